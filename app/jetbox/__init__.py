@@ -1,0 +1,3 @@
+"""Jetbox: a terminal workbench around a local coding agent."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The loop and all that it drives. Imports neither Textual nor Rich."""

@@ -1,0 +1,61 @@
+"""What the outside asks of a session: plain data, handed to `submit`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from jetbox.engine.events import Mode
+
+
+class Command(msgspec.Struct, frozen=True, tag_field="type"):
+    """A wish."""
+
+
+class Goal(Command, frozen=True, tag="goal"):
+    """Work on this; while another goal runs it is steering."""
+
+    text: str
+
+
+class Steer(Command, frozen=True, tag="steer"):
+    """The user's words for the running goal: at the next round boundary, or at once."""
+
+    text: str
+    now: bool = False
+
+
+class EditQueue(Command, frozen=True, tag="edit_queue"):
+    """Replace what is queued."""
+
+    items: tuple[str, ...]
+
+
+class Answer(Command, frozen=True, tag="answer"):
+    """The answer to a `PermissionAsked`."""
+
+    id: str
+    answer: Literal["once", "session", "always", "no"]
+    reason: str = ""
+
+
+class Cancel(Command, frozen=True, tag="cancel"):
+    """Interrupt the running goal; what was streamed is kept."""
+
+
+class SetMode(Command, frozen=True, tag="set_mode"):
+    mode: Mode
+
+
+class SetModel(Command, frozen=True, tag="set_model"):
+    """Use another model from the next round on."""
+
+    name: str
+
+
+class Close(Command, frozen=True, tag="close"):
+    """End the session in good order."""
+
+
+AnyCommand = Goal | Steer | EditQueue | Answer | Cancel | SetMode | SetModel | Close

@@ -1,0 +1,130 @@
+"""Errors and exit codes.
+
+    JetboxError                     1  internal
+    ├── SettingsError               2  a file, flag or variable is wrong
+    ├── ModelError                  6  server or model not reachable, or its answer unusable
+    │   ├── ServerUnreachable
+    │   ├── ServerBusy
+    │   ├── ModelNotFound
+    │   ├── ModelUnfit              the model lacks a capability that is needed
+    │   ├── ContextOverflow         the prompt does not fit the window
+    │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
+    │   └── Stalled                 a watchdog's limit passed
+    ├── PermissionRefused           5  a needed permission was denied
+    ├── SandboxMissing              5  no sandbox works here
+    ├── RecordingError              7  a recording cannot be read
+    └── StorageError                9  the disk or the folder failed us
+        └── WorkspaceBusy           another session writes here
+
+Each carries a `hint`: what to do next, in one line. A tool's failure is no exception
+for the loop: `ToolError` is raised inside a tool and becomes a result for the model.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says when it ends."""
+
+    DONE = 0
+    INTERNAL = 1
+    USAGE = 2
+    PROBES_RED = 3
+    LIMIT = 4
+    PERMISSION = 5
+    MODEL = 6
+    RECORDING = 7
+    BENCH_GATE = 8
+    STORAGE = 9
+    HANGUP = 129
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class JetboxError(Exception):
+    """A failure that a person can be told about in a line, with what to do next."""
+
+    exit_code: ExitCode = ExitCode.INTERNAL
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(JetboxError):
+    """A setting is unknown, of the wrong type, or cannot be read."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ModelError(JetboxError):
+    """The server or the model failed us."""
+
+    exit_code = ExitCode.MODEL
+
+
+class ServerUnreachable(ModelError):
+    """Nothing answers at the host."""
+
+
+class ServerBusy(ModelError):
+    """The server refused the request for now (503)."""
+
+
+class ModelNotFound(ModelError):
+    """The server does not have this model."""
+
+
+class ModelUnfit(ModelError):
+    """The model cannot do what is needed, such as calling tools."""
+
+
+class ContextOverflow(ModelError):
+    """The prompt does not fit into the window."""
+
+
+class BadAnswer(ModelError):
+    """The answer cannot be used: garbage, an error in mid-stream, or no `done`."""
+
+
+class Stalled(ModelError):
+    """No sign of life within the watchdog's limit."""
+
+
+class PermissionRefused(JetboxError):
+    """Something that the goal needs was not allowed."""
+
+    exit_code = ExitCode.PERMISSION
+
+
+class SandboxMissing(JetboxError):
+    """Commands cannot be confined on this machine."""
+
+    exit_code = ExitCode.PERMISSION
+
+
+class RecordingError(JetboxError):
+    """A recording cannot be read."""
+
+    exit_code = ExitCode.RECORDING
+
+
+class StorageError(JetboxError):
+    """The disk is full, a folder cannot be written, or a file vanished."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class WorkspaceBusy(StorageError):
+    """Another session holds this workspace."""
+
+
+class ToolError(Exception):
+    """A tool could not do what it was asked; the text goes to the model."""
+
+
+class FileMoved(ToolError):
+    """A file changed between the plan and the deed; the plan must be made again."""

@@ -1,0 +1,430 @@
+"""The vocabulary: everything that happens in a session, as plain data.
+
+The loop emits these, the recorder writes them, playback yields them, the screen applies
+them, headless output prints them. Nothing else crosses from the engine to anyone.
+Times are ns since the session began on its monotonic clock; `*_ns` are durations in ns.
+A new field needs a default; a reader keeps and skips what it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from jetbox.engine.clock import Span
+
+FORMAT = 1
+"""Version of the journal; a reader refuses a later one in words."""
+
+VerdictState = Literal["passed", "failed", "skipped", "error", "timeout", "cancelled"]
+CacheState = Literal["ran", "hit", "partial", "none"]
+Mode = Literal["ask", "edits", "auto"]
+Outcome = Literal["done", "unverified", "answered", "red", "limit", "guard", "denied", "failed", "interrupted"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Something that happened."""
+
+
+# ---------------------------------------------------------------- session
+
+
+class SessionOpened(Event, frozen=True, kw_only=True, tag="session.opened"):
+    """The header: first line of every journal, known without starting anything."""
+
+    format: int
+    id: str
+    created: str
+    """Wall time, RFC 3339 in UTC."""
+    workspace: str
+    app: str
+    """Version of jetbox-tui that wrote it."""
+    model: str = ""
+    host: str = ""
+    mode: Mode = "ask"
+    options: dict[str, str] = {}
+    """Effective settings that differ from the defaults, by dotted key, as TOML values."""
+    parent: str = ""
+    """Session this one was forked from."""
+    parent_round: int = 0
+
+
+class SessionResumed(Event, frozen=True, kw_only=True, tag="session.resumed"):
+    """A later process goes on with the session; the clock goes on from the last event."""
+
+    created: str
+    app: str
+    model: str = ""
+    host: str = ""
+    mode: Mode = "ask"
+    options: dict[str, str] = {}
+
+
+class Environment(Event, frozen=True, kw_only=True, tag="session.environment"):
+    """What had to be asked for: it follows the header when it is known."""
+
+    python: str = ""
+    platform: str = ""
+    cpus: int = 0
+    memory: int = 0
+    """Bytes."""
+    git_commit: str = ""
+    git_dirty: bool = False
+    server: str = ""
+    """Version of the model server."""
+    model_digest: str = ""
+    versions: dict[str, str] = {}
+    """Tools by name: ruff, pytest, interpreter of the workspace."""
+
+
+class SandboxChosen(Event, frozen=True, kw_only=True, tag="session.sandbox"):
+    """Which sandbox holds, and what it cannot enforce."""
+
+    name: str
+    """`bubblewrap`, `landlock`, `sandbox-exec` or `none`."""
+    cannot: tuple[str, ...] = ()
+    off: bool = False
+    """True where the user turned it off."""
+
+
+class ModelReady(Event, frozen=True, kw_only=True, tag="session.model"):
+    """The model in use and what is known of it."""
+
+    name: str
+    num_ctx: int
+    """Tokens of the window, one value for the session."""
+    max_ctx: int = 0
+    """The model's own maximum; 0 where unknown."""
+    capabilities: tuple[str, ...] = ()
+    size: int = 0
+    """Bytes."""
+    keep_alive_ns: int = 0
+    """How long the server keeps it after an answer; negative for ever."""
+
+
+class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
+    """The writer is gone in good order."""
+
+    exit_code: int
+    reason: str = ""
+
+
+# ---------------------------------------------------------------- goal and round
+
+
+class GoalStarted(Event, frozen=True, kw_only=True, tag="goal.started"):
+    """The user asked for something; `goal` counts from 1."""
+
+    goal: int
+    text: str
+
+
+class GoalEnded(Event, frozen=True, kw_only=True, tag="goal.ended"):
+    """The loop stopped working on the goal, and why."""
+
+    goal: int
+    outcome: Outcome
+    reason: str
+    exit_code: int
+    rounds: int = 0
+    wall_ns: int = 0
+    hint: str = ""
+    """What to do next, where something can be done."""
+
+
+class RoundStarted(Event, frozen=True, kw_only=True, tag="round.started"):
+    """A round begins; its number stands in the envelope."""
+
+    model: str
+    limit: int = 0
+    """Highest round number allowed; 0 for none."""
+
+
+class RoundEnded(Event, frozen=True, kw_only=True, tag="round.ended"):
+    """A round with its spans; the phases sum to the wall time."""
+
+    wall_ns: int
+    phases: dict[str, int]
+    spans: tuple[Span, ...] = ()
+    tier: str = ""
+    tools: int = 0
+    parallel: int = 0
+    """How many tool calls overlapped another one."""
+
+
+# ---------------------------------------------------------------- the prompt
+
+
+class MessageAdded(Event, frozen=True, kw_only=True, tag="prompt.message"):
+    """A message entered the history; `json` is its exact bytes on the wire, as text."""
+
+    index: int
+    role: str
+    json: str
+
+
+class PromptHead(Event, frozen=True, kw_only=True, tag="prompt.head"):
+    """Everything of a request before its messages (model, tools); emitted when it changes."""
+
+    sha: str
+    json: str
+
+
+class RequestSent(Event, frozen=True, kw_only=True, tag="model.request"):
+    """A request left. Its body is head + messages[0:count] joined by commas + tail."""
+
+    attempt: int
+    head: str
+    """`sha` of the PromptHead."""
+    count: int
+    tail: str
+    sha: str
+    """SHA-256 of the whole body."""
+    bytes: int
+    estimate: int = 0
+    """Tokens of the prompt, estimated; corrected by the server's own counts."""
+
+
+class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
+    """What is waited for, in words for the screen."""
+
+    what: Literal["connecting", "queued", "loading", "reading", "thinking", "silent", "retrying"]
+    detail: str = ""
+    expected_ns: int = 0
+    """0 where nothing is known."""
+
+
+class ThinkingDelta(Event, frozen=True, kw_only=True, tag="model.thinking"):
+    text: str
+
+
+class TextDelta(Event, frozen=True, kw_only=True, tag="model.text"):
+    text: str
+
+
+class ModelAnswered(Event, frozen=True, kw_only=True, tag="model.answered"):
+    """The stream of one attempt ended."""
+
+    attempt: int
+    done_reason: str = ""
+    """The server's word; empty where the stream ended without one."""
+    complete: bool = True
+    """False where it was cut, cancelled or failed."""
+    ttft_ns: int = -1
+    """Request sent to first content, thinking or call; -1 where nothing came."""
+    wall_ns: int = 0
+    chunks: int = 0
+    metrics: dict[str, int] = {}
+    """The server's own figures, untouched."""
+    error: str = ""
+
+
+# ---------------------------------------------------------------- tools
+
+
+class ToolCalled(Event, frozen=True, kw_only=True, tag="tool.called"):
+    """The model asked for a tool; emitted when the call is complete in the stream."""
+
+    call: str
+    """Id, unique in the session."""
+    name: str
+    arguments: str
+    """JSON, as the model gave it."""
+    title: str = ""
+    """One line for people: the tool and what it touches."""
+
+
+class ToolStarted(Event, frozen=True, kw_only=True, tag="tool.started"):
+    call: str
+
+
+class ToolOutput(Event, frozen=True, kw_only=True, tag="tool.output"):
+    """A piece of a running command's output."""
+
+    call: str
+    text: str
+
+
+class FileChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file that a tool changed."""
+
+    path: str
+    """Relative to the workspace, with `/`."""
+    kind: Literal["created", "modified", "deleted"]
+    added: int = 0
+    """Lines."""
+    removed: int = 0
+    before: str = ""
+    """SHA-256 of the blob with the old content; empty where there was none."""
+    after: str = ""
+
+
+class ToolEnded(Event, frozen=True, kw_only=True, tag="tool.ended"):
+    call: str
+    state: Literal["ok", "failed", "denied", "cancelled"]
+    text: str = ""
+    """What the model is told."""
+    duration_ns: int = 0
+    """Of the run itself, without waiting for its turn or for an answer."""
+    changes: tuple[FileChange, ...] = ()
+    diff: str = ""
+    """Unified, for the screen."""
+    notes: tuple[str, ...] = ()
+    """What was mended or ignored in the arguments."""
+
+
+class PermissionAsked(Event, frozen=True, kw_only=True, tag="permission.asked"):
+    """The loop waits for an answer (command `Answer` with this id)."""
+
+    id: str
+    call: str
+    kind: Literal["read", "write", "command"]
+    title: str
+    diff: str = ""
+    why: str = ""
+    """Why it is asked: outside the workspace, no sandbox, the mode."""
+    scope: str = ""
+    """What `session` and `always` would allow from now on, in words."""
+
+
+class PermissionAnswered(Event, frozen=True, kw_only=True, tag="permission.answered"):
+    id: str
+    answer: Literal["once", "session", "always", "no"]
+    by: Literal["user", "policy", "limit"] = "user"
+    reason: str = ""
+
+
+# ---------------------------------------------------------------- probes and files
+
+
+class ProbeStarted(Event, frozen=True, kw_only=True, tag="probe.started"):
+    name: str
+    why: str = ""
+    """Why it was not served from the cache: what changed."""
+
+
+class ProbeEnded(Event, frozen=True, kw_only=True, tag="probe.ended"):
+    """A verdict about the files as they were when it was given."""
+
+    name: str
+    state: VerdictState
+    cache: CacheState
+    summary: str = ""
+    """One line: `3 passed`, `1 of 14 failed: test_mul`, `no tests`."""
+    output: str = ""
+    """Head and tail of what it printed."""
+    duration_ns: int = 0
+    """Of the run, or of the look-up for a hit."""
+    saved_ns: int = 0
+    """What the stored run took, for a hit."""
+    key: str = ""
+    why: str = ""
+    of_round: int = 0
+    """The round whose files it judges, where that is not the envelope's."""
+
+
+class FilesChanged(Event, frozen=True, kw_only=True, tag="files.changed"):
+    """Files changed, seen by the engine."""
+
+    changes: tuple[FileChange, ...]
+    by: Literal["agent", "command", "you", "git"]
+
+
+# ---------------------------------------------------------------- steering, limits, notices
+
+
+class QueueChanged(Event, frozen=True, kw_only=True, tag="queue.changed"):
+    """What the user typed and what waits for the next round boundary."""
+
+    items: tuple[str, ...]
+
+
+class Steered(Event, frozen=True, kw_only=True, tag="queue.steered"):
+    """The user's words entered the prompt."""
+
+    text: str
+
+
+class ModeChanged(Event, frozen=True, kw_only=True, tag="mode.changed"):
+    mode: Mode
+
+
+class ModelSwitched(Event, frozen=True, kw_only=True, tag="model.switched"):
+    old: str
+    new: str
+    reason: Literal["user", "routing", "escalation"] = "user"
+
+
+class GuardTripped(Event, frozen=True, kw_only=True, tag="guard.tripped"):
+    """The same thing again and again: first a word to the model, then a stop."""
+
+    guard: Literal["repeat", "alternate", "error", "rewrite", "idle", "empty"]
+    detail: str
+    action: Literal["warn", "stop"]
+
+
+class Notice(Event, frozen=True, kw_only=True, tag="notice"):
+    """A word to the user."""
+
+    level: Literal["info", "warning", "error"]
+    text: str
+    hint: str = ""
+
+
+class Unknown(Event, frozen=True, kw_only=True, tag="unknown"):
+    """An event of a later version: kept as it is, shown by nobody."""
+
+    json: str
+
+
+AnyEvent = (
+    SessionOpened
+    | SessionResumed
+    | Environment
+    | SandboxChosen
+    | ModelReady
+    | SessionClosed
+    | GoalStarted
+    | GoalEnded
+    | RoundStarted
+    | RoundEnded
+    | MessageAdded
+    | PromptHead
+    | RequestSent
+    | Waiting
+    | ThinkingDelta
+    | TextDelta
+    | ModelAnswered
+    | ToolCalled
+    | ToolStarted
+    | ToolOutput
+    | ToolEnded
+    | PermissionAsked
+    | PermissionAnswered
+    | ProbeStarted
+    | ProbeEnded
+    | FilesChanged
+    | QueueChanged
+    | Steered
+    | ModeChanged
+    | ModelSwitched
+    | GuardTripped
+    | Notice
+    | Unknown
+)
+
+Delta = ThinkingDelta | TextDelta | ToolOutput
+"""Events that come by the hundred a second; coalesced on disk, never on the way to the screen."""
+
+
+class Stamped(msgspec.Struct, frozen=True):
+    """An event in its envelope: one line of the journal."""
+
+    seq: int
+    """Dense, from 0."""
+    t: int
+    """ns since the session began; never decreases, also over a resume."""
+    round: int
+    """0 before the first round."""
+    event: AnyEvent

@@ -1,0 +1,80 @@
+"""The contract of a chat model: a request as bytes, an answer as chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+
+class CallFunction(msgspec.Struct, frozen=True):
+    """Name and arguments of a call; `arguments` are kept as the bytes that came."""
+
+    name: str
+    arguments: msgspec.Raw
+    index: int = 0
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call as the server sends it."""
+
+    function: CallFunction
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[Call, ...] = ()
+    done: bool = False
+    done_reason: str = ""
+    metrics: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the server says about a model."""
+
+    name: str
+    max_ctx: int = 0
+    capabilities: tuple[str, ...] = ()
+    size: int = 0
+    digest: str = ""
+
+
+class ChatModel(Protocol):
+    """A model behind a server."""
+
+    async def info(self, name: str) -> ModelInfo:
+        """What the server knows of the model.
+
+        Raises:
+            ServerUnreachable, ModelNotFound
+        """
+        ...
+
+    async def installed(self) -> list[ModelInfo]:
+        """What the server has."""
+        ...
+
+    async def version(self) -> str:
+        """The server's version; empty where it does not say."""
+        ...
+
+    def chat(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Send the body; leaving the context closes the stream for real.
+
+        Raises:
+            ModelError: one of its kinds, before or while chunks come.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...

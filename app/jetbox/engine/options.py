@@ -1,0 +1,130 @@
+"""Typed options of the engine: the sections of the configuration that it reads.
+
+`jetbox.settings` fills them from files, environment and flags; the engine only gets values.
+The docstring under each field is its help text.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from jetbox.engine.events import Mode
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration."""
+
+
+class ModelOptions(Section, frozen=True, kw_only=True):
+    name: str = ""
+    """Model to use, as the server names it; empty: the only one there, or an error that lists them."""
+    host: str = "http://127.0.0.1:11434"
+    """Address of the Ollama server."""
+    keep_alive: str = "30m"
+    """How long the server keeps the model after an answer: a duration, or -1 for ever."""
+    think: str = ""
+    """Thinking: empty (the model's default), true, false, low, medium, high."""
+    temperature: float | None = None
+    seed: int | None = None
+    num_predict: int = 8192
+    """Most tokens of one answer; lowered to what is left of the window."""
+    first_chunk_s: float = 600.0
+    """Watchdog before the first chunk: connecting, queue, load and prompt reading."""
+    chunk_s: float = 120.0
+    """Watchdog between chunks."""
+    retries: int = 3
+    """How often a request is tried again when the server is busy or breaks off before any call ran."""
+
+
+class ContextOptions(Section, frozen=True, kw_only=True):
+    num_ctx: int = 16384
+    """Tokens of the window: one value for the whole session, lowered to the model's maximum."""
+    instructions: bool = True
+    """Read AGENTS.md."""
+    instructions_bytes: int = 32768
+    """Most bytes of AGENTS.md that are read."""
+
+
+class LoopOptions(Section, frozen=True, kw_only=True):
+    max_rounds: int = 24
+    """Most rounds of one goal; 0 for no limit."""
+    max_tokens: int = 0
+    """Most tokens (prompt and answer, as the server counts) of one goal; 0 for no limit."""
+    max_seconds: float = 0.0
+    """Longest time of one goal, without waiting for the user; 0 for no limit."""
+    gate_attempts: int = 3
+    """How often red probes go back to the model when it says it is done."""
+
+
+class ToolOptions(Section, frozen=True, kw_only=True):
+    concurrency: int = 5
+    """How many calls run at once."""
+    output_bytes: int = 10_000
+    """Most bytes of a tool's output for the model; head and tail are kept."""
+    command_s: float = 120.0
+    """Time limit of a command."""
+    command_memory: int = 4 * 1024**3
+    """Most bytes of address space of a command; 0 for no limit."""
+    read_bytes: int = 200_000
+    """Most bytes of one read_file."""
+    file_bytes: int = 10 * 1024**2
+    """Larger files are neither read whole nor edited."""
+
+
+class PermissionOptions(Section, frozen=True, kw_only=True):
+    mode: Mode | None = None
+    """ask, edits or auto; unset: ask, and auto for --demo."""
+    sandbox: bool = True
+    """Confine everything that executes code of the workspace."""
+    network: bool = False
+    """Let confined commands reach the network."""
+    read_outside: tuple[str, ...] = ()
+    """Folders outside the workspace that may be read without asking."""
+    pass_env: tuple[str, ...] = ()
+    """Variables that commands see besides the harmless ones."""
+    allow: tuple[str, ...] = ()
+    """Calls that need no question: `write_file`, `run_cmd pytest`, ..."""
+
+
+class ProbeOptions(Section, frozen=True, kw_only=True):
+    enabled: bool = True
+    ruff: bool = True
+    pytest: bool = True
+    python: str = ""
+    """Interpreter of the workspace; empty: .venv, venv, VIRTUAL_ENV, else ours."""
+    time_s: float = 120.0
+    """Time limit of one probe."""
+    output_bytes: int = 10_000
+
+
+class PerformanceOptions(Section, frozen=True, kw_only=True):
+    """Each optimisation has its own switch, so that an experiment can turn off exactly one."""
+
+    probe_cache: bool = True
+    """Serve a verdict again when a sweep proves that nothing in its scope changed."""
+    probe_parallel: bool = True
+    """Run the probes side by side."""
+    probe_skip_without_tests: bool = True
+    """Skip pytest where there are no tests."""
+    parallel_tools: bool = True
+    """Run independent calls side by side, and while the model still streams."""
+
+
+class SessionOptions(Section, frozen=True, kw_only=True):
+    record: bool = True
+    """Write the journal; off with --no-session."""
+    folder: str = ""
+    """Where sessions are kept; empty: the user's data folder."""
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the engine is given."""
+
+    model: ModelOptions = ModelOptions()
+    context: ContextOptions = ContextOptions()
+    loop: LoopOptions = LoopOptions()
+    tools: ToolOptions = ToolOptions()
+    permissions: PermissionOptions = PermissionOptions()
+    probes: ProbeOptions = ProbeOptions()
+    performance: PerformanceOptions = PerformanceOptions()
+    session: SessionOptions = SessionOptions()

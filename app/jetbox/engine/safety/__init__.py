@@ -1,0 +1,1 @@
+"""Permissions, sandbox, secrets, and text that is safe for a terminal."""

@@ -1,0 +1,32 @@
+"""The one sandbox for everything that executes code of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is really started."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+
+
+class Sandbox(Protocol):
+    """Confines a process to the workspace and a private temporary folder."""
+
+    name: str
+    """`bubblewrap`, `landlock`, `sandbox-exec` or `none`."""
+    cannot: tuple[str, ...]
+    """What it cannot enforce, in words for the screen."""
+    confines: bool
+    """False for `none`."""
+
+    def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
+        """The confined form of a command."""
+        ...

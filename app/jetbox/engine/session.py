@@ -1,0 +1,199 @@
+"""A session: it stamps, records and publishes what happens, and takes commands.
+
+`SessionSource` is what a screen sees of it; a recording's playback is one too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from jetbox.engine.clock import Clock, monotonic
+from jetbox.engine.commands import AnyCommand
+from jetbox.engine.events import AnyEvent, Stamped
+
+
+class Recorder(Protocol):
+    """Keeps what happens. `record` is called in the event loop and must be quick."""
+
+    def record(self, stamped: Stamped) -> None:
+        """Take an event; deltas may be held back for up to 50 ms.
+
+        Raises:
+            StorageError: the journal cannot be written.
+        """
+        ...
+
+    async def sync(self) -> None:
+        """Return when all that was recorded is on the disk."""
+        ...
+
+    async def put_blob(self, data: bytes) -> str:
+        """Keep the bytes durably; returns their SHA-256 in hex."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is held back, sync, release the lock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is new since the last drain; with `reset` it replaces all that came before."""
+
+    events: tuple[Stamped, ...]
+    reset: bool = False
+
+
+class SessionSource(Protocol):
+    """A live session or a recording, as a screen sees it."""
+
+    def now(self) -> int:
+        """The session's time in ns: for whatever moves with time on the screen."""
+        ...
+
+    def drain(self) -> Batch:
+        """Everything that is new; never waits."""
+        ...
+
+    async def ready(self) -> bool:
+        """Wait until `drain` has something; False when nothing will come any more."""
+        ...
+
+    def submit(self, command: AnyCommand) -> None:
+        """Ask for something; what comes of it is an event."""
+        ...
+
+
+class NoRecorder:
+    """Keeps nothing; for runs without a session and for tests."""
+
+    def record(self, stamped: Stamped) -> None:
+        pass
+
+    async def sync(self) -> None:
+        pass
+
+    async def put_blob(self, data: bytes) -> str:
+        import hashlib
+
+        return hashlib.sha256(data).hexdigest()
+
+    async def close(self) -> None:
+        pass
+
+
+class Feed:
+    """One reader's queue of a live session."""
+
+    def __init__(self, session: Session, past: tuple[Stamped, ...]) -> None:
+        self._session = session
+        self._queue: deque[Stamped] = deque(past)
+        self._wake = asyncio.Event()
+        self._reset = True
+        if past:
+            self._wake.set()
+
+    def put(self, stamped: Stamped) -> None:
+        self._queue.append(stamped)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._wake.set()
+
+    def now(self) -> int:
+        return self._session.now()
+
+    def drain(self) -> Batch:
+        batch = Batch(tuple(self._queue), self._reset)
+        self._queue.clear()
+        self._reset = False
+        if not self._session.closed:
+            self._wake.clear()
+        return batch
+
+    async def ready(self) -> bool:
+        await self._wake.wait()
+        return bool(self._queue) or not self._session.closed
+
+    def submit(self, command: AnyCommand) -> None:
+        self._session.submit(command)
+
+
+class Session:
+    """Stamps every event, records it, and hands it to every reader, in this order."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        clock: Clock = monotonic,
+        seq: int = 0,
+        offset: int = 0,
+        round_number: int = 0,
+        past: tuple[Stamped, ...] = (),
+    ) -> None:
+        """`seq`, `offset` (ns), `round_number` and `past` go on from an earlier process."""
+        self.recorder = recorder
+        self.closed = False
+        self.round = round_number
+        self._clock = clock
+        self._start = clock() - offset
+        self._seq = seq
+        self._past = past
+        self._feeds: list[Feed] = []
+        self._inbox: asyncio.Queue[AnyCommand] = asyncio.Queue()
+        self._listeners: list[Callable[[AnyCommand], bool]] = []
+
+    def now(self) -> int:
+        """ns since the session began."""
+        return self._clock() - self._start
+
+    def emit(self, event: AnyEvent, round_number: int | None = None) -> Stamped:
+        """Stamp, record, publish.
+
+        Raises:
+            StorageError: the journal cannot be written.
+        """
+        stamped = Stamped(self._seq, self.now(), self.round if round_number is None else round_number, event)
+        self._seq += 1
+        self.recorder.record(stamped)
+        for feed in self._feeds:
+            feed.put(stamped)
+        return stamped
+
+    def feed(self) -> Feed:
+        """A reader that sees what an earlier process recorded, and everything from now on."""
+        feed = Feed(self, self._past)
+        self._feeds.append(feed)
+        return feed
+
+    def submit(self, command: AnyCommand) -> None:
+        """Hand a command to whoever listens first, else to the inbox."""
+        for listener in reversed(self._listeners):
+            if listener(command):
+                return
+        self._inbox.put_nowait(command)
+
+    def listen(self, listener: Callable[[AnyCommand], bool]) -> Callable[[], None]:
+        """Offer every command to `listener` first (True: taken); returns how to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def next_command(self) -> AnyCommand:
+        """The next command that nobody took."""
+        return await self._inbox.get()
+
+    async def sync(self) -> None:
+        """Return when all that was emitted is on the disk."""
+        await self.recorder.sync()
+
+    async def close(self) -> None:
+        """Close the recorder and let every reader end."""
+        self.closed = True
+        for feed in self._feeds:
+            feed.close()
+        await self.recorder.close()

@@ -1,0 +1,101 @@
+"""The contract of a tool.
+
+A call goes through four steps, and only the last one has effects:
+`decode` the arguments, say what they touch (`access`, pure: the schedule is made from
+it), `plan` when its turn has come (reads the files, computes the diff that the user is
+asked about), and `perform` the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from jetbox.engine.events import FileChange
+
+if TYPE_CHECKING:
+    from jetbox.engine.options import ToolOptions
+    from jetbox.engine.safety.process import ProcessRunner
+    from jetbox.engine.workspace.ledger import ReadLedger
+    from jetbox.engine.workspace.root import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a call touches: paths relative to the workspace, as the guard resolves them.
+
+    `below` are folders searched recursively; a `barrier` touches everything.
+    """
+
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    below: frozenset[str] = frozenset()
+    barrier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool has to say: `text` for the model, the rest for the user."""
+
+    text: str
+    ok: bool = True
+    changes: tuple[FileChange, ...] = ()
+    diff: str = ""
+    finished: bool = False
+    """True only for `finish`: the model says that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call would do, before it does it."""
+
+    kind: Literal["read", "write", "command", "none"]
+    title: str
+    """One line for people, for example `edit_file app.py`."""
+    perform: Callable[[], Awaitable[ToolResult]]
+    """Does it. Raises FileMoved where a file changed since the plan, ToolError otherwise."""
+    diff: str = ""
+    outside: bool = False
+    """Touches a path outside the workspace."""
+    confined: bool = True
+    """False for a command that no sandbox would hold."""
+    scope: str = ""
+    """Key under which an answer for the session is kept, for example `run_cmd pytest`."""
+
+
+@dataclass(slots=True)
+class ToolContext:
+    """What tools work with; one per session."""
+
+    workspace: Workspace
+    ledger: ReadLedger
+    options: ToolOptions
+    processes: ProcessRunner
+    put_blob: Callable[[bytes], Awaitable[str]]
+    """Stores the bytes durably in the session and returns their SHA-256 in hex."""
+    read_outside: tuple[str, ...] = ()
+    commands: dict[str, int] = field(default_factory=dict)
+
+
+Output = Callable[[str], None]
+"""Takes a piece of live output for the screen."""
+
+
+class Tool(Protocol):
+    """A tool; instances hold no state of a call."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """For the model; as short as it can be."""
+    parameters: ClassVar[dict[str, Any]]
+    """JSON schema of the arguments. At most one key besides `type` per property: some chat
+    templates print several in random order and so break the prefix cache."""
+
+    def access(self, arguments: dict[str, Any], context: ToolContext) -> Access:
+        """What the call touches. Raises ToolError for a path that the guard refuses."""
+        ...
+
+    async def plan(self, arguments: dict[str, Any], context: ToolContext, output: Output) -> Plan:
+        """Look, and say what would be done. Arguments are already checked against `parameters`."""
+        ...

@@ -1,0 +1,1 @@
+"""The folder that the agent works in, and its boundary."""

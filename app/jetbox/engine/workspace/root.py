@@ -1,0 +1,1 @@
+"""The workspace as a boundary: every path of a tool goes through here."""
