@@ -7,7 +7,7 @@
     │   ├── ServerBusy
     │   ├── ModelNotFound
     │   ├── ModelUnfit              the model lacks a capability that is needed
-    │   ├── ContextOverflow         the prompt does not fit the window
+    │   ├── ContextOverflow         4  the prompt does not fit the window
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
     │   └── Stalled                 a watchdog's limit passed
     ├── PermissionRefused           5  a needed permission was denied
@@ -83,7 +83,9 @@ class ModelUnfit(ModelError):
 
 
 class ContextOverflow(ModelError):
-    """The prompt does not fit into the window."""
+    """The prompt does not fit into the window: a limit, not a fault of the server."""
+
+    exit_code = ExitCode.LIMIT
 
 
 class BadAnswer(ModelError):

@@ -1,0 +1,47 @@
+"""How much of the window is used: estimated from bytes, corrected by the server's own counts."""
+
+from __future__ import annotations
+
+from jetbox.engine.errors import ContextOverflow
+
+BYTES_PER_TOKEN = 3.4
+"""Where a session begins; code and JSON lie between 3 and 4."""
+MARGIN = 64
+"""Tokens kept free for the chat template."""
+LEAST_ANSWER = 256
+"""Below this there is no room for an answer that says anything."""
+
+
+class Budget:
+    """The window of a session, constant for its whole life."""
+
+    def __init__(self, num_ctx: int) -> None:
+        self.num_ctx = num_ctx
+        self._known_bytes = 0
+        self._known_tokens = 0
+        self._ratio = BYTES_PER_TOKEN
+
+    def estimate(self, size: int) -> int:
+        """Tokens of a prompt of `size` bytes: the last counted part as counted, the rest by ratio."""
+        return self._known_tokens + int(max(0, size - self._known_bytes) / self._ratio)
+
+    def learn(self, size: int, tokens: int) -> None:
+        """The server counted `tokens` for a prompt of `size` bytes."""
+        if tokens > 0 and size > 0:
+            self._known_bytes = size
+            self._known_tokens = tokens
+            self._ratio = min(6.0, max(2.0, size / tokens))
+
+    def num_predict(self, prompt: int, most: int) -> int:
+        """Most tokens of the answer: bounded, so that the server never shifts the window.
+
+        Raises:
+            ContextOverflow: nothing sensible is left.
+        """
+        left = self.num_ctx - prompt - MARGIN
+        if left < min(LEAST_ANSWER, self.num_ctx // 4):
+            raise ContextOverflow(
+                f"the prompt needs about {prompt:,} of the window's {self.num_ctx:,} tokens: no room for an answer",
+                "raise --num-ctx, or begin a new session with a smaller goal",
+            )
+        return min(most, left)

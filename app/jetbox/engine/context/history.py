@@ -1,0 +1,94 @@
+"""The messages of a session, append only, as the exact bytes that go over the wire.
+
+A request's body is `head + messages joined by commas + tail`: nothing that was sent is
+ever serialised again, so the prompt is byte-stable up to the newest message and the
+server's prefix cache holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from jetbox.engine.events import MessageAdded, PromptHead
+from jetbox.engine.models.base import Call
+from jetbox.engine.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request ready to be sent, and what it is made of."""
+
+    data: bytes
+    head_sha: str
+    count: int
+    tail: str
+    sha: str
+
+
+class History:
+    """Appends messages, tells the journal of each, and builds bodies."""
+
+    def __init__(self, session: Session, messages: Sequence[bytes] = ()) -> None:
+        """`messages` go on from an earlier process."""
+        self._session = session
+        self._messages: list[bytes] = list(messages)
+        self._head = b""
+        self._head_sha = ""
+        self.bytes = sum(map(len, self._messages))
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def _add(self, role: str, message: dict[str, object]) -> None:
+        data = msgspec.json.encode(message)
+        self._session.emit(MessageAdded(index=len(self._messages), role=role, json=data.decode()))
+        self._messages.append(data)
+        self.bytes += len(data)
+
+    def system(self, text: str) -> None:
+        self._add("system", {"role": "system", "content": text})
+
+    def user(self, text: str) -> None:
+        self._add("user", {"role": "user", "content": text})
+
+    def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> None:
+        """What the model said, as it said it."""
+        message: dict[str, object] = {"role": "assistant", "content": text}
+        if thinking:
+            message["thinking"] = thinking
+        if calls:
+            message["tool_calls"] = list(calls)
+        self._add("assistant", message)
+
+    def tool(self, name: str, call: str, text: str) -> None:
+        """The result of one call."""
+        message: dict[str, object] = {"role": "tool", "tool_name": name, "content": text}
+        if call:
+            message["tool_call_id"] = call
+        self._add("tool", message)
+
+    def head(self, fields: dict[str, object], tools: bytes) -> None:
+        """Set what comes before the messages; the journal is told when it changes."""
+        opening = msgspec.json.encode(fields)[:-1]
+        if tools:
+            opening += b',"tools":' + tools
+        head = opening + b',"messages":['
+        if head != self._head:
+            self._head = head
+            self._head_sha = hashlib.sha256(head).hexdigest()
+            self._session.emit(PromptHead(sha=self._head_sha, json=head.decode()))
+
+    @property
+    def size(self) -> int:
+        """Bytes of head and messages."""
+        return len(self._head) + self.bytes + len(self._messages)
+
+    def body(self, options: dict[str, object]) -> Body:
+        """The next request."""
+        tail = b'],"options":' + msgspec.json.encode(options) + b"}"
+        data = self._head + b",".join(self._messages) + tail
+        return Body(data, self._head_sha, len(self._messages), tail.decode(), hashlib.sha256(data).hexdigest())

@@ -1,0 +1,38 @@
+"""The parts of the prompt: what the model is told before the goal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SYSTEM = """\
+You are a coding agent working in the user's project folder. Work on the goal until it is done.
+- Act through tools; paths are relative to the project folder. Call several tools at once when they are independent.
+- Read a file before you change it. Prefer edit_file for small changes, write_file for new files.
+- Keep to the project's style. Write tests for what you add. Never weaken a test to make it pass.
+- After changes, ruff and pytest run by themselves; a line [probes] at the end of a tool result tells their verdict.
+- If a tool fails, read why and do something else; never repeat the same call.
+- When the goal is reached and the probes are green, call finish with a short summary.
+- To answer a question, just answer.
+"""
+
+INSTRUCTIONS = ("AGENTS.md",)
+
+
+def system_prompt(instructions: str = "") -> str:
+    """The system message; `instructions` come from the project."""
+    if not instructions:
+        return SYSTEM
+    return f"{SYSTEM}\nThe project's own instructions (AGENTS.md):\n{instructions}"
+
+
+def read_instructions(root: Path, limit: int) -> str:
+    """AGENTS.md of the workspace, at most `limit` bytes; empty where there is none that can be read."""
+    for name in INSTRUCTIONS:
+        try:
+            with (root / name).open("rb") as file:
+                data = file.read(limit + 1)
+        except OSError:
+            continue
+        text = data[:limit].decode("utf-8", errors="replace").strip()
+        return text + "\n[cut: longer than the limit]" if len(data) > limit else text
+    return ""

@@ -1,0 +1,143 @@
+"""What the user wants while a goal runs: words, answers, an interruption, another mode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jetbox.engine.commands import Answer, AnyCommand, Cancel, Close, EditQueue, Goal, SetMode, SetModel, Steer
+from jetbox.engine.errors import JetboxError, PermissionRefused
+from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
+from jetbox.engine.safety.permissions import Permissions
+from jetbox.engine.session import Session
+from jetbox.engine.tools.base import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An answer and how long it was waited for."""
+
+    allowed: bool
+    reason: str
+    waited_ns: int
+
+
+class Control:
+    """Takes commands at once; the loop looks at round boundaries, an interruption strikes at once."""
+
+    def __init__(self, session: Session, permissions: Permissions, *, attended: bool) -> None:
+        """`attended` is False where nobody can answer: a needed question is then a refusal."""
+        self._session = session
+        self._permissions = permissions
+        self._attended = attended
+        self._queue: list[str] = []
+        self._open: dict[str, asyncio.Future[Answer]] = {}
+        self._one_dialog = asyncio.Lock()
+        self._asked = 0
+        self.interrupt: Callable[[], object] | None = None
+        """Set by the loop while a round runs."""
+        self.cancelled = False
+        self.closing = False
+        self.failure: JetboxError | None = None
+        """Set where a question could not be asked, or the folder failed us: the goal ends with it."""
+        self.new_model = ""
+        self.waited_ns = 0
+        """All the time that was spent waiting for the user."""
+
+    def take(self, command: AnyCommand) -> bool:
+        """Act on a command; False where it is for somebody else."""
+        match command:
+            case Answer():
+                future = self._open.get(command.id)
+                if future is not None and not future.done():
+                    future.set_result(command)
+            case SetMode():
+                self._permissions.mode = command.mode
+                self._session.emit(ModeChanged(mode=command.mode))
+            case SetModel():
+                self.new_model = command.name
+            case Goal() | Steer() if self.interrupt is not None:
+                self._set_queue([*self._queue, command.text])
+                if isinstance(command, Steer) and command.now:
+                    self.interrupt()
+            case EditQueue():
+                self._set_queue(list(command.items))
+            case Cancel():
+                if self.interrupt is not None:
+                    self.cancelled = True
+                    self.interrupt()
+            case Close():
+                self.closing = True
+                if self.interrupt is not None:
+                    self.cancelled = True
+                    self.interrupt()
+                return False
+            case _:
+                return False
+        return True
+
+    def _set_queue(self, items: list[str]) -> None:
+        self._queue = items
+        self._session.emit(QueueChanged(items=tuple(items)))
+
+    @property
+    def words_waiting(self) -> bool:
+        """True where something is queued for the next round."""
+        return bool(self._queue)
+
+    def words(self) -> list[str]:
+        """What was queued; it is taken out, and the journal told that it entered the prompt."""
+        words, self._queue = self._queue, []
+        for text in words:
+            self._session.emit(Steered(text=text))
+        if words:
+            self._session.emit(QueueChanged(items=()))
+        return words
+
+    async def ask(self, plan: Plan, tool: str, call: str, why: str) -> Asked:
+        """Ask the user about a plan, one question at a time, and remember a lasting answer."""
+        start = self._session.now()
+        async with self._one_dialog:
+            self._asked += 1
+            number = f"p{self._session.round}.{self._asked}"
+            self._session.emit(
+                PermissionAsked(
+                    id=number,
+                    call=call,
+                    kind="command" if plan.kind == "command" else "write" if plan.kind == "write" else "read",
+                    title=plan.title,
+                    diff=plan.diff,
+                    why=why,
+                    scope=self._permissions.scope_words(plan, tool),
+                )
+            )
+            if not self._attended:
+                self._session.emit(PermissionAnswered(id=number, answer="no", by="policy", reason="nobody can answer"))
+                self.failure = PermissionRefused(
+                    f"{plan.title}: this needs a permission, and without a screen nobody can give it",
+                    "pass --mode edits, --mode auto or --yolo"
+                    if plan.confined
+                    else "no sandbox holds here: install bubblewrap, or pass --no-sandbox --yolo",
+                )
+                return Asked(False, "nobody can answer", self._session.now() - start)
+            answer = await self._answer(number)
+        await self._session.sync()
+        waited = self._session.now() - start
+        self.waited_ns += waited
+        if answer.answer in ("session", "always"):
+            self._permissions.remember(plan, tool, answer.answer)
+        return Asked(answer.answer != "no", answer.reason, waited)
+
+    async def _answer(self, number: str) -> Answer:
+        future = asyncio.get_running_loop().create_future()
+        self._open[number] = future
+        try:
+            answer: Answer = await future
+        except asyncio.CancelledError:
+            self._session.emit(PermissionAnswered(id=number, answer="no", by="limit", reason="interrupted"))
+            raise
+        finally:
+            del self._open[number]
+        self._session.emit(PermissionAnswered(id=number, answer=answer.answer, reason=answer.reason))
+        return answer

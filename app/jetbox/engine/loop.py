@@ -1,0 +1,316 @@
+"""Works on a goal: rounds, the gate before done, guards, limits, steering, interruption."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jetbox.engine.commands import Close, Goal, Steer
+from jetbox.engine.errors import ExitCode, JetboxError, StorageError
+from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, ModelSwitched, Notice, Outcome
+from jetbox.engine.guards import Guards
+from jetbox.engine.options import LoopOptions
+from jetbox.engine.parts import Parts
+from jetbox.engine.round import Round, RoundResult
+
+T = TypeVar("T")
+
+WARN_AT = (0.7, 0.9)
+"""Shares of a limit at which the model is told."""
+NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, or call finish."
+NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the loop stops."""
+
+    outcome: Outcome
+    reason: str
+    code: ExitCode = ExitCode.DONE
+    hint: str = ""
+
+
+INTERRUPTED = Ending("interrupted", "interrupted by the user", ExitCode.INTERRUPTED)
+
+
+class Interrupted(Exception):
+    """A piece of work was cancelled by the user or the clock."""
+
+
+class Loop:
+    """One goal. `run` ends with exactly one `GoalEnded`, whatever happens."""
+
+    def __init__(self, parts: Parts, goal: int) -> None:
+        self._parts = parts
+        self._number = goal
+        self._options: LoopOptions = parts.options.loop
+        self._guards = Guards()
+        self._rounds = 0
+        self._tokens = 0
+        self._red = 0
+        self._changed = False
+        self._told: set[str] = set()
+        self._start = parts.session.now()
+        self._waited = parts.control.waited_ns
+        self._out_of_time = False
+
+    async def run(self, text: str) -> GoalEnded:
+        """Work until done, stopped or failed.
+
+        Raises:
+            StorageError: the journal cannot be written; the session is over.
+        """
+        parts = self._parts
+        text = parts.redactor.redact(text)
+        parts.session.emit(GoalStarted(goal=self._number, text=text))
+        parts.control.cancelled = False
+        parts.history.user(text)
+        # A goal is on the disk before anything is done about it.
+        await parts.session.sync()
+        try:
+            ending = await self._rounds_until_done()
+        except StorageError:
+            raise
+        except JetboxError as error:
+            ending = Ending("failed", error.message, error.exit_code, error.hint)
+            if error.exit_code is ExitCode.LIMIT:
+                ending = Ending("limit", error.message, error.exit_code, error.hint)
+        finally:
+            parts.control.interrupt = None
+        ended = GoalEnded(
+            goal=self._number,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            exit_code=int(ending.code),
+            rounds=self._rounds,
+            wall_ns=parts.session.now() - self._start,
+            hint=ending.hint,
+        )
+        parts.session.emit(ended)
+        await parts.session.sync()
+        return ended
+
+    async def _rounds_until_done(self) -> Ending:
+        parts = self._parts
+        begun = -1
+        while True:
+            if parts.control.cancelled:
+                return INTERRUPTED
+            limit = self._limit()
+            if limit is not None:
+                return limit
+            self._switch_model()
+            self._rounds += 1
+            parts.session.round += 1
+            round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
+            result = await self._interruptible(round_.run())
+            ending, tail = await self._judge(round_, result)
+            round_.remember(result, tail, over=ending is not None)
+            begun = round_.end(result)
+            if ending is not None:
+                return ending
+            for words in parts.control.words():
+                parts.history.user(parts.redactor.redact(words))
+
+    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a piece of the goal so that the user, or the clock, can cancel it.
+
+        Raises:
+            Interrupted: it was cancelled and had nothing to give.
+        """
+        task = asyncio.ensure_future(work)
+        self._parts.control.interrupt = task.cancel
+        stop_watching = self._watch_time(task)
+        try:
+            # Not `await task`: a cancellation of ours must not pass for the user's.
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        finally:
+            stop_watching()
+        if task.cancelled():
+            raise Interrupted
+        return task.result()
+
+    def _watch_time(self, task: asyncio.Future[T]) -> Callable[[], None]:
+        """Cancel the task when the goal's time is up, not counting waits for the user; returns how to stop."""
+        if not self._options.max_seconds:
+            return lambda: None
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def strike() -> None:
+            nonlocal timer
+            left = self._options.max_seconds - self._seconds()
+            if left > 0:
+                timer = loop.call_later(left + 0.01, strike)
+            else:
+                self._out_of_time = True
+                task.cancel()
+
+        timer = loop.call_later(max(0.0, self._options.max_seconds - self._seconds()), strike)
+
+        def stop() -> None:
+            timer.cancel()
+
+        return stop
+
+    async def _judge(self, round_: Round, result: RoundResult) -> tuple[Ending | None, list[str]]:
+        """What follows from a round: an ending, or words for the end of the newest message."""
+        control = self._parts.control
+        self._tokens += result.tokens
+        self._changed = self._changed or result.changed
+        if control.failure is not None:
+            failure, control.failure = control.failure, None
+            outcome: Outcome = "denied" if failure.exit_code is ExitCode.PERMISSION else "failed"
+            return Ending(outcome, failure.message, failure.exit_code, failure.hint), []
+        if result.interrupted:
+            return self._interrupted(), ["[interrupted by the user]"]
+        tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()))
+        if tripped is not None:
+            self._parts.session.emit(tripped)
+            if tripped.action == "stop":
+                return self._guard_ending(tripped), []
+        ending = await self._done(round_, result)
+        if ending is not None:
+            return ending, []
+        return None, self._tail(result, tripped)
+
+    def _interrupted(self) -> Ending | None:
+        if self._out_of_time:
+            return self._time_ending()
+        if self._parts.control.cancelled:
+            return INTERRUPTED
+        return None  # words with /now: go on with them
+
+    async def _done(self, round_: Round, result: RoundResult) -> Ending | None:
+        """The gate: the model says it is done, and no probe is red."""
+        says_done = result.finished or (not result.done and bool(result.answer.text.strip()))
+        if not says_done or result.answer.done_reason == "length":
+            return None
+        if any(d.state == "failed" for d in result.done):
+            return None
+        if not result.finished:
+            if not self._changed:
+                return Ending("answered", "answered")
+            try:
+                await self._interruptible(round_.gate(result))
+            except Interrupted:
+                return self._interrupted()
+        red = [v for v in result.verdicts if v.red]
+        if red:
+            self._red += 1
+            if self._red <= self._options.gate_attempts:
+                return None
+            names = ", ".join(f"{v.name}: {v.summary or v.state}" for v in red)
+            return Ending("red", f"probes are still red ({names})", ExitCode.PROBES_RED)
+        if self._parts.control.words_waiting:
+            return None
+        green = [v for v in result.verdicts if v.state == "passed"]
+        if green:
+            return Ending("done", "done, probes green: " + ", ".join(f"{v.name} {v.summary}".strip() for v in green))
+        why = ", ".join(f"{v.name} {v.state}: {v.summary}" for v in result.verdicts) or "no probe applies"
+        return Ending("unverified", f"done, unverified ({why})")
+
+    def _tail(self, result: RoundResult, tripped: GuardTripped | None) -> list[str]:
+        """Volatile words for the very end of the newest message."""
+        tail = []
+        if result.finished and any(v.red for v in result.verdicts):
+            tail.append("[not done: a probe is red; mend it, then call finish again]")
+        elif not result.done and any(v.red for v in result.verdicts):
+            tail.append("[not done: a probe is red; mend it]")
+        if tripped is not None:
+            tail.append(f"[warning: {tripped.detail}; do something else, or call finish and say what is in the way]")
+        if result.answer.done_reason == "length":
+            tail.append(NUDGE_CUT)
+        elif result.answer.empty and not result.interrupted:
+            tail.append(NUDGE_EMPTY)
+        tail += self._limit_words()
+        return tail
+
+    # -- limits
+
+    def _seconds(self) -> float:
+        waited = self._parts.control.waited_ns - self._waited
+        return (self._parts.session.now() - self._start - waited) / 1e9
+
+    def _used(self) -> list[tuple[str, float, float]]:
+        options = self._options
+        return [
+            ("rounds", self._rounds, options.max_rounds),
+            ("tokens", self._tokens, options.max_tokens),
+            ("seconds", self._seconds(), options.max_seconds),
+        ]
+
+    def _limit(self) -> Ending | None:
+        for name, used, most in self._used():
+            if most and used >= most:
+                if name == "seconds":
+                    return self._time_ending()
+                return Ending(
+                    "limit",
+                    f"stopped at the limit of {most:g} {name}",
+                    ExitCode.LIMIT,
+                    f"raise --max-{name} and go on with --continue",
+                )
+        return None
+
+    def _time_ending(self) -> Ending:
+        return Ending(
+            "limit",
+            f"stopped at the limit of {self._options.max_seconds:g} seconds",
+            ExitCode.LIMIT,
+            "raise --max-seconds and go on with --continue",
+        )
+
+    def _limit_words(self) -> list[str]:
+        words = []
+        for name, used, most in self._used():
+            for share in WARN_AT:
+                key = f"{name} {share}"
+                if most and used >= share * most and key not in self._told:
+                    self._told.add(key)
+                    words.append(f"[budget: {used:.0f} of {most:g} {name} used; bring the goal to an end]")
+        return words[-1:]
+
+    def _guard_ending(self, tripped: GuardTripped) -> Ending:
+        return Ending(
+            "guard",
+            f"stopped by a guard: {tripped.detail}",
+            ExitCode.LIMIT,
+            "say it in other words, or try another model with --model",
+        )
+
+    def _switch_model(self) -> None:
+        parts = self._parts
+        new, parts.control.new_model = parts.control.new_model, ""
+        if new and new != parts.model_name:
+            parts.session.emit(ModelSwitched(old=parts.model_name, new=new))
+            parts.session.emit(Notice(level="info", text=f"from this round on: {new}"))
+            parts.model_name = new
+            parts.set_head()
+
+
+async def serve(parts: Parts, goals: int = 0) -> int:
+    """Work on goals as they come, until the session is closed; returns the last goal's exit code."""
+    code = int(ExitCode.DONE)
+    remove = parts.session.listen(parts.control.take)
+    try:
+        while not parts.control.closing:
+            command = await parts.session.next_command()
+            match command:
+                case Goal() | Steer():
+                    goals += 1
+                    code = (await Loop(parts, goals).run(command.text)).exit_code
+                case Close():
+                    break
+                case _:
+                    continue
+    finally:
+        remove()
+    return code

@@ -1,0 +1,301 @@
+"""The adapter to Ollama: chat, show, ps and tags raw over httpx, the rest by its own package.
+
+The typed client drops what we live on (call ids, the cached-token count, `truncate`) and
+splits its stream at U+0085, which a reply may hold; so lines are split on b"\\n" here and
+decoded from bytes. Everything that touches httpx or the `ollama` package is in this module.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from jetbox.engine.errors import (
+    BadAnswer,
+    ContextOverflow,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+)
+from jetbox.engine.models.base import Call, Chunk, ModelInfo
+
+if TYPE_CHECKING:
+    import httpx
+    import ollama
+
+CONNECT_S = 3.0
+ASK_S = 10.0
+"""Time limit of show, tags and version; chat has none, its watchdog does."""
+LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class _Line(msgspec.Struct):
+    message: _Message | None = None
+    done: bool = False
+    done_reason: str = ""
+    error: str | dict[str, Any] | None = None
+
+
+class _Installed(msgspec.Struct):
+    name: str
+    size: int = 0
+    digest: str = ""
+    capabilities: list[str] = []
+
+
+class _Tags(msgspec.Struct):
+    models: list[_Installed] = []
+
+
+class _Show(msgspec.Struct):
+    capabilities: list[str] = []
+    model_info: dict[str, Any] = {}
+
+
+class _Version(msgspec.Struct):
+    version: str = ""
+
+
+T = TypeVar("T")
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def import_httpx() -> ModuleType:
+    """Import httpx without its command-line program, which would load rich and pygments too."""
+    name = "httpx._main"
+    blocked = "httpx" not in sys.modules and name not in sys.modules
+    if blocked:
+        sys.modules[name] = None  # type: ignore[assignment]  # httpx treats it as not installed
+    try:
+        import httpx
+    finally:
+        if blocked:
+            del sys.modules[name]
+    return httpx
+
+
+class OllamaModel:
+    """A `ChatModel` over Ollama's own protocol; one client for the life of the session."""
+
+    def __init__(self, host: str) -> None:
+        """`host` is a URL with its port, as the settings normalise it."""
+        self.host = host.rstrip("/")
+        self._client: httpx.AsyncClient | None = None
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            httpx = import_httpx()
+            address = self.host.split("://", 1)[-1]
+            self._client = httpx.AsyncClient(
+                base_url=self.host,
+                # TLS context costs 20 ms: only where there is TLS.
+                verify=self.host.startswith("https:"),
+                # A proxy from the environment must not stand between us and this machine.
+                trust_env=not address.startswith(LOOPBACK),
+                timeout=httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0),
+            )
+        assert self._client is not None
+        return self._client
+
+    # -- chat
+
+    @asynccontextmanager
+    async def chat(self, body: bytes) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Send the body as it is; leaving the context closes the stream for real.
+
+        Raises:
+            ServerUnreachable, ServerBusy, ModelNotFound, ModelUnfit, ContextOverflow, BadAnswer
+        """
+        client = self._http()
+        request = client.build_request("POST", "/api/chat", content=body, headers={"Content-Type": "application/json"})
+        request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
+        response = await self._sent(request)
+        try:
+            if response.status_code >= 400:
+                raise self._refusal(response.status_code, await response.aread())
+            yield self._chunks(response)
+        finally:
+            await response.aclose()
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        httpx = import_httpx()
+        try:
+            return await self._http().send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        except httpx.HTTPError as error:
+            raise BadAnswer(
+                f"the server at {self.host} broke off before it answered ({type(error).__name__})",
+                "see the server's log; the session can be continued with --continue",
+            ) from error
+
+    async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
+        httpx = import_httpx()
+        rest = b""
+        try:
+            async for data in response.aiter_raw():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    if line:
+                        chunk = _chunk(line)
+                        yield chunk
+                        if chunk.done:
+                            return
+            if rest.strip():
+                chunk = _chunk(rest)
+                yield chunk
+                if chunk.done:
+                    return
+        except httpx.HTTPError as error:
+            raise BadAnswer(
+                "the server broke off in mid-answer",
+                "it may have been stopped or killed; the session can be continued with --continue",
+            ) from error
+        raise BadAnswer("the answer ended without the server's word that it is done", "try again; see the server's log")
+
+    # -- questions
+
+    async def info(self, name: str) -> ModelInfo:
+        """What `/api/show` says of the model."""
+        raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
+        show = self._decode(raw, _Show)
+        return ModelInfo(
+            name=name,
+            max_ctx=next((int(n) for key, n in show.model_info.items() if key.endswith(".context_length")), 0),
+            capabilities=tuple(show.capabilities),
+        )
+
+    async def installed(self) -> list[ModelInfo]:
+        """What `/api/tags` lists."""
+        tags = self._decode(await self._ask("GET", "/api/tags"), _Tags)
+        return [
+            ModelInfo(name=m.name, capabilities=tuple(m.capabilities), size=m.size, digest=m.digest)
+            for m in tags.models
+        ]
+
+    async def version(self) -> str:
+        """What `/api/version` says."""
+        return self._decode(await self._ask("GET", "/api/version"), _Version).version
+
+    async def loaded(self) -> list[dict[str, Any]]:
+        """What `/api/ps` lists, as it comes. The server holds this back while it loads a model."""
+        answer = self._decode(await self._ask("GET", "/api/ps"), dict[str, list[dict[str, Any]]])
+        return answer.get("models", [])
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        httpx = import_httpx()
+        try:
+            response = await self._http().request(method, path, content=body)
+        except httpx.HTTPError as error:
+            raise self._unreachable() from error
+        if response.status_code >= 400:
+            raise self._refusal(response.status_code, response.content)
+        content: bytes = response.content
+        return content
+
+    def _decode(self, raw: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(raw, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadAnswer(
+                f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
+            ) from error
+
+    # -- errors
+
+    def _unreachable(self) -> ModelError:
+        return ServerUnreachable(
+            f"no Ollama server answers at {self.host}",
+            "start it with `ollama serve`, name another with --host, or try `jetbox-tui --demo`",
+        )
+
+    def _refusal(self, status: int, raw: bytes) -> ModelError:
+        text = _error_text(raw)
+        if "exceed_context_size" in text or "exceeds the available context size" in text:
+            return ContextOverflow(
+                f"the prompt does not fit the window: {_overflow(text)}",
+                "raise --num-ctx, or begin a new session with a smaller goal",
+            )
+        if status == 404:
+            return ModelNotFound(text or "model not found", "list what is there with `ollama list`")
+        if status == 503:
+            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it")
+        if "does not support tools" in text:
+            return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
+        return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
+
+    # -- the rest, and the end
+
+    async def rest(self) -> ollama.AsyncClient:
+        """Ollama's own client, for pull, create, copy, delete and embed; imported when first asked for."""
+        import asyncio
+
+        package = await asyncio.to_thread(__import__, "ollama")
+        client: ollama.AsyncClient = package.AsyncClient(host=self.host)
+        return client
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+def _chunk(raw: bytes) -> Chunk:
+    try:
+        line = _decode_line(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadAnswer(
+            f"garbage in the answer's stream: {raw[:60].decode(errors='replace')!r}", "see the server's log"
+        ) from error
+    if line.error is not None:
+        text = line.error if isinstance(line.error, str) else msgspec.json.encode(line.error).decode()
+        raise BadAnswer(f"the server reported an error in mid-answer: {text[:300]}", "see the server's log")
+    message = line.message or _Message()
+    return Chunk(
+        text=message.content or "",
+        thinking=message.thinking or "",
+        calls=tuple(message.tool_calls or ()),
+        done=line.done,
+        done_reason=line.done_reason,
+        metrics=_metrics(raw) if line.done else {},
+    )
+
+
+def _metrics(raw: bytes) -> dict[str, int]:
+    """Every whole number of the last line: the server's figures, of whatever version."""
+    fields = msgspec.json.decode(raw)
+    return {name: n for name, n in fields.items() if isinstance(n, int) and not isinstance(n, bool)}
+
+
+def _error_text(raw: bytes) -> str:
+    try:
+        error = msgspec.json.decode(raw)["error"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return raw[:300].decode(errors="replace")
+    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
+
+
+def _overflow(text: str) -> str:
+    """The two numbers out of llama-server's JSON, where they are there."""
+    import re
+
+    prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
+    window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
+    if prompt and window:
+        return f"{int(prompt[1]):,} tokens for a window of {int(window[1]):,}"
+    return text[:200]

@@ -1,0 +1,57 @@
+"""All that a loop works with, put together once per session."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from jetbox.engine.context.budget import Budget
+from jetbox.engine.context.history import History
+from jetbox.engine.control import Control
+from jetbox.engine.models.base import ChatModel
+from jetbox.engine.options import EngineOptions
+from jetbox.engine.probes.base import Probes
+from jetbox.engine.safety.secrets import Redactor
+from jetbox.engine.session import Session
+from jetbox.engine.tools.base import ToolContext
+from jetbox.engine.tools.dispatch import Dispatcher
+
+
+@dataclass(slots=True)
+class Parts:
+    """Made by whoever opens a session; the loop owns none of their making."""
+
+    session: Session
+    model: ChatModel
+    model_name: str
+    options: EngineOptions
+    history: History
+    budget: Budget
+    context: ToolContext
+    dispatcher: Dispatcher
+    probes: Probes | None
+    control: Control
+    redactor: Redactor
+    tool_specs: bytes
+    ready: asyncio.Event
+    """Set once the sandbox is chosen; until then nothing of the workspace is executed."""
+    reading_rate: float = 0.0
+    """Prompt tokens a second, measured in this session; 0 before the first."""
+    loaded: bool = False
+    """True once the model has answered in this session."""
+    bare_probes: bool | None = None
+    """Whether probes may run without a sandbox; None before the user was asked."""
+
+    def set_head(self) -> None:
+        """Put model and tools at the head of every request from now on."""
+        model = self.options.model
+        keep = model.keep_alive
+        fields: dict[str, object] = {
+            "model": self.model_name,
+            "stream": True,
+            "truncate": False,
+            "keep_alive": int(keep) if keep.lstrip("-").isdigit() else keep,
+        }
+        if model.think:
+            fields["think"] = {"true": True, "false": False}.get(model.think, model.think)
+        self.history.head(fields, self.tool_specs)

@@ -1,0 +1,240 @@
+"""One round: request, stream, tools as they arrive, probes, and the results into the history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jetbox.engine.clock import Span, phases, tier
+from jetbox.engine.context.history import Body
+from jetbox.engine.errors import BadAnswer, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
+from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.parts import Parts
+from jetbox.engine.probes.base import Verdict
+from jetbox.engine.probes.report import verdict_text
+from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
+from jetbox.engine.tools.base import Plan, ToolResult
+from jetbox.engine.tools.dispatch import Done
+
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(slots=True)
+class RoundResult:
+    """What a round came to."""
+
+    answer: Answer
+    done: list[Done] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """The model called `finish`."""
+        return any(d.finished for d in self.done)
+
+    @property
+    def changed(self) -> bool:
+        """A call changed files."""
+        return any(d.changes for d in self.done)
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and answer, as the server counted them."""
+        return self.answer.metrics.get("prompt_eval_count", 0) + self.answer.metrics.get("eval_count", 0)
+
+
+class Round:
+    """Runs one round. Cancelling its task interrupts it: what was streamed is kept."""
+
+    def __init__(self, parts: Parts, *, limit: int, begun: int = -1) -> None:
+        """`begun` is when the previous round ended, so that no time falls between two rounds."""
+        self._parts = parts
+        self._limit = limit
+        self._spans: list[Span] = []
+        self._start = begun if begun >= 0 else parts.session.now()
+
+    async def run(self) -> RoundResult:
+        """Run it up to its verdicts.
+
+        Raises:
+            ModelError: no attempt gave an answer and no call ran.
+            StorageError: the journal cannot be written.
+        """
+        parts = self._parts
+        parts.session.emit(RoundStarted(model=parts.model_name, limit=self._limit))
+        parts.dispatcher.begin()
+        try:
+            answer = await self._answer()
+        except ModelError:
+            self.end(RoundResult(Answer()))
+            raise
+        result = RoundResult(answer, interrupted=answer.cancelled)
+        try:
+            if answer.cancelled:
+                result.done = await parts.dispatcher.cancel()
+            else:
+                result.done = await parts.dispatcher.results()
+                await self._probe(result)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            result.interrupted = True
+            result.done = await parts.dispatcher.cancel()
+        if answer.error is not None and not result.done:
+            self.remember(result, (), over=True)
+            self.end(result)
+            raise answer.error
+        return result
+
+    async def _answer(self) -> Answer:
+        """The first attempt that holds; a request is sent again only while no call of it has run."""
+        parts = self._parts
+        number = 0
+        while True:
+            number += 1
+            body, expected = self._body()
+            attempt = Attempt(parts.session, parts.model, parts.options.model, parts.redactor, parts.dispatcher.submit)
+            answer = await attempt.run(body, number, expected)
+            self._spans += model_spans(answer)
+            self._learn(answer, len(body.data))
+            if answer.error is None or parts.dispatcher.count or not self._again(answer.error, number):
+                return answer
+            if not await self._back_off(answer.error, number):
+                answer.cancelled = True
+                return answer
+
+    def _body(self) -> tuple[Body, Expectation]:
+        parts = self._parts
+        start = parts.session.now()
+        model = parts.options.model
+        tokens = parts.budget.estimate(parts.history.size)
+        options: dict[str, object] = {"num_ctx": parts.budget.num_ctx}
+        options["num_predict"] = parts.budget.num_predict(tokens, model.num_predict)
+        if model.temperature is not None:
+            options["temperature"] = model.temperature
+        if model.seed is not None:
+            options["seed"] = model.seed
+        body = parts.history.body(options)
+        reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
+        self._spans.append(Span("context", start, parts.session.now()))
+        return body, Expectation(tokens, parts.loaded, reading)
+
+    def _learn(self, answer: Answer, size: int) -> None:
+        parts = self._parts
+        if not answer.complete:
+            return
+        parts.loaded = True
+        count = answer.metrics.get("prompt_eval_count", 0)
+        parts.budget.learn(size, count)
+        fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
+        duration = answer.metrics.get("prompt_eval_duration", 0)
+        if fresh > 0 and duration > 0:
+            parts.reading_rate = fresh / (duration / 1e9)
+
+    def _again(self, error: JetboxError, number: int) -> bool:
+        """Whether another attempt makes sense."""
+        retries = self._parts.options.model.retries
+        if isinstance(error, ServerUnreachable):
+            # A server that never answered in this session is not there: say so at once.
+            return self._parts.loaded and number <= retries
+        if isinstance(error, ServerBusy):
+            return number <= retries
+        return isinstance(error, BadAnswer | Stalled) and number <= min(1, retries)
+
+    async def _back_off(self, error: JetboxError, number: int) -> bool:
+        """Wait before the next attempt; False where the user interrupted."""
+        session = self._parts.session
+        pause = BACKOFF_S[min(number, len(BACKOFF_S)) - 1]
+        session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:g} s"))
+        session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
+        start = session.now()
+        try:
+            await asyncio.sleep(pause)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            return False
+        finally:
+            self._spans.append(Span("queue and load", start, session.now(), "back-off"))
+        return True
+
+    async def _probe(self, result: RoundResult) -> None:
+        """Verdicts at the end of a round that changed something, or that ends in `finish`."""
+        if result.changed or result.finished:
+            await self._verdicts(result, final=result.finished)
+
+    async def gate(self, result: RoundResult) -> None:
+        """The verdicts of the whole workspace, for an answer in plain text that says it is done."""
+        await self._verdicts(result, final=True)
+
+    async def _verdicts(self, result: RoundResult, *, final: bool) -> None:
+        parts = self._parts
+        if parts.probes is None or not await self._may_probe():
+            return
+        start = parts.session.now()
+        try:
+            result.verdicts = await parts.probes.verdicts(final=final)
+        finally:
+            self._spans.append(Span("probe", start, parts.session.now()))
+
+    async def _may_probe(self) -> bool:
+        """Probes execute code of the workspace: without a sandbox the user is asked once."""
+        parts = self._parts
+        await parts.ready.wait()
+        if parts.context.processes.sandbox.confines or not parts.options.permissions.sandbox:
+            return True
+        if parts.bare_probes is None:
+            start = parts.session.now()
+            plan = Plan("command", "run the probes (ruff, pytest) without a sandbox", _nothing, confined=False)
+            asked = await parts.control.ask(plan, "probes", "", "no sandbox holds on this machine")
+            self._spans.append(Span("waiting for you", start, parts.session.now()))
+            parts.bare_probes = asked.allowed
+        return parts.bare_probes
+
+    def remember(self, result: RoundResult, tail: Sequence[str], *, over: bool = False) -> None:
+        """Put answer and results into the history; what is volatile stands at the very end.
+
+        When the goal is `over`, an answer without calls stands as the last word.
+        """
+        parts = self._parts
+        start = parts.session.now()
+        answer, done = result.answer, result.done
+        if not (answer.text or answer.calls or answer.thinking):
+            return
+        parts.history.assistant(answer.text, answer.thinking, answer.calls)
+        closing = [verdict_text(result.verdicts)] if result.verdicts else []
+        closing += tail
+        for n, call in enumerate(done):
+            last = n == len(done) - 1
+            text = "\n".join([call.text, *closing]) if last and closing else call.text
+            parts.history.tool(call.name, call.wire_id, text)
+        if not done and closing and not over:
+            parts.history.user("\n".join(closing))
+        self._spans.append(Span("context", start, parts.session.now()))
+
+    def end(self, result: RoundResult) -> int:
+        """Close the round; returns when, so that the next one begins there."""
+        parts = self._parts
+        now = parts.session.now()
+        spans = sorted([*self._spans, *parts.dispatcher.spans], key=lambda s: s.start)
+        split = phases(spans, self._start, now)
+        tools = [s for s in spans if s.phase == "tools"]
+        parts.session.emit(
+            RoundEnded(
+                wall_ns=now - self._start,
+                phases=split,
+                spans=tuple(spans),
+                tier=tier(now - self._start - split.get("waiting for you", 0)),
+                tools=len(result.done),
+                parallel=sum(any(a is not b and a.start < b.end and b.start < a.end for b in tools) for a in tools),
+            )
+        )
+        return now
+
+
+async def _nothing() -> ToolResult:
+    return ToolResult("")

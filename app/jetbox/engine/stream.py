@@ -1,0 +1,227 @@
+"""One attempt of a round: send the request, take the answer as it comes, watch the silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from jetbox.engine.clock import Span
+from jetbox.engine.context.history import Body
+from jetbox.engine.errors import JetboxError, Stalled
+from jetbox.engine.events import ModelAnswered, RequestSent, TextDelta, ThinkingDelta, Waiting
+from jetbox.engine.models.base import Call, ChatModel, Chunk
+from jetbox.engine.options import ModelOptions
+from jetbox.engine.safety.secrets import Redactor
+from jetbox.engine.session import Session
+
+SPEAK_AFTER_S = 0.3
+"""A wait that is longer is put in words."""
+SILENT_AFTER_S = 5.0
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came, whole or in part."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: list[Call] = field(default_factory=list)
+    done_reason: str = ""
+    complete: bool = False
+    metrics: dict[str, int] = field(default_factory=dict)
+    chunks: int = 0
+    sent: int = 0
+    first: int = -1
+    spoke: int = -1
+    """When the thinking ended and the answer itself began."""
+    ended: int = 0
+    error: JetboxError | None = None
+    cancelled: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.text.strip() or self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known before the first chunk, for the words on the screen."""
+
+    tokens: int
+    loaded: bool
+    reading_ns: int = 0
+    """How long reading the prompt should take; 0 where unknown."""
+
+
+class Attempt:
+    """Streams one request into events; calls go to `on_call` as they become complete."""
+
+    def __init__(
+        self,
+        session: Session,
+        model: ChatModel,
+        options: ModelOptions,
+        redactor: Redactor,
+        on_call: Callable[[Call], None],
+    ) -> None:
+        self._session = session
+        self._model = model
+        self._options = options
+        self._redactor = redactor
+        self._on_call = on_call
+        self._text = redactor.stream()
+        self._thinking = redactor.stream()
+
+    async def run(self, body: Body, number: int, expected: Expectation) -> Answer:
+        """Stream to the end. A failure or a cancellation is in the answer, with what came before it."""
+        session = self._session
+        session.emit(
+            RequestSent(
+                attempt=number,
+                head=body.head_sha,
+                count=body.count,
+                tail=body.tail,
+                sha=body.sha,
+                bytes=len(body.data),
+                estimate=expected.tokens,
+            )
+        )
+        answer = Answer(sent=session.now())
+        voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say, answer, expected)
+        try:
+            await self._stream(body, answer)
+        except JetboxError as error:
+            answer.error = error
+        except asyncio.CancelledError:
+            answer.cancelled = True
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+        finally:
+            voice.cancel()
+        self._flush(answer)
+        answer.ended = session.now()
+        session.emit(
+            ModelAnswered(
+                attempt=number,
+                done_reason=answer.done_reason,
+                complete=answer.complete,
+                ttft_ns=answer.first - answer.sent if answer.first >= 0 else -1,
+                wall_ns=answer.ended - answer.sent,
+                chunks=answer.chunks,
+                metrics=answer.metrics,
+                error="interrupted" if answer.cancelled else answer.error.message if answer.error else "",
+            )
+        )
+        return answer
+
+    def _say(self, answer: Answer, expected: Expectation) -> None:
+        if answer.first >= 0:
+            return
+        if expected.loaded:
+            self._session.emit(
+                Waiting(what="reading", detail=f"{expected.tokens:,} tokens", expected_ns=expected.reading_ns)
+            )
+        else:
+            self._session.emit(Waiting(what="loading", detail="or queued, or reading the prompt"))
+
+    async def _stream(self, body: Body, answer: Answer) -> None:
+        loop = asyncio.get_running_loop()
+        first_s, gap_s = self._options.first_chunk_s, self._options.chunk_s
+        silence: asyncio.TimerHandle | None = None
+        try:
+            async with asyncio.timeout(first_s) as watchdog, self._model.chat(body.data) as chunks:
+                async for chunk in chunks:
+                    watchdog.reschedule(loop.time() + gap_s)
+                    if silence is not None:
+                        silence.cancel()
+                    self._take(chunk, answer)
+                    if chunk.done:
+                        answer.complete = True
+                        break
+                    silence = loop.call_later(SILENT_AFTER_S, self._silent)
+        except TimeoutError as error:
+            limit = first_s if answer.first < 0 else gap_s
+            what = "nothing came" if answer.first < 0 else "the answer stopped"
+            raise Stalled(
+                f"{what} for {limit:g} s; the request was cancelled",
+                "raise model.first_chunk_s or model.chunk_s, or see what the server does",
+            ) from error
+        finally:
+            if silence is not None:
+                silence.cancel()
+
+    def _silent(self) -> None:
+        self._session.emit(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
+
+    def _take(self, chunk: Chunk, answer: Answer) -> None:
+        answer.chunks += 1
+        if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
+            answer.first = self._session.now()
+        if chunk.thinking:
+            answer.thinking += self._emit_thinking(self._thinking.feed(chunk.thinking))
+        if answer.spoke < 0 and (chunk.text or chunk.calls):
+            answer.spoke = self._session.now()
+        if chunk.text:
+            answer.text += self._emit_text(self._text.feed(chunk.text))
+        for call in chunk.calls:
+            safe = self._safe(call)
+            answer.calls.append(safe)
+            self._on_call(safe)
+        if chunk.done:
+            answer.done_reason = chunk.done_reason
+            answer.metrics = chunk.metrics
+
+    def _flush(self, answer: Answer) -> None:
+        answer.thinking += self._emit_thinking(self._thinking.flush())
+        answer.text += self._emit_text(self._text.flush())
+
+    def _emit_text(self, text: str) -> str:
+        if text:
+            self._session.emit(TextDelta(text=text))
+        return text
+
+    def _emit_thinking(self, text: str) -> str:
+        if text:
+            self._session.emit(ThinkingDelta(text=text))
+        return text
+
+    def _safe(self, call: Call) -> Call:
+        raw = bytes(call.function.arguments).decode()
+        safe = self._redactor.redact(raw)
+        if safe == raw:
+            return call
+        function = msgspec.structs.replace(call.function, arguments=msgspec.Raw(safe.encode()))
+        return msgspec.structs.replace(call, function=function)
+
+
+def model_spans(answer: Answer) -> list[Span]:
+    """The model's part of a round as spans.
+
+    Before the first chunk the client only knows how long it waited; the server's own
+    durations split that wait from its end backwards: prompt eval, then load and queue.
+    Where a call arrives whole on the last chunk, decoding lies before it too.
+    """
+    start, end = answer.sent, answer.ended
+    first = answer.first if answer.first >= 0 else end
+    load_end = first
+    spans = []
+    streamed = end - first
+    decode = min(max(0, answer.metrics.get("eval_duration", 0) - streamed), first - start)
+    if decode:
+        spans.append(Span("decode", first - decode, first))
+        load_end = first - decode
+    prompt = min(answer.metrics.get("prompt_eval_duration", 0), load_end - start)
+    if prompt > 0:
+        spans.append(Span("prompt eval", load_end - prompt, load_end))
+        load_end -= prompt
+    spans.append(Span("queue and load", start, load_end))
+    if answer.thinking and answer.first >= 0:
+        until = answer.spoke if answer.spoke >= 0 else end
+        spans.append(Span("thinking", first, until))
+        first = until
+    spans.append(Span("decode", first, end))
+    return [s for s in spans if s.end > s.start]

@@ -1,0 +1,280 @@
+"""The one dispatcher: every call of the model goes through here, and every call has a result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from jetbox.engine.clock import Span
+from jetbox.engine.errors import FileMoved, StorageError, ToolError
+from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
+from jetbox.engine.models.base import Call
+from jetbox.engine.tools.arguments import decode_arguments
+from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
+from jetbox.engine.tools.registry import find
+from jetbox.engine.tools.schedule import Schedule
+
+if TYPE_CHECKING:
+    from jetbox.engine.control import Control
+    from jetbox.engine.safety.permissions import Permissions
+    from jetbox.engine.safety.secrets import Redactor
+    from jetbox.engine.session import Session
+
+MOVED = 3
+"""How often a plan is made again because a file changed under it."""
+TITLE = ("path", "command", "pattern", "summary")
+"""Arguments that say in a line what a call is about."""
+
+State = Literal["ok", "failed", "denied", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a call ended."""
+
+    call: str
+    wire_id: str
+    name: str
+    arguments: str
+    state: State
+    text: str
+    changes: tuple[FileChange, ...] = ()
+    finished: bool = False
+    effects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    call: str
+    wire_id: str
+    name: str
+    arguments: str
+
+
+class Dispatcher:
+    """Runs the calls of a session; `begin` opens a round. Nothing runs before `ready` is set."""
+
+    def __init__(
+        self,
+        session: Session,
+        tools: dict[str, Tool],
+        context: ToolContext,
+        permissions: Permissions,
+        control: Control,
+        redactor: Redactor,
+        *,
+        ready: asyncio.Event,
+        parallel: bool = True,
+        wrote: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        self._session = session
+        self._tools = tools
+        self._context = context
+        self._permissions = permissions
+        self._control = control
+        self._redactor = redactor
+        self._ready = ready
+        self._parallel = parallel
+        self._wrote = wrote
+        self._running = asyncio.Semaphore(context.options.concurrency)
+        self._seen: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Open a round."""
+        self._schedule: Schedule[Done] = Schedule(parallel=self._parallel)
+        self._pending: list[_Pending] = []
+        self._ended: set[str] = set()
+        self.spans: list[Span] = []
+        self.acted = False
+        """True once a call that may have effects has begun."""
+
+    def submit(self, call: Call) -> None:
+        """Take a call as soon as it is complete in the stream."""
+        raw = bytes(call.function.arguments).decode()
+        pending = _Pending(self._unique(call.id), call.id, call.function.name, raw)
+        self._pending.append(pending)
+        arguments: dict[str, Any] = {}
+        notes: list[str] = []
+        refusal = ""
+        tool: Tool | None = None
+        access = Access()
+        try:
+            tool = find(self._tools, pending.name)
+            arguments, notes = decode_arguments(tool, raw)
+            access = tool.access(arguments, self._context)
+        except ToolError as error:
+            refusal = str(error)
+        self._session.emit(
+            ToolCalled(call=pending.call, name=pending.name, arguments=raw, title=_title(pending.name, arguments))
+        )
+
+        async def run(earlier: list[Done]) -> Done:
+            if tool is None or refusal:
+                return self._end(pending, "failed", refusal)
+            blocker = next((d for d in earlier if d.state == "denied"), None)
+            if blocker is not None:
+                return self._end(pending, "denied", f"not run: it depends on {blocker.name}, which was not allowed")
+            return await self._execute(pending, tool, arguments, notes)
+
+        self._schedule.add(access, run)
+
+    def _unique(self, wire_id: str) -> str:
+        call = wire_id or f"call_{len(self._seen) + 1}"
+        while call in self._seen:
+            call += "+"
+        self._seen.add(call)
+        return call
+
+    async def _execute(self, pending: _Pending, tool: Tool, arguments: dict[str, Any], notes: list[str]) -> Done:
+        session = self._session
+        await self._ready.wait()
+        session.emit(ToolStarted(call=pending.call))
+        begun = session.now()
+        waited = 0
+        try:
+            for _ in range(MOVED):
+                plan = await tool.plan(arguments, self._context, self._output(pending.call))
+                before = session.now()
+                denied = await self._denied(plan, tool, pending)
+                if session.now() > before and denied is not _ALLOWED:
+                    self.spans.append(Span("waiting for you", before, session.now(), tool.name, pending.call))
+                    waited += session.now() - before
+                if denied:
+                    return self._end(pending, "denied", denied, duration=session.now() - begun - waited)
+                try:
+                    result = await self._perform(plan)
+                    break
+                except FileMoved:
+                    continue
+            else:
+                raise ToolError("the file keeps changing; read it again")
+        except ToolError as error:
+            state, result = "failed", ToolResult(str(error), ok=False)
+        except StorageError as error:
+            # The disk or the folder failed us: the model is told, and the goal ends with it.
+            self._control.failure = error
+            state, result = "failed", ToolResult(f"{error.message}; {error.hint}", ok=False)
+        else:
+            state = "ok" if result.ok else "failed"
+        now = session.now()
+        self.spans.append(Span("tools", begun, now, tool.name, pending.call))
+        return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)  # type: ignore[arg-type]
+
+    async def _denied(self, plan: Plan, tool: Tool, pending: _Pending) -> str | _Allowed:
+        """Why the plan may not be carried out; falsy where it may."""
+        decision = self._permissions.decide(plan, tool.name)
+        if decision.verdict == "allow":
+            return _ALLOWED
+        if decision.verdict == "deny":
+            return f"not allowed: {decision.why}"
+        asked = await self._control.ask(plan, tool.name, pending.call, decision.why)
+        if asked.allowed:
+            return ""
+        return "the user said no" + (f": {asked.reason}" if asked.reason else "; do something else or ask")
+
+    async def _perform(self, plan: Plan) -> ToolResult:
+        async with self._running:
+            if plan.kind in ("write", "command"):
+                self.acted = True
+                # What is about to happen must be on the disk before it happens.
+                await self._session.sync()
+            return await plan.perform()
+
+    def _output(self, call: str) -> Callable[[str], None]:
+        stream = self._redactor.stream()
+
+        def put(text: str) -> None:
+            safe = stream.feed(text)
+            if safe:
+                self._session.emit(ToolOutput(call=call, text=safe))
+
+        return put
+
+    def _end(
+        self,
+        pending: _Pending,
+        state: State,
+        text: str,
+        notes: list[str] | None = None,
+        result: ToolResult | None = None,
+        duration: int = 0,
+    ) -> Done:
+        text = self._redactor.redact(text)
+        if notes:
+            text = f"{text}\n[arguments: {'; '.join(notes)}]"
+        changes = result.changes if result else ()
+        self._ended.add(pending.call)
+        self._session.emit(
+            ToolEnded(
+                call=pending.call,
+                state=state,
+                text=text,
+                duration_ns=duration,
+                changes=changes,
+                diff=self._redactor.redact(result.diff) if result else "",
+                notes=tuple(notes or ()),
+            )
+        )
+        if changes:
+            self._wrote(tuple(c.path for c in changes))
+        return Done(
+            pending.call,
+            pending.wire_id,
+            pending.name,
+            pending.arguments,
+            state,
+            text,
+            changes,
+            finished=bool(result and result.finished),
+        )
+
+    @property
+    def count(self) -> int:
+        """Calls of this round so far."""
+        return len(self._pending)
+
+    async def results(self) -> list[Done]:
+        """The results in the order of the calls, when all calls have ended.
+
+        Raises:
+            StorageError: the journal cannot be written.
+        """
+        await self._schedule.join()
+        return [self._result(p, s.task) for p, s in zip(self._pending, self._schedule.slots, strict=True)]
+
+    def _result(self, pending: _Pending, task: asyncio.Task[Done]) -> Done:
+        if task.cancelled():
+            return self._end(pending, "cancelled", "interrupted by the user before it ended")
+        error = task.exception()
+        if isinstance(error, StorageError):
+            raise error
+        if error is not None:
+            # A fault of ours must not lose the round: the model gets a result, the user the words.
+            return self._end(pending, "failed", f"the tool broke: {type(error).__name__}: {error}")
+        return task.result()
+
+    async def cancel(self) -> list[Done]:
+        """End what runs; calls that had not ended are cancelled."""
+        await self._schedule.cancel()
+        return await self.results()
+
+
+class _Allowed(str):
+    """An empty string that says: nobody had to be asked."""
+
+
+_ALLOWED = _Allowed("")
+
+
+def _title(name: str, arguments: dict[str, Any]) -> str:
+    for key in TITLE:
+        value = arguments.get(key)
+        if value:
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            return f"{name} {text.splitlines()[0][:160]}"
+    return name
