@@ -1,0 +1,143 @@
+"""A session without a screen: progress in lines on standard error, the result on standard output.
+
+A reader of events like the screen is; it knows nothing that is not in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from jetbox.cli.output import LineOut
+from jetbox.engine import events as e
+from jetbox.engine.safety.terminal import safe_text
+
+GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to, from its events."""
+
+    session: str = ""
+    workspace: str = ""
+    model: str = ""
+    goal: str = ""
+    outcome: str = ""
+    reason: str = ""
+    hint: str = ""
+    exit_code: int = 0
+    rounds: int = 0
+    wall_ms: float = 0.0
+    text: str = ""
+    """The model's last words."""
+    phases_ms: dict[str, float] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    """Summed over the rounds, as the server counted."""
+    cached_tokens: int = 0
+    answer_tokens: int = 0
+    probes: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, stamped: e.Stamped) -> None:
+        """Take an event."""
+        event = stamped.event
+        match event:
+            case e.SessionOpened():
+                self.session, self.workspace = event.id, event.workspace
+            case e.ModelReady():
+                self.model = event.name
+            case e.GoalStarted():
+                self.goal = event.text
+            case e.RoundStarted():
+                self.text = ""
+            case e.TextDelta():
+                self.text += event.text
+            case e.ModelAnswered():
+                self.prompt_tokens += event.metrics.get("prompt_eval_count", 0)
+                self.cached_tokens += event.metrics.get("prompt_eval_cached_count", 0)
+                self.answer_tokens += event.metrics.get("eval_count", 0)
+            case e.ToolCalled() if event.name == "finish":
+                self.text = self.text or _summary(event.arguments)
+            case e.ToolEnded():
+                self.files.update((c.path, c.kind) for c in event.changes)
+            case e.ProbeEnded():
+                self.probes[event.name] = {"state": event.state, "summary": event.summary, "cache": event.cache}
+            case e.RoundEnded():
+                for name, ns in event.phases.items():
+                    self.phases_ms[name] = round(self.phases_ms.get(name, 0.0) + ns / 1e6, 3)
+            case e.GoalEnded():
+                self.outcome, self.reason, self.hint = event.outcome, event.reason, event.hint
+                self.exit_code, self.rounds, self.wall_ms = event.exit_code, event.rounds, event.wall_ns / 1e6
+            case _:
+                pass
+
+    def json(self) -> bytes:
+        """The summary as one JSON object."""
+        return msgspec.json.encode(self)
+
+
+def _summary(arguments: str) -> str:
+    try:
+        return str(msgspec.json.decode(arguments).get("summary", ""))
+    except (msgspec.DecodeError, AttributeError):
+        return ""
+
+
+class Progress:
+    """One line for each thing that happens, for people who watch."""
+
+    def __init__(self, out: LineOut) -> None:
+        self._out = out
+        self._titles: dict[str, str] = {}
+
+    def _line(self, text: str) -> None:
+        self._out.put((safe_text(text) + "\n").encode(errors="replace"))
+
+    def apply(self, stamped: e.Stamped) -> None:
+        """Take an event."""
+        event = stamped.event
+        match event:
+            case e.GoalStarted():
+                self._line(f"❯ {event.text}")
+            case e.SandboxChosen() if event.cannot or event.off:
+                state = "off" if event.off else event.name
+                self._line(f"  sandbox: {state}" + (f" (cannot: {'; '.join(event.cannot)})" if event.cannot else ""))
+            case e.ToolCalled():
+                self._titles[event.call] = event.title or event.name
+            case e.ToolEnded():
+                self._tool(event)
+            case e.ProbeEnded():
+                self._probe(event)
+            case e.RoundEnded():
+                self._round(stamped.round, event)
+            case e.Waiting():
+                self._line(f"  … {event.what} {event.detail}")
+            case e.Steered():
+                self._line(f"❯ {event.text}")
+            case e.GuardTripped():
+                self._line(f"  guard: {event.detail} ({event.action})")
+            case e.Notice():
+                self._line(f"  {event.level}: {event.text}" + (f" ({event.hint})" if event.hint else ""))
+            case e.PermissionAnswered() if event.answer == "no":
+                self._line(f"  not allowed: {event.reason or event.by}")
+            case _:
+                pass
+
+    def _tool(self, event: e.ToolEnded) -> None:
+        mark = {"ok": "✓", "failed": "✗", "denied": "⊘", "cancelled": "–"}[event.state]
+        changes = " ".join(f"{c.path} +{c.added} -{c.removed}" for c in event.changes[:4])
+        title = self._titles.pop(event.call, event.call)
+        self._line(f"  {mark} {title}  {event.duration_ns / 1e6:.0f} ms  {changes}".rstrip())
+        if event.state == "failed":
+            self._line("    " + event.text.strip()[:300].replace("\n", "\n    "))
+
+    def _probe(self, event: e.ProbeEnded) -> None:
+        glyph = GLYPHS["none"] if event.state == "skipped" else GLYPHS[event.cache]
+        summary = f"  {event.summary}" if event.summary else ""
+        self._line(f"  {glyph} {event.name} {event.state}{summary}  {event.duration_ns / 1e6:.0f} ms")
+
+    def _round(self, number: int, event: e.RoundEnded) -> None:
+        parts = " · ".join(f"{name} {ns / 1e6:.0f}" for name, ns in event.phases.items() if ns >= 500_000)
+        self._line(f"◆ {number}  {event.wall_ns / 1e6:.0f} ms  {parts}")
