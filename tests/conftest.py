@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from jetbox.sim.launch import ServerProcess
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -40,3 +44,10 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def sim_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts embedded servers, without latency unless `speed` is given, and stops them at the end."""
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(ServerProcess(**{"speed": 0, **options}))

@@ -1,0 +1,109 @@
+"""A prompt as the model's template would render it, counted in tokens of about four characters.
+
+The rendering is a list of blocks: a head (all system texts, tools, thinking level), then one
+block a message. Two renderings are compared block by block, so that the cost of a request is
+linear in what is new.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+CHARS_PER_TOKEN = 4
+MARKERS = 4
+"""Tokens of the template around each block."""
+
+Blocks = tuple[str, ...]
+
+
+def tokens(text: str) -> int:
+    """Number of tokens of a text."""
+    return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def block_tokens(block: str) -> int:
+    """Number of tokens of a block with its markers."""
+    return MARKERS + tokens(block)
+
+
+def count(blocks: Sequence[str]) -> int:
+    """Number of tokens of a prompt."""
+    return sum(block_tokens(block) for block in blocks)
+
+
+def call_text(name: str, arguments: Any) -> str:
+    """A tool call as the model writes it."""
+    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":"))
+
+
+def assistant_block(content: str, thinking: str, calls: Sequence[tuple[str, Any]]) -> str:
+    """The block of an answer; identifiers of calls are not rendered."""
+    return "\x1f".join(("assistant", thinking, content, *(call_text(*call) for call in calls)))
+
+
+def render(messages: list[dict[str, Any]], tools: list[Any], think: Any, *, thinking: bool) -> Blocks:
+    """Render a conversation.
+
+    A `system` message anywhere goes into the head, as most templates do it. A model that thinks
+    (`thinking`) is shown the thinking of the running tool loop, and none from before the newest
+    user message; any other model is shown none.
+    """
+    system = "\n".join(_text(message) for message in messages if message.get("role") == "system")
+    head = "\x1f".join((system, json.dumps(tools, ensure_ascii=False), f"think={think}" if thinking else ""))
+    newest_user = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=-1)
+    blocks = [head]
+    for i, message in enumerate(messages):
+        role = message.get("role")
+        if role == "assistant":
+            thought = str(message.get("thinking") or "") if thinking and i > newest_user else ""
+            blocks.append(assistant_block(_text(message), thought, _calls(message)))
+        elif role != "system":
+            blocks.append("\x1f".join((str(role), str(message.get("tool_name") or ""), _text(message))))
+    return tuple(blocks)
+
+
+def shared_tokens(cached: Sequence[str], wanted: Sequence[str]) -> int:
+    """Tokens of the longest common prefix, at most all but one of the wanted ones."""
+    shared = 0
+    for have, want in zip(cached, wanted, strict=False):
+        if have != want:
+            shared += (MARKERS + _common_chars(have, want)) // CHARS_PER_TOKEN
+            break
+        shared += block_tokens(want)
+    return min(shared, count(wanted) - 1)
+
+
+def cut_messages(messages: list[dict[str, Any]], limit: int, tools: list[Any], think: Any, *, thinking: bool) -> Blocks:
+    """Drop the oldest messages, except system ones and the newest, until the prompt fits into the limit."""
+    kept = list(messages)
+    blocks = render(kept, tools, think, thinking=thinking)
+    while count(blocks) > limit:
+        oldest = next((i for i, m in enumerate(kept[:-1]) if m.get("role") != "system"), None)
+        if oldest is None:
+            return blocks
+        del kept[oldest]
+        blocks = render(kept, tools, think, thinking=thinking)
+    return blocks
+
+
+def _common_chars(a: str, b: str) -> int:
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _calls(message: dict[str, Any]) -> list[tuple[str, Any]]:
+    functions = [call.get("function") or {} for call in message.get("tool_calls") or [] if isinstance(call, dict)]
+    return [(str(function.get("name", "")), function.get("arguments")) for function in functions]
