@@ -1,0 +1,222 @@
+"""Finds recordings: by path, by id or its beginning, by workspace, and among the samples that ship."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from jetbox.engine.errors import JetboxError, RecordingError
+from jetbox.engine.events import GoalEnded, GoalStarted, Outcome, SessionOpened, Stamped
+from jetbox.record.blobs import BlobStore
+from jetbox.record.journal import BLOBS, JOURNAL
+from jetbox.record.lines import BAD_LINE, Deferred, decode, resolve
+from jetbox.record.lock import is_held
+from jetbox.record.recording import read_header
+
+HEAD_BYTES = 65_536
+TAIL_BYTES = 65_536
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A session in a line of a list."""
+
+    id: str
+    path: Path
+    """The session's folder."""
+    created: str = ""
+    workspace: str = ""
+    model: str = ""
+    goal: str = ""
+    """The text of its beginning goal."""
+    rounds: int = 0
+    outcome: Outcome | None = None
+    """Of the last goal; None while it runs, or where it never ended."""
+    running: bool = False
+    """A process writes it now."""
+    size: int = 0
+    """Bytes of the journal, without blobs."""
+    problem: str = ""
+    """Why it cannot be read; empty where it can."""
+
+
+def sessions_folder(configured: str = "") -> Path:
+    """Where sessions are kept: the configured folder, else `$XDG_DATA_HOME/jetbox/sessions`."""
+    if configured:
+        return Path(configured).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("jetbox", appauthor=False)) / "sessions"
+
+
+def new_session_id() -> str:
+    """An id that sorts by time of creation (UTC, ms), with four random digits."""
+    import time
+
+    now = time.time_ns()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 1_000_000_000))
+    return f"{stamp}-{now // 1_000_000 % 1000:03d}-{os.urandom(2).hex()}"
+
+
+def samples() -> dict[str, Path]:
+    """The recordings that ship with the product, by name."""
+    from importlib import resources
+
+    package = Path(str(resources.files("jetbox")))
+    # Installed, they lie in the package; in a checkout beside its source folder.
+    for folder in (package / "_sessions", package.parent.parent / "sessions"):
+        if folder.is_dir():
+            return {entry.name: entry for entry in _session_folders(folder)}
+    return {}
+
+
+def find(name: str, folder: Path | None = None) -> Path:
+    """The session's folder, or a journal's file, for a path, an id, its beginning, or a sample's name.
+
+    Raises:
+        RecordingError: nothing has that name, or several have.
+    """
+    if not name:
+        raise RecordingError("no session was named", "jetbox-tui sessions lists what there is")
+    path = Path(name).expanduser()
+    if path.is_file() or (path / JOURNAL).is_file():
+        return path
+    if os.sep in name or name in (".", ".."):
+        raise RecordingError(f"there is no recording at {name}", "give a session's folder or its journal.jsonl")
+    folder = sessions_folder() if folder is None else folder
+    known = {entry.name: entry for entry in _session_folders(folder)}
+    if name in known:
+        return known[name]
+    shipped = samples()
+    if name in shipped:
+        return shipped[name]
+    everything = {**shipped, **known}
+    matches = sorted(each for each in everything if each.startswith(name))
+    if len(matches) == 1:
+        return everything[matches[0]]
+    if matches:
+        more = f" and {len(matches) - 3} more" if len(matches) > 3 else ""
+        raise RecordingError(
+            f"{len(matches)} sessions begin with {name}: {', '.join(matches[-3:])}{more}", "give more of the id"
+        )
+    raise RecordingError(f"there is no session {name} in {folder}", _nearest(name, everything))
+
+
+def _nearest(name: str, known: dict[str, Path]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    if known:
+        return f"the newest is {max(known)}"
+    return "nothing was recorded yet"
+
+
+def latest(workspace: Path, folder: Path | None = None) -> Path | None:
+    """The newest session of a workspace; None where there is none."""
+    wanted = os.path.realpath(workspace)
+    for session in _newest_first(sessions_folder() if folder is None else folder):
+        try:
+            header = _header(session / JOURNAL)
+        except JetboxError:
+            continue
+        if os.path.realpath(header.workspace) == wanted:
+            return session
+    return None
+
+
+def summaries(folder: Path | None = None, *, limit: int = 0) -> list[Summary]:
+    """All sessions, newest first, from the head and tail of each journal; at most `limit` where it is given."""
+    found = []
+    for session in _newest_first(sessions_folder() if folder is None else folder):
+        found.append(summary(session))
+        if len(found) == limit:
+            break
+    return found
+
+
+def summary(session: Path) -> Summary:
+    """One session in a line; what cannot be read is said in `problem`."""
+    file = session / JOURNAL if session.is_dir() else session
+    session = file.parent
+    try:
+        with open(file, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            head = stream.read(HEAD_BYTES)
+            stream.seek(max(0, size - TAIL_BYTES))
+            tail = head if size <= HEAD_BYTES else stream.read(TAIL_BYTES)
+        header = read_header(head.split(b"\n", 1)[0], file)
+    except OSError as error:
+        return Summary(id=session.name, path=session, problem=f"cannot read {file}: {error.strerror or error}")
+    except RecordingError as error:
+        return Summary(id=session.name, path=session, size=size, problem=error.message)
+    blobs = BlobStore(session / BLOBS)
+    goal = next(_events(head.split(b"\n"), b'"goal.started"', blobs), None)
+    rounds, outcome = _end(tail.split(b"\n"), blobs)
+    return Summary(
+        id=header.id,
+        path=session,
+        created=header.created,
+        workspace=header.workspace,
+        model=header.model,
+        goal=goal.event.text if goal is not None and isinstance(goal.event, GoalStarted) else "",
+        rounds=rounds,
+        outcome=outcome,
+        running=is_held(file),
+        size=size,
+    )
+
+
+def _end(lines: list[bytes], blobs: BlobStore) -> tuple[int, Outcome | None]:
+    """The last round's number, and how the last goal ended."""
+    rounds = 0
+    for line in reversed(lines):
+        try:
+            rounds = decode(line)[-1].round
+            break
+        except BAD_LINE:  # torn at its end, or cut by where the tail begins
+            continue
+    goals = (line for line in reversed(lines) if b'"goal.ended"' in line or b'"goal.started"' in line)
+    for stamped in _events(goals, b'"goal.', blobs):
+        if isinstance(stamped.event, GoalEnded):
+            return rounds, stamped.event.outcome
+        if isinstance(stamped.event, GoalStarted):
+            break
+    return rounds, None
+
+
+def _events(lines: list[bytes] | Iterator[bytes], mark: bytes, blobs: BlobStore) -> Iterator[Stamped]:
+    """The events of lines that hold `mark`, as far as they can be read."""
+    for line in lines:
+        if mark not in line:
+            continue
+        try:
+            for item in decode(line):
+                yield resolve(item, blobs.read) if isinstance(item, Deferred) else item
+        except (*BAD_LINE, RecordingError):
+            continue
+
+
+def _header(file: Path) -> SessionOpened:
+    try:
+        with open(file, "rb") as stream:
+            return read_header(stream.readline().rstrip(b"\n"), file)
+    except OSError as error:
+        raise RecordingError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def _session_folders(folder: Path) -> Iterator[Path]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        if os.path.isfile(os.path.join(folder, name, JOURNAL)):
+            yield folder / name
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(_session_folders(folder), key=lambda path: path.name, reverse=True)

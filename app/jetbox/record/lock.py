@@ -1,0 +1,149 @@
+"""One writer: of a session (a lock on its journal) and of a workspace (a file that names its owner)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from jetbox.engine.errors import WorkspaceBusy
+from jetbox.record.disk import private_folder, storage_error
+
+_TRIES = 10
+_PAUSE_S = 0.005
+
+
+def take(fd: int) -> bool:
+    """Lock an open file for writing; False where someone else holds it. Raises OSError.
+
+    Tried for 50 ms: `is_held` of another process takes the lock for an instant.
+    """
+    for attempt in range(_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if attempt + 1 < _TRIES:
+                time.sleep(_PAUSE_S)
+    return False
+
+
+def is_held(path: Path | str) -> bool:
+    """Whether some process writes this file under its lock."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks: nobody can hold one
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Who holds a workspace."""
+
+    pid: int
+    session: str
+    host: str
+    since: float
+    """Seconds since the epoch."""
+
+
+def state_folder() -> Path:
+    """Where locks lie: `$XDG_STATE_HOME/jetbox` or what the system has instead."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("jetbox", appauthor=False))
+
+
+def ago(seconds: float) -> str:
+    """A stretch of time in words."""
+    if seconds < 60:
+        return "less than a minute ago"
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            n = int(seconds // size)
+            return f"{n} {unit}{'s' if n > 1 else ''} ago"
+    raise AssertionError(seconds)
+
+
+class WorkspaceLock:
+    """Held while a session writes to a workspace; the system releases it when the process dies."""
+
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
+        """`folder` is where lock files lie; by default below the user's state folder."""
+        self.root = Path(os.path.realpath(root))
+        self._folder = folder
+        self._fd = -1
+
+    def path(self) -> Path:
+        """The lock's file, keyed by the resolved path of the workspace."""
+        import hashlib
+
+        key = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
+        return (self._folder or state_folder() / "locks") / f"{key}.json"
+
+    def owner(self) -> Owner | None:
+        """Who holds it now, as far as its file says."""
+        path = self.path()
+        if not is_held(path):
+            return None
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(path.read_bytes(), type=Owner)
+        return None
+
+    def acquire(self, session_id: str) -> None:
+        """Become the one writer.
+
+        Raises:
+            WorkspaceBusy: another session is; says which, and how to look on.
+            StorageError: the lock's file cannot be written.
+        """
+        path = self.path()
+        private_folder(path.parent)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise storage_error("lock the workspace with", path, error) from error
+        try:
+            if not take(fd):
+                raise self._busy()
+            owner = Owner(os.getpid(), session_id, os.uname().nodename, time.time())
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, msgspec.json.encode(owner) + b"\n", 0)
+        except OSError as error:
+            os.close(fd)
+            raise storage_error("lock the workspace with", path, error) from error
+        except WorkspaceBusy:
+            os.close(fd)
+            raise
+        self._fd = fd
+
+    def _busy(self) -> WorkspaceBusy:
+        owner = self.owner()
+        if owner is None:
+            return WorkspaceBusy(f"another session works in {self.root}", "wait until it ends, or end it")
+        where = "" if owner.host == os.uname().nodename else f" on {owner.host}"
+        since = ago(max(0.0, time.time() - owner.since))
+        return WorkspaceBusy(
+            f"session {owner.session} (process {owner.pid}{where}, started {since}) works in {self.root}",
+            f"look on with: jetbox-tui replay {owner.session}",
+        )
+
+    def close(self) -> None:
+        """Let go; harmless when not held."""
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1

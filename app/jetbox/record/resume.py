@@ -1,0 +1,166 @@
+"""What a later process needs to go on with a session."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jetbox.engine.errors import RecordingError
+from jetbox.engine.events import (
+    GoalEnded,
+    GoalStarted,
+    MessageAdded,
+    Mode,
+    ModeChanged,
+    ModelReady,
+    ModelSwitched,
+    PromptHead,
+    QueueChanged,
+    SessionClosed,
+    SessionOpened,
+    SessionResumed,
+    Stamped,
+    ToolCalled,
+    ToolEnded,
+)
+from jetbox.record.recording import Recording
+
+
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session stood when its last process ended."""
+
+    id: str
+    workspace: str
+    seq: int
+    """Number of the next event."""
+    offset: int
+    """Time of the last event, ns: the clock goes on from here."""
+    round: int
+    """Highest round number."""
+    goals: int
+    """How many goals there were."""
+    messages: tuple[bytes, ...]
+    """The history, each message as its exact JSON."""
+    head: PromptHead | None
+    model: str
+    host: str
+    num_ctx: int
+    """Tokens of the window; 0 where no model was ready yet."""
+    mode: Mode
+    options: dict[str, str]
+    running: GoalStarted | None
+    """The goal that was worked on when the process died; None where the last one had ended."""
+    ended: GoalEnded | None
+    """How the last goal ended; None while it runs, or where there was none."""
+    open_calls: tuple[str, ...]
+    """Tool calls that were made and never ended."""
+    queue: tuple[str, ...]
+    """What the user had typed and the model has not seen."""
+    closed: bool
+    """The last process ended in good order."""
+    past: tuple[Stamped, ...]
+    """Every event so far, for whoever shows the session."""
+
+
+class _State:
+    """Takes the events one after another."""
+
+    def __init__(self, header: SessionOpened) -> None:
+        self.model = header.model
+        self.host = header.host
+        self.mode = header.mode
+        self.options = header.options
+        self.round = 0
+        self.goals = 0
+        self.num_ctx = 0
+        self.messages: list[bytes] = []
+        self.head: PromptHead | None = None
+        self.running: GoalStarted | None = None
+        self.ended: GoalEnded | None = None
+        self.open_calls: dict[str, None] = {}
+        self.queue: tuple[str, ...] = ()
+        self.closed = False
+
+    def take(self, stamped: Stamped) -> None:
+        self.round = max(self.round, stamped.round)
+        match stamped.event:
+            case MessageAdded() as message:
+                add_message(self.messages, message)
+            case PromptHead() as head:
+                self.head = head
+            case GoalStarted() as goal:
+                self.goals = max(self.goals, goal.goal)
+                self.running, self.ended = goal, None
+            case GoalEnded() as ended:
+                self.running, self.ended = None, ended
+            case ToolCalled(call=call):
+                self.open_calls[call] = None
+            case ToolEnded(call=call):
+                self.open_calls.pop(call, None)
+            case QueueChanged(items=items):
+                self.queue = items
+            case other:
+                self._set_up(other)
+
+    def _set_up(self, event: object) -> None:
+        match event:
+            case ModelReady(name=name, num_ctx=num_ctx):
+                self.model, self.num_ctx = name, num_ctx
+            case ModelSwitched(new=new):
+                self.model = new
+            case ModeChanged(mode=mode):
+                self.mode = mode
+            case SessionResumed() as resumed:
+                self.model = resumed.model or self.model
+                self.host = resumed.host or self.host
+                self.mode, self.options = resumed.mode, resumed.options
+                self.closed = False
+                self.open_calls.clear()
+            case SessionClosed():
+                self.closed = True
+            case _:
+                pass
+
+
+def add_message(messages: list[bytes], message: MessageAdded) -> None:
+    """Put a message at its place; what stood there and behind it is gone.
+
+    Raises:
+        RecordingError: messages before it are missing.
+    """
+    if message.index > len(messages) or message.index < 0:
+        raise RecordingError(f"message {len(messages)} of the history is missing from the recording")
+    del messages[message.index :]
+    messages.append(message.json.encode())
+
+
+def resumption(recording: Recording) -> Resumption:
+    """How the session stood at its end.
+
+    Raises:
+        RecordingError: a blob or a message that is needed is missing.
+    """
+    past = tuple(recording.events)
+    state = _State(recording.header)
+    for stamped in past:
+        state.take(stamped)
+    return Resumption(
+        id=recording.header.id,
+        workspace=recording.header.workspace,
+        seq=past[-1].seq + 1,
+        offset=max(stamped.t for stamped in past),
+        round=state.round,
+        goals=state.goals,
+        messages=tuple(state.messages),
+        head=state.head,
+        model=state.model,
+        host=state.host,
+        num_ctx=state.num_ctx,
+        mode=state.mode,
+        options=state.options,
+        running=state.running,
+        ended=state.ended,
+        open_calls=tuple(state.open_calls),
+        queue=state.queue,
+        closed=state.closed,
+        past=past,
+    )
