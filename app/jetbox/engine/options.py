@@ -95,6 +95,9 @@ class ProbeOptions(Section, frozen=True, kw_only=True):
     time_s: float = 120.0
     """Time limit of one probe."""
     output_bytes: int = 10_000
+    """Most bytes of a probe's output that are kept; head and tail."""
+    memory: int = 4 * 1024**3
+    """Most bytes of address space of a probe; 0 for no limit."""
 
 
 class PerformanceOptions(Section, frozen=True, kw_only=True):

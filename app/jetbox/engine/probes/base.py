@@ -21,6 +21,8 @@ class Verdict:
     saved_ns: int = 0
     key: str = ""
     why: str = ""
+    durable: bool = True
+    """False where another run on the same files might say something else; such a verdict is not kept."""
 
     @property
     def red(self) -> bool:

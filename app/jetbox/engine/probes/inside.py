@@ -1,0 +1,147 @@
+"""Runs pytest in the interpreter of the workspace and says how the session ended.
+
+The source of this module is handed to that interpreter on its standard input; it imports
+nothing but the standard library and pytest, and runs on Python 3.8 and later. What it says
+comes as one marked line on the standard error that it was started with, after pytest has
+returned: no `os._exit` in a test, and nothing that a test prints, looks like it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from typing import Any, Dict, List  # noqa: UP035 - evaluated by old interpreters
+
+ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "--maxfail=0"]
+SKIPPED = {".git", ".hg", ".svn", ".jj", ".jetbox", "node_modules"}
+RECENT_NS = 10_000_000_000
+"""Byte code written this shortly after its source last changed may be of the text before."""
+NAMES = 20
+
+
+class Report:
+    """A pytest plugin that counts."""
+
+    def __init__(self) -> None:
+        self.counts: Dict[str, int] = {}  # noqa: UP006
+        self.failed: List[str] = []  # noqa: UP006
+        self.finished = False
+
+    def _count(self, kind: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    def _name(self, nodeid: str) -> None:
+        if nodeid not in self.failed and len(self.failed) < NAMES:
+            self.failed.append(nodeid[:200])
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        expected = hasattr(report, "wasxfail")
+        if report.failed:
+            self._count("failed" if report.when == "call" else "errors")
+            self._name(report.nodeid)
+        elif report.skipped:
+            self._count("xfailed" if expected else "skipped")
+        elif report.passed and report.when == "call":
+            self._count("xpassed" if expected else "passed")
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self._count("collection")
+            self._name(report.nodeid)
+        elif report.skipped:
+            self._count("skipped")
+
+    def pytest_deselected(self, items: Any) -> None:
+        self.counts["deselected"] = self.counts.get("deselected", 0) + len(items)
+
+    def pytest_sessionfinish(self) -> None:
+        self.finished = True
+
+
+def sources(folder: str, name: str) -> List[str]:  # noqa: UP006
+    """Paths of the source that the byte code `name` may be of."""
+    parts = name.split(".")
+    return [os.path.join(folder, ".".join(parts[:n]) + ".py") for n in range(1, len(parts))]
+
+
+def forget_stale(root: str) -> bool:
+    """Unlink byte code that may be older than its source; False where that was not allowed.
+
+    The import system takes byte code whose source has the same size and the same time in
+    whole seconds. An edit within that second, or one that sets the time back, is then not
+    seen. The inode's change time cannot be set back.
+    """
+    done = True
+    for folder, names, _ in os.walk(root):
+        cached = "__pycache__" in names
+        names[:] = [
+            name
+            for name in names
+            if name not in SKIPPED
+            and name != "__pycache__"
+            and not os.path.lexists(os.path.join(folder, name, "pyvenv.cfg"))
+        ]
+        cache = os.path.join(folder, "__pycache__")
+        if not cached or os.path.islink(cache):
+            continue
+        for name in os.listdir(cache):
+            if name.endswith(".pyc") and not fresh(os.path.join(cache, name), sources(folder, name)):
+                try:
+                    os.unlink(os.path.join(cache, name))
+                except FileNotFoundError:
+                    pass
+                except OSError:
+                    done = False
+    return done
+
+
+def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
+    """True where the byte code was written well after each source that it may be of last changed."""
+    try:
+        written = os.lstat(cached).st_ctime_ns
+    except OSError:
+        return True
+    for path in candidates:
+        try:
+            if os.stat(path).st_ctime_ns + RECENT_NS >= written:
+                return False
+        except OSError:
+            continue
+    return True
+
+
+def main(mark: str) -> None:
+    """Run the session, say how it ended, exit as pytest would."""
+    said = os.dup(2)
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        os.environ.pop(name, None)
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = None
+    sys.path.pop(0)
+    try:
+        import pytest
+    except ModuleNotFoundError as error:
+        if error.name != "pytest":
+            raise
+        os.write(said, ("\n" + mark + json.dumps({"missing": True}) + "\n").encode())
+        sys.exit(5)
+    private = tempfile.mkdtemp(prefix="jetbox-pytest-")
+    root = os.getcwd()
+    if not forget_stale(root):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
+    # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
+    sys.path.insert(0, root)
+    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache")]
+    report = Report()
+    try:
+        code = int(pytest.main(sys.argv[1:], plugins=[report]))
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    words = {"code": code, "finished": report.finished, "counts": report.counts, "failed": report.failed}
+    os.write(said, ("\n" + mark + json.dumps(words) + "\n").encode())
+    sys.exit(code)
