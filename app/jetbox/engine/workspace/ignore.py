@@ -1,0 +1,216 @@
+"""What list, glob and grep pass over, and the walk that they share.
+
+The search worker imports this module without the rest of the package: it stays light.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+FOLDERS = frozenset(
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".bzr",
+        ".jj",
+        "_darcs",
+        "CVS",
+        ".jetbox",
+        "__pycache__",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".mypy_cache",
+        ".hypothesis",
+        ".pytype",
+        ".tox",
+        ".nox",
+        ".cache",
+        ".ipynb_checkpoints",
+        ".eggs",
+        "node_modules",
+        ".venv",
+    ]
+)
+"""Names of folders that are ignored everywhere: version control, caches, environments, our own."""
+SUFFIXES = (".pyc", ".pyo", ".jetbox-tmp")
+ENVIRONMENT_MARK = "pyvenv.cfg"
+"""A folder that holds this file is a virtual environment, whatever its name."""
+DEPTH = 100
+"""Deeper folders are passed over."""
+RULES_BYTES = 1024**2
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Stamp = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file that the walk came by."""
+
+    path: str
+    """Relative to the root of the rules, with `/`."""
+    link: bool
+    """A symbolic link: it is named and not followed."""
+    status: os.stat_result | None
+    """Of the entry itself; where the walk was asked for it and the file is still there."""
+
+
+class IgnoreRules:
+    """The rules of one folder tree; .gitignore files are read again when they change."""
+
+    def __init__(self, root: Path, *, gitignore: bool = True) -> None:
+        self._root = str(root)
+        self._gitignore = gitignore
+        self._specs: dict[str, tuple[Stamp, GitIgnoreSpec]] = {}
+
+    def ignored(self, path: str, *, folder: bool = False) -> bool:
+        """True where a walk would pass over the path (relative, `/`) or over a folder above it."""
+        names = [] if path == "." else path.split("/")
+        rules: list[tuple[str, GitIgnoreSpec]] = []
+        above = ""
+        for depth, name in enumerate(names):
+            self._add_rules(rules, above)
+            is_folder = folder or depth < len(names) - 1
+            if self._passes_over(above + name, name, is_folder, rules):
+                return True
+            above += name + "/"
+        return False
+
+    def walk(self, below: str = ".", *, status: bool = False) -> Iterator[Entry]:
+        """Every file below a folder that is not ignored, sorted by path; links are not followed.
+
+        What vanishes or cannot be entered meanwhile is left out. A folder that is ignored
+        itself is walked when it is asked for, without the rules that ignore it.
+        """
+        rules: list[tuple[str, GitIgnoreSpec]] = []
+        above = ""
+        names = [] if below in (".", "") else below.split("/")
+        folder = _open(self._root, None)
+        for name in names:
+            if folder is None:
+                return
+            self._add_rules(rules, above, folder)
+            above += name + "/"
+            if self._passes_over(above[:-1], name, True, rules):
+                rules.clear()
+            deeper = _open(name, folder)
+            os.close(folder)
+            folder = deeper
+        if folder is not None:
+            yield from self._walk(folder, above, rules, status, len(names))
+
+    def _walk(
+        self, folder: int, above: str, rules: list[tuple[str, GitIgnoreSpec]], status: bool, depth: int
+    ) -> Iterator[Entry]:
+        """Takes over the descriptor."""
+        known = len(rules)
+        try:
+            entries = sorted((entry.name + "/" if _is_folder(entry) else entry.name, entry) for entry in _scan(folder))
+            if any(entry.name == ".gitignore" for _, entry in entries):
+                self._add_rules(rules, above, folder)
+            for name, entry in entries:
+                is_folder = name.endswith("/")
+                path = above + entry.name
+                if self._passes_over(path, entry.name, is_folder, rules):
+                    continue
+                if not is_folder:
+                    yield Entry(path, entry.is_symlink(), _status(entry.name, folder) if status else None)
+                    continue
+                deeper = _open(entry.name, folder) if depth < DEPTH else None
+                if deeper is None:
+                    continue
+                if _holds(deeper, ENVIRONMENT_MARK):
+                    os.close(deeper)
+                    continue
+                yield from self._walk(deeper, path + "/", rules, status, depth + 1)
+        finally:
+            del rules[known:]
+            os.close(folder)
+
+    def _passes_over(self, path: str, name: str, folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
+        if name in FOLDERS or (not folder and name.endswith(SUFFIXES)):
+            return True
+        for above, spec in reversed(rules):
+            verdict = spec.check_file(path[len(above) :] + ("/" if folder else "")).include
+            if verdict is not None:
+                return verdict
+        return False
+
+    def _add_rules(self, rules: list[tuple[str, GitIgnoreSpec]], above: str, folder: int | None = None) -> None:
+        """Put the rules of the folder `above` (with its slash) on top."""
+        if not self._gitignore:
+            return
+        name = ".gitignore" if folder is not None else f"{self._root}/{above}.gitignore"
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:
+            self._specs.pop(above, None)
+            return
+        try:
+            found = os.fstat(descriptor)
+            stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+            known = self._specs.get(above)
+            if known is None or known[0] != stamp:
+                known = self._specs[above] = (stamp, _parse(os.read(descriptor, RULES_BYTES)))
+            rules.append((above, known[1]))
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _parse(data: bytes) -> GitIgnoreSpec:
+    # Its import takes some 60 ms: only a workspace that has such a file pays for it.
+    from pathspec import GitIgnoreSpec
+
+    lines = data.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff").split("\n")
+    good = []
+    for line in lines:
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            continue  # git passes over a malformed pattern, too
+        good.append(line)
+    return GitIgnoreSpec.from_lines(good)
+
+
+def _open(name: str, folder: int | None) -> int | None:
+    try:
+        return os.open(name, _OPEN, dir_fd=folder)
+    except OSError:
+        return None
+
+
+def _scan(folder: int) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _status(name: str, folder: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def _holds(folder: int, name: str) -> bool:
+    return _status(name, folder) is not None
