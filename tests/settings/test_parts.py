@@ -101,7 +101,7 @@ def toml_text(tables: dict[str, dict[str, Any]], multiline: bool) -> tuple[str, 
             elif multiline and isinstance(value, str) and not set(value) & set("'\0\x85\\"):
                 shown = "'''\n" + value + "'''"
             elif multiline and isinstance(value, str) and not set(value) & set('"\\\0\x85'):
-                shown = '"""\n' + value + '\\"""""""'
+                shown = '"""\n' + value + '\\"""""'
             lines.append(f"{quoted(key)} = {shown} # note = '''\n")
     return "".join(lines), at
 

@@ -144,9 +144,7 @@ class _Merge:
     def _is_guarded(self, entry: Entry) -> bool:
         from jetbox.settings.trust import is_guarded
 
-        section, _, key = entry.option.partition(".")
-        default = getattr(getattr(Settings(), section), key, None) if key else None
-        return is_guarded(entry.option, entry.value, self._values.get(entry.option, default))
+        return is_guarded(entry.option, entry.value, self._values.get(entry.option, _default(entry.option)))
 
     def _is_trusted(self, project: ConfigFile) -> bool:
         from jetbox.settings.trust import is_trusted
@@ -268,3 +266,17 @@ def parse_assignment(text: str) -> Flag:
     if not equals or not option.strip():
         raise SettingsError(f"--set: {text!r} is no SECTION.KEY=VALUE", "such as --set context.num_ctx=32768")
     return option.strip(), value.strip(), "--set"
+
+
+def guarded_entries(project: ConfigFile) -> list[tuple[str, Entry]]:
+    """What the file may set once it is trusted, each with its full name; against the defaults."""
+    from jetbox.settings.trust import is_guarded
+
+    named = [(entry.option, entry) for entry in project.entries]
+    named += [(f"profiles.{name}.{e.option}", e) for name, entries in project.profiles.items() for e in entries]
+    return [(name, e) for name, e in named if is_guarded(e.option, e.value, _default(e.option))]
+
+
+def _default(option: str) -> Any:
+    section, _, key = option.partition(".")
+    return getattr(getattr(Settings(), section), key, None) if key else None

@@ -1,0 +1,140 @@
+"""The commands that drive a session: options here, the work in modules of their own, imported when called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from jetbox import __version__
+from jetbox.cli.dispatch import COMMANDS
+from jetbox.cli.options import Invocation, invocation, session_options, settings_options
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_MOST_GOAL_BYTES = 1024 * 1024
+
+
+class RootCommand(click.Command):
+    """The workbench; its help lists the sub-commands too."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(
+    cls=RootCommand,
+    context_settings=CONTEXT,
+    epilog="Every setting is also a variable, JETBOX_SECTION_KEY; see `jetbox-tui config show`.",
+)
+@click.argument("words", nargs=-1, metavar="[GOAL]")
+@click.option("-p", "--print", "printing", is_flag=True, help="The same as `run`: without a screen.")
+@session_options
+@settings_options
+@click.version_option(__version__, message="jetbox-tui %(version)s")
+def workbench(words: tuple[str, ...], printing: bool, **given: Any) -> int:
+    """A terminal workbench around a local coding agent driven by Ollama.
+
+    With a GOAL it starts at once. A first word that is a command of the list below is that command.
+    """
+    asked = invocation(words, **given)
+    lacks = missing_terminal()
+    if lacks and asked.demo:
+        click.echo(f"jetbox-tui: {lacks}, so the demo runs without a screen", err=True)
+        return _run(asked, "text")
+    if lacks:
+        raise click.UsageError(f"{lacks}; without a screen it is: jetbox-tui run GOAL")
+    if not asked.settings.ui.color:
+        os.environ["NO_COLOR"] = "1"
+    from jetbox.cli.workbench import workbench as show
+
+    return show(asked)
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("words", nargs=-1, metavar="GOAL")
+@click.option(
+    "--output-format",
+    type=click.Choice(["text", "json", "stream-json"]),
+    default="text",
+    show_default=True,
+    help="stream-json: the journal's lines as they are written.",
+)
+@session_options
+@settings_options
+def run(words: tuple[str, ...], output_format: str, **given: Any) -> int:
+    """Work on a GOAL without a screen; `-` reads it from standard input."""
+    if words == ("-",):
+        words = (_goal_from_input(),)
+    asked = invocation(words, **given)
+    if asked.resume == "":
+        raise click.UsageError("--resume needs the session's ID where there is no screen to choose on")
+    if not (asked.goal or asked.demo or asked.resume or asked.continue_last):
+        raise click.UsageError("what is the goal? jetbox-tui run GOAL")
+    return _run(asked, output_format)
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("session")
+@click.option("--at", type=click.IntRange(min=0), metavar="ROUND", help="Start at this round.")
+@click.option("--speed", type=click.FloatRange(min=0.05, max=1000), default=1.0, metavar="X", help="How fast.")
+@settings_options
+def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
+    """Play a recorded SESSION in the workbench: an ID, a folder or a journal."""
+    asked = invocation(**given)
+    if lacks := missing_terminal():
+        raise click.UsageError(f"{lacks}, and a replay needs one")
+    if not asked.settings.ui.color:
+        os.environ["NO_COLOR"] = "1"
+    from jetbox.cli.replay import replay as play
+
+    return play(session, at, speed, asked)
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("--why", is_flag=True, help="Say why each probe ran, or why its verdict was served again.")
+@settings_options
+def probe(why: bool, **given: Any) -> int:
+    """Run the probes of this folder and show their verdicts."""
+    asked = invocation(**given)
+    tell_notices(asked)
+    from jetbox.cli.probe import probe as check
+
+    return check(asked, why)
+
+
+def missing_terminal() -> str:
+    """What the screen lacks here, in words; empty where it can be shown."""
+    for stream in (sys.stdin, sys.stdout):
+        if stream is None or not stream.isatty():
+            return "there is no terminal"
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return "this terminal cannot show a screen (TERM is unset or dumb)"
+    return ""
+
+
+def tell_notices(asked: Invocation) -> None:
+    """Load the settings, and say on standard error what they have to tell."""
+    from jetbox.cli.main import tell
+
+    for notice in asked.loaded.notices:
+        tell(notice)
+
+
+def _run(asked: Invocation, output_format: str) -> int:
+    tell_notices(asked)
+    from jetbox.cli.run import run as work
+
+    return work(asked, output_format)
+
+
+def _goal_from_input() -> str:
+    data = sys.stdin.buffer.read(_MOST_GOAL_BYTES + 1)
+    if len(data) > _MOST_GOAL_BYTES:
+        raise click.UsageError("the goal on standard input is larger than 1 MiB")
+    if not data.strip():
+        raise click.UsageError("standard input holds no goal")
+    return data.decode("utf-8", "replace")
