@@ -23,7 +23,7 @@ Mode = Literal["ask", "edits", "auto"]
 Outcome = Literal["done", "unverified", "answered", "red", "limit", "guard", "denied", "failed", "interrupted"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """Something that happened."""
 
 
@@ -418,7 +418,7 @@ Delta = ThinkingDelta | TextDelta | ToolOutput
 """Events that come by the hundred a second; coalesced on disk, never on the way to the screen."""
 
 
-class Stamped(msgspec.Struct, frozen=True):
+class Stamped(msgspec.Struct, frozen=True, gc=False):
     """An event in its envelope: one line of the journal."""
 
     seq: int
