@@ -12,8 +12,8 @@ from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import SessionClosed, SessionOpened, Stamped
 from jetbox.engine.session import Batch
 from jetbox.record.blobs import BlobStore
+from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.journal import BLOBS
-from jetbox.record.lines import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.lock import is_held
 from jetbox.record.recording import damaged, journal_path, read_header
 

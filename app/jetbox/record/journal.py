@@ -18,7 +18,7 @@ from jetbox.engine.errors import StorageError, WorkspaceBusy
 from jetbox.engine.events import Delta, Stamped
 from jetbox.record.blobs import BlobStore, MemoryBlobs
 from jetbox.record.disk import DiskThread, private_folder, storage_error, sync_folder
-from jetbox.record.lines import BAD_LINE, DELTA_TYPES, Group, decode, encode
+from jetbox.record.lines import DELTA_TYPES, Group, encode
 from jetbox.record.lock import take
 
 JOURNAL = "journal.jsonl"
@@ -303,6 +303,8 @@ def _open(path: Path, flags: int, action: str) -> int:
 
 def _mend_end(fd: int) -> int:
     """Cut off a torn last line, or complete one that lacks its newline alone; returns the size."""
+    from jetbox.record.decode import BAD_LINE, decode
+
     size = os.fstat(fd).st_size
     tail = b""
     start = size

@@ -11,8 +11,9 @@ import msgspec
 from jetbox.engine.errors import JetboxError, RecordingError
 from jetbox.engine.events import GoalEnded, GoalStarted, Outcome, SessionOpened, Stamped
 from jetbox.record.blobs import BlobStore
+from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
+from jetbox.record.disk import user_folder
 from jetbox.record.journal import BLOBS, JOURNAL
-from jetbox.record.lines import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.lock import is_held
 from jetbox.record.recording import read_header
 
@@ -46,9 +47,7 @@ def sessions_folder(configured: str = "") -> Path:
     """Where sessions are kept: the configured folder, else `$XDG_DATA_HOME/jetbox/sessions`."""
     if configured:
         return Path(configured).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("jetbox", appauthor=False)) / "sessions"
+    return user_folder("XDG_DATA_HOME", ".local/share", "user_data_dir") / "sessions"
 
 
 def new_session_id() -> str:

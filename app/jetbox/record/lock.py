@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jetbox.engine.errors import WorkspaceBusy
-from jetbox.record.disk import private_folder, storage_error
+from jetbox.record.disk import private_folder, storage_error, user_folder
 
 _TRIES = 10
 _PAUSE_S = 0.005
@@ -61,9 +61,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 def state_folder() -> Path:
     """Where locks lie: `$XDG_STATE_HOME/jetbox` or what the system has instead."""
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("jetbox", appauthor=False))
+    return user_folder("XDG_STATE_HOME", ".local/state", "user_state_dir")
 
 
 def ago(seconds: float) -> str:

@@ -12,8 +12,8 @@ import msgspec
 from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import FORMAT, SessionOpened, Stamped
 from jetbox.record.blobs import BlobStore
+from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.journal import BLOBS, JOURNAL
-from jetbox.record.lines import BAD_LINE, Deferred, decode, resolve
 
 
 class Events(Sequence[Stamped]):

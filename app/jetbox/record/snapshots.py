@@ -125,7 +125,8 @@ class Snapshots:
     def _sort(self, names: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Which files to take in, and which to leave out: gone, too large, or no files at all."""
         root = os.fsencode(self.workspace)
-        keep, drop = [], []
+        keep: list[bytes] = []
+        drop: list[bytes] = []
         for name in sorted(names):
             try:
                 found = os.lstat(os.path.join(root, name))
