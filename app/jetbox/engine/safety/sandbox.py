@@ -15,6 +15,9 @@ class Launch:
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str
+    supervised: bool = False
+    """The started process stands above the command: it outlives it, ends whatever the
+    command leaves behind, and tells a signal as 128 + its number."""
 
 
 class Sandbox(Protocol):
@@ -29,4 +32,8 @@ class Sandbox(Protocol):
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         """The confined form of a command."""
+        ...
+
+    async def close(self) -> None:
+        """Delete the private folder; no command may run any more."""
         ...

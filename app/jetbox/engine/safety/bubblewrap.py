@@ -1,0 +1,88 @@
+"""Confinement by bubblewrap: namespaces, with only what is needed mounted inside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jetbox.engine.safety.private import PrivateFolder
+from jetbox.engine.safety.readable import SYSTEM, readable_folders, secrets_in
+from jetbox.engine.safety.sandbox import Launch
+
+GUARDED = (".git", ".jetbox")
+"""Folders of the workspace that are read-only inside."""
+
+# Process 1 inside is this shell, not the command: when it exits, the kernel has ended every
+# process of the namespace before anyone is told; and a command keeps ordinary signal rules.
+# Its own remarks ("Killed") would stand in the command's output.
+_INIT = 'exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
+
+
+class Bubblewrap:
+    """Sees the system, toolchains and the workspace; the rest of the disk is not there."""
+
+    name = "bubblewrap"
+    confines = True
+
+    def __init__(
+        self,
+        program: str,
+        root: Path,
+        private: PrivateFolder,
+        *,
+        network: bool,
+        environ: Mapping[str, str],
+        readable: Sequence[Path] = (),
+    ) -> None:
+        self.cannot: tuple[str, ...] = ("use of the network",) if network else ()
+        self._root = root
+        self._private = private
+        self._env = private.environment()
+        mounts = _mounts(root, private, readable_folders(root, environ, readable), network)
+        self._head = (program, *_isolation(network), *mounts)
+
+    def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
+        guards: list[str] = []
+        for name in GUARDED:
+            path = os.path.realpath(self._root / name)
+            if os.path.lexists(path) and Path(path).is_relative_to(self._root):
+                guards += ("--ro-bind", path, path)
+        folder = os.path.realpath(cwd)
+        inside = ("--remount-ro", "/", "--chdir", folder, "--", "/bin/sh", "-c", _INIT, "sh", *argv)
+        return Launch((*self._head, *guards, *inside), {**env, **self._env, "PWD": folder}, "/", supervised=True)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._private.delete)
+
+
+def _isolation(network: bool) -> list[str]:
+    flags = ["--unshare-user-try", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
+    if not network:
+        flags.append("--unshare-net")
+    # Root keeps its capabilities otherwise, and could mount what is read-only again.
+    return [*flags, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL"]
+
+
+def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], network: bool) -> list[str]:
+    """Options of every mount, a folder before what lies in it."""
+    mounts: dict[str, tuple[str, ...]] = {
+        "/proc": ("--proc", "/proc"),
+        "/dev": ("--dev", "/dev"),
+        "/tmp": ("--bind", str(private.tmp), "/tmp"),
+        "/var/tmp": ("--bind", str(private.tmp), "/var/tmp"),
+    }
+    seen = [*SYSTEM, "/etc", "/sys/devices/system/cpu", *(["/run/systemd/resolve"] if network else []), *map(str, readable)]
+    for name in filter(os.path.exists, seen):
+        if os.path.islink(name) and name in SYSTEM:
+            mounts[name] = ("--symlink", os.readlink(name), name)
+        elif not any(str(parent) in mounts and str(parent) not in ("/tmp", "/var/tmp") for parent in Path(name).parents):
+            mounts[name] = ("--ro-bind", name, name)
+    for path in (root, *private.writable):
+        mounts[str(path)] = ("--bind", str(path), str(path))
+    for name in secrets_in("/etc"):
+        if os.access(name, os.R_OK):
+            mounts[name] = ("--tmpfs", name) if os.path.isdir(name) else ("--ro-bind", "/dev/null", name)
+    ordered = sorted(mounts, key=lambda name: name.split("/"))
+    return [word for name in ordered for word in mounts[name]]
