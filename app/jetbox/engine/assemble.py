@@ -141,7 +141,9 @@ def assemble(
     )
     _announce(parts, info, window)
     parts.set_head()
-    if not messages:
+    if messages:
+        parts.history.mend()
+    else:
         instructions = ""
         if options.context.instructions:
             instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))

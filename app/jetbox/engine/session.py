@@ -171,6 +171,10 @@ class Session:
         self._feeds.append(feed)
         return feed
 
+    def drop(self, feed: Feed) -> None:
+        """Forget a reader."""
+        self._feeds.remove(feed)
+
     def submit(self, command: AnyCommand) -> None:
         """Hand a command to whoever listens first, else to the inbox."""
         for listener in reversed(self._listeners):

@@ -43,6 +43,18 @@ class History:
     def __len__(self) -> int:
         return len(self._messages)
 
+    def mend(self) -> None:
+        """Give a result to calls that a killed process left without one: servers want them in pairs."""
+        answered = 0
+        for data in reversed(self._messages):
+            message = msgspec.json.decode(data)
+            if message["role"] == "tool":
+                answered += 1
+                continue
+            for call in (message.get("tool_calls") or [])[answered:]:
+                self.tool(call["function"]["name"], call.get("id", ""), "[interrupted: the session was killed]")
+            return
+
     def _add(self, role: str, message: dict[str, object]) -> None:
         data = msgspec.json.encode(message)
         self._session.emit(MessageAdded(index=len(self._messages), role=role, json=data.decode()))

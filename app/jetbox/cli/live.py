@@ -1,0 +1,341 @@
+"""Opens a live session: lock, journal, server, parts; the same for the screen and for headless runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jetbox
+from jetbox.engine.commands import Close, Goal
+from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, StorageError
+from jetbox.engine.events import (
+    FORMAT,
+    GoalEnded,
+    GoalStarted,
+    Notice,
+    RequestSent,
+    RoundEnded,
+    SessionClosed,
+    SessionOpened,
+    SessionResumed,
+    ToolEnded,
+)
+from jetbox.engine.options import EngineOptions
+from jetbox.engine.session import Feed, Session
+from jetbox.record.journal import JournalWriter
+
+if TYPE_CHECKING:
+    from jetbox.engine.models.base import ChatModel
+    from jetbox.engine.parts import Parts
+    from jetbox.record.lock import WorkspaceLock
+    from jetbox.record.resume import Resumption
+
+GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a session is opened with."""
+
+    root: Path
+    options: EngineOptions
+    goal: str = ""
+    resume: str | None = None
+    """Session to go on with: its id, or empty for the newest of this workspace; None for a new one."""
+    attended: bool = False
+    """True where somebody can answer questions."""
+    changed: dict[str, str] = field(default_factory=dict)
+    """Options that differ from their defaults, for the header."""
+    notices: tuple[str, ...] = ()
+    tee: Callable[[bytes], None] | None = None
+    """Takes every line of the journal as it is written."""
+
+
+class Live:
+    """A session that runs in this process."""
+
+    def __init__(self, start: Start) -> None:
+        """Take the lock and open the journal.
+
+        Raises:
+            StorageError, WorkspaceBusy, RecordingError, SettingsError
+        """
+        self._start = start
+        self._lock: WorkspaceLock | None = None
+        self._resumed: Resumption | None = None
+        self._background: set[asyncio.Task[object]] = set()
+        self.signal: ExitCode | None = None
+        if not start.root.is_dir():
+            raise StorageError(f"{start.root} is not a folder", "name one with --cwd")
+        try:
+            self.id, self._recorder = self._open_journal()
+        except BaseException:
+            if self._lock is not None:
+                self._lock.close()
+            raise
+        resumed = self._resumed
+        self.session = Session(
+            self._recorder,
+            seq=resumed.seq if resumed else 0,
+            offset=resumed.offset if resumed else 0,
+            round_number=resumed.round if resumed else 0,
+            past=resumed.past if resumed else (),
+        )
+        self.feed: Feed = self.session.feed()
+
+    # -- opening
+
+    def _open_journal(self) -> tuple[str, JournalWriter]:
+        from jetbox.record.library import find, latest, new_session_id, sessions_folder
+        from jetbox.record.lock import WorkspaceLock
+
+        start = self._start
+        folder = sessions_folder(start.options.session.folder)
+        if start.resume is not None:
+            where = find(start.resume, folder) if start.resume else latest(start.root, folder)
+            if where is None:
+                raise SettingsError(f"no session was recorded in {start.root}", "start one with a goal")
+            return self._resume(where)
+        name = new_session_id()
+        self._lock = WorkspaceLock(start.root)
+        self._lock.acquire(name)
+        if not start.options.session.record:
+            return name, JournalWriter.memory(tee=start.tee)
+        return name, JournalWriter.create(folder / name, tee=start.tee)
+
+    def _resume(self, where: Path) -> tuple[str, JournalWriter]:
+        from jetbox.record.lock import WorkspaceLock
+        from jetbox.record.recording import read_journal
+        from jetbox.record.resume import resumption
+
+        self._lock = WorkspaceLock(self._start.root)
+        self._lock.acquire(where.name)
+        recorder = JournalWriter.append(where, tee=self._start.tee)
+        recording = read_journal(where)
+        recorded = Path(recording.header.workspace)
+        if recorded != self._start.root:
+            raise SettingsError(
+                f"session {where.name} was recorded in {recorded}, not here", f"go there, or pass --cwd {recorded}"
+            )
+        self._resumed = resumption(recording)
+        return where.name, recorder
+
+    # -- driving
+
+    async def drive(self) -> int:
+        """Run the session until its goal has ended (unattended) or it is closed; returns the exit code.
+
+        Everything is closed when this returns, whatever happened.
+        """
+        code = ExitCode.INTERNAL
+        reason = ""
+        try:
+            code = ExitCode(await self._drive())
+        except JetboxError as error:
+            code, reason = error.exit_code, error.message
+            raise
+        except asyncio.CancelledError:
+            code, reason = ExitCode.INTERRUPTED, "cancelled"
+            raise
+        finally:
+            await self._close(self.signal or code, reason)
+        return int(self.signal or code)
+
+    async def _drive(self) -> int:
+        from jetbox.engine.models.ollama import OllamaModel
+
+        self._emit_header()
+        for text in self._start.notices:
+            self.session.emit(Notice(level="warning", text=text))
+        model = OllamaModel(self._start.options.model.host)
+        try:
+            parts = await self._parts(model)
+            try:
+                return await self._serve(parts)
+            finally:
+                await self._end_background()
+                if parts.probes is not None:
+                    await parts.probes.close()
+                close = getattr(parts.context.processes.sandbox, "close", None)
+                if close is not None:
+                    close()
+        finally:
+            await model.close()
+
+    def _emit_header(self) -> None:
+        start, options = self._start, self._start.options
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        common = {
+            "created": created,
+            "app": jetbox.__version__,
+            "model": options.model.name,
+            "host": options.model.host,
+            "mode": options.permissions.mode or "ask",
+            "options": start.changed,
+        }
+        if self._resumed is None:
+            opened = SessionOpened(format=FORMAT, id=self.id, workspace=str(start.root), **common)  # type: ignore[arg-type]
+            self.session.emit(opened)
+        else:
+            self.session.emit(SessionResumed(**common))  # type: ignore[arg-type]
+
+    async def _parts(self, model: ChatModel) -> Parts:
+        from jetbox.engine.assemble import assemble, choose_model, choose_sandbox
+
+        options, resumed = self._start.options, self._resumed
+        try:
+            info = await choose_model(model, options.model.name or (resumed.model if resumed else ""))
+        except JetboxError as error:
+            self._record_failed_goal(error)
+            raise
+        parts = assemble(
+            self.session,
+            model,
+            info,
+            options,
+            self._start.root,
+            attended=self._start.attended,
+            environ=os.environ,
+            messages=resumed.messages if resumed else (),
+            num_ctx=resumed.num_ctx if resumed else 0,
+        )
+        self._spawn(choose_sandbox(parts))
+        return parts
+
+    def _record_failed_goal(self, error: JetboxError) -> None:
+        """What the user asked for is kept, though nothing could be done about it."""
+        if self._start.goal:
+            number = (self._resumed.goals if self._resumed else 0) + 1
+            self.session.emit(GoalStarted(goal=number, text=self._start.goal))
+            self.session.emit(
+                GoalEnded(
+                    goal=number,
+                    outcome="failed",
+                    reason=error.message,
+                    exit_code=int(error.exit_code),
+                    hint=error.hint,
+                )
+            )
+
+    async def _serve(self, parts: Parts) -> int:
+        from jetbox.engine.assemble import look_around
+        from jetbox.engine.loop import serve
+
+        resumed = self._resumed
+        goal = self._start.goal
+        if not goal and resumed is not None and resumed.running:
+            goal = GO_ON
+        if goal:
+            self.session.submit(Goal(goal))
+        elif not self._start.attended:
+            raise SettingsError("there is nothing to do: the session's last goal has ended", "give a goal")
+        if not self._start.attended:
+            self.session.submit(Close())
+        self._spawn(self._after_the_request(look_around(parts)))
+        if self._recorder.folder is not None:
+            self._spawn(self._snapshot_rounds())
+        return await serve(parts, resumed.goals if resumed else 0)
+
+    # -- beside the loop
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[object]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self.session.closed:
+            # What runs beside the loop must not end it, and must not vanish either.
+            with suppress(StorageError):
+                self.session.emit(Notice(level="error", text=f"in the background: {task.exception()}"))
+
+    async def _after_the_request(self, work: Coroutine[Any, Any, object]) -> None:
+        """Begin only when the first request is on its way: it is what the user waits for."""
+        reader = self.session.feed()
+        try:
+            while await reader.ready():
+                if any(isinstance(s.event, RequestSent) for s in reader.drain().events):
+                    break
+        finally:
+            self.session.drop(reader)
+        await work
+
+    async def _snapshot_rounds(self) -> None:
+        """A commit of the workspace's files after each round that changed some; best effort."""
+        from jetbox.record.snapshots import Snapshots
+
+        assert self._recorder.folder is not None
+        snapshots = Snapshots(self._recorder.folder, self._start.root)
+        reader = self.session.feed()
+        changed = False
+        try:
+            while await reader.ready():
+                for stamped in reader.drain().events:
+                    if isinstance(stamped.event, ToolEnded) and stamped.event.changes:
+                        changed = True
+                    elif isinstance(stamped.event, RoundEnded) and changed:
+                        changed = False
+                        await snapshots.commit(stamped.round)
+        finally:
+            self.session.drop(reader)
+
+    async def _end_background(self) -> None:
+        if not self._background:
+            return
+        for task in self._background:
+            task.cancel()
+        await asyncio.wait(self._background, timeout=1.0)
+
+    # -- ending
+
+    def stop(self, signal: ExitCode = ExitCode.INTERRUPTED) -> None:
+        """End the session in good order, as a signal asks; the exit code will be the signal's."""
+        self.signal = signal
+        self.session.submit(Close())
+
+    async def _close(self, code: ExitCode, reason: str) -> None:
+        try:
+            with suppress(StorageError):
+                self.session.emit(SessionClosed(exit_code=int(code), reason=reason))
+            with suppress(StorageError):
+                await self.session.close()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+
+
+async def drive_unattended(live: Live) -> int:
+    """Drive with signals as commands: the first asks the session to end, a second one cancels it."""
+    import signal
+
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(live.drive())
+    struck = False
+
+    def strike(code: ExitCode) -> None:
+        nonlocal struck
+        if struck:
+            task.cancel()
+        struck = True
+        live.stop(code)
+
+    codes = {
+        signal.SIGINT: ExitCode.INTERRUPTED,
+        signal.SIGTERM: ExitCode.TERMINATED,
+        signal.SIGHUP: ExitCode.HANGUP,
+    }
+    for number, code in codes.items():
+        loop.add_signal_handler(number, strike, code)
+    try:
+        await asyncio.wait([task])
+    finally:
+        for number in codes:
+            loop.remove_signal_handler(number)
+    return int(live.signal or ExitCode.INTERRUPTED) if task.cancelled() else task.result()

@@ -1,0 +1,59 @@
+"""From a command line to what a session is opened with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jetbox.cli.live import Start
+from jetbox.engine.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jetbox.cli.options import Invocation
+
+
+@contextmanager
+def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] | None = None) -> Iterator[Start]:
+    """What the invocation comes to; for a demo, server and folder live as long as the context.
+
+    Raises:
+        JetboxError: settings are wrong, or the demo's server did not start.
+    """
+    loaded = asked.loaded
+    options = msgspec.structs.replace(
+        loaded.settings, permissions=msgspec.structs.replace(loaded.settings.permissions, mode=asked.mode)
+    )
+    start = Start(
+        root=asked.cwd.resolve(),
+        options=options,
+        goal=asked.goal,
+        resume="" if asked.continue_last else asked.resume,
+        attended=attended,
+        changed=loaded.changed(),
+        notices=loaded.notices,
+        tee=tee,
+    )
+    if not asked.demo:
+        yield start
+        return
+    if start.resume is not None:
+        raise SettingsError("--demo begins anew and cannot be continued", "leave out --continue and --resume")
+    yield from _in_demo(asked, start)
+
+
+def _in_demo(asked: Invocation, start: Start) -> Iterator[Start]:
+    from dataclasses import replace
+
+    from jetbox.cli.demo import GOAL, MODEL, demo
+
+    model = start.options.model
+    name = model.name or MODEL
+    with demo(profile=name if name in ("gpt-oss:20b", "llama3.2:3b") else MODEL) as place:
+        options = msgspec.structs.replace(
+            start.options, model=msgspec.structs.replace(model, name=name, host=place.host)
+        )
+        root = asked.cwd.resolve() if asked.cwd_given else place.folder
+        yield replace(start, root=root, options=options, goal=start.goal or GOAL)

@@ -1,0 +1,64 @@
+"""A goal without a screen: the same session, its events printed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from jetbox.cli.live import Live, Start, drive_unattended
+from jetbox.cli.opening import opening
+from jetbox.cli.output import LineOut
+from jetbox.cli.printer import Progress, Summary
+from jetbox.engine.safety.terminal import safe_text
+
+if TYPE_CHECKING:
+    from jetbox.cli.options import Invocation
+
+
+def run(asked: Invocation, output_format: str) -> int:
+    """Run a goal to its end and return the exit code.
+
+    Raises:
+        JetboxError: nothing could be begun, or the disk failed.
+    """
+    out, log = LineOut(sys.stdout.fileno()), LineOut(sys.stderr.fileno())
+    try:
+        with opening(asked, attended=False, tee=out.put if output_format == "stream-json" else None) as start:
+            return asyncio.run(_run(start, output_format, out, log))
+    finally:
+        out.close()
+        log.close()
+
+
+async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> int:
+    live = Live(start)
+    summary, progress = Summary(), Progress(log)
+    printing = asyncio.create_task(_print(live, summary, progress if output_format == "text" else None))
+    try:
+        return await drive_unattended(live)
+    finally:
+        await printing
+        if output_format == "json":
+            out.put(summary.json() + b"\n")
+        elif output_format == "text":
+            _closing(summary, out, log)
+
+
+async def _print(live: Live, summary: Summary, progress: Progress | None) -> None:
+    while await live.feed.ready():
+        for stamped in live.feed.drain().events:
+            summary.apply(stamped)
+            if progress is not None:
+                progress.apply(stamped)
+
+
+def _closing(summary: Summary, out: LineOut, log: LineOut) -> None:
+    """The model's last words on standard output, how it ended on standard error."""
+    if summary.text.strip():
+        out.put((safe_text(summary.text).strip() + "\n").encode(errors="replace"))
+    if not summary.outcome:
+        return
+    line = f"{summary.outcome}: {summary.reason}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
+    hint = f"\n  {summary.hint}" if summary.hint else ""
+    log.put((safe_text(line + hint) + "\n").encode(errors="replace"))

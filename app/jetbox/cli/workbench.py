@@ -1,0 +1,38 @@
+"""The workbench on a live session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jetbox.cli.live import Live
+from jetbox.cli.opening import opening
+from jetbox.engine.errors import ExitCode
+
+if TYPE_CHECKING:
+    from jetbox.cli.options import Invocation
+
+
+def workbench(asked: Invocation) -> int:
+    """Show the workbench until it is closed; returns the exit code.
+
+    Raises:
+        JetboxError: the session cannot be opened.
+    """
+    import asyncio
+
+    with opening(asked, attended=True) as start:
+
+        async def show() -> int:
+            from jetbox.ui.app import JetboxApp
+
+            live = Live(start)
+            app = JetboxApp(
+                live.feed,
+                theme=asked.settings.ui.theme,
+                keys=asked.settings.keys,
+                driver=live.drive,
+            )
+            code = await app.run_async()
+            return ExitCode.INTERNAL if code is None else code
+
+        return asyncio.run(show())
