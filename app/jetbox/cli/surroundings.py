@@ -1,0 +1,165 @@
+"""The checks of `doctor` that ask others: the server and its model, the sandbox and what runs in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jetbox.cli.health import Check, fail
+from jetbox.engine.errors import ExitCode, JetboxError
+
+if TYPE_CHECKING:
+    from jetbox.engine.models.base import ModelInfo
+    from jetbox.engine.models.ollama import OllamaModel
+    from jetbox.engine.options import EngineOptions
+    from jetbox.engine.probes.interpreter import Interpreters
+    from jetbox.engine.safety.process import ProcessRunner
+    from jetbox.engine.safety.sandbox import Sandbox
+
+SERVER_S = 8.0
+"""How long the server may take for one answer."""
+SMALL_WINDOW = 16_000
+
+
+async def server_and_model(options: EngineOptions) -> list[Check]:
+    """Server, model and window; each needs the one before it."""
+    from jetbox.engine.models.ollama import OllamaModel
+
+    model = OllamaModel(options.model.host)
+    try:
+        server = await _server(model)
+        if server.state == "fail":
+            return [server]
+        found = await _model(model, options.model.name)
+        if isinstance(found, Check):
+            return [server, found]
+        return [server, _capable(found), _window(found, options.context.num_ctx)]
+    finally:
+        await model.close()
+
+
+async def _server(model: OllamaModel) -> Check:
+    import asyncio
+
+    try:
+        async with asyncio.timeout(SERVER_S):
+            version = await model.version()
+    except TimeoutError:
+        cure = "see the server's log; restart it"
+        return fail("server", f"{model.host} took the question and did not answer", cure, ExitCode.MODEL)
+    except JetboxError as failure:
+        return fail("server", failure.message, failure.hint, failure.exit_code)
+    return Check("server", "ok", f"Ollama {version or '(no version)'} at {_without_user(model.host)}")
+
+
+def _without_user(host: str) -> str:
+    from jetbox.settings.show import mask
+
+    return str(mask("model.host", host))
+
+
+async def _model(model: OllamaModel, name: str) -> ModelInfo | Check:
+    import asyncio
+
+    from jetbox.engine.assemble import choose_model
+
+    try:
+        async with asyncio.timeout(SERVER_S):
+            return await choose_model(model, name)
+    except TimeoutError:
+        return fail("model", "the server did not say what it has", "see the server's log", ExitCode.MODEL)
+    except JetboxError as failure:
+        return fail("model", failure.message, failure.hint, failure.exit_code)
+
+
+def _capable(info: ModelInfo) -> Check:
+    if not info.capabilities:
+        said = f"{info.name}; the server does not say what it can do"
+        return Check("model", "warn", said, "a newer Ollama tells whether it can call tools")
+    return Check("model", "ok", f"{info.name}: {', '.join(info.capabilities)}")
+
+
+def _window(info: ModelInfo, wanted: int) -> Check:
+    if info.max_ctx and wanted > info.max_ctx:
+        said = f"{wanted:,} tokens asked for, {info.max_ctx:,} are the model's most and will be used"
+        return Check("window", "warn", said, f"--num-ctx {info.max_ctx}")
+    most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
+    if wanted < SMALL_WINDOW:
+        said = f"{wanted:,} tokens{most}: an agent soon has no room left"
+        return Check("window", "warn", said, "--num-ctx 16384 or more, if memory allows")
+    return Check("window", "ok", f"{wanted:,} tokens{most}")
+
+
+async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:
+    """The sandbox, and what the probes need; the workspace's programs are started in it and never without."""
+    from jetbox.engine.probes.interpreter import Interpreters
+    from jetbox.engine.safety.choose import choose_sandbox
+    from jetbox.engine.safety.process import ProcessRunner
+
+    wanted = options.permissions
+    sandbox = await choose_sandbox(root, enabled=wanted.sandbox, network=wanted.network)
+    processes = ProcessRunner(sandbox, root, pass_env=wanted.pass_env)
+    interpreters = Interpreters(root, processes, options.probes.python)
+    return [
+        _sandbox(sandbox, wanted.sandbox),
+        await _ruff(root, options, processes, interpreters, sandbox.confines),
+        *await _pytest(interpreters, sandbox.confines),
+    ]
+
+
+def _sandbox(sandbox: Sandbox, enabled: bool) -> Check:
+    if not enabled:
+        return Check("sandbox", "warn", "switched off: commands run unconfined", "permissions.sandbox=true")
+    if not sandbox.confines:
+        cure = "install bubblewrap; or run with --no-sandbox, unconfined"
+        why = f": {'; '.join(sandbox.cannot)}" if sandbox.cannot else ""
+        return fail("sandbox", f"none works here{why}", cure, ExitCode.PERMISSION)
+    if sandbox.cannot:
+        cure = "" if sandbox.name == "bubblewrap" else "bubblewrap can do more: install it"
+        return Check("sandbox", "warn", f"{sandbox.name}; it cannot: {'; '.join(sandbox.cannot)}", cure)
+    return Check("sandbox", "ok", sandbox.name)
+
+
+async def _ruff(
+    root: Path, options: EngineOptions, processes: ProcessRunner, interpreters: Interpreters, confined: bool
+) -> Check:
+    from jetbox.engine.probes.fingerprint import Tree
+    from jetbox.engine.probes.inscope import out_of_scope
+    from jetbox.engine.probes.ruff import RuffProbe
+
+    program = RuffProbe(root, processes, options.probes, Tree(root, out_of_scope), interpreters).program()
+    if program is None:
+        return Check("ruff", "warn", "not found: its probe is skipped", "pip install ruff")
+    said = await _version_of(str(program), processes, confined)
+    return Check("ruff", "ok", f"{said or 'found'}, {program}")
+
+
+async def _pytest(interpreters: Interpreters, confined: bool) -> list[Check]:
+    interpreter = interpreters.find()
+    shown = interpreters.shown(interpreter)
+    where = {"configured": "configured", "own": "the one of jetbox-tui"}.get(interpreter.origin, interpreter.origin)
+    if interpreter.foreign and not confined:
+        said = f"{shown} ({where}); not asked, since no sandbox confines it"
+        return [Check("interpreter", "warn", said)]
+    facts = await interpreters.facts(interpreter)
+    if facts.problem:
+        cure = "make the environment anew, or set probes.python"
+        return [Check("interpreter", "warn", facts.problem, cure)]
+    found = Check("interpreter", "ok", f"Python {facts.version}, {shown} ({where})")
+    if not facts.pytest:
+        cure = f"{shown} -m pip install pytest"
+        return [found, Check("pytest", "warn", "not in this interpreter: its probe is skipped", cure)]
+    return [found, Check("pytest", "ok", facts.pytest)]
+
+
+async def _version_of(program: str, processes: ProcessRunner, confined: bool) -> str:
+    """What the program says of itself; the workspace's own is not started unconfined."""
+    from jetbox.engine.safety.process import Limits
+
+    ours = os.path.dirname(program) == os.path.dirname(sys.executable)
+    if not (confined or ours):
+        return ""
+    done = await processes.run([program, "--version"], limits=Limits(seconds=10.0, output_bytes=1000))
+    return done.output.strip().splitlines()[0] if done.code == 0 and done.output.strip() else ""
