@@ -7,35 +7,16 @@ from __future__ import annotations
 
 import os
 
-FOLDERS = frozenset(
-    {
-        ".git",
-        ".hg",
-        ".svn",
-        ".jj",
-        ".bzr",
-        ".jetbox",
-        "__pycache__",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".mypy_cache",
-        ".hypothesis",
-        ".tox",
-        ".nox",
-        ".cache",
-        "node_modules",
-        ".venv",
-        "venv",
-    }
-)
-"""Version control, caches, environments, and our own files."""
+from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK, FOLDERS
 
 FILES = frozenset({".coverage", ".testmondata", ".testmondata-shm", ".testmondata-wal", ".DS_Store"})
 """What probes themselves leave behind."""
+OWN = ".jetbox-tmp"
+"""Suffix of files that are being written and get their name when they are whole."""
 
 
 def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     """True for what no verdict depends on; environments count by their `pyvenv.cfg`."""
     if not directory:
-        return name in FILES or name.startswith(".coverage.")
-    return name in FOLDERS or os.path.lexists(os.path.join(folder, name, "pyvenv.cfg"))
+        return name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
+    return name in FOLDERS or os.path.lexists(os.path.join(folder, name, ENVIRONMENT_MARK))

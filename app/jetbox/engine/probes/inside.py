@@ -120,7 +120,6 @@ def main(mark: str) -> None:
         os.environ.pop(name, None)
     sys.dont_write_bytecode = False
     sys.pycache_prefix = None
-    sys.path.pop(0)
     try:
         import pytest
     except ModuleNotFoundError as error:

@@ -16,7 +16,7 @@ from jetbox.engine.safety.process import Limits, ProcessRunner
 
 LOOK = """\
 import sys
-sys.path.pop(0)
+sys.path[:] = [p for p in sys.path if p]
 import importlib.util, json
 roots = set()
 for finder in sys.meta_path:
@@ -27,7 +27,7 @@ for finder in sys.meta_path:
 print("\\n" + {nonce!r} + json.dumps({{
     "version": "%d.%d.%d" % sys.version_info[:3],
     "implementation": sys.implementation.name,
-    "path": [p for p in sys.path if p],
+    "path": sys.path,
     "prefixes": [sys.prefix, sys.base_prefix],
     "editable": sorted(roots),
     "pytest": importlib.util.find_spec("pytest") is not None,

@@ -19,7 +19,12 @@ from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
-LOADER = 'import sys; exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
+LOADER = (
+    'import sys; sys.path[:] = [p for p in sys.path if p]; '
+    'exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
+)
+"""The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
+
 TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 SETTINGS = ("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg")
 COUNTED = ("passed", "failed", "errors", "xfailed", "xpassed")
@@ -162,8 +167,9 @@ def _unfinished(done: Finished) -> str:
 
 def _last_error(output: str) -> str:
     lines = [text.strip() for text in output.splitlines() if text.strip()]
-    marked = [text for text in lines if text.startswith(("ERROR:", "E  ", "ImportError"))]
-    return (marked or lines or ["exit code 4"])[-1 if not marked else 0][:200]
+    raised = [text.removeprefix("E ").strip() for text in lines if text.startswith("E ")]
+    said = [text.removeprefix("ERROR:").strip() for text in lines if text.startswith(("ERROR:", "ImportError"))]
+    return (raised[-1:] or said[:1] or lines[-1:] or ["exit code 4"])[0][:200]
 
 
 def _decoded(text: str) -> Said | None:

@@ -1,0 +1,97 @@
+"""Real folders, real processes: what the tests of probes share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.base import Probe, Verdict
+from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.safety.sandbox import Launch
+
+
+class Unconfined:
+    """Starts a command as it is, with temporary files of its own."""
+
+    name = "none"
+    cannot: tuple[str, ...] = ()
+    confines = False
+
+    def __init__(self, private: Path) -> None:
+        self._private = private
+
+    def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
+        # Installed plugins of this suite have no say in the sessions that it starts.
+        quiet = {"TMPDIR": str(self._private), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return Launch(tuple(argv), {**env, **quiet}, str(cwd))
+
+    async def close(self) -> None:
+        return
+
+
+class Bench:
+    """A probe engine on a folder, and what it told."""
+
+    def __init__(self, root: Path, private: Path) -> None:
+        self.root = root
+        self.processes = ProcessRunner(Unconfined(private), root)
+        self.told: list[tuple[str, str, str]] = []
+        self.engines: list[ProbeEngine] = []
+        self.on_start: Callable[[str], None] = lambda name: None
+
+    def write(self, path: str, text: str) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        return target
+
+    def engine(
+        self, *, performance: PerformanceOptions | None = None, probes: Sequence[Probe] | None = None, **options: Any
+    ) -> ProbeEngine:
+        def started(name: str, why: str) -> None:
+            self.told.append(("start", name, why))
+            self.on_start(name)
+
+        engine = ProbeEngine(
+            self.root,
+            self.processes,
+            ProbeOptions(**options),
+            performance or PerformanceOptions(),
+            on_start=started,
+            on_end=lambda verdict: self.told.append(("end", verdict.name, verdict.state)),
+            probes=probes,
+        )
+        self.engines.append(engine)
+        return engine
+
+    async def one(self, engine: ProbeEngine, name: str) -> Verdict:
+        return next(verdict for verdict in await engine.verdicts() if verdict.name == name)
+
+    @staticmethod
+    def running(words: str) -> list[int]:
+        """Processes whose command line holds the words."""
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                line = Path(f"/proc/{name}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if words.encode() in line:
+                found.append(int(name))
+        return found
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "private").mkdir()
+    made = Bench(tmp_path / "ws", tmp_path / "private")
+    yield made
+    for engine in made.engines:
+        await engine.close()
