@@ -34,8 +34,9 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     name, rest = choose(arguments)
     command = load_command(name) if name else _workbench()
-    program = f"jetbox-tui {name}".rstrip()
-    result = command.main(args=rest, prog_name=program, standalone_mode=False)
+    # not `command.main`: it has exit codes of its own for interrupts and closed pipes
+    with command.make_context(f"jetbox-tui {name}".rstrip(), rest) as context:
+        result = command.invoke(context)
     return int(result) if isinstance(result, int) else 0
 
 
@@ -47,11 +48,12 @@ def choose(arguments: list[str]) -> tuple[str, list[str]]:
     """
     words, printing = find_words(arguments)
     first = words[0] if words else None
-    if first is not None and arguments[first] in COMMANDS and not any(at < first for at in printing):
+    plain_word = first is not None and "--" not in arguments[:first]
+    if first is not None and plain_word and arguments[first] in COMMANDS and not any(at < first for at in printing):
         return arguments[first], arguments[:first] + arguments[first + 1 :]
     if printing:
         return "run", [argument for at, argument in enumerate(arguments) if at not in printing]
-    if first is not None and len(words) == 1 and "--" not in arguments[:first]:
+    if first is not None and plain_word and len(words) == 1:
         _refuse_near_miss(arguments[first])
     return "", arguments
 
