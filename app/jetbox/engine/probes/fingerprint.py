@@ -123,6 +123,7 @@ class Tree:
             here = os.stat(self.root)
             walk.links.add((here.st_dev, here.st_ino))
             self._folder(walk, self.root, "")
+            walk.whole = len(walk.files) <= MOST_ENTRIES
         except OSError:
             walk.whole = False
         self._above(walk)
@@ -134,11 +135,8 @@ class Tree:
 
     def _folder(self, walk: _Walk, folder: str, prefix: str) -> None:
         waiting = [(folder, prefix)]
-        while waiting:
+        while waiting and len(walk.files) <= MOST_ENTRIES:
             folder, prefix = waiting.pop()
-            if len(walk.files) > MOST_ENTRIES:
-                walk.whole = False
-                return
             for entry, seen in self._entries(walk, folder, prefix):
                 path = prefix + entry.name
                 mode = seen.st_mode

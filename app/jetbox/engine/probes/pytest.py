@@ -20,7 +20,7 @@ from jetbox.engine.probes.report import bounded
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
 LOADER = (
-    'import sys; sys.path[:] = [p for p in sys.path if p]; '
+    "import sys; sys.path[:] = [p for p in sys.path if p]; "
     'exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
 )
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""

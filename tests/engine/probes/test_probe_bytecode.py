@@ -1,0 +1,133 @@
+"""Byte code that is older than its source must never be what is judged."""
+
+from __future__ import annotations
+
+import os
+import py_compile
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jetbox.engine.probes import inside
+from jetbox.engine.probes.inside import forget_stale
+
+if TYPE_CHECKING:
+    from tests.engine.probes.conftest import Bench
+
+SUITE = """\
+import subprocess
+import sys
+
+from m import V
+
+
+def test_here():
+    assert V == 1
+
+
+def test_in_another_process():
+    shown = subprocess.run([sys.executable, "-c", "import m; print(m.V)"], capture_output=True, text=True)
+    assert shown.stdout == "1\\n"
+"""
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Change a file without a trace in its size and modification time."""
+    before = path.stat()
+    path.write_text(text)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def test_fifty_edits_in_a_row_that_python_cannot_see(tmp_path: Path) -> None:
+    path = tmp_path / "m.py"
+    path.write_text("V = 10\n")
+    program = (
+        "import sys; sys.path.insert(0, '.'); sys.dont_write_bytecode = False\n"
+        "for n in sys.stdin:\n"
+        "    sys.modules.pop('m', None); __import__('importlib').invalidate_caches()\n"
+        "    import m; print(m.V, flush=True)\n"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def value() -> str:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+            return child.stdout.readline()
+
+        assert value() == "10\n"
+        rewrite(path, "V = 11\n")
+        # The trap is real: without help, Python serves what it compiled before.
+        assert value() == "10\n"
+        for n in range(50):
+            rewrite(path, f"V = {n + 20}\n")
+            assert forget_stale(str(tmp_path))
+            assert value() == f"{n + 20}\n"
+        child.stdin.close()
+
+
+async def test_verdicts_follow_edits_that_python_cannot_see(bench: Bench) -> None:
+    path = bench.write("m.py", "V = 3\n")
+    test = bench.write("test_m.py", SUITE)
+    engine = bench.engine(ruff=False)
+    assert (await engine.verdicts())[0].summary == "2 of 2 failed: test_here, test_in_another_process"
+    rewrite(path, "V = 1\n")
+    assert (await engine.verdicts())[0].summary == "2 passed"
+    # pytest keeps rewritten byte code of test files under another name.
+    assert list((bench.root / "__pycache__").glob("test_m.*-pytest-*.pyc"))
+    rewrite(test, SUITE.replace("V == 1", "V == 7"))
+    assert (await engine.verdicts())[0].summary == "1 of 2 failed: test_here"
+
+
+async def test_byte_code_that_others_left_behind_is_not_believed(bench: Bench) -> None:
+    path = bench.write("m.py", "V = 3\n")
+    bench.write("test_m.py", SUITE)
+    py_compile.compile(str(path), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    rewrite(path, "V = 1\n")
+    assert (await bench.engine(ruff=False).verdicts())[0].summary == "2 passed"
+
+
+def test_byte_code_well_after_its_source_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.py"
+    path.write_text("V = 3\n")
+    cached = Path(py_compile.compile(str(path)) or "")
+    forget_stale(str(tmp_path))
+    assert not cached.exists()
+    # A change time cannot be set back: move the border instead.
+    monkeypatch.setattr(inside, "RECENT_NS", -1_000_000_000)
+    py_compile.compile(str(path))
+    forget_stale(str(tmp_path))
+    assert cached.exists()
+
+
+def test_environments_and_links_out_are_left_alone(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    kept = outside / "m.cpython-311.pyc"
+    kept.write_bytes(b"")
+    root = tmp_path / "ws"
+    (root / "env" / "lib" / "__pycache__").mkdir(parents=True)
+    (root / "env" / "pyvenv.cfg").write_text("")
+    (root / "env" / "lib" / "m.py").write_text("")
+    own = root / "env" / "lib" / "__pycache__" / "m.cpython-311.pyc"
+    own.write_bytes(b"")
+    (root / "m.py").write_text("")
+    (root / "__pycache__").symlink_to(outside)
+    assert forget_stale(str(root))
+    assert kept.exists()
+    assert own.exists()

@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jetbox.engine.errors import SandboxMissing
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.safety.process import ProcessRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.engine.probes.conftest import Bench
+
+
+def content(root: Path) -> str:
+    """All that is in a folder, read anew."""
+    digest = sha256()
+    for path in sorted(root.rglob("*")):
+        digest.update(f"{path.relative_to(root)} {path.lstat().st_mode:o} ".encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class Content:
+    """A probe whose verdict is the content of the folder itself."""
+
+    def __init__(self, root: Path, name: str = "content") -> None:
+        self.name = name
+        self.root = root
+        self.runs = 0
+        self.during: Callable[[], object] = lambda: None
+        self.hold: asyncio.Event | None = None
+        self.scoped = Scope()
+        self.state: str = "passed"
+        self.error: Exception | None = None
+
+    async def skip(self) -> str:
+        return ""
+
+    async def scope(self) -> Scope:
+        return self.scoped
+
+    async def run(self) -> Verdict:
+        self.runs += 1
+        if self.error is not None:
+            raise self.error
+        seen = content(self.root)
+        self.during()
+        if self.hold is not None:
+            await self.hold.wait()
+        return Verdict(self.name, "failed" if self.state == "failed" else "passed", seen, duration_ns=1_000)
+
+
+async def asked(engine: ProbeEngine) -> Verdict:
+    (verdict,) = await engine.verdicts()
+    return verdict
+
+
+async def test_unchanged_files_are_a_hit_that_names_its_key(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe])
+    ran = await asked(engine)
+    hit = await asked(engine)
+    assert (ran.cache, ran.why) == ("ran", "first run")
+    assert (hit.cache, hit.key, hit.saved_ns, hit.why) == ("hit", ran.key, 1_000, "")
+    assert hit.key
+    assert probe.runs == 1
+    assert bench.told == [
+        ("start", "content", "first run"),
+        ("end", "content", "passed"),
+        ("end", "content", "passed"),
+    ]
+
+
+async def test_a_miss_says_what_changed(bench: Bench) -> None:
+    bench.write("mathx/__init__.py", "1")
+    probe = Content(bench.root, "ruff")
+    engine = bench.engine(probes=[probe])
+    await asked(engine)
+
+    async def why() -> str:
+        verdict = await asked(engine)
+        assert verdict.cache == "ran"
+        return verdict.why
+
+    bench.write("mathx/__init__.py", "2")
+    assert await why() == "mathx/__init__.py changed"
+    bench.write("a.py", "1")
+    bench.write("new/b.py", "1")
+    assert await why() == "new files: 2"
+    bench.write("ruff.toml", "")
+    bench.write("a.py", "2")
+    assert await why() == "ruff configuration changed, a.py changed"
+    (bench.root / "a.py").unlink()
+    assert await why() == "deleted: a.py"
+    (bench.root / "new/b.py").chmod(0o755)
+    assert await why() == "mode of new/b.py changed"
+    probe.scoped = Scope(versions={"python": "3.12"}, environment={"TZ": "UTC"})
+    assert await why() == "python changed, variable TZ changed"
+    for name in "abcd":
+        bench.write(f"{name}.txt", "1")
+    await why()
+    for name in "abcd":
+        bench.write(f"{name}.txt", "2")
+    assert await why() == "4 files changed: a.txt, b.txt, c.txt, …"
+
+
+async def test_touch_and_revert_are_hits(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe])
+    first = await asked(engine)
+    os.utime(path)
+    assert (await asked(engine)).cache == "hit"
+    path.write_text("2")
+    assert (await asked(engine)).cache == "ran"
+    path.write_text("1")
+    back = await asked(engine)
+    assert (back.cache, back.summary) == ("hit", first.summary)
+    assert probe.runs == 2
+
+
+async def test_verdict_of_files_that_changed_meanwhile_is_dropped(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+
+    def once() -> None:
+        if probe.runs == 1:
+            path.write_text("2")
+
+    probe.during = once
+    engine = bench.engine(probes=[probe])
+    verdict = await asked(engine)
+    assert (verdict.state, verdict.summary) == ("passed", content(bench.root))
+    assert probe.runs == 2
+    assert [state for kind, _, state in bench.told if kind == "end"] == ["cancelled", "passed"]
+    path.write_text("1")
+    assert (await asked(engine)).cache == "ran"
+
+
+async def test_files_that_keep_changing_are_an_error(bench: Bench) -> None:
+    path = bench.write("a.py", "0")
+    probe = Content(bench.root)
+    probe.during = lambda: path.write_text(str(probe.runs))
+    engine = bench.engine(probes=[probe])
+    verdict = await asked(engine)
+    assert (verdict.state, verdict.summary) == ("error", "files keep changing while it runs: a.py")
+    assert probe.runs == 3
+
+
+async def test_probe_that_writes_into_the_tree_is_told_and_not_kept(bench: Bench) -> None:
+    bench.write("a.py", "0")
+    writer = Content(bench.root, "writer")
+    reader = Content(bench.root, "reader")
+    writer.during = lambda: bench.write(f"out/run-{writer.runs}.log", f"{writer.runs}")
+    engine = bench.engine(probes=[reader, writer])
+    read, wrote = await engine.verdicts()
+    assert (wrote.state, writer.runs) == ("passed", 2)
+    assert "not kept: it changes out" in wrote.why
+    assert read.summary == content(bench.root)
+    again = await engine.verdicts()
+    assert (again[1].cache, writer.runs) == ("ran", 3)
+    assert again[0].summary == content(bench.root)
+
+
+async def test_what_failed_to_run_is_not_kept(bench: Bench) -> None:
+    bench.write("a.py", "0")
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe])
+    probe.error = OSError(11, "Resource temporarily unavailable")
+    verdict = await asked(engine)
+    assert (verdict.state, verdict.summary) == ("error", "it cannot be started: Resource temporarily unavailable")
+    probe.error = SandboxMissing("no sandbox works here", "install bubblewrap")
+    verdict = await asked(engine)
+    assert (verdict.summary, verdict.why) == (
+        "no sandbox works here; install bubblewrap",
+        "the last verdict was not kept: error",
+    )
+    probe.error = None
+    assert (await asked(engine)).state == "passed"
+
+
+async def test_cache_can_be_switched_off(bench: Bench) -> None:
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe], performance=PerformanceOptions(probe_cache=False))
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "ran"]
+
+
+async def test_only_the_latest_fifty_states_are_kept(bench: Bench) -> None:
+    path = bench.write("a.py", "0")
+    engine = bench.engine(probes=[Content(bench.root)])
+    for n in range(51):
+        path.write_text(str(n))
+        await asked(engine)
+    path.write_text("1")
+    assert (await asked(engine)).cache == "hit"
+    path.write_text("0")
+    assert (await asked(engine)).cache == "ran"
+
+
+async def started(bench: Bench, number: int) -> None:
+    """Wait until so many runs have begun."""
+    enough = asyncio.Event()
+
+    def count(name: str) -> None:
+        if sum(kind == "start" for kind, _, _ in bench.told) >= number:
+            enough.set()
+
+    bench.on_start = count
+    count("")
+    await enough.wait()
+
+
+async def test_probes_run_side_by_side_or_one_after_the_other(bench: Bench) -> None:
+    bench.write("a.py", "0")
+    probes = [Content(bench.root, "one"), Content(bench.root, "two")]
+    for probe in probes:
+        probe.hold = asyncio.Event()
+    engine = bench.engine(probes=probes)
+    task = asyncio.create_task(engine.verdicts())
+    await started(bench, 2)
+    for probe in probes:
+        assert probe.hold is not None
+        probe.hold.set()
+    await task
+    bench.told.clear()
+    engine = bench.engine(probes=probes, performance=PerformanceOptions(probe_parallel=False))
+    await engine.verdicts()
+    assert [(kind, name) for kind, name, _ in bench.told] == [
+        ("start", "one"),
+        ("end", "one"),
+        ("start", "two"),
+        ("end", "two"),
+    ]
+
+
+async def test_a_write_ends_the_run_that_it_outdates(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.hold = asyncio.Event()
+    engine = bench.engine(probes=[probe])
+    engine.start("round 1")
+    await started(bench, 1)
+    path.write_text("2")
+    engine.wrote(("a.py",))
+    await started(bench, 2)
+    probe.hold.set()
+    verdict = await asked(engine)
+    assert (verdict.cache, verdict.summary) == ("ran", content(bench.root))
+    states = [state for kind, _, state in bench.told if kind == "end"]
+    assert states == ["cancelled", "passed"]
+
+
+async def test_early_verdict_is_checked_before_it_is_given(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.hold = asyncio.Event()
+    engine = bench.engine(probes=[probe])
+    engine.start("round 1")
+    await started(bench, 1)
+    probe.hold.set()
+    assert (await asked(engine)).cache == "ran"
+    assert probe.runs == 1
+    assert len(bench.told) == 2
+    path.write_text("2")
+    assert (await asked(engine)).summary == content(bench.root)
+
+
+async def test_cancelled_and_closed_engines_leave_no_run_behind(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.hold = asyncio.Event()
+    engine = bench.engine(probes=[probe])
+    task = asyncio.create_task(engine.verdicts())
+    await started(bench, 1)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert bench.told[-1] == ("end", "content", "cancelled")
+    engine.start("again")
+    await started(bench, 2)
+    await engine.close()
+    assert bench.told[-1] == ("end", "content", "cancelled")
+    assert await engine.verdicts() == []
+
+
+async def test_switched_off_probes_give_no_verdict(bench: Bench) -> None:
+    bench.write("test_a.py", "def test_a():\n    assert 0\n")
+    assert await bench.engine(enabled=False).verdicts() == []
+    assert [v.name for v in await bench.engine(ruff=False).verdicts()] == ["pytest"]
+
+
+PATHS = ["a.py", "b.py", "d/a.py", "d/c.py", "e/f/g.txt"]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sampled_from(PATHS), st.sampled_from(["1", "2", "33"])),
+        st.tuples(st.just("back"), st.sampled_from(PATHS), st.sampled_from(["1", "2", "33"])),
+        st.tuples(st.just("rename"), st.sampled_from(PATHS), st.sampled_from(PATHS)),
+        st.tuples(st.just("delete"), st.sampled_from([*PATHS, "d", "e"]), st.just("")),
+        st.tuples(st.just("mode"), st.sampled_from(PATHS), st.sampled_from(["644", "755"])),
+        st.tuples(st.just("swap"), st.sampled_from(["d", "e"]), st.just("")),
+        st.tuples(st.sampled_from(["ask", "start", "wrote", "turn"]), st.just(""), st.just("")),
+    ),
+    min_size=4,
+    max_size=30,
+)
+
+
+def step(root: Path, what: str, name: str, value: str) -> None:
+    path = root / name
+    with contextlib.suppress(OSError):
+        if what == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(value)
+        elif what == "back":
+            seen = path.stat()
+            path.write_text(value)
+            os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        elif what == "rename":
+            path.rename(root / value)
+        elif what == "delete":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif what == "mode":
+            path.chmod(int(value, 8))
+        elif what == "swap":
+            path.rename(root / "kept")
+            (root / "kept").rename(root / f"{name}2")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS)
+def test_no_interleaving_of_changes_and_questions_gives_a_stale_verdict(steps: list[tuple[str, str, str]]) -> None:
+    async def play(root: Path) -> None:
+        engine = ProbeEngine(
+            root,
+            ProcessRunner.__new__(ProcessRunner),
+            ProbeOptions(),
+            PerformanceOptions(),
+            on_start=lambda name, why: None,
+            on_end=lambda verdict: None,
+            probes=[Content(root)],
+        )
+        for what, name, value in [*steps, ("ask", "", ""), ("ask", "", "")]:
+            if what == "ask":
+                verdict = await asked(engine)
+                assert verdict.summary == content(root), verdict
+            elif what == "start":
+                engine.start("test")
+            elif what == "wrote":
+                engine.wrote(("a.py",))
+            elif what == "turn":
+                await asyncio.sleep(0)
+            else:
+                step(root, what, name, value)
+        assert verdict.cache == "hit"
+        await engine.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
