@@ -73,11 +73,19 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
         "/tmp": ("--bind", str(private.tmp), "/tmp"),
         "/var/tmp": ("--bind", str(private.tmp), "/var/tmp"),
     }
-    seen = [*SYSTEM, "/etc", "/sys/devices/system/cpu", *(["/run/systemd/resolve"] if network else []), *map(str, readable)]
+    seen = [
+        *SYSTEM,
+        "/etc",
+        "/sys/devices/system/cpu",
+        *(["/run/systemd/resolve"] if network else []),
+        *map(str, readable),
+    ]
     for name in filter(os.path.exists, seen):
         if os.path.islink(name) and name in SYSTEM:
             mounts[name] = ("--symlink", os.readlink(name), name)
-        elif not any(str(parent) in mounts and str(parent) not in ("/tmp", "/var/tmp") for parent in Path(name).parents):
+        elif not any(
+            str(parent) in mounts and str(parent) not in ("/tmp", "/var/tmp") for parent in Path(name).parents
+        ):
             mounts[name] = ("--ro-bind", name, name)
     for path in (root, *private.writable):
         mounts[str(path)] = ("--bind", str(path), str(path))

@@ -16,10 +16,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
-from collections.abc import Iterable
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterable
+    from typing import NoReturn
+else:
+    import _signal as signal  # the public module imports enum, which takes as long as all the rest
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 RULE_PATH_BENEATH = 1
@@ -37,6 +42,8 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS =
 KEPT_CAPABILITIES = frozenset((0, 1, 3, 4, 6, 7))
 """Of root: owners, modes and users of files and processes; no mounts, modules, devices, reboot."""
 
+AWAITED = (signal.SIGCHLD, signal.SIGTERM)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -51,7 +58,8 @@ class PathBeneathAttr(ctypes.Structure):
 
 def landlock_version() -> int:
     """The kernel's version of Landlock; 0 where it has none or it is turned off."""
-    return max(_libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_FLAG)), 0)
+    found: int = _libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_FLAG))
+    return max(found, 0)
 
 
 def known_rights(version: int) -> int:
@@ -94,9 +102,7 @@ def _allow(ruleset: int, path: str, allowed: int) -> None:
         allowed &= ON_FILES
     attr = PathBeneathAttr(allowed, fd)
     try:
-        _call(
-            ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(RULE_PATH_BENEATH), ctypes.byref(attr), ctypes.c_uint32(0)
-        )
+        _call(ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(RULE_PATH_BENEATH), ctypes.byref(attr), ctypes.c_uint32(0))
     finally:
         os.close(fd)
 
@@ -113,19 +119,12 @@ def _prctl(option: int, value: int) -> None:
     _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
 
 
-class _Ended(BaseException):
-    """Whoever started us is gone, or wants us to end."""
-
-
-def _on_signal(_number: int, _frame: object) -> NoReturn:
-    raise _Ended
-
-
 def _become_command(argv: list[str], options: list[str]) -> NoReturn:
     """In the child: confine it and turn into the command."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    for number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
     os.setsid()
     try:
         if "--landlock" in options:
@@ -142,40 +141,45 @@ def _become_command(argv: list[str], options: list[str]) -> NoReturn:
 
 
 def _wait_for(command: int) -> int:
-    """Wait for the command, and bury whatever else ends meanwhile."""
+    """Wait for the command, or for the word to end it; bury whatever else ends meanwhile."""
     while True:
-        pid, status = os.wait()
+        pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == command:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        if not pid and signal.sigwait(AWAITED) == signal.SIGTERM:
+            return 128 + signal.SIGTERM
 
 
 def _kill_below() -> None:
     """Kill until nothing is left; as the reaper of all, no child means no descendant."""
-    me = os.getpid()
     while True:
-        level = [me]
-        while level:
-            level = [child for parent in level for child in _children(parent)]
-            for pid in level:
-                _kill(pid)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-            signal.sigtimedwait([signal.SIGCHLD], 0.01)
         except ChildProcessError:
             return
+        for pid in _below():
+            _kill(pid)
+        signal.sigtimedwait([signal.SIGCHLD], 0.01)
 
 
-def _children(pid: int) -> list[int]:
-    from_files: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-                from_files += map(int, file.read().split())
-    except OSError:
-        return from_files
-    return from_files
+def _below() -> list[int]:
+    """Every process below this one, by the parent that each one names."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found: list[int] = []
+    level = [os.getpid()]
+    while level:
+        level = [child for parent in level for child in children.get(parent, ())]
+        found += level
+    return found
 
 
 def _kill(pid: int) -> None:
@@ -191,7 +195,7 @@ def _kill(pid: int) -> None:
 def main(arguments: list[str]) -> int:
     split = arguments.index("--")
     options, argv = arguments[:split], arguments[split + 1 :]
-    signal.signal(signal.SIGTERM, _on_signal)
+    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if f"--parent={os.getppid()}" not in options:
@@ -199,16 +203,10 @@ def main(arguments: list[str]) -> int:
     command = os.fork()
     if not command:
         _become_command(argv, options)
-    try:
-        code = _wait_for(command)
-    except _Ended:
-        code = 128 + signal.SIGTERM
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    code = _wait_for(command)
     _kill_below()
     return code
 
 
 if __name__ == "__main__":
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
     os._exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Text that a terminal only shows: nothing in it that a terminal, or an eye, would be led astray by."""
+
+from __future__ import annotations
+
+import re
+
+# Controls but tab and newline; zero-width and invisible characters; direction overrides and
+# isolates; line and paragraph separators; interlinear marks; tags; lone surrogates. The
+# joiners U+200C and U+200D stay: scripts and emoji need them.
+_HIDDEN = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
+)
+_SUSPECT = re.compile(f"[{_HIDDEN}]")
+
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI
+    # OSC, DCS, SOS, PM, APC: to their terminator, or to the end of the line where there is none
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"  # two- and three-character sequences
+)
+_NEWLINE = re.compile(r"(?<!\r)\r+\n")
+
+# A sequence that has begun and may go on in the next piece.
+_OPEN = re.compile(
+    r"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*\x1b?|\x1b[ -/]*|(?<!\r)\r+)\Z"
+)
+_LONGEST_HELD = 4096
+
+
+def safe_text(text: str) -> str:
+    """The text without control sequences and characters that hide or reorder text.
+
+    Tab and newline stay, `\\r\\n` becomes a newline.
+    """
+    if _SUSPECT.search(text) is None:
+        return text
+    text = _NEWLINE.sub("\n", text)
+    return _SUSPECT.sub("", _SEQUENCE.sub("", text))
+
+
+class SafeStream:
+    """`safe_text` for text that comes in pieces: a sequence that is cut in two is held back whole."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """What can be shown now."""
+        if not self._held and _SUSPECT.search(text) is None:
+            return text
+        text = self._held + text
+        begun = _OPEN.search(text)
+        end = len(text) if begun is None or len(text) - begun.start() > _LONGEST_HELD else begun.start()
+        self._held = text[end:]
+        return safe_text(text[:end])
+
+    def flush(self) -> str:
+        """The rest, at the end of the stream."""
+        held, self._held = self._held, ""
+        return safe_text(held)
