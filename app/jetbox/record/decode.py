@@ -37,6 +37,10 @@ class _Envelope(msgspec.Struct, frozen=True):
     deltas: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Times(msgspec.Struct, frozen=True):
+    at: list[int]
+
+
 class _Tag(msgspec.Struct, frozen=True):
     type: str
 
@@ -44,6 +48,7 @@ class _Tag(msgspec.Struct, frozen=True):
 _stamped = msgspec.json.Decoder(Stamped)
 _delta_line = msgspec.json.Decoder(DeltaLine)
 _envelope = msgspec.json.Decoder(_Envelope)
+_times = msgspec.json.Decoder(_Times)
 _tag = msgspec.json.Decoder(_Tag)
 _event = msgspec.json.Decoder(AnyEvent)
 
@@ -124,7 +129,7 @@ def _decode_slowly(line: bytes, problems: list[str] | None) -> list[Stamped]:
 def _defer(line: bytes, problems: list[str] | None) -> list[Stamped] | list[Deferred]:
     envelope = _envelope.decode(line)
     if isinstance(envelope.deltas, msgspec.Raw):
-        at = msgspec.json.decode(bytes(envelope.deltas), type=dict[str, Any]).get("at", [])
+        at = _times.decode(bytes(envelope.deltas)).at
         return [Deferred(envelope.seq + n, envelope.t + d, envelope.round, line, n) for n, d in enumerate(at)]
     filled = _walk_in(msgspec.json.decode(line), lambda sha: b"")
     try:

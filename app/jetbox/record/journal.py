@@ -265,15 +265,20 @@ class JournalWriter:
             if self._failure is None:
                 await self.sync()
         finally:
-            self._take_held()
-            fd, self._fd = self._fd, -1
-            if fd >= 0:
-                busy = self._ticket is not None and self._ticket.future is not None and not self._ticket.future.done()
-                if busy:  # cancelled while the thread syncs: it closes the file when it is done
-                    self._thread.run(lambda: os.close(fd))
-                else:
-                    os.close(fd)
-            self._thread.stop()
+            self.release()
+
+    def release(self) -> None:
+        """Close the file and so release the lock, without waiting for the disk; what is held back is dropped."""
+        self._closed = True
+        self._take_held()
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            pending = self._ticket.future if self._ticket is not None else None
+            if pending is not None and not pending.done():  # cancelled in mid-sync: the thread closes it after that
+                self._thread.run(lambda: os.close(fd))
+            else:
+                os.close(fd)
+        self._thread.stop()
 
 
 def _seen(future: asyncio.Future[None]) -> None:

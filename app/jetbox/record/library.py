@@ -81,7 +81,7 @@ def find(name: str, folder: Path | None = None) -> Path:
         raise RecordingError("no session was named", "jetbox-tui sessions lists what there is")
     path = Path(name).expanduser()
     if path.is_file() or (path / JOURNAL).is_file():
-        return path
+        return path.absolute()
     if os.sep in name or name in (".", ".."):
         raise RecordingError(f"there is no recording at {name}", "give a session's folder or its journal.jsonl")
     folder = sessions_folder() if folder is None else folder

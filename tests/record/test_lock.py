@@ -1,0 +1,101 @@
+"""One writer per workspace, whoever it is and however it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jetbox.engine.errors import StorageError, WorkspaceBusy
+from jetbox.record.lock import WorkspaceLock, ago, is_held, state_folder
+
+HOLD = """
+import sys
+from pathlib import Path
+from jetbox.record.lock import WorkspaceLock
+lock = WorkspaceLock(Path(sys.argv[1]))
+lock.acquire("20260101-theirs")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_is_told_who_holds_it(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "link").symlink_to(work)
+    lock = WorkspaceLock(tmp_path / "link")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(work)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(WorkspaceBusy) as busy:
+            lock.acquire("mine")
+        assert f"process {child.pid}, started less than a minute ago" in busy.value.message
+        assert "session 20260101-theirs" in busy.value.message
+        assert str(work) in busy.value.message
+        assert busy.value.hint == "look on with: jetbox-tui replay 20260101-theirs"
+        owner = lock.owner()
+        assert owner is not None
+        assert (owner.pid, owner.session) == (child.pid, "20260101-theirs")
+        child.kill()
+        child.wait()
+        assert lock.owner() is None
+        lock.acquire("mine")  # released by the system, its stale text overwritten
+    owner = lock.owner()
+    assert owner is not None
+    assert owner.session == "mine"
+    lock.close()
+    lock.close()
+    assert lock.owner() is None
+
+
+def test_workspaces_do_not_disturb_each_other(tmp_path: Path) -> None:
+    locks = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        locks.append(WorkspaceLock(tmp_path / name))
+        locks[-1].acquire(name)
+    assert locks[0].path() != locks[1].path()
+    assert all(is_held(lock.path()) for lock in locks)
+    for lock in locks:
+        lock.close()
+
+
+def test_a_second_one_in_the_same_process_is_refused_even_with_an_unreadable_owner(tmp_path: Path) -> None:
+    one, two = WorkspaceLock(tmp_path), WorkspaceLock(tmp_path)
+    one.acquire("one")
+    one.path().write_text("not json")
+    with pytest.raises(WorkspaceBusy, match="another session works in"):
+        two.acquire("two")
+    one.close()
+    two.acquire("two")
+    two.close()
+
+
+def test_the_lock_file_is_private_and_not_in_the_workspace(tmp_path: Path, isolated: Path) -> None:
+    lock = WorkspaceLock(tmp_path)
+    lock.acquire("s")
+    assert state_folder() == isolated / ".local" / "state" / "jetbox"
+    assert lock.path().is_relative_to(state_folder())
+    assert lock.path().stat().st_mode & 0o777 == 0o600
+    assert lock.path().parent.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+    lock.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot make the folder"):
+        WorkspaceLock(tmp_path, tmp_path / "file" / "locks").acquire("s")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5, "less than a minute ago"), (60, "1 minute ago"), (7300, "2 hours ago"), (200_000, "2 days ago")],
+)
+def test_time_in_words(seconds: float, words: str) -> None:
+    assert ago(seconds) == words

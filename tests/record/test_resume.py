@@ -1,0 +1,127 @@
+"""What a later process learns, and the requests that can be rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jetbox.engine import events as e
+from jetbox.engine.errors import RecordingError
+from jetbox.engine.events import AnyEvent, Stamped
+from jetbox.record.recording import read_journal
+from jetbox.record.requests import rebuild, rebuild_all
+from jetbox.record.resume import resumption
+
+Write = Callable[..., Path]
+
+
+def more(story: list[Stamped], *events: AnyEvent, number: int = 4) -> list[Stamped]:
+    start = len(story)
+    return [*story, *(Stamped(start + n, 10**11 + n, number, event) for n, event in enumerate(events))]
+
+
+def test_a_session_that_ended_well(story: list[Stamped], write: Write) -> None:
+    known = resumption(read_journal(write(story)))
+    assert (known.seq, known.offset, known.round, known.goals) == (len(story), story[-1].t, 3, 1)
+    assert (known.model, known.num_ctx, known.mode) == ("m", 4096, "ask")
+    assert known.closed
+    assert known.running is None
+    assert known.ended is not None
+    assert known.ended.outcome == "done"
+    assert known.head is not None
+    assert known.head.sha == "h1"
+    assert [message.decode() for message in known.messages] == [
+        s.event.json for s in story if isinstance(s.event, e.MessageAdded)
+    ]
+    assert known.past == tuple(story)
+
+
+def test_a_session_whose_process_died(story: list[Stamped], write: Write) -> None:
+    events = more(
+        story,
+        e.SessionResumed(created="", app="0", model="m2", mode="edits", options={"a.b": "1"}),
+        e.ModelReady(name="m2", num_ctx=8192),
+        e.GoalStarted(goal=2, text="again"),
+        e.ModeChanged(mode="auto"),
+        e.QueueChanged(items=("and this",)),
+        e.ToolCalled(call="c1", name="t", arguments="{}"),
+        e.ToolCalled(call="c2", name="t", arguments="{}"),
+        e.ToolEnded(call="c1", state="ok"),
+        e.TextDelta(text="a"),
+        e.TextDelta(text="b"),
+    )
+    known = resumption(read_journal(write(events)))
+    assert (known.seq, known.offset, known.round, known.goals) == (len(events), events[-1].t, 4, 2)
+    assert (known.model, known.num_ctx, known.mode, known.options) == ("m2", 8192, "auto", {"a.b": "1"})
+    assert not known.closed
+    assert known.running == e.GoalStarted(goal=2, text="again")
+    assert known.ended is None
+    assert known.open_calls == ("c2",)
+    assert known.queue == ("and this",)
+
+
+def test_a_history_that_was_taken_back_is_taken_back(story: list[Stamped], write: Write) -> None:
+    events = more(story, e.MessageAdded(index=1, role="user", json='{"anew":1}'))
+    known = resumption(read_journal(write(events)))
+    assert len(known.messages) == 2
+    assert known.messages[1] == b'{"anew":1}'
+
+
+def test_a_hole_in_the_history_is_an_error(story: list[Stamped], write: Write) -> None:
+    events = more(story, e.MessageAdded(index=9, role="user", json="{}"))
+    with pytest.raises(RecordingError, match="message 4 of the history is missing"):
+        resumption(read_journal(write(events)))
+
+
+def test_requests_are_rebuilt_byte_for_byte(story: list[Stamped], write: Write) -> None:
+    recording = read_journal(write(story))
+    first = '{"model":"m","messages":[{"role":"system","content":"é\\u2028"},{"role":"user","content":"1"}'
+    expected = [
+        first + '],"stream":true}',
+        first + ',{"role":"user","content":"2"}],"stream":true}',
+        first + ',{"role":"user","content":"2"},{"role":"user","content":"3"}],"stream":true}',
+    ]
+    rebuilt = list(rebuild_all(recording))
+    assert [body for _, body in rebuilt] == [text.encode() for text in expected]
+    for stamped, body in rebuilt:
+        assert isinstance(stamped.event, e.RequestSent)
+        assert len(body) == stamped.event.bytes
+        assert rebuild(recording, stamped.seq) == body
+
+
+def test_a_request_with_long_messages_is_rebuilt_from_blobs(story: list[Stamped], write: Write, tmp_path: Path) -> None:
+    sent = next(s for s in reversed(story) if isinstance(s.event, e.RequestSent))
+    assert isinstance(sent.event, e.RequestSent)
+    long = e.MessageAdded(index=4, role="tool", json='{"content":"' + "é\\n" * 5000 + '"}')
+    parts = [s.event.json for s in story if isinstance(s.event, (e.MessageAdded, e.PromptHead))]
+    body = (parts[0] + ",".join([*parts[1:], long.json]) + "]}").encode()
+    import hashlib
+
+    request = e.RequestSent(
+        attempt=1, head="h1", count=5, tail="]}", sha=hashlib.sha256(body).hexdigest(), bytes=len(body)
+    )
+    events = more(story, long, request)
+    assert rebuild(read_journal(write(events)), events[-1].seq) == body
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"sha": "0" * 64}, "hash"), ({"head": "h9"}, "head h9"), ({"count": 9}, "9 messages"), ({"tail": "}"}, "bytes")],
+)
+def test_what_does_not_match_is_an_error(
+    story: list[Stamped], write: Write, change: dict[str, object], words: str
+) -> None:
+    import msgspec
+
+    sent = next(s for s in story if isinstance(s.event, e.RequestSent))
+    wrong = msgspec.structs.replace(sent.event, **change)
+    events = more(story, wrong)
+    with pytest.raises(RecordingError, match=words):
+        rebuild(read_journal(write(events)), events[-1].seq)
+
+
+def test_what_is_no_request_is_an_error(story: list[Stamped], write: Write) -> None:
+    with pytest.raises(RecordingError, match=r"event 0 of .* is no request"):
+        rebuild(read_journal(write(story)), 0)
