@@ -62,12 +62,14 @@ class Entry:
     """A symbolic link: it is named and not followed."""
     status: os.stat_result | None
     """Of the entry itself; where the walk was asked for it and the file is still there."""
+    folder: int
+    """Descriptor of the folder that holds it; good until the walk goes on."""
 
 
 class IgnoreRules:
     """The rules of one folder tree; .gitignore files are read again when they change."""
 
-    def __init__(self, root: Path, *, gitignore: bool = True) -> None:
+    def __init__(self, root: Path | str, *, gitignore: bool = True) -> None:
         self._root = str(root)
         self._gitignore = gitignore
         self._specs: dict[str, tuple[Stamp, GitIgnoreSpec]] = {}
@@ -123,7 +125,7 @@ class IgnoreRules:
                 if self._passes_over(path, entry.name, is_folder, rules):
                     continue
                 if not is_folder:
-                    yield Entry(path, entry.is_symlink(), _status(entry.name, folder) if status else None)
+                    yield Entry(path, entry.is_symlink(), _status(entry.name, folder) if status else None, folder)
                     continue
                 deeper = _open(entry.name, folder) if depth < DEPTH else None
                 if deeper is None:
@@ -173,7 +175,10 @@ def _parse(data: bytes) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     lines = data.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff").split("\n")
-    good = []
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:
+        good = []
     for line in lines:
         try:
             GitIgnoreSpec.from_lines([line])
@@ -214,3 +219,15 @@ def _status(name: str, folder: int) -> os.stat_result | None:
 
 def _holds(folder: int, name: str) -> bool:
     return _status(name, folder) is not None
+
+
+def open_below(root: str, path: str) -> int | None:
+    """A descriptor of a folder below the root, no link followed; None where there is none."""
+    folder = _open(root, None)
+    for name in path.split("/") if path else ():
+        if folder is None:
+            return None
+        deeper = _open(name, folder)
+        os.close(folder)
+        folder = deeper
+    return folder

@@ -1,0 +1,146 @@
+"""Changing a file: what write_file and edit_file have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from jetbox.engine.errors import ToolError
+from jetbox.engine.events import FileChange
+from jetbox.engine.tools.base import Plan, ToolContext, ToolResult
+from jetbox.engine.tools.diff import Diff
+from jetbox.engine.workspace.names import shown
+from jetbox.engine.workspace.root import Snapshot
+from jetbox.engine.workspace.text import Decoded, Undecodable, decode
+from jetbox.engine.workspace.writing import write_file
+
+DIRECT_BYTES = 256_000
+"""Up to this many bytes a file is read or written at once; a thread would cost more."""
+SECRET_MARK = "[secret:"
+"""How the stand-in for a secret begins that the model sees in its place."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A file as it is before the change."""
+
+    path: str
+    data: bytes | None
+    """None where there is no file."""
+    decoded: Decoded | None
+
+
+async def in_thread(size: int, work: Callable[[], T]) -> T:
+    """Do disk work of so many bytes: small at once, large in a thread that is waited for even when cancelled."""
+    if size <= DIRECT_BYTES:
+        return work()
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # What the thread does cannot be stopped half way; nobody may go on before it has ended.
+        await asyncio.wait([task])
+        raise
+
+
+async def look(path: str, context: ToolContext) -> Before:
+    """Read the file that is to be changed.
+
+    Raises:
+        ToolError: it is too large, no text, or not known to the model as it is.
+    """
+    snapshot = await read_snapshot(path, context)
+    if snapshot is None:
+        return Before(path, None, None)
+    try:
+        decoded = decode(snapshot.data, path)
+    except Undecodable as error:
+        raise ToolError(f"{shown(path)} cannot be changed by file tools: {error}") from None
+    known = context.ledger.check(path, snapshot.data)
+    if known == "unread":
+        raise ToolError(f"{shown(path)} exists and was not read yet; call read_file first")
+    if known == "changed":
+        raise ToolError(
+            f"{shown(path)} has changed since it was last read (a command, a formatter or the user); read it again"
+        )
+    return Before(path, snapshot.data, decoded)
+
+
+async def read_snapshot(path: str, context: ToolContext) -> Snapshot | None:
+    """The whole file; None where there is none.
+
+    Raises:
+        ToolError: it is too large or cannot be read.
+    """
+    status = context.workspace.status(path)
+    if status is None:
+        return None
+    return await in_thread(status.st_size, lambda: context.workspace.read(path, context.options.file_bytes))
+
+
+def refuse_secret_marks(text: str) -> None:
+    """A stand-in for a secret must never replace the secret in a file.
+
+    Raises:
+        ToolError: the text holds one.
+    """
+    if SECRET_MARK in text:
+        raise ToolError(
+            f"the text contains a placeholder {SECRET_MARK}...] that stands for a hidden secret; "
+            "it is never written: change the other lines with edit_file, or read the value from the environment"
+        )
+
+
+def change_plan(
+    tool: str,
+    before: Before,
+    data: bytes,
+    diff: Diff,
+    context: ToolContext,
+    seen: Literal["wrote", "edited"],
+) -> Plan:
+    """The plan of putting `data` in the place of what was there."""
+    path = before.path
+    created = before.data is None
+
+    async def perform() -> ToolResult:
+        digest = await context.put_blob(before.data) if before.data is not None else ""
+        written = await in_thread(
+            len(data) + len(before.data or b""),
+            lambda: write_file(context.workspace, path, data, expected=before.data),
+        )
+        note = context.ledger.wrote if seen == "wrote" else context.ledger.edited
+        note(path, data)
+        change = FileChange(
+            path=path,
+            kind="created" if created else "modified",
+            added=diff.added,
+            removed=diff.removed,
+            before=digest,
+            after=hashlib.sha256(data).hexdigest(),
+        )
+        words = f"{'created' if created else 'edited' if seen == 'edited' else 'wrote'} {path}: {counts(diff)}"
+        if written.unlinked:
+            words += " (it had other hard links; those keep the old content)"
+        return ToolResult(words, changes=(change,), diff=diff.text)
+
+    return Plan("write", f"{tool} {path} {counts(diff)}", perform, diff=diff.text, scope=tool)
+
+
+def unchanged_plan(tool: str, path: str) -> Plan:
+    """The plan of a change that changes nothing."""
+
+    async def perform() -> ToolResult:
+        return ToolResult(f"{path} is unchanged: it already has this content")
+
+    return Plan("none", f"{tool} {path} unchanged", perform)
+
+
+def counts(diff: Diff) -> str:
+    """`+3 -1`."""
+    return " ".join(part for part in (f"+{diff.added}", f"-{diff.removed}" if diff.removed else "") if part)

@@ -1,0 +1,77 @@
+"""Which files a command changed: a look at all of them before and after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jetbox.engine.events import FileChange
+from jetbox.engine.workspace.ignore import IgnoreRules
+
+FILES = 20_000
+"""In a larger workspace a command's changes are not looked for."""
+_GIT_FILES = ("config", "HEAD", "index", "packed-refs", "hooks", "info/exclude", "info/attributes")
+
+Stamp = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Every file that is not ignored, as it was at a time."""
+
+    files: Mapping[str, Stamp]
+    git: Mapping[str, Stamp]
+    """What in `.git` could run code or rewrite history."""
+    complete: bool
+
+
+def sweep(root: Path) -> Sweep:
+    """Look at all files; to be called in a thread."""
+    files: dict[str, Stamp] = {}
+    # A command's output in an ignored folder is no change that matters; .gitignore is not asked,
+    # since a file that git does not track may matter all the same.
+    for entry in IgnoreRules(root, gitignore=False).walk(status=True):
+        if len(files) >= FILES:
+            return Sweep({}, _git(root), complete=False)
+        if entry.status is not None:
+            files[entry.path] = _stamp(entry.status)
+    return Sweep(files, _git(root), complete=True)
+
+
+def _git(root: Path) -> dict[str, Stamp]:
+    found: dict[str, Stamp] = {}
+    for name in _GIT_FILES:
+        path = root / ".git" / name
+        try:
+            found[name] = _stamp(path.lstat())
+            if name == "hooks":
+                found.update({f"hooks/{hook}": _stamp((path / hook).lstat()) for hook in os.listdir(path)})
+        except OSError:
+            continue
+    return found
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode
+
+
+def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
+    """What a command made of the files; lines are not counted, since the old content is not known."""
+    if not (before.complete and after.complete):
+        return ()
+    found = []
+    for path in sorted(before.files.keys() | after.files.keys()):
+        old, new = before.files.get(path), after.files.get(path)
+        if old == new:
+            continue
+        kind = "created" if old is None else "deleted" if new is None else "modified"
+        found.append(FileChange(path=path, kind=kind))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def git_changes(before: Sweep, after: Sweep) -> list[str]:
+    """Names in `.git` that are not as they were."""
+    names = before.git.keys() | after.git.keys()
+    return sorted(name for name in names if before.git.get(name) != after.git.get(name))
