@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 from jetbox.sim import answer, ask, faults, player, profiles, prompt
@@ -36,16 +37,21 @@ def _load_or_unload(world: World, connection: Connection, asked: ask.Asked) -> d
         world.scheduler.unload(asked.model.name)
         reason = "unload"
     else:
-
-        def load(runner: Runner) -> None:
-            seconds = world.pace(world.profile_of(asked.model).load_time())
-            connection.wait_until(time.monotonic() + seconds)
-
-        with world.scheduler.runner(asked.model, asked.launch, asked.keep_alive, load, connection.check):
+        with _runner(world, connection, asked):
             pass
     message = {"role": "assistant", "content": ""}
     line = {"model": asked.model.name, "created_at": timestamp(), "message": message, "done": True}
     return {**line, "done_reason": reason}
+
+
+def _runner(world: World, connection: Connection, asked: ask.Asked) -> AbstractContextManager[tuple[Runner, bool]]:
+    return world.scheduler.runner(
+        asked.model,
+        asked.launch,
+        asked.keep_alive,
+        load=lambda: world.load(asked.model, connection),
+        still_there=connection.check,
+    )
 
 
 def timestamp(seconds_ahead: float = 0.0) -> str:
@@ -77,8 +83,7 @@ class Exchange:
             self._due.append(fault)
             self._early_faults()
         reply = answer.build(turn, len(asked.messages), thinking=asked.thinking, tools=bool(asked.tools))
-        load, still_there = self._load, self._connection.check
-        with world.scheduler.runner(asked.model, asked.launch, asked.keep_alive, load, still_there) as (runner, fresh):
+        with _runner(world, self._connection, asked) as (runner, fresh):
             blocks, kept = self._fit(runner)
             self._generate(runner, turn, reply, blocks, kept, fresh=fresh)
 
@@ -95,10 +100,6 @@ class Exchange:
                 raise ApiError(500, _error_text(fault))
             if fault.kind == "slow_headers":
                 self._connection.wait_until(time.monotonic() + fault.number(1))
-
-    def _load(self, runner: Runner) -> None:
-        seconds = self._world.pace(self._world.profile_of(self._asked.model).load_time())
-        self._connection.wait_until(time.monotonic() + seconds)
 
     def _fit(self, runner: Runner) -> tuple[prompt.Blocks, int]:
         """The rendered prompt and its number of tokens, cut as Ollama cuts where it is too long."""

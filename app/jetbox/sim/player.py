@@ -43,12 +43,14 @@ class _Reading:
 
     def hear(self, messages: Sequence[Message], at: int) -> None:
         """Take in a user message: a new goal, or words about the present one."""
-        text = text_of(messages[at])
         if not self._ended:
             return
-        chosen = next((script for script in self._scripts if script.match.search(text)), None)
+        text = text_of(messages[at])
+        verdict = PROBES.search(text)
+        words = text[: verdict.start()] if verdict else text
+        chosen = next((script for script in self._scripts if script.match.search(words)), None)
         if chosen is None and self.goal:
-            if PROBES.search(text) or self.upcoming(messages[: at + 1]) is not OVER:
+            if verdict or self.upcoming(messages[: at + 1]) is not OVER:
                 self._ended = False
                 return
             chosen = self._fallback
@@ -84,9 +86,9 @@ class _Reading:
 def next_turn(messages: Sequence[Message], scripts: Sequence[Script], *, alone: bool = False) -> Turn:
     """The step that answers a conversation.
 
-    A user message starts a script when its text matches, and when there was no goal before it or
-    the one before has ended; any other user message belongs to the running goal. With `alone`,
-    the one given script answers any opening goal.
+    A user message starts a script when its text, up to a verdict in it, matches, and when there
+    was no goal before it or the one before has ended; any other user message belongs to the running
+    goal. With `alone`, the one given script answers any opening goal.
     """
     reading = _Reading(scripts, fallback_script(scripts), alone=alone)
     for at, message in enumerate(messages):

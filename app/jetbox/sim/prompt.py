@@ -69,7 +69,7 @@ def shared_tokens(cached: Sequence[str], wanted: Sequence[str]) -> int:
     shared = 0
     for have, want in zip(cached, wanted, strict=False):
         if have != want:
-            shared += (MARKERS + _common_chars(have, want)) // CHARS_PER_TOKEN
+            shared += _common_chars(have, want) // CHARS_PER_TOKEN
             break
         shared += block_tokens(want)
     return min(shared, count(wanted) - 1)

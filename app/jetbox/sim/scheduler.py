@@ -54,7 +54,7 @@ class Scheduler:
         model: Model,
         launch: dict[str, Any],
         keep_alive: float | None,
-        load: Callable[[Runner], None],
+        load: Callable[[], None],
         still_there: Callable[[], None],
     ) -> Iterator[tuple[Runner, bool]]:
         """A runner for one request, and whether it was loaded for it.
@@ -67,7 +67,7 @@ class Scheduler:
             if keep_alive is not None:
                 runner.keep_alive = keep_alive
             if fresh:
-                load(runner)
+                load()
                 with self._changed:
                     runner.ready = True
                     self.loads += 1

@@ -85,6 +85,7 @@ def run(options: Options) -> int:
     Raises:
         StartError: an option is wrong, or the address cannot be had.
     """
+    parent = os.getppid() if options.die_with_parent else None
     world = build(options)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
@@ -97,20 +98,19 @@ def run(options: Options) -> int:
         if not options.scripts:
             threading.Thread(target=world.scripts, daemon=True).start()
         try:
-            _accept(listener, world, die_with_parent=options.die_with_parent)
+            _accept(listener, world, parent)
         except KeyboardInterrupt:
             return 130
     return 0
 
 
-def _accept(listener: socket.socket, world: World, *, die_with_parent: bool) -> None:
+def _accept(listener: socket.socket, world: World, parent: int | None) -> None:
     watched: list[int | socket.socket] = [listener]
-    parent = os.getppid()
-    if die_with_parent and (stdin := _stdin_pipe()) is not None:
+    if parent is not None and (stdin := _stdin_pipe()) is not None:
         watched.append(stdin)
     while True:
-        ready = select.select(watched, [], [], PARENT_POLL if die_with_parent else None)[0]
-        if die_with_parent and os.getppid() != parent:
+        ready = select.select(watched, [], [], None if parent is None else PARENT_POLL)[0]
+        if parent is not None and os.getppid() != parent:
             return
         if listener in ready:
             sock, _ = listener.accept()

@@ -14,6 +14,7 @@ COUNTERS = (
     "cancelled",
     "faults",
     "errors",
+    "loading",
     "stalled",
     "bytes_in",
     "bytes_out",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from jetbox.sim import catalog, faults, player, profiles
+from jetbox.sim.http import Connection
 from jetbox.sim.scheduler import Scheduler
 from jetbox.sim.script import Script
 from jetbox.sim.stats import Stats
@@ -45,6 +47,14 @@ class World:
     def pace(self, seconds: float) -> float:
         """Seconds at the server's speed."""
         return seconds / self.speed if self.speed else 0.0
+
+    def load(self, model: catalog.Model, connection: Connection) -> None:
+        """Take the time that loading the model takes."""
+        self.stats.add(loading=1)
+        try:
+            connection.wait_until(time.monotonic() + self.pace(self.profile_of(model).load_time()))
+        finally:
+            self.stats.add(loading=-1)
 
     def step_fault(self, turn: player.Turn) -> faults.Fault | None:
         """The fault of a step: it strikes once in the life of the server."""

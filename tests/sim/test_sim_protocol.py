@@ -1,0 +1,264 @@
+"""Shapes, metrics and rules of the protocol, byte for byte where it matters."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+GOAL = "Create mathx package"
+QUESTION = "What is a context manager?"
+METRICS = [
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+]
+
+OWN = r"""
+[script]
+name = "own"
+match = "."
+[model]
+calls = "%s"
+[[step]]
+text = "a <b> & \"c\" \u0085 \u2028 end"
+[[step.call]]
+name = "write_file"
+arguments = { path = "z.py", content = "x = 1\n", a = { b = [1, 2.5, true] } }
+[[step.call]]
+name = "finish"
+"""
+
+
+def test_a_streamed_answer_has_the_fields_in_order(client: Any) -> None:
+    lines = client.chat(GOAL)
+    *chunks, last = lines
+    assert all(list(line) == ["model", "created_at", "message", "done"] for line in chunks)
+    assert all(line["done"] is False and line["message"]["role"] == "assistant" for line in chunks)
+    assert all(line["created_at"].endswith("Z") for line in lines)
+    assert list(last) == ["model", "created_at", "message", "done", "done_reason", *METRICS]
+    assert last["message"] == {"role": "assistant", "content": ""}
+    assert last["done_reason"] == "stop"
+    assert all(isinstance(last[name], int) and last[name] > 0 for name in METRICS)
+    parts = sum(last[name] for name in ("load_duration", "prompt_eval_duration", "eval_duration"))
+    assert parts <= last["total_duration"]
+
+
+def test_the_stream_is_chunked_ndjson(client: Any) -> None:
+    body = {"model": "gpt-oss:20b", "messages": [{"role": "user", "content": GOAL}]}
+    status, headers, data = client.send("POST", "/api/chat", body)
+    assert status == 200
+    assert headers["content-type"] == "application/x-ndjson"
+    assert headers["transfer-encoding"] == "chunked"
+    assert data.endswith(b"}\n")
+
+
+def test_an_answer_without_stream_is_one_object(client: Any) -> None:
+    streamed = client.chat(GOAL)
+    body = {"model": "gpt-oss:20b", "messages": [{"role": "user", "content": GOAL}], "tools": [{}], "stream": False}
+    whole = client.json("POST", "/api/chat", body)
+    assert whole["message"]["content"] == "".join(line["message"]["content"] for line in streamed)
+    assert whole["message"]["thinking"] == "".join(line["message"].get("thinking", "") for line in streamed)
+    assert [call["function"]["name"] for call in whole["message"]["tool_calls"]] == ["list_dir"]
+    assert whole["done"] is True
+    assert whole["eval_count"] == streamed[-1]["eval_count"]
+
+
+@pytest.mark.parametrize("when", ["chunk", "done"])
+def test_calls_come_whole_when_the_script_says(client_of: Any, script_file: Any, when: str) -> None:
+    client = client_of(scripts=[script_file(OWN % when)])
+    lines = client.chat("go")
+    with_calls = [line for line in lines if "tool_calls" in line["message"]]
+    calls = [call for line in with_calls for call in line["message"]["tool_calls"]]
+    assert [line["done"] for line in with_calls] == ([False, False] if when == "chunk" else [True])
+    assert [call["function"]["index"] for call in calls] == [0, 1]
+    assert list(calls[0]) == ["id", "function"]
+    assert list(calls[0]["function"]) == ["index", "name", "arguments"]
+    assert list(calls[0]["function"]["arguments"]) == ["path", "content", "a"]
+    assert calls[0]["function"]["arguments"]["a"] == {"b": [1, 2.5, True]}
+    assert calls[1]["function"]["arguments"] == {}
+
+
+def test_json_is_escaped_as_go_escapes_it(client_of: Any, script_file: Any) -> None:
+    client = client_of(scripts=[script_file(OWN % "chunk")])
+    body = {"model": "gpt-oss:20b", "messages": [{"role": "user", "content": "go"}]}
+    data = client.send("POST", "/api/chat", body)[2]
+    assert b"\\u003c" in data
+    assert b"\\u0026" in data
+    assert b"\\u2028" in data
+    assert "\u0085".encode() in data
+    assert b"<" not in data
+    text = "".join(json.loads(line)["message"]["content"] for line in data.split(b"\n") if line)
+    assert text == 'a <b> & "c" \u0085 \u2028 end'
+
+
+def test_thinking_only_where_the_model_thinks(client: Any) -> None:
+    def thought(**more: Any) -> str:
+        return "".join(line["message"].get("thinking", "") for line in client.chat(GOAL, **more))
+
+    assert thought()
+    assert thought(think="high")
+    assert not thought(think=False)
+    assert not thought(model="llama3.2:3b")
+
+
+def test_num_predict_bounds_the_answer(client: Any) -> None:
+    lines = client.chat(QUESTION, options={"num_predict": 7})
+    assert lines[-1]["done_reason"] == "length"
+    assert lines[-1]["eval_count"] == 7
+    assert len(lines) == 8
+
+
+def test_a_call_cut_by_num_predict_is_swallowed(client: Any) -> None:
+    whole = client.chat(GOAL)[-1]["eval_count"]
+    lines = client.chat(GOAL, options={"num_predict": whole - 1})
+    assert lines[-1]["done_reason"] == "length"
+    assert not any("tool_calls" in line["message"] for line in lines)
+
+
+def test_num_predict_zero_means_unset(client: Any) -> None:
+    assert client.chat(QUESTION, options={"num_predict": 0})[-1]["done_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        ({"model": "x"}, 404, "model 'x' not found"),
+        ({"model": "gpt-oss"}, 404, "model 'gpt-oss' not found"),
+        (
+            {"model": "gemma2:2b", "tools": [{"type": "function"}]},
+            400,
+            "registry.ollama.ai/library/gemma2:2b does not support tools",
+        ),
+        ({"model": "llama3.2:3b", "think": True}, 400, '"llama3.2:3b" does not support thinking'),
+        ({"think": "very"}, 400, 'invalid think value: "very"'),
+        ({"options": {"num_ctx": "4096"}}, 500, 'option "num_ctx" must be of type integer'),
+        ({"keep_alive": "-1"}, 400, 'missing unit in duration "-1"'),
+        ({"keep_alive": "soon"}, 400, "invalid duration"),
+        ({"tools": "read_file"}, 400, "cannot unmarshal"),
+    ],
+)
+def test_refusals_have_the_status_and_words_of_ollama(client: Any, more: Any, status: int, words: str) -> None:
+    got, text = client.refused(GOAL, **more)
+    assert got == status
+    assert words in text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"messages":[]}'])
+def test_bodies_that_are_no_request(client: Any, body: bytes) -> None:
+    status, _, data = client.send("POST", "/api/chat", body)
+    assert status == 400
+    assert json.loads(data)["error"]
+
+
+def test_a_model_without_tools_chats_without_them(client: Any) -> None:
+    assert client.chat(QUESTION, model="gemma2:2b", tools=[])[-1]["done_reason"] == "stop"
+
+
+def test_overflow_is_refused_when_nothing_may_be_cut(client: Any) -> None:
+    status, text = client.refused("mathx " * 2000, truncate=False, options={"num_ctx": 256})
+    assert status == 400
+    inner = json.loads(text)["error"]
+    assert inner["type"] == "exceed_context_size_error"
+    assert inner["n_ctx"] == 256
+    assert inner["n_prompt_tokens"] > 3000
+
+
+def test_overflow_is_cut_in_silence_by_default(client: Any) -> None:
+    last = client.chat("mathx " * 2000, options={"num_ctx": 256, "num_predict": 5})[-1]
+    assert last["prompt_eval_count"] == 256 - (256 - 4) // 2
+    shortened = client.chat("mathx " * 2000, "mathx", options={"num_ctx": 256, "num_predict": 5})[-1]
+    assert shortened["prompt_eval_count"] < 256
+
+
+def test_a_full_window_ends_the_answer(client: Any) -> None:
+    last = client.chat(QUESTION, tools=[], options={"num_ctx": 40})[-1]
+    assert last["done_reason"] == "length"
+    assert last["prompt_eval_count"] + last["eval_count"] == 40
+
+
+def test_tags_show_and_version(client: Any) -> None:
+    models = {model["name"]: model for model in client.json("GET", "/api/tags")["models"]}
+    assert set(models) == {"gpt-oss:20b", "llama3.2:3b", "qwen2.5-coder:7b", "gemma2:2b"}
+    assert "tools" not in models["gemma2:2b"]["capabilities"]
+    for name, model in models.items():
+        assert len(model["digest"]) == 64
+        assert model["size"] > 10**9
+        shown = client.json("POST", "/api/show", {"model": name})
+        family = shown["details"]["family"]
+        assert shown["model_info"][f"{family}.context_length"] == model["details"]["context_length"]
+        assert shown["capabilities"] == model["capabilities"]
+    assert client.json("GET", "/api/version") == {"version": "0.33.3"}
+    assert client.send("POST", "/api/show", {"model": "nope"})[0] == 404
+
+
+def test_root_head_and_wrong_ways(client: Any) -> None:
+    assert client.send("GET", "/")[2] == b"Ollama is running"
+    status, headers, data = client.send("HEAD", "/api/tags")
+    assert (status, data) == (200, b"")
+    assert int(headers["content-length"]) > 100
+    assert client.send("GET", "/api/chat")[0] == 405
+    assert client.send("POST", "/api/tags", {})[0] == 405
+    assert client.send("GET", "/v1/models")[0] == 404
+
+
+def test_empty_messages_load_and_unload(client: Any) -> None:
+    def ask(**more: Any) -> Any:
+        return client.json("POST", "/api/chat", {"model": "llama3.2:3b", "messages": [], **more})
+
+    loaded = ask(options={"num_ctx": 8192}, keep_alive=-1)
+    assert loaded["message"] == {"role": "assistant", "content": ""}
+    assert (loaded["done"], loaded["done_reason"]) == (True, "load")
+    (running,) = client.json("GET", "/api/ps")["models"]
+    assert running["context_length"] == 8192
+    assert running["size"] == running["size_vram"] > 2 * 10**9
+    assert running["expires_at"] > "2040"
+    assert ask(keep_alive=0)["done_reason"] == "unload"
+    assert client.json("GET", "/api/ps") == {"models": []}
+
+
+def test_keep_alive_ends_and_is_kept_from_request_to_request(client: Any) -> None:
+    client.chat(QUESTION, keep_alive="1h")
+    client.chat(QUESTION)
+    (running,) = client.json("GET", "/api/ps")["models"]
+    client.chat(QUESTION, keep_alive="5m")
+    (shorter,) = client.json("GET", "/api/ps")["models"]
+    assert shorter["expires_at"] < running["expires_at"]
+    client.chat(QUESTION, keep_alive="1ms")
+    while client.json("GET", "/api/ps")["models"]:
+        pass
+    client.chat(QUESTION, keep_alive=0)
+    assert client.json("GET", "/api/ps") == {"models": []}
+    assert client.json("GET", "/sim/stats")["loads"] == 2
+
+
+def test_launch_options_reload_and_others_do_not(client: Any) -> None:
+    for options in ({"num_ctx": 8192}, {"num_ctx": 8192, "temperature": 0.1}, {"num_ctx": 16384}, {"num_ctx": 8192}):
+        client.chat(QUESTION, options=options)
+    assert client.json("GET", "/sim/stats")["loads"] == 3
+    client.chat(QUESTION, options={"num_ctx": 8192}, shift=False)
+    assert client.json("GET", "/sim/stats")["loads"] == 4
+
+
+def test_a_fourth_model_displaces_the_one_idle_for_longest(client: Any) -> None:
+    for name in ("gpt-oss:20b", "llama3.2:3b", "qwen2.5-coder:7b", "gemma2:2b"):
+        client.chat(QUESTION, model=name, tools=[])
+    assert {m["name"] for m in client.json("GET", "/api/ps")["models"]} == {
+        "llama3.2:3b",
+        "qwen2.5-coder:7b",
+        "gemma2:2b",
+    }
+
+
+def test_the_bodies_are_kept_with_their_hashes(client: Any) -> None:
+    from hashlib import sha256
+
+    body = b'{"model": "gpt-oss:20b",  "messages": [{"role": "user", "content": "mathx"}]}'
+    client.send("POST", "/api/chat", body)
+    (kept,) = client.json("GET", "/sim/stats")["bodies"]
+    assert kept == {"number": 1, "sha256": sha256(body).hexdigest(), "body": body.decode()}
+    assert client.send("GET", "/sim/stats?nonsense=1")[0] == 400
