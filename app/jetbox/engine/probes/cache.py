@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import blake2b
+
+import msgspec
 
 from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.fingerprint import Snapshot
@@ -22,9 +24,8 @@ CONFIGURATION = {
 }
 
 
-@dataclass(slots=True)
-class _Memory:
-    kept: OrderedDict[str, Verdict] = field(default_factory=OrderedDict)
+class _Memory(msgspec.Struct):
+    kept: OrderedDict[str, Verdict] = msgspec.field(default_factory=OrderedDict)
     files: Snapshot | None = None
     scope: Scope | None = None
     state: str = ""

@@ -7,9 +7,10 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+
+import msgspec
 
 CONFIGURATION = frozenset(
     {
@@ -47,8 +48,7 @@ Stat = tuple[int, int, int, int, int]
 """mtime_ns, ctime_ns, size, inode, mode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """The files in scope at one moment."""
 
     digest: str
@@ -67,18 +67,16 @@ class Snapshot:
         return frozenset(paths)
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct):
     stat: Stat
     content: str
     read_at: int
 
 
-@dataclass(slots=True)
-class _Walk:
-    files: dict[str, tuple[int, str]] = field(default_factory=dict)
-    known: dict[str, _Known] = field(default_factory=dict)
-    links: set[tuple[int, int]] = field(default_factory=set)
+class _Walk(msgspec.Struct):
+    files: dict[str, tuple[int, str]] = {}
+    known: dict[str, _Known] = {}
+    links: set[tuple[int, int]] = set()
     whole: bool = True
 
 

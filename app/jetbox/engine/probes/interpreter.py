@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+
+import msgspec
 
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
@@ -36,8 +36,7 @@ print("\\n" + {nonce!r} + json.dumps({{
 """Run by the interpreter itself; the workspace is taken off its path before anything is imported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True):
     """Which interpreter, and why this one."""
 
     path: str
@@ -51,8 +50,7 @@ class Interpreter:
         return self.origin != "own"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What an interpreter says of itself."""
 
     version: str = ""
@@ -62,12 +60,11 @@ class Facts:
     """Why it cannot be used, in words."""
     packages: str = ""
     """Digest of what is installed."""
-    outside: dict[str, str] = field(default_factory=dict)
+    outside: dict[str, str] = {}
     """Digests of folders on its path that are neither its own nor the workspace's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(msgspec.Struct, frozen=True):
     identity: tuple[object, ...]
     version: str
     has_pytest: bool
@@ -135,13 +132,11 @@ class Interpreters:
         tree = self._trees.setdefault(path, Tree(Path(path), out_of_scope))
         seen = await tree.sweep()
         # What cannot be proved gets a value that no later look-up has.
-        return seen.digest if seen.proved else secrets.token_hex(8)
+        return seen.digest if seen.proved else os.urandom(8).hex()
 
     async def _ask(self, interpreter: Interpreter, identity: tuple[object, ...]) -> _Look | Facts:
-        import msgspec
-
         self.lookups += 1
-        nonce = secrets.token_hex(8)
+        nonce = os.urandom(8).hex()
         name = self.shown(interpreter)
         try:
             done = await self._processes.run(

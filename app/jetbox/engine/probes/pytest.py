@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import signal
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ LOADER = (
 )
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
 
-TEST_FILE = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
+TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
 SETTINGS = ("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg")
 COUNTED = ("passed", "failed", "errors", "xfailed", "xpassed")
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS")
@@ -88,7 +87,7 @@ class PytestProbe:
 
     async def run(self) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
-        mark = f"[{secrets.token_hex(8)}] "
+        mark = f"[{os.urandom(8).hex()}] "
         done = await self._processes.run(
             [self._interpreters.find().path, "-c", LOADER],
             # Room for the noise of tests around what pytest says at the end.
@@ -105,7 +104,7 @@ class PytestProbe:
 
     def _tests(self) -> bool:
         files = self._tree.last.files
-        if any(TEST_FILE.search(path) for path in files):
+        if any(re.search(TEST_FILE, path) for path in files):
             return True
         # Other names can be configured; whether they match anything, pytest itself knows.
         for name in SETTINGS:

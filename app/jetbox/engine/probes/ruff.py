@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,8 +21,8 @@ SUFFIXES = (".py", ".pyi", ".ipynb", ".pyw")
 KEPT = 1_000_000
 """Bytes of output that are counted; only head and tail of them are shown."""
 
-FINDING = re.compile(r"^(?P<where>.+?:\d+:\d+): (?P<code>[A-Z]+[0-9]+|[A-Za-z-]+):? (?:\[\*\] )?(?P<what>.*)$")
-TOTAL = re.compile(r"^Found (\d+) errors?")
+FINDING = r"(?P<where>.+?:\d+:\d+): (?P<code>[A-Z]+[0-9]+|[A-Za-z-]+):? (?:\[\*\] )?(?P<what>.*)$"
+TOTAL = r"Found (\d+) errors?"
 
 
 class RuffProbe:
@@ -74,6 +73,8 @@ class RuffProbe:
         for folder in beside:
             if os.access(folder / "ruff", os.X_OK):
                 return str(folder / "ruff")
+        import shutil
+
         return shutil.which("ruff")
 
     def _verdict(self, done: Finished) -> Verdict:
@@ -87,7 +88,7 @@ class RuffProbe:
             if "No Python files found" in done.output:
                 return Verdict(self.name, "skipped", "no Python files", duration_ns=done.duration_ns)
             return Verdict(self.name, "passed", "0 problems", duration_ns=done.duration_ns)
-        findings = [found for found in map(FINDING.match, done.output.splitlines()) if found]
+        findings = [found for found in (re.match(FINDING, text) for text in done.output.splitlines()) if found]
         if done.code == 1 and findings:
             lines = "\n".join(f"{f['where']} {f['code']} {f['what']}" for f in findings)
             return Verdict(
@@ -100,7 +101,7 @@ class RuffProbe:
 
 
 def _counted(output: str, findings: list[re.Match[str]]) -> str:
-    totals = [int(found[1]) for found in map(TOTAL.match, output.splitlines()) if found]
+    totals = [int(found[1]) for found in (re.match(TOTAL, text) for text in output.splitlines()) if found]
     number = max(len(findings), *totals) if totals else len(findings)
     codes = Counter(found["code"] for found in findings).most_common()
     shown = ", ".join(code if n == 1 else f"{code} ×{n}" for code, n in codes[:4])

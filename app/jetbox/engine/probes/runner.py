@@ -6,8 +6,10 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import JetboxError
@@ -34,8 +36,7 @@ OnStart = Callable[[str, str], None]
 OnEnd = Callable[[Verdict], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(msgspec.Struct, frozen=True):
     """A verdict, and the files that it is about."""
 
     verdict: Verdict
@@ -51,13 +52,12 @@ class _Given:
         return now.digest == self.files.digest or (bool(self.own) and _shapes(now.changed(self.files)) <= self.own)
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(msgspec.Struct):
     """One call for verdicts."""
 
-    given: dict[str, _Given] = field(default_factory=dict)
-    tries: Counter[str] = field(default_factory=Counter)
-    moved: dict[str, frozenset[str]] = field(default_factory=dict)
+    given: dict[str, _Given] = {}
+    tries: Counter[str] = msgspec.field(default_factory=Counter)
+    moved: dict[str, frozenset[str]] = {}
 
 
 class ProbeEngine:
