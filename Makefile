@@ -1,13 +1,15 @@
 # Two commands: `make demo` and `make test`. Each makes its own environment under the clone.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+export PYTHON
+# A run without compiled modules would start three times slower.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test format lint types contracts tests bench clean
+.PHONY: demo test lint types contracts tests format clean
 
 demo: $(VENV)/.installed
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/jetbox-tui --demo $(ARGS)
+	@$(BIN)/jetbox-tui --demo $(ARGS)
 
 test: lint types contracts tests
 
@@ -22,23 +24,19 @@ contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.dev
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.installed: pyproject.toml .ci/environment
+	@.ci/environment $(VENV)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ $(VENV)/.installed
+$(VENV)/.dev: pyproject.toml .ci/environment
+	@.ci/environment $(VENV) dev
+	@touch $(VENV)/.installed $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
