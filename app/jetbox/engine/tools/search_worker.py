@@ -16,7 +16,10 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FLUSH_EVERY = 20
@@ -25,6 +28,7 @@ _FLUSH_EVERY = 20
 def main() -> None:
     """Answer the request; the process ends by SIGALRM when its time is over."""
     request = json.load(sys.stdin.buffer)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, request["seconds"])
     sys.path[:] = request["path"]
     out = sys.stdout.buffer

@@ -1,17 +1,18 @@
 """What list, glob and grep pass over, and the walk that they share.
 
-The search worker imports this module without the rest of the package: it stays light.
+The search worker, which starts anew for each search, imports this module: it stays light,
+without `typing`, `dataclasses` and `pathlib`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pathspec import GitIgnoreSpec
 
 FOLDERS = frozenset(
@@ -52,18 +53,20 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Stamp = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
     """A file that the walk came by."""
 
-    path: str
-    """Relative to the root of the rules, with `/`."""
-    link: bool
-    """A symbolic link: it is named and not followed."""
-    status: os.stat_result | None
-    """Of the entry itself; where the walk was asked for it and the file is still there."""
-    folder: int
-    """Descriptor of the folder that holds it; good until the walk goes on."""
+    __slots__ = ("folder", "link", "path", "status")
+
+    def __init__(self, path: str, link: bool, status: os.stat_result | None, folder: int) -> None:
+        self.path = path
+        """Relative to the root of the rules, with `/`."""
+        self.link = link
+        """A symbolic link: it is named and not followed."""
+        self.status = status
+        """Of the entry itself; where the walk was asked for it and the file is still there."""
+        self.folder = folder
+        """Descriptor of the folder that holds it; good until the walk goes on."""
 
 
 class IgnoreRules:

@@ -57,8 +57,10 @@ def decode(data: bytes, path: str) -> Decoded:
         line = body.count(b"\n", 0, error.start) + 1
         raise Undecodable(f"not valid {encoding.upper()} (byte {error.start + len(mark)}, line {line})") from None
     decoded = Decoded(text, encoding, mark)
-    if encoding != "utf-8" and decoded.encode(text) != data:
-        raise Undecodable(f"{encoding} does not give the same bytes back")
+    if encoding != "utf-8":
+        encode(text, "utf-8")
+        if decoded.encode(text) != data:
+            raise Undecodable(f"{encoding} does not give the same bytes back")
     return decoded
 
 
