@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from jetbox.engine.errors import ExitCode, SettingsError
+from jetbox.engine.errors import ExitCode, JetboxError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,8 +47,10 @@ async def timely(name: str, seconds: float, look: Callable[[], Awaitable[Check]]
         return await asyncio.wait_for(look(), seconds)
     except TimeoutError:
         return fail(name, f"no answer within {seconds:g} s", "see whether it hangs without jetbox-tui too", code)
+    except JetboxError as failure:
+        return fail(name, failure.message, failure.hint, failure.exit_code)
     except Exception as failure:
-        return fail(name, f"{type(failure).__name__}: {failure}", "", code)
+        return fail(name, f"internal error: {type(failure).__name__}: {failure}", "", ExitCode.INTERNAL)
 
 
 def python() -> Check:

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetbox.cli import health, surroundings
+from jetbox.engine.errors import ExitCode
+from jetbox.sim.launch import ServerProcess
+
+Run = Any
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with ServerProcess(speed=0) as started:
+        yield started
+
+
+@pytest.fixture
+def dead_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def checks(done: Any) -> dict[str, dict[str, Any]]:
+    assert done.stderr == ""
+    report = json.loads(done.stdout)
+    assert report["exit_code"] == done.returncode
+    return {check["name"]: check for check in report["checks"]}
+
+
+def test_a_dead_port_is_told_with_the_cure(jetbox: Run, dead_port: int) -> None:
+    done = jetbox("doctor", "--host", f"http://127.0.0.1:{dead_port}")
+    assert done.returncode == ExitCode.MODEL
+    assert done.stderr == ""
+    said, cure = re.findall(r"^fail  server +(.*)\n +(.*)$", done.stdout, re.MULTILINE)[0]
+    assert said == f"no Ollama server answers at http://127.0.0.1:{dead_port}"
+    assert "ollama serve" in cure
+    assert "model  " not in done.stdout
+
+
+def test_a_server_that_is_well_is_ok(jetbox: Run, server: ServerProcess) -> None:
+    found = checks(jetbox("doctor", "--json", "--host", server.url, "-m", "gpt-oss:20b"))
+    assert found["server"]["state"] == "ok"
+    assert found["model"]["state"] == "ok"
+    assert "tools" in found["model"]["said"]
+    assert found["window"]["state"] == "ok"
+    assert found["window"]["said"].startswith("16,384 tokens of at most ")
+    assert found["python"]["said"].endswith(sys.executable)
+    assert {"sandbox", "ruff", "interpreter", "pytest", "git", "sessions", "workspace"} <= set(found)
+    assert found["ruff"]["said"].startswith("ruff ")
+    assert found["pytest"]["state"] == "ok"
+
+
+def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server: ServerProcess) -> None:
+    done = jetbox("doctor", "--json", "--host", server.url, "-m", "no-such-model")
+    found = checks(done)
+    assert done.returncode == ExitCode.MODEL
+    assert found["model"]["state"] == "fail"
+    assert "gpt-oss:20b" in found["model"]["said"]
+    assert "ollama pull no-such-model" in found["model"]["cure"]
+    assert "window" not in found
+
+
+def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, server: ServerProcess) -> None:
+    for size, says in (("9999999", "9,999,999 tokens asked for"), ("2048", "soon has no room left")):
+        found = checks(jetbox("doctor", "--json", "--host", server.url, "-m", "gpt-oss:20b", "--num-ctx", size))
+        assert found["window"]["state"] == "warn"
+        assert says in found["window"]["said"]
+
+
+async def test_a_server_that_says_nothing_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jetbox.engine.options import EngineOptions, ModelOptions
+
+    monkeypatch.setattr(surroundings, "SERVER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (found,) = await surroundings.server_and_model(EngineOptions(model=ModelOptions(host=host)))
+    assert (found.state, found.exit_code) == ("fail", ExitCode.MODEL)
+
+
+async def test_an_answer_that_is_no_ollama_is_told() -> None:
+    from jetbox.engine.options import EngineOptions, ModelOptions
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def serve() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        host = f"http://127.0.0.1:{other.getsockname()[1]}"
+        (found,) = await surroundings.server_and_model(EngineOptions(model=ModelOptions(host=host)))
+        thread.join()
+    assert found.state == "fail"
+    assert "does not speak Ollama's protocol" in found.said
+
+
+def test_wrong_settings_are_a_line_and_the_rest_is_looked_at(jetbox: Run, dead_port: int) -> None:
+    path = Path(os.environ["XDG_CONFIG_HOME"]) / "jetbox" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text("[model]\nnme = 'x'\n")
+    done = jetbox("doctor", "--json")
+    found = checks(done)
+    assert done.returncode == ExitCode.USAGE
+    assert found["settings"]["said"] == f"{path}:2: unknown key model.nme"
+    assert "git" in found
+
+
+def test_an_untrusted_project_file_is_a_warning(jetbox: Run, tmp_path: Path, dead_port: int) -> None:
+    path = tmp_path / "work" / ".jetbox" / "config.toml"
+    path.parent.mkdir()
+    path.write_text("[permissions]\nsandbox = false\n")
+    found = checks(jetbox("doctor", "--json", "--host", f"127.0.0.1:{dead_port}"))
+    assert found["settings"]["state"] == "warn"
+    assert found["settings"]["cure"] == "look at it, then `jetbox-tui config trust`"
+    assert "switched off" not in found["sandbox"]["said"]
+
+
+def test_a_sandbox_that_is_switched_off_is_said(jetbox: Run, dead_port: int) -> None:
+    found = checks(jetbox("doctor", "--json", "--no-sandbox", "--host", f"127.0.0.1:{dead_port}"))
+    assert found["sandbox"]["state"] == "warn"
+    assert "unconfined" in found["sandbox"]["said"]
+
+
+def test_a_workspaces_interpreter_without_pytest_is_told_with_the_cure(
+    jetbox: Run, tmp_path: Path, dead_port: int
+) -> None:
+    import venv
+
+    venv.create(tmp_path / "work" / ".venv", symlinks=True, with_pip=False)
+    found = checks(jetbox("doctor", "--json", "--host", f"127.0.0.1:{dead_port}"))
+    if found["sandbox"]["state"] == "fail":
+        assert "no sandbox confines it" in found["interpreter"]["said"]
+        return
+    assert ".venv/bin/python (.venv)" in found["interpreter"]["said"]
+    assert found["pytest"]["state"] == "warn"
+    assert found["pytest"]["cure"] == ".venv/bin/python -m pip install pytest"
+
+
+def test_a_folder_for_sessions_that_cannot_be_made_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = health.sessions(str(tmp_path / "file" / "sessions"))
+    assert (found.state, found.exit_code) == ("fail", ExitCode.STORAGE)
+    assert "session.folder" in found.cure
+
+
+def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert health.workspace(str(tmp_path)).name == "workspace"
+    monkeypatch.setattr(health, "LOW_DISK", 2**80)
+    assert health.workspace(str(tmp_path)).state == "warn"
+    monkeypatch.setattr(health, "NO_DISK", 2**80)
+    assert health.workspace(str(tmp_path)).exit_code == ExitCode.STORAGE
+    assert health.workspace(str(tmp_path / "gone")).state == "fail"
+
+
+async def test_without_git_there_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = await health.git()
+    assert (found.state, "install git" in found.cure) == ("warn", True)
+
+
+async def test_a_check_that_hangs_or_breaks_becomes_a_line() -> None:
+    import asyncio
+
+    async def hangs() -> health.Check:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def breaks() -> health.Check:
+        raise ValueError("why not")
+
+    late = await health.timely("x", 0.01, hangs, ExitCode.MODEL)
+    assert (late.state, late.exit_code, "no answer within" in late.said) == ("fail", ExitCode.MODEL, True)
+    broken = await health.timely("x", 5, breaks, ExitCode.MODEL)
+    assert (broken.exit_code, broken.said) == (ExitCode.INTERNAL, "internal error: ValueError: why not")
+
+
+@pytest.mark.parametrize(
+    ("size", "term", "state", "says"),
+    [
+        ((120, 40), "xterm-256color", "ok", "120x40, xterm-256color, 256 colours, UTF-8"),
+        ((50, 10), "xterm-256color", "warn", "50x10"),
+        ((120, 40), "dumb", "warn", "TERM is dumb"),
+    ],
+)
+def test_a_terminal_is_described(
+    size: tuple[int, int], term: str, state: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLORTERM", raising=False)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+    with (
+        os.fdopen(os.dup(theirs), "r", encoding="utf-8") as stdin,
+        os.fdopen(theirs, "w", encoding="utf-8") as stdout,
+    ):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        found = health.terminal()
+    os.close(ours)
+    assert (found.state, says in found.said) == (state, True)
