@@ -129,9 +129,9 @@ def test_a_stall_before_the_first_chunk_holds_the_headers_back(client_of: Any) -
 
 
 def test_slow_headers_come_late(client_of: Any) -> None:
-    client = client_of(faults=["slow_headers:0.15@1"])
+    client = client_of(faults=["slow_headers:0.4@1"])
     slow, fast = client.chat(QUESTION)[-1], client.chat(QUESTION)[-1]
-    assert slow["total_duration"] >= 150_000_000 > fast["total_duration"]
+    assert slow["total_duration"] >= 400_000_000 > fast["total_duration"]
 
 
 def test_a_client_that_goes_in_mid_stream_ends_the_generation(client_of: Any) -> None:

@@ -59,9 +59,12 @@ def test_requests_survive_any_cut(places: list[int], order: list[bytes]) -> None
     assert all(request.keep_open for request in requests)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.recursive(
-        st.text() | st.integers() | st.booleans() | st.none(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
+        st.text() | st.integers() | st.booleans() | st.none(),
+        lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(), v, max_size=4),
+        max_leaves=8,
     )
 )
 def test_a_line_is_one_line_and_reads_back(value: Any) -> None:
@@ -70,6 +73,7 @@ def test_a_line_is_one_line_and_reads_back(value: Any) -> None:
     assert json.loads(line) == value
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_word_pieces_join_up_to_the_text(text: str) -> None:
     assert "".join(answer.split(text)) == text

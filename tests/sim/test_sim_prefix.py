@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetbox.sim import prompt
@@ -71,6 +71,7 @@ def test_models_have_a_cache_each(client: Any) -> None:
     assert cached(client.chat(GOAL)[-1]) > 0
 
 
+@settings(max_examples=60, deadline=None)
 @given(MESSAGES, MESSAGES)
 def test_shared_tokens_are_a_prefix_of_both(one: list[Any], two: list[Any]) -> None:
     a, b = (prompt.render(messages, [], None, thinking=True) for messages in (one, two))
@@ -79,6 +80,7 @@ def test_shared_tokens_are_a_prefix_of_both(one: list[Any], two: list[Any]) -> N
     assert prompt.shared_tokens(a, a) == prompt.count(a) - 1
 
 
+@settings(max_examples=60, deadline=None)
 @given(MESSAGES, TEXT)
 def test_appending_shares_the_whole_prompt(messages: list[Any], text: str) -> None:
     longer = [*messages, {"role": "tool", "content": text}]

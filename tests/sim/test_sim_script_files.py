@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,3 +188,25 @@ def test_a_script_alone_answers_any_goal() -> None:
     hello = [{"role": "user", "content": "hello"}]
     assert player.next_turn(hello, [script], alone=True).step.id == "a"
     assert player.next_turn(hello, [script]).script.name == "unknown-goal"
+
+
+def test_a_goal_may_follow_other_words_of_the_user() -> None:
+    script = parse(HEAD + STEP, "own.toml")
+    opening = [{"role": "user", "content": "The folder is empty."}, {"role": "user", "content": "go"}]
+    turn = player.next_turn(opening, [script])
+    assert (turn.script.name, turn.goal, turn.round) == ("own", 1, 1)
+
+
+def test_the_example_of_the_documentation_plays(agent: Any, client_of: Any, script_file: Any) -> None:
+    page = Path(__file__).parents[2] / "docs" / "scripted-models.md"
+    example = page.read_text().split("```toml\n")[1].split("```")[0]
+    agent.client = client_of(scripts=[script_file(example)])
+    agent.folder = agent.folder / "work"
+    agent.folder.mkdir()
+    agent.play("Write a greeting.")
+    assert agent.finished
+    assert [verdict.split("; ")[0] for verdict in agent.verdicts] == [
+        "[probes] ruff: failed (summary)",
+        "[probes] ruff: passed (summary)",
+    ]
+    assert (agent.folder / "greet.py").read_text() == 'print("hello")\n'

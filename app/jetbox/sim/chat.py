@@ -29,6 +29,7 @@ def chat(world: World, connection: Connection, body: bytes) -> None:
     number = world.stats.chat(body)
     due = [fault for fault in world.faults if fault.hits(number)]
     Exchange(world, connection, asked, due).run()
+    world.stats.answered(number)
 
 
 def _load_or_unload(world: World, connection: Connection, asked: ask.Asked) -> dict[str, Any]:

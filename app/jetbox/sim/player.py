@@ -43,12 +43,17 @@ class _Reading:
 
     def hear(self, messages: Sequence[Message], at: int) -> None:
         """Take in a user message: a new goal, or words about the present one."""
-        if not self._ended:
+        unanswered = self.script is self._fallback and self.goal > 0 and self.round == 1
+        if not self._ended and not unanswered:
             return
         text = text_of(messages[at])
         verdict = PROBES.search(text)
         words = text[: verdict.start()] if verdict else text
         chosen = next((script for script in self._scripts if script.match.search(words)), None)
+        if unanswered:
+            if chosen is not None:
+                self.script, self._start = chosen, at
+            return
         if chosen is None and self.goal:
             if verdict or self.upcoming(messages[: at + 1]) is not OVER:
                 self._ended = False

@@ -93,6 +93,7 @@ def run(options: Options) -> int:
     except OSError as error:
         where = f"{options.host}:{options.port}"
         raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
+    listener.setblocking(False)
     with listener:
         _announce(listener, options)
         if not options.scripts:
@@ -113,9 +114,9 @@ def _accept(listener: socket.socket, world: World, parent: int | None) -> None:
         if parent is not None and os.getppid() != parent:
             return
         if listener in ready:
-            sock, _ = listener.accept()
-            connection = Connection(sock)
-            threading.Thread(target=serve_connection, args=(world, connection), daemon=True).start()
+            with contextlib.suppress(OSError):  # the client may have gone before it is accepted
+                connection = Connection(listener.accept()[0])
+                threading.Thread(target=serve_connection, args=(world, connection), daemon=True).start()
             ready.remove(listener)
         if ready and not os.read(ready[0], 4096):  # type: ignore[arg-type]
             return

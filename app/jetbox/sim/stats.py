@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Any
 
 KEEP_BODIES = 50
+KEEP_TIMES = 1000
 COUNTERS = (
     "requests",
     "chats",
@@ -28,6 +30,7 @@ class Stats:
         self._changed = threading.Condition()
         self._counts = dict.fromkeys(COUNTERS, 0)
         self._bodies: deque[tuple[int, bytes]] = deque(maxlen=KEEP_BODIES)
+        self._timeline: deque[list[int]] = deque(maxlen=KEEP_TIMES)
         self._releases = 0
         self.last_error = ""
 
@@ -44,8 +47,18 @@ class Stats:
             self._counts["chats"] += 1
             number = self._counts["chats"]
             self._bodies.append((number, body))
+            self._timeline.append([number, time.monotonic_ns(), 0])
             self._changed.notify_all()
             return number
+
+    def answered(self, number: int) -> None:
+        """The last byte of this chat's answer was handed to the system."""
+        now = time.monotonic_ns()
+        with self._changed:
+            for entry in reversed(self._timeline):
+                if entry[0] == number:
+                    entry[2] = now
+                    break
 
     def wait_for(self, least: dict[str, int], seconds: float) -> bool:
         """Wait until every named counter has reached its value; false where time ran out."""
@@ -64,13 +77,18 @@ class Stats:
         return self._releases
 
     def report(self, **more: Any) -> dict[str, Any]:
-        """All of it as JSON values: counters, `bodies` (number, sha256, body) and what is passed in."""
+        """All of it as JSON values.
+
+        Counters, `bodies` (number, sha256, body), `timeline` (number, received, answered in ns of the
+        machine's monotonic clock) and what is passed in.
+        """
         from hashlib import sha256
 
         with self._changed:
             counts, bodies = dict(self._counts), list(self._bodies)
+            timeline = [list(entry) for entry in self._timeline]
         kept = [
             {"number": number, "sha256": sha256(body).hexdigest(), "body": body.decode("utf-8", "replace")}
             for number, body in bodies
         ]
-        return {**counts, "last_error": self.last_error, **more, "bodies": kept}
+        return {**counts, "last_error": self.last_error, **more, "timeline": timeline, "bodies": kept}
