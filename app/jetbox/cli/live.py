@@ -19,6 +19,7 @@ from jetbox.engine.events import (
     GoalEnded,
     GoalStarted,
     Notice,
+    PermissionAnswered,
     RequestSent,
     RoundEnded,
     SessionClosed,
@@ -110,20 +111,27 @@ class Live:
         return name, JournalWriter.create(folder / name, tee=start.tee)
 
     def _resume(self, where: Path) -> tuple[str, JournalWriter]:
+        from jetbox.record.library import samples
         from jetbox.record.lock import WorkspaceLock
         from jetbox.record.recording import read_journal
         from jetbox.record.resume import resumption
 
-        self._lock = WorkspaceLock(self._start.root)
-        self._lock.acquire(where.name)
-        recorder = JournalWriter.append(where, tee=self._start.tee)
-        recording = read_journal(where)
-        recorded = Path(recording.header.workspace)
-        if recorded != self._start.root:
+        if not where.is_dir() or where in samples().values():
+            raise SettingsError(f"{where} cannot be continued: it is no session of yours", "play it with `replay`")
+        root = self._start.root
+        recorded = Path(read_journal(where).header.workspace)
+        if recorded != root:
             raise SettingsError(
                 f"session {where.name} was recorded in {recorded}, not here", f"go there, or pass --cwd {recorded}"
             )
-        self._resumed = resumption(recording)
+        self._lock = WorkspaceLock(root)
+        self._lock.acquire(where.name)
+        recorder = JournalWriter.append(where, tee=self._start.tee)
+        try:
+            self._resumed = resumption(read_journal(where))
+        except BaseException:
+            recorder.release()
+            raise
         return where.name, recorder
 
     # -- driving
@@ -162,9 +170,7 @@ class Live:
                 await self._end_background()
                 if parts.probes is not None:
                     await parts.probes.close()
-                close = getattr(parts.context.processes.sandbox, "close", None)
-                if close is not None:
-                    close()
+                await parts.context.processes.sandbox.close()
         finally:
             await model.close()
 
@@ -240,6 +246,8 @@ class Live:
         self._spawn(self._after_the_request(look_around(parts)))
         if self._recorder.folder is not None:
             self._spawn(self._snapshot_rounds())
+        if self._start.attended:
+            self._spawn(self._keep_grants())
         return await serve(parts, resumed.goals if resumed else 0)
 
     # -- beside the loop
@@ -292,6 +300,19 @@ class Live:
         for task in self._background:
             task.cancel()
         await asyncio.wait(self._background, timeout=1.0)
+
+    async def _keep_grants(self) -> None:
+        """What the user allows for good is kept for this workspace's later sessions."""
+        from jetbox.settings.grants import grant
+
+        reader = self.session.feed()
+        try:
+            while await reader.ready():
+                for stamped in reader.drain().events:
+                    if isinstance(stamped.event, PermissionAnswered) and stamped.event.grant:
+                        await asyncio.to_thread(grant, self._start.root, stamped.event.grant)
+        finally:
+            self.session.drop(reader)
 
     # -- ending
 

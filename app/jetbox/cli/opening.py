@@ -10,6 +10,7 @@ import msgspec
 
 from jetbox.cli.live import Start
 from jetbox.engine.errors import SettingsError
+from jetbox.settings.grants import granted
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -23,11 +24,14 @@ def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] |
         JetboxError: settings are wrong, or the demo's server did not start.
     """
     loaded = asked.loaded
+    root = asked.cwd.resolve()
+    permissions = loaded.settings.permissions
+    allow = (*permissions.allow, *granted(root))
     options = msgspec.structs.replace(
-        loaded.settings, permissions=msgspec.structs.replace(loaded.settings.permissions, mode=asked.mode)
+        loaded.settings, permissions=msgspec.structs.replace(permissions, mode=asked.mode, allow=allow)
     )
     start = Start(
-        root=asked.cwd.resolve(),
+        root=root,
         options=options,
         goal=asked.goal,
         resume="" if asked.continue_last else asked.resume,
@@ -55,5 +59,6 @@ def _in_demo(asked: Invocation, start: Start) -> Iterator[Start]:
         options = msgspec.structs.replace(
             start.options, model=msgspec.structs.replace(model, name=name, host=place.host)
         )
-        root = asked.cwd.resolve() if asked.cwd_given else place.folder
-        yield replace(start, root=root, options=options, goal=start.goal or GOAL)
+        yield replace(
+            start, root=start.root if asked.cwd_given else place.folder, options=options, goal=start.goal or GOAL
+        )

@@ -10,6 +10,7 @@ from jetbox.cli.live import Live, Start, drive_unattended
 from jetbox.cli.opening import opening
 from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress, Summary
+from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
     printing = asyncio.create_task(_print(live, summary, progress if output_format == "text" else None))
     try:
         return await drive_unattended(live)
+    except JetboxError as error:
+        await printing
+        if summary.outcome:  # the goal's end says it already
+            return error.exit_code
+        raise
     finally:
         await printing
         if output_format == "json":

@@ -41,6 +41,9 @@ class Undecided:
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         raise RuntimeError("a command was started before the sandbox was chosen")
 
+    async def close(self) -> None:
+        """There is nothing to delete."""
+
 
 async def choose_model(model: ChatModel, name: str) -> ModelInfo:
     """The model to use and what the server says of it.
@@ -226,6 +229,7 @@ async def look_around(parts: Parts) -> None:
         digest = next((m.digest for m in await parts.model.installed() if m.name == parts.model_name), "")
     except Exception as error:
         parts.session.emit(Notice(level="info", text=f"the server did not say what it is: {error}"))
+    await parts.ready.wait()
     commit, dirty = await _git(parts.context.processes)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     parts.session.emit(

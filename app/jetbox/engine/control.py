@@ -122,11 +122,11 @@ class Control:
                 )
                 return Asked(False, "nobody can answer", self._session.now() - start)
             answer = await self._answer(number)
+            grant = self._permissions.remember(plan, tool, answer.answer)
+            self._session.emit(PermissionAnswered(id=number, answer=answer.answer, reason=answer.reason, grant=grant))
         await self._session.sync()
         waited = self._session.now() - start
         self.waited_ns += waited
-        if answer.answer in ("session", "always"):
-            self._permissions.remember(plan, tool, answer.answer)
         return Asked(answer.answer != "no", answer.reason, waited)
 
     async def _answer(self, number: str) -> Answer:
@@ -139,5 +139,4 @@ class Control:
             raise
         finally:
             del self._open[number]
-        self._session.emit(PermissionAnswered(id=number, answer=answer.answer, reason=answer.reason))
         return answer

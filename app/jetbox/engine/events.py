@@ -293,6 +293,8 @@ class PermissionAnswered(Event, frozen=True, kw_only=True, tag="permission.answe
     answer: Literal["once", "session", "always", "no"]
     by: Literal["user", "policy", "limit"] = "user"
     reason: str = ""
+    grant: str = ""
+    """Entry that holds from now on in this workspace, for `always`."""
 
 
 # ---------------------------------------------------------------- probes and files

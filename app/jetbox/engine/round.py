@@ -93,22 +93,24 @@ class Round:
         """The first attempt that holds; a request is sent again only while no call of it has run."""
         parts = self._parts
         number = 0
+        begun = self._start
         while True:
             number += 1
             body, expected = self._body()
             attempt = Attempt(parts.session, parts.model, parts.options.model, parts.redactor, parts.dispatcher.submit)
             answer = await attempt.run(body, number, expected)
-            self._spans += model_spans(answer)
+            self._spans += [Span("context", begun, answer.sent), *model_spans(answer)]
+            begun = answer.ended
             self._learn(answer, len(body.data))
             if answer.error is None or parts.dispatcher.count or not self._again(answer.error, number):
                 return answer
             if not await self._back_off(answer.error, number):
                 answer.cancelled = True
                 return answer
+            begun = parts.session.now()
 
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
-        start = parts.session.now()
         model = parts.options.model
         tokens = parts.budget.estimate(parts.history.size)
         options: dict[str, object] = {"num_ctx": parts.budget.num_ctx}
@@ -119,7 +121,6 @@ class Round:
             options["seed"] = model.seed
         body = parts.history.body(options)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-        self._spans.append(Span("context", start, parts.session.now()))
         return body, Expectation(tokens, parts.loaded, reading)
 
     def _learn(self, answer: Answer, size: int) -> None:

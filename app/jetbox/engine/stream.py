@@ -14,7 +14,7 @@ from jetbox.engine.errors import JetboxError, Stalled
 from jetbox.engine.events import ModelAnswered, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
-from jetbox.engine.safety.secrets import Redactor
+from jetbox.engine.safety.secrets import Redactor, StreamRedactor
 from jetbox.engine.session import Session
 
 SPEAK_AFTER_S = 0.3
@@ -72,8 +72,8 @@ class Attempt:
         self._options = options
         self._redactor = redactor
         self._on_call = on_call
-        self._text = redactor.stream()
-        self._thinking = redactor.stream()
+        self._text = StreamRedactor(redactor)
+        self._thinking = StreamRedactor(redactor)
 
     async def run(self, body: Body, number: int, expected: Expectation) -> Answer:
         """Stream to the end. A failure or a cancellation is in the answer, with what came before it."""
@@ -89,7 +89,7 @@ class Attempt:
                 estimate=expected.tokens,
             )
         )
-        answer = Answer(sent=session.now())
+        answer = Answer(sent=session.now(), ended=session.now())
         voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say, answer, expected)
         try:
             await self._stream(body, answer)

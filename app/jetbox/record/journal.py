@@ -33,6 +33,10 @@ Tee = Callable[[bytes], None]
 """Receives every whole line, with its newline, once it is written."""
 
 
+_datasync = getattr(os, "fdatasync", os.fsync)
+"""Content and size; macOS has the full sync alone."""
+
+
 class _Ticket:
     """A sync that was asked for; whoever comes before it starts is served by it."""
 
@@ -230,7 +234,7 @@ class JournalWriter:
         try:
             while self._fresh:
                 self._blobs_on_disk().sync(self._fresh.popleft())
-            os.fdatasync(fd)
+            _datasync(fd)
             if os.fstat(fd).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "it was deleted while the session ran")
             if self._synced < 0 and self.folder is not None:

@@ -13,6 +13,7 @@ from jetbox.engine.clock import Span
 from jetbox.engine.errors import FileMoved, StorageError, ToolError
 from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call
+from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.tools.arguments import decode_arguments
 from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
 from jetbox.engine.tools.registry import find
@@ -132,7 +133,10 @@ class Dispatcher:
 
     async def _execute(self, pending: _Pending, tool: Tool, arguments: dict[str, Any], notes: list[str]) -> Done:
         session = self._session
-        await self._ready.wait()
+        if not self._ready.is_set():
+            start = session.now()
+            await self._ready.wait()
+            self.spans.append(Span("tools", start, session.now(), "sandbox", pending.call))
         session.emit(ToolStarted(call=pending.call))
         begun = session.now()
         waited = 0
@@ -168,9 +172,9 @@ class Dispatcher:
     async def _denied(self, plan: Plan, tool: Tool, pending: _Pending) -> str | _Allowed:
         """Why the plan may not be carried out; falsy where it may."""
         decision = self._permissions.decide(plan, tool.name)
-        if decision.verdict == "allow":
+        if decision.answer == "allow":
             return _ALLOWED
-        if decision.verdict == "deny":
+        if decision.answer == "deny":
             return f"not allowed: {decision.why}"
         asked = await self._control.ask(plan, tool.name, pending.call, decision.why)
         if asked.allowed:
@@ -186,7 +190,7 @@ class Dispatcher:
             return await plan.perform()
 
     def _output(self, call: str) -> Callable[[str], None]:
-        stream = self._redactor.stream()
+        stream = StreamRedactor(self._redactor)
 
         def put(text: str) -> None:
             safe = stream.feed(text)
