@@ -52,7 +52,7 @@ class Permissions:
         if plan.kind == "none":
             return _ALLOW
         decision = self._by_mode(plan)
-        if decision.answer == "allow" or plan.kind == "write" and plan.outside:
+        if decision.answer == "allow" or (plan.kind == "write" and plan.outside):
             return decision
         return _ALLOW if self._is_allowed(plan, tool) else decision
 

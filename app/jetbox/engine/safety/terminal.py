@@ -23,7 +23,10 @@ _NEWLINE = re.compile(r"(?<!\r)\r+\n")
 
 # A sequence that has begun and may go on in the next piece.
 _OPEN = re.compile(
-    r"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*\x1b?|\x1b[ -/]*|(?<!\r)\r+)\Z"
+    r"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*\x1b?"
+    r"|\x1b[ -/]*"
+    r"|(?<!\r)\r+)\Z"
 )
 _LONGEST_HELD = 4096
 
