@@ -42,7 +42,8 @@ MOST_ENTRIES = 200_000
 """Entries above which the tree is not proved any more."""
 
 SMALL_TREE = 150
-"""Entries up to which a sweep is quicker than the way to a thread."""
+SMALL_BYTES = 2 * 1024 * 1024
+"""Files, and bytes of them, up to which a sweep is quicker than the way to a thread."""
 
 Stat = tuple[int, int, int, int, int]
 """mtime_ns, ctime_ns, size, inode, mode."""
@@ -93,6 +94,7 @@ class Tree:
         self.root = os.path.realpath(root)
         self._ignored = ignored
         self._known: dict[str, _Known] = {}
+        self._bytes = 0
         self._last = Snapshot("", {})
         self._lock = asyncio.Lock()
 
@@ -104,7 +106,7 @@ class Tree:
     async def sweep(self) -> Snapshot:
         """Look at everything now; what is true of the result was true after the call began."""
         async with self._lock:
-            if self._known and len(self._known) <= SMALL_TREE:
+            if 0 < len(self._known) <= SMALL_TREE and self._bytes <= SMALL_BYTES:
                 return self.sweep_now()
             thread = asyncio.ensure_future(asyncio.to_thread(self.sweep_now))
             try:
@@ -126,6 +128,7 @@ class Tree:
             walk.whole = False
         self._above(walk)
         self._known = walk.known
+        self._bytes = sum(known.stat[2] for known in walk.known.values())
         last = self._last
         if walk.files != last.files or walk.whole != last.proved or not last.digest:
             self._last = Snapshot(_digest(walk.files), walk.files, walk.whole)
