@@ -96,14 +96,15 @@ def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
 
 @click.command(context_settings=CONTEXT)
 @click.option("--why", is_flag=True, help="Say why each probe ran, or why its verdict was served again.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @settings_options
-def probe(why: bool, **given: Any) -> int:
+def probe(why: bool, as_json: bool, **given: Any) -> int:
     """Run the probes of this folder and show their verdicts."""
     asked = invocation(**given)
     tell_notices(asked)
     from jetbox.cli.probe import probe as check
 
-    return check(asked, why)
+    return check(asked, why, as_json)
 
 
 def missing_terminal() -> str:

@@ -100,13 +100,16 @@ async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:
 
     wanted = options.permissions
     sandbox = await choose_sandbox(root, enabled=wanted.sandbox, network=wanted.network)
-    processes = ProcessRunner(sandbox, root, pass_env=wanted.pass_env)
-    interpreters = Interpreters(root, processes, options.probes.python)
-    return [
-        _sandbox(sandbox, wanted.sandbox),
-        await _ruff(root, options, processes, interpreters, sandbox.confines),
-        *await _pytest(interpreters, sandbox.confines),
-    ]
+    try:
+        processes = ProcessRunner(sandbox, root, pass_env=wanted.pass_env)
+        interpreters = Interpreters(root, processes, options.probes.python)
+        return [
+            _sandbox(sandbox, wanted.sandbox),
+            await _ruff(root, options, processes, interpreters, sandbox.confines),
+            *await _pytest(interpreters, sandbox.confines),
+        ]
+    finally:
+        await sandbox.close()
 
 
 def _sandbox(sandbox: Sandbox, enabled: bool) -> Check:
