@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+import msgspec
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.events import FileChange
@@ -19,14 +21,13 @@ from jetbox.engine.workspace.writing import write_file
 
 DIRECT_BYTES = 256_000
 """Up to this many bytes a file is read or written at once; a thread would cost more."""
-SECRET_MARK = "[secret:"
-"""How the stand-in for a secret begins that the model sees in its place."""
+_SECRET = re.compile(r"\[secret:[A-Za-z_]\w*\]")
+"""The stand-in for a secret that the model sees in its place."""
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """A file as it is before the change."""
 
     path: str
@@ -89,9 +90,10 @@ def refuse_secret_marks(text: str) -> None:
     Raises:
         ToolError: the text holds one.
     """
-    if SECRET_MARK in text:
+    found = _SECRET.search(text)
+    if found:
         raise ToolError(
-            f"the text contains a placeholder {SECRET_MARK}...] that stands for a hidden secret; "
+            f"the text contains {found[0]}, which stands for a hidden secret; "
             "it is never written: change the other lines with edit_file, or read the value from the environment"
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
+
+import msgspec
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.arguments import ALIASES
@@ -23,8 +24,7 @@ TELLING = 12
 _WORD = re.compile(r"\w+")
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True):
     """One replacement; both texts with newlines as line ends."""
 
     old: str
@@ -32,8 +32,7 @@ class Edit:
     replace_all: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     start: int
     end: int
     new: str
@@ -218,7 +217,9 @@ def _with_endings(text: str, plain: str, places: Sequence[_Place]) -> list[tuple
         tail = _common(old[head:][::-1], place.new[head:][::-1])
         start, end = place.start + head, place.end - tail
         new = place.new[head : len(place.new) - tail]
-        pieces.append((raw_offset(start), raw_offset(end), new.replace("\n", ending_at(start))))
+        # What is put in behind a line end of the old text goes on in that line's manner.
+        near = start - 1 if start == end and head else start
+        pieces.append((raw_offset(start), raw_offset(end), new.replace("\n", ending_at(near))))
     return pieces
 
 

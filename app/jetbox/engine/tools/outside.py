@@ -18,4 +18,7 @@ def needs_permission(located: Located, context: ToolContext) -> bool:
 
 def reading(tool: str, located: Located) -> str:
     """What an answer for the session allows: the tool inside, one folder outside."""
-    return f"{tool} {located.absolute.parent}" if located.outside else tool
+    if not located.outside:
+        return tool
+    folder = located.absolute if located.absolute.is_dir() else located.absolute.parent
+    return f"{tool} {folder}"
