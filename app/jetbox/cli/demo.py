@@ -8,8 +8,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from jetbox.engine.errors import ServerUnreachable
 
@@ -17,8 +18,7 @@ GOAL = "Create mathx package with add(a,b) and multiply(a,b), add tests, run ruf
 MODEL = "gpt-oss:20b"
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
+class Demo(msgspec.Struct, frozen=True):
     """Where the demo takes place."""
 
     host: str

@@ -6,10 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 import jetbox
 from jetbox.engine.commands import Close, Goal
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """What a session is opened with."""
 
     root: Path
@@ -51,7 +51,7 @@ class Start:
     """Session to go on with: its id, or empty for the newest of this workspace; None for a new one."""
     attended: bool = False
     """True where somebody can answer questions."""
-    changed: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = {}
     """Options that differ from their defaults, for the header."""
     notices: tuple[str, ...] = ()
     tee: Callable[[bytes], None] | None = None

@@ -49,7 +49,6 @@ def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] |
 
 
 def _in_demo(asked: Invocation, start: Start) -> Iterator[Start]:
-    from dataclasses import replace
 
     from jetbox.cli.demo import GOAL, MODEL, demo
 
@@ -59,6 +58,6 @@ def _in_demo(asked: Invocation, start: Start) -> Iterator[Start]:
         options = msgspec.structs.replace(
             start.options, model=msgspec.structs.replace(model, name=name, host=place.host)
         )
-        yield replace(
+        yield msgspec.structs.replace(
             start, root=start.root if asked.cwd_given else place.folder, options=options, goal=start.goal or GOAL
         )

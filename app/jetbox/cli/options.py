@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 if TYPE_CHECKING:
     from jetbox.engine.events import Mode
@@ -46,8 +46,7 @@ OPTIONAL_VALUE = frozenset(["-r", "--resume"])
 """Names of options that take a value when one follows."""
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, dict=True):
     """What was asked for on the command line."""
 
     goal: str = ""

@@ -5,8 +5,6 @@ A reader of events like the screen is; it knows nothing that is not in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import msgspec
 
 from jetbox.cli.output import LineOut
@@ -16,8 +14,7 @@ from jetbox.engine.safety.terminal import safe_text
 GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(msgspec.Struct):
     """What a run came to, from its events."""
 
     session: str = ""
@@ -32,13 +29,13 @@ class Summary:
     wall_ms: float = 0.0
     text: str = ""
     """The model's last words."""
-    phases_ms: dict[str, float] = field(default_factory=dict)
+    phases_ms: dict[str, float] = {}
     prompt_tokens: int = 0
     """Summed over the rounds, as the server counted."""
     cached_tokens: int = 0
     answer_tokens: int = 0
-    probes: dict[str, dict[str, str]] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    probes: dict[str, dict[str, str]] = {}
+    files: dict[str, str] = {}
 
     def apply(self, stamped: e.Stamped) -> None:
         """Take an event."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from jetbox.engine.commands import Answer, AnyCommand, Cancel, Close, EditQueue, Goal, SetMode, SetModel, Steer
 from jetbox.engine.errors import JetboxError, PermissionRefused
@@ -14,8 +15,7 @@ from jetbox.engine.session import Session
 from jetbox.engine.tools.base import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """An answer and how long it was waited for."""
 
     allowed: bool

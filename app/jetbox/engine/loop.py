@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from jetbox.engine.commands import Close, Goal, Steer
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
@@ -23,8 +24,7 @@ NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, 
 NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """Why the loop stops."""
 
     outcome: Outcome

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+import msgspec
 
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import History
@@ -17,8 +18,7 @@ from jetbox.engine.tools.base import ToolContext
 from jetbox.engine.tools.dispatch import Dispatcher
 
 
-@dataclass(slots=True)
-class Parts:
+class Parts(msgspec.Struct):
     """Made by whoever opens a session; the loop owns none of their making."""
 
     session: Session

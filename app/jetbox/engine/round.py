@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
@@ -20,13 +21,12 @@ from jetbox.engine.tools.dispatch import Done
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
 
 
-@dataclass(slots=True)
-class RoundResult:
+class RoundResult(msgspec.Struct):
     """What a round came to."""
 
     answer: Answer
-    done: list[Done] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    done: list[Done] = []
+    verdicts: list[Verdict] = []
     interrupted: bool = False
 
     @property

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.commands import AnyCommand
@@ -40,8 +41,7 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """What is new since the last drain; with `reset` it replaces all that came before."""
 
     events: tuple[Stamped, ...]

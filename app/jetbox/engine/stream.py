@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -22,16 +21,15 @@ SPEAK_AFTER_S = 0.3
 SILENT_AFTER_S = 5.0
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """What came, whole or in part."""
 
     text: str = ""
     thinking: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = []
     done_reason: str = ""
     complete: bool = False
-    metrics: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, int] = {}
     chunks: int = 0
     sent: int = 0
     first: int = -1
@@ -46,8 +44,7 @@ class Answer:
         return not (self.text.strip() or self.calls)
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True):
     """What is known before the first chunk, for the words on the screen."""
 
     tokens: int

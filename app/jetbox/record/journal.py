@@ -33,8 +33,9 @@ Tee = Callable[[bytes], None]
 """Receives every whole line, with its newline, once it is written."""
 
 
-_datasync = getattr(os, "fdatasync", os.fsync)
-"""Content and size; macOS has the full sync alone."""
+def _datasync(fd: int) -> None:
+    """Content and size; macOS has the full sync alone."""
+    getattr(os, "fdatasync", os.fsync)(fd)
 
 
 class _Ticket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -48,8 +47,7 @@ class Events(Sequence[Stamped]):
             yield self[n] if isinstance(item, Deferred) else item
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True):
     """A journal that was read."""
 
     path: Path

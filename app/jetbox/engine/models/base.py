@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -25,8 +24,7 @@ class Call(msgspec.Struct, frozen=True):
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """A piece of an answer."""
 
     text: str = ""
@@ -34,11 +32,10 @@ class Chunk:
     calls: tuple[Call, ...] = ()
     done: bool = False
     done_reason: str = ""
-    metrics: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ModelInfo(msgspec.Struct, frozen=True):
     """What the server says about a model."""
 
     name: str

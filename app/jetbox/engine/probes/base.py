@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from jetbox.engine.events import CacheState, VerdictState
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a probe says about the files as they are."""
 
     name: str
@@ -30,13 +30,12 @@ class Verdict:
         return self.state in ("failed", "error", "timeout")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """What a probe's verdict depends on besides the files of the workspace."""
 
     arguments: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = {}
+    environment: dict[str, str] = {}
 
 
 class Probe(Protocol):

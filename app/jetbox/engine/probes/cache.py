@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from hashlib import blake2b
 
 import msgspec
@@ -57,7 +56,7 @@ class VerdictCache:
             return None
         memory.kept.move_to_end(filed)
         stored = memory.kept[filed]
-        return replace(stored, cache="hit", saved_ns=stored.duration_ns, why="")
+        return msgspec.structs.replace(stored, cache="hit", saved_ns=stored.duration_ns, why="")
 
     def put(self, name: str, files: Snapshot, scope: Scope, verdict: Verdict) -> None:
         """Keep a verdict of a run during which nothing changed."""

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -196,7 +195,7 @@ class ProbeEngine:
         if hit is None:
             return scope
         self._cache.judged(name, now, scope, hit.state)
-        work.given[name] = _Given(replace(hit, duration_ns=monotonic() - asked), now)
+        work.given[name] = _Given(msgspec.structs.replace(hit, duration_ns=monotonic() - asked), now)
         return None
 
     async def _run(self, work: _Work, probe: Probe, scope: Scope, before: Snapshot) -> None:
@@ -210,7 +209,7 @@ class ProbeEngine:
         except asyncio.CancelledError:
             self._on_end(Verdict(name, "cancelled", "the files changed", cache="none", why=why, durable=False))
             raise
-        verdict = replace(verdict, key=key(name, before, scope)[:12], why=why)
+        verdict = msgspec.structs.replace(verdict, key=key(name, before, scope)[:12], why=why)
         moved = after.changed(before) if after.proved else frozenset()
         self._cache.judged(name, after, scope, verdict.state)
         if not moved:
@@ -234,10 +233,12 @@ class ProbeEngine:
         own = self._own.get(name, frozenset()) | _shapes(earlier)
         if _shapes(moved) <= own and not any(path.endswith(PROGRAM) for path in moved):
             self._own[name] = own
-            kept = replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
+            kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
             self._give(work, _Given(kept, after, own=own, told=True))
         else:
-            self._on_end(replace(verdict, state="cancelled", summary=f"changed while it ran: {shown}", output=""))
+            self._on_end(
+                msgspec.structs.replace(verdict, state="cancelled", summary=f"changed while it ran: {shown}", output="")
+            )
 
     def _give(self, work: _Work, given: _Given) -> None:
         work.given[given.verdict.name] = given

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jetbox.engine.errors import SandboxMissing
 from jetbox.engine.safety.private import PrivateFolder
 from jetbox.engine.safety.process import Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
@@ -18,11 +19,12 @@ _TRIAL_S = 5.0
 
 # Works inside; what it reaches outside is judged from outside, since a sandbox may show the
 # command a file system of its own.
+# It needs nothing but the shell.
 _TRIAL = """
-mark="$PWD/$2"; (: > "$mark") 2>/dev/null && rm -f "$mark" || exit 3
-(: > "$TMPDIR/$2") && rm -f "$TMPDIR/$2" || exit 3
+(: > "$PWD/$2") || exit 3
+(: > "$TMPDIR/$2") || exit 3
 (: > "$1/outside") 2>/dev/null
-cat "$1/secret" 2>/dev/null
+(read -r word < "$1/secret" && echo "$word") 2>/dev/null
 exit 0
 """
 
@@ -39,43 +41,54 @@ async def choose_sandbox(
     if not enabled or prefer == NoSandbox.name:
         return NoSandbox()
     real = Path(os.path.realpath(root))
+    reasons: list[str] = []
     for name in sorted(order, key=lambda name: name != prefer):
-        sandbox = await _built(name, real, network, readable)
-        if sandbox is not None:
-            return sandbox
-    return NoSandbox()
+        try:
+            return await _tried(name, real, network, readable)
+        except SandboxMissing as error:
+            reasons.append(f"{name}: {error.message}")
+    return NoSandbox(reasons)
 
 
-async def _built(name: str, root: Path, network: bool, readable: Sequence[Path]) -> Sandbox | None:
-    make = _makers()[name]
+async def _tried(name: str, root: Path, network: bool, readable: Sequence[Path]) -> Sandbox:
+    """Make a sandbox and see that it holds.
+
+    Raises:
+        SandboxMissing: it does not work here; the message says why.
+    """
     try:
         private = await asyncio.to_thread(PrivateFolder.create, root)
-    except OSError:
-        return None
-    held = False
+    except OSError as error:
+        raise SandboxMissing(f"no private folder: {error}") from error
     try:
-        sandbox = await asyncio.to_thread(make, root, private, network, os.environ, readable)
-        if sandbox is None or not await holds(sandbox, root, private):
-            return None
-        held = True
-        sandbox.cannot += _too_much(root)
-        return sandbox
-    except OSError:
-        return None
-    finally:
-        if not held:
-            await asyncio.to_thread(private.delete)
+        sandbox = await asyncio.to_thread(_MAKERS[name], root, private, network, os.environ, readable)
+        if trouble := await trial(sandbox, root, private):
+            raise SandboxMissing(trouble)
+    except BaseException as error:
+        await asyncio.to_thread(private.delete)
+        if isinstance(error, OSError):
+            raise SandboxMissing(str(error)) from error
+        raise
+    sandbox.cannot += _too_much(root)
+    return sandbox
 
 
-async def holds(sandbox: Sandbox, root: Path, private: PrivateFolder) -> bool:
-    """Whether a command in it works, and is refused what lies outside."""
-    word = "not to be read"
-    await asyncio.to_thread((private.path / "secret").write_text, word)
+async def trial(sandbox: Sandbox, root: Path, private: PrivateFolder) -> str:
+    """Whether a command in it works, and is refused what lies outside: empty, or the trouble in words."""
+    word, mark = "not to be read", f".{private.path.name}"
+    await asyncio.to_thread((private.path / "secret").write_text, f"{word}\n")
     writable = root if os.access(root, os.W_OK) else private.tmp
-    script = ("/bin/sh", "-c", _TRIAL, "sh", str(private.path), f".{private.path.name}")
-    ended = await ProcessRunner(sandbox, root).run(script, limits=Limits(_TRIAL_S, 1000), cwd=writable)
-    refused = word not in ended.output and not (private.path / "outside").exists()
-    return ended.state == "exited" and ended.code == 0 and refused
+    script = ("/bin/sh", "-c", _TRIAL, "sh", str(private.path), mark)
+    try:
+        ended = await ProcessRunner(sandbox, root).run(script, limits=Limits(_TRIAL_S, 1000), cwd=writable)
+    finally:
+        (writable / mark).unlink(missing_ok=True)
+    if word in ended.output or (private.path / "outside").exists():
+        return "it does not confine here"
+    if ended.state != "exited" or ended.code != 0:
+        said = ended.output.strip().splitlines()
+        return said[-1] if said else f"a command in it ended with {ended.code}"
+    return ""
 
 
 def _too_much(root: Path) -> tuple[str, ...]:
@@ -84,44 +97,40 @@ def _too_much(root: Path) -> tuple[str, ...]:
     return ("reading and changing your home folder: it lies in the workspace",) if home.is_relative_to(root) else ()
 
 
-Maker = Callable[[Path, PrivateFolder, bool, Mapping[str, str], Sequence[Path]], Sandbox | None]
-
-
-def _makers() -> dict[str, Maker]:
-    return {"bubblewrap": _bubblewrap, "landlock": _landlock, "sandbox-exec": _seatbelt}
-
-
 def _bubblewrap(
     root: Path, private: PrivateFolder, network: bool, environ: Mapping[str, str], readable: Sequence[Path]
-) -> Sandbox | None:
+) -> Sandbox:
     import shutil
 
     from jetbox.engine.safety.bubblewrap import Bubblewrap
 
     program = shutil.which("bwrap")
     if program is None:
-        return None
+        raise SandboxMissing("bwrap is not installed")
     return Bubblewrap(program, root, private, network=network, environ=environ, readable=readable)
 
 
 def _landlock(
     root: Path, private: PrivateFolder, network: bool, environ: Mapping[str, str], readable: Sequence[Path]
-) -> Sandbox | None:
+) -> Sandbox:
     from jetbox.engine.safety.landlock import Landlock
     from jetbox.engine.safety.supervisor import landlock_version
 
     version = landlock_version()
     if not version:
-        return None
+        raise SandboxMissing("this kernel does not offer it")
     return Landlock(root, private, version=version, network=network, environ=environ, readable=readable)
 
 
 def _seatbelt(
     root: Path, private: PrivateFolder, network: bool, environ: Mapping[str, str], readable: Sequence[Path]
-) -> Sandbox | None:
+) -> Sandbox:
     from jetbox.engine.safety.seatbelt import Seatbelt
 
     program = "/usr/bin/sandbox-exec"
     if not os.path.exists(program):
-        return None
+        raise SandboxMissing(f"{program} is not there")
     return Seatbelt(program, root, private, network=network, environ=environ, readable=readable)
+
+
+_MAKERS = {"bubblewrap": _bubblewrap, "landlock": _landlock, "sandbox-exec": _seatbelt}

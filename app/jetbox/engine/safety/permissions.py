@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from jetbox.engine.events import Mode
 from jetbox.engine.options import PermissionOptions
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 Remembered = Literal["once", "session", "always", "no"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What becomes of a plan, and why."""
 
     answer: Literal["allow", "ask", "deny"]

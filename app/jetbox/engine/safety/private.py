@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PREFIX = "jetbox-"
+_PREFIX = "jetbox-box-"
 
 
 class PrivateFolder:

@@ -8,9 +8,10 @@ import signal
 import time
 from asyncio import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+
+import msgspec
 
 from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.family import descendants, send, send_group
@@ -22,8 +23,7 @@ _BURST_BYTES = 1024 * 1024
 _BURST_PAUSE_S = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What a command may use."""
 
     seconds: float
@@ -32,8 +32,7 @@ class Limits:
     """Bytes of address space; 0 for no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """How a command ended."""
 
     state: Literal["exited", "timeout", "missing"]
@@ -99,7 +98,7 @@ def _checked(argv: Sequence[str], path: str, cwd: Path) -> tuple[str, str]:
         return "", "no program is named"
     if any("\0" in word for word in argv):
         return "", "an argument holds a zero byte"
-    if not cwd.is_dir():
+    if not os.path.isdir(cwd):
         return "", f"{cwd}: there is no such folder to run in"
     return find_program(argv[0], path, str(cwd))
 

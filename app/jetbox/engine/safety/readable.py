@@ -46,7 +46,7 @@ def readable_folders(root: Path, environ: Mapping[str, str], extra: Sequence[Pat
 def _add(found: dict[Path, None], path: Path, root: Path, home: Path | None) -> None:
     """Keep a path as it is written and as it really lies; never the home folder unless it was asked for."""
     real = Path(os.path.realpath(path))
-    if not real.exists() or (home is not None and home.is_relative_to(real)):
+    if not os.path.exists(real) or (home is not None and home.is_relative_to(real)):
         return
     for form in (path, real):
         if form.is_absolute() and not form.is_relative_to(root) and not _in_system(form):

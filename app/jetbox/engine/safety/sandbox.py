@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+
+class Launch(msgspec.Struct, frozen=True):
     """What is really started."""
 
     argv: tuple[str, ...]

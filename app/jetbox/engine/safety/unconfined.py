@@ -14,8 +14,11 @@ class NoSandbox:
     """Runs commands with all the user's rights; it still ends what they leave behind."""
 
     name = "none"
-    cannot: tuple[str, ...] = ("anything: commands run with all your rights",)
     confines = False
+
+    def __init__(self, reasons: Sequence[str] = ()) -> None:
+        """`reasons` say why no sandbox works here."""
+        self.cannot: tuple[str, ...] = ("anything: commands run with all your rights", *reasons)
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         folder = os.path.realpath(cwd)

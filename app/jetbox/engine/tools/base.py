@@ -9,8 +9,9 @@ asked about), and `perform` the plan.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import msgspec
 
 from jetbox.engine.events import FileChange
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from jetbox.engine.workspace.root import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """What a call touches: paths relative to the workspace, as the guard resolves them.
 
     `below` are folders searched recursively; a `barrier` touches everything.
@@ -34,8 +34,7 @@ class Access:
     barrier: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(msgspec.Struct, frozen=True):
     """What a tool has to say: `text` for the model, the rest for the user."""
 
     text: str
@@ -46,8 +45,7 @@ class ToolResult:
     """True only for `finish`: the model says that it is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What a call would do, before it does it."""
 
     kind: Literal["read", "write", "command", "none"]
@@ -64,8 +62,7 @@ class Plan:
     """Key under which an answer for the session is kept, for example `run_cmd pytest`."""
 
 
-@dataclass(slots=True)
-class ToolContext:
+class ToolContext(msgspec.Struct):
     """What tools work with; one per session."""
 
     workspace: Workspace
@@ -75,7 +72,7 @@ class ToolContext:
     put_blob: Callable[[bytes], Awaitable[str]]
     """Stores the bytes durably in the session and returns their SHA-256 in hex."""
     read_outside: tuple[str, ...] = ()
-    commands: dict[str, int] = field(default_factory=dict)
+    commands: dict[str, int] = {}
 
 
 Output = Callable[[str], None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+
+import msgspec
 
 from jetbox.engine.workspace import text as texts
 
@@ -18,8 +19,7 @@ TEXT_CHARS = 200_000
 Opcode = tuple[str, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(msgspec.Struct, frozen=True):
     """What changed between two states of a file."""
 
     text: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -33,8 +32,7 @@ TITLE = ("path", "command", "pattern", "summary")
 State = Literal["ok", "failed", "denied", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """How a call ended."""
 
     call: str
@@ -48,8 +46,7 @@ class Done:
     effects: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(msgspec.Struct, frozen=True):
     call: str
     wire_id: str
     name: str

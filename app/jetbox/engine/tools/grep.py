@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from jetbox.engine.workspace.root import Located, Workspace, size_words
 WORKER = Path(__file__).with_name("search_worker.py")
 
 
-@dataclass(frozen=True, slots=True)
-class MatchLimits:
+class MatchLimits(msgspec.Struct, frozen=True):
     """How much a search may find and take."""
 
     matches: int
@@ -40,7 +38,7 @@ async def grep(
     """
     request = {
         **_place(located, workspace),
-        **asdict(limits),
+        **msgspec.structs.asdict(limits),
         "path": [path for path in sys.path if path],
         "glob": glob,
         "pattern": pattern,

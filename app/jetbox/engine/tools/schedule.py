@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import msgspec
 
 from jetbox.engine.tools.base import Access
 
@@ -30,13 +31,12 @@ def _below(paths: frozenset[str], folders: frozenset[str]) -> bool:
     return any(folder == "." or path == folder or path.startswith(folder + "/") for folder in folders for path in paths)
 
 
-@dataclass(slots=True)
-class Slot(Generic[T]):
+class Slot(msgspec.Struct, Generic[T], eq=False):
     """One call in the schedule."""
 
     access: Access
     task: asyncio.Task[T]
-    waits_for: list[Slot[T]] = field(default_factory=list)
+    waits_for: list[Slot[T]] = []
 
 
 class Schedule(Generic[T]):

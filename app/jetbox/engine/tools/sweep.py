@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from jetbox.engine.events import FileChange
 from jetbox.engine.workspace.ignore import IgnoreRules
@@ -17,8 +18,7 @@ _GIT_FILES = ("config", "HEAD", "index", "packed-refs", "hooks", "info/exclude",
 Stamp = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(msgspec.Struct, frozen=True):
     """Every file that is not ignored, as it was at a time."""
 
     files: Mapping[str, Stamp]

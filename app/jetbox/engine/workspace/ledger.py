@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 Known = Literal["ok", "changed", "unread"]
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(msgspec.Struct):
     digest: bytes
     whole: bool
-    seen: list[tuple[int, int]] = field(default_factory=list)
+    seen: list[tuple[int, int]] = []
     """Lines that were read, as closed ranges."""
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO
+
+import msgspec
 
 from jetbox.engine.errors import StorageError, ToolError
 from jetbox.engine.workspace.failures import explain
@@ -24,8 +25,7 @@ _PASSING = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(msgspec.Struct, frozen=True):
     """Where a tool's argument leads."""
 
     path: str
@@ -34,8 +34,7 @@ class Located:
     outside: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(msgspec.Struct, frozen=True):
     """What tells cheaply that a file is not the same any more."""
 
     mtime_ns: int
@@ -49,8 +48,7 @@ class Fingerprint:
         return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A whole file as it was read."""
 
     data: bytes

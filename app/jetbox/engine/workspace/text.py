@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -23,8 +24,7 @@ class Undecodable(Exception):
     """The bytes are no text in an encoding that the file names; says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """Text with what is needed to make the same bytes of it again."""
 
     text: str
