@@ -163,15 +163,19 @@ async def test_git_is_read_only_where_the_sandbox_can_say_so(shell: Shell, sandb
 
 
 async def test_what_is_read_only_cannot_be_mounted_again(shell: Shell, sandbox: Sandbox, workspace: Path) -> None:
-    await shell(
-        'mount -o remount,rw,bind "$PWD/.git"; umount -l "$PWD/.git"; '
-        'unshare -Urm sh -c "mount -o remount,rw,bind \\"$PWD/.git\\"; umount -l \\"$PWD/.git\\"; echo x > .git/$1"; '
-        "echo x > /proc/sys/kernel/domainname; echo x > /proc/sysrq-trigger",
-        "written",
-    )
+    remount = 'mount -o remount,rw,bind "$PWD/.git" && echo remounted; umount -l "$PWD/.git" && echo unmounted'
+    done = await shell(f"{remount}; unshare -Urm sh -c '{remount}; echo x > .git/written'; echo end")
+    assert "mounted\n" not in done.output
+    assert done.output.endswith("end\n")
     if sandbox.name == "bubblewrap":
         assert os.listdir(workspace / ".git") == ["HEAD"]
-    assert Path("/proc/sys/kernel/domainname").read_text() != "x\n"
+
+
+async def test_settings_of_the_kernel_cannot_be_changed(shell: Shell) -> None:
+    setting = Path("/proc/sys/kernel/domainname")
+    before = setting.read_text()
+    await shell("echo jetbox > /proc/sys/kernel/domainname; echo h > /proc/sysrq-trigger")
+    assert setting.read_text() == before
 
 
 async def test_a_set_of_tools_works(shell: Shell, workspace: Path) -> None:

@@ -126,6 +126,21 @@ async def test_one_that_always_forks_anew_is_caught(runner: ProcessRunner, mark:
     assert not alive(mark)
 
 
+async def test_a_fork_bomb_ends_at_the_time_limit(runner: ProcessRunner, mark: str, alive: Alive) -> None:
+    bomb = """
+import os, sys, time
+end = time.monotonic() + 30  # were it to escape, it would not last
+for _ in range(400):
+    if os.fork() == 0 and os.getpid() % 3 == 0: os.setsid()
+    time.sleep(0.002)
+    if time.monotonic() > end: os._exit(0)
+    if len(os.listdir("/proc")) > 400: time.sleep(30)
+"""
+    done = await runner.run([sys.executable, "-c", bomb, mark], limits=Limits(0.7, 10_000))
+    assert done.state == "timeout"
+    assert not alive(mark)
+
+
 async def test_many_at_once(runner: ProcessRunner, mark: str, alive: Alive) -> None:
     done = await asyncio.gather(
         *(runner.run(["sh", "-c", f"sleep {mark} & echo {n}"], limits=Limits(20, 1_000)) for n in range(8))

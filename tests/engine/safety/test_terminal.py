@@ -13,7 +13,8 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 
 PARTS = st.sampled_from(
     ["\x1b", "[", "]", "0;", "31m", "?25h", "P", "_", "^", "X", "\\", "\x07", "\x9b", "\x9d", "\x9c", "\x90", "\r",
-     "\n", "\r\n", "\t", "a", "ü", "\u202e", "\u200b", "\u2066", "\x7f", "\x00", "\x08", "(", "B", "c", " ", "#8", "\ud800"]
+     "\n", "\r\n", "\t", "a", "ü", "\u202e", "\u200b", "\u2066", "\x7f", "\x00", "\x08", "(", "B", "c", " ", "#8",
+     "\ud800"]
 )  # fmt: skip
 TEXT = st.lists(PARTS | st.text(max_size=4), max_size=20).map("".join)
 

@@ -1,0 +1,176 @@
+"""Which sandbox is chosen, and that only one that holds is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from jetbox.engine.safety.choose import choose_sandbox, trial
+from jetbox.engine.safety.private import PrivateFolder
+from jetbox.engine.safety.process import Limits, ProcessRunner
+from jetbox.engine.safety.readable import readable_folders, secrets_in, without
+from jetbox.engine.safety.sandbox import Launch
+from jetbox.engine.safety.seatbelt import profile
+from jetbox.engine.safety.unconfined import NoSandbox
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="another operating system")
+
+
+async def choose(root: Path, **options: object) -> tuple[str, tuple[str, ...], bool]:
+    sandbox = await choose_sandbox(root, **{"enabled": True, "network": False, **options})  # type: ignore[arg-type]
+    await sandbox.close()
+    return sandbox.name, sandbox.cannot, sandbox.confines
+
+
+@linux
+async def test_bubblewrap_comes_first_and_keeps_everything(workspace: Path) -> None:
+    assert await choose(workspace) == ("bubblewrap", (), True)
+
+
+@linux
+async def test_without_bubblewrap_landlock_holds_and_says_what_it_cannot(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    name, cannot, confines = await choose(workspace)
+    assert (name, confines) == ("landlock", True)
+    assert any(".git" in gap for gap in cannot)
+
+
+@linux
+async def test_a_bubblewrap_that_fails_is_passed_over(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, body in (("fails", "exit 1"), ("pretends", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')):
+        program = tmp_path / name / "bwrap"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+        assert (await choose(workspace))[0] == "landlock"
+
+
+@linux
+async def test_where_nothing_works_the_reasons_are_said(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("jetbox.engine.safety.supervisor.landlock_version", lambda: 0)
+    name, cannot, confines = await choose(workspace)
+    assert (name, confines) == ("none", False)
+    assert "bubblewrap: bwrap is not installed" in cannot
+    assert "landlock: this kernel does not offer it" in cannot
+
+
+async def test_turned_off_is_none(workspace: Path) -> None:
+    assert await choose(workspace, enabled=False) == ("none", NoSandbox().cannot, False)
+
+
+async def test_what_does_not_confine_fails_the_trial(workspace: Path) -> None:
+    private = PrivateFolder.create(workspace)
+
+    class Open:
+        name, confines, cannot = "open", True, ()
+
+        def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
+            return Launch(tuple(argv), {**env, **private.environment()}, str(cwd))
+
+        async def close(self) -> None:
+            return
+
+    assert await trial(Open(), workspace, private) == "it does not confine here"  # type: ignore[arg-type]
+    private.delete()
+
+
+@linux
+async def test_a_workspace_that_holds_the_home_folder_is_told(isolated: Path) -> None:
+    _, cannot, _ = await choose(isolated)
+    assert any("home folder" in gap for gap in cannot)
+
+
+@linux
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_the_folder_of_temporary_files_can_be_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sandbox = await choose_sandbox(tmp_path, enabled=True, network=False, prefer=name)
+    done = await ProcessRunner(sandbox, tmp_path).run(
+        ["sh", "-c", "echo 1 > made; echo $TMPDIR"], limits=Limits(9, 999)
+    )
+    await sandbox.close()
+    assert sandbox.name == name
+    assert (tmp_path / "made").exists()
+    assert not done.output.startswith(str(tmp_path) + "/")
+
+
+def test_the_private_folder_of_a_dead_owner_is_swept_and_that_of_a_living_one_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    living = PrivateFolder.create(workspace)
+    dead = PrivateFolder.create(workspace)
+    (dead.tmp / "left").write_text("x")
+    os.close(dead._lock)
+    stranger = tmp_path / "jetbox-box-stranger"
+    stranger.mkdir()
+    another = PrivateFolder.create(workspace)
+    assert (living.path.exists(), dead.path.exists(), stranger.exists()) == (True, False, True)
+    assert {living.path.stat().st_mode & 0o777, another.tmp.stat().st_mode & 0o777} == {0o700}
+    living.delete()
+    another.delete()
+
+
+def test_toolchains_are_readable_and_the_home_folder_is_not(isolated: Path, workspace: Path) -> None:
+    for name in (".nvm/versions/node/v20/bin", ".nvm/versions/node/v20/lib", ".cargo/bin", "bin", ".local/bin",
+                 ".local/lib", ".pyenv/shims", "work/tool/bin"):  # fmt: skip
+        (isolated / name).mkdir(parents=True)
+    wanted = [
+        ".nvm/versions/node/v20/bin",
+        ".cargo/bin",
+        "bin",
+        ".local/bin",
+        ".pyenv/shims",
+        "work/tool/bin",
+        "absent/bin",
+    ]
+    environ = {"HOME": str(isolated), "PATH": os.pathsep.join(str(isolated / name) for name in wanted) + ":relative"}
+    found = {str(p.relative_to(isolated)) for p in readable_folders(workspace, environ) if p.is_relative_to(isolated)}
+    inside = {".nvm/versions/node/v20", ".cargo/bin", "bin", ".local/bin", ".pyenv", "work/tool/bin"}
+    assert inside <= found
+    assert found <= inside | set(wanted)
+
+
+def test_what_the_system_keeps_from_others_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name, mode in (("open", 0o644), ("shut", 0o640), ("a/open", 0o644), ("a/shut", 0o600), ("a/b/open", 0o644)):
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(mode)
+    hidden = set(secrets_in(str(tmp_path)))
+    assert hidden == {f"{tmp_path}/shut", f"{tmp_path}/a/shut"}
+    assert set(without(str(tmp_path), hidden)) == {f"{tmp_path}/open", f"{tmp_path}/a/open", f"{tmp_path}/a/b"}
+    assert list(without("/folder", [])) == ["/folder"]
+
+
+def test_the_profile_of_macos_guards_git_after_it_opened_the_workspace() -> None:
+    text = profile(Path('/Users/me/a "b"'), [Path("/private/tmp/x")], [Path("/opt/py")], network=False)
+    assert text.startswith("(version 1)\n(deny default)")
+    assert text.count("(") == text.count(")")
+    assert r'(subpath "/Users/me/a \"b\"")' in text
+    assert text.index("(allow file-write* ") < text.index(r'(deny file-write* (subpath "/Users/me/a \"b\"/.git")')
+    assert "(allow network* system-socket)" not in text
+    assert "(allow network* system-socket)" in profile(Path("/w"), [], [], network=True)
+
+
+@linux
+async def test_a_start_is_cheap(workspace: Path) -> None:
+    sandbox = await choose_sandbox(workspace, enabled=True, network=False)
+    runner = ProcessRunner(sandbox, workspace)
+    limits = Limits(20, 1000, memory=4 * 1024**3)
+    times = sorted([(await runner.run(["/bin/true"], limits=limits)).duration_ns for _ in range(9)])
+    await sandbox.close()
+    assert times[0] < 100_000_000
