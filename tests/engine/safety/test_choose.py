@@ -55,6 +55,19 @@ async def test_a_bubblewrap_that_fails_is_passed_over(
 
 
 @linux
+async def test_a_program_of_the_workspace_never_stands_in_for_the_sandbox(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = workspace / "bwrap"
+    program.write_text("#!/bin/sh\n: > ran\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("PATH", f".::{workspace}:/usr/bin:/bin")
+    assert (await choose(workspace))[0] == "bubblewrap"
+    assert not (workspace / "ran").exists()
+
+
+@linux
 async def test_where_nothing_works_the_reasons_are_said(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

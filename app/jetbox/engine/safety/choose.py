@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetbox.engine.errors import SandboxMissing
+from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.private import PrivateFolder
 from jetbox.engine.safety.process import Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
@@ -104,7 +105,9 @@ def _bubblewrap(
 
     from jetbox.engine.safety.bubblewrap import Bubblewrap
 
-    program = shutil.which("bwrap")
+    folders = clean_environment(environ)["PATH"].split(os.pathsep)
+    outside = (f for f in folders if not Path(os.path.realpath(f)).is_relative_to(root))
+    program = shutil.which("bwrap", path=os.pathsep.join(outside))
     if program is None:
         raise SandboxMissing("bwrap is not installed")
     return Bubblewrap(program, root, private, network=network, environ=environ, readable=readable)
