@@ -61,12 +61,12 @@ class Bench:
         target.write_bytes(content if isinstance(content, bytes) else content.encode())
         return target
 
-    def bytes(self, path: str) -> bytes:
+    def data(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
 
     def check_change(self, change: FileChange, before: bytes | None) -> None:
         """The change tells the truth, and what was there before is kept."""
-        assert change.after == hashlib.sha256(self.bytes(change.path)).hexdigest()
+        assert change.after == hashlib.sha256(self.data(change.path)).hexdigest()
         if before is None:
             assert (change.kind, change.before) == ("created", "")
         else:

@@ -21,7 +21,7 @@ async def test_several_edits_are_made_against_the_original(bench: Any) -> None:
         path="a.py",
         edits=[{"old": "three", "new": "one"}, {"old": "one", "new": "two"}, {"old": "two", "new": "three"}],
     )
-    assert bench.bytes("a.py") == b"two\nthree\none\n"
+    assert bench.data("a.py") == b"two\nthree\none\n"
     assert result.text == "edited a.py: +1 -1"
     (change,) = result.changes
     assert (change.added, change.removed) == (1, 1)
@@ -34,7 +34,7 @@ async def test_the_plan_shows_the_diff_and_changes_nothing(bench: Any) -> None:
     plan = await bench.plan("edit_file", path="a.py", edits=[{"old": "y = 2", "new": "y = 3"}])
     assert (plan.kind, plan.title, plan.scope, plan.outside) == ("write", "edit_file a.py +1 -1", "edit_file", False)
     assert plan.diff == "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n x = 1\n-y = 2\n+y = 3\n"
-    assert bench.bytes("a.py") == b"x = 1\ny = 2\n"
+    assert bench.data("a.py") == b"x = 1\ny = 2\n"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_a_wrong_edit_changes_nothing_and_says_why(bench: Any, edits: list
     await bench.call("read_file", path="a.py")
     with pytest.raises(ToolError, match=words):
         await bench.call("edit_file", path="a.py", edits=edits)
-    assert bench.bytes("a.py") == before.encode()
+    assert bench.data("a.py") == before.encode()
     assert bench.blobs == {}
 
 
@@ -77,7 +77,7 @@ async def test_replace_all(bench: Any) -> None:
     bench.write("a.py", "aaaa b aa\n")
     await bench.call("read_file", path="a.py")
     await bench.call("edit_file", path="a.py", edits=[{"old": "aa", "new": "a", "replace_all": True}])
-    assert bench.bytes("a.py") == b"aa b a\n"
+    assert bench.data("a.py") == b"aa b a\n"
 
 
 async def test_overlapping_occurrences_are_not_unique(bench: Any) -> None:
@@ -105,7 +105,7 @@ async def test_line_ends_are_equal_for_matching_and_stay_as_they_are(
     bench.write("a.txt", before)
     await bench.call("read_file", path="a.txt")
     await bench.call("edit_file", path="a.txt", edits=[{"old": old, "new": new} for old, new in edits])
-    assert bench.bytes("a.txt") == after
+    assert bench.data("a.txt") == after
 
 
 async def test_other_encodings_are_kept(bench: Any) -> None:
@@ -113,13 +113,13 @@ async def test_other_encodings_are_kept(bench: Any) -> None:
     bench.write("a.py", before)
     assert "é" in await bench.text("read_file", path="a.py")
     await bench.call("edit_file", path="a.py", edits=[{"old": "'é'", "new": "'éü'"}])
-    assert bench.bytes("a.py") == "# coding: latin-1\nx = 'éü'\n".encode("latin-1")
+    assert bench.data("a.py") == "# coding: latin-1\nx = 'éü'\n".encode("latin-1")
     with pytest.raises(ToolError, match=r"'€' \(U\+20AC\) cannot be written in iso8859-1"):
         await bench.call("edit_file", path="a.py", edits=[{"old": "é", "new": "€"}])
     bench.write("b.txt", "\ufeffhé\r\n".encode("utf-16-le"))
     await bench.call("read_file", path="b.txt")
     await bench.call("edit_file", path="b.txt", edits=[{"old": "hé\n", "new": "ho\n"}])
-    assert bench.bytes("b.txt") == "\ufeffho\r\n".encode("utf-16-le")
+    assert bench.data("b.txt") == "\ufeffho\r\n".encode("utf-16-le")
 
 
 async def test_what_cannot_be_decoded_is_never_rewritten(bench: Any) -> None:
@@ -131,7 +131,7 @@ async def test_what_cannot_be_decoded_is_never_rewritten(bench: Any) -> None:
     ):
         with pytest.raises(ToolError, match="cannot be changed by file tools: not valid UTF-8"):
             await call
-    assert bench.bytes("a.txt") == b"caf\xe9\n"
+    assert bench.data("a.txt") == b"caf\xe9\n"
 
 
 async def test_a_file_that_moves_between_plan_and_deed_is_not_touched(bench: Any) -> None:
@@ -156,7 +156,7 @@ async def test_an_edit_after_an_edit_needs_no_reading(bench: Any) -> None:
     await bench.call("edit_file", path="a.py", edits=[{"old": "a", "new": "c"}])
     await bench.call("edit_file", path="a.py", edits=[{"old": "c", "new": "d"}])
     await bench.call("write_file", path="a.py", content="e\n")
-    assert bench.bytes("a.py") == b"e\n"
+    assert bench.data("a.py") == b"e\n"
 
 
 async def test_edits_that_come_to_nothing_write_nothing(bench: Any, tmp_path: Path) -> None:

@@ -65,14 +65,15 @@ def _place(located: Located, workspace: Workspace) -> dict[str, str]:
     """
     if located.outside:
         if os.path.isdir(located.absolute):
-            return {"root": str(located.absolute), "below": ".", "file": ""}
+            root = str(located.absolute)
+            return {"root": root, "below": ".", "file": "", "prefix": root.rstrip("/") + "/"}
         with workspace.open_outside(located):
-            return {"root": "/", "below": ".", "file": located.path.lstrip("/")}
+            return {"root": "/", "below": ".", "file": located.path.lstrip("/"), "prefix": "/"}
     root = str(workspace.root)
     if located.absolute.is_dir():
-        return {"root": root, "below": located.path, "file": ""}
+        return {"root": root, "below": located.path, "file": "", "prefix": ""}
     with workspace.open(located.path):
-        return {"root": root, "below": ".", "file": located.path}
+        return {"root": root, "below": ".", "file": located.path, "prefix": ""}
 
 
 async def _run(request: bytes, seconds: float) -> tuple[bytes, int]:

@@ -4,8 +4,8 @@ A regular expression of the model may take for ever, and holds the interpreter w
 does; here it holds nobody up, and an alarm of the system ends it.
 
 It reads one JSON object from standard input: `path` (sys.path), `seconds`, `root`, `below`,
-`file`, `glob`, `pattern`, `ignore_case`, `matches`, `line_chars`, `output_bytes`,
-`file_bytes`. It writes lines `path:line:text`, then a zero byte and a JSON object.
+`file`, `prefix` (of shown paths), `glob`, `pattern`, `ignore_case`, `matches`, `line_chars`,
+`output_bytes`, `file_bytes`. It writes lines `path:line:text`, then a zero byte and a JSON object.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _search(request: dict[str, Any], pattern: re.Pattern[str], out: BinaryIO) ->
             found = pattern.search(line)
             if found is None or (not line and not found.string):
                 continue
-            row = f"{path}:{number}:{_cut(line, found.start(), request['line_chars'])}\n"
+            row = f"{request['prefix']}{path}:{number}:{_cut(line, found.start(), request['line_chars'])}\n"
             data = row.encode("utf-8", errors="replace").replace(b"\0", b"?")
             room -= len(data)
             if matches >= request["matches"] or room < 0:
