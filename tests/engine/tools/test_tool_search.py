@@ -36,6 +36,8 @@ async def test_list_dir(tree: Any) -> None:
     assert await tree.text("list_dir", path="src/deep") == "c.md  11 bytes"
     (tree.root / "new").mkdir()
     assert await tree.text("list_dir", path="new") == "[empty folder]"
+    assert await tree.text("list_dir", path="build") == "out.py  15 bytes"
+    assert await tree.text("list_dir", path=".venv") == "lib/"
     with pytest.raises(ToolError, match=r"a\.py is not a folder"):
         await tree.call("list_dir", path="a.py")
     with pytest.raises(ToolError, match="no such file or folder"):

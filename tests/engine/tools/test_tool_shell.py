@@ -28,6 +28,8 @@ async def test_the_plan_says_what_would_be_run(bench: Any) -> None:
     assert (plan.kind, plan.title, plan.scope, plan.confined) == (
         "command", "run_cmd git commit -m 'a b'", "run_cmd git commit", False,
     )  # fmt: skip
+    plan = await bench.plan("run_cmd", command="cat <<E\nhi\nE")
+    assert (plan.title, plan.diff) == ("run_cmd cat <<E ...", "cat <<E\nhi\nE")
     for command in ("", "  \n"):
         with pytest.raises(ToolError, match="command is empty"):
             await bench.plan("run_cmd", command=command)

@@ -373,6 +373,16 @@ def test_names_that_windows_reserves_are_not_written(workspace: Workspace, name:
         write_file(workspace, name, b"x", expected=None)
 
 
+def test_names_that_windows_reserves_are_changed_where_they_are(workspace: Workspace, root: Path) -> None:
+    (root / "aux").mkdir()
+    (root / "aux" / "con.c").write_text("x")
+    write_file(workspace, "aux/con.c", b"y", expected=b"x")
+    write_file(workspace, "aux/new.c", b"y", expected=None)
+    with pytest.raises(ToolError, match="reserved on Windows"):
+        write_file(workspace, "nul/new.c", b"y", expected=None)
+    assert sorted(os.listdir(root / "aux")) == ["con.c", "new.c"]
+
+
 def test_the_root_is_not_written(workspace: Workspace) -> None:
     with pytest.raises(ToolError, match="project folder itself"):
         write_file(workspace, ".", b"x", expected=None)

@@ -15,9 +15,8 @@ from jetbox.engine.events import FileChange
 from jetbox.engine.tools.base import Plan, ToolContext, ToolResult
 from jetbox.engine.tools.diff import Diff
 from jetbox.engine.workspace.names import shown
-from jetbox.engine.workspace.root import Snapshot
 from jetbox.engine.workspace.text import Decoded, Undecodable, decode
-from jetbox.engine.workspace.writing import write_file
+from jetbox.engine.workspace.writing import Written, write_file
 
 DIRECT_BYTES = 256_000
 """Up to this many bytes a file is read or written at once; a thread would cost more."""
@@ -55,7 +54,14 @@ async def look(path: str, context: ToolContext) -> Before:
     Raises:
         ToolError: it is too large, no text, or not known to the model as it is.
     """
-    snapshot = await read_snapshot(path, context)
+    status = context.workspace.status(path)
+    if status is None:
+        return Before(path, None, None)
+    return await in_thread(status.st_size, lambda: _look(path, context))
+
+
+def _look(path: str, context: ToolContext) -> Before:
+    snapshot = context.workspace.read(path, context.options.file_bytes)
     if snapshot is None:
         return Before(path, None, None)
     try:
@@ -70,18 +76,6 @@ async def look(path: str, context: ToolContext) -> Before:
             f"{shown(path)} has changed since it was last read (a command, a formatter or the user); read it again"
         )
     return Before(path, snapshot.data, decoded)
-
-
-async def read_snapshot(path: str, context: ToolContext) -> Snapshot | None:
-    """The whole file; None where there is none.
-
-    Raises:
-        ToolError: it is too large or cannot be read.
-    """
-    status = context.workspace.status(path)
-    if status is None:
-        return None
-    return await in_thread(status.st_size, lambda: context.workspace.read(path, context.options.file_bytes))
 
 
 def refuse_secret_marks(text: str) -> None:
@@ -110,21 +104,22 @@ def change_plan(
     path = before.path
     created = before.data is None
 
-    async def perform() -> ToolResult:
-        digest = await context.put_blob(before.data) if before.data is not None else ""
-        written = await in_thread(
-            len(data) + len(before.data or b""),
-            lambda: write_file(context.workspace, path, data, expected=before.data),
-        )
+    def deed() -> tuple[Written, str]:
+        written = write_file(context.workspace, path, data, expected=before.data)
         note = context.ledger.wrote if seen == "wrote" else context.ledger.edited
         note(path, data)
+        return written, hashlib.sha256(data).hexdigest()
+
+    async def perform() -> ToolResult:
+        digest = await context.put_blob(before.data) if before.data is not None else ""
+        written, after = await in_thread(len(data) + len(before.data or b""), deed)
         change = FileChange(
             path=path,
             kind="created" if created else "modified",
             added=diff.added,
             removed=diff.removed,
             before=digest,
-            after=hashlib.sha256(data).hexdigest(),
+            after=after,
         )
         words = f"{'created' if created else 'edited' if seen == 'edited' else 'wrote'} {path}: {counts(diff)}"
         if written.unlinked:

@@ -10,7 +10,8 @@ from jetbox.engine.workspace import text as texts
 
 CONTEXT = 3
 THREAD_LINES = 200
-"""More lines to compare than this are compared in a thread."""
+THREAD_CHARS = 200_000
+"""Larger texts are compared in a thread."""
 SUMMARY_LINES = 5000
 """More lines to compare than this are counted, and not compared."""
 TEXT_CHARS = 200_000
@@ -30,18 +31,22 @@ class Diff(msgspec.Struct, frozen=True):
 
 async def compare(path: str, old: str | None, new: str) -> Diff:
     """The difference; `old` is None for a file that was not there. The event loop stays free."""
+    shared = 0 if old is None else min(old.count("\n"), new.count("\n"))
+    if shared > THREAD_LINES or len(old or "") + len(new) > THREAD_CHARS:
+        return await asyncio.to_thread(_compare, path, old, new)
+    return _compare(path, old, new)
+
+
+def _compare(path: str, old: str | None, new: str) -> Diff:
     before, after = texts.lines(old or ""), texts.lines(new)
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
-    work = max(len(before), len(after)) - head - tail
-    if work > SUMMARY_LINES:
-        removed, added = len(before) - head - tail, len(after) - head - tail
-        where = f"lines {head + 1}-{head + max(removed, added)}"
-        return Diff(
-            _names(path, old) + f"[{where}: {added} lines in, {removed} lines out; too long to show]\n", added, removed
+    removed, added = len(before) - head - tail, len(after) - head - tail
+    if max(removed, added) > SUMMARY_LINES:
+        where = (
+            f"[lines {head + 1}-{head + max(removed, added)}: {added} lines in, {removed} lines out; too long to show]"
         )
-    if work > THREAD_LINES and min(len(before), len(after)) - head - tail > 0:
-        return await asyncio.to_thread(_diff, path, old, before, after, head, tail)
+        return Diff(f"{_names(path, old)}{where}\n", added, removed)
     return _diff(path, old, before, after, head, tail)
 
 

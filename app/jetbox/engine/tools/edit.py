@@ -12,7 +12,7 @@ import msgspec
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.arguments import ALIASES
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext
-from jetbox.engine.tools.change import change_plan, look, refuse_secret_marks, unchanged_plan
+from jetbox.engine.tools.change import change_plan, in_thread, look, refuse_secret_marks, unchanged_plan
 from jetbox.engine.tools.diff import compare
 from jetbox.engine.workspace.names import check_writable, shown
 from jetbox.engine.workspace.text import Undecodable, ending, lines, normalise
@@ -98,7 +98,7 @@ class EditFile:
         if before.decoded is None:
             raise ToolError(f"{shown(path)} does not exist; create it with write_file")
         old = before.decoded.text
-        new = apply_edits(old, edits, shown(path))
+        new = await in_thread(len(old), lambda: apply_edits(old, edits, shown(path)))
         try:
             data = before.decoded.encode(new)
         except Undecodable as error:

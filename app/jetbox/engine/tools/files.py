@@ -17,7 +17,7 @@ from jetbox.engine.tools.change import (
 from jetbox.engine.tools.diff import compare
 from jetbox.engine.tools.outside import needs_permission, reading
 from jetbox.engine.tools.reading import Reading, read_lines, read_long
-from jetbox.engine.workspace.names import check_writable, shown
+from jetbox.engine.workspace.names import check_new_name, check_writable, shown
 from jetbox.engine.workspace.root import Located, size_words
 from jetbox.engine.workspace.text import Undecodable, decode, encode, normalise, source_encoding
 
@@ -54,38 +54,38 @@ class ReadFile:
 
 async def _read(located: Located, offset: int, limit: int, context: ToolContext) -> ToolResult:
     name = shown(located.path)
-    file = _open(located, context)
-    with file:
+    budget, most = context.options.read_bytes, context.options.file_bytes
+    with _open(located, context) as file:
         size = os.fstat(file.fileno()).st_size
-        if size == 0 and (head := file.read(1)) == b"":
-            if not located.outside:
-                context.ledger.read(located.path, head)
-            return ToolResult(f"[{name} is empty]")
-        budget = context.options.read_bytes
-        if size > context.options.file_bytes:
+        if size > most:
             found = await in_thread(size, lambda: read_long(file, offset, limit, budget))
-            return ToolResult(
-                found.text if not found.head else f"[{name}, {size_words(size)}: {found.head}]\n{found.text}"
-            )
-        data = await in_thread(size, lambda: file.read(context.options.file_bytes + 1))
+            head = f"[{name}, {size_words(size)}: {found.head}]\n" if found.head else ""
+            return ToolResult(head + found.text)
+        return await in_thread(size, lambda: _whole(file.read(most + 1), located, offset, limit, context))
+
+
+def _whole(data: bytes, located: Located, offset: int, limit: int, context: ToolContext) -> ToolResult:
+    """What is shown of a file of which all bytes are here."""
+    name = shown(located.path)
+    note = ""
     try:
-        text, note = decode(data, located.path).text, ""
+        text = decode(data, located.path).text
     except Undecodable as error:
         if b"\0" in data[:8192]:
             return ToolResult(f"[{name} is not shown: {error}, {size_words(len(data))}]")
-        text, note = (
-            data.decode("utf-8", errors="replace"),
-            f"{error}; shown with \ufffd, it cannot be changed by file tools",
-        )
-    found = await in_thread(len(data), lambda: read_lines(normalise(text), offset, limit, budget))
+        text = data.decode("utf-8", errors="replace")
+        note = f"{error}; shown with \ufffd, it cannot be changed by file tools"
+    found = read_lines(normalise(text), offset, limit, context.options.read_bytes)
     if not note and not located.outside:
         _remember(located.path, data, found, context)
+    if not data:
+        return ToolResult(f"[{name} is empty]")
     heads = "; ".join(part for part in (note, found.head) if part)
     return ToolResult(f"[{name}: {heads}]\n{found.text}" if heads else found.text)
 
 
 def _remember(path: str, data: bytes, found: Reading, context: ToolContext) -> None:
-    if not found.head:
+    if not found.head or not data:
         context.ledger.read(path, data)
     elif found.last >= found.first:
         context.ledger.read(path, data, (found.first, found.last), found.total)
@@ -151,6 +151,8 @@ class WriteFile:
         before = await look(path, context)
         if before.decoded is not None and not context.ledger.whole(path):
             raise ToolError(f"{path} was read only in part; read the rest before you replace it, or use edit_file")
+        if before.data is None:
+            check_new_name(path.rpartition("/")[2])
         old = before.decoded
         if old is not None and "\r\n" in old.text and old.text.count("\n") == old.text.count("\r\n"):
             content = normalise(content).replace("\n", "\r\n")

@@ -12,7 +12,7 @@ from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResu
 from jetbox.engine.tools.grep import MatchLimits, grep
 from jetbox.engine.tools.outside import needs_permission, reading
 from jetbox.engine.workspace.globs import Globs
-from jetbox.engine.workspace.ignore import FOLDERS, IgnoreRules
+from jetbox.engine.workspace.ignore import IgnoreRules
 from jetbox.engine.workspace.names import shown
 from jetbox.engine.workspace.root import Located, size_words
 
@@ -53,13 +53,12 @@ def _list(located: Located, context: ToolContext) -> str:
             entries = sorted(_row(entry, descriptor) for entry in found)
     finally:
         os.close(descriptor)
-    rules = None if located.outside else IgnoreRules(context.workspace.root)
-    above = "" if located.path == "." else located.path + "/"
+    root, path = (located.absolute, ".") if located.outside else (context.workspace.root, located.path)
+    ignored = IgnoreRules(root).inside(path)
     rows: list[str] = []
     hidden: list[str] = []
     for order, name, row in entries:
-        ignored = name in FOLDERS if rules is None else rules.ignored(above + name, folder=order == 0)
-        (hidden if ignored else rows).append(row)
+        (hidden if ignored(name, order == 0) else rows).append(row)
     more = len(rows) - LIST_ENTRIES
     lines = rows[:LIST_ENTRIES] or ["[no files]" if hidden else "[empty folder]"]
     if more > 0:
@@ -112,7 +111,7 @@ class Glob:
             return ToolResult(await asyncio.to_thread(_glob, located, pattern, newest, context))
 
         outside = needs_permission(located, context)
-        return Plan("read", f"glob {pattern}", perform, outside=outside, scope=reading(self.name, located))
+        return Plan("read", f"glob {shown(pattern)}", perform, outside=outside, scope=reading(self.name, located))
 
 
 def _relative(pattern: str, located: Located) -> str:
@@ -195,4 +194,4 @@ class Grep:
             )
 
         outside = needs_permission(located, context)
-        return Plan("read", f"grep {pattern}", perform, outside=outside, scope=reading(self.name, located))
+        return Plan("read", f"grep {shown(pattern)}", perform, outside=outside, scope=reading(self.name, located))

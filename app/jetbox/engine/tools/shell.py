@@ -70,11 +70,14 @@ class RunCmd:
         async def perform() -> ToolResult:
             return await _run(command, folder, seconds, context, output)
 
-        words = command if isinstance(command, str) else _joined(command)
+        words = command.strip() if isinstance(command, str) else _joined(command)
+        first, more, _ = words.partition("\n")
         return Plan(
             "command",
-            f"run_cmd {words}",
+            f"run_cmd {first}{' ...' if more else ''}",
             perform,
+            # Who is asked must see all of it, and a title has one line.
+            diff=words if more else "",
             confined=context.processes.sandbox.confines,
             scope=f"run_cmd {command_scope(command)}",
         )

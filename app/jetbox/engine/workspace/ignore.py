@@ -7,7 +7,7 @@ without `typing`, `dataclasses` and `pathlib`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +89,18 @@ class IgnoreRules:
                 return True
             above += name + "/"
         return False
+
+    def inside(self, path: str) -> Callable[[str, bool], bool]:
+        """Says of a name in a folder, and whether it is a folder, if a walk of that folder would pass over it."""
+        rules: list[tuple[str, GitIgnoreSpec]] = []
+        above = ""
+        for name in () if path == "." else path.split("/"):
+            self._add_rules(rules, above)
+            above += name + "/"
+            if self._passes_over(above[:-1], name, True, rules):
+                rules.clear()
+        self._add_rules(rules, above)
+        return lambda name, folder: self._passes_over(above + name, name, folder, rules)
 
     def walk(self, below: str = ".", *, status: bool = False) -> Iterator[Entry]:
         """Every file below a folder that is not ignored, sorted by path; links are not followed.

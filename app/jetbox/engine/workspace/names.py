@@ -66,12 +66,20 @@ def check_writable(path: str) -> None:
     """Refuse what file tools never write; `path` is relative and resolved.
 
     Raises:
-        ToolError: it is protected, or a name that another system could not hold.
+        ToolError: it is the workspace itself, or protected.
     """
     if path == ".":
         raise ToolError("the path is the project folder itself; name a file in it")
     for name in path.split("/"):
         if is_protected(name):
             raise ToolError(f"{shown(path)}: nothing below {' or '.join(PROTECTED)} is written by file tools")
-        if name.endswith((" ", ".")) or name.partition(".")[0].rstrip().casefold() in _DEVICES:
-            raise ToolError(f"{shown(path)}: the name {name!r} is reserved on Windows; choose another")
+
+
+def check_new_name(name: str) -> None:
+    """Refuse to make what other systems could not hold; what is there already may be changed.
+
+    Raises:
+        ToolError: the name of a file or folder is reserved.
+    """
+    if name.endswith((" ", ".")) or name.partition(".")[0].rstrip().casefold() in _DEVICES:
+        raise ToolError(f"the name {name!r} is reserved on Windows; choose another")

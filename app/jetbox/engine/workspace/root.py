@@ -17,7 +17,7 @@ import msgspec
 
 from jetbox.engine.errors import StorageError, ToolError
 from jetbox.engine.workspace.failures import explain
-from jetbox.engine.workspace.names import check_argument, shown
+from jetbox.engine.workspace.names import check_argument, check_new_name, shown
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PASSING = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
@@ -204,6 +204,7 @@ def _enter(base: str, names: list[str], *, create: bool = False) -> int:
             except FileNotFoundError:
                 if not create:
                     raise
+                check_new_name(name)
                 # Another call may make it in the meantime; whether it is a folder is seen next.
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=folder)

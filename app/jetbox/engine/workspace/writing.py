@@ -10,7 +10,7 @@ import msgspec
 
 from jetbox.engine.errors import FileMoved
 from jetbox.engine.workspace.failures import explain
-from jetbox.engine.workspace.names import TEMPORARY, check_writable, shown
+from jetbox.engine.workspace.names import TEMPORARY, check_new_name, check_writable, shown
 from jetbox.engine.workspace.root import Fingerprint, Workspace, check_regular, open_regular
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,6 +35,8 @@ def write_file(workspace: Workspace, path: str, data: bytes, *, expected: bytes 
         ToolError: it may not or cannot be written; nothing was changed then.
     """
     check_writable(path)
+    if expected is None:
+        check_new_name(path.rpartition("/")[2])
     try:
         with workspace.parent(path, create=True) as (folder, name):
             old = _still(folder, name, path, expected)
