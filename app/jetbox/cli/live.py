@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
+WRITTEN_S = 0.02
+"""After its event a request needs so long until its last byte is written."""
+
 
 class Start(msgspec.Struct, frozen=True):
     """What a session is opened with."""
@@ -93,12 +96,14 @@ class Live:
     # -- opening
 
     def _open_journal(self) -> tuple[str, JournalWriter]:
-        from jetbox.record.library import find, latest, new_session_id, sessions_folder
         from jetbox.record.lock import WorkspaceLock
+        from jetbox.record.places import new_session_id, sessions_folder
 
         start = self._start
         folder = sessions_folder(start.options.session.folder)
         if start.resume is not None:
+            from jetbox.record.library import find, latest
+
             where = find(start.resume, folder) if start.resume else latest(start.root, folder)
             if where is None:
                 raise SettingsError(f"no session was recorded in {start.root}", "start one with a goal")
@@ -211,7 +216,8 @@ class Live:
             messages=resumed.messages if resumed else (),
             num_ctx=resumed.num_ctx if resumed else 0,
         )
-        self._spawn(choose_sandbox(parts))
+        choosing = choose_sandbox(parts)
+        self._spawn(self._after_the_request(choosing) if self._start.goal else choosing)
         return parts
 
     def _record_failed_goal(self, error: JetboxError) -> None:
@@ -273,6 +279,7 @@ class Live:
                     break
         finally:
             self.session.drop(reader)
+        await asyncio.sleep(WRITTEN_S)
         await work
 
     async def _snapshot_rounds(self) -> None:

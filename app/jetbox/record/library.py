@@ -12,10 +12,12 @@ from jetbox.engine.errors import JetboxError, RecordingError
 from jetbox.engine.events import GoalEnded, GoalStarted, Outcome, SessionOpened, Stamped
 from jetbox.record.blobs import BlobStore
 from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
-from jetbox.record.disk import user_folder
 from jetbox.record.journal import BLOBS, JOURNAL
 from jetbox.record.lock import is_held
+from jetbox.record.places import new_session_id, sessions_folder
 from jetbox.record.recording import read_header
+
+__all__ = ["Summary", "find", "latest", "new_session_id", "samples", "sessions_folder", "summaries", "summary"]
 
 HEAD_BYTES = 65_536
 TAIL_BYTES = 65_536
@@ -41,22 +43,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the journal, without blobs."""
     problem: str = ""
     """Why it cannot be read; empty where it can."""
-
-
-def sessions_folder(configured: str = "") -> Path:
-    """Where sessions are kept: the configured folder, else `$XDG_DATA_HOME/jetbox/sessions`."""
-    if configured:
-        return Path(configured).expanduser()
-    return user_folder("XDG_DATA_HOME", ".local/share", "user_data_dir") / "sessions"
-
-
-def new_session_id() -> str:
-    """An id that sorts by time of creation (UTC, ms), with four random digits."""
-    import time
-
-    now = time.time_ns()
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 1_000_000_000))
-    return f"{stamp}-{now // 1_000_000 % 1000:03d}-{os.urandom(2).hex()}"
 
 
 def samples() -> dict[str, Path]:

@@ -20,6 +20,10 @@ GUARDED = (".git", ".jetbox")
 _INIT = 'exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
 
 
+KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/scsi", "/proc/acpi", "/proc/mtrr")
+"""Files of the kernel that act when they are written."""
+
+
 class Bubblewrap:
     """Sees the system, toolchains and the workspace; the rest of the disk is not there."""
 
@@ -73,6 +77,9 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
         "/tmp": ("--bind", str(private.tmp), "/tmp"),
         "/var/tmp": ("--bind", str(private.tmp), "/var/tmp"),
     }
+    # Root could change the kernel's settings through them, whatever its capabilities.
+    for name in filter(os.path.exists, KERNEL):
+        mounts[name] = ("--ro-bind", name, name)
     seen = [
         *SYSTEM,
         "/etc",

@@ -1,0 +1,24 @@
+"""Where sessions are kept and how they are named; imported at every start, so it imports little."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from jetbox.record.disk import user_folder
+
+
+def sessions_folder(configured: str = "") -> Path:
+    """Where sessions are kept: the configured folder, else `$XDG_DATA_HOME/jetbox/sessions`."""
+    if configured:
+        return Path(configured).expanduser()
+    return user_folder("XDG_DATA_HOME", ".local/share", "user_data_dir") / "sessions"
+
+
+def new_session_id() -> str:
+    """An id that sorts by time of creation (UTC, ms), with four random digits."""
+    import time
+
+    now = time.time_ns()
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 1_000_000_000))
+    return f"{stamp}-{now // 1_000_000 % 1000:03d}-{os.urandom(2).hex()}"
