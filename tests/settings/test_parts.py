@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetbox.engine.errors import SettingsError
@@ -55,6 +55,7 @@ def test_what_is_no_address_is_told(text: str) -> None:
     assert caught.value.hint
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_an_address_or_a_clear_error(text: str) -> None:
     try:
@@ -75,6 +76,7 @@ scalars = (
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
 
 
+@settings(deadline=None)
 @given(values)
 def test_a_value_written_as_toml_reads_the_same(value: Any) -> None:
     assert tomllib.loads(f"x = {format_value(value)}")["x"] == value
@@ -106,6 +108,7 @@ def toml_text(tables: dict[str, dict[str, Any]], multiline: bool) -> tuple[str, 
     return "".join(lines), at
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, st.dictionaries(keys, values, max_size=4), max_size=4), st.booleans())
 def test_the_scanner_finds_the_line_of_every_key(tables: dict[str, dict[str, Any]], multiline: bool) -> None:
     text, expected = toml_text(tables, multiline)

@@ -1,0 +1,1 @@
+"""Typed settings from files, environment and flags, each value with its source; trust in project files."""
