@@ -13,7 +13,7 @@ import pytest
 
 from jetbox.sim.launch import ServerProcess
 
-pytest_plugins = ["no_skips"]
+pytest_plugins = ["no_skips", "scripted"]
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
