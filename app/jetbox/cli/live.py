@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
+SNAPSHOT_AFTER_S = 0.3
 WRITTEN_S = 0.02
 """After its event a request needs so long until its last byte is written."""
 
@@ -280,24 +282,34 @@ class Live:
         finally:
             self.session.drop(reader)
         await asyncio.sleep(WRITTEN_S)
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         await work
 
     async def _snapshot_rounds(self) -> None:
-        """A commit of the workspace's files after each round that changed some; best effort."""
+        """A commit of the workspace's files after each round that changed some; best effort.
+
+        Rounds that follow each other faster than git would share one: it must not compete with the loop.
+        """
         from jetbox.record.snapshots import Snapshots
 
         assert self._recorder.folder is not None
         snapshots = Snapshots(self._recorder.folder, self._start.root)
         reader = self.session.feed()
-        changed = False
+        changed, ended = False, 0
         try:
             while await reader.ready():
                 for stamped in reader.drain().events:
                     if isinstance(stamped.event, ToolEnded) and stamped.event.changes:
                         changed = True
                     elif isinstance(stamped.event, RoundEnded) and changed:
-                        changed = False
-                        await snapshots.commit(stamped.round)
+                        changed, ended = False, stamped.round
+                if ended:
+                    await asyncio.sleep(SNAPSHOT_AFTER_S)
+                    if not changed:
+                        await snapshots.commit(ended)
+                        ended = 0
         finally:
             self.session.drop(reader)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from jetbox.engine.clock import Span
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import JetboxError, Stalled
+from jetbox.engine.errors import JetboxError, Stalled, StorageError
 from jetbox.engine.events import ModelAnswered, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
@@ -19,6 +20,8 @@ from jetbox.engine.session import Session
 SPEAK_AFTER_S = 0.3
 """A wait that is longer is put in words."""
 SILENT_AFTER_S = 5.0
+CLOSING_S = 1.0
+"""How long the end of the body is waited for once the answer is complete."""
 
 
 class Answer(msgspec.Struct):
@@ -90,6 +93,8 @@ class Attempt:
         voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say, answer, expected)
         try:
             await self._stream(body, answer)
+        except StorageError:
+            raise
         except JetboxError as error:
             answer.error = error
         except asyncio.CancelledError:
@@ -100,7 +105,8 @@ class Attempt:
         finally:
             voice.cancel()
         self._flush(answer)
-        answer.ended = session.now()
+        if not answer.complete:
+            answer.ended = session.now()
         session.emit(
             ModelAnswered(
                 attempt=number,
@@ -119,11 +125,14 @@ class Attempt:
         if answer.first >= 0:
             return
         if expected.loaded:
-            self._session.emit(
-                Waiting(what="reading", detail=f"{expected.tokens:,} tokens", expected_ns=expected.reading_ns)
-            )
+            self._wait(Waiting(what="reading", detail=f"{expected.tokens:,} tokens", expected_ns=expected.reading_ns))
         else:
-            self._session.emit(Waiting(what="loading", detail="or queued, or reading the prompt"))
+            self._wait(Waiting(what="loading", detail="or queued, or reading the prompt"))
+
+    def _wait(self, waiting: Waiting) -> None:
+        # A timer has nobody to tell of a failure of the disk: the next event raises it again.
+        with suppress(StorageError):
+            self._session.emit(waiting)
 
     async def _stream(self, body: Body, answer: Answer) -> None:
         loop = asyncio.get_running_loop()
@@ -132,15 +141,18 @@ class Attempt:
         try:
             async with asyncio.timeout(first_s) as watchdog, self._model.chat(body.data) as chunks:
                 async for chunk in chunks:
-                    watchdog.reschedule(loop.time() + gap_s)
+                    watchdog.reschedule(loop.time() + (CLOSING_S if chunk.done else gap_s))
                     if silence is not None:
                         silence.cancel()
                     self._take(chunk, answer)
                     if chunk.done:
                         answer.complete = True
-                        break
-                    silence = loop.call_later(SILENT_AFTER_S, self._silent)
+                        answer.ended = self._session.now()
+                    else:
+                        silence = loop.call_later(SILENT_AFTER_S, self._silent)
         except TimeoutError as error:
+            if answer.complete:
+                return
             limit = first_s if answer.first < 0 else gap_s
             what = "nothing came" if answer.first < 0 else "the answer stopped"
             raise Stalled(
@@ -152,7 +164,7 @@ class Attempt:
                 silence.cancel()
 
     def _silent(self) -> None:
-        self._session.emit(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
+        self._wait(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
         answer.chunks += 1

@@ -146,26 +146,30 @@ class OllamaModel:
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
         rest = b""
+        done = False
         try:
             async for data in response.aiter_raw():
+                if done:
+                    continue  # to the end of the body: only then the connection can be used again
                 *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    if line:
-                        chunk = _chunk(line)
-                        yield chunk
-                        if chunk.done:
-                            return
-            if rest.strip():
+                for line in filter(None, lines):
+                    chunk = _chunk(line)
+                    done = done or chunk.done
+                    yield chunk
+            if rest.strip() and not done:
                 chunk = _chunk(rest)
+                done = chunk.done
                 yield chunk
-                if chunk.done:
-                    return
         except httpx.HTTPError as error:
+            if not done:
+                raise BadAnswer(
+                    "the server broke off in mid-answer",
+                    "it may have been stopped or killed; the session can be continued with --continue",
+                ) from error
+        if not done:
             raise BadAnswer(
-                "the server broke off in mid-answer",
-                "it may have been stopped or killed; the session can be continued with --continue",
-            ) from error
-        raise BadAnswer("the answer ended without the server's word that it is done", "try again; see the server's log")
+                "the answer ended without the server's word that it is done", "try again; see the server's log"
+            )
 
     # -- questions
 
@@ -258,6 +262,8 @@ class OllamaModel:
 def _chunk(raw: bytes) -> Chunk:
     try:
         line = _decode_line(raw)
+        if line.message is not None and line.message.tool_calls:
+            raw.decode()  # arguments are kept as they are, and so were not looked at
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadAnswer(
             f"garbage in the answer's stream: {raw[:60].decode(errors='replace')!r}", "see the server's log"
