@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetbox.engine.errors import FileMoved, ToolError
@@ -205,6 +205,7 @@ EDITS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(text=st.text(ALPHABET, max_size=14), edits=EDITS)
 def test_edits_do_what_the_reference_does(text: str, edits: list[Edit]) -> None:
     expected = reference(text, edits)
@@ -215,6 +216,7 @@ def test_edits_do_what_the_reference_does(text: str, edits: list[Edit]) -> None:
         assert apply_edits(text, edits, "f") == expected
 
 
+@settings(deadline=None)
 @given(lines=st.lists(st.tuples(st.text("ab", max_size=3), st.sampled_from(["\n", "\r\n"])), max_size=6), edits=EDITS)
 def test_mixed_line_ends_change_nothing_but_the_ends(lines: list[tuple[str, str]], edits: list[Edit]) -> None:
     text = "".join(line + end for line, end in lines)
@@ -228,6 +230,7 @@ def test_mixed_line_ends_change_nothing_but_the_ends(lines: list[tuple[str, str]
     assert "\r" not in found.replace("\r\n", "")
 
 
+@settings(deadline=None)
 @given(text=st.text(ALPHABET, max_size=14), edits=EDITS)
 def test_old_line_ends_stay_old(text: str, edits: list[Edit]) -> None:
     expected = reference(text, edits)
@@ -235,6 +238,7 @@ def test_old_line_ends_stay_old(text: str, edits: list[Edit]) -> None:
         assert apply_edits(text.replace("\n", "\r"), edits, "f") == expected.replace("\n", "\r")
 
 
+@settings(deadline=None)
 @given(
     lines=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["\n", "\r\n"])), min_size=2, max_size=8),
     data=st.data(),

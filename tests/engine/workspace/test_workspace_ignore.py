@@ -67,6 +67,14 @@ def test_changed_rules_are_seen(tmp_path: Path) -> None:
     assert paths(rules) == ["a.log", "b.txt"]
 
 
+def test_rules_of_a_hostile_repository_end_soon(tmp_path: Path) -> None:
+    deep = "/".join("a" * 60)
+    make(tmp_path, "a" * 250, f"{deep}/c")
+    rules = ["*a" * 20 + "b", "**/a/" * 10 + "b", "*.log", "*a*a*ab"]
+    (tmp_path / ".gitignore").write_text("\n".join(rules) + "\n")
+    assert set(paths(IgnoreRules(tmp_path))) == {"a" * 250, f"{deep}/c", ".gitignore"}
+
+
 def test_ignored_agrees_with_the_walk(tmp_path: Path) -> None:
     make(tmp_path, "a.log", "sub/b.log", "sub/c.py", "build/x/y.py", "sub/.gitignore", "node_modules/z.js")
     (tmp_path / ".gitignore").write_text("build/\n")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetbox.engine.workspace.ledger import ReadLedger
@@ -64,6 +64,7 @@ def test_a_coding_line_counts_only_at_the_head() -> None:
     assert source_encoding(b"\r# coding: latin-1\r") == "iso8859-1"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab\r\n\x0b\x0c\x85\u2028é", max_size=30))
 def test_lines_join_to_the_text_and_normalise_line_by_line(text: str) -> None:
     assert "".join(lines(text)) == text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from functools import cache
 
 ALTERNATIVES = 64
 """Most patterns that braces may stand for."""
@@ -58,7 +57,6 @@ def _segments(pattern: str) -> list[Segment]:
     return segments
 
 
-@cache
 def _compiled(name: str) -> re.Pattern[str]:
     # fnmatch makes its wildcards atomic: no pattern backtracks for long.
     return re.compile(fnmatch.translate(name.replace("**", "*")))

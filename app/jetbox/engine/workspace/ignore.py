@@ -47,6 +47,8 @@ ENVIRONMENT_MARK = "pyvenv.cfg"
 DEPTH = 100
 """Deeper folders are passed over."""
 RULES_BYTES = 1024**2
+WILDCARDS = 3
+"""A pattern with more of them in a row is passed over."""
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -189,7 +191,8 @@ def _parse(data: bytes) -> GitIgnoreSpec:
     # Its import takes some 60 ms: only a workspace that has such a file pays for it.
     from pathspec import GitIgnoreSpec
 
-    lines = data.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff").split("\n")
+    text = data.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")
+    lines = [line for line in text.split("\n") if _bounded(line)]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except ValueError:
@@ -201,6 +204,12 @@ def _parse(data: bytes) -> GitIgnoreSpec:
             continue  # git passes over a malformed pattern, too
         good.append(line)
     return GitIgnoreSpec.from_lines(good)
+
+
+def _bounded(line: str) -> bool:
+    """False for a pattern that a hostile file name would keep busy for seconds or hours."""
+    segments = line.split("/")
+    return segments.count("**") <= WILDCARDS and all(s.count("*") <= WILDCARDS for s in segments)
 
 
 def _open(name: str, folder: int | None) -> int | None:
