@@ -57,5 +57,8 @@ class SetModel(Command, frozen=True, tag="set_model"):
 class Close(Command, frozen=True, tag="close"):
     """End the session in good order."""
 
+    code: int = 130
+    """Exit code of a goal that this interrupts: 130, or what a signal stands for."""
+
 
 AnyCommand = Goal | Steer | EditQueue | Answer | Cancel | SetMode | SetModel | Close

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from jetbox.engine.commands import Answer, AnyCommand, Cancel, Close, EditQueue, Goal, SetMode, SetModel, Steer
-from jetbox.engine.errors import JetboxError, PermissionRefused
+from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
 from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.session import Session
@@ -39,6 +39,8 @@ class Control:
         """Set by the loop while a round runs."""
         self.cancelled = False
         self.closing = False
+        self.cancel_code = int(ExitCode.INTERRUPTED)
+        """Exit code of the goal that was cancelled."""
         self.failure: JetboxError | None = None
         """Set where a question could not be asked, or the folder failed us: the goal ends with it."""
         self.new_model = ""
@@ -69,6 +71,7 @@ class Control:
                     self.interrupt()
             case Close():
                 self.closing = True
+                self.cancel_code = command.code
                 if self.interrupt is not None:
                     self.cancelled = True
                     self.interrupt()

@@ -33,7 +33,11 @@ class Ending(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
-INTERRUPTED = Ending("interrupted", "interrupted by the user", ExitCode.INTERRUPTED)
+INTERRUPTIONS = {
+    ExitCode.INTERRUPTED: "interrupted by the user",
+    ExitCode.TERMINATED: "terminated from outside",
+    ExitCode.HANGUP: "the terminal is gone",
+}
 
 
 class Interrupted(Exception):
@@ -67,6 +71,8 @@ class Loop:
         text = parts.redactor.redact(text)
         parts.session.emit(GoalStarted(goal=self._number, text=text))
         parts.control.cancelled = False
+        # From here on the goal runs: what comes before the first round must find somebody who listens.
+        parts.control.interrupt = _nothing_to_interrupt
         parts.history.user(text)
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
@@ -97,8 +103,8 @@ class Loop:
         parts = self._parts
         begun = -1
         while True:
-            if parts.control.cancelled:
-                return INTERRUPTED
+            if parts.control.cancelled or parts.control.closing:
+                return self._cancelled()
             limit = self._limit()
             if limit is not None:
                 return limit
@@ -106,14 +112,26 @@ class Loop:
             self._rounds += 1
             parts.session.round += 1
             round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
-            result = await self._interruptible(round_.run())
+            try:
+                result = await self._interruptible(round_.run())
+            except Interrupted:  # before it had begun
+                self._rounds -= 1
+                parts.session.round -= 1
+                if self._out_of_time:
+                    return self._time_ending()
+                self._take_words()
+                continue
             ending, tail = await self._judge(round_, result)
             round_.remember(result, tail, over=ending is not None)
             begun = round_.end(result)
             if ending is not None:
                 return ending
-            for words in parts.control.words():
-                parts.history.user(parts.redactor.redact(words))
+            self._take_words()
+
+    def _take_words(self) -> None:
+        """What the user typed meanwhile goes into the next request."""
+        for words in self._parts.control.words():
+            self._parts.history.user(self._parts.redactor.redact(words))
 
     async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a piece of the goal so that the user, or the clock, can cancel it.
@@ -122,8 +140,16 @@ class Loop:
             Interrupted: it was cancelled and had nothing to give.
         """
         task = asyncio.ensure_future(work)
-        self._parts.control.interrupt = task.cancel
-        stop_watching = self._watch_time(task)
+        struck = False
+
+        def strike() -> None:
+            nonlocal struck
+            if not struck:  # what is being ended must be left to end
+                struck = True
+                task.cancel()
+
+        self._parts.control.interrupt = strike
+        stop_watching = self._watch_time(strike)
         try:
             # Not `await task`: a cancellation of ours must not pass for the user's.
             await asyncio.wait([task])
@@ -133,12 +159,13 @@ class Loop:
             raise
         finally:
             stop_watching()
+            self._parts.control.interrupt = _nothing_to_interrupt
         if task.cancelled():
             raise Interrupted
         return task.result()
 
-    def _watch_time(self, task: asyncio.Future[T]) -> Callable[[], None]:
-        """Cancel the task when the goal's time is up, not counting waits for the user; returns how to stop."""
+    def _watch_time(self, interrupt: Callable[[], None]) -> Callable[[], None]:
+        """Interrupt when the goal's time is up, not counting waits for the user; returns how to stop."""
         if not self._options.max_seconds:
             return lambda: None
         loop = asyncio.get_running_loop()
@@ -151,7 +178,7 @@ class Loop:
                 timer = loop.call_later(left + 0.01, strike)
             else:
                 self._out_of_time = True
-                task.cancel()
+                interrupt()
 
         timer = loop.call_later(max(0.0, self._options.max_seconds - self._seconds()), strike)
 
@@ -185,8 +212,12 @@ class Loop:
         if self._out_of_time:
             return self._time_ending()
         if self._parts.control.cancelled:
-            return INTERRUPTED
+            return self._cancelled()
         return None  # words with /now: go on with them
+
+    def _cancelled(self) -> Ending:
+        code = ExitCode(self._parts.control.cancel_code)
+        return Ending("interrupted", INTERRUPTIONS.get(code, INTERRUPTIONS[ExitCode.INTERRUPTED]), code)
 
     async def _done(self, round_: Round, result: RoundResult) -> Ending | None:
         """The gate: the model says it is done, and no probe is red."""
@@ -294,6 +325,10 @@ class Loop:
             parts.session.emit(Notice(level="info", text=f"from this round on: {new}"))
             parts.model_name = new
             parts.set_head()
+
+
+def _nothing_to_interrupt() -> None:
+    """Between two pieces of work; `cancelled` is looked at before the next one."""
 
 
 async def serve(parts: Parts, goals: int = 0) -> int:

@@ -54,6 +54,8 @@ class Round:
         self._limit = limit
         self._spans: list[Span] = []
         self._start = begun if begun >= 0 else parts.session.now()
+        self._since = self._start
+        """Up to here every instant is in a span."""
 
     async def run(self) -> RoundResult:
         """Run it up to its verdicts.
@@ -66,6 +68,15 @@ class Round:
         parts.session.emit(RoundStarted(model=parts.model_name, limit=self._limit))
         parts.dispatcher.begin()
         try:
+            return await self._run()
+        except BaseException:
+            # Whatever ends the round, no call of it goes on unseen.
+            await parts.dispatcher.abandon()
+            raise
+
+    async def _run(self) -> RoundResult:
+        parts = self._parts
+        try:
             answer = await self._answer()
         except ModelError:
             self.end(RoundResult(Answer()))
@@ -76,6 +87,7 @@ class Round:
                 result.done = await parts.dispatcher.cancel()
             else:
                 result.done = await parts.dispatcher.results()
+                self._account("tools")
                 await self._probe(result)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -87,27 +99,29 @@ class Round:
             self.remember(result, (), over=True)
             self.end(result)
             raise answer.error
+        if answer.error is not None:
+            parts.session.emit(
+                Notice(level="warning", text=answer.error.message, hint="going on from what came; its calls have run")
+            )
         return result
 
     async def _answer(self) -> Answer:
         """The first attempt that holds; a request is sent again only while no call of it has run."""
         parts = self._parts
         number = 0
-        begun = self._start
         while True:
             number += 1
             body, expected = self._body()
             attempt = Attempt(parts.session, parts.model, parts.options.model, parts.redactor, parts.dispatcher.submit)
             answer = await attempt.run(body, number, expected)
-            self._spans += [Span("context", begun, answer.sent), *model_spans(answer)]
-            begun = answer.ended
+            self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
+            self._since = answer.ended
             self._learn(answer, len(body.data))
             if answer.error is None or parts.dispatcher.count or not self._again(answer.error, number):
                 return answer
             if not await self._back_off(answer.error, number):
-                answer.cancelled = True
+                answer.cancelled, answer.error = True, None
                 return answer
-            begun = parts.session.now()
 
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
@@ -151,7 +165,6 @@ class Round:
         pause = BACKOFF_S[min(number, len(BACKOFF_S)) - 1]
         session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:g} s"))
         session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
-        start = session.now()
         try:
             await asyncio.sleep(pause)
         except asyncio.CancelledError:
@@ -160,7 +173,7 @@ class Round:
                 task.uncancel()
             return False
         finally:
-            self._spans.append(Span("queue and load", start, session.now(), "back-off"))
+            self._account("queue and load", "back-off")
         return True
 
     async def _probe(self, result: RoundResult) -> None:
@@ -170,17 +183,23 @@ class Round:
 
     async def gate(self, result: RoundResult) -> None:
         """The verdicts of the whole workspace, for an answer in plain text that says it is done."""
+        self._account("context")
         await self._verdicts(result, final=True)
 
     async def _verdicts(self, result: RoundResult, *, final: bool) -> None:
         parts = self._parts
         if parts.probes is None or not await self._may_probe():
             return
-        start = parts.session.now()
         try:
             result.verdicts = await parts.probes.verdicts(final=final)
         finally:
-            self._spans.append(Span("probe", start, parts.session.now()))
+            self._account("probe")
+
+    def _account(self, phase: str, name: str = "") -> None:
+        """Give the time since the last account to a phase, so that none is left over."""
+        now = self._parts.session.now()
+        self._spans.append(Span(phase, self._since, now, name))
+        self._since = now
 
     async def _may_probe(self) -> bool:
         """Probes execute code of the workspace: without a sandbox the user is asked once."""
@@ -202,7 +221,6 @@ class Round:
         When the goal is `over`, an answer without calls stands as the last word.
         """
         parts = self._parts
-        start = parts.session.now()
         answer, done = result.answer, result.done
         if not (answer.text or answer.calls or answer.thinking):
             return
@@ -215,15 +233,15 @@ class Round:
             parts.history.tool(call.name, call.wire_id, text)
         if not done and closing and not over:
             parts.history.user("\n".join(closing))
-        self._spans.append(Span("context", start, parts.session.now()))
 
     def end(self, result: RoundResult) -> int:
         """Close the round; returns when, so that the next one begins there."""
         parts = self._parts
-        now = parts.session.now()
+        self._account("context")
+        now = self._since
         spans = sorted([*self._spans, *parts.dispatcher.spans], key=lambda s: s.start)
         split = phases(spans, self._start, now)
-        tools = [s for s in spans if s.phase == "tools"]
+        tools = [s for s in parts.dispatcher.spans if s.phase == "tools" and s.name != "sandbox"]
         parts.session.emit(
             RoundEnded(
                 wall_ns=now - self._start,

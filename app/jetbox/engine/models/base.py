@@ -13,7 +13,7 @@ class CallFunction(msgspec.Struct, frozen=True):
     """Name and arguments of a call; `arguments` are kept as the bytes that came."""
 
     name: str
-    arguments: msgspec.Raw
+    arguments: msgspec.Raw = msgspec.Raw(b"{}")
     index: int = 0
 
 

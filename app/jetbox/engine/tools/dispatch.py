@@ -93,7 +93,7 @@ class Dispatcher:
 
     def submit(self, call: Call) -> None:
         """Take a call as soon as it is complete in the stream."""
-        raw = bytes(call.function.arguments).decode()
+        raw = bytes(call.function.arguments).decode(errors="replace")
         pending = _Pending(self._unique(call.id), call.id, call.function.name, raw)
         self._pending.append(pending)
         arguments: dict[str, Any] = {}
@@ -107,6 +107,8 @@ class Dispatcher:
             access = tool.access(arguments, self._context)
         except ToolError as error:
             refusal = str(error)
+        except Exception as error:  # a fault of ours must not lose the round
+            refusal = f"the tool broke: {type(error).__name__}: {error}"
         self._session.emit(
             ToolCalled(call=pending.call, name=pending.name, arguments=raw, title=_title(pending.name, arguments))
         )
@@ -258,6 +260,10 @@ class Dispatcher:
             # A fault of ours must not lose the round: the model gets a result, the user the words.
             return self._end(pending, "failed", f"the tool broke: {type(error).__name__}: {error}")
         return task.result()
+
+    async def abandon(self) -> None:
+        """End what runs, without results: the session itself has failed."""
+        await self._schedule.cancel()
 
     async def cancel(self) -> list[Done]:
         """End what runs; calls that had not ended are cancelled."""

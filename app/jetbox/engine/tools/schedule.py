@@ -63,6 +63,9 @@ class Schedule(Generic[T]):
         """Wait until every call has ended, in whatever way."""
         if self.slots:
             await asyncio.wait([s.task for s in self.slots])
+        for slot in self.slots:
+            if not slot.task.cancelled():
+                slot.task.exception()  # it is seen now; whoever wants the results decides what becomes of it
 
     async def cancel(self) -> None:
         """Cancel what runs or waits, and wait until it is gone."""
