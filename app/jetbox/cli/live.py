@@ -21,6 +21,7 @@ from jetbox.engine.events import (
     GoalEnded,
     GoalStarted,
     Notice,
+    Outcome,
     PermissionAnswered,
     RequestSent,
     RoundEnded,
@@ -76,6 +77,8 @@ class Live:
         self._lock: WorkspaceLock | None = None
         self._resumed: Resumption | None = None
         self._background: set[asyncio.Task[object]] = set()
+        self._driving: asyncio.Task[Any] | None = None
+        """Set while the session is being opened."""
         self.signal: ExitCode | None = None
         if not start.root.is_dir():
             raise StorageError(f"{start.root} is not a folder", "name one with --cwd")
@@ -150,6 +153,7 @@ class Live:
         """
         code = ExitCode.INTERNAL
         reason = ""
+        self._driving = asyncio.current_task()
         try:
             code = ExitCode(await self._drive())
         except JetboxError as error:
@@ -157,8 +161,10 @@ class Live:
             raise
         except asyncio.CancelledError:
             code, reason = ExitCode.INTERRUPTED, "cancelled"
-            raise
+            if self.signal is None:
+                raise
         finally:
+            self._driving = None
             await self._close(self.signal or code, reason)
         return int(self.signal or code)
 
@@ -205,7 +211,10 @@ class Live:
         try:
             info = await choose_model(model, options.model.name or (resumed.model if resumed else ""))
         except JetboxError as error:
-            self._record_failed_goal(error)
+            self._record_lost_goal("failed", error.message, error.exit_code, error.hint)
+            raise
+        except asyncio.CancelledError:
+            self._record_lost_goal("interrupted", "interrupted before it began", self.signal or ExitCode.INTERRUPTED)
             raise
         parts = assemble(
             self.session,
@@ -222,20 +231,12 @@ class Live:
         self._spawn(self._after_the_request(choosing) if self._start.goal else choosing)
         return parts
 
-    def _record_failed_goal(self, error: JetboxError) -> None:
+    def _record_lost_goal(self, outcome: Outcome, reason: str, code: ExitCode, hint: str = "") -> None:
         """What the user asked for is kept, though nothing could be done about it."""
         if self._start.goal:
             number = (self._resumed.goals if self._resumed else 0) + 1
             self.session.emit(GoalStarted(goal=number, text=self._start.goal))
-            self.session.emit(
-                GoalEnded(
-                    goal=number,
-                    outcome="failed",
-                    reason=error.message,
-                    exit_code=int(error.exit_code),
-                    hint=error.hint,
-                )
-            )
+            self.session.emit(GoalEnded(goal=number, outcome=outcome, reason=reason, exit_code=int(code), hint=hint))
 
     async def _serve(self, parts: Parts) -> int:
         from jetbox.engine.assemble import look_around
@@ -251,6 +252,7 @@ class Live:
             raise SettingsError("there is nothing to do: the session's last goal has ended", "give a goal")
         if not self._start.attended:
             self.session.submit(Close())
+        self._driving = None
         self._spawn(self._after_the_request(look_around(parts)))
         if self._recorder.folder is not None:
             self._spawn(self._snapshot_rounds())
@@ -279,9 +281,12 @@ class Live:
             while await reader.ready():
                 if any(isinstance(s.event, RequestSent) for s in reader.drain().events):
                     break
+            await asyncio.sleep(WRITTEN_S)
+        except asyncio.CancelledError:
+            work.close()
+            raise
         finally:
             self.session.drop(reader)
-        await asyncio.sleep(WRITTEN_S)
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
@@ -338,7 +343,10 @@ class Live:
     def stop(self, signal: ExitCode = ExitCode.INTERRUPTED) -> None:
         """End the session in good order, as a signal asks; the exit code will be the signal's."""
         self.signal = signal
-        self.session.submit(Close())
+        if self._driving is not None:  # nobody takes commands yet
+            self._driving.cancel()
+        else:
+            self.session.submit(Close(int(signal)))
 
     async def _close(self, code: ExitCode, reason: str) -> None:
         try:
@@ -371,6 +379,8 @@ async def drive_unattended(live: Live) -> int:
         signal.SIGTERM: ExitCode.TERMINATED,
         signal.SIGHUP: ExitCode.HANGUP,
     }
+    # One that was ignored at start, as by nohup, stays ignored.
+    codes = {n: code for n, code in codes.items() if signal.getsignal(n) is not signal.SIG_IGN}
     for number, code in codes.items():
         loop.add_signal_handler(number, strike, code)
     try:
