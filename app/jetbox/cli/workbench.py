@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from jetbox.cli.live import Live
 from jetbox.cli.opening import opening
 from jetbox.engine.errors import ExitCode
@@ -20,6 +22,12 @@ def workbench(asked: Invocation) -> int:
     """
     import asyncio
 
+    if asked.resume == "":
+        from jetbox.cli.choose import choose_session
+        from jetbox.record.places import sessions_folder
+
+        chosen = choose_session(asked.cwd.resolve(), sessions_folder(asked.settings.session.folder))
+        asked = msgspec.structs.replace(asked, resume=chosen)
     with opening(asked, attended=True) as start:
 
         async def show() -> int:
