@@ -98,6 +98,11 @@ class Live:
         )
         self.feed: Feed = self.session.feed()
 
+    @property
+    def begins_at(self) -> int:
+        """Number of the event that this process begins with; what comes before it was recorded earlier."""
+        return self._resumed.seq if self._resumed else 0
+
     # -- opening
 
     def _open_journal(self) -> tuple[str, JournalWriter]:

@@ -11,6 +11,7 @@ from jetbox.cli.opening import opening
 from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress, Summary
 from jetbox.engine.errors import JetboxError
+from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
 async def _print(live: Live, summary: Summary, progress: Progress | None) -> None:
     while await live.feed.ready():
         for stamped in live.feed.drain().events:
+            if stamped.seq < live.begins_at:
+                # Told when it happened; of it only what names the session is needed.
+                if isinstance(stamped.event, SessionOpened):
+                    summary.apply(stamped)
+                continue
             summary.apply(stamped)
             if progress is not None:
                 progress.apply(stamped)

@@ -87,7 +87,8 @@ class Round:
                 result.done = await parts.dispatcher.cancel()
             else:
                 result.done = await parts.dispatcher.results()
-                self._account("tools")
+                if result.done:
+                    self._account("tools")
                 await self._probe(result)
         except asyncio.CancelledError:
             task = asyncio.current_task()
