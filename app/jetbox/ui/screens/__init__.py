@@ -1,0 +1,1 @@
+"""Screens: the workbench, and what lies over it."""

@@ -1,0 +1,302 @@
+"""The application: theme, keys, the engine's task, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from jetbox.engine.commands import Close
+from jetbox.engine.errors import ExitCode, JetboxError
+from jetbox.engine.session import SessionSource
+from jetbox.ui import glyphs as signs
+from jetbox.ui.paint import Paint
+from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes, shipped_folder, user_folder
+
+QUIT_WINDOW_S = 2.0
+"""How soon the second Ctrl+C must follow the first."""
+CLOSE_S = 5.0
+"""How long the engine may take to end when the screen is gone."""
+
+
+class JetboxApp(App[int]):
+    """Shows a session; returns the exit code."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "clear_or_quit", "Clear the input; twice: quit", id="app.quit", show=False, priority=True),
+        Binding("ctrl+q", "quit", "Quit", id="app.quit_now", show=False, priority=True),
+        Binding("f1", "help", "Help", id="app.help", show=False),
+        Binding("ctrl+p", "command_palette", "Commands", id="app.palette", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        source: SessionSource,
+        *,
+        theme: str = DEFAULT_DARK,
+        keys: dict[str, str] | None = None,
+        driver: Callable[[], Coroutine[Any, Any, int]] | None = None,
+        stop: Callable[[ExitCode], None] | None = None,
+        title: str = "jetbox",
+        glyphs: signs.Glyphs | None = None,
+        home: str | None = None,
+        theme_folders: tuple[Path, ...] | None = None,
+    ) -> None:
+        """`driver` is the engine's main coroutine: its result is the exit code, its failure is shown.
+
+        Without it the screen looks on, or plays a recording. `stop` ends the session as a
+        signal asks. `home` is written as `~`.
+        """
+        import os
+
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.title = title
+        self.failure: BaseException | None = None
+        self._driver_call = driver
+        self._engine: asyncio.Task[int] | None = None
+        self._stop = stop
+        self._struck: ExitCode | None = None
+        self._themes = self._load_themes(theme_folders or (shipped_folder(), user_folder()))
+        self._wanted = theme
+        # Before the style sheet is read: it uses the theme's variables.
+        if self._themes.loaded:
+            self.set_reactive(App.theme, theme if theme in self._themes.loaded else DEFAULT_DARK)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._user_keys = keys or {}
+        self._armed = False
+        self._leaving = False
+        self._early: list[str] = []
+        self.workbench = Workbench(
+            source,
+            glyphs=glyphs or signs.choose(),
+            home=os.path.expanduser("~") if home is None else home,
+            live=driver is not None,
+        )
+
+    def get_default_screen(self) -> Screen[None]:
+        return self.workbench
+
+    async def run_async(self, **options: Any) -> int | None:
+        """Show the screen until it is left; the engine has ended when this returns.
+
+        Raises:
+            JetboxError: the session could not be opened, or failed.
+            Exception: whatever went wrong in the engine or on the screen.
+        """
+        gc.disable()
+        try:
+            result = await super().run_async(**options)
+        finally:
+            gc.enable()
+            await self._end_engine()
+            self._remove_signals()
+        if self.failure is not None:
+            raise self.failure
+        return int(self._struck) if self._struck is not None else result
+
+    # ------------------------------------------------------------ start
+
+    def on_mount(self) -> None:
+        self._tell_of_themes()
+        self.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+        self._repaint()
+        self._apply_keys()
+        if not self.is_headless:
+            self._add_signals()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """After the first frame: the engine starts, what was typed early is taken."""
+        if not self.is_headless:
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+        if self._driver_call is not None:
+            self._engine = asyncio.create_task(self._driver_call(), name="engine")
+            self._engine.add_done_callback(self._engine_ended)
+        for text in self._early:
+            self._type(text)
+        self._early.clear()
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that nobody took: typed before the input had focus, or while the transcript has it."""
+        text = event.character if event.is_printable else "\n" if event.key == "enter" and self._early else None
+        if text is None or self.screen is not self.workbench:
+            return
+        event.stop()
+        if self._engine is None and self._driver_call is not None:
+            self._early.append(text)
+        else:
+            self._type(text)
+
+    def _type(self, text: str) -> None:
+        if text == "\n":
+            self.workbench.prompt.action_send()
+        else:
+            self.workbench.type(text)
+
+    def _apply_keys(self) -> None:
+        from jetbox.ui.keys import binding_ids
+        from jetbox.ui.widgets.permission import Permission
+        from jetbox.ui.widgets.prompt import Prompt
+        from jetbox.ui.widgets.transcript import Transcript
+        from jetbox.ui.widgets.transport import TransportBar
+
+        if not self._user_keys:
+            return
+        known = binding_ids(JetboxApp, Workbench, Prompt, Transcript, Permission, TransportBar)
+        for name in self._user_keys:
+            if name not in known:
+                self.workbench.notice("warning", f"keys: there is nothing named {name!r}", "F1 shows the names")
+        self.set_keymap({name: keys for name, keys in self._user_keys.items() if name in known})
+
+    # ------------------------------------------------------------ themes
+
+    def _load_themes(self, folders: tuple[Path, ...]) -> Themes:
+        themes = load_themes(*folders)
+        for name in list(self.available_themes):
+            if name not in ("textual-dark", "textual-light"):
+                self.unregister_theme(name)
+        for theme in themes.loaded.values():
+            self.register_theme(theme)
+        return themes
+
+    def _tell_of_themes(self) -> None:
+        for broken in self._themes.broken:
+            self.workbench.notice("warning", f"theme {broken.path}: {broken.reason}")
+        if self._wanted not in self._themes.loaded:
+            names = ", ".join(sorted(self._themes.loaded))
+            self.workbench.notice("warning", f"there is no theme {self._wanted!r}", f"there are {names}")
+
+    def use_theme(self, name: str) -> None:
+        """Show this theme; without a name, the next one."""
+        names = sorted(self._themes.loaded)
+        if not name and names:
+            name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        if name in self._themes.loaded:
+            self.theme = name
+            self.workbench.word(f"theme: {name}", "dim")
+        else:
+            self.workbench.word(f"there is no theme {name!r}: {', '.join(names)}")
+
+    def _repaint(self) -> None:
+        self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color))
+
+    # ------------------------------------------------------------ keys
+
+    def action_help(self) -> None:
+        if self.screen is self.workbench:
+            self.workbench.show_help()
+
+    async def action_quit(self) -> None:
+        self.leave()
+
+    def action_clear_or_quit(self) -> None:
+        """Clear the input; a second time at once: quit."""
+        if self._armed:
+            self.leave()
+            return
+        self._armed = True
+        self.set_timer(QUIT_WINDOW_S, self._disarm)
+        if self.screen is not self.workbench:
+            self.pop_screen()
+        self.workbench.prompt.clear()
+        self.workbench.word("^C again quits", "warning")
+
+    def _disarm(self) -> None:
+        self._armed = False
+
+    def leave(self) -> None:
+        """End the session in good order, then the screen; asked twice, at once."""
+        engine = self._engine
+        if engine is None or engine.done():
+            self.exit(int(self._code()))
+        elif self._leaving:
+            engine.cancel()
+        else:
+            self._leaving = True
+            self.workbench.source.submit(Close())
+            self.workbench.word("ending the session", "dim")
+
+    # ------------------------------------------------------------ the engine
+
+    def _engine_ended(self, task: asyncio.Task[int]) -> None:
+        if task.cancelled():
+            self.exit(int(self._struck or ExitCode.INTERRUPTED))
+            return
+        failure = task.exception()
+        if failure is None:
+            self.exit(int(self._struck or task.result()))
+            return
+        self.failure = failure
+        if isinstance(failure, JetboxError) and not self._leaving:
+            self.workbench.fail(failure.message, failure.hint)
+        else:
+            self.exit(int(self._code()))
+
+    def _code(self) -> ExitCode:
+        if self._struck is not None:
+            return self._struck
+        if self.failure is None:
+            return ExitCode.DONE
+        return self.failure.exit_code if isinstance(self.failure, JetboxError) else ExitCode.INTERNAL
+
+    async def _end_engine(self) -> None:
+        """The screen is gone: let the engine end in good order, then without asking."""
+        engine = self._engine
+        if engine is None or engine.done():
+            return
+        self.workbench.source.submit(Close())
+        await asyncio.wait([engine], timeout=CLOSE_S)
+        if not engine.done():
+            engine.cancel()
+            await asyncio.wait([engine], timeout=CLOSE_S)
+
+    # ------------------------------------------------------------ signals and failures
+
+    def _add_signals(self) -> None:
+        for number, code in _signals().items():
+            asyncio.get_running_loop().add_signal_handler(number, self._strike, code)
+
+    def _remove_signals(self) -> None:
+        for number in _signals():
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _strike(self, code: ExitCode) -> None:
+        """A signal asks the session to end; a second one does not wait for it."""
+        engine = self._engine
+        again = self._struck is not None
+        self._struck = self._struck or code
+        if engine is None or engine.done():
+            self.exit(int(code))
+        elif again:
+            engine.cancel()
+        elif self._stop is not None:
+            self._stop(code)
+        else:
+            self.workbench.source.submit(Close())
+
+    def _fatal_error(self) -> None:
+        """Something broke on the screen: it ends, and who started it tells of it."""
+        self.failure = self.failure or self._exception
+        self._close_messages_no_wait()
+
+
+def _signals() -> dict[int, ExitCode]:
+    import signal
+
+    return {
+        signal.SIGINT: ExitCode.INTERRUPTED,
+        signal.SIGTERM: ExitCode.TERMINATED,
+        signal.SIGHUP: ExitCode.HANGUP,
+    }

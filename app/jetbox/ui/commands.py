@@ -1,0 +1,136 @@
+"""What the user can ask for by name: one table for slash commands, palette and help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, get_args
+
+from jetbox.engine import commands as engine
+from jetbox.engine.events import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+class Desk(Protocol):
+    """What a command can do to the workbench."""
+
+    @property
+    def mode(self) -> Mode: ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a goal runs."""
+        ...
+
+    def submit(self, command: engine.AnyCommand) -> None:
+        """Hand a command to the session."""
+        ...
+
+    def word(self, text: str, style: str = "warning") -> None:
+        """Say something in the last line, until the next key."""
+        ...
+
+    def show_help(self) -> None: ...
+
+    def switch_theme(self, name: str) -> None: ...
+
+    def toggle_expanded(self) -> None: ...
+
+    def leave(self) -> None:
+        """End the session and the screen."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the workbench."""
+
+    name: str
+    """Typed after the slash."""
+    description: str
+    run: Callable[[Desk, str], None]
+    """Called with what stands after the name."""
+    argument: str = ""
+    """What stands after the name, for people; in brackets where it can be left out."""
+    live: bool = False
+    """Whether it needs a running session, so that a recording does not offer it."""
+
+    @property
+    def usage(self) -> str:
+        return f"/{self.name} {self.argument}".strip()
+
+
+def _mode(desk: Desk, argument: str) -> None:
+    """Set the mode; without a name, the next one."""
+    for mode in MODES:
+        if argument == mode:
+            desk.submit(engine.SetMode(mode))
+            return
+    if argument:
+        desk.word(f"there is no mode {argument!r}: ask, edits or auto")
+        return
+    desk.submit(engine.SetMode(MODES[(MODES.index(desk.mode) + 1) % len(MODES)]))
+
+
+def _model(desk: Desk, argument: str) -> None:
+    if not argument:
+        desk.word("name the model: /model NAME")
+        return
+    desk.submit(engine.SetModel(argument))
+    desk.word(f"from the next round on: {argument}", "accent")
+
+
+def _now(desk: Desk, argument: str) -> None:
+    if not argument:
+        desk.word("say what to interrupt with: /now TEXT")
+    elif desk.busy:
+        desk.submit(engine.Steer(argument, now=True))
+    else:
+        desk.submit(engine.Goal(argument))
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("help", "Keys and commands", lambda desk, _: desk.show_help()),
+    Command(
+        "mode", "What may be done without asking: the next mode, or this one", _mode, "[ask|edits|auto]", live=True
+    ),
+    Command("model", "Use another model from the next round on", _model, "NAME", live=True),
+    Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
+    Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
+    Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
+    Command("quit", "End the session and leave", lambda desk, _: desk.leave()),
+)
+"""Every command, in the order in which help shows them."""
+
+
+def find(name: str) -> Command | None:
+    """The command of this name."""
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
+def matching(typed: str) -> list[Command]:
+    """Commands that what was typed after the slash may become."""
+    return [command for command in COMMANDS if command.name.startswith(typed)]
+
+
+def unknown(name: str, known: Iterable[str] = ()) -> str:
+    """What to say of a command that does not exist."""
+    from difflib import get_close_matches
+
+    names = list(known) or [command.name for command in COMMANDS]
+    near = get_close_matches(name, names, n=1)
+    return f"there is no /{name}" + (f"; did you mean /{near[0]}?" if near else "; /help lists what there is")
+
+
+def run_line(desk: Desk, line: str) -> None:
+    """Carry out a line that begins with a slash."""
+    name, _, argument = line.removeprefix("/").partition(" ")
+    command = find(name)
+    if command is None:
+        desk.word(unknown(name))
+        return
+    command.run(desk, argument.strip())

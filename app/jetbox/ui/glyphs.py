@@ -1,0 +1,116 @@
+"""Every sign that the screen draws, in Unicode and for terminals that have none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One sign per meaning; each is one cell wide unless its comment says otherwise."""
+
+    prompt: str = "❯"
+    round: str = "◆"
+    ok: str = "✓"
+    failed: str = "✗"
+    denied: str = "⊘"
+    cancelled: str = "–"
+    waiting: str = "·"
+    running: str = "▸"
+    folded: str = "▸"
+    unfolded: str = "▾"
+    ran: str = "⚡"
+    """Two cells."""
+    hit: str = "↻"
+    partial: str = "◐"
+    skipped: str = "⏭"
+    loaded: str = "●"
+    unloaded: str = "○"
+    bullet: str = "•"
+    quote: str = "▎"
+    rule: str = "─"
+    separator: str = "│"
+    thumb: str = "█"
+    track: str = "│"
+    block: str = "█"
+    full: str = "▓"
+    empty: str = "░"
+    more: str = "…"
+    dot: str = "·"
+    square: str = "■"
+    question: str = "?"
+    bang: str = "!"
+    play: str = "▶"
+    pause: str = "⏸"
+    knob: str = "●"
+    sparks: str = "▁▂▃▄▅▆▇█"
+    ascii: bool = False
+
+
+UNICODE = Glyphs()
+
+ASCII = Glyphs(
+    prompt=">",
+    round="*",
+    ok="+",
+    failed="x",
+    denied="-",
+    cancelled="-",
+    waiting=".",
+    running=">",
+    folded=">",
+    unfolded="v",
+    ran="! ",
+    hit="=",
+    partial="~",
+    skipped="-",
+    loaded="o",
+    unloaded=".",
+    bullet="-",
+    quote="|",
+    rule="-",
+    separator="|",
+    thumb="#",
+    track="|",
+    block="#",
+    full="#",
+    empty=".",
+    more="...",
+    dot="-",
+    square="#",
+    question="?",
+    bang="!",
+    play=">",
+    pause="=",
+    knob="o",
+    sparks="_.-=+*%#",
+    ascii=True,
+)
+
+_TO_ASCII = str.maketrans({"─": "-", "│": "|", "·": "-", "…": "...", "–": "-", "—": "-", "×": "x", "⚡": "! "})
+
+
+def choose(environ: Mapping[str, str] | None = None) -> Glyphs:
+    """The table for this terminal's locale.
+
+    Python replaces the C locale by C.UTF-8 in its own environment, so LC_CTYPE=C.UTF-8
+    beside LANG=C is taken for the C locale that it stands for.
+    """
+    environ = os.environ if environ is None else environ
+    override = environ.get("LC_ALL", "")
+    ctype, lang = environ.get("LC_CTYPE", ""), environ.get("LANG", "")
+    if not override and ctype in ("", "C.UTF-8") and lang:
+        ctype = lang
+    locale = override or ctype or lang
+    if locale in ("C", "POSIX"):
+        return ASCII
+    if "." in locale and "utf" not in locale.lower():
+        return ASCII
+    return UNICODE
+
+
+def plain(text: str, glyphs: Glyphs) -> str:
+    """The product's own words in the signs of the table."""
+    return text.translate(_TO_ASCII) if glyphs.ascii else text

@@ -1,0 +1,322 @@
+"""What the screen knows of a session: plain data, derived from events alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jetbox.engine import events as e
+from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui import words
+
+Loaded = Literal["unknown", "loading", "loaded"]
+
+LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
+"""Phases in which a round waits for the model."""
+RED = ("failed", "error", "timeout")
+
+
+@dataclass(slots=True)
+class RoundFigures:
+    """One round in figures; times in ns."""
+
+    number: int
+    started: int
+    wall: int = 0
+    tier: str = ""
+    phases: dict[str, int] = field(default_factory=dict)
+    ttft: int = -1
+    probes: list[e.ProbeEnded] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still runs."""
+        return not self.tier
+
+    @property
+    def llm(self) -> int:
+        """How long it waited for the model."""
+        return sum(self.phases.get(name, 0) for name in LLM_PHASES)
+
+    @property
+    def probe_run(self) -> int:
+        """How long its slowest probe took; what ran beside something else counts too."""
+        return max((probe.duration_ns for probe in self.probes), default=0)
+
+    @property
+    def cache(self) -> str:
+        """The cache's part in its verdicts: ran, partial, hit, skipped; empty without probes."""
+        states = {"skipped" if probe.state == "skipped" else probe.cache for probe in self.probes}
+        return next((state for state in ("ran", "partial", "hit") if state in states), "skipped" if states else "")
+
+    @property
+    def red(self) -> bool:
+        return any(probe.state in RED for probe in self.probes)
+
+    @property
+    def green(self) -> bool:
+        return not self.red and any(probe.state == "passed" for probe in self.probes)
+
+
+@dataclass(slots=True)
+class Doing:
+    """What is waited for since when; times in ns."""
+
+    what: str = ""
+    since: int = 0
+    expected: int = 0
+
+
+@dataclass(slots=True)
+class SessionView:
+    """The state of a session after the events that were applied."""
+
+    seq: int = -1
+    id: str = ""
+    workspace: str = ""
+    model: str = ""
+    model_size: int = 0
+    window: int = 0
+    mode: e.Mode = "ask"
+    sandbox: e.SandboxChosen | None = None
+    closed: bool = False
+
+    goal: int = 0
+    running: bool = False
+    goal_started: int = 0
+    goal_wall: int = 0
+    ended: e.GoalEnded | None = None
+
+    round: int = 0
+    goal_round: int = 0
+    round_limit: int = 0
+    rounds: list[RoundFigures] = field(default_factory=list)
+
+    tokens: int = 0
+    """Of the window that are used, as far as known."""
+    estimated: bool = False
+    keep_alive: int = 0
+    answered: int = -1
+    """When the model last answered; -1 for never."""
+    loaded: Loaded = "unknown"
+
+    verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
+    probing: dict[str, int] = field(default_factory=dict)
+    """Probes that run, and since when."""
+    files: dict[str, e.FileChange] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    """Calls that run, and their titles."""
+    queue: tuple[str, ...] = ()
+    asked: dict[str, e.PermissionAsked] = field(default_factory=dict)
+    """Open questions, in order."""
+    doing: Doing = field(default_factory=Doing)
+    streamed: int = 0
+    """Deltas of the present answer: about as many tokens."""
+    _titles: dict[str, str] = field(default_factory=dict)
+
+    # ------------------------------------------------------------ events
+
+    def apply(self, stamped: e.Stamped) -> None:
+        """Take an event."""
+        self.seq = stamped.seq
+        event = stamped.event
+        match event:
+            case e.TextDelta() | e.ThinkingDelta():
+                self._delta("writing" if isinstance(event, e.TextDelta) else "thinking", stamped.t)
+            case e.ToolOutput():
+                pass
+            case e.RoundStarted() | e.RoundEnded() | e.RequestSent() | e.Waiting() | e.ModelAnswered():
+                self._model_event(stamped.t, stamped.round, event)
+            case e.ToolCalled() | e.ToolStarted() | e.ToolEnded() | e.FilesChanged():
+                self._tool_event(event)
+            case e.ProbeStarted() | e.ProbeEnded():
+                self._probe_event(stamped.t, event)
+            case e.GoalStarted() | e.GoalEnded():
+                self._goal_event(stamped.t, event)
+            case _:
+                self._session_event(event)
+
+    def _session_event(self, event: e.AnyEvent) -> None:
+        match event:
+            case e.SessionOpened():
+                self.id, self.workspace, self.mode = event.id, safe_text(event.workspace), event.mode
+                self.model = safe_text(event.model)
+            case e.SessionResumed():
+                self.mode, self.closed = event.mode, False
+                self.model = safe_text(event.model) or self.model
+                self._still()
+            case e.SessionClosed():
+                self.closed = True
+                self._still()
+            case e.SandboxChosen():
+                self.sandbox = event
+            case e.ModelReady():
+                self.model, self.window, self.model_size = safe_text(event.name), event.num_ctx, event.size
+                self.keep_alive = event.keep_alive_ns
+            case e.ModelSwitched():
+                self.model, self.loaded, self.answered = safe_text(event.new), "unknown", -1
+            case e.ModeChanged():
+                self.mode = event.mode
+            case e.QueueChanged():
+                self.queue = tuple(safe_text(item) for item in event.items)
+            case e.PermissionAsked():
+                self.asked[event.id] = event
+            case e.PermissionAnswered():
+                self.asked.pop(event.id, None)
+            case _:
+                pass
+
+    def _goal_event(self, t: int, event: e.GoalStarted | e.GoalEnded) -> None:
+        if isinstance(event, e.GoalStarted):
+            self.goal, self.running, self.ended = event.goal, True, None
+            self.goal_started, self.goal_round = t, 0
+            self.doing = Doing("preparing", t)
+        else:
+            self.ended = event
+            self.goal_wall = event.wall_ns or t - self.goal_started
+            self._still()
+
+    def _still(self) -> None:
+        """Nothing runs any more."""
+        self.running = False
+        self.doing = Doing()
+        self.tools.clear()
+        self.probing.clear()
+        self.asked.clear()
+
+    def _model_event(
+        self,
+        t: int,
+        number: int,
+        event: e.RoundStarted | e.RoundEnded | e.RequestSent | e.Waiting | e.ModelAnswered,
+    ) -> None:
+        match event:
+            case e.RoundStarted():
+                self.round, self.round_limit = number, event.limit
+                self.goal_round += 1
+                self.rounds.append(RoundFigures(number, t))
+                self.doing = Doing("preparing", t)
+            case e.RoundEnded() if self.rounds:
+                last = self.rounds[-1]
+                last.wall, last.phases, last.tier = event.wall_ns, event.phases, event.tier or "slow"
+            case e.RequestSent():
+                self.streamed = 0
+                self.doing = Doing("waiting for the model", t)
+                if event.estimate:
+                    self.tokens, self.estimated = event.estimate, True
+            case e.Waiting():
+                self._wait(t, event)
+            case e.ModelAnswered():
+                self._answer(t, event)
+            case _:
+                pass
+
+    def _wait(self, t: int, event: e.Waiting) -> None:
+        said = {
+            "connecting": "connecting",
+            "queued": "queued at the server",
+            "loading": "loading the model",
+            "reading": "the model reads",
+            "thinking": "thinking",
+            "silent": "no sign of the model",
+            "retrying": "trying again",
+        }[event.what]
+        detail = safe_text(event.detail)
+        if event.what == "loading":
+            self.loaded = "loading"
+            if self.model_size:
+                detail = f"{words.size(self.model_size)}, {detail}" if detail else words.size(self.model_size)
+        since = t if event.what == "retrying" else self.doing.since or t
+        self.doing = Doing(f"{said} {detail}".strip(), since, event.expected_ns)
+
+    def _answer(self, t: int, event: e.ModelAnswered) -> None:
+        if event.complete:
+            self.loaded, self.answered = "loaded", t
+        prompt = event.metrics.get("prompt_eval_count", 0)
+        if prompt:
+            self.tokens, self.estimated = prompt + event.metrics.get("eval_count", 0), False
+        if self.rounds and event.ttft_ns >= 0 and self.rounds[-1].ttft < 0:
+            self.rounds[-1].ttft = event.ttft_ns
+        self.doing = Doing("", t)
+
+    def _delta(self, what: str, t: int) -> None:
+        self.streamed += 1
+        self.loaded = "loaded"
+        if self.doing.what != what:
+            self.doing = Doing(what, t)
+
+    def _tool_event(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded | e.FilesChanged) -> None:
+        match event:
+            case e.ToolCalled():
+                self._titles[event.call] = safe_text(event.title or event.name)
+            case e.ToolStarted():
+                self.tools[event.call] = self._titles.get(event.call, event.call)
+            case e.ToolEnded():
+                self.tools.pop(event.call, None)
+                self._titles.pop(event.call, None)
+                self._change(event.changes)
+            case e.FilesChanged():
+                self._change(event.changes)
+
+    def _change(self, changes: tuple[e.FileChange, ...]) -> None:
+        for change in changes:
+            path = safe_text(change.path)
+            known = self.files.pop(path, None)
+            self.files[path] = change if known is None else _joined(path, known, change)
+
+    def _probe_event(self, t: int, event: e.ProbeStarted | e.ProbeEnded) -> None:
+        if isinstance(event, e.ProbeStarted):
+            self.probing[event.name] = t
+            return
+        self.probing.pop(event.name, None)
+        self.verdicts[event.name] = event
+        if self.rounds:
+            probes = self.rounds[-1].probes
+            probes[:] = [probe for probe in probes if probe.name != event.name] + [event]
+
+    # ------------------------------------------------------------ questions
+
+    def goal_time(self, now: int) -> int:
+        """How long the goal has been worked on, ns."""
+        return max(0, now - self.goal_started) if self.running else self.goal_wall
+
+    def loaded_for(self, now: int) -> int | None:
+        """How long the server will still keep the model, ns; None where unknown, negative for ever."""
+        if self.loaded != "loaded" or self.answered < 0 or not self.keep_alive:
+            return None
+        if self.keep_alive < 0:
+            return -1
+        return max(0, self.answered + self.keep_alive - now)
+
+    @property
+    def context_share(self) -> float | None:
+        """How much of the window is used, from 0 to 1; None where unknown."""
+        return min(1.0, self.tokens / self.window) if self.window and self.tokens else None
+
+    def activity(self, now: int) -> tuple[str, str]:
+        """What happens now: its kind (idle, busy, ask) and the words for it."""
+        if self.asked:
+            return "ask", next(iter(self.asked.values())).title
+        if not self.running:
+            return "idle", ""
+        if self.doing.what:
+            said = self.doing.what
+            if said in ("writing", "thinking"):
+                said = f"{said} ~{self.streamed} tokens"
+            since = self.doing.since
+            expected = f" of about {words.duration(self.doing.expected)}" if self.doing.expected else ""
+            return "busy", f"{said}  {words.elapsed(max(0, now - since))}{expected}"
+        if self.tools:
+            titles = list(self.tools.values())
+            return "busy", f"running {titles[0]}" + (f" and {len(titles) - 1} more" if len(titles) > 1 else "")
+        if self.probing:
+            since = min(self.probing.values())
+            return "busy", f"probing {', '.join(self.probing)}  {words.elapsed(max(0, now - since))}"
+        return "busy", "working"
+
+
+def _joined(path: str, known: e.FileChange, change: e.FileChange) -> e.FileChange:
+    """Two changes of one file as one; a file that the session created stays created."""
+    kind = "created" if known.kind == "created" and change.kind == "modified" else change.kind
+    added, removed = known.added + change.added, known.removed + change.removed
+    return e.FileChange(path, kind, added, removed, known.before, change.after)

@@ -1,0 +1,152 @@
+"""Named styles, painted with the theme's colours: rows become strips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.strip import Strip
+
+from jetbox.ui.text.rows import Row, cells
+
+STYLES: dict[str, tuple[str, str, str]] = {
+    # name: colour variable, background variable, attributes
+    "": ("foreground", "", ""),
+    "bold": ("foreground", "", "bold"),
+    "italic": ("foreground", "", "italic"),
+    "dim": ("muted", "", ""),
+    "dim.italic": ("muted", "", "italic"),
+    "faint": ("faint", "", ""),
+    "title": ("muted", "", "bold"),
+    "brand": ("primary", "", "bold"),
+    "accent": ("accent", "", ""),
+    "heading": ("heading", "", "bold"),
+    "code": ("code", "", ""),
+    "code.block": ("code", "code-background", ""),
+    "code.label": ("faint", "code-background", ""),
+    "list": ("muted", "", ""),
+    "quote": ("muted", "", "italic"),
+    "user": ("user", "", "bold"),
+    "user.mark": ("primary", "", "bold"),
+    "tool": ("tool", "", ""),
+    "tool.argument": ("foreground", "", ""),
+    "ok": ("success", "", ""),
+    "failed": ("error", "", ""),
+    "failed.bold": ("error", "", "bold"),
+    "warning": ("warning", "", ""),
+    "hit": ("hit", "", ""),
+    "added": ("diff-added", "", ""),
+    "removed": ("diff-removed", "", ""),
+    "diff.added": ("diff-added", "diff-added-background", ""),
+    "diff.removed": ("diff-removed", "diff-removed-background", ""),
+    "diff.same": ("muted", "", ""),
+    "diff.number": ("faint", "", ""),
+    "tier.instant": ("tier-instant", "", ""),
+    "tier.fast": ("tier-fast", "", ""),
+    "tier.acceptable": ("tier-acceptable", "", ""),
+    "tier.noticeable": ("tier-noticeable", "", ""),
+    "tier.slow": ("tier-slow", "", ""),
+    "tier.running": ("primary", "", ""),
+    "phase.context": ("phase-context", "", ""),
+    "phase.queue and load": ("phase-load", "", ""),
+    "phase.prompt eval": ("phase-prompt", "", ""),
+    "phase.thinking": ("phase-thinking", "", ""),
+    "phase.decode": ("phase-decode", "", ""),
+    "phase.waiting for you": ("phase-user", "", ""),
+    "phase.tools": ("phase-tools", "", ""),
+    "phase.probe": ("phase-probe", "", ""),
+    "phase.other": ("phase-other", "", ""),
+    "mode.ask": ("mode-ask", "", ""),
+    "mode.edits": ("mode-edits", "", ""),
+    "mode.auto": ("mode-auto", "", ""),
+    "key": ("primary", "", ""),
+    "thumb": ("faint", "", ""),
+    "track": ("panel", "", ""),
+    "selected": ("background", "primary", ""),
+}
+
+VARIABLES = frozenset(name for fore, back, _ in STYLES.values() for name in (fore, back) if name)
+"""The theme's variables that the screen needs."""
+
+_WITHOUT_COLOUR = {
+    "user": "bold",
+    "heading": "bold",
+    "failed": "bold",
+    "failed.bold": "bold",
+    "warning": "bold",
+    "diff.added": "bold",
+    "diff.removed": "dim",
+    "removed": "dim",
+    "dim": "dim",
+    "dim.italic": "dim italic",
+    "faint": "dim",
+    "quote": "dim italic",
+    "diff.number": "dim",
+    "selected": "reverse",
+    "brand": "bold",
+    "title": "bold",
+}
+
+
+class Paint:
+    """Styles by name, over one background."""
+
+    def __init__(self, variables: Mapping[str, str], *, background: str = "background", colour: bool = True) -> None:
+        """`background` names the variable that everything stands on."""
+        self._styles: dict[str, Style] = {}
+        self._colour = colour
+        ground = _colour(variables, background) if colour else None
+        for name, (fore, back, attributes) in STYLES.items():
+            self._styles[name] = _style(name, variables, fore, back, attributes, ground, colour)
+        self.base = self._styles[""]
+
+    def __getitem__(self, name: str) -> Style:
+        return self._styles[name]
+
+    def strip(self, row: Row, width: int) -> Strip:
+        """A row as a strip of exactly `width` cells."""
+        fill = self._styles[row.fill]
+        segments = [Segment(text, self._over(fill, style, row.fill)) for text, style in row.pieces if text]
+        used = sum(cells(segment.text) for segment in segments)
+        if used < width:
+            segments.append(Segment(" " * (width - used), fill))
+            used = width
+        strip = Strip(segments, used)
+        return strip if used == width else strip.adjust_cell_length(width, self.base)
+
+    def strips(self, rows: Iterable[Row], width: int) -> list[Strip]:
+        """Rows as strips."""
+        return [self.strip(row, width) for row in rows]
+
+    def _over(self, fill: Style, name: str, fill_name: str) -> Style:
+        style = self._styles[name]
+        if not fill_name or not self._colour or STYLES[name][1]:
+            return style
+        return style + Style(bgcolor=fill.bgcolor)
+
+
+def _style(
+    name: str,
+    variables: Mapping[str, str],
+    fore: str,
+    back: str,
+    attributes: str,
+    ground: Color | None,
+    colour: bool,
+) -> Style:
+    if not colour:
+        return Style.parse(_WITHOUT_COLOUR.get(name, attributes) or "none")
+    behind = _colour(variables, back) if back else ground
+    front = _colour(variables, fore)
+    return Style.parse(attributes or "none") + Style(
+        color=front.rich_color if front else None, bgcolor=behind.rich_color if behind else None
+    )
+
+
+def _colour(variables: Mapping[str, str], name: str) -> Color | None:
+    try:
+        return Color.parse(variables[name])
+    except (KeyError, ColorParseError):
+        return None

@@ -1,0 +1,39 @@
+"""The commands of the table in Textual's palette."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from jetbox.ui.commands import COMMANDS, Command
+from jetbox.ui.screens.workbench import Workbench
+
+
+class JetboxCommands(Provider):
+    """Offers what needs no argument at once; for the rest it begins the line in the input."""
+
+    def _desk(self) -> Workbench | None:
+        return self.screen if isinstance(self.screen, Workbench) else None
+
+    def _run(self, command: Command) -> None:
+        desk = self._desk()
+        if desk is not None:
+            desk.start_command(command)
+
+    def _offered(self) -> list[Command]:
+        desk = self._desk()
+        return [] if desk is None else [command for command in COMMANDS if desk.live or not command.live]
+
+    async def discover(self) -> Hits:
+        for command in self._offered():
+            yield DiscoveryHit(command.usage, partial(self._run, command), help=command.description)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for command in self._offered():
+            score = matcher.match(f"{command.usage} {command.description}")
+            if score > 0:
+                yield Hit(
+                    score, matcher.highlight(command.usage), partial(self._run, command), help=command.description
+                )

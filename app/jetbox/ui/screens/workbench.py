@@ -1,0 +1,396 @@
+"""The workbench: drains its source once a frame, shows what came, hands on what the user wants."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import Screen
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.engine.errors import JetboxError
+from jetbox.engine.session import Batch, SessionSource
+from jetbox.ui.commands import COMMANDS, Command, run_line
+from jetbox.ui.footing import Keys, footer_state
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.model import SessionView
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.rows import Row, row
+from jetbox.ui.transport import Transport
+from jetbox.ui.widgets.footer import Footer
+from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.permission import Permission
+from jetbox.ui.widgets.prompt import Prompt
+from jetbox.ui.widgets.queue import Queue
+from jetbox.ui.widgets.side import Side, TimeLine
+from jetbox.ui.widgets.status import Status
+from jetbox.ui.widgets.thumb import Thumb
+from jetbox.ui.widgets.transcript import Transcript
+from jetbox.ui.widgets.transport import TransportBar
+
+FRAME_S = 1 / 30
+FAST_S = 0.1
+"""How often what moves with time is drawn while something runs."""
+SLOW_S = 5.0
+"""The same while nothing runs: for the model's countdown."""
+WIDE = 100
+"""Columns from which the side panel stands beside the transcript."""
+WIDE_SIDE = 160
+SMALL = (60, 15)
+"""Columns and rows below which only transcript, status and input remain."""
+LocalNotice = tuple[str, str, str]
+"""A word of the screen's own: level, text, hint."""
+
+
+class Mark(Lined):
+    """The sign before the input."""
+
+    def lines(self, width: int) -> list[Row]:
+        return [row((f" {self.glyphs.prompt} ", "user.mark"))]
+
+
+class Workbench(Screen[None]):
+    """One session, live or recorded."""
+
+    AUTO_FOCUS = ""
+    BINDING_GROUP_TITLE = "Workbench"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
+        Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
+        Binding("ctrl+o", "toggle_expanded", "Expand, fold", id="transcript.expand", show=False, priority=True),
+        Binding("pageup", "page(-1)", "A page up", id="transcript.page_up", show=False, priority=True),
+        Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
+    ]
+
+    def __init__(self, source: SessionSource, *, glyphs: Glyphs, home: str, live: bool) -> None:
+        """`live`: commands are heard; else the screen looks on, or plays a recording."""
+        super().__init__()
+        self.source = source
+        self.live = live
+        self.view = SessionView()
+        self.glyphs = glyphs
+        self.transport: Transport | None = source if isinstance(source, Transport) else None
+        self.status = Status(glyphs, home, id="status")
+        self.timeline = TimeLine(glyphs, id="timeline")
+        self.transcript = Transcript(glyphs, id="transcript")
+        self.thumb = Thumb(glyphs, id="thumb")
+        self.side = Side(glyphs, id="side")
+        self.queue = Queue(glyphs, id="queue")
+        self.permission = Permission(glyphs, source.now, id="permission")
+        self.prompt = Prompt(id="prompt", placeholder="what shall be done here?  /help")
+        self.footer = Footer(glyphs, id="footer")
+        self.bar = TransportBar(glyphs, self.transport, id="transport") if self.transport is not None else None
+        self._mark = Mark(glyphs, id="mark")
+        self._notices: list[LocalNotice] = []
+        self._word = ("", "")
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._fast = False
+        self._over = ""
+        """Why nothing can be asked of the session any more."""
+
+    def compose(self) -> ComposeResult:
+        yield self.status
+        yield self.timeline
+        with Horizontal(id="body"):
+            yield self.transcript
+            yield self.thumb
+            yield self.side
+        if self.bar is not None:
+            yield self.bar
+        yield self.queue
+        yield self.permission
+        with Horizontal(id="entry"):
+            yield self._mark
+            yield self.prompt
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self.set_class(not self.live, "-looking")
+        if self.bar is not None:
+            self.transcript.can_focus = False
+        self._home_focus()
+        self._ticking = self.set_interval(FAST_S, self._tick, pause=True)
+        self.set_interval(SLOW_S, self._tick)
+        self._drain()
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        tiny = width < SMALL[0] or height < SMALL[1]
+        self.set_class(tiny, "-tiny")
+        self.set_class(width < WIDE, "-narrow")
+        self.set_class(width >= WIDE_SIDE, "-wide-side")
+
+    # ------------------------------------------------------------ events in
+
+    @work(group="drain", exclusive=True, exit_on_error=True)
+    async def _drain(self) -> None:
+        """Everything that is new, once a frame; nothing at all while nothing comes."""
+        try:
+            while await self.source.ready():
+                self.apply(self.source.drain())
+                await asyncio.sleep(FRAME_S)
+        except JetboxError as error:
+            self.fail(error.message, error.hint)
+
+    def apply(self, batch: Batch) -> None:
+        """Show what came."""
+        if batch.reset:
+            self._restart()
+        deltas_only = not batch.reset
+        for stamped in batch.events:
+            self.view.apply(stamped)
+            self.transcript.story.apply(stamped)
+            if not isinstance(stamped.event, e.Delta):
+                deltas_only = False
+                if isinstance(stamped.event, e.GoalStarted | e.Steered):
+                    self.prompt.remember(stamped.event.text)
+        now = self.source.now()
+        self.transcript.update(now)
+        if not deltas_only:
+            self._show(now)
+        self._settle_waiters()
+
+    def _restart(self) -> None:
+        self.view = SessionView()
+        self.transcript.restart()
+        for notice in self._notices:
+            self.transcript.story.notice(*notice)
+
+    def _show(self, now: int) -> None:
+        """Everything but the transcript."""
+        self._show_moving(now)
+        self.timeline.show(self.view)
+        self.side.show(self.view)
+        self.queue.show(self.view.queue)
+        question = next(iter(self.view.asked.values()), None) if self.live else None
+        self._ask(question)
+        self._pace()
+
+    def _show_moving(self, now: int) -> None:
+        """What changes with time alone."""
+        self.status.show(self.view, now)
+        self._show_footer(now)
+        if self.bar is not None:
+            self.bar.redraw()
+
+    def _show_footer(self, now: int) -> None:
+        self.footer.show(
+            footer_state(self.view, now, live=self.live, typed=self.prompt.text, word=self._word, keys=self._hints())
+        )
+
+    def _hints(self) -> Keys:
+        """The keys that matter now."""
+        if self.transport is not None:
+            return (("space", "plays"), ("←→", "events"), ("⇧←→", "rounds"), ("<>", "speed"), ("F1", "help"))
+        if not self.live:
+            return (("F1", "help"), ("^C ^C", "quits"))
+        if self.view.running:
+            return (("esc", "stops"), ("enter", "queues"), ("^O", "expands"), ("F1", "help"))
+        return (("^P", "commands"), ("⇧tab", "mode"), ("^O", "expands"), ("F1", "help"))
+
+    def _pace(self) -> None:
+        """Tick fast only while something moves."""
+        playing = self.transport is not None and self.transport.playing
+        fast = playing or (self.view.running and self.transport is None)
+        if fast != self._fast:
+            self._fast = fast
+            if fast:
+                self._ticking.resume()
+            else:
+                self._ticking.pause()
+
+    def _tick(self) -> None:
+        now = self.source.now()
+        self.transcript.tick(now)
+        self._show_moving(now)
+        self._pace()
+
+    async def reached(self, seq: int) -> None:
+        """Return when the event with this number is on the screen."""
+        if self.view.seq < seq:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append((seq, waiter))
+            await waiter
+
+    def _settle_waiters(self) -> None:
+        for seq, waiter in self._waiters:
+            if seq <= self.view.seq and not waiter.done():
+                waiter.set_result(None)
+        self._waiters = [pair for pair in self._waiters if not pair[1].done()]
+
+    # ------------------------------------------------------------ words of the screen's own
+
+    def notice(self, level: str, text: str, hint: str = "") -> None:
+        """A word in the transcript that is no event."""
+        self._notices.append((level, text, hint))
+        self.transcript.story.notice(level, text, hint)
+        self.transcript.update(self.source.now())
+
+    def fail(self, message: str, hint: str = "") -> None:
+        """The session failed: say so; what is on the screen stays."""
+        self._over = message
+        self.notice("error", message, hint)
+        self.word(f"the session is over: {message}", "failed")
+
+    def word(self, text: str, style: str = "warning") -> None:
+        """Say something in the last line, until the next key."""
+        self._word = (text, style)
+        self._show_footer(self.source.now())
+
+    def on_key(self, event: events.Key) -> None:
+        """Whatever is typed ends a word, but not the one about quitting."""
+        if self._word[0]:
+            self._word = ("", "")
+            self._show_footer(self.source.now())
+
+    def paint(self, paint: Paint) -> None:
+        """Other colours."""
+        for widget in self.query(Lined):
+            widget.paint(paint)
+        self.transcript.paint(paint)
+
+    # ------------------------------------------------------------ commands out
+
+    @property
+    def mode(self) -> e.Mode:
+        return self.view.mode
+
+    @property
+    def busy(self) -> bool:
+        return self.view.running
+
+    def submit(self, command: commands.AnyCommand) -> None:
+        """Hand a command to the session."""
+        if not self.live:
+            self.word("this only looks on: nothing can be asked of it")
+        elif self._over:
+            self.word(f"the session is over: {self._over}", "failed")
+        else:
+            self.source.submit(command)
+
+    def start_command(self, command: Command) -> None:
+        """Carry out a command, or begin its line where it needs an argument."""
+        if command.argument and not command.argument.startswith("["):
+            self.prompt.clear()
+            self.prompt.write(f"/{command.name} ")
+            self.prompt.focus()
+        else:
+            command.run(self, "")
+
+    @on(Prompt.Sent)
+    def _sent(self, message: Prompt.Sent) -> None:
+        text = message.text
+        self.transcript.action_scroll_to_end()
+        if text.startswith("/") and not message.now:
+            run_line(self, text)
+        elif self.busy:
+            self.submit(commands.Steer(text, now=message.now))
+        else:
+            self.submit(commands.Goal(text))
+
+    @on(Prompt.Changed)
+    def _typed(self) -> None:
+        self._show_footer(self.source.now())
+
+    def action_interrupt(self) -> None:
+        """Stop the goal; where none runs, go back to the input."""
+        if self.live and self.busy:
+            self.submit(commands.Cancel())
+            self.word("stopping: what was streamed is kept", "dim")
+        else:
+            self._home_focus()
+
+    def action_next_mode(self) -> None:
+        run_line(self, "/mode")
+
+    def action_toggle_expanded(self) -> None:
+        self.toggle_expanded()
+
+    def action_page(self, direction: int) -> None:
+        if self.permission.question is not None and self.permission.has_focus:
+            self.permission.action_scroll_diff(direction * 8)
+        else:
+            self.transcript.page(direction)
+
+    def toggle_expanded(self) -> None:
+        self.transcript.toggle_expanded()
+
+    def show_help(self) -> None:
+        from jetbox.ui.keys import bound_keys
+        from jetbox.ui.screens.help import Group, Help
+
+        nodes: list[object] = [self.bar] if self.bar is not None else [self.prompt] if self.live else []
+        groups: list[Group] = [("Workbench", [*bound_keys(self.app), *bound_keys(self)])]
+        groups += [
+            (node.BINDING_GROUP_TITLE or "", bound_keys(node)) for node in nodes if isinstance(node, Lined | Prompt)
+        ]
+        if self.bar is None:
+            groups.append(("Transcript", bound_keys(self.transcript)))
+        if self.live:
+            groups.append(("Permission", bound_keys(self.permission)))
+        self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else ()))
+
+    def switch_theme(self, name: str) -> None:
+        from jetbox.ui.app import JetboxApp
+
+        assert isinstance(self.app, JetboxApp)
+        self.app.use_theme(name)
+
+    def leave(self) -> None:
+        from jetbox.ui.app import JetboxApp
+
+        assert isinstance(self.app, JetboxApp)
+        self.app.leave()
+
+    # ------------------------------------------------------------ questions and focus
+
+    def _ask(self, question: e.PermissionAsked | None) -> None:
+        shown = self.permission.question
+        if question is shown:
+            return
+        self.permission.ask(question)
+        if question is not None:
+            self.permission.focus()
+        elif self.permission.has_focus or self.focused is None:
+            self._home_focus()
+
+    @on(Permission.Answered)
+    def _answered(self, message: Permission.Answered) -> None:
+        self.submit(commands.Answer(message.question, message.answer))
+
+    def _home_focus(self) -> None:
+        """To where keys go when nothing else wants them."""
+        if self.permission.question is not None:
+            self.permission.focus()
+        elif self.bar is not None:
+            self.bar.focus()
+        elif self.live:
+            self.prompt.focus()
+        else:
+            self.transcript.focus()
+
+    def type(self, text: str) -> None:
+        """Text that was typed where nothing took it: it belongs into the input."""
+        if self.live and self.permission.question is None:
+            self.prompt.focus()
+            self.prompt.write(text)
+
+    # ------------------------------------------------------------ scrolling and transport
+
+    @on(Transcript.Moved)
+    def _moved(self) -> None:
+        self.thumb.show(self.transcript.scroll_offset.y, self.transcript.virtual_size.height)
+
+    @on(Thumb.Dragged)
+    def _dragged(self, message: Thumb.Dragged) -> None:
+        target = round(message.share * self.transcript.max_scroll_y)
+        self.transcript.move(target - self.transcript.scroll_offset.y)
+
+    @on(TransportBar.Sought)
+    def _sought(self) -> None:
+        self._tick()

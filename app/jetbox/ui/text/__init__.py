@@ -1,0 +1,1 @@
+"""Text in rows: wrapping, markdown, diffs, strips."""

@@ -1,0 +1,1 @@
+"""What the transcript shows: events become blocks, blocks become rows."""

@@ -1,0 +1,198 @@
+"""The header of a round and the row of its verdicts."""
+
+from __future__ import annotations
+
+from jetbox.engine.events import ProbeEnded, RoundEnded
+from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui import words
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.model import LLM_PHASES, RED
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row
+from jetbox.ui.transcript.blocks import INDENT, Block, Look
+
+SHOWN_NS = 500_000
+"""A phase below this is not named."""
+OUTPUT_LINES = 8
+EXPANDED_LINES = 400
+
+
+class RoundHeader(Block):
+    """`◆ 3  698 ms  llm 676 · tools 3 · probe 16`, in the colour of how long it felt."""
+
+    def __init__(self, number: int, started: int, model: str = "") -> None:
+        """`model` is named where it is not the one of the round before."""
+        self.number = number
+        self.started = started
+        self.model = model
+        self.ended: RoundEnded | None = None
+        self.probed = ""
+        """Cache state of its probes."""
+        self.moving = True
+
+    def end(self, event: RoundEnded) -> None:
+        """The round's figures are known."""
+        self.ended = event
+        self.moving = False
+
+    def layout(self, width: int, look: Look) -> list[Row]:
+        glyphs = look.glyphs
+        if self.ended is None:
+            style, wall = "tier.running", words.elapsed(max(0, look.now - self.started))
+            detail: list[Piece] = [(glyphs.more, "dim")]
+        else:
+            style, wall = f"tier.{self.ended.tier or 'slow'}", words.duration(self.ended.wall_ns)
+            detail = self._detail(self.ended, glyphs)
+        if self.model:
+            detail = [*detail, (f"   {self.model}", "dim")]
+        head: tuple[Piece, ...] = ((f"{glyphs.round} {self.number}", style), ("   ", ""), (f"{wall:<9}", style))
+        hang = (" " * min(sum(cells(text) for text, _ in head), width // 3), "")
+        return [BLANK, *flow(detail, width, first=head, rest=(hang,))]
+
+    def _detail(self, ended: RoundEnded, glyphs: Glyphs) -> list[Piece]:
+        phases = ended.phases
+        shown: list[tuple[str, int]] = [("llm", sum(phases.get(name, 0) for name in LLM_PHASES))]
+        shown += [(name, phases.get(name, 0)) for name in ("tools", "probe", "waiting for you", "context", "other")]
+        out: list[Piece] = []
+        hidden = sum(s.end - s.start for s in ended.spans if s.phase == "probe") - phases.get("probe", 0)
+        for name, ns in shown:
+            beside = hidden if name == "probe" else 0
+            if ns < SHOWN_NS and beside < SHOWN_NS:
+                continue
+            sign = f"{self._cache_sign(glyphs)} " if name == "probe" and self.probed else ""
+            text = f"{name} {sign}{words.milliseconds(ns)}"
+            if beside >= SHOWN_NS:
+                text += f" ({words.milliseconds(beside)} beside it)"
+            if out:
+                out.append((f" {glyphs.dot} ", "faint"))
+            out.append((text, "dim"))
+        return out
+
+    def _cache_sign(self, glyphs: Glyphs) -> str:
+        return cache_sign(self.probed, glyphs)
+
+    def estimate(self, width: int) -> int:
+        return 2
+
+
+def cache_sign(state: str, glyphs: Glyphs) -> str:
+    """The sign of how a verdict came about."""
+    signs = {"ran": glyphs.ran, "hit": glyphs.hit, "partial": glyphs.partial}
+    return signs.get(state, glyphs.skipped).strip()
+
+
+def state_sign(state: str, glyphs: Glyphs) -> tuple[str, str]:
+    """Sign and style of a verdict; skipped and cancelled never look like passed."""
+    if state == "passed":
+        return glyphs.ok, "ok"
+    if state in RED:
+        return glyphs.failed, "failed"
+    return (glyphs.skipped, "dim") if state == "skipped" else (glyphs.cancelled, "dim")
+
+
+class Verdicts(Block):
+    """`⚡ ruff ✓ 11 ms   ⚡ pytest ✗ 1 of 14 failed 64 ms`, and the output of what is red."""
+
+    expandable = True
+
+    def __init__(self) -> None:
+        self.running: dict[str, int] = {}
+        self.ended: dict[str, ProbeEnded] = {}
+
+    @property
+    def moving(self) -> bool:  # type: ignore[override]
+        return bool(self.running)
+
+    def takes(self, name: str) -> bool:
+        """Whether a verdict of this name belongs here; a second one stands in a row of its own."""
+        return name not in self.ended
+
+    def start(self, name: str, t: int) -> None:
+        """The probe runs."""
+        self.running[name] = t
+
+    def end(self, event: ProbeEnded) -> None:
+        """The probe has a verdict."""
+        self.running.pop(event.name, None)
+        self.ended[event.name] = event
+
+    def layout(self, width: int, look: Look) -> list[Row]:
+        glyphs = look.glyphs
+        groups = [self._verdict(probe, glyphs) for probe in self.ended.values()]
+        for name, since in self.running.items():
+            took = words.elapsed(max(0, look.now - since))
+            groups.append(((f"{cache_sign('ran', glyphs)} ", "warning"), (name, ""), (f" {glyphs.more} {took}", "dim")))
+        out = _rows_of_groups(groups, width)
+        for probe in self.ended.values():
+            if probe.state in RED and probe.output.strip():
+                out += output_rows(probe.output, width, look, self.open(look))
+        return out
+
+    def _verdict(self, probe: ProbeEnded, glyphs: Glyphs) -> tuple[Piece, ...]:
+        sign, style = state_sign(probe.state, glyphs)
+        name, summary = safe_text(probe.name), safe_text(probe.summary)
+        if probe.state == "skipped":
+            return ((f"{sign} {name} skipped", "dim"), (f" {summary}" if summary else "", "dim"))
+        said = summary or ("" if probe.state == "passed" else probe.state)
+        figures = words.duration(probe.duration_ns)
+        if probe.cache in ("hit", "partial"):
+            figures += f", saved {words.duration(probe.saved_ns)}" if probe.saved_ns else ""
+        cache_style = {"hit": "hit", "partial": "hit"}.get(probe.cache, "warning")
+        return (
+            (f"{cache_sign(probe.cache, glyphs)} ", cache_style),
+            (name, ""),
+            (f" {sign}", style),
+            (f" {said}" if said else "", style if probe.state in RED else ""),
+            (f" {figures}", "dim"),
+        )
+
+    def estimate(self, width: int) -> int:
+        return 1
+
+
+def _rows_of_groups(groups: list[tuple[Piece, ...]], width: int) -> list[Row]:
+    """Groups side by side, as many as fit into a row."""
+    out: list[Row] = []
+    line: list[Piece] = []
+    used = 0
+    for group in groups:
+        wide = sum(cells(text) for text, _ in group)
+        if line and used + 3 + wide > width - len(INDENT):
+            out.append(row(INDENT, *line))
+            line, used = [], 0
+        if line:
+            line.append(("   ", ""))
+            used += 3
+        if wide > width - len(INDENT):
+            out += flow(group, width, first=((INDENT, ""),), rest=((INDENT * 2, ""),))
+            continue
+        line += group
+        used += wide
+    if line:
+        out.append(row(INDENT, *line))
+    return out
+
+
+def output_rows(
+    text: str,
+    width: int,
+    look: Look,
+    unfolded: bool,
+    style: str = "dim",
+    *,
+    tail: bool = False,
+    most: int = OUTPUT_LINES,
+) -> list[Row]:
+    """Output in a bounded number of lines, head or tail, with a word about what is left out."""
+    most = EXPANDED_LINES if unfolded else most
+    source = safe_text(text).strip("\n").split("\n")
+    kept = source[-most:] if tail else source[:most]
+    indent = f"{INDENT * 2}"
+    out: list[Row] = []
+    for line in kept:
+        out += lines(line[: width * 4], style, width, indent=indent, words=False)
+    left = len(source) - len(kept)
+    if left:
+        said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
+        note = row(indent, (said, "faint"))
+        out = [note, *out] if tail else [*out, note]
+    return out

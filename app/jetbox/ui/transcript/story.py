@@ -1,0 +1,301 @@
+"""Events become blocks: what happened, in the order in which it began."""
+
+from __future__ import annotations
+
+from jetbox.engine import events as e
+from jetbox.engine.safety.terminal import SafeStream, safe_text
+from jetbox.ui import words
+from jetbox.ui.glyphs import UNICODE, Glyphs
+from jetbox.ui.glyphs import plain as in_signs
+from jetbox.ui.text.rows import Piece
+from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
+from jetbox.ui.transcript.round import RoundHeader, Verdicts
+from jetbox.ui.transcript.tool import Tool
+
+OUTCOMES: dict[str, tuple[str, str]] = {
+    "done": ("done", "ok"),
+    "unverified": ("done, unverified", "warning"),
+    "answered": ("answered", "ok"),
+    "red": ("ended with probes red", "failed"),
+    "limit": ("stopped at a limit", "warning"),
+    "guard": ("stopped by a guard", "warning"),
+    "denied": ("not allowed", "warning"),
+    "failed": ("failed", "failed"),
+    "interrupted": ("interrupted", "warning"),
+}
+"""Words and style of how a goal ended."""
+
+LEVELS = {"info": "dim", "warning": "warning", "error": "failed"}
+
+
+class Story:
+    """The blocks of a session so far, and which of them changed since they were last looked at."""
+
+    def __init__(self, glyphs: Glyphs = UNICODE) -> None:
+        self.blocks: list[Block] = []
+        self.changed: set[int] = set()
+        self._glyphs = glyphs
+        self._model = ""
+        self._header: int | None = None
+        self._verdicts: int | None = None
+        self._stream: int | None = None
+        """The block that takes deltas."""
+        self._safe = SafeStream()
+        self._calls: dict[str, int] = {}
+        self._asked: dict[str, e.PermissionAsked] = {}
+        self._rounds: dict[int, int] = {}
+
+    def round_block(self, number: int) -> int | None:
+        """The block at which a round begins."""
+        return self._rounds.get(number)
+
+    @property
+    def moving(self) -> list[int]:
+        """Blocks whose rows change with time: they stand in the open round."""
+        return [n for n in range(self._header or 0, len(self.blocks)) if self.blocks[n].moving]
+
+    # ------------------------------------------------------------ events
+
+    def apply(self, stamped: e.Stamped) -> None:
+        """Take an event."""
+        event = stamped.event
+        match event:
+            case e.TextDelta():
+                self._text(event.text, stamped.t)
+            case e.ThinkingDelta():
+                self._think(event.text, stamped.t)
+            case e.ToolOutput():
+                tool = self._tool(event.call)
+                if tool is not None:
+                    tool.output(event.text)
+            case e.RoundStarted() | e.RoundEnded() | e.ModelAnswered():
+                self._round_event(stamped, event)
+            case e.ToolCalled() | e.ToolStarted() | e.ToolEnded():
+                self._tool_event(stamped, event)
+            case e.ProbeStarted() | e.ProbeEnded():
+                self._probe_event(stamped, event)
+            case e.GoalStarted():
+                self._end_stream(stamped.t)
+                self.add(Said(safe_text(event.text)))
+            case e.GoalEnded():
+                self._goal_ended(stamped.t, event)
+            case e.PermissionAsked() | e.PermissionAnswered():
+                self._permission_event(event)
+            case _:
+                self._other(stamped.t, event)
+
+    def _other(self, t: int, event: e.AnyEvent) -> None:
+        match event:
+            case e.SessionResumed():
+                self._end_stream(t)
+                self._close_round()
+                self.line(f"session goes on, {event.created[:16].replace('T', ' ')}", "dim", gap=True)
+            case e.Steered():
+                self._end_stream(t)
+                self.add(Said(safe_text(event.text)))
+            case e.ModelSwitched():
+                why = "" if event.reason == "user" else f" ({event.reason})"
+                self.line(f"model: {event.old} to {event.new}{why}", "accent")
+            case e.ModeChanged():
+                self.line(f"mode: {event.mode}", f"mode.{event.mode}")
+            case e.SandboxChosen() if event.off or event.cannot or event.name == "none":
+                self._sandbox(event)
+            case e.GuardTripped():
+                did = "told the model" if event.action == "warn" else "stopped"
+                self.notice("warning", f"guard: {event.detail}", did)
+            case e.Notice():
+                self.notice(event.level, event.text, event.hint)
+            case e.SessionClosed():
+                self._end_stream(t)
+                if event.reason:
+                    self.line(f"session closed: {event.reason}", "dim", gap=True)
+            case _:
+                pass
+
+    # ------------------------------------------------------------ blocks
+
+    def add(self, block: Block) -> int:
+        """One more block at the end; returns its number."""
+        self.blocks.append(block)
+        self.changed.add(len(self.blocks) - 1)
+        return len(self.blocks) - 1
+
+    def line(self, text: str, style: str, *, gap: bool = False) -> None:
+        """A line of its own."""
+        self._lines(((INDENT, ""),), ((safe_text(text), style),), gap=gap)
+
+    def notice(self, level: str, text: str, hint: str = "") -> None:
+        """A word to the user, with what can be done."""
+        style = LEVELS[level]
+        sign = self._glyphs.failed if level == "error" else self._glyphs.bang if level == "warning" else INDENT
+        pieces: tuple[Piece, ...] = ((safe_text(text), style),)
+        if hint:
+            pieces = (*pieces, (in_signs(f" — {safe_text(hint)}", self._glyphs), "dim"))
+        self._lines(((f"{sign} " if sign != INDENT else INDENT, style),), pieces)
+
+    def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
+        self.add(Lines((head, pieces), gap=gap))
+
+    def _sandbox(self, event: e.SandboxChosen) -> None:
+        if event.off:
+            self.notice("warning", "the sandbox is off: commands run with your rights")
+        elif event.name == "none":
+            self.notice("warning", "no sandbox works here: each command asks", "; ".join(event.cannot))
+        else:
+            self.notice("info", f"sandbox {event.name}, which cannot: {'; '.join(event.cannot)}")
+
+    # ------------------------------------------------------------ the answer
+
+    def _text(self, text: str, t: int) -> None:
+        block = self._streaming()
+        if not isinstance(block, Text):
+            self._end_stream(t)
+            if not text.strip():
+                return
+            block = Text()
+            text = text.lstrip("\n")
+            self._stream = self.add(block)
+        block.text += self._safe.feed(text)
+        self._touch(self._stream)
+
+    def _think(self, text: str, t: int) -> None:
+        block = self._streaming()
+        if not isinstance(block, Thinking):
+            self._end_stream(t)
+            block = Thinking(t)
+            self._stream = self.add(block)
+        block.text += self._safe.feed(text)
+        self._touch(self._stream)
+
+    def _streaming(self) -> Block | None:
+        return None if self._stream is None else self.blocks[self._stream]
+
+    def _touch(self, index: int | None) -> None:
+        if index is not None:
+            self.changed.add(index)
+
+    def _end_stream(self, t: int) -> None:
+        """What streamed is complete."""
+        block = self._streaming()
+        if block is None:
+            return
+        rest = self._safe.flush()
+        if isinstance(block, Text):
+            block.text = (block.text + rest).rstrip()
+            block.finish()
+        elif isinstance(block, Thinking):
+            block.text += rest
+            block.took = max(0, t - block.began)
+        self._touch(self._stream)
+        self._stream = None
+        self._safe = SafeStream()
+
+    # ------------------------------------------------------------ rounds, tools, probes
+
+    def _round_event(self, stamped: e.Stamped, event: e.RoundStarted | e.RoundEnded | e.ModelAnswered) -> None:
+        match event:
+            case e.RoundStarted():
+                self._end_stream(stamped.t)
+                self._close_round()
+                model = safe_text(event.model)
+                shown = model if self._model and model != self._model else ""
+                self._model = model
+                self._header = self.add(RoundHeader(stamped.round, stamped.t, shown))
+                self._rounds[stamped.round] = self._header
+                self._verdicts = None
+            case e.RoundEnded():
+                self._end_stream(stamped.t)
+                header = self._open_header()
+                if header is not None:
+                    header.end(event)
+                    self._touch(self._header)
+            case e.ModelAnswered():
+                self._end_stream(stamped.t)
+                if event.error and event.error != "interrupted":
+                    self.line(f"the answer broke off: {event.error}", "warning")
+
+    def _open_header(self) -> RoundHeader | None:
+        block = None if self._header is None else self.blocks[self._header]
+        return block if isinstance(block, RoundHeader) else None
+
+    def _close_round(self) -> None:
+        """A round whose end was never told does not go on counting."""
+        header = self._open_header()
+        if header is not None and header.ended is None:
+            header.moving = False
+            self._touch(self._header)
+
+    def _tool(self, call: str) -> Tool | None:
+        index = self._calls.get(call)
+        block = None if index is None else self.blocks[index]
+        self._touch(index)
+        return block if isinstance(block, Tool) else None
+
+    def _tool_event(self, stamped: e.Stamped, event: e.ToolCalled | e.ToolStarted | e.ToolEnded) -> None:
+        if isinstance(event, e.ToolCalled):
+            self._end_stream(stamped.t)
+            self._calls[event.call] = self.add(Tool(event))
+            return
+        tool = self._tool(event.call)
+        if tool is None:
+            return
+        if isinstance(event, e.ToolStarted):
+            tool.started = stamped.t
+        else:
+            tool.end(event)
+
+    def _probe_event(self, stamped: e.Stamped, event: e.ProbeStarted | e.ProbeEnded) -> None:
+        self._end_stream(stamped.t)
+        block = None if self._verdicts is None else self.blocks[self._verdicts]
+        if not isinstance(block, Verdicts) or not block.takes(event.name):
+            block = Verdicts()
+            self._verdicts = self.add(block)
+        if isinstance(event, e.ProbeStarted):
+            block.start(event.name, stamped.t)
+        else:
+            block.end(event)
+            header = self._open_header()
+            if header is not None and event.state != "skipped" and header.probed != "ran":
+                header.probed = event.cache
+                self._touch(self._header)
+        self._touch(self._verdicts)
+
+    # ------------------------------------------------------------ questions, endings
+
+    def _permission_event(self, event: e.PermissionAsked | e.PermissionAnswered) -> None:
+        if isinstance(event, e.PermissionAsked):
+            self._asked[event.id] = event
+            tool = self._tool(event.call)
+            if tool is not None:
+                tool.asking = True
+            return
+        asked = self._asked.pop(event.id, None)
+        title = asked.title if asked is not None else event.id
+        tool = self._tool(asked.call) if asked is not None else None
+        if tool is not None:
+            tool.asking = False
+        by = "you" if event.by == "user" else event.by
+        if event.answer == "no":
+            reason = f": {event.reason}" if event.reason else ""
+            self._answered(self._glyphs.denied, f"{title} — not allowed by {by}{reason}", "warning")
+        else:
+            how = {"once": "once", "session": "for this session", "always": "always"}[event.answer]
+            self._answered(self._glyphs.ok, f"{title} — allowed {how} by {by}", "dim")
+
+    def _answered(self, sign: str, text: str, style: str) -> None:
+        self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(safe_text(text), self._glyphs), style),))
+
+    def _goal_ended(self, t: int, event: e.GoalEnded) -> None:
+        self._end_stream(t)
+        self._close_round()
+        said, style = OUTCOMES[event.outcome]
+        reason = safe_text(event.reason)
+        sign = {"ok": self._glyphs.ok, "failed": self._glyphs.failed}.get(style, self._glyphs.bang)
+        head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
+        figures = f"   {words.plural(event.rounds, 'round')}  {words.duration(event.wall_ns)}" if event.rounds else ""
+        paragraphs: list[tuple[tuple[Piece, ...], tuple[Piece, ...]]] = [
+            (((f"{sign} ", style),), ((head, style), (figures, "dim")))
+        ]
+        if event.hint:
+            paragraphs.append((((INDENT, ""),), ((safe_text(event.hint), "dim"),)))
+        self.add(Lines(*paragraphs, gap=True))

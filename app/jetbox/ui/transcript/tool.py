@@ -1,0 +1,141 @@
+"""A tool call: what it touches, how long it took, what came of it."""
+
+from __future__ import annotations
+
+import json
+
+from jetbox.engine.events import ToolCalled, ToolEnded
+from jetbox.engine.safety.terminal import SafeStream, safe_text
+from jetbox.ui import words
+from jetbox.ui.text.diff import diff_rows
+from jetbox.ui.text.markdown import MarkdownFlow
+from jetbox.ui.text.rows import Piece, Row, flow, row
+from jetbox.ui.transcript.blocks import INDENT, Look, Titled
+from jetbox.ui.transcript.round import output_rows
+
+DIFF_LINES = 12
+EXPANDED_DIFF_LINES = 2000
+LIVE_CHARS = 32_768
+"""Most of a running command's output that is kept for the screen; the whole text comes at its end."""
+LIVE_ROWS = 6
+ERROR_LINES = 4
+QUIET = ("read_file", "list_dir", "glob", "grep")
+"""Tools whose result is for the model: shown when expanded, or when they failed."""
+
+
+class Tool(Titled):
+    """One call, from the moment that the model asked for it."""
+
+    expandable = True
+
+    def __init__(self, called: ToolCalled) -> None:
+        self.name = safe_text(called.name)
+        title = safe_text(called.title or called.name)
+        self.summary = _summary(called.arguments) if called.name == "finish" else ""
+        self.argument = "" if self.summary else title.removeprefix(self.name).strip()
+        self.started = -1
+        """ns; negative while it waits for its turn."""
+        self.asking = False
+        """Whether the user is being asked about it."""
+        self.ended: ToolEnded | None = None
+        self.live = ""
+        self._stream = SafeStream()
+
+    @property
+    def moving(self) -> bool:  # type: ignore[override]
+        return self.started >= 0 and self.ended is None
+
+    def output(self, text: str) -> None:
+        """It printed something."""
+        self.live = (self.live + self._stream.feed(text))[-LIVE_CHARS:]
+
+    def end(self, event: ToolEnded) -> None:
+        """It is over; the whole result replaces what was printed live."""
+        self.ended = event
+        self.live = ""
+
+    def layout(self, width: int, look: Look) -> list[Row]:
+        out = [self._head(width, look)]
+        if self.summary:
+            out += MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
+        elif self.ended is None:
+            out += output_rows(self.live, width, look, False, tail=True)[-LIVE_ROWS:] if self.live.strip() else []
+        else:
+            out += self._result(self.ended, width, look)
+        return out
+
+    def _head(self, width: int, look: Look) -> Row:
+        glyphs, ended = look.glyphs, self.ended
+        left: list[Piece] = [(INDENT, ""), (self.name, "tool"), (f" {self.argument}", "tool.argument")]
+        if ended is None:
+            if self.asking:
+                right: list[Piece] = [(f"waiting for you {glyphs.question}", "warning")]
+            elif self.started < 0:
+                right = [(f"waits {glyphs.waiting}", "faint")]
+            else:
+                right = [(f"{words.elapsed(max(0, look.now - self.started))} {glyphs.more}", "dim")]
+            return self.line(tuple(left), tuple(right), width)
+        added, removed = sum(c.added for c in ended.changes), sum(c.removed for c in ended.changes)
+        left += [(f"  +{added}", "added")] if added else []
+        left += [(f"{' ' if added else '  '}-{removed}", "removed")] if removed else []
+        sign, style = {
+            "ok": (glyphs.ok, "ok"),
+            "failed": (glyphs.failed, "failed"),
+            "denied": (glyphs.denied, "warning"),
+            "cancelled": (glyphs.cancelled, "dim"),
+        }[ended.state]
+        word = "" if ended.state in ("ok", "failed") else f"{ended.state} "
+        took = words.duration(ended.duration_ns) if ended.duration_ns else ""
+        return self.line(tuple(left), ((word, style), (f"{took}  ", "dim"), (sign, style)), width)
+
+    def _result(self, ended: ToolEnded, width: int, look: Look) -> list[Row]:
+        unfolded = self.open(look)
+        out: list[Row] = []
+        if ended.diff:
+            rows, left = diff_rows(
+                safe_text(ended.diff),
+                width,
+                most=EXPANDED_DIFF_LINES if unfolded else DIFF_LINES,
+                indent=INDENT * 2,
+                more=look.glyphs.more,
+            )
+            out += rows
+            if left:
+                said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
+                out.append(row(INDENT * 2, (said, "faint")))
+        elif (
+            ended.state == "ok"
+            and (unfolded or self.name not in QUIET)
+            and self.name not in ("write_file", "edit_file")
+        ):
+            out += self._text(ended.text, width, look, unfolded, "dim", LIVE_ROWS, tail=True)
+        if ended.state != "ok" and ended.state != "cancelled":
+            style = "failed" if ended.state == "failed" and self.name != "run_cmd" else "dim"
+            out += self._text(ended.text, width, look, unfolded, style, ERROR_LINES, tail=self.name == "run_cmd")
+        for note in ended.notes:
+            out += flow(((safe_text(note), "faint"),), width, first=((INDENT * 2, ""),))
+        return out
+
+    def _text(
+        self, text: str, width: int, look: Look, unfolded: bool, style: str, most: int, *, tail: bool
+    ) -> list[Row]:
+        """The result's text; an empty result and a mere "exit code 0" need no row."""
+        text = text.removeprefix("exit code 0\n").strip("\n")
+        if not text or text in ("exit code 0", "[no output]"):
+            return []
+        return output_rows(text, width, look, unfolded, style, tail=tail, most=most)
+
+    def estimate(self, width: int) -> int:
+        if self.ended is None:
+            return 1
+        return 1 + min(DIFF_LINES, self.ended.diff.count("\n"))
+
+
+def _summary(arguments: str) -> str:
+    """What the model says when it is done."""
+    try:
+        said = json.loads(arguments)
+    except ValueError:
+        return ""
+    summary = said.get("summary", "") if isinstance(said, dict) else ""
+    return safe_text(summary) if isinstance(summary, str) else ""

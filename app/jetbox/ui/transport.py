@@ -1,0 +1,54 @@
+"""What a screen needs of a source that can be played, paused and sought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+
+class Mark(Protocol):
+    """Where a round begins."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def t(self) -> int: ...
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Plays a recording; times in ns since the session began."""
+
+    @property
+    def duration(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def playing(self) -> bool: ...
+
+    @property
+    def speed(self) -> float: ...
+
+    @property
+    def at_end(self) -> bool: ...
+
+    @property
+    def rounds(self) -> Sequence[Mark]: ...
+
+    def play(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def set_speed(self, speed: float) -> None: ...
+
+    def step(self, count: int = 1) -> None: ...
+
+    def seek_time(self, t: int) -> None: ...
+
+    def seek_seq(self, seq: int) -> None: ...

@@ -1,0 +1,64 @@
+"""The last line: what is waited for, the mode, and the keys that matter now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.text.rows import Piece, Row, cells, fit
+from jetbox.ui.widgets.lined import Lined
+
+
+@dataclass(frozen=True, slots=True)
+class FooterState:
+    """What the line says."""
+
+    kind: str = "idle"
+    """idle, busy, ask, done or word."""
+    text: str = ""
+    style: str = ""
+    mode: str = ""
+    sandbox: str = ""
+    """What is missing of the sandbox; empty where it holds."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Keys and what they do, the ones that matter most first."""
+
+
+class Footer(Lined):
+    """One line, from left to right: words, keys, sandbox, mode."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(glyphs, id=id)
+        self._state = FooterState()
+
+    def show(self, state: FooterState) -> None:
+        """Say this."""
+        if state != self._state:
+            self._state = state
+            self.redraw()
+
+    def lines(self, width: int) -> list[Row]:
+        state = self._state
+        right: list[Piece] = []
+        if state.sandbox:
+            right += [(state.sandbox, "warning"), ("   ", "")]
+        if state.mode:
+            right += [("mode ", "dim"), (state.mode, f"mode.{state.mode}"), (" ", "")]
+        left: list[Piece] = [(" ", "")]
+        if state.text:
+            sign = {"busy": self.glyphs.running, "ask": self.glyphs.question}.get(state.kind, "")
+            left += [(f"{sign} " if sign else "", state.style), (state.text, state.style), ("    ", "")]
+        room = width - _wide(right) - 2
+        if _wide(left) > room:
+            return [Row((*fit(left, max(1, room)), ("  ", ""), *right))]
+        for key, does in state.keys:
+            wide = cells(key) + cells(does) + 4
+            if _wide(left) + wide > room:
+                break
+            left += [(key, "key"), (f" {does}   ", "dim")]
+        gap = max(0, width - _wide(left) - _wide(right))
+        return [Row((*left, (" " * gap, ""), *right))]
+
+
+def _wide(pieces: list[Piece]) -> int:
+    return sum(cells(text) for text, _ in pieces)

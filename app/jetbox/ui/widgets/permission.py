@@ -1,0 +1,157 @@
+"""The question before something is done: what, why, the diff, and what an answer would allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+
+from jetbox.engine.events import PermissionAsked
+from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.text.diff import diff_rows
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, row
+from jetbox.ui.widgets.lined import Lined
+
+GRACE_NS = 400_000_000
+"""Keys in this time after it appeared were meant for something else."""
+DIFF_LINES = 4000
+ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...] = (
+    ("y", "once", "once"),
+    ("s", "this session", "session"),
+    ("a", "always here", "always"),
+    ("n", "no", "no"),
+)
+
+
+class Permission(Lined, can_focus=True):
+    """One question at a time; answers are said by key or click."""
+
+    BINDING_GROUP_TITLE = "Permission"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer('once')", "Allow once", id="permission.once", show=False),
+        Binding("s", "answer('session')", "Allow for this session", id="permission.session", show=False),
+        Binding("a", "answer('always')", "Allow always in this workspace", id="permission.always", show=False),
+        Binding("n,escape", "answer('no')", "Do not allow", id="permission.no", show=False),
+        Binding("up,k", "scroll_diff(-1)", "Diff up", id="permission.up", show=False),
+        Binding("down,j", "scroll_diff(1)", "Diff down", id="permission.down", show=False),
+        Binding("pageup", "scroll_diff(-8)", "Diff a page up", id="permission.page_up", show=False),
+        Binding("pagedown,space", "scroll_diff(8)", "Diff a page down", id="permission.page_down", show=False),
+    ]
+
+    class Answered(Message):
+        """The user said so."""
+
+        def __init__(self, question: str, answer: Literal["once", "session", "always", "no"]) -> None:
+            super().__init__()
+            self.question = question
+            self.answer = answer
+
+    def __init__(self, glyphs: Glyphs, clock: Callable[[], int], *, id: str | None = None) -> None:
+        """`clock` is the session's, in ns: the time of grace is measured by it."""
+        super().__init__(glyphs, id=id)
+        self.question: PermissionAsked | None = None
+        self._clock = clock
+        self._since = 0
+        self._scrolled = 0
+        self._diff: tuple[int, list[Row]] = (0, [])
+        self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
+
+    def ask(self, question: PermissionAsked | None) -> None:
+        """Ask this, or nothing; a new question begins with its own time of grace."""
+        if question is not None and (self.question is None or question.id != self.question.id):
+            self._since = self._clock()
+            self._scrolled = 0
+            self._diff = (0, [])
+        self.question = question
+        self.display = question is not None
+        self.redraw()
+
+    # ------------------------------------------------------------ answers
+
+    def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
+        if self.question is not None and self._clock() - self._since >= GRACE_NS:
+            self.post_message(self.Answered(self.question.id, answer))
+
+    def action_scroll_diff(self, rows: int) -> None:
+        self._scrolled = max(0, self._scrolled + rows)
+        self.redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_scroll_diff(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_scroll_diff(3)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y != self.content_size.height - 1:
+            return
+        for start, end, answer in self._spots:
+            if start <= offset.x < end:
+                self.action_answer(answer)
+
+    # ------------------------------------------------------------ drawing
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        question = self.question
+        if question is None:
+            return 0
+        return len(self._head(question, width)) + len(self._diff_rows(question, width)) + 2
+
+    def lines(self, width: int) -> list[Row]:
+        question = self.question
+        if question is None:
+            return []
+        head, diff = self._head(question, width), self._diff_rows(question, width)
+        room = max(0, self.content_size.height - len(head) - 2)
+        self._scrolled = min(self._scrolled, max(0, len(diff) - room))
+        shown = diff[self._scrolled : self._scrolled + room]
+        left = len(diff) - room
+        more: list[Piece] = []
+        if left > 0:
+            last = min(self._scrolled + room, len(diff))
+            more = [(f"   lines {self._scrolled + 1} to {last} of {len(diff)}", "dim")]
+        return [*head, *shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(width, more)]
+
+    def _head(self, question: PermissionAsked, width: int) -> list[Row]:
+        out = flow(
+            ((safe_text(question.title), "bold"),),
+            width,
+            first=((f"{self.glyphs.question} ", "warning"),),
+            rest=(("  ", ""),),
+        )
+        if question.why:
+            out += flow(((safe_text(question.why), "dim"),), width, first=(("  ", ""),))
+        if question.scope:
+            out += flow(
+                (("session and always would allow ", "dim"), (safe_text(question.scope), "")),
+                width,
+                first=(("  ", ""),),
+            )
+        return [*out, BLANK] if question.diff else out
+
+    def _diff_rows(self, question: PermissionAsked, width: int) -> list[Row]:
+        if self._diff[0] != width or (question.diff and not self._diff[1]):
+            rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
+            if left:
+                rows.append(row((f"{self.glyphs.more} {left} more lines", "warning")))
+            self._diff = (width, rows if question.diff else [])
+        return self._diff[1]
+
+    def _answers(self, width: int, more: list[Piece]) -> Row:
+        pieces: list[Piece] = [("  ", "")]
+        column = 2
+        self._spots = []
+        for key, does, answer in ANSWERS:
+            wide = cells(key) + cells(does) + 1
+            self._spots.append((column, column + wide, answer))
+            pieces += [(key, "key"), (f" {does}", "" if answer != "no" else "warning"), ("    ", "")]
+            column += wide + 4
+        return Row((*pieces, *more))

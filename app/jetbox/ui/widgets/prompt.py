@@ -1,0 +1,102 @@
+"""Where the user types: several lines, with a history."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from jetbox.engine.safety.terminal import safe_text
+
+HISTORY = 200
+
+
+class Prompt(TextArea):
+    """Enter sends, Ctrl+J breaks the line, up and down at the edges go through the history."""
+
+    BINDING_GROUP_TITLE = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "Send", id="input.send", show=False, priority=True),
+        Binding("ctrl+j,shift+enter", "newline", "Break the line", id="input.newline", show=False, priority=True),
+        Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False, priority=True),
+        Binding("up", "earlier", "Earlier prompt", id="input.earlier", show=False),
+        Binding("down", "later", "Later prompt", id="input.later", show=False),
+    ]
+
+    class Sent(Message):
+        """The user sent this."""
+
+        def __init__(self, text: str, *, now: bool = False) -> None:
+            super().__init__()
+            self.text = text
+            self.now = now
+
+    def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
+        super().__init__(
+            id=id,
+            compact=True,
+            show_line_numbers=False,
+            highlight_cursor_line=False,
+            soft_wrap=True,
+            placeholder=placeholder,
+        )
+        self.cursor_blink = False
+        self._sent: list[str] = []
+        self._at = 0
+        """Place in the history; its length for what is being typed."""
+        self._draft = ""
+
+    def remember(self, text: str) -> None:
+        """One more prompt that can be called back."""
+        if text and (not self._sent or self._sent[-1] != text):
+            self._sent = [*self._sent, text][-HISTORY:]
+        self._at = len(self._sent)
+
+    def write(self, text: str) -> None:
+        """Put the text where the cursor is."""
+        self.insert(text)
+
+    def action_send(self) -> None:
+        self._send(now=False)
+
+    def action_send_now(self) -> None:
+        self._send(now=True)
+
+    def _send(self, *, now: bool) -> None:
+        text = self.text.strip()
+        if text:
+            self.remember(text)
+            self.clear()
+            self.post_message(self.Sent(text, now=now))
+
+    def action_newline(self) -> None:
+        self.insert("\n")
+
+    def action_earlier(self) -> None:
+        """To the prompt before, from the first row; else one row up."""
+        if self.wrapped_document.location_to_offset(self.cursor_location).y > 0:
+            self.action_cursor_up()
+        elif self._at > 0:
+            if self._at == len(self._sent):
+                self._draft = self.text
+            self._recall(self._at - 1)
+
+    def action_later(self) -> None:
+        """To the prompt after, from the last row; else one row down."""
+        last = self.wrapped_document.height - 1
+        if self.wrapped_document.location_to_offset(self.cursor_location).y < last:
+            self.action_cursor_down()
+        elif self._at < len(self._sent):
+            self._recall(self._at + 1)
+
+    def _recall(self, at: int) -> None:
+        self._at = at
+        self.load_text(self._draft if at == len(self._sent) else self._sent[at])
+        self.move_cursor(self.document.end)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A paste is text, whatever it holds; the text area goes on from here."""
+        event.text = safe_text(event.text)

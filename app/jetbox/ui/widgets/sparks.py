@@ -1,0 +1,101 @@
+"""Sparklines, bars and legends as pieces; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jetbox.engine.clock import PHASES
+from jetbox.ui import words
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.model import RoundFigures
+from jetbox.ui.text.rows import Piece, cells
+from jetbox.ui.transcript.round import cache_sign
+
+CELL = 2
+"""Columns of a round: the widest cache sign takes two."""
+
+
+def spark(values: Sequence[int], styles: Sequence[str], glyphs: Glyphs) -> list[Piece]:
+    """One bar a round, as high as its share of the highest; what is below 0 is left blank."""
+    highest = max([*values, 1])
+    signs = glyphs.sparks
+    out: list[Piece] = []
+    for value, style in zip(values, styles, strict=True):
+        if value < 0:
+            out.append((" " * CELL, ""))
+        else:
+            level = min(len(signs) - 1, int(value / highest * (len(signs) - 1) + 0.5))
+            out.append((signs[level] + " " * (CELL - 1), style))
+    return out
+
+
+def round_numbers(rounds: Sequence[RoundFigures]) -> str:
+    """Numbers above the bars: each one while they have one digit, every fifth after that."""
+    text = ""
+    for n, figures in enumerate(rounds):
+        label = str(figures.number)
+        shown = len(label) < CELL or figures.number % 5 == 0 or (n == 0 and figures.number % 5 < 4)
+        if shown and len(text) <= n * CELL:
+            text = text.ljust(n * CELL) + label
+    return text
+
+
+def cache_signs(rounds: Sequence[RoundFigures], glyphs: Glyphs) -> list[Piece]:
+    """How each round's verdicts came about, in the colour of what they say."""
+    out: list[Piece] = []
+    for figures in rounds:
+        state = figures.cache
+        sign = cache_sign(state, glyphs) if state else ""
+        style = "failed" if figures.red else "ok" if figures.green else "dim"
+        out.append((sign + " " * (CELL - cells(sign)), style))
+    return out
+
+
+def phase_bar(phases: dict[str, int], width: int, glyphs: Glyphs) -> list[Piece]:
+    """A bar of `width` cells parted as the time was; every phase above half a cell is seen."""
+    total = sum(phases.values())
+    if total <= 0 or width <= 0:
+        return []
+    names = [name for name in PHASES if phases.get(name, 0) / total * width >= 0.5]
+    exact = {name: phases[name] / total * width for name in names}
+    shares = {name: max(1, int(exact[name])) for name in names}
+    while names and sum(shares.values()) > width:
+        shares[max(shares, key=lambda name: shares[name])] -= 1
+    for name in sorted(names, key=lambda name: shares[name] - exact[name]):
+        if sum(shares.values()) < width:
+            shares[name] += 1
+    short = width - sum(shares.values())
+    if names and short > 0:
+        shares[max(shares, key=lambda name: shares[name])] += short
+    return [(glyphs.block * shares[name], f"phase.{name}") for name in names]
+
+
+def legend(phases: dict[str, int], width: int, glyphs: Glyphs, least: int = 500_000) -> list[list[Piece]]:
+    """The phases with their times, as many to a row as fit; those below `least` ns are left out."""
+    out: list[list[Piece]] = []
+    line: list[Piece] = []
+    used = 0
+    for name in PHASES:
+        ns = phases.get(name, 0)
+        if ns < least:
+            continue
+        item: list[Piece] = [(f"{glyphs.square} ", f"phase.{name}"), (f"{name} ", "dim"), (words.duration(ns), "")]
+        wide = sum(cells(text) for text, _ in item)
+        if line and used + 2 + wide > width:
+            out.append(line)
+            line, used = [], 0
+        if line:
+            line.append(("  ", ""))
+            used += 2
+        line += item
+        used += wide
+    return [*out, line] if line else out
+
+
+def percentile(values: Sequence[int], share: float) -> int:
+    """The value below which `share` of them lie, by linear interpolation."""
+    ordered = sorted(values)
+    at = (len(ordered) - 1) * share
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return round(ordered[low] + (ordered[high] - ordered[low]) * (at - low))

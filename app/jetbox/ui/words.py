@@ -1,0 +1,96 @@
+"""Figures in words: durations, counts, sizes, paths. One place, so that a figure looks the same everywhere."""
+
+from __future__ import annotations
+
+NS = 1_000_000_000
+
+
+def duration(ns: int) -> str:
+    """`64 ms`, `3.64 s`, `12.4 s`, `2m 05s`, `1h 02m`."""
+    ms = ns / 1e6
+    if ms < 9.95:
+        return f"{ms:.0f} ms" if ms >= 1 or ms == 0 else "<1 ms"
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    seconds = ns / NS
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def elapsed(ns: int) -> str:
+    """A running time that changes by tenths: `0.4 s`, `12.3 s`, `2m 05s`."""
+    seconds = ns / NS
+    return f"{seconds:.1f} s" if seconds < 100 else duration(ns)
+
+
+def stopwatch(ns: int) -> str:
+    """`00:11.2`, `1:02:03`."""
+    tenths = ns // (NS // 10)
+    seconds = tenths // 10
+    if seconds >= 3600:
+        return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
+    return f"{seconds // 60:02d}:{seconds % 60:02d}.{tenths % 10}"
+
+
+def milliseconds(ns: int) -> str:
+    """A bare figure in ms for lists whose unit stands elsewhere."""
+    return f"{ns / 1e6:.0f}"
+
+
+def countdown(ns: int) -> str:
+    """What is left, coarse enough to be looked at seldom: `29m`, `4m`, `50s`, `<10s`."""
+    seconds = ns // NS
+    if seconds >= 3600:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+    if seconds >= 60:
+        return f"{seconds // 60}m"
+    return f"{seconds // 10 * 10}s" if seconds >= 10 else "<10s"
+
+
+def count(n: int) -> str:
+    """`812`, `3.4k`, `128k`, `1.2M`."""
+    if n < 1000:
+        return str(n)
+    if n < 9950:
+        return f"{n / 1000:.1f}k"
+    if n < 999_500:
+        return f"{n / 1000:.0f}k"
+    return f"{n / 1e6:.1f}M"
+
+
+def size(n: int) -> str:
+    """Bytes: `812 B`, `12.9 GB`."""
+    value = float(n)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """`1 round`, `3 rounds`."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def short_path(path: str, home: str, width: int) -> str:
+    """A path with `~` for the home folder, cut at its beginning to `width` characters."""
+    if home and (path == home or path.startswith(home.rstrip("/") + "/")):
+        path = "~" + path[len(home.rstrip("/")) :]
+    if len(path) <= width:
+        return path
+    return "…" + path[len(path) - width + 1 :] if width > 1 else ""
+
+
+def lines_changed(added: int, removed: int) -> str:
+    """`+14`, `+3 -1`, `-7`, or nothing."""
+    parts = [f"+{added}"] if added else []
+    if removed:
+        parts.append(f"-{removed}")
+    return " ".join(parts)
