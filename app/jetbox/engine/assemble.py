@@ -37,6 +37,7 @@ class Undecided:
     name = "undecided"
     cannot: tuple[str, ...] = ()
     confines = False
+    guards_git = True
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         raise RuntimeError("a command was started before the sandbox was chosen")
@@ -92,7 +93,12 @@ def assemble(
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
     redactor = Redactor.from_environment(environ)
     control = Control(session, permissions, attended=attended)
-    processes = ProcessRunner(Undecided(), root, pass_env=options.permissions.pass_env)
+    processes = ProcessRunner(
+        Undecided(),
+        root,
+        pass_env=options.permissions.pass_env,
+        on_git_change=lambda words: void(session.emit(git_changed(redactor.redact(words)))),
+    )
     context = ToolContext(
         workspace=Workspace(root),
         ledger=ReadLedger(),
@@ -177,6 +183,15 @@ def _announce(parts: Parts, info: ModelInfo, window: int) -> None:
                 hint="raise --num-ctx, or choose a model with a larger window",
             )
         )
+
+
+def git_changed(words: str) -> Notice:
+    """What the sandbox could not prevent, as an event."""
+    return Notice(
+        level="warning",
+        text=words,
+        hint="look at it before you use git here: a hook or a setting in it can run programs",
+    )
 
 
 def probe_ended(verdict: Verdict) -> ProbeEnded:

@@ -15,7 +15,7 @@ from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
 
 if sys.platform != "linux":
-    collect_ignore = ["test_boundary.py", "test_process.py", "test_left_behind.py"]
+    collect_ignore = ["test_boundary.py", "test_gitwatch.py", "test_process.py", "test_left_behind.py"]
 
 LIMITS = Limits(20, 10_000)
 CONFINING = ["bubblewrap", "landlock"]

@@ -47,6 +47,12 @@ class Bubblewrap:
         mounts = _mounts(root, private, readable_folders(root, environ, readable), network)
         self._head = (program, *_isolation(network), *mounts)
 
+    @property
+    def guards_git(self) -> bool:
+        """What is not there cannot be mounted read-only, and a link can be replaced."""
+        paths = [self._root / name for name in GUARDED]
+        return all(os.path.exists(path) and not os.path.islink(path) for path in paths)
+
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         guards: list[str] = []
         for name in GUARDED:

@@ -21,6 +21,7 @@ class Landlock:
 
     name = "landlock"
     confines = True
+    guards_git = False
 
     def __init__(
         self,

@@ -7,9 +7,10 @@ import os
 import signal
 import time
 from asyncio import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
@@ -17,6 +18,9 @@ from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.family import descendants, send, send_group
 from jetbox.engine.safety.output import KeptOutput, LiveOutput
 from jetbox.engine.safety.sandbox import Launch, Sandbox
+
+if TYPE_CHECKING:
+    from jetbox.engine.safety.gitwatch import GitWatch
 
 _GRACE_S = 0.5
 _BURST_BYTES = 1024 * 1024
@@ -48,10 +52,21 @@ class Finished(msgspec.Struct, frozen=True):
 class ProcessRunner:
     """Starts confined processes and leaves none behind."""
 
-    def __init__(self, sandbox: Sandbox, root: Path, *, pass_env: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        root: Path,
+        *,
+        pass_env: Sequence[str] = (),
+        on_git_change: Callable[[str], None] | None = None,
+    ) -> None:
+        """`on_git_change` gets in words what changed in `.git` or `.jetbox` while a command ran
+        in a sandbox that cannot keep them read-only."""
         self.sandbox = sandbox
         self.root = root
         self.pass_env = tuple(pass_env)
+        self._on_git_change = on_git_change
+        self._watch: GitWatch | None = None
 
     async def run(
         self,
@@ -78,11 +93,13 @@ class ProcessRunner:
         limited = _with_limits((program, *argv[1:]), limits.memory)
         launch = self.sandbox.wrap(limited, cwd=folder, env=variables)
         running = _Running(launch, limits.output_bytes, on_output)
-        try:
-            await running.start(stdin)
-        except (OSError, ValueError) as error:
-            return Finished("missing", 126, f"{argv[0]}: cannot be started: {error}", 0, time.monotonic_ns() - started)
-        timely = await running.finish(limits.seconds)
+        async with self._watching(argv):
+            try:
+                await running.start(stdin)
+            except (OSError, ValueError) as error:
+                words = f"{argv[0]}: cannot be started: {error}"
+                return Finished("missing", 126, words, 0, time.monotonic_ns() - started)
+            timely = await running.finish(limits.seconds)
         return Finished(
             "exited" if timely else "timeout",
             running.code(),
@@ -90,6 +107,24 @@ class ProcessRunner:
             running.kept.total,
             time.monotonic_ns() - started,
         )
+
+    @asynccontextmanager
+    async def _watching(self, argv: Sequence[str]) -> AsyncIterator[None]:
+        """Tell what a command changed in `.git`, however it ends, where the sandbox does not prevent it."""
+        if self._on_git_change is None or self.sandbox.guards_git:
+            yield
+            return
+        from jetbox.engine.safety.gitwatch import GitWatch, in_words
+
+        self._watch = watch = self._watch or GitWatch(self.root)
+        outside = not self.sandbox.confines
+        before = await watch.before(outside=outside)
+        try:
+            yield
+        finally:
+            changed = await watch.after(before, outside=outside)
+            if changed:
+                self._on_git_change(in_words(changed, argv))
 
 
 def _checked(argv: Sequence[str], path: str, cwd: Path) -> tuple[str, str]:

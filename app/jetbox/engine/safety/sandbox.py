@@ -30,6 +30,11 @@ class Sandbox(Protocol):
     confines: bool
     """False for `none`."""
 
+    @property
+    def guards_git(self) -> bool:
+        """Whether it keeps `.git` and `.jetbox` of the workspace, as they are now, from being written."""
+        ...
+
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         """The confined form of a command."""
         ...

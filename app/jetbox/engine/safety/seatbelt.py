@@ -24,6 +24,7 @@ class Seatbelt:
 
     name = "sandbox-exec"
     confines = True
+    guards_git = True
 
     def __init__(
         self,

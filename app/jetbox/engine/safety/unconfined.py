@@ -15,6 +15,7 @@ class NoSandbox:
 
     name = "none"
     confines = False
+    guards_git = False
 
     def __init__(self, reasons: Sequence[str] = ()) -> None:
         """`reasons` say why no sandbox works here."""
