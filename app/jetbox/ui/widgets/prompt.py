@@ -12,6 +12,8 @@ from textual.widgets import TextArea
 from jetbox.engine.safety.terminal import safe_text
 
 HISTORY = 200
+IN_ORDER = ("send", "send_now", "newline")
+"""Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
 
 
 class Prompt(TextArea):
@@ -19,12 +21,26 @@ class Prompt(TextArea):
 
     BINDING_GROUP_TITLE = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", id="input.send", show=False, priority=True),
-        Binding("ctrl+j,shift+enter", "newline", "Break the line", id="input.newline", show=False, priority=True),
-        Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False, priority=True),
+        Binding("enter", "send", "Send", id="input.send", show=False),
+        Binding("ctrl+j,shift+enter", "newline", "Break the line", id="input.newline", show=False),
+        Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False),
         Binding("up", "earlier", "Earlier prompt", id="input.earlier", show=False),
         Binding("down", "later", "Later prompt", id="input.later", show=False),
     ]
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Text and what is done with it in the order of the keys.
+
+        A binding acts when the key has come back to the app; by then later keys may be text already.
+        """
+        if not event.is_printable:
+            active = self.screen.active_bindings.get(event.key)
+            if active is not None and active.node is self and active.binding.action in IN_ORDER:
+                event.stop()
+                event.prevent_default()
+                await self.run_action(active.binding.action)
+                return
+        await super()._on_key(event)
 
     class Sent(Message):
         """The user sent this."""
