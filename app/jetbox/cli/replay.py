@@ -33,7 +33,9 @@ def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int
         else:
             source = Playback(read_journal(where))
             source.set_speed(speed)
-            if at is not None:
+            if at is None:
+                source.play()
+            else:
                 source.seek_round(at)
         app = JetboxApp(source, theme=asked.settings.ui.theme, keys=asked.settings.keys)
         return await app.run_async() or 0

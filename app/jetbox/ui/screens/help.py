@@ -36,9 +36,10 @@ class HelpText(Lined):
                 out += [row((title, "title"))]
                 out += self._table([(key, does, name) for key, does, name in keys], width)
                 out.append(BLANK)
-        out.append(row(("Commands", "title")))
-        out += self._table([(command.usage, command.description, "") for command in self._commands], width)
-        out.append(BLANK)
+        if self._commands:
+            out.append(row(("Commands", "title")))
+            out += self._table([(command.usage, command.description, "") for command in self._commands], width)
+            out.append(BLANK)
         words = 'The name at the end of a line is what a key is changed by: [keys] "session.cancel" = "ctrl+x"'
         return [*out, *flow(((words, "dim"),), width)]
 
