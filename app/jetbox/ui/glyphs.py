@@ -32,8 +32,7 @@ class Glyphs:
     quote: str = "▎"
     rule: str = "─"
     separator: str = "│"
-    thumb: str = "█"
-    track: str = "│"
+    thumb: str = "▐"
     block: str = "█"
     full: str = "▓"
     empty: str = "░"
@@ -73,7 +72,6 @@ ASCII = Glyphs(
     rule="-",
     separator="|",
     thumb="#",
-    track="|",
     block="#",
     full="#",
     empty=".",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from jetbox.engine import events as e
-from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
+from jetbox.ui.text.rows import one_line
 
 Loaded = Literal["unknown", "loading", "loaded"]
 
@@ -139,11 +141,11 @@ class SessionView:
     def _session_event(self, event: e.AnyEvent) -> None:
         match event:
             case e.SessionOpened():
-                self.id, self.workspace, self.mode = event.id, safe_text(event.workspace), event.mode
-                self.model = safe_text(event.model)
+                self.id, self.workspace, self.mode = event.id, one_line(event.workspace), event.mode
+                self.model = one_line(event.model)
             case e.SessionResumed():
                 self.mode, self.closed = event.mode, False
-                self.model = safe_text(event.model) or self.model
+                self.model = one_line(event.model) or self.model
                 self._still()
             case e.SessionClosed():
                 self.closed = True
@@ -151,14 +153,14 @@ class SessionView:
             case e.SandboxChosen():
                 self.sandbox = event
             case e.ModelReady():
-                self.model, self.window, self.model_size = safe_text(event.name), event.num_ctx, event.size
+                self.model, self.window, self.model_size = one_line(event.name), event.num_ctx, event.size
                 self.keep_alive = event.keep_alive_ns
             case e.ModelSwitched():
-                self.model, self.loaded, self.answered = safe_text(event.new), "unknown", -1
+                self.model, self.loaded, self.answered = one_line(event.new), "unknown", -1
             case e.ModeChanged():
                 self.mode = event.mode
             case e.QueueChanged():
-                self.queue = tuple(safe_text(item) for item in event.items)
+                self.queue = tuple(one_line(item) for item in event.items)
             case e.PermissionAsked():
                 self.asked[event.id] = event
             case e.PermissionAnswered():
@@ -221,11 +223,11 @@ class SessionView:
             "silent": "no sign of the model",
             "retrying": "trying again",
         }[event.what]
-        detail = safe_text(event.detail)
+        detail = one_line(event.detail)
         if event.what == "loading":
             self.loaded = "loading"
-            if self.model_size:
-                detail = f"{words.size(self.model_size)}, {detail}" if detail else words.size(self.model_size)
+            said += f" of {words.size(self.model_size)}" if self.model_size else ""
+            said += "," if detail else ""
         since = t if event.what == "retrying" else self.doing.since or t
         self.doing = Doing(f"{said} {detail}".strip(), since, event.expected_ns)
 
@@ -248,7 +250,7 @@ class SessionView:
     def _tool_event(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded | e.FilesChanged) -> None:
         match event:
             case e.ToolCalled():
-                self._titles[event.call] = safe_text(event.title or event.name)
+                self._titles[event.call] = one_line(event.title or event.name)
             case e.ToolStarted():
                 self.tools[event.call] = self._titles.get(event.call, event.call)
             case e.ToolEnded():
@@ -260,19 +262,21 @@ class SessionView:
 
     def _change(self, changes: tuple[e.FileChange, ...]) -> None:
         for change in changes:
-            path = safe_text(change.path)
+            path = one_line(change.path)
             known = self.files.pop(path, None)
             self.files[path] = change if known is None else _joined(path, known, change)
 
     def _probe_event(self, t: int, event: e.ProbeStarted | e.ProbeEnded) -> None:
+        name = one_line(event.name)
         if isinstance(event, e.ProbeStarted):
-            self.probing[event.name] = t
+            self.probing[name] = t
             return
-        self.probing.pop(event.name, None)
-        self.verdicts[event.name] = event
+        self.probing.pop(name, None)
+        verdict = msgspec.structs.replace(event, name=name, summary=one_line(event.summary), output="")
+        self.verdicts[name] = verdict
         if self.rounds:
             probes = self.rounds[-1].probes
-            probes[:] = [probe for probe in probes if probe.name != event.name] + [event]
+            probes[:] = [probe for probe in probes if probe.name != name] + [verdict]
 
     # ------------------------------------------------------------ questions
 
@@ -296,7 +300,7 @@ class SessionView:
     def activity(self, now: int) -> tuple[str, str]:
         """What happens now: its kind (idle, busy, ask) and the words for it."""
         if self.asked:
-            return "ask", next(iter(self.asked.values())).title
+            return "ask", one_line(next(iter(self.asked.values())).title)
         if not self.running:
             return "idle", ""
         if self.doing.what:

@@ -250,9 +250,18 @@ class Workbench(Screen[None]):
 
     def paint(self, paint: Paint) -> None:
         """Other colours."""
-        for widget in self.query(Lined):
+        lined = (
+            self.status,
+            self.timeline,
+            self.thumb,
+            self.side,
+            self.queue,
+            self.permission,
+            self._mark,
+            self.footer,
+        )
+        for widget in (*lined, self.transcript, *((self.bar,) if self.bar is not None else ())):
             widget.paint(paint)
-        self.transcript.paint(paint)
 
     # ------------------------------------------------------------ commands out
 
@@ -295,6 +304,8 @@ class Workbench(Screen[None]):
 
     @on(Prompt.Changed)
     def _typed(self) -> None:
+        if self.prompt.text:
+            self._word = ("", "")
         self._show_footer(self.source.now())
 
     def action_interrupt(self) -> None:

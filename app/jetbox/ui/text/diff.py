@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from jetbox.ui.text.rows import TAB, Row, flow, row
+from jetbox.ui.text.rows import TAB, Row, cells, flow, row
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
@@ -69,4 +69,11 @@ def _line_rows(line: DiffLine, width: int, digits: int, indent: str, more: str) 
     head = ((indent, ""), (f"{line.number:>{digits}} ", "diff.number"), (f"{sign} ", style))
     rest = ((indent, ""), (" " * (digits + 1), "diff.number"), ("  ", style))
     text = line.text.replace("\t", TAB)
-    return flow(((text, style),), width, first=head, rest=rest, words=False)
+    rows = flow(((text, style),), width, first=head, rest=rest, words=False)
+    return rows if line.kind == "same" else [_to_the_end(each, width, style) for each in rows]
+
+
+def _to_the_end(filled: Row, width: int, style: str) -> Row:
+    """The row with its colour up to the last column."""
+    left = width - cells(filled.text)
+    return Row((*filled.pieces, (" " * left, style))) if left > 0 else filled

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, split_graphemes
 
+from jetbox.engine.safety.terminal import safe_text
+
 Piece = tuple[str, str]
 """Text and the name of its style; an empty name is plain text."""
 
@@ -30,6 +32,12 @@ TAB = "    "
 def cells(text: str) -> int:
     """Width of the text on a terminal."""
     return len(text) if text.isascii() else cell_len(text)
+
+
+def one_line(text: str) -> str:
+    """Text of others for a single row: safe for the terminal, line ends as spaces."""
+    text = safe_text(text)
+    return text if text.isprintable() else text.strip().replace("\n", " ").replace("\t", " ")
 
 
 def row(*pieces: Piece | str, fill: str = "") -> Row:

@@ -7,7 +7,7 @@ from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.model import LLM_PHASES, RED
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
 
 SHOWN_NS = 500_000
@@ -129,7 +129,7 @@ class Verdicts(Block):
 
     def _verdict(self, probe: ProbeEnded, glyphs: Glyphs) -> tuple[Piece, ...]:
         sign, style = state_sign(probe.state, glyphs)
-        name, summary = safe_text(probe.name), safe_text(probe.summary)
+        name, summary = one_line(probe.name), one_line(probe.summary)
         if probe.state == "skipped":
             return ((f"{sign} {name} skipped", "dim"), (f" {summary}" if summary else "", "dim"))
         said = summary or ("" if probe.state == "passed" else probe.state)

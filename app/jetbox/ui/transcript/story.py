@@ -7,7 +7,7 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
-from jetbox.ui.text.rows import Piece
+from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.tool import Tool
@@ -122,15 +122,15 @@ class Story:
 
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
-        self._lines(((INDENT, ""),), ((safe_text(text), style),), gap=gap)
+        self._lines(((INDENT, ""),), ((one_line(text), style),), gap=gap)
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """A word to the user, with what can be done."""
         style = LEVELS[level]
         sign = self._glyphs.failed if level == "error" else self._glyphs.bang if level == "warning" else INDENT
-        pieces: tuple[Piece, ...] = ((safe_text(text), style),)
+        pieces: tuple[Piece, ...] = ((one_line(text), style),)
         if hint:
-            pieces = (*pieces, (in_signs(f" — {safe_text(hint)}", self._glyphs), "dim"))
+            pieces = (*pieces, (in_signs(f" — {one_line(hint)}", self._glyphs), "dim"))
         self._lines(((f"{sign} " if sign != INDENT else INDENT, style),), pieces)
 
     def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
@@ -197,7 +197,7 @@ class Story:
             case e.RoundStarted():
                 self._end_stream(stamped.t)
                 self._close_round()
-                model = safe_text(event.model)
+                model = one_line(event.model)
                 shown = model if self._model and model != self._model else ""
                 self._model = model
                 self._header = self.add(RoundHeader(stamped.round, stamped.t, shown))
@@ -283,13 +283,13 @@ class Story:
             self._answered(self._glyphs.ok, f"{title} — allowed {how} by {by}", "dim")
 
     def _answered(self, sign: str, text: str, style: str) -> None:
-        self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(safe_text(text), self._glyphs), style),))
+        self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(one_line(text), self._glyphs), style),))
 
     def _goal_ended(self, t: int, event: e.GoalEnded) -> None:
         self._end_stream(t)
         self._close_round()
         said, style = OUTCOMES[event.outcome]
-        reason = safe_text(event.reason)
+        reason = one_line(event.reason)
         sign = {"ok": self._glyphs.ok, "failed": self._glyphs.failed}.get(style, self._glyphs.bang)
         head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
         figures = f"   {words.plural(event.rounds, 'round')}  {words.duration(event.wall_ns)}" if event.rounds else ""
@@ -297,5 +297,5 @@ class Story:
             (((f"{sign} ", style),), ((head, style), (figures, "dim")))
         ]
         if event.hint:
-            paragraphs.append((((INDENT, ""),), ((safe_text(event.hint), "dim"),)))
+            paragraphs.append((((INDENT, ""),), ((one_line(event.hint), "dim"),)))
         self.add(Lines(*paragraphs, gap=True))

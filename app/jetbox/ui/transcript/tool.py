@@ -9,7 +9,7 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.markdown import MarkdownFlow
-from jetbox.ui.text.rows import Piece, Row, flow, row
+from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Look, Titled
 from jetbox.ui.transcript.round import output_rows
 
@@ -29,8 +29,8 @@ class Tool(Titled):
     expandable = True
 
     def __init__(self, called: ToolCalled) -> None:
-        self.name = safe_text(called.name)
-        title = safe_text(called.title or called.name)
+        self.name = one_line(called.name)
+        title = one_line(called.title or called.name)
         self.summary = _summary(called.arguments) if called.name == "finish" else ""
         self.argument = "" if self.summary else title.removeprefix(self.name).strip()
         self.started = -1
@@ -113,7 +113,7 @@ class Tool(Titled):
             style = "failed" if ended.state == "failed" and self.name != "run_cmd" else "dim"
             out += self._text(ended.text, width, look, unfolded, style, ERROR_LINES, tail=self.name == "run_cmd")
         for note in ended.notes:
-            out += flow(((safe_text(note), "faint"),), width, first=((INDENT * 2, ""),))
+            out += flow(((one_line(note), "faint"),), width, first=((INDENT * 2, ""),))
         return out
 
     def _text(

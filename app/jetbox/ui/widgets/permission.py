@@ -14,7 +14,7 @@ from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.diff import diff_rows
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, row
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.widgets.lined import Lined
 
 GRACE_NS = 400_000_000
@@ -58,7 +58,7 @@ class Permission(Lined, can_focus=True):
         self._clock = clock
         self._since = 0
         self._scrolled = 0
-        self._diff: tuple[int, list[Row]] = (0, [])
+        self._laid_out: tuple[int, list[Row]] = (0, [])
         self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
 
     def ask(self, question: PermissionAsked | None) -> None:
@@ -66,7 +66,7 @@ class Permission(Lined, can_focus=True):
         if question is not None and (self.question is None or question.id != self.question.id):
             self._since = self._clock()
             self._scrolled = 0
-            self._diff = (0, [])
+            self._laid_out = (0, [])
         self.question = question
         self.display = question is not None
         self.redraw()
@@ -100,52 +100,49 @@ class Permission(Lined, can_focus=True):
     # ------------------------------------------------------------ drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        question = self.question
-        if question is None:
-            return 0
-        return len(self._head(question, width)) + len(self._diff_rows(question, width)) + 2
+        return len(self._body(width)) + 2 if self.question is not None else 0
 
     def lines(self, width: int) -> list[Row]:
-        question = self.question
-        if question is None:
+        if self.question is None:
             return []
-        head, diff = self._head(question, width), self._diff_rows(question, width)
-        room = max(0, self.content_size.height - len(head) - 2)
-        self._scrolled = min(self._scrolled, max(0, len(diff) - room))
-        shown = diff[self._scrolled : self._scrolled + room]
-        left = len(diff) - room
+        body = self._body(width)
+        room = max(0, self.content_size.height - 2)
+        self._scrolled = min(self._scrolled, max(0, len(body) - room))
+        shown = body[self._scrolled : self._scrolled + room]
         more: list[Piece] = []
-        if left > 0:
-            last = min(self._scrolled + room, len(diff))
-            more = [(f"   lines {self._scrolled + 1} to {last} of {len(diff)}", "dim")]
-        return [*head, *shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(width, more)]
+        if len(body) > room:
+            more = [(f"lines {self._scrolled + 1} to {self._scrolled + len(shown)} of {len(body)}", "warning")]
+        return [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(more)]
+
+    def _body(self, width: int) -> list[Row]:
+        """All that is asked about: it scrolls where it is longer than the room."""
+        if self.question is None:
+            return []
+        if self._laid_out[0] != width or not self._laid_out[1]:
+            self._laid_out = (width, [*self._head(self.question, width), *self._content(self.question, width)])
+        return self._laid_out[1]
 
     def _head(self, question: PermissionAsked, width: int) -> list[Row]:
-        out = flow(
-            ((safe_text(question.title), "bold"),),
-            width,
-            first=((f"{self.glyphs.question} ", "warning"),),
-            rest=(("  ", ""),),
-        )
+        sign: tuple[Piece, ...] = ((f"{self.glyphs.question} ", "warning"),)
+        indent: tuple[Piece, ...] = (("  ", ""),)
+        out = flow(((one_line(question.title), "bold"),), width, first=sign, rest=indent)
         if question.why:
-            out += flow(((safe_text(question.why), "dim"),), width, first=(("  ", ""),))
+            out += flow(((one_line(question.why), "dim"),), width, first=indent)
         if question.scope:
-            out += flow(
-                (("session and always would allow ", "dim"), (safe_text(question.scope), "")),
-                width,
-                first=(("  ", ""),),
-            )
+            scope = (("session and always would allow ", "dim"), (one_line(question.scope), ""))
+            out += flow(scope, width, first=indent)
         return [*out, BLANK] if question.diff else out
 
-    def _diff_rows(self, question: PermissionAsked, width: int) -> list[Row]:
-        if self._diff[0] != width or (question.diff and not self._diff[1]):
-            rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
-            if left:
-                rows.append(row((f"{self.glyphs.more} {left} more lines", "warning")))
-            self._diff = (width, rows if question.diff else [])
-        return self._diff[1]
+    def _content(self, question: PermissionAsked, width: int) -> list[Row]:
+        """The diff, or the whole of a command that has more than one line."""
+        if not question.diff:
+            return []
+        if question.kind == "command":
+            return lines(safe_text(question.diff), "", width, indent="  ", words=False)
+        rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
+        return [*rows, row((f"{self.glyphs.more} {left} more lines", "warning"))] if left else rows
 
-    def _answers(self, width: int, more: list[Piece]) -> Row:
+    def _answers(self, more: list[Piece]) -> Row:
         pieces: list[Piece] = [("  ", "")]
         column = 2
         self._spots = []

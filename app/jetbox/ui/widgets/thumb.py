@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from jetbox.ui.text.rows import Row, row
+from jetbox.ui.text.rows import BLANK, Row, row
 from jetbox.ui.widgets.lined import Lined
 
 
@@ -39,10 +39,7 @@ class Thumb(Lined):
         if not self._length:
             return []
         inside = range(self._top, self._top + self._length)
-        return [
-            row((self.glyphs.thumb, "thumb")) if n in inside else row((self.glyphs.track, "track"))
-            for n in range(self.size.height)
-        ]
+        return [row((self.glyphs.thumb, "track")) if n in inside else BLANK for n in range(self.size.height)]
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragging = True

@@ -1,0 +1,127 @@
+"""The application on a session that the test plays; what is on its screen as text."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.engine.errors import JetboxError
+from jetbox.engine.session import SessionSource
+from jetbox.ui.app import JetboxApp
+from jetbox.ui.glyphs import UNICODE, Glyphs
+from ui.played import Stage
+
+SHIPPED = Path(__file__).resolve().parents[2] / "themes"
+
+
+def screen_text(app: JetboxApp) -> str:
+    """What the terminal shows."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+class Show:
+    """An application on a stage, and what it was asked to do."""
+
+    def __init__(self, stage: Stage, app: JetboxApp, pilot: Pilot[int]) -> None:
+        self.stage = stage
+        self.app = app
+        self.pilot = pilot
+        self.bench = app.workbench
+
+    async def play(self, *events: e.AnyEvent, after_ms: float = 0) -> None:
+        """Emit events, and wait until they are on the screen."""
+        await self.bench.reached(self.stage.emit(*events, after_ms=after_ms))
+        await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def asked(self) -> commands.AnyCommand:
+        """The next command that the screen submitted."""
+        async with asyncio.timeout(5):
+            return await self.stage.session.next_command()
+
+    @property
+    def nothing_asked(self) -> bool:
+        return self.stage.session._inbox.empty()
+
+    @property
+    def text(self) -> str:
+        return screen_text(self.app)
+
+
+@pytest.fixture
+def show() -> Callable[..., AbstractAsyncContextManager[Show]]:
+    """Opens an application whose engine runs until it is told to close."""
+
+    @asynccontextmanager
+    async def begin(
+        *,
+        size: tuple[int, int] = (120, 40),
+        failure: JetboxError | None = None,
+        glyphs: Glyphs = UNICODE,
+        keys: dict[str, str] | None = None,
+        themes: tuple[Path, ...] = (SHIPPED,),
+        theme: str = "jetbox-dark",
+    ) -> AsyncIterator[Show]:
+        stage = Stage()
+        over = asyncio.Event()
+
+        def closing(command: commands.AnyCommand) -> bool:
+            if isinstance(command, commands.Close):
+                over.set()
+            return isinstance(command, commands.Close)
+
+        stage.session.listen(closing)
+
+        async def engine() -> int:
+            if failure is not None:
+                raise failure
+            await over.wait()
+            return 3
+
+        app = JetboxApp(
+            stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes
+        )
+        async with app.run_test(size=size) as pilot:
+            yield Show(stage, app, pilot)
+            over.set()
+
+    return begin
+
+
+@pytest.fixture
+def on_source() -> Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]]]:
+    """Opens an application that plays or looks on."""
+
+    @asynccontextmanager
+    async def begin(
+        source: SessionSource, *, size: tuple[int, int] = (120, 40), theme: str = "jetbox-dark"
+    ) -> AsyncIterator[tuple[JetboxApp, Pilot[int]]]:
+        app = JetboxApp(source, theme=theme, glyphs=UNICODE, home="/home/ada", theme_folders=(SHIPPED,))
+        async with app.run_test(size=size) as pilot:
+            yield app, pilot
+
+    return begin
+
+
+@pytest.fixture
+def screen_matches(snap_compare: Any) -> Callable[..., bool]:
+    """Compares the screen with its picture; pictures are made on one version of Python."""
+
+    def matches(app: JetboxApp, *, size: tuple[int, int], before: Any = None) -> bool:
+        if sys.version_info[:2] != (3, 11):
+            pytest.fail("pictures are compared on Python 3.11")
+        return bool(snap_compare(app, terminal_size=size, run_before=before))
+
+    return matches

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+from ui.played import EDIT, first_round, opened
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+
+
+def question(number: int = 1, **more: str) -> e.PermissionAsked:
+    return e.PermissionAsked(
+        id=f"p{number}",
+        call="c9",
+        kind="write",
+        title=more.get("title", "edit_file mathx/__init__.py"),
+        diff=more.get("diff", EDIT),
+        why="the mode is ask",
+        scope="edit_file, any file of the workspace",
+    )
+
+
+async def test_the_dialog_shows_what_why_and_the_diff(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        text = s.text
+        assert "? edit_file mathx/__init__.py" in text
+        assert "the mode is ask" in text
+        assert "session and always would allow edit_file, any file of the workspace" in text
+        assert "2 -     return a - b" in text
+        assert "y once    s this session    a always here    n no" in text
+        assert s.bench.permission.has_focus
+
+
+@pytest.mark.parametrize(("key", "answer"), [("y", "once"), ("s", "session"), ("a", "always"), ("n", "no")])
+async def test_keys_answer(show, key, answer):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(400)
+        await s.press(key)
+        assert await s.asked() == commands.Answer("p1", answer)
+
+
+async def test_keys_of_the_first_moments_are_not_an_answer(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(399)
+        await s.press("y", "n", "x")
+        assert s.nothing_asked
+        assert s.bench.prompt.text == ""
+        s.stage.clock.advance(1)
+        await s.press("y")
+        assert await s.asked() == commands.Answer("p1", "once")
+
+
+async def test_escape_answers_before_it_interrupts(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(500)
+        await s.press("escape")
+        assert await s.asked() == commands.Answer("p1", "no")
+        await s.play(e.PermissionAnswered(id="p1", answer="no"))
+        await s.press("escape")
+        assert await s.asked() == commands.Cancel()
+
+
+async def test_one_question_at_a_time_in_their_order(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question(1), question(2, title="run_cmd make"))
+        assert "? edit_file" in s.text
+        assert "? run_cmd make" not in s.text
+        s.stage.clock.advance(500)
+        await s.play(e.PermissionAnswered(id="p1", answer="once"))
+        assert "? run_cmd make" in s.text
+        await s.press("y")
+        assert s.nothing_asked, "the second question has a time of grace of its own"
+        s.stage.clock.advance(500)
+        await s.press("s")
+        assert await s.asked() == commands.Answer("p2", "session")
+        await s.play(e.PermissionAnswered(id="p2", answer="session"))
+        assert not s.bench.permission.display
+        assert s.bench.prompt.has_focus
+        text = s.text
+        assert "✓ edit_file mathx/__init__.py — allowed once by you" in text
+        assert "✓ run_cmd make — allowed for this session by you" in text
+
+
+async def test_a_click_answers(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(500)
+        last = s.bench.permission.content_size.height - 1
+        await s.pilot.click("#permission", offset=(12 + 1, last + 1))
+        assert await s.asked() == commands.Answer("p1", "session")
+
+
+async def test_a_long_question_scrolls_and_keeps_its_answers_in_sight(show):
+    command = "\n".join(f"echo line {n}" for n in range(200))
+    asked = e.PermissionAsked(id="p1", call="c", kind="command", title="run_cmd echo line 0 ...", diff=command)
+    async with show(size=(80, 24)) as s:
+        await s.play(*opened(), *first_round()[:3], asked)
+        assert "y once" in s.text
+        assert "lines 1 to" in s.text
+        assert "echo line 199" not in s.text
+        for _ in range(30):
+            await s.pilot.press("pagedown")
+        await s.pilot.pause()
+        assert "echo line 199" in s.text
+        assert "y once" in s.text
+
+
+async def test_a_command_that_looks_like_a_diff_is_shown_whole(show):
+    asked = e.PermissionAsked(
+        id="p1", call="c", kind="command", title="run_cmd : ...", diff="--- hidden\n+++ hidden\nindex hidden\nrm -rf x"
+    )
+    async with show() as s:
+        await s.play(*opened(), asked)
+        for line in ("--- hidden", "+++ hidden", "index hidden", "rm -rf x"):
+            assert line in s.text
+
+
+async def test_the_end_of_the_goal_takes_the_question_away(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        await s.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted", exit_code=130))
+        assert not s.bench.permission.display
+        assert s.bench.prompt.has_focus

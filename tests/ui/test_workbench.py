@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.engine.errors import ServerUnreachable
+from ui.played import MS, first_round, opened, request, second_round, third_round, whole, write_call
+
+
+async def test_a_whole_session_is_on_the_screen(show):
+    async with show(size=(160, 90)) as s:
+        await s.play(*whole())
+        text = s.text
+    for words in (
+        "❯ Create mathx package with add and multiply, add tests.",
+        "▸ thought for 0.0 s",
+        "I begin with the package, in mathx.",
+        "• multiply",
+        "write_file mathx/__init__.py  +3",
+        "1 + def add(a: int, b: int) -> int:",
+        "⚡ ruff ✓ 0 problems 11 ms   ⏭ pytest skipped no tests",
+        "◆ 2   1.65 s",
+        "print(add(1, 2))",
+        "FAILED test_mul",
+        "pytest ✗ 1 of 3 failed: test_mul 64 ms",
+        "FAILED tests/test_mathx.py::test_mul - assert 5 == 6",
+        "edit_file mathx/__init__.py  +4 -2",
+        "2 -     return a - b",
+        "↻ ruff ✓ 0 problems 11 ms, saved 48 ms",
+        "✓ done, probes green: ruff 0 problems, pytest 3 passed   3 rounds  2.60 s",
+        "~/code/mathx",
+        "gpt-oss:20b ● 30m",
+        "16% of 16k",
+        "round 3/24",
+        "1 of 5 verdicts from the cache, saved 48 ms",
+        "mode edits",
+    ):
+        assert words in text, words
+    assert "pytest ✓ skipped" not in text
+
+
+async def test_an_idle_session_says_what_can_be_typed(show):
+    async with show() as s:
+        await s.play(*opened())
+        assert "what shall be done here?" in s.text
+        assert "no round yet" in s.text
+        assert "mode ask" in s.text
+
+
+async def test_what_is_typed_becomes_a_goal_and_then_words_for_the_running_one(show):
+    async with show() as s:
+        await s.play(*opened())
+        await s.press(*"go", "enter")
+        assert await s.asked() == commands.Goal("go")
+        await s.play(*first_round()[:3])
+        await s.press(*"wait", "enter")
+        assert await s.asked() == commands.Steer("wait")
+        await s.play(e.QueueChanged(items=("wait", "and more")))
+        assert "next round ❯ wait" in s.text
+        assert "❯ and more" in s.text
+        await s.play(e.Steered(text="wait"), e.QueueChanged(items=()))
+        assert "next round" not in s.text
+
+
+async def test_now_interrupts_with_words(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.press(*"/now stop that", "enter")
+        assert await s.asked() == commands.Steer("stop that", now=True)
+
+
+async def test_escape_interrupts_the_goal_and_nothing_else(show):
+    async with show() as s:
+        await s.play(*opened())
+        await s.press("escape")
+        assert s.nothing_asked
+        await s.play(*first_round()[:3])
+        await s.press("escape")
+        assert await s.asked() == commands.Cancel()
+        await s.play(
+            e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted by the user", exit_code=130, rounds=1)
+        )
+        assert "! interrupted by the user" in s.text
+
+
+async def test_shift_tab_asks_for_the_next_mode(show):
+    async with show() as s:
+        await s.play(*opened("edits"))
+        await s.press("shift+tab")
+        assert await s.asked() == commands.SetMode("auto")
+        assert "mode edits" in s.text
+        await s.play(e.ModeChanged(mode="auto"))
+        assert "mode auto" in s.text
+        await s.press("shift+tab")
+        assert await s.asked() == commands.SetMode("ask")
+
+
+async def test_slash_commands(show):
+    async with show() as s:
+        await s.play(*opened())
+        await s.press(*"/mode auto", "enter")
+        assert await s.asked() == commands.SetMode("auto")
+        await s.press(*"/model llama3.2:3b", "enter")
+        assert await s.asked() == commands.SetModel("llama3.2:3b")
+        await s.press(*"/m")
+        assert "/mode  /model" in s.text
+        await s.press("ctrl+c", *"/teme", "enter")
+        assert "there is no /teme; did you mean /theme?" in s.text
+        await s.press(*"/mode wild", "enter")
+        assert "there is no mode 'wild'" in s.text
+        await s.press(*"/theme jetbox-light", "enter")
+        assert s.app.theme == "jetbox-light"
+        assert s.nothing_asked
+
+
+async def test_clearing_quitting_and_the_exit_code(show):
+    async with show() as s:
+        await s.play(*opened())
+        await s.press(*"half a sentence")
+        await s.press("ctrl+c")
+        assert s.bench.prompt.text == ""
+        assert "^C again quits" in s.text
+        await s.pilot.press("ctrl+c")
+        await s.pilot._wait_for_screen()
+    assert s.app.return_value == 3
+
+
+async def test_a_failure_of_the_engine_is_told_and_ends_with_its_code(show):
+    async with show(failure=ServerUnreachable("nothing answers at :11434", "start it with: ollama serve")) as s:
+        await s.pilot.pause()
+        assert "✗ nothing answers at :11434 — start it with: ollama serve" in s.text
+        await s.press(*"hello", "enter")
+        assert "the session is over" in s.text
+        await s.pilot.press("ctrl+q")
+        await s.pilot._wait_for_screen()
+    assert s.app.return_value == 6
+    assert isinstance(s.app.failure, ServerUnreachable)
+
+
+async def test_history_at_the_edges_of_the_input(show):
+    async with show() as s:
+        await s.play(*opened())
+        await s.press(*"one", "enter", *"two", "enter", *"draft", "up")
+        assert s.bench.prompt.text == "two"
+        await s.press("up", "up")
+        assert s.bench.prompt.text == "one"
+        await s.press("down", "down")
+        assert s.bench.prompt.text == "draft"
+        await s.press("ctrl+j", "x")
+        assert s.bench.prompt.text == "draft\nx"
+
+
+async def test_keys_that_nothing_took_go_to_the_input(show):
+    async with show() as s:
+        await s.play(*opened())
+        s.bench.transcript.focus()
+        await s.press("h", "i")
+        assert s.bench.prompt.text == "hi"
+        assert s.bench.prompt.has_focus
+
+
+async def test_what_is_waited_for_is_said_in_words(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        assert "waiting for the model" in s.text
+        await s.play(e.Waiting(what="loading", detail="or queued", expected_ns=5000 * MS))
+        assert "loading the model of 12.9 GB, or queued" in s.text
+        assert "of about 5.00 s" in s.text
+        assert "gpt-oss:20b ● loading" in s.text
+        await s.play(e.ThinkingDelta(text="hm"))
+        assert "thinking ~1 tokens" in s.text
+        await s.play(*write_call()[:2])
+        s.stage.clock.advance(300)
+        s.bench._tick()
+        await s.pilot.pause()
+        assert "0.3 s …" in s.text
+
+
+async def test_time_moves_on_the_screen_without_events(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        s.stage.clock.advance(11_200)
+        s.bench._tick()
+        await s.pilot.pause()
+        assert "00:11.2" in s.text
+        assert "◆ 1   11.2 s" in s.text
+
+
+async def test_control_sequences_reach_no_terminal(show):
+    evil = "\x1b[31mred\x1b]0;title\x07\x9b2Jx"
+    async with show() as s:
+        await s.play(
+            *opened(),
+            e.GoalStarted(goal=1, text=f"goal {evil}"),
+            e.RoundStarted(model="m"),
+            request(),
+            e.TextDelta(text="cut \x1b"),
+            e.TextDelta(text="[31min two"),
+            e.ToolCalled(call="c", name="run_cmd", arguments="{}", title=f"run_cmd {evil}"),
+            e.ToolStarted(call="c"),
+            e.ToolOutput(call="c", text=evil),
+            e.Notice(level="error", text=evil, hint=evil),
+            e.ProbeEnded(name="ruff", state="failed", cache="ran", summary=evil, output=evil),
+        )
+        assert "\x1b" not in s.text
+        assert "\x9b" not in s.text
+        assert "\x07" not in s.text
+        assert "cut in two" in s.text
+
+
+async def test_a_second_verdict_of_the_round_stands_for_itself(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:-1])
+        await s.play(e.ProbeEnded(name="ruff", state="failed", cache="ran", summary="1 problem", duration_ns=MS))
+        text = s.text
+    assert "⚡ ruff ✓ 0 problems" in text
+    assert "⚡ ruff ✗ 1 problem" in text
+
+
+async def test_expanding_shows_thinking_and_the_rest_of_a_diff(show):
+    diff = "--- /dev/null\n+++ b/x\n@@ -0,0 +1,30 @@\n" + "".join(f"+line {n}\n" for n in range(1, 31))
+    async with show(size=(120, 60)) as s:
+        await s.play(*opened(), *first_round()[:6])
+        await s.play(
+            e.ToolCalled(call="d", name="write_file", arguments="{}", title="write_file x"),
+            e.ToolEnded(call="d", state="ok", diff=diff, changes=(e.FileChange("x", "created", added=30),)),
+        )
+        assert "… 18 more lines  ^O expands" in s.text
+        assert "line 30" not in s.text
+        await s.press("ctrl+o")
+        assert "line 30" in s.text
+        assert "The package needs a module and tests." in s.text
+        await s.press("ctrl+o")
+        assert "line 30" not in s.text
+
+
+async def test_all_rounds_apply(show):
+    async with show() as s:
+        await s.play(*opened(), *first_round(), *second_round(), *third_round())
+        view = s.bench.view
+        assert [figures.cache for figures in view.rounds] == ["ran", "ran", "ran"]
+        assert [figures.red for figures in view.rounds] == [False, True, False]
+        assert view.files["mathx/__init__.py"].added == 7
+        assert not view.running
