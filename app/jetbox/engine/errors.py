@@ -128,5 +128,9 @@ class ToolError(Exception):
     """A tool could not do what it was asked; the text goes to the model."""
 
 
+class DiskFailed(ToolError):
+    """The disk or the folder failed a write: the model is told, and the goal ends with it."""
+
+
 class FileMoved(ToolError):
     """A file changed between the plan and the deed; the plan must be made again."""

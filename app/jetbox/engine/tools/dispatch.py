@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from jetbox.engine.clock import Span
-from jetbox.engine.errors import FileMoved, StorageError, ToolError
+from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
 from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call
 from jetbox.engine.safety.secrets import StreamRedactor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOVED = 3
 """How often a plan is made again because a file changed under it."""
+FULL = "make room in the workspace, or make it writable; then go on with --continue"
 TITLE = ("path", "command", "pattern", "summary")
 """Arguments that say in a line what a call is about."""
 
@@ -139,9 +140,10 @@ class Dispatcher:
         session.emit(ToolStarted(call=pending.call))
         begun = session.now()
         waited = 0
+        live = StreamRedactor(self._redactor)
         try:
             for _ in range(MOVED):
-                plan = await tool.plan(arguments, self._context, self._output(pending.call))
+                plan = await tool.plan(arguments, self._context, lambda text: self._output(pending, live.feed(text)))
                 before = session.now()
                 denied = await self._denied(plan, tool, pending)
                 if session.now() > before and denied is not _ALLOWED:
@@ -158,12 +160,15 @@ class Dispatcher:
                 raise ToolError("the file keeps changing; read it again")
         except ToolError as error:
             state, result = "failed", ToolResult(str(error), ok=False)
+            if isinstance(error, DiskFailed):
+                self._control.failure = StorageError(str(error), FULL)
         except StorageError as error:
             # The disk or the folder failed us: the model is told, and the goal ends with it.
             self._control.failure = error
             state, result = "failed", ToolResult(f"{error.message}; {error.hint}", ok=False)
         else:
             state = "ok" if result.ok else "failed"
+        self._output(pending, live.flush())
         now = session.now()
         self.spans.append(Span("tools", begun, now, tool.name, pending.call))
         return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)  # type: ignore[arg-type]
@@ -188,15 +193,9 @@ class Dispatcher:
                 await self._session.sync()
             return await plan.perform()
 
-    def _output(self, call: str) -> Callable[[str], None]:
-        stream = StreamRedactor(self._redactor)
-
-        def put(text: str) -> None:
-            safe = stream.feed(text)
-            if safe:
-                self._session.emit(ToolOutput(call=call, text=safe))
-
-        return put
+    def _output(self, pending: _Pending, text: str) -> None:
+        if text:
+            self._session.emit(ToolOutput(call=pending.call, text=text))
 
     def _end(
         self,

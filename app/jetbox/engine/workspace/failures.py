@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 
-from jetbox.engine.errors import ToolError
+from jetbox.engine.errors import DiskFailed, ToolError
 from jetbox.engine.workspace.names import shown
 
 _WORDS = {
@@ -22,6 +23,16 @@ _WORDS = {
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
 }
+
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def explain_write(error: OSError, path: str, root: str | os.PathLike[str]) -> ToolError:
+    """The failure of a write; one of the disk, or of a workspace that cannot be written at all, ends the goal."""
+    words = explain(error, path)
+    closed = error.errno in (errno.EACCES, errno.EPERM) and not os.access(root, os.W_OK)
+    return DiskFailed(str(words)) if closed or error.errno in _OF_THE_DISK else words
 
 
 def explain(error: OSError, path: str) -> ToolError:

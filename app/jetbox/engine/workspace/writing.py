@@ -9,7 +9,7 @@ from stat import S_IMODE, S_ISLNK
 import msgspec
 
 from jetbox.engine.errors import FileMoved
-from jetbox.engine.workspace.failures import explain
+from jetbox.engine.workspace.failures import explain, explain_write
 from jetbox.engine.workspace.names import TEMPORARY, check_new_name, check_writable, shown
 from jetbox.engine.workspace.root import Fingerprint, Workspace, check_regular, open_regular
 
@@ -49,7 +49,7 @@ def write_file(workspace: Workspace, path: str, data: bytes, *, expected: bytes 
             raise FileMoved(f"a folder of {shown(path)} was replaced by a symbolic link just now") from None
         raise explain(error, path) from None
     except OSError as error:
-        raise explain(error, path) from None
+        raise explain_write(error, path, workspace.root) from None
 
 
 def _still(folder: int, name: str, path: str, expected: bytes | None) -> os.stat_result | None:

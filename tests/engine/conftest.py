@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from engine.rig import Rig
+from jetbox.sim.launch import ServerProcess
+from scripted import Step, WriteScript
+
+OpenRig = Callable[..., Awaitable[Rig]]
+
+
+@pytest_asyncio.fixture
+async def rig(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> AsyncIterator[OpenRig]:
+    """Opens a session over a model that plays these steps; `faults` are the server's, the rest is for `Rig.open`."""
+    root = tmp_path / "work"
+    root.mkdir()
+    opened: list[Rig] = []
+
+    async def open_(*steps: Step, faults: tuple[str, ...] = (), match: str = ".", **options: Any) -> Rig:
+        server = sim_server(scripts=[str(write_script(*steps, match=match))], faults=faults)
+        made = await Rig(server, root).open(**options)
+        opened.append(made)
+        return made
+
+    yield open_
+    for each in opened:
+        await each.close()
