@@ -16,11 +16,10 @@ from jetbox.engine.tools.base import Plan
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """An answer and how long it was waited for."""
+    """An answer."""
 
     allowed: bool
     reason: str
-    waited_ns: int
 
 
 class Control:
@@ -44,8 +43,8 @@ class Control:
         self.failure: JetboxError | None = None
         """Set where a question could not be asked, or the folder failed us: the goal ends with it."""
         self.new_model = ""
-        self.waited_ns = 0
-        """All the time that was spent waiting for the user."""
+        self._waited = 0
+        self._asking_since = -1
 
     def take(self, command: AnyCommand) -> bool:
         """Act on a command; False where it is for somebody else."""
@@ -80,6 +79,12 @@ class Control:
                 return False
         return True
 
+    @property
+    def waited_ns(self) -> int:
+        """All the time that a question was open, the present one included."""
+        open_for = self._session.now() - self._asking_since if self._asking_since >= 0 else 0
+        return self._waited + open_for
+
     def _set_queue(self, items: list[str]) -> None:
         self._queue = items
         self._session.emit(QueueChanged(items=tuple(items)))
@@ -100,8 +105,9 @@ class Control:
 
     async def ask(self, plan: Plan, tool: str, call: str, why: str) -> Asked:
         """Ask the user about a plan, one question at a time, and remember a lasting answer."""
-        start = self._session.now()
         async with self._one_dialog:
+            if self._permissions.decide(plan, tool).answer == "allow":
+                return Asked(True, "")  # the answer to an earlier question, or another mode, settled it
             self._asked += 1
             number = f"p{self._session.round}.{self._asked}"
             self._session.emit(
@@ -119,27 +125,29 @@ class Control:
                 self._session.emit(PermissionAnswered(id=number, answer="no", by="policy", reason="nobody can answer"))
                 self.failure = PermissionRefused(
                     f"{plan.title}: this needs a permission, and without a screen nobody can give it",
-                    "pass --mode edits, --mode auto or --yolo"
-                    if plan.confined
-                    else "no sandbox holds here: install bubblewrap, or pass --no-sandbox --yolo",
+                    "no sandbox holds here: install bubblewrap, or pass --no-sandbox --yolo"
+                    if why.startswith("no sandbox")
+                    else "pass --yolo or --mode auto"
+                    if plan.kind == "command"
+                    else "pass --mode edits, --mode auto or --yolo",
                 )
-                return Asked(False, "nobody can answer", self._session.now() - start)
+                return Asked(False, "nobody can answer")
             answer = await self._answer(number)
             grant = self._permissions.remember(plan, tool, answer.answer)
             self._session.emit(PermissionAnswered(id=number, answer=answer.answer, reason=answer.reason, grant=grant))
         await self._session.sync()
-        waited = self._session.now() - start
-        self.waited_ns += waited
-        return Asked(answer.answer != "no", answer.reason, waited)
+        return Asked(answer.answer != "no", answer.reason)
 
     async def _answer(self, number: str) -> Answer:
         future = asyncio.get_running_loop().create_future()
         self._open[number] = future
+        self._asking_since = self._session.now()
         try:
             answer: Answer = await future
         except asyncio.CancelledError:
             self._session.emit(PermissionAnswered(id=number, answer="no", by="limit", reason="interrupted"))
             raise
         finally:
+            self._waited, self._asking_since = self.waited_ns, -1
             del self._open[number]
         return answer

@@ -211,7 +211,7 @@ class Round:
         if parts.bare_probes is None:
             start = parts.session.now()
             plan = Plan("command", "run the probes (ruff, pytest) without a sandbox", _nothing, confined=False)
-            asked = await parts.control.ask(plan, "probes", "", "no sandbox holds on this machine")
+            asked = await parts.control.ask(plan, "probes", "", "no sandbox holds the probes")
             self._spans.append(Span("waiting for you", start, parts.session.now()))
             parts.bare_probes = asked.allowed
         return parts.bare_probes
