@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,11 +35,21 @@ def workbench(asked: Invocation) -> int:
             from jetbox.ui.app import JetboxApp
 
             live = Live(start)
+
+            async def drive() -> int:
+                try:
+                    return await live.drive()
+                finally:
+                    if live.signal is ExitCode.HANGUP:
+                        # All is closed; taking down a screen without a terminal would block.
+                        os._exit(ExitCode.HANGUP)
+
             app = JetboxApp(
                 live.feed,
                 theme=asked.settings.ui.theme,
                 keys=asked.settings.keys,
-                driver=live.drive,
+                driver=drive,
+                stop=live.stop,
             )
             code = await app.run_async()
             return ExitCode.INTERNAL if code is None else code

@@ -23,6 +23,8 @@ from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes, shipped_folder, 
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
+HANGUP_S = 3.0
+"""How long the session may take to end when the terminal is gone."""
 CLOSE_S = 5.0
 """How long the engine may take to end when the screen is gone."""
 
@@ -131,7 +133,7 @@ class JetboxApp(App[int]):
     def on_key(self, event: events.Key) -> None:
         """Keys that nobody took: typed before the input had focus, or while the transcript has it."""
         text = event.character if event.is_printable else "\n" if event.key == "enter" and self._early else None
-        if text is None or self.screen is not self.workbench:
+        if text is None or self.screen is not self.workbench or event.key in self.screen.active_bindings:
             return
         event.stop()
         if self._engine is None and self._driver_call is not None:
@@ -277,6 +279,8 @@ class JetboxApp(App[int]):
         engine = self._engine
         again = self._struck is not None
         self._struck = self._struck or code
+        if code is ExitCode.HANGUP and not again:
+            self._end_without_a_terminal()
         if engine is None or engine.done():
             self.exit(int(code))
         elif again:
@@ -285,6 +289,15 @@ class JetboxApp(App[int]):
             self._stop(code)
         else:
             self.workbench.source.submit(Close())
+
+    def _end_without_a_terminal(self) -> None:
+        """There is nothing to restore, and writing to a terminal that is gone can block for ever."""
+        import os
+        import threading
+
+        last = threading.Timer(HANGUP_S, os._exit, (int(ExitCode.HANGUP),))
+        last.daemon = True
+        last.start()
 
     def _fatal_error(self) -> None:
         """Something broke on the screen: it ends, and who started it tells of it."""
