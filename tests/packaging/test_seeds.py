@@ -10,6 +10,9 @@ from statistics import mean, median
 
 import pytest
 
+from jetbox.engine.options import EngineOptions
+from jetbox.settings.load import load
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "seeds.md").read_text()
 SIZES = {"S1": 50, "S2": 45, "S3": 28, "S4": 33, "S5": 18}
@@ -57,7 +60,7 @@ def is_there(what: str) -> bool:
     if not path.startswith(("tests/", "benchmarks/")):
         return True
     path = path.partition(" ")[0]
-    return (ROOT / path).is_file() and (path.startswith("benchmarks/") or test in names_in(path))
+    return (ROOT / path).is_file() and (path.startswith("benchmarks/") or test.rpartition("::")[2] in names_in(path))
 
 
 def asked(name: str) -> str:
@@ -84,6 +87,16 @@ def test_the_other_computed_figures_follow_from_their_rows() -> None:
     assert f"{100 * (215 - 106) / 106:.1f} %" in asked("S5-01")
     assert f"difference is {215 - 106} s" in asked("S5-07")
     assert f"{100 * (140 - 106) / 106:.0f} % slower" in asked("S5-18")
+
+
+def test_the_profiles_are_built_in() -> None:
+    default = EngineOptions()
+    baseline, fast, quality = (load(None, profile=name).settings for name in ("baseline", "fast", "quality"))
+    assert (default.performance.probe_parallel, default.performance.probe_cache) == (True, True)
+    assert (baseline.performance.probe_parallel, baseline.performance.probe_cache) == (False, False)
+    assert fast.context.num_ctx < default.context.num_ctx < quality.context.num_ctx
+    assert fast.model.num_predict < default.model.num_predict < quality.model.num_predict
+    assert fast.loop.gate_attempts < default.loop.gate_attempts < quality.loop.gate_attempts
 
 
 def test_the_map_of_the_code_is_true() -> None:
