@@ -46,6 +46,11 @@ class Show:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
+    async def type(self, text: str, *keys: str) -> None:
+        """Put text into the input at once, then press keys."""
+        self.bench.prompt.write(text)
+        await self.press(*keys)
+
     async def asked(self) -> commands.AnyCommand:
         """The next command that the screen submitted."""
         async with asyncio.timeout(5):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from ui.played import EDIT, first_round, opened
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from ui.played import EDIT, first_round, opened
 
 
 def question(number: int = 1, **more: str) -> e.PermissionAsked:

@@ -64,7 +64,7 @@ async def test_what_is_typed_becomes_a_goal_and_then_words_for_the_running_one(s
 async def test_now_interrupts_with_words(show):
     async with show() as s:
         await s.play(*opened(), *first_round()[:3])
-        await s.press(*"/now stop that", "enter")
+        await s.type("/now stop that", "enter")
         assert await s.asked() == commands.Steer("stop that", now=True)
 
 
@@ -97,17 +97,18 @@ async def test_shift_tab_asks_for_the_next_mode(show):
 async def test_slash_commands(show):
     async with show() as s:
         await s.play(*opened())
-        await s.press(*"/mode auto", "enter")
+        await s.type("/mode auto", "enter")
         assert await s.asked() == commands.SetMode("auto")
-        await s.press(*"/model llama3.2:3b", "enter")
+        await s.type("/model llama3.2:3b", "enter")
         assert await s.asked() == commands.SetModel("llama3.2:3b")
-        await s.press(*"/m")
+        await s.type("/m")
         assert "/mode  /model" in s.text
-        await s.press("ctrl+c", *"/teme", "enter")
+        await s.press("ctrl+c")
+        await s.type("/teme", "enter")
         assert "there is no /teme; did you mean /theme?" in s.text
-        await s.press(*"/mode wild", "enter")
+        await s.type("/mode wild", "enter")
         assert "there is no mode 'wild'" in s.text
-        await s.press(*"/theme jetbox-light", "enter")
+        await s.type("/theme jetbox-light", "enter")
         assert s.app.theme == "jetbox-light"
         assert s.nothing_asked
 
@@ -115,7 +116,7 @@ async def test_slash_commands(show):
 async def test_clearing_quitting_and_the_exit_code(show):
     async with show() as s:
         await s.play(*opened())
-        await s.press(*"half a sentence")
+        await s.type("half a sentence")
         await s.press("ctrl+c")
         assert s.bench.prompt.text == ""
         assert "^C again quits" in s.text
@@ -128,7 +129,7 @@ async def test_a_failure_of_the_engine_is_told_and_ends_with_its_code(show):
     async with show(failure=ServerUnreachable("nothing answers at :11434", "start it with: ollama serve")) as s:
         await s.pilot.pause()
         assert "✗ nothing answers at :11434 — start it with: ollama serve" in s.text
-        await s.press(*"hello", "enter")
+        await s.type("hello", "enter")
         assert "the session is over" in s.text
         await s.pilot.press("ctrl+q")
         await s.pilot._wait_for_screen()
@@ -139,7 +140,9 @@ async def test_a_failure_of_the_engine_is_told_and_ends_with_its_code(show):
 async def test_history_at_the_edges_of_the_input(show):
     async with show() as s:
         await s.play(*opened())
-        await s.press(*"one", "enter", *"two", "enter", *"draft", "up")
+        await s.type("one", "enter")
+        await s.type("two", "enter")
+        await s.type("draft", "up")
         assert s.bench.prompt.text == "two"
         await s.press("up", "up")
         assert s.bench.prompt.text == "one"

@@ -141,7 +141,7 @@ class Workbench(Screen[None]):
         """Show what came."""
         if batch.reset:
             self._restart()
-        deltas_only = not batch.reset
+        deltas_only, doing = not batch.reset, self.view.doing
         for stamped in batch.events:
             self.view.apply(stamped)
             self.transcript.story.apply(stamped)
@@ -153,6 +153,8 @@ class Workbench(Screen[None]):
         self.transcript.update(now)
         if not deltas_only:
             self._show(now)
+        elif self.view.doing is not doing:
+            self._show_moving(now)
         self._settle_waiters()
 
     def _restart(self) -> None:
@@ -399,8 +401,7 @@ class Workbench(Screen[None]):
 
     @on(Thumb.Dragged)
     def _dragged(self, message: Thumb.Dragged) -> None:
-        target = round(message.share * self.transcript.max_scroll_y)
-        self.transcript.move(target - self.transcript.scroll_offset.y)
+        self.transcript.jump(round(message.share * self.transcript.max_scroll_y))
 
     @on(TransportBar.Sought)
     def _sought(self) -> None:

@@ -7,11 +7,11 @@ is laid out again, once a frame. Growing never asks for a layout of the screen.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import Reactive
@@ -56,7 +56,7 @@ class Transcript(ScrollView, can_focus=True):
         self._paint = Paint({}, colour=False)
         self._heights = Heights()
         self._measured = bytearray()
-        self._strips: LRUCache[int, list[Strip]] = LRUCache(KEPT_BLOCKS)
+        self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
         self._placing = False
 
     # ------------------------------------------------------------ what it shows
@@ -155,13 +155,19 @@ class Transcript(ScrollView, can_focus=True):
         # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
         strips[keep:] = self._paint.strips(rows, self._columns)
         self._strips[index] = strips
+        self._strips.move_to_end(index)
+        if len(self._strips) > KEPT_BLOCKS:
+            self._strips.popitem(last=False)
         self._measured[index] = 1
         self._heights.set(index, len(strips))
         return strips
 
     def _block(self, index: int) -> list[Strip]:
         strips = self._strips.get(index)
-        return self._make(index, []) if strips is None else strips
+        if strips is None:
+            return self._make(index, [])
+        self._strips.move_to_end(index)
+        return strips
 
     def _lay_out_anew(self) -> None:
         """Other widths or another fold: heights are estimates again, the place is kept."""
@@ -257,12 +263,30 @@ class Transcript(ScrollView, can_focus=True):
         self.follow = self.scroll_offset.y >= self.max_scroll_y
 
     def move(self, rows: int) -> None:
-        """Scroll by rows."""
-        target = min(max(self.scroll_offset.y + rows, 0), self.max_scroll_y)
+        """Scroll by rows; upwards the rows that come into sight are measured before."""
+        if rows < 0 and len(self._heights):
+            self._measure_above(-rows)
+        self.jump(self.scroll_offset.y + rows)
+
+    def jump(self, row: int) -> None:
+        """Scroll to a row, as far as heights are known."""
+        target = min(max(row, 0), self.max_scroll_y)
         self.set_reactive(Transcript.scroll_target_y, float(target))
         self.scroll_y = float(target)
-        if rows > 0 and self.at_end:
+        if self.at_end:
             self.follow = True
+
+    def _measure_above(self, rows: int) -> None:
+        """Measure from the top of the window upwards; what is shown stays where it is."""
+        index, inside = self._anchor()
+        left, above = rows - inside, index - 1
+        while left > 0 and above >= 0:
+            if not self._measured[above]:
+                self._make(above, [])
+            left -= self._heights[above]
+            above -= 1
+        self._resize()
+        self._place(self._heights.top(index) + inside)
 
     def page(self, direction: int) -> None:
         """Scroll by a window, less two rows to hold on to."""
@@ -272,7 +296,7 @@ class Transcript(ScrollView, can_focus=True):
         self.move(rows)
 
     def action_scroll_to_start(self) -> None:
-        self.move(-self.scroll_offset.y)
+        self.jump(0)
 
     def action_scroll_to_end(self) -> None:
         """To the end, and on with it."""

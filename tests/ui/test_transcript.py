@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from textual import events
+
+from jetbox.engine import events as e
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.diff import diff_rows, parse
+from jetbox.ui.text.heights import Heights
+from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
+from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
+from ui.played import first_round, opened, request, whole
+
+PAINT = Paint({}, colour=False)
+WORDS = st.text(alphabet=st.sampled_from("ab `*_#->1.~\n\t|猫é👩\u200d💻ﬁ\u0301"), max_size=120)
+
+
+def shown(rows: list[Row], width: int) -> list[str]:
+    return [strip.text for strip in PAINT.strips(rows, width)]
+
+
+def stream(pieces: list[str], width: int) -> list[str]:
+    """What stands on the screen after the pieces came one by one."""
+    layout, text, strips = MarkdownFlow(), "", []
+    for piece in pieces:
+        text += piece
+        keep, rows = layout.rows(text, width, len(strips))
+        strips[keep:] = PAINT.strips(rows, width)
+    return [strip.text for strip in strips]
+
+
+class TestHeights:
+    @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 9))))
+    def test_sums_and_finds_as_a_list_would(self, values, changes):
+        tree = Heights(values[: len(values) // 2])
+        for value in values[len(values) // 2 :]:
+            tree.append(value)
+        for index, value in changes:
+            if index < len(values):
+                values[index] = value
+                tree.set(index, value)
+        assert [tree.top(n) for n in range(len(values) + 1)] == [sum(values[:n]) for n in range(len(values) + 1)]
+        rows = [(n, r) for n, height in enumerate(values) for r in range(height)]
+        assert [tree.find(row) for row in range(tree.total)] == rows
+        assert tree.find(tree.total) == (len(values), 0)
+
+
+class TestWrap:
+    @given(st.text(alphabet="ab 猫é👩\u200d💻\u0301-", max_size=80), st.integers(2, 20))
+    def test_no_row_is_too_wide_and_nothing_but_spaces_is_lost(self, text, width):
+        rows = wrap(text, width)
+        assert all(cells(text[start:end]) <= width for start, end in rows)
+        assert "".join(text[start:end] for start, end in rows).replace(" ", "") == text.replace(" ", "")
+
+    def test_wide_glyphs_count_twice(self):
+        assert [("猫猫猫")[a:b] for a, b in wrap("猫猫猫", 4)] == ["猫猫", "猫"]
+        assert [("a猫b")[a:b] for a, b in wrap("a猫b", 2)] == ["a", "猫", "b"]
+
+    def test_words_stay_whole_where_they_fit(self):
+        text = "one two three fourfivesix"
+        assert [text[a:b] for a, b in wrap(text, 8)] == ["one two", "three", "fourfive", "six"]
+
+    def test_a_glyph_wider_than_the_row_still_stands_in_one(self):
+        assert wrap("猫猫", 1) == [(0, 1), (1, 2)]
+        assert shown(flow((("猫猫", ""),), 1), 1)
+
+    def test_fitting_cuts_with_an_ellipsis(self):
+        assert "".join(text for text, _ in fit((("abc", ""), ("def", "dim")), 5)) == "abcd…"
+        assert fit((("abc", ""),), 3) == (("abc", ""),)
+
+    def test_hanging_indent(self):
+        rows = flow((("aa bb cc", ""),), 7, first=(("- ", ""),), rest=(("  ", ""),))
+        assert [row.text for row in rows] == ["- aa bb", "  cc"]
+
+
+class TestMarkdown:
+    @settings(max_examples=150, deadline=None)
+    @given(WORDS, st.lists(st.integers(0, 120), max_size=8), st.integers(4, 30))
+    def test_streamed_in_any_cuts_it_looks_as_in_one_shot(self, text, cuts, width):
+        edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+        pieces = [text[a:b] for a, b in pairwise(edges)]
+        assert stream(pieces, width) == stream([text], width)
+
+    @given(WORDS.map(lambda text: text.replace("\u200d", "")), st.integers(4, 30))
+    def test_every_row_is_exactly_as_wide_as_the_screen(self, text, width):
+        assert all(cell_len(line) == width for line in stream([text], width))
+
+    def test_a_very_long_line_is_laid_out_piece_by_piece(self):
+        text = "x" * (3 * LONGEST_LINE + 10)
+        assert stream([text[:10], text[10:LONGEST_LINE], text[LONGEST_LINE:]], 40) == stream([text], 40)
+        layout = MarkdownFlow()
+        keep, rows = layout.rows(text, 40, 0)
+        again, more = layout.rows(text + "y", 40, keep + len(rows))
+        assert len(more) <= LONGEST_LINE // 40 + 1
+        assert again == 3 * LONGEST_LINE // 40
+
+    def test_what_is_known(self):
+        text = "# Title\nsome **bold**, *slanted* and `code`\n- one\n1. two\n> said\n```py\nx = 1\n```\nend\n---"
+        rows = [line.rstrip() for line in stream([text], 40)]
+        assert rows == [
+            "Title",
+            "some bold, slanted and code",
+            "• one",
+            "1. two",
+            "▎ said",
+            " py",
+            " x = 1",
+            "end",
+            "─" * 40,
+        ]
+
+    def test_styles(self):
+        rows = MarkdownFlow().rows("a **b** `c` *d* snake_case_name 2*3*4", 60, 0)[1]
+        assert [piece for piece in rows[0].pieces if piece[1]] == [("b", "bold"), ("c", "code"), ("d", "italic")]
+
+
+class TestDiff:
+    def test_lines_have_the_numbers_of_their_side(self):
+        lines = parse("--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@\n same\n-old\n+new\n end\n@@ -40 +40 @@\n-a\n+b\n")
+        assert [(line.kind, line.number, line.text) for line in lines] == [
+            ("same", 3, "same"),
+            ("removed", 4, "old"),
+            ("added", 4, "new"),
+            ("same", 5, "end"),
+            ("gap", 0, ""),
+            ("removed", 40, "a"),
+            ("added", 40, "b"),
+        ]
+
+    def test_a_line_that_looks_like_a_header_is_a_line(self):
+        lines = parse("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")
+        assert [(line.kind, line.text) for line in lines] == [("removed", "-- gone"), ("added", "++ come")]
+
+    def test_bounded(self):
+        rows, left = diff_rows("@@ -0,0 +1,50 @@\n" + "+x\n" * 50, 40, most=10)
+        assert len(rows) == 10
+        assert left == 40
+
+
+async def long_session(s, rounds: int = 60) -> None:
+    await s.play(*opened(), e.GoalStarted(goal=1, text="long"))
+    for n in range(1, rounds + 1):
+        s.stage.emit(
+            e.RoundStarted(model="m"),
+            e.TextDelta(text=f"paragraph {n} " + "with words enough for several rows of the screen " * 4),
+            e.RoundEnded(wall_ns=5, phases={}, tier="instant"),
+        )
+    await s.play(e.Notice(level="info", text="the last line"))
+
+
+class TestScrolling:
+    async def test_follows_lets_go_and_takes_up_again(self, show):
+        async with show() as s:
+            await long_session(s)
+            assert "the last line" in s.text
+            await s.press("pageup")
+            assert not s.bench.transcript.follow
+            before = s.text
+            await s.play(e.Notice(level="info", text="more at the end"))
+            assert "more at the end" not in s.text
+            kept = [line for line in before.split("\n")[2:30] if line.strip()]
+            assert all(line[:70] in s.text for line in kept)
+            for _ in range(3):
+                await s.press("pagedown")
+            assert s.bench.transcript.follow
+            assert "more at the end" in s.text
+            await s.play(e.Notice(level="info", text="and it follows"))
+            assert "and it follows" in s.text
+
+    async def test_the_wheel_scrolls(self, show):
+        async with show() as s:
+            await long_session(s)
+            await s.pilot._post_mouse_events([events.MouseScrollUp], widget="#transcript")
+            await s.pilot.pause()
+            assert not s.bench.transcript.follow
+            assert "the last line" not in s.text
+
+    async def test_start_and_end_by_keys(self, show):
+        async with show() as s:
+            await long_session(s)
+            s.bench.transcript.focus()
+            await s.press("g")
+            assert "❯ long" in s.text
+            assert "paragraph 1 " in s.text
+            await s.press("j", "j", "k")
+            assert s.bench.transcript.scroll_offset.y == 1
+            await s.press("G")
+            assert "the last line" in s.text
+            assert s.bench.transcript.follow
+
+    async def test_every_row_can_be_reached_though_heights_are_guessed(self, show):
+        async with show() as s:
+            await long_session(s)
+            seen = s.text
+            for _ in range(40):
+                await s.press("pageup")
+                seen += s.text
+            for n in range(1, 61):
+                assert f"paragraph {n} " in seen
+            assert s.bench.transcript.scroll_offset.y == 0
+
+    async def test_a_page_up_loses_no_row(self, show):
+        async with show() as s:
+            await long_session(s)
+            top = s.text.split("\n")[2][:60]
+            await s.press("pageup")
+            assert top in s.text
+
+    async def test_another_width_keeps_the_place(self, show):
+        async with show() as s:
+            await long_session(s)
+            s.bench.transcript.show_round(30)
+            await s.pilot.pause()
+            assert "◆ 30" in s.text.split("\n")[3]
+            await s.pilot.resize_terminal(80, 30)
+            await s.pilot.pause()
+            assert "◆ 30" in "\n".join(s.text.split("\n")[2:5])
+            await s.pilot.resize_terminal(160, 40)
+            await s.pilot.pause()
+            assert "◆ 30" in "\n".join(s.text.split("\n")[2:5])
+
+    async def test_a_click_unfolds_one_block(self, show):
+        async with show() as s:
+            await s.play(*opened(), *first_round())
+            row = next(n for n, line in enumerate(s.text.split("\n")) if "thought for" in line)
+            await s.pilot.click(offset=(6, row))
+            await s.pilot.pause()
+            assert "The package needs a module and tests." in s.text
+
+    async def test_streaming_while_scrolled_away_shows_all_of_it_at_the_end(self, show):
+        async with show() as s:
+            await long_session(s)
+            await s.play(e.RoundStarted(model="m"), request())
+            await s.press("pageup")
+            for n in range(40):
+                s.stage.emit(e.TextDelta(text=f"word{n} "))
+            await s.play(e.TextDelta(text="last"))
+            s.bench.transcript.action_scroll_to_end()
+            await s.pilot.pause()
+            joined = s.text.replace("\n", " ")
+            assert all(f"word{n} " in joined for n in range(40))
+
+    async def test_the_thumb_goes_where_it_is_dragged(self, show):
+        async with show() as s:
+            await long_session(s)
+            await s.pilot.click("#thumb", offset=(0, 0))
+            await s.pilot.pause()
+            assert "❯ long" in s.text
+
+
+async def test_the_same_events_one_by_one_and_at_once_make_the_same_screen(show):
+    async with show(size=(100, 80)) as s:
+        await s.play(*whole())
+        at_once = s.text
+    async with show(size=(100, 80)) as s:
+        for event in whole():
+            await s.play(event)
+        assert s.text == at_once
