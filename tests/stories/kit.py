@@ -72,11 +72,24 @@ class Running:
     def end(self, *, alone: bool = True) -> Ended:
         """Wait for the end; nothing may be left of it (or of another run that goes on: not `alone`)."""
         out, err = self.process.communicate(timeout=LIMIT_S)
+        return self._ended("".join(self.lines) + (out or ""), err, alone=alone)
+
+    def end_unread(self) -> Ended:
+        """The same where nobody reads its standard output."""
+        assert self.process.stderr is not None
+        err = self.process.stderr.read()
+        self.process.wait(LIMIT_S)
+        return self._ended("", err, alone=True)
+
+    def _ended(self, out: str, err: str, *, alone: bool) -> Ended:
         seconds = time.monotonic() - self._begun
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
         assert "Traceback" not in err, err
         left = left_behind(self.mark) if alone else []
         assert not left
-        return Ended(self.process.returncode, "".join(self.lines) + out, err, seconds)
+        return Ended(self.process.returncode, out, err, seconds)
 
 
 class Place:

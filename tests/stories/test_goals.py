@@ -113,7 +113,17 @@ def test_a_word_and_print_mean_the_same(play: Play) -> None:
 
 def test_the_demo_works_headless_in_a_scratch_folder(place: Place) -> None:
     environment = {"OLLAMA_HOST": "", "OLLAMA_MODEL": "", "TMPDIR": str(place.folder)}
-    options = ("--demo", "-m", "llama3.2:3b", "--output-format", "json", "--set", "probes.pytest=false", "--max-rounds", "2")
+    options = (
+        "--demo",
+        "-m",
+        "llama3.2:3b",
+        "--output-format",
+        "json",
+        "--set",
+        "probes.pytest=false",
+        "--max-rounds",
+        "2",
+    )
     ended = place.run("run", *options, env=environment)
     report = ended.report
     assert (ended.code, report["outcome"]) == (4, "limit")

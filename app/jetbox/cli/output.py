@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections.abc import Callable
 
 
 class LineOut:
@@ -14,8 +15,10 @@ class LineOut:
         self._descriptor = descriptor
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self.broken = False
-        """True once nobody reads any more."""
+        self.failure: OSError | None = None
+        """Set once nobody reads any more, or the disk behind it is full."""
+        self.on_failure: Callable[[OSError], None] | None = None
+        """Called then, in the writing thread."""
 
     def put(self, data: bytes) -> None:
         """Write in the background."""
@@ -36,7 +39,9 @@ class LineOut:
             if data is None:
                 return
             try:
-                while data and not self.broken:
+                while data and self.failure is None:
                     data = data[os.write(self._descriptor, data) :]
-            except OSError:
-                self.broken = True
+            except OSError as error:
+                self.failure = error
+                if self.on_failure is not None:
+                    self.on_failure(error)

@@ -9,6 +9,7 @@ import msgspec
 
 from jetbox.cli.output import LineOut
 from jetbox.engine import events as e
+from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
 
 GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
@@ -36,6 +37,11 @@ class Summary(msgspec.Struct):
     answer_tokens: int = 0
     probes: dict[str, dict[str, str]] = {}
     files: dict[str, str] = {}
+
+    def failed(self, error: JetboxError) -> None:
+        """The session ended with this error, which no event tells."""
+        self.outcome, self.reason, self.hint = "failed", error.message, error.hint
+        self.exit_code = error.exit_code
 
     def apply(self, stamped: e.Stamped) -> None:
         """Take an event."""

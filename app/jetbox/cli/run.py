@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jetbox.cli.live import Live, Start, drive_unattended
 from jetbox.cli.opening import opening
 from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress, Summary
-from jetbox.engine.errors import JetboxError
+from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
 
@@ -23,26 +25,34 @@ def run(asked: Invocation, output_format: str) -> int:
 
     Raises:
         JetboxError: nothing could be begun, or the disk failed.
+        OSError: standard output cannot be written.
     """
     out, log = LineOut(sys.stdout.fileno()), LineOut(sys.stderr.fileno())
     try:
         with opening(asked, attended=False, tee=out.put if output_format == "stream-json" else None) as start:
-            return asyncio.run(_run(start, output_format, out, log))
+            code = asyncio.run(_run(start, output_format, out, log))
     finally:
         out.close()
         log.close()
+    if out.failure is not None and code in (ExitCode.DONE, ExitCode.STORAGE):
+        raise out.failure  # the work is done, but its result reached nobody
+    return code
 
 
 async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> int:
     live = Live(start)
     summary, progress = Summary(), Progress(log)
     printing = asyncio.create_task(_print(live, summary, progress if output_format == "text" else None))
+    if output_format == "stream-json":
+        out.on_failure = _stopper(live)
     try:
         return await drive_unattended(live)
     except JetboxError as error:
         await printing
-        if summary.outcome:  # the goal's end says it already
+        if summary.reason == error.message:  # the goal's end says it already
             return error.exit_code
+        if output_format == "json":
+            summary.failed(error)
         raise
     finally:
         await printing
@@ -50,6 +60,18 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
             out.put(summary.json() + b"\n")
         elif output_format == "text":
             _closing(summary, out, log)
+
+
+def _stopper(live: Live) -> Callable[[OSError], None]:
+    """Ends the session when nobody can take its events any more: what it does would be seen by nobody."""
+    loop = asyncio.get_running_loop()
+
+    def stop(error: OSError) -> None:
+        code = ExitCode.HANGUP if isinstance(error, BrokenPipeError) else ExitCode.STORAGE
+        with suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(live.stop, code)
+
+    return stop
 
 
 async def _print(live: Live, summary: Summary, progress: Progress | None) -> None:

@@ -33,11 +33,16 @@ class Guards:
         self._idle = 0
         self._warned: Counter[str] = Counter()
 
-    def observe(self, done: Sequence[Done], *, spoke: bool) -> GuardTripped | None:
-        """Look at a round; `spoke` is False for one with neither text nor calls."""
+    def observe(self, done: Sequence[Done], *, spoke: bool, cut: bool = False) -> GuardTripped | None:
+        """Look at a round; `spoke` is False for one with neither text nor calls, `cut` True at its length limit."""
         self._idle = 0 if done or spoke else self._idle + 1
         if self._idle:
-            return self._tripped("empty", "the answer was empty", self._idle, 1)
+            what = (
+                "the answer was cut at its length (model.num_predict) and says nothing"
+                if cut
+                else "the answer was empty"
+            )
+            return self._tripped("empty", what, self._idle, 1)
         for call in done:
             self._calls.append(_signature(call))
             if call.state == "failed":

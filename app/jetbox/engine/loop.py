@@ -36,7 +36,8 @@ class Ending(msgspec.Struct, frozen=True):
 INTERRUPTIONS = {
     ExitCode.INTERRUPTED: "interrupted by the user",
     ExitCode.TERMINATED: "terminated from outside",
-    ExitCode.HANGUP: "the terminal is gone",
+    ExitCode.HANGUP: "interrupted: the terminal, or whoever read the output, is gone",
+    ExitCode.STORAGE: "interrupted: the output cannot be written",
 }
 
 
@@ -198,7 +199,8 @@ class Loop:
             return Ending(outcome, failure.message, failure.exit_code, failure.hint), []
         if result.interrupted:
             return self._interrupted(), ["[interrupted by the user]"]
-        tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()))
+        cut = result.answer.done_reason == "length"
+        tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()), cut=cut)
         if tripped is not None:
             self._parts.session.emit(tripped)
             if tripped.action == "stop":

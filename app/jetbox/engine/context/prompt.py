@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from jetbox.engine.safety.terminal import safe_text
 
 SYSTEM = """\
 You are a coding agent working in the user's project folder. Work on the goal until it is done.
@@ -28,11 +31,15 @@ def system_prompt(instructions: str = "") -> str:
 def read_instructions(root: Path, limit: int) -> str:
     """AGENTS.md of the workspace, at most `limit` bytes; empty where there is none that can be read."""
     for name in INSTRUCTIONS:
+        path = os.path.join(root, name)
+        # What is no plain file could block us, and a link could lead to what the model must not see.
+        if not os.path.isfile(path) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            continue
         try:
-            with (root / name).open("rb") as file:
+            with open(path, "rb") as file:
                 data = file.read(limit + 1)
         except OSError:
             continue
-        text = data[:limit].decode("utf-8", errors="replace").strip()
+        text = safe_text(data[:limit].decode("utf-8", errors="replace")).strip()
         return text + "\n[cut: longer than the limit]" if len(data) > limit else text
     return ""
