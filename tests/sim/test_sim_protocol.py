@@ -13,6 +13,7 @@ METRICS = [
     "total_duration",
     "load_duration",
     "prompt_eval_count",
+    "prompt_eval_cached_count",
     "prompt_eval_duration",
     "eval_count",
     "eval_duration",
@@ -43,7 +44,8 @@ def test_a_streamed_answer_has_the_fields_in_order(client: Any) -> None:
     assert list(last) == ["model", "created_at", "message", "done", "done_reason", *METRICS]
     assert last["message"] == {"role": "assistant", "content": ""}
     assert last["done_reason"] == "stop"
-    assert all(isinstance(last[name], int) and last[name] > 0 for name in METRICS)
+    assert all(isinstance(last[name], int) for name in METRICS)
+    assert [name for name in METRICS if last[name] <= 0] == ["prompt_eval_cached_count"]  # known to be none
     parts = sum(last[name] for name in ("load_duration", "prompt_eval_duration", "eval_duration"))
     assert parts <= last["total_duration"]
 
@@ -139,7 +141,16 @@ def test_num_predict_zero_means_unset(client: Any) -> None:
         ({"options": {"num_ctx": "4096"}}, 500, 'option "num_ctx" must be of type integer'),
         ({"keep_alive": "-1"}, 400, 'missing unit in duration "-1"'),
         ({"keep_alive": "soon"}, 400, "invalid duration"),
-        ({"tools": "read_file"}, 400, "cannot unmarshal"),
+        ({"keep_alive": True}, 400, "Unsupported type: 'bool'"),
+        ({"think": 3}, 400, 'think must be a boolean or string ("high", '),
+        ({"top_logprobs": 30}, 400, "top_logprobs must be between 0 and 20"),
+        ({"model": "a b/::"}, 400, "invalid model name"),
+        ({"model": ""}, 400, "model is required"),
+        ({"options": {"temperature": "hot"}}, 500, 'option "temperature" must be of type float32'),
+        ({"options": {"seed": True}}, 500, 'option "seed" must be of type integer'),
+        ({"options": {"stop": "x"}}, 500, 'option "stop" must be of type array'),
+        ({"options": {"stop": [1]}}, 500, 'option "stop" must be of an array of strings'),
+        ({"options": {"use_mmap": 3}}, 500, 'option "use_mmap" must be of type boolean'),
     ],
 )
 def test_refusals_have_the_status_and_words_of_ollama(client: Any, more: Any, status: int, words: str) -> None:
@@ -148,11 +159,69 @@ def test_refusals_have_the_status_and_words_of_ollama(client: Any, more: Any, st
     assert words in text
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"messages":[]}'])
-def test_bodies_that_are_no_request(client: Any, body: bytes) -> None:
-    status, _, data = client.send("POST", "/api/chat", body)
+MISTYPED: list[tuple[dict[str, Any], str]] = [
+    ({"model": 5}, "number into Go struct field ChatRequest.model of type string"),
+    ({"tools": "x"}, "string into Go struct field ChatRequest.tools of type api.Tools"),
+    ({"tools": [5]}, "number into Go struct field ChatRequest.tools of type api.Tool"),
+    ({"options": []}, "array into Go struct field ChatRequest.options of type map[string]interface {}"),
+    ({"stream": "yes"}, "string into Go struct field ChatRequest.stream of type bool"),
+    ({"truncate": "no"}, "string into Go struct field ChatRequest.truncate of type bool"),
+    ({"messages": "x"}, "string into Go struct field ChatRequest.messages of type []api.Message"),
+    ({"messages": [5]}, "number into Go struct field ChatRequest.messages of type api.Alias"),
+    ({"messages": [{"content": 5}]}, "number into Go struct field ChatRequest.messages.content of type string"),
+    (
+        {"messages": [{"tool_calls": {}}]},
+        "object into Go struct field ChatRequest.messages.tool_calls of type []api.ToolCall",
+    ),
+    (
+        {"messages": [{"tool_calls": [{"id": 5}]}]},
+        "number into Go struct field ChatRequest.messages.tool_calls.id of type string",
+    ),
+    (
+        {"messages": [{"tool_calls": [{"function": {"index": "0"}}]}]},
+        "string into Go struct field ChatRequest.messages.tool_calls.function.index of type int",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "words"), MISTYPED)
+def test_a_field_of_a_wrong_type_is_refused(client: Any, more: dict[str, Any], words: str) -> None:
+    assert client.refused(GOAL, **more) == (400, f"json: cannot unmarshal {words}")
+
+
+@pytest.mark.parametrize("arguments", ["{}", "", [], 5, True])
+def test_arguments_must_be_an_object(client: Any, arguments: Any) -> None:
+    said = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
+    status, text = client.refused(GOAL, said)
     assert status == 400
-    assert json.loads(data)["error"]
+    assert text == "Value looks like object, but can't find closing '}' symbol"
+
+
+def test_null_stands_for_absent(client: Any) -> None:
+    nothing = dict.fromkeys(("tools", "stream", "think", "truncate", "keep_alive"))
+    said = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": None}}]}
+    lines = client.chat(GOAL, said, GOAL, options={"num_ctx": None, "stop": None, "unknown": "x"}, **nothing)
+    assert lines[-1]["done_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "missing request body"),
+        (b"{", "unexpected EOF"),
+        (b'{"model": x}', "invalid character 'x' looking for beginning of value"),
+        (b"[]", "json: cannot unmarshal array into Go value of type api.ChatRequest"),
+        (b'{"messages":[]}', "model is required"),
+    ],
+)
+def test_bodies_that_are_no_request(client: Any, body: bytes, words: str) -> None:
+    status, _, data = client.send("POST", "/api/chat", body)
+    assert (status, json.loads(data)) == (400, {"error": words})
+
+
+def test_a_model_may_be_named_in_several_ways(client: Any) -> None:
+    for name in ("Llama3.2:3B", "library/llama3.2:3b", "registry.ollama.ai/library/llama3.2:3b"):
+        assert {line["model"] for line in client.chat(QUESTION, model=name)} == {name}
 
 
 def test_a_model_without_tools_chats_without_them(client: Any) -> None:
@@ -193,7 +262,8 @@ def test_tags_show_and_version(client: Any) -> None:
         assert shown["model_info"][f"{family}.context_length"] == model["details"]["context_length"]
         assert shown["capabilities"] == model["capabilities"]
     assert client.json("GET", "/api/version") == {"version": "0.33.3"}
-    assert client.send("POST", "/api/show", {"model": "nope"})[0] == 404
+    status, _, data = client.send("POST", "/api/show", {"model": "nope"})
+    assert (status, json.loads(data)) == (404, {"error": "model 'nope:latest' not found"})
 
 
 def test_root_head_and_wrong_ways(client: Any) -> None:
@@ -201,7 +271,8 @@ def test_root_head_and_wrong_ways(client: Any) -> None:
     status, headers, data = client.send("HEAD", "/api/tags")
     assert (status, data) == (200, b"")
     assert int(headers["content-length"]) > 100
-    assert client.send("GET", "/api/chat")[0] == 405
+    status, headers, data = client.send("GET", "/api/chat")
+    assert (status, headers["allow"], data) == (405, "POST", b"405 method not allowed")
     assert client.send("POST", "/api/tags", {})[0] == 405
     assert client.send("GET", "/v1/models")[0] == 404
 

@@ -13,14 +13,13 @@ from jetbox.sim.stats import COUNTERS
 from jetbox.sim.world import World
 
 VERSION = "0.33.3"
-PLAIN = "text/plain; charset=utf-8"
 ROUTES = {
-    "/": "GET HEAD",
+    "/": "HEAD GET",
     "/api/chat": "POST",
-    "/api/tags": "GET HEAD",
+    "/api/tags": "HEAD GET",
     "/api/show": "POST",
     "/api/ps": "GET",
-    "/api/version": "GET HEAD",
+    "/api/version": "HEAD GET",
     "/sim/stats": "GET",
     "/sim/release": "POST",
 }
@@ -74,11 +73,12 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
 def _dispatch(world: World, connection: Connection, request: Request) -> None:
     path = request.path
     if path not in ROUTES:
-        return connection.respond(404, b"404 page not found", PLAIN)
-    if request.method not in ROUTES[path].split():
-        return connection.respond(405, b"405 method not allowed", PLAIN)
+        return connection.respond(404, b"404 page not found", "text/plain")
+    methods = ROUTES[path].split()
+    if request.method not in methods:
+        return connection.respond(405, b"405 method not allowed", "text/plain", f"Allow: {', '.join(methods)}")
     if path == "/":
-        return connection.respond(200, b"Ollama is running", PLAIN)
+        return connection.respond(200, b"Ollama is running", "text/plain; charset=utf-8")
     if path == "/api/chat":
         return chat(world, connection, request.body)
     return connection.respond(200, encode(_reply(world, connection, request)))
@@ -89,7 +89,7 @@ def _reply(world: World, connection: Connection, request: Request) -> Any:
         case "/api/tags":
             return {"models": [model.listing() for model in catalog.MODELS]}
         case "/api/show":
-            return ask.require_model(ask.read_json(request.body)).description()
+            return ask.shown(request.body).description()
         case "/api/ps":
             return {"models": [_running(runner) for runner in world.scheduler.loaded(connection.check)]}
         case "/sim/release":

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
-from jetbox.sim import catalog, player
+from jetbox.sim import catalog, fields, player
 from jetbox.sim.durations import keep_alive_seconds
 from jetbox.sim.http import ApiError
 
 LAUNCH = ("num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict")
-INTEGERS = ("num_ctx", "num_predict", "num_keep", "seed", "top_k", "num_batch", "num_gpu", "main_gpu", "num_thread")
 LEVELS = ("low", "medium", "high", "max")
+CHOICES = '"high", "medium", "low", "max", true, or false'
+NAME = re.compile(r"(?:[\w.:-]+/)*[\w.-]+(?::[\w.-]+)?", re.ASCII)
 
 
 class Asked(NamedTuple):
     """A checked request."""
 
     model: catalog.Model
+    named: str
+    """What the request calls the model, and so the answer."""
     messages: list[dict[str, Any]]
     tools: list[Any]
     think: Any
@@ -39,39 +43,38 @@ def parse(body: bytes, default_ctx: int) -> Asked:
     Raises:
         ApiError: with the status and the words that Ollama has for it.
     """
-    data = read_json(body)
-    model = require_model(data)
-    think = data.get("think")
-    if think is not None and not isinstance(think, bool) and think not in LEVELS:
-        raise ApiError(400, f'invalid think value: "{think}" (must be "high", "medium", "low", "max", true, or false)')
+    data = read_json(body, "ChatRequest")
+    fields.check_request(data)
+    think = _think(data.get("think"))
+    keep_alive = keep_alive_seconds(data.get("keep_alive"))
+    if not 0 <= (data.get("top_logprobs") or 0) <= 20:
+        raise ApiError(400, "top_logprobs must be between 0 and 20")
+    model = require_model(data.get("model"))
     if think and "thinking" not in model.capabilities:
-        raise ApiError(400, f'"{model.name}" does not support thinking')
-    tools = _list(data, "tools")
+        raise ApiError(400, f'"{data["model"]}" does not support thinking')
+    tools = data.get("tools") or []
     if tools and "tools" not in model.capabilities:
         raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support tools")
     options = data.get("options") or {}
-    if not isinstance(options, dict):
-        raise ApiError(400, "json: cannot unmarshal options into Go struct field ChatRequest.options")
-    for name in INTEGERS:
-        if name in options and (not isinstance(options[name], (int, float)) or isinstance(options[name], bool)):
-            raise ApiError(500, f'option "{name}" must be of type integer')
+    fields.check_options(options)
     window = min(int(options.get("num_ctx") or default_ctx), model.context_length)
     launch = {"num_ctx": window, "shift": data.get("shift"), **{n: options[n] for n in LAUNCH if n in options}}
     return Asked(
         model=model,
-        messages=player.as_messages(_list(data, "messages")),
+        named=data["model"],
+        messages=player.as_messages(data.get("messages") or []),
         tools=tools,
         think=think,
         stream=data.get("stream") is not False,
         truncate=data.get("truncate") is not False,
         options=options,
         launch=launch,
-        keep_alive=keep_alive_seconds(data.get("keep_alive")),
+        keep_alive=keep_alive,
     )
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """The object in a request body.
+def read_json(body: bytes, struct: str) -> dict[str, Any]:
+    """The object in a request body; `struct` is what it should have been decoded into.
 
     Raises:
         ApiError: there is none.
@@ -80,30 +83,48 @@ def read_json(body: bytes) -> dict[str, Any]:
         raise ApiError(400, "missing request body")
     try:
         data = json.loads(body)
+    except json.JSONDecodeError as error:
+        rest = error.doc[error.pos :].strip()
+        raise ApiError(
+            400, f"invalid character '{rest[0]}' looking for beginning of value" if rest else "unexpected EOF"
+        ) from error
     except ValueError as error:
-        raise ApiError(400, f"invalid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ApiError(400, "json: cannot unmarshal the body into a Go struct")
-    return data
+        raise ApiError(400, "invalid character in string literal") from error
+    fields.check_object(data, struct)
+    return data  # type: ignore[no-any-return]
 
 
-def require_model(data: dict[str, Any]) -> catalog.Model:
-    """The model that a request names.
+def require_model(name: str | None, *, full: bool = False) -> catalog.Model:
+    """The model that a request names; `full` says what is missing with its tag.
 
     Raises:
         ApiError: none is named, or it is not installed.
     """
-    name = data.get("model") or data.get("name")
-    if not isinstance(name, str):
+    if not name:
         raise ApiError(400, "model is required")
+    if not NAME.fullmatch(name):
+        raise ApiError(400, "invalid model name")
     model = catalog.find(name)
     if model is None:
-        raise ApiError(404, f"model '{name}' not found")
+        raise ApiError(404, f"model '{catalog.with_tag(name) if full else name}' not found")
     return model
 
 
-def _list(data: dict[str, Any], key: str) -> list[Any]:
-    value = data.get(key) or []
-    if not isinstance(value, list):
-        raise ApiError(400, f"json: cannot unmarshal value into Go struct field ChatRequest.{key}")
-    return value
+def shown(body: bytes) -> catalog.Model:
+    """The model that a question about a model names.
+
+    Raises:
+        ApiError: with the status and the words that Ollama has for it.
+    """
+    data = read_json(body, "ShowRequest")
+    for name in ("model", "name"):
+        fields.check_text(data, name, "ShowRequest")
+    return require_model(data.get("model") or data.get("name"), full=True)
+
+
+def _think(value: Any) -> Any:
+    if value is None or isinstance(value, bool) or value in LEVELS:
+        return value
+    if isinstance(value, str):
+        raise ApiError(400, f'invalid think value: "{value}" (must be {CHOICES})')
+    raise ApiError(400, f"think must be a boolean or string ({CHOICES})")

@@ -152,7 +152,12 @@ MODELS = (
 )
 
 
+def with_tag(name: str) -> str:
+    """The name with its tag, which is `latest` where it has none."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def find(name: str) -> Model | None:
-    """The installed model of that name; a name without a tag means `:latest`."""
-    wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    """The installed model of that name, in capitals or not; without a tag it means `:latest`."""
+    wanted = with_tag(name).lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
     return next((model for model in MODELS if model.name == wanted), None)

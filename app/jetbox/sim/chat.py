@@ -14,6 +14,8 @@ from jetbox.sim.scheduler import Runner
 from jetbox.sim.world import World
 
 NUM_KEEP = 4
+CACHED = "prompt_eval_cached_count"
+"""The one figure that is sent where it is zero: its absence means that the server does not know."""
 
 
 class Dropped(Exception):
@@ -41,7 +43,7 @@ def _load_or_unload(world: World, connection: Connection, asked: ask.Asked) -> d
         with _runner(world, connection, asked):
             pass
     message = {"role": "assistant", "content": ""}
-    line = {"model": asked.model.name, "created_at": timestamp(), "message": message, "done": True}
+    line = {"model": asked.named, "created_at": timestamp(), "message": message, "done": True}
     return {**line, "done_reason": reason}
 
 
@@ -145,7 +147,7 @@ class Exchange:
             runner.slot = (*blocks, prompt.assistant_block(reply.content, reply.thinking, reply.calls))
         now = time.monotonic_ns()
         metrics |= {
-            "prompt_eval_cached_count": cached,
+            CACHED: cached,
             "prompt_eval_duration": decode_from - evaluated_from,
             "eval_count": produced,
             "eval_duration": now - decode_from,
@@ -185,7 +187,7 @@ class Exchange:
         return produced, "stop", late
 
     def _emit(self, message: dict[str, Any]) -> None:
-        line = {"model": self._asked.model.name, "created_at": timestamp(), "message": message, "done": False}
+        line = {"model": self._asked.named, "created_at": timestamp(), "message": message, "done": False}
         if self._asked.stream:
             self._connection.send_line(encode(line))
         else:
@@ -244,8 +246,8 @@ class Exchange:
             calls = message.get("tool_calls", []) + calls
         if calls:
             message["tool_calls"] = calls
-        line = {"model": self._asked.model.name, "created_at": timestamp(), "message": message, "done": True}
-        line |= {"done_reason": reason, **{name: value for name, value in metrics.items() if value}}
+        line = {"model": self._asked.named, "created_at": timestamp(), "message": message, "done": True}
+        line |= {"done_reason": reason, **{n: value for n, value in metrics.items() if value or n == CACHED}}
         self._world.stats.add(finished=1)
         if self._asked.stream:
             self._connection.send_line(encode(line))

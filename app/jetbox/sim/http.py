@@ -121,9 +121,11 @@ class Connection:
         self._chunked = parts[2] == "HTTP/1.1"
         return Request(parts[0], parts[1], headers, body, keep_open and self._chunked)
 
-    def respond(self, status: int, body: bytes, content_type: str = "application/json; charset=utf-8") -> None:
-        """Send a whole reply."""
-        self._write(self._head(status, content_type, f"Content-Length: {len(body)}"))
+    def respond(
+        self, status: int, body: bytes, content_type: str = "application/json; charset=utf-8", *more: str
+    ) -> None:
+        """Send a whole reply; `more` are further lines of its head."""
+        self._write(self._head(status, content_type, *more, f"Content-Length: {len(body)}"))
         if not self._head_only:
             self._write(body)
         self.flush()
@@ -260,12 +262,12 @@ class Connection:
         if len(self._out) >= FLUSH_AT:
             self.flush()
 
-    def _head(self, status: int, content_type: str, framing: str) -> bytes:
+    def _head(self, status: int, content_type: str, *more: str) -> bytes:
         date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
         lines = (
             f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}",
             f"Content-Type: {content_type}",
             f"Date: {date}",
-            framing,
+            *more,
         )
         return "\r\n".join((*lines, "", "")).encode("latin-1")
