@@ -15,7 +15,7 @@ from jetbox.engine.probes import inside
 from jetbox.engine.probes.inside import forget_stale
 
 if TYPE_CHECKING:
-    from tests.engine.probes.conftest import Bench
+    from engine.probes.conftest import Bench
 
 SUITE = """\
 import subprocess

@@ -21,7 +21,7 @@ from jetbox.engine.safety.process import ProcessRunner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.engine.probes.conftest import Bench
+    from engine.probes.conftest import Bench
 
 
 def content(root: Path) -> str:

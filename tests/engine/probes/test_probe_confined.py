@@ -10,7 +10,7 @@ from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
 if TYPE_CHECKING:
-    from tests.engine.probes.conftest import Bench
+    from engine.probes.conftest import Bench
 
 SUITE = """\
 import os

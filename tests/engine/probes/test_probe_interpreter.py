@@ -10,7 +10,7 @@ import pytest
 from jetbox.engine.probes.interpreter import Interpreters
 
 if TYPE_CHECKING:
-    from tests.engine.probes.conftest import Bench
+    from engine.probes.conftest import Bench
 
 
 def environment(folder: Path) -> Path:

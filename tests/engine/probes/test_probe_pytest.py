@@ -9,7 +9,7 @@ import pytest
 from jetbox.engine.options import PerformanceOptions
 
 if TYPE_CHECKING:
-    from tests.engine.probes.conftest import Bench
+    from engine.probes.conftest import Bench
 
 GREEN = "def test_a():\n    pass\n"
 

@@ -9,6 +9,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from jetbox.engine import commands
@@ -18,6 +19,7 @@ from jetbox.engine.session import Batch, SessionSource
 from jetbox.ui.commands import COMMANDS, Command, run_line
 from jetbox.ui.footing import Keys, footer_state
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.rows import Row, row
@@ -43,6 +45,26 @@ WIDE = 100
 WIDE_SIDE = 160
 SMALL = (60, 15)
 """Columns and rows below which only transcript, status and input remain."""
+IDLE_HINTS: Keys = (
+    ("app.palette", "commands"),
+    ("session.mode", "mode"),
+    ("transcript.expand", "expands"),
+    ("app.help", "help"),
+)
+RUNNING_HINTS: Keys = (
+    ("session.cancel", "stops"),
+    ("input.send", "queues"),
+    ("transcript.expand", "expands"),
+    ("app.help", "help"),
+)
+REPLAY_HINTS: Keys = (
+    ("replay.play", "plays, stops"),
+    ("replay.forward", "next event"),
+    ("replay.round_forward", "next round"),
+    ("replay.faster", "faster"),
+    ("app.help", "help"),
+)
+LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.quit_now", "leaves"))
 LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
@@ -90,6 +112,7 @@ class Workbench(Screen[None]):
         self._word = ("", "")
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
+        self._key_names: dict[str, str] = {}
         self._over = ""
         """Why nothing can be asked of the session any more."""
 
@@ -111,8 +134,10 @@ class Workbench(Screen[None]):
 
     def on_mount(self) -> None:
         self.set_class(not self.live, "-looking")
+        self.set_class(self.glyphs.ascii, "-ascii")
         if self.bar is not None:
             self.transcript.can_focus = False
+        self.know_keys()
         self._home_focus()
         self._ticking = self.set_interval(FAST_S, self._tick, pause=True)
         self.set_interval(SLOW_S, self._tick)
@@ -151,6 +176,9 @@ class Workbench(Screen[None]):
                     self.prompt.remember(stamped.event.text)
         now = self.source.now()
         self.transcript.update(now)
+        if not self._fast:
+            # No tick will follow that moves the elapsed times.
+            self.transcript.tick(now)
         if not deltas_only:
             self._show(now)
         elif self.view.doing is not doing:
@@ -186,14 +214,20 @@ class Workbench(Screen[None]):
         )
 
     def _hints(self) -> Keys:
-        """The keys that matter now."""
-        if self.transport is not None:
-            return (("space", "plays"), ("←→", "events"), ("⇧←→", "rounds"), ("<>", "speed"), ("F1", "help"))
-        if not self.live:
-            return (("F1", "help"), ("^C ^C", "quits"))
-        if self.view.running:
-            return (("esc", "stops"), ("enter", "queues"), ("^O", "expands"), ("F1", "help"))
-        return (("^P", "commands"), ("⇧tab", "mode"), ("^O", "expands"), ("F1", "help"))
+        """The keys that matter now, as they are bound."""
+        if self.bar is not None:
+            wanted: Keys = REPLAY_HINTS
+        elif not self.live:
+            wanted = LOOKING_HINTS
+        else:
+            wanted = RUNNING_HINTS if self.view.running else IDLE_HINTS
+        return tuple((self._key_names[name], does) for name, does in wanted if name in self._key_names)
+
+    def know_keys(self) -> None:
+        """Keys were bound or bound anew: hints say them as they are."""
+        nodes = (self.app, self, self.bar if self.bar is not None else self.prompt)
+        found = [key for node in nodes for key in bound_keys(node, ascii=self.glyphs.ascii)]
+        self._key_names = {name: keys.split(" ")[0] for keys, _, name in found}
 
     def _pace(self) -> None:
         """Tick fast only while something moves."""
@@ -334,18 +368,14 @@ class Workbench(Screen[None]):
         self.transcript.toggle_expanded()
 
     def show_help(self) -> None:
-        from jetbox.ui.keys import bound_keys
         from jetbox.ui.screens.help import Group, Help
 
-        nodes: list[object] = [self.bar] if self.bar is not None else [self.prompt] if self.live else []
-        groups: list[Group] = [("Workbench", [*bound_keys(self.app), *bound_keys(self)])]
-        groups += [
-            (node.BINDING_GROUP_TITLE or "", bound_keys(node)) for node in nodes if isinstance(node, Lined | Prompt)
-        ]
-        if self.bar is None:
-            groups.append(("Transcript", bound_keys(self.transcript)))
+        ascii = self.glyphs.ascii
+        nodes: list[DOMNode] = [self.bar] if self.bar is not None else [self.transcript]
         if self.live:
-            groups.append(("Permission", bound_keys(self.permission)))
+            nodes = [self.prompt, *nodes, self.permission]
+        groups: list[Group] = [("Workbench", [*bound_keys(self.app, ascii=ascii), *bound_keys(self, ascii=ascii)])]
+        groups += [(node.BINDING_GROUP_TITLE or "", bound_keys(node, ascii=ascii)) for node in nodes]
         self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else ()))
 
     def switch_theme(self, name: str) -> None:

@@ -1,0 +1,98 @@
+"""The screen cannot tell a recording from a live session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetbox.cli.live import Live, Start
+from jetbox.engine.commands import AnyCommand
+from jetbox.engine.events import Stamped
+from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, SessionOptions
+from jetbox.engine.session import Batch
+from jetbox.record.playback import Playback, read_journal
+from ui.conftest import screen_text
+
+BELOW_LIVE, BELOW_REPLAY = 1, 2
+"""Rows under the transcript: the footer; the transport bar and the footer."""
+
+
+class LiveUntil:
+    """What a live session had published when it stood at a given event."""
+
+    def __init__(self, events: list[Stamped]) -> None:
+        self._events = events
+        self._at = 0
+        self._new = asyncio.Event()
+
+    def go(self, seq: int) -> None:
+        self._at = seq
+        self._new.set()
+
+    def now(self) -> int:
+        return self._events[self._at].t
+
+    def drain(self) -> Batch:
+        self._new.clear()
+        return Batch(tuple(self._events[: self._at + 1]), reset=True)
+
+    async def ready(self) -> bool:
+        await self._new.wait()
+        return True
+
+    def submit(self, command: AnyCommand) -> None:
+        raise AssertionError(f"a screen that looks on asked for {command}")
+
+
+async def run_live(goal: str, url: str, root: Path, data: Path) -> tuple[list[Stamped], Path]:
+    """Run a goal and keep every event as its readers got it."""
+    options = EngineOptions(
+        model=ModelOptions(name="gpt-oss:20b", host=url),
+        permissions=PermissionOptions(mode="auto"),
+        session=SessionOptions(folder=str(data)),
+    )
+    live = Live(Start(root=root, options=options, goal=goal))
+    driving = asyncio.create_task(live.drive())
+    seen: list[Stamped] = []
+    while await live.feed.ready():
+        seen += live.feed.drain().events
+    await driving
+    seen += live.feed.drain().events
+    return seen, next(data.iterdir())
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_equal_screens_at_equal_sequence_numbers(
+    size: tuple[int, int], tmp_path: Path, sim_server: Callable[..., Any], on_source: Callable[..., Any]
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    url = sim_server(scripts=["mathx"]).url
+    goal = "Create mathx package with add(a,b) and multiply(a,b), add tests, run ruff and pytest."
+    events, session = await run_live(goal, url, root, tmp_path / "sessions")
+    recording = read_journal(session)
+    assert list(recording.events) == events, "the file expands to what was published"
+
+    width, height = size
+    live, replay = LiveUntil(events), Playback(recording)
+    look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))
+    seqs = [*range(0, len(events), max(1, len(events) // 25)), len(events) - 1]
+    shown: dict[int, str] = {}
+    async with look_on as (app, pilot):
+        for seq in seqs:
+            live.go(seq)
+            await app.workbench.reached(seq)
+            await pilot.pause()
+            shown[seq] = screen_text(app)
+    async with on_source(replay, size=size) as (app, pilot):
+        for seq in seqs:
+            replay.seek_seq(seq)
+            await app.workbench.reached(seq)
+            await pilot.pause()
+            rows = screen_text(app).splitlines()
+            above = rows[: height - BELOW_REPLAY]
+            assert above == shown[seq].splitlines()[: len(above)], f"at event {seq}, {events[seq].event}"
