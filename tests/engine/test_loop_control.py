@@ -58,6 +58,13 @@ async def test_words_that_wait_keep_a_goal_from_ending(rig: OpenRig) -> None:
     assert (await live.requests())[1][-1] == {"role": "user", "content": "Not yet."}
 
 
+async def test_words_that_a_killed_process_had_queued_are_not_lost(rig: OpenRig) -> None:
+    live = await rig(step(WRITE), finish())
+    live.parts.control.requeue(("As I said.",))
+    await live.run()
+    assert (await live.requests())[1][-1]["content"] == "As I said."
+
+
 async def test_now_interrupts_and_goes_on_with_the_words(rig: OpenRig) -> None:
     live = await rig(step(text="One two three."), step(text="Well then."), faults=("stall@1:2",), match="^Do it")
     goal = live.start()

@@ -18,7 +18,7 @@ from jetbox.engine import events as e
 from jetbox.record.recording import read_journal
 from jetbox.sim.launch import ServerProcess
 from scripted import call, finish, step
-from stories.kit import CONSOLE, SIGNALS, Ended, Place
+from stories.kit import CONSOLE, SIGNALS, Ended, Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
@@ -326,6 +326,16 @@ def test_two_signals_while_a_command_ignores_the_first(play: Play) -> None:
     ended = running.signal(signal.SIGINT)
     assert ended.code == 130
     assert ended.seconds < 2.0
+    assert read_journal(place.sessions[-1]).events[-1].round == 1
+
+
+def test_a_kill_leaves_no_command_behind(play: Play) -> None:
+    place, _ = play(step(SLEEP), finish())
+    running = place.stream("Do it", *NO_PROBES)
+    running.until("tool.output")
+    running.process.kill()
+    assert running.end(alone=False).code == -signal.SIGKILL
+    assert dies_out(place.mark)
     assert read_journal(place.sessions[-1]).events[-1].round == 1
 
 

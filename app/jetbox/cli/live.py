@@ -251,6 +251,8 @@ class Live:
         goal = self._start.goal
         if not goal and resumed is not None and resumed.running:
             goal = GO_ON
+        if resumed is not None and resumed.running:
+            parts.control.requeue(resumed.queue)
         if goal:
             self.session.submit(Goal(goal))
         elif not self._start.attended:

@@ -18,7 +18,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.safety.process import Limits, ProcessRunner
-from jetbox.engine.safety.sandbox import Launch
+from jetbox.engine.safety.sandbox import Launch, Sandbox
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import ToolContext
@@ -227,7 +227,14 @@ async def choose_sandbox(parts: Parts) -> None:
 
     wanted = parts.options.permissions
     root = parts.context.workspace.root
-    sandbox = await choose(root, enabled=wanted.sandbox, network=wanted.network)
+    sandbox: Sandbox
+    try:
+        sandbox = await choose(root, enabled=wanted.sandbox, network=wanted.network)
+    except Exception as error:
+        # Calls wait for this: better none, said so, than a session that hangs.
+        from jetbox.engine.safety.unconfined import NoSandbox
+
+        sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
     parts.context.processes.sandbox = sandbox
     parts.ready.set()
     parts.session.emit(SandboxChosen(name=sandbox.name, cannot=tuple(sandbox.cannot), off=not wanted.sandbox))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -88,6 +88,10 @@ class Control:
     def _set_queue(self, items: list[str]) -> None:
         self._queue = items
         self._session.emit(QueueChanged(items=tuple(items)))
+
+    def requeue(self, items: Sequence[str]) -> None:
+        """Take up what was queued when an earlier process of the session died; the journal has it already."""
+        self._queue = list(items)
 
     @property
     def words_waiting(self) -> bool:
