@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,10 @@ accesses = st.builds(
     Access, reads=some, writes=some, below=st.frozensets(st.sampled_from((*PATHS, ".")), max_size=1),
     barrier=st.sampled_from([False] * 9 + [True]),
 )  # fmt: skip
+
+
+def call(run: Callable[[int], Awaitable[int]], n: int) -> Callable[[list[int]], Awaitable[int]]:
+    return lambda earlier: run(n)
 
 
 def read(*paths: str) -> Access:
@@ -64,7 +69,7 @@ def test_conflicting_calls_never_overlap_and_keep_their_order(calls: list[Access
             return n
 
         for n, access in enumerate(calls):
-            schedule.add(access, lambda earlier, n=n: run(n))
+            schedule.add(access, call(run, n))
         await schedule.join()
         assert [slot.task.result() for slot in schedule.slots] == list(range(len(calls)))
 
@@ -93,7 +98,7 @@ async def test_without_parallel_calls_run_one_after_the_other() -> None:
         return n
 
     for n in range(4):
-        schedule.add(read(str(n)), lambda earlier, n=n: run(n))
+        schedule.add(read(str(n)), call(run, n))
     await schedule.join()
     assert seen == [0, 1, 2, 3]
 

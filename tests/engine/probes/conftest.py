@@ -21,6 +21,7 @@ class Unconfined:
 
     name = "none"
     cannot: tuple[str, ...] = ()
+    guards_git = False
     confines = False
 
     def __init__(self, private: Path) -> None:

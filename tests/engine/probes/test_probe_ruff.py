@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
+
     from engine.probes.conftest import Bench
 
 CLEAN = "def add(a: int, b: int) -> int:\n    return a + b\n"
