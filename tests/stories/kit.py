@@ -22,6 +22,8 @@ from jetbox.record.recording import Recording, read_journal
 CONSOLE = Path(sys.prefix) / "bin" / "jetbox-tui"
 MARK = "STORY_MARK"
 LIMIT_S = 40.0
+LEAN = ("--set", 'permissions.pass_env=["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]')
+"""Lets pytest runs in the workspace do without the plugins of the environment that these tests run in."""
 SIGNALS = ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129))
 
 E = TypeVar("E", bound=Event)
@@ -103,6 +105,7 @@ class Place:
     def start(self, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> Running:
         """Start `jetbox-tui ARGUMENTS` in the workspace."""
         environment = {**os.environ, "OLLAMA_HOST": self.host, "OLLAMA_MODEL": "gpt-oss:20b", MARK: self.mark}
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         options: dict[str, Any] = {
             "cwd": self.folder,
             "env": environment | (env or {}),

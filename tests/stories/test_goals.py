@@ -17,7 +17,7 @@ from jetbox.record.requests import rebuild_all
 from jetbox.sim.launch import ServerProcess
 from jetbox.sim.workspaces import copy_workspace, goal_for
 from scripted import WriteScript, call, finish, step
-from stories.kit import Place, dies_out
+from stories.kit import LEAN, Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
@@ -37,7 +37,7 @@ def shipped(place: Place, sim_server: Callable[..., ServerProcess], script: str)
 def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
     shipped(place, sim_server, "fix-test")
     before = place.files()
-    ended = place.goal(goal_for("fix-test"))
+    ended = place.goal(goal_for("fix-test"), *LEAN)
     assert ended.code == 0, ended.err
     after = place.files()
     assert after["shop/cart.py"] != before["shop/cart.py"]
@@ -47,7 +47,7 @@ def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., Serv
 
 def test_a_refactoring_turns_red_and_green_again(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
     shipped(place, sim_server, "refactor")
-    ended = place.goal(goal_for("refactor"))
+    ended = place.goal(goal_for("refactor"), *LEAN)
     assert ended.code == 0, ended.err
     pytest_states = [p.state for p in place.events(e.ProbeEnded) if p.name == "pytest"]
     assert "failed" in pytest_states
