@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import Any
@@ -127,8 +126,6 @@ def tell_notices(asked: Invocation) -> None:
 
 
 def _run(asked: Invocation, output_format: str) -> int:
-    # Until the first request is out everything that is made stays: collecting finds nothing.
-    gc.disable()
     tell_notices(asked)
     from jetbox.cli.run import run as work
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,8 @@ COMMANDS = {
     "config": ("jetbox.cli.config:config", "Show, explain, edit and trust the configuration."),
 }
 """Where each sub-command is, and what it does in a line: help needs to import none of them."""
+SESSIONS = ("", "run", "replay")
+"""Commands that turn the garbage collector on themselves, when their start is over."""
 _PRINT = ("-p", "--print")
 
 
@@ -34,6 +37,8 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     name, rest = choose(arguments)
     command = load_command(name) if name else _workbench()
+    if name not in SESSIONS:
+        gc.enable()
     # not `command.main`: it has exit codes of its own for interrupts and closed pipes
     with command.make_context(f"jetbox-tui {name}".rstrip(), rest) as context:
         result = command.invoke(context)
