@@ -34,6 +34,14 @@ CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of show, tags and version; chat has none, its watchdog does."""
 LOOPBACK = ("127.", "localhost", "[::1]")
+OVERFLOW = (
+    "exceed_context_size",
+    "exceeds the available context size",
+    # The words of Ollama's own runners, before they were replaced by llama-server.
+    "input length exceeds the context length",
+    "longer than the context length",
+)
+"""What servers of different ages say of a prompt that does not fit."""
 
 
 class _Message(msgspec.Struct):
@@ -229,17 +237,25 @@ class OllamaModel:
 
     def _refusal(self, status: int, raw: bytes) -> ModelError:
         text = _error_text(raw)
-        if "exceed_context_size" in text or "exceeds the available context size" in text:
-            return ContextOverflow(
-                f"the prompt does not fit the window: {_overflow(text)}",
-                "raise --num-ctx, or begin a new session with a smaller goal",
+        if text is None and status < 500:
+            return BadAnswer(
+                f"what answers at {self.host} does not speak Ollama's protocol (status {status})",
+                "check --host and OLLAMA_HOST; a host has no path such as /v1 or /api",
             )
+        if text is None:
+            text = raw[:300].decode(errors="replace")
+        if any(words in text for words in OVERFLOW):
+            return _overflow(text)
         if status == 404:
             return ModelNotFound(text or "model not found", "list what is there with `ollama list`")
         if status == 503:
             return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it")
         if "does not support tools" in text:
             return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
+        if "does not support thinking" in text:
+            return ModelUnfit("the model cannot think", "leave model.think empty, or choose another with --model")
+        if "invalid think value" in text:
+            return ModelUnfit(f"the server knows no such level of thinking: {text}", "set model.think")
         return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
 
     # -- the rest, and the end
@@ -288,20 +304,24 @@ def _metrics(raw: bytes) -> dict[str, int]:
     return {name: n for name, n in fields.items() if isinstance(n, int) and not isinstance(n, bool)}
 
 
-def _error_text(raw: bytes) -> str:
+def _error_text(raw: bytes) -> str | None:
+    """The words of an error; None where it is none of Ollama's."""
     try:
         error = msgspec.json.decode(raw)["error"]
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return raw[:300].decode(errors="replace")
+        return None
     return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
-def _overflow(text: str) -> str:
-    """The two numbers out of llama-server's JSON, where they are there."""
+def _overflow(text: str) -> ContextOverflow:
+    """With the two numbers out of llama-server's JSON, where they are there."""
     import re
 
     prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
     window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
+    said = text[:200]
     if prompt and window:
-        return f"{int(prompt[1]):,} tokens for a window of {int(window[1]):,}"
-    return text[:200]
+        said = f"{int(prompt[1]):,} tokens for a window of {int(window[1]):,}"
+    return ContextOverflow(
+        f"the prompt does not fit the window: {said}", "raise --num-ctx, or begin a new session with a smaller goal"
+    )

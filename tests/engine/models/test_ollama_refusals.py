@@ -1,0 +1,105 @@
+"""What the adapter makes of refusals, each answered over HTTP as the server sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
+from jetbox.engine.models.ollama import OllamaModel
+
+LLAMA_SERVER = json.dumps(
+    {
+        "error": {
+            "code": 400,
+            "message": "request (351 tokens) exceeds the available context size (256 tokens), try increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 351,
+            "n_ctx": 256,
+        }
+    },
+    separators=(",", ":"),
+)
+LONGER = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust "
+    "the context length in settings, or use a model with a longer context length"
+)
+THINK = 'invalid think value: "very" (must be "high", "medium", "low", "max", true, or false)'
+Answering = Callable[[int, bytes], Awaitable[OllamaModel]]
+
+
+@pytest_asyncio.fixture
+async def answering() -> AsyncIterator[Answering]:
+    """Makes an adapter to a server that gives every request this status and this body."""
+    async with AsyncExitStack() as ends:
+
+        async def make(status: int, body: bytes) -> OllamaModel:
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                writer.close()
+
+            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
+            model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            ends.push_async_callback(model.close)
+            return model
+
+        yield make
+
+
+async def chat(model: OllamaModel) -> None:
+    async with model.chat(b"{}") as chunks:
+        async for _ in chunks:
+            pass
+
+
+async def refused(model: OllamaModel) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await chat(model)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "words"),
+    [
+        (400, LLAMA_SERVER, ContextOverflow, "351 tokens for a window of 256"),
+        (400, "the input length exceeds the context length", ContextOverflow, "does not fit the window"),
+        (400, LONGER, ContextOverflow, "does not fit the window"),
+        (404, "model 'nope' not found", ModelNotFound, "model 'nope' not found"),
+        (400, "registry.ollama.ai/library/plain:latest does not support tools", ModelUnfit, "cannot call tools"),
+        (400, '"tiny" does not support thinking', ModelUnfit, "cannot think"),
+        (400, THINK, ModelUnfit, "no such level of thinking"),
+        (503, "server busy, please try again.  maximum pending requests exceeded", ServerBusy, "busy"),
+        (500, "error starting llama-server: no such file", BadAnswer, "answered 500: error starting llama-server"),
+    ],
+)
+async def test_a_refusal_has_its_kind(
+    answering: Answering, status: int, said: str, kind: type[ModelError], words: str
+) -> None:
+    model = await answering(status, json.dumps({"error": said}).encode())
+    error = await refused(model)
+    assert type(error) is kind
+    assert words in error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize("body", [b"404 page not found", b"<html>", b"\xff", b"[]", b"{}"])
+async def test_another_server_is_told_from_a_missing_model(answering: Answering, body: bytes) -> None:
+    model = await answering(404, body)
+    with pytest.raises(BadAnswer, match="does not speak Ollama's protocol") as caught:
+        await model.info("tiny")
+    assert "--host" in caught.value.hint
+
+
+async def test_a_proxy_without_its_server_is_busy(answering: Answering) -> None:
+    model = await answering(503, b"<html>no server</html>")
+    assert type(await refused(model)) is ServerBusy
