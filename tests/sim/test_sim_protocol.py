@@ -237,6 +237,15 @@ def test_overflow_is_refused_when_nothing_may_be_cut(client: Any) -> None:
     assert inner["n_prompt_tokens"] > 3000
 
 
+def test_a_prompt_as_long_as_the_window_is_too_long(client: Any) -> None:
+    size = client.chat("mathx " * 2000, tools=[], options={"num_ctx": 8192})[-1]["prompt_eval_count"]
+    status, text = client.refused("mathx " * 2000, truncate=False, options={"num_ctx": size})
+    assert status == 400
+    assert json.loads(text)["error"]["n_prompt_tokens"] == size
+    lines = client.chat("mathx " * 2000, tools=[], truncate=False, options={"num_ctx": size + 1})
+    assert lines[-1]["eval_count"] == 1
+
+
 def test_overflow_is_cut_in_silence_by_default(client: Any) -> None:
     last = client.chat("mathx " * 2000, options={"num_ctx": 256, "num_predict": 5})[-1]
     assert last["prompt_eval_count"] == 256 - (256 - 4) // 2

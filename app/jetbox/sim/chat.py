@@ -105,18 +105,21 @@ class Exchange:
                 self._connection.wait_until(time.monotonic() + fault.number(1))
 
     def _fit(self, runner: Runner) -> tuple[prompt.Blocks, int]:
-        """The rendered prompt and its number of tokens, cut as Ollama cuts where it is too long."""
+        """The rendered prompt and its number of tokens, cut as Ollama cuts where it is too long.
+
+        A prompt that fills the window to the last token is too long: there is no room for an answer.
+        """
         asked, limit = self._asked, runner.num_ctx
         thinking = "thinking" in asked.model.capabilities
         blocks = prompt.render(asked.messages, asked.tools, asked.think, thinking=thinking)
         size = prompt.count(blocks)
-        if size <= limit:
+        if size < limit:
             return blocks, size
         if not asked.truncate:
             raise ApiError(400, overflow(size, limit))
         blocks = prompt.cut_messages(asked.messages, limit, asked.tools, asked.think, thinking=thinking)
         size = prompt.count(blocks)
-        if size > limit:
+        if size >= limit:
             size = limit - max((limit - NUM_KEEP) // 2, 1)
         return blocks, size
 
