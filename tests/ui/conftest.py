@@ -65,8 +65,12 @@ class Show:
         return screen_text(self.app)
 
 
+Showing = Callable[..., AbstractAsyncContextManager[Show]]
+Playing = Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]]]
+
+
 @pytest.fixture
-def show() -> Callable[..., AbstractAsyncContextManager[Show]]:
+def show() -> Showing:
     """Opens an application whose engine runs until it is told to close."""
 
     @asynccontextmanager
@@ -106,7 +110,7 @@ def show() -> Callable[..., AbstractAsyncContextManager[Show]]:
 
 
 @pytest.fixture
-def on_source() -> Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]]]:
+def on_source() -> Playing:
     """Opens an application that plays or looks on."""
 
     @asynccontextmanager

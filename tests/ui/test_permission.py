@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from ui.conftest import Showing
 from ui.played import EDIT, first_round, opened
 
 
@@ -19,7 +22,7 @@ def question(number: int = 1, **more: str) -> e.PermissionAsked:
     )
 
 
-async def test_the_dialog_shows_what_why_and_the_diff(show):
+async def test_the_dialog_shows_what_why_and_the_diff(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         text = s.text
@@ -32,7 +35,7 @@ async def test_the_dialog_shows_what_why_and_the_diff(show):
 
 
 @pytest.mark.parametrize(("key", "answer"), [("y", "once"), ("s", "session"), ("a", "always"), ("n", "no")])
-async def test_keys_answer(show, key, answer):
+async def test_keys_answer(show: Showing, key: str, answer: Literal["once", "session", "always", "no"]) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(400)
@@ -40,7 +43,7 @@ async def test_keys_answer(show, key, answer):
         assert await s.asked() == commands.Answer("p1", answer)
 
 
-async def test_keys_of_the_first_moments_are_not_an_answer(show):
+async def test_keys_of_the_first_moments_are_not_an_answer(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(399)
@@ -52,7 +55,7 @@ async def test_keys_of_the_first_moments_are_not_an_answer(show):
         assert await s.asked() == commands.Answer("p1", "once")
 
 
-async def test_escape_answers_before_it_interrupts(show):
+async def test_escape_answers_before_it_interrupts(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(500)
@@ -63,7 +66,7 @@ async def test_escape_answers_before_it_interrupts(show):
         assert await s.asked() == commands.Cancel()
 
 
-async def test_one_question_at_a_time_in_their_order(show):
+async def test_one_question_at_a_time_in_their_order(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question(1), question(2, title="run_cmd make"))
         assert "? edit_file" in s.text
@@ -84,7 +87,7 @@ async def test_one_question_at_a_time_in_their_order(show):
         assert "✓ run_cmd make — allowed for this session by you" in text
 
 
-async def test_a_click_answers(show):
+async def test_a_click_answers(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(500)
@@ -93,7 +96,7 @@ async def test_a_click_answers(show):
         assert await s.asked() == commands.Answer("p1", "session")
 
 
-async def test_a_long_question_scrolls_and_keeps_its_answers_in_sight(show):
+async def test_a_long_question_scrolls_and_keeps_its_answers_in_sight(show: Showing) -> None:
     command = "\n".join(f"echo line {n}" for n in range(200))
     asked = e.PermissionAsked(id="p1", call="c", kind="command", title="run_cmd echo line 0 ...", diff=command)
     async with show(size=(80, 24)) as s:
@@ -108,7 +111,7 @@ async def test_a_long_question_scrolls_and_keeps_its_answers_in_sight(show):
         assert "y once" in s.text
 
 
-async def test_a_command_that_looks_like_a_diff_is_shown_whole(show):
+async def test_a_command_that_looks_like_a_diff_is_shown_whole(show: Showing) -> None:
     asked = e.PermissionAsked(
         id="p1", call="c", kind="command", title="run_cmd : ...", diff="--- hidden\n+++ hidden\nindex hidden\nrm -rf x"
     )
@@ -118,7 +121,7 @@ async def test_a_command_that_looks_like_a_diff_is_shown_whole(show):
             assert line in s.text
 
 
-async def test_the_end_of_the_goal_takes_the_question_away(show):
+async def test_the_end_of_the_goal_takes_the_question_away(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         await s.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted", exit_code=130))

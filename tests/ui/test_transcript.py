@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual import events
+from textual.strip import Strip
 
 from jetbox.engine import events as e
 from jetbox.ui.paint import Paint
@@ -13,6 +14,7 @@ from jetbox.ui.text.diff import diff_rows, parse
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
+from ui.conftest import Show, Showing
 from ui.played import first_round, opened, request, whole
 
 PAINT = Paint({}, colour=False)
@@ -25,7 +27,8 @@ def shown(rows: list[Row], width: int) -> list[str]:
 
 def stream(pieces: list[str], width: int) -> list[str]:
     """What stands on the screen after the pieces came one by one."""
-    layout, text, strips = MarkdownFlow(), "", []
+    layout, text = MarkdownFlow(), ""
+    strips: list[Strip] = []
     for piece in pieces:
         text += piece
         keep, rows = layout.rows(text, width, len(strips))
@@ -35,7 +38,7 @@ def stream(pieces: list[str], width: int) -> list[str]:
 
 class TestHeights:
     @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 9))))
-    def test_sums_and_finds_as_a_list_would(self, values, changes):
+    def test_sums_and_finds_as_a_list_would(self, values: list[int], changes: list[tuple[int, int]]) -> None:
         tree = Heights(values[: len(values) // 2])
         for value in values[len(values) // 2 :]:
             tree.append(value)
@@ -51,28 +54,28 @@ class TestHeights:
 
 class TestWrap:
     @given(st.text(alphabet="ab 猫é👩\u200d💻\u0301-", max_size=80), st.integers(2, 20))
-    def test_no_row_is_too_wide_and_nothing_but_spaces_is_lost(self, text, width):
+    def test_no_row_is_too_wide_and_nothing_but_spaces_is_lost(self, text: str, width: int) -> None:
         rows = wrap(text, width)
         assert all(cells(text[start:end]) <= width for start, end in rows)
         assert "".join(text[start:end] for start, end in rows).replace(" ", "") == text.replace(" ", "")
 
-    def test_wide_glyphs_count_twice(self):
+    def test_wide_glyphs_count_twice(self) -> None:
         assert [("猫猫猫")[a:b] for a, b in wrap("猫猫猫", 4)] == ["猫猫", "猫"]
         assert [("a猫b")[a:b] for a, b in wrap("a猫b", 2)] == ["a", "猫", "b"]
 
-    def test_words_stay_whole_where_they_fit(self):
+    def test_words_stay_whole_where_they_fit(self) -> None:
         text = "one two three fourfivesix"
         assert [text[a:b] for a, b in wrap(text, 8)] == ["one two", "three", "fourfive", "six"]
 
-    def test_a_glyph_wider_than_the_row_still_stands_in_one(self):
+    def test_a_glyph_wider_than_the_row_still_stands_in_one(self) -> None:
         assert wrap("猫猫", 1) == [(0, 1), (1, 2)]
         assert shown(flow((("猫猫", ""),), 1), 1)
 
-    def test_fitting_cuts_with_an_ellipsis(self):
+    def test_fitting_cuts_with_an_ellipsis(self) -> None:
         assert "".join(text for text, _ in fit((("abc", ""), ("def", "dim")), 5)) == "abcd…"
         assert fit((("abc", ""),), 3) == (("abc", ""),)
 
-    def test_hanging_indent(self):
+    def test_hanging_indent(self) -> None:
         rows = flow((("aa bb cc", ""),), 7, first=(("- ", ""),), rest=(("  ", ""),))
         assert [row.text for row in rows] == ["- aa bb", "  cc"]
 
@@ -80,16 +83,16 @@ class TestWrap:
 class TestMarkdown:
     @settings(max_examples=150, deadline=None)
     @given(WORDS, st.lists(st.integers(0, 120), max_size=8), st.integers(4, 30))
-    def test_streamed_in_any_cuts_it_looks_as_in_one_shot(self, text, cuts, width):
+    def test_streamed_in_any_cuts_it_looks_as_in_one_shot(self, text: str, cuts: list[int], width: int) -> None:
         edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
         pieces = [text[a:b] for a, b in pairwise(edges)]
         assert stream(pieces, width) == stream([text], width)
 
     @given(WORDS.map(lambda text: text.replace("\u200d", "")), st.integers(4, 30))
-    def test_every_row_is_exactly_as_wide_as_the_screen(self, text, width):
+    def test_every_row_is_exactly_as_wide_as_the_screen(self, text: str, width: int) -> None:
         assert all(cell_len(line) == width for line in stream([text], width))
 
-    def test_a_very_long_line_is_laid_out_piece_by_piece(self):
+    def test_a_very_long_line_is_laid_out_piece_by_piece(self) -> None:
         text = "x" * (3 * LONGEST_LINE + 10)
         assert stream([text[:10], text[10:LONGEST_LINE], text[LONGEST_LINE:]], 40) == stream([text], 40)
         layout = MarkdownFlow()
@@ -98,7 +101,7 @@ class TestMarkdown:
         assert len(more) <= LONGEST_LINE // 40 + 1
         assert again == 3 * LONGEST_LINE // 40
 
-    def test_what_is_known(self):
+    def test_what_is_known(self) -> None:
         text = "# Title\nsome **bold**, *slanted* and `code`\n- one\n1. two\n> said\n```py\nx = 1\n```\nend\n---"
         rows = [line.rstrip() for line in stream([text], 40)]
         assert rows == [
@@ -113,13 +116,13 @@ class TestMarkdown:
             "─" * 40,
         ]
 
-    def test_styles(self):
+    def test_styles(self) -> None:
         rows = MarkdownFlow().rows("a **b** `c` *d* snake_case_name 2*3*4", 60, 0)[1]
         assert [piece for piece in rows[0].pieces if piece[1]] == [("b", "bold"), ("c", "code"), ("d", "italic")]
 
 
 class TestDiff:
-    def test_lines_have_the_numbers_of_their_side(self):
+    def test_lines_have_the_numbers_of_their_side(self) -> None:
         lines = parse("--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@\n same\n-old\n+new\n end\n@@ -40 +40 @@\n-a\n+b\n")
         assert [(line.kind, line.number, line.text) for line in lines] == [
             ("same", 3, "same"),
@@ -131,17 +134,17 @@ class TestDiff:
             ("added", 40, "b"),
         ]
 
-    def test_a_line_that_looks_like_a_header_is_a_line(self):
+    def test_a_line_that_looks_like_a_header_is_a_line(self) -> None:
         lines = parse("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")
         assert [(line.kind, line.text) for line in lines] == [("removed", "-- gone"), ("added", "++ come")]
 
-    def test_bounded(self):
+    def test_bounded(self) -> None:
         rows, left = diff_rows("@@ -0,0 +1,50 @@\n" + "+x\n" * 50, 40, most=10)
         assert len(rows) == 10
         assert left == 40
 
 
-async def long_session(s, rounds: int = 60) -> None:
+async def long_session(s: Show, rounds: int = 60) -> None:
     await s.play(*opened(), e.GoalStarted(goal=1, text="long"))
     for n in range(1, rounds + 1):
         s.stage.emit(
@@ -153,7 +156,7 @@ async def long_session(s, rounds: int = 60) -> None:
 
 
 class TestScrolling:
-    async def test_follows_lets_go_and_takes_up_again(self, show):
+    async def test_follows_lets_go_and_takes_up_again(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             assert "the last line" in s.text
@@ -171,7 +174,7 @@ class TestScrolling:
             await s.play(e.Notice(level="info", text="and it follows"))
             assert "and it follows" in s.text
 
-    async def test_the_wheel_scrolls(self, show):
+    async def test_the_wheel_scrolls(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             await s.pilot._post_mouse_events([events.MouseScrollUp], widget="#transcript")
@@ -179,7 +182,7 @@ class TestScrolling:
             assert not s.bench.transcript.follow
             assert "the last line" not in s.text
 
-    async def test_start_and_end_by_keys(self, show):
+    async def test_start_and_end_by_keys(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             s.bench.transcript.focus()
@@ -192,7 +195,7 @@ class TestScrolling:
             assert "the last line" in s.text
             assert s.bench.transcript.follow
 
-    async def test_every_row_can_be_reached_though_heights_are_guessed(self, show):
+    async def test_every_row_can_be_reached_though_heights_are_guessed(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             seen = s.text
@@ -203,14 +206,14 @@ class TestScrolling:
                 assert f"paragraph {n} " in seen
             assert s.bench.transcript.scroll_offset.y == 0
 
-    async def test_a_page_up_loses_no_row(self, show):
+    async def test_a_page_up_loses_no_row(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             top = s.text.split("\n")[2][:60]
             await s.press("pageup")
             assert top in s.text
 
-    async def test_another_width_keeps_the_place(self, show):
+    async def test_another_width_keeps_the_place(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             s.bench.transcript.show_round(30)
@@ -223,7 +226,7 @@ class TestScrolling:
             await s.pilot.pause()
             assert "◆ 30" in "\n".join(s.text.split("\n")[2:5])
 
-    async def test_a_click_unfolds_one_block(self, show):
+    async def test_a_click_unfolds_one_block(self, show: Showing) -> None:
         async with show() as s:
             await s.play(*opened(), *first_round())
             row = next(n for n, line in enumerate(s.text.split("\n")) if "thought for" in line)
@@ -231,7 +234,7 @@ class TestScrolling:
             await s.pilot.pause()
             assert "The package needs a module and tests." in s.text
 
-    async def test_streaming_while_scrolled_away_shows_all_of_it_at_the_end(self, show):
+    async def test_streaming_while_scrolled_away_shows_all_of_it_at_the_end(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             await s.play(e.RoundStarted(model="m"), request())
@@ -244,7 +247,7 @@ class TestScrolling:
             joined = s.text.replace("\n", " ")
             assert all(f"word{n} " in joined for n in range(40))
 
-    async def test_the_thumb_goes_where_it_is_dragged(self, show):
+    async def test_the_thumb_goes_where_it_is_dragged(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
             await s.pilot.click("#thumb", offset=(0, 0))
@@ -252,7 +255,7 @@ class TestScrolling:
             assert "❯ long" in s.text
 
 
-async def test_the_same_events_one_by_one_and_at_once_make_the_same_screen(show):
+async def test_the_same_events_one_by_one_and_at_once_make_the_same_screen(show: Showing) -> None:
     async with show(size=(100, 80)) as s:
         await s.play(*whole())
         at_once = s.text

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 
 from jetbox.engine.commands import Close
@@ -29,14 +30,21 @@ CLOSE_S = 5.0
 """How long the engine may take to end when the screen is gone."""
 
 
+def _commands() -> type[Provider]:
+    """The palette's provider, imported when it is first opened."""
+    from jetbox.ui.palette import JetboxCommands
+
+    return JetboxCommands
+
+
 class JetboxApp(App[int]):
     """Shows a session; returns the exit code."""
 
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "clear_or_quit", "Clear the input; twice: quit", id="app.quit", show=False, priority=True),
-        Binding("ctrl+q", "quit", "Quit", id="app.quit_now", show=False, priority=True),
+        Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True),
         Binding("f1", "help", "Help", id="app.help", show=False),
         Binding("ctrl+p", "command_palette", "Commands", id="app.palette", show=False, priority=True),
     ]
@@ -161,6 +169,7 @@ class JetboxApp(App[int]):
             if name not in known:
                 self.workbench.notice("warning", f"keys: there is nothing named {name!r}", "F1 shows the names")
         self.set_keymap({name: keys for name, keys in self._user_keys.items() if name in known})
+        self.workbench.know_keys()
 
     # ------------------------------------------------------------ themes
 
@@ -192,7 +201,7 @@ class JetboxApp(App[int]):
             self.workbench.word(f"there is no theme {name!r}: {', '.join(names)}")
 
     def _repaint(self) -> None:
-        self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color))
+        self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))
 
     # ------------------------------------------------------------ keys
 

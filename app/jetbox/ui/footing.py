@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jetbox.ui.commands import find, matching
 from jetbox.ui.model import SessionView
 from jetbox.ui.transcript.story import OUTCOMES
 from jetbox.ui.widgets.footer import FooterState
 
 Keys = tuple[tuple[str, str], ...]
+"""Keys, or the ids they are bound under, and what they do."""
 Word = tuple[str, str]
 """Something to say until the next key, and its style; empty where there is nothing."""
 
@@ -58,8 +57,3 @@ def _sandbox(view: SessionView) -> str:
     if chosen.name == "none":
         return "no sandbox"
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
-
-
-def hints(pairs: Sequence[tuple[str, str]]) -> Keys:
-    """Keys with a word each; those that are bound to nothing are left out."""
-    return tuple((key, does) for key, does in pairs if key)

@@ -93,11 +93,12 @@ _WITHOUT_COLOUR = {
 class Paint:
     """Styles by name, over one background."""
 
-    def __init__(self, variables: Mapping[str, str], *, background: str = "background", colour: bool = True) -> None:
-        """`background` names the variable that everything stands on."""
+    def __init__(self, variables: Mapping[str, str], *, colour: bool = True, ascii: bool = False) -> None:
+        """With `ascii` a cut is marked by a sign that every terminal has."""
         self._styles: dict[str, Style] = {}
+        self._ascii = ascii
         self._colour = colour
-        ground = _colour(variables, background) if colour else None
+        ground = _colour(variables, "background") if colour else None
         for name, (fore, back, attributes) in STYLES.items():
             self._styles[name] = _style(name, variables, fore, back, attributes, ground, colour)
         self.base = self._styles[""]
@@ -108,7 +109,8 @@ class Paint:
     def strip(self, row: Row, width: int) -> Strip:
         """A row as a strip of exactly `width` cells."""
         fill = self._styles[row.fill]
-        segments = [Segment(text, self._over(fill, style, row.fill)) for text, style in row.pieces if text]
+        pieces = [(text.replace("…", "~"), style) for text, style in row.pieces] if self._ascii else row.pieces
+        segments = [Segment(text, self._over(fill, style, row.fill)) for text, style in pieces if text]
         used = sum(cells(segment.text) for segment in segments)
         if used < width:
             segments.append(Segment(" " * (width - used), fill))

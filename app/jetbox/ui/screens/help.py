@@ -14,7 +14,7 @@ from jetbox.ui.commands import Command
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import Key
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, row
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
 
 Group = tuple[str, list[Key]]
@@ -30,26 +30,33 @@ class HelpText(Lined):
         self._commands = commands
 
     def lines(self, width: int) -> list[Row]:
+        keys = [key for _, group in self._groups for key in group]
+        column = min(max((cells(key) for key, _, _ in keys), default=0) + 2, max(8, width // 3))
+        names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
         out: list[Row] = []
-        for title, keys in self._groups:
-            if keys:
-                out += [row((title, "title"))]
-                out += self._table([(key, does, name) for key, does, name in keys], width)
-                out.append(BLANK)
+        for title, group in self._groups:
+            if group:
+                out += [row((title, "title")), *(self._key(key, column, names, width) for key in group), BLANK]
         if self._commands:
-            out.append(row(("Commands", "title")))
-            out += self._table([(command.usage, command.description, "") for command in self._commands], width)
-            out.append(BLANK)
+            out += [row(("Commands", "title")), *self._usages(width), BLANK]
         words = 'The name at the end of a line is what a key is changed by: [keys] "session.cancel" = "ctrl+x"'
         return [*out, *flow(((words, "dim"),), width)]
 
-    def _table(self, lines: list[tuple[str, str, str]], width: int) -> list[Row]:
-        column = min(max(cells(left) for left, _, _ in lines) + 2, max(8, width // 2))
+    def _key(self, key: Key, column: int, names: int, width: int) -> Row:
+        """One key; its name is left out where there is no room."""
+        keys, does, name = key
+        said = f"{does:<{names - column}}" if names + cells(name) <= width else does
+        pieces: list[Piece] = [(f"{keys:<{column}}", "key"), (said, "")]
+        if said is not does:
+            pieces.append((name, "faint"))
+        return Row(fit(pieces, width))
+
+    def _usages(self, width: int) -> list[Row]:
+        column = min(max(cells(command.usage) for command in self._commands) + 2, max(8, width // 2))
         out: list[Row] = []
-        for left, middle, right in lines:
-            head: tuple[Piece, ...] = ((f"{left:<{column}}", "key"),)
-            name: tuple[Piece, ...] = ((f"  {right}", "faint"),) if right and width >= 70 else ()
-            out += flow(((middle, ""), *name), width, first=head, rest=((" " * column, ""),))
+        for command in self._commands:
+            head: tuple[Piece, ...] = ((f"{command.usage:<{column}}", "key"),)
+            out += flow(((command.description, ""),), width, first=head, rest=((" " * column, ""),))
         return out
 
 
@@ -62,7 +69,7 @@ class Help(ModalScreen[None]):
     ]
 
     def __init__(self, glyphs: Glyphs, paint: Paint, groups: Sequence[Group], commands: Sequence[Command]) -> None:
-        super().__init__()
+        super().__init__(classes="-ascii" if glyphs.ascii else None)
         self._text = HelpText(glyphs, groups, commands)
         self._text.paint(paint)
 

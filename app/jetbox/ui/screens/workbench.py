@@ -64,7 +64,7 @@ REPLAY_HINTS: Keys = (
     ("replay.faster", "faster"),
     ("app.help", "help"),
 )
-LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.quit_now", "leaves"))
+LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
@@ -219,6 +219,8 @@ class Workbench(Screen[None]):
             wanted: Keys = REPLAY_HINTS
         elif not self.live:
             wanted = LOOKING_HINTS
+        elif self.view.asked:
+            wanted = ()
         else:
             wanted = RUNNING_HINTS if self.view.running else IDLE_HINTS
         return tuple((self._key_names[name], does) for name, does in wanted if name in self._key_names)

@@ -27,7 +27,14 @@ class RoundHeader(Block):
         self.ended: RoundEnded | None = None
         self.probed = ""
         """Cache state of its probes."""
+        self.broken_off = -1
+        """When it ended without a word, ns; negative where it did not."""
         self.moving = True
+
+    def break_off(self, t: int) -> None:
+        """It ended, and its figures were never told."""
+        self.broken_off = t
+        self.moving = False
 
     def end(self, event: RoundEnded) -> None:
         """The round's figures are known."""
@@ -36,9 +43,12 @@ class RoundHeader(Block):
 
     def layout(self, width: int, look: Look) -> list[Row]:
         glyphs = look.glyphs
-        if self.ended is None:
+        if self.broken_off >= 0 and self.ended is None:
+            style, wall = "dim", words.duration(self.broken_off - self.started)
+            detail: list[Piece] = [("broken off", "dim")]
+        elif self.ended is None:
             style, wall = "tier.running", words.elapsed(max(0, look.now - self.started))
-            detail: list[Piece] = [(glyphs.more, "dim")]
+            detail = [(glyphs.more, "dim")]
         else:
             style, wall = f"tier.{self.ended.tier or 'slow'}", words.duration(self.ended.wall_ns)
             detail = self._detail(self.ended, glyphs)
@@ -131,7 +141,7 @@ class Verdicts(Block):
         sign, style = state_sign(probe.state, glyphs)
         name, summary = one_line(probe.name), one_line(probe.summary)
         if probe.state == "skipped":
-            return ((f"{sign} {name} skipped", "dim"), (f" {summary}" if summary else "", "dim"))
+            return ((f"{sign} {name} skipped" + (f": {summary}" if summary else ""), "dim"),)
         said = summary or ("" if probe.state == "passed" else probe.state)
         figures = words.duration(probe.duration_ns)
         if probe.cache in ("hit", "partial"):

@@ -88,7 +88,7 @@ class Story:
         match event:
             case e.SessionResumed():
                 self._end_stream(t)
-                self._close_round()
+                self._close_round(t)
                 self.line(f"session goes on, {event.created[:16].replace('T', ' ')}", "dim", gap=True)
             case e.Steered():
                 self._end_stream(t)
@@ -196,7 +196,7 @@ class Story:
         match event:
             case e.RoundStarted():
                 self._end_stream(stamped.t)
-                self._close_round()
+                self._close_round(stamped.t)
                 model = one_line(event.model)
                 shown = model if self._model and model != self._model else ""
                 self._model = model
@@ -218,11 +218,11 @@ class Story:
         block = None if self._header is None else self.blocks[self._header]
         return block if isinstance(block, RoundHeader) else None
 
-    def _close_round(self) -> None:
+    def _close_round(self, t: int) -> None:
         """A round whose end was never told does not go on counting."""
         header = self._open_header()
-        if header is not None and header.ended is None:
-            header.moving = False
+        if header is not None and header.ended is None and header.moving:
+            header.break_off(t)
             self._touch(self._header)
 
     def _tool(self, call: str) -> Tool | None:
@@ -287,15 +287,15 @@ class Story:
 
     def _goal_ended(self, t: int, event: e.GoalEnded) -> None:
         self._end_stream(t)
-        self._close_round()
+        self._close_round(t)
         said, style = OUTCOMES[event.outcome]
         reason = one_line(event.reason)
         sign = {"ok": self._glyphs.ok, "failed": self._glyphs.failed}.get(style, self._glyphs.bang)
         head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
-        figures = f"   {words.plural(event.rounds, 'round')}  {words.duration(event.wall_ns)}" if event.rounds else ""
-        paragraphs: list[tuple[tuple[Piece, ...], tuple[Piece, ...]]] = [
-            (((f"{sign} ", style),), ((head, style), (figures, "dim")))
-        ]
+        paragraphs: list[tuple[tuple[Piece, ...], tuple[Piece, ...]]] = [(((f"{sign} ", style),), ((head, style),))]
+        if event.rounds:
+            figures = f"{words.plural(event.rounds, 'round')}, {words.duration(event.wall_ns)}"
+            paragraphs.append((((INDENT, ""),), ((figures, "dim"),)))
         if event.hint:
             paragraphs.append((((INDENT, ""),), ((one_line(event.hint), "dim"),)))
         self.add(Lines(*paragraphs, gap=True))

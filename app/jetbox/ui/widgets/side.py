@@ -79,7 +79,7 @@ class Side(Lined):
         verdicts = [probe for figures in rounds for probe in figures.probes if probe.state != "skipped"]
         hits = [probe for probe in verdicts if probe.cache == "hit"]
         saved = sum(probe.saved_ns for probe in verdicts)
-        said = f"{len(hits)} of {words.plural(len(verdicts), 'verdict')} from the cache"
+        said = f"{len(hits)} of {len(verdicts)} from the cache"
         if saved:
             said += f", saved {words.duration(saved)}"
         return [

@@ -78,11 +78,11 @@ class Status(Lined):
         share = view.context_share
         if share is None:
             return []
-        style = "failed" if share >= NEARLY_FULL else "warning" if share >= GETTING_FULL else "accent"
+        style = "failed" if share >= NEARLY_FULL else "warning" if share >= GETTING_FULL else "key"
         sign = "~" if view.estimated else ""
         figure = f"{sign}{share * 100:.0f}%"
         if not bar:
-            return [("ctx ", "dim"), (figure, style if style != "accent" else "")]
+            return [("ctx ", "dim"), (figure, style if style != "key" else "")]
         full = min(BAR, max(1, round(share * BAR)))
         return [
             ("ctx ", "dim"),

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+
+from jetbox.engine import commands
+from jetbox.ui.commands import COMMANDS
+from ui.conftest import Show, Showing
+from ui.played import opened
+
+
+async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> None:
+    async with show(size=(120, 70)) as s:
+        await s.play(*opened())
+        await s.press("f1")
+        text = s.text
+        for command in COMMANDS:
+            assert command.usage in text
+            assert command.description in text
+        for key, does, name in (
+            ("⇧tab", "Next mode", "session.mode"),
+            ("esc", "Interrupt", "session.cancel"),
+            ("^O", "Expand, fold", "transcript.expand"),
+            ("y", "Allow once", "permission.once"),
+            ("enter", "Send", "input.send"),
+            ("^C", "Clear the input; twice: quit", "app.quit"),
+        ):
+            line = next(line for line in text.split("\n") if name in line)
+            assert does in line
+            assert key in line, line
+        await s.press("escape")
+        assert "Allow once" not in s.text
+
+
+async def test_a_key_of_the_users_is_in_force_and_in_the_help(show: Showing) -> None:
+    async with show(size=(120, 70), keys={"session.cancel": "ctrl+x", "no.such": "f9"}) as s:
+        await s.play(*opened())
+        assert "keys: there is nothing named 'no.such'" in s.text
+        await s.press("f1")
+        line = next(line for line in s.text.split("\n") if "session.cancel" in line and "Interrupt" in line)
+        assert "^X" in line
+        assert "esc" not in line
+
+
+async def test_the_users_key_works_instead_of_ours(show: Showing) -> None:
+    async with show(keys={"session.mode": "f4"}) as s:
+        await s.play(*opened())
+        await s.press("f4")
+        assert await s.asked() == commands.SetMode("edits")
+
+
+async def hits(s: Show, usage: str) -> None:
+    """Wait until the palette has found the command."""
+    async with asyncio.timeout(10):
+        while usage not in s.text:
+            await s.pilot.pause()
+
+
+async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened())
+        await s.press("ctrl+p")
+        await s.press(*"expand")
+        await hits(s, "/expand")
+        await s.press("enter")
+        assert s.bench.transcript.expanded
+        await s.press("ctrl+p")
+        await s.press(*"model")
+        await hits(s, "/model NAME")
+        await s.press("enter")
+        assert s.bench.prompt.text == "/model "

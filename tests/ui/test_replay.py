@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from jetbox.engine import events as e
+from jetbox.engine.session import Batch
+from jetbox.record.blobs import BlobStore
+from jetbox.record.playback import Playback
+from jetbox.record.recording import Events, Recording
+from jetbox.ui.app import JetboxApp
+from ui.conftest import Playing, Showing, screen_text
+from ui.played import MS, ManualClock, first_round, opened, stamped, whole
+
+
+def playback(events: list[e.AnyEvent] | None = None, clock: ManualClock | None = None) -> Playback:
+    played = stamped(whole() if events is None else events)
+    header = played[0].event
+    assert isinstance(header, e.SessionOpened)
+    recording = Recording(Path("journal.jsonl"), header, Events([*played], BlobStore(Path("blobs"))), ())
+    return Playback(recording, clock=clock or ManualClock())
+
+
+async def settle(app: JetboxApp, pilot: Pilot[int], source: Playback) -> str:
+    await app.workbench.reached(source.seq)
+    await pilot.pause()
+    return screen_text(app)
+
+
+async def test_a_recording_and_the_live_session_make_the_same_screen(show: Showing, on_source: Playing) -> None:
+    async with show() as s:
+        for each in stamped(whole()):
+            s.stage.clock.now = each.t
+            await s.play(each.event)
+        live = s.text.split("\n")[2:34]
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        await pilot.press("end")
+        played = (await settle(app, pilot, source)).split("\n")[2:34]
+    # The panel is as high; the transcript has one row more or less for the transport bar.
+    assert [line.rsplit("│", 1)[-1] for line in played] == [line.rsplit("│", 1)[-1] for line in live]
+    assert played[-5][:72].strip() in "\n".join(live)
+
+
+async def test_stepping_forth_and_back(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        text = await settle(app, pilot, source)
+        assert "Create mathx" not in text
+        for _ in range(3):
+            await pilot.press("right")
+        assert "❯ Create mathx" in await settle(app, pilot, source)
+        await pilot.press("left")
+        await pilot.pause()
+        await app.workbench.reached(source.seq)
+        await pilot.pause()
+        assert app.workbench.view.seq == source.seq == 2
+        assert "❯ Create mathx" not in screen_text(app)
+
+
+async def test_rounds_tenths_and_ends(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        await pilot.press("shift+right")
+        await pilot.press("shift+right")
+        await settle(app, pilot, source)
+        assert source.round == 2
+        await pilot.press("shift+left")
+        assert source.round == 1
+        await pilot.press("end")
+        assert "✓ done, probes green" in await settle(app, pilot, source)
+        assert source.at_end
+        await pilot.press("5")
+        assert source.position == round(source.duration * 0.5)
+        await pilot.press("home")
+        assert source.position == 0
+
+
+async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:
+    clock = ManualClock()
+    source = playback(clock=clock)
+    async with on_source(source) as (app, pilot):
+        await pilot.press("greater_than_sign")
+        assert source.speed == 2.0
+        assert "2x" in screen_text(app)
+        await pilot.press("space")
+        assert source.playing
+        clock.advance(200)
+        await settle(app, pilot, source)
+        assert source.position == 400 * MS
+        assert app.workbench.view.seq == 10
+        await pilot.press("space")
+        assert not source.playing
+        await pilot.press("less_than_sign", "less_than_sign")
+        assert source.speed == 0.5
+
+
+async def test_a_click_on_the_bar_seeks(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        bar = app.workbench.bar
+        assert bar is not None
+        start, room = bar._bar
+        await pilot.click("#transport", offset=(start + room - 1, 0))
+        assert source.at_end
+
+
+async def test_a_question_is_shown_as_answered_and_never_asked(on_source: Playing) -> None:
+    events = [
+        *opened(),
+        *first_round()[:3],
+        e.PermissionAsked(id="p1", call="c", kind="write", title="write_file x"),
+        e.PermissionAnswered(id="p1", answer="session"),
+    ]
+    source = playback(events)
+    async with on_source(source) as (app, pilot):
+        await pilot.press("end", "left")
+        assert "was asked: write_file x" in await settle(app, pilot, source)
+        assert not app.workbench.permission.display
+        await pilot.press("end")
+        assert "write_file x — allowed for this session by you" in await settle(app, pilot, source)
+
+
+async def test_it_takes_no_commands(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        await pilot.press("end")
+        await settle(app, pilot, source)
+        assert not app.workbench.query_one("#entry").display
+        await pilot.press("shift+tab")
+        await pilot.pause()
+        assert "nothing can be asked of it" in screen_text(app)
+        await pilot.press("f1")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "replay.play" in text
+        assert "permission.once" not in text
+        await pilot.press("escape")
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+    assert app.return_value == 0
+
+
+class Ending:
+    """A source that another process wrote and that breaks."""
+
+    def __init__(self) -> None:
+        self.drained = False
+
+    def now(self) -> int:
+        return 0
+
+    def drain(self) -> Batch:
+        from jetbox.engine.errors import RecordingError
+
+        if self.drained:
+            raise RecordingError("line 7 is damaged", "see sessions verify")
+        self.drained = True
+        return Batch(tuple(stamped([*opened(), *first_round()])), reset=True)
+
+    async def ready(self) -> bool:
+        return True
+
+    def submit(self, command: object) -> None:
+        raise AssertionError("nobody asks anything of it")
+
+
+async def test_a_source_that_breaks_is_told_and_what_was_shown_stays(on_source: Playing) -> None:
+    async with on_source(Ending()) as (app, pilot):
+        await app.workbench.reached(5)
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        text = screen_text(app)
+        assert "line 7 is damaged — see sessions verify" in text
+        assert "❯ Create mathx" in text
