@@ -12,8 +12,9 @@ import msgspec
 
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.assemble import assemble, choose_model
+from jetbox.engine.assemble import assemble
 from jetbox.engine.loop import Loop
+from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.options import (
     EngineOptions,

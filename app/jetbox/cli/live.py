@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import jetbox
+from jetbox.cli.beside import Beside
 from jetbox.engine.commands import Close, Goal
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, StorageError
 from jetbox.engine.events import (
@@ -22,15 +21,12 @@ from jetbox.engine.events import (
     GoalStarted,
     Notice,
     Outcome,
-    PermissionAnswered,
-    RequestSent,
-    RoundEnded,
     SessionClosed,
     SessionOpened,
     SessionResumed,
-    ToolEnded,
 )
 from jetbox.engine.options import EngineOptions
+from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
 from jetbox.record.journal import JournalWriter
 
@@ -41,10 +37,6 @@ if TYPE_CHECKING:
     from jetbox.record.resume import Resumption
 
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
-
-SNAPSHOT_AFTER_S = 0.3
-WRITTEN_S = 0.02
-"""After its event a request needs so long until its last byte is written."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -76,7 +68,6 @@ class Live:
         self._start = start
         self._lock: WorkspaceLock | None = None
         self._resumed: Resumption | None = None
-        self._background: set[asyncio.Task[object]] = set()
         self._driving: asyncio.Task[Any] | None = None
         """Set while the session is being opened."""
         self.signal: ExitCode | None = None
@@ -97,6 +88,7 @@ class Live:
             past=resumed.past if resumed else (),
         )
         self.feed: Feed = self.session.feed()
+        self._beside = Beside(self.session)
 
     @property
     def begins_at(self) -> int:
@@ -170,7 +162,9 @@ class Live:
                 raise
         finally:
             self._driving = None
-            await self._close(self.signal or code, reason)
+            failure = await self._close(self.signal or code, reason)
+        if failure is not None and code is ExitCode.DONE:
+            raise failure
         return int(self.signal or code)
 
     async def _drive(self) -> int:
@@ -185,7 +179,7 @@ class Live:
             try:
                 return await self._serve(parts)
             finally:
-                await self._end_background()
+                await self._beside.end()
                 if parts.probes is not None:
                     await parts.probes.close()
                 await parts.context.processes.sandbox.close()
@@ -210,7 +204,8 @@ class Live:
             self.session.emit(SessionResumed(**common))  # type: ignore[arg-type]
 
     async def _parts(self, model: ChatModel) -> Parts:
-        from jetbox.engine.assemble import assemble, choose_model, choose_sandbox
+        from jetbox.engine.assemble import assemble, choose_sandbox
+        from jetbox.engine.models.choose import choose_model
 
         options, resumed = self._start.options, self._resumed
         try:
@@ -233,19 +228,20 @@ class Live:
             num_ctx=resumed.num_ctx if resumed else 0,
         )
         choosing = choose_sandbox(parts)
-        self._spawn(self._after_the_request(choosing) if self._start.goal else choosing)
+        self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)
         return parts
 
     def _record_lost_goal(self, outcome: Outcome, reason: str, code: ExitCode, hint: str = "") -> None:
         """What the user asked for is kept, though nothing could be done about it."""
         if self._start.goal:
             number = (self._resumed.goals if self._resumed else 0) + 1
-            self.session.emit(GoalStarted(goal=number, text=self._start.goal))
+            text = Redactor.from_environment(os.environ).redact(self._start.goal)
+            self.session.emit(GoalStarted(goal=number, text=text))
             self.session.emit(GoalEnded(goal=number, outcome=outcome, reason=reason, exit_code=int(code), hint=hint))
 
     async def _serve(self, parts: Parts) -> int:
-        from jetbox.engine.assemble import look_around
         from jetbox.engine.loop import serve
+        from jetbox.engine.surroundings import look_around
 
         resumed = self._resumed
         goal = self._start.goal
@@ -260,90 +256,13 @@ class Live:
         if not self._start.attended:
             self.session.submit(Close())
         self._driving = None
-        self._spawn(self._after_the_request(look_around(parts)))
+        self._beside.spawn(self._beside.after_the_request(look_around(parts)))
         if self._recorder.folder is not None:
-            self._spawn(self._snapshot_rounds())
+            self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
         if self._start.attended:
-            self._spawn(self._keep_grants())
-        return await serve(parts, resumed.goals if resumed else 0)
-
-    # -- beside the loop
-
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background_ended)
-
-    def _background_ended(self, task: asyncio.Task[object]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and task.exception() is not None and not self.session.closed:
-            # What runs beside the loop must not end it, and must not vanish either.
-            with suppress(StorageError):
-                self.session.emit(Notice(level="error", text=f"in the background: {task.exception()}"))
-
-    async def _after_the_request(self, work: Coroutine[Any, Any, object]) -> None:
-        """Begin only when the first request is on its way: it is what the user waits for."""
-        reader = self.session.feed()
-        try:
-            while await reader.ready():
-                if any(isinstance(s.event, RequestSent) for s in reader.drain().events):
-                    break
-            await asyncio.sleep(WRITTEN_S)
-        except asyncio.CancelledError:
-            work.close()
-            raise
-        finally:
-            self.session.drop(reader)
-        if not gc.isenabled():
-            gc.freeze()
-            gc.enable()
-        await work
-
-    async def _snapshot_rounds(self) -> None:
-        """A commit of the workspace's files after each round that changed some; best effort.
-
-        Rounds that follow each other faster than git would share one: it must not compete with the loop.
-        """
-        from jetbox.record.snapshots import Snapshots
-
-        assert self._recorder.folder is not None
-        snapshots = Snapshots(self._recorder.folder, self._start.root)
-        reader = self.session.feed()
-        changed, ended = False, 0
-        try:
-            while await reader.ready():
-                for stamped in reader.drain().events:
-                    if isinstance(stamped.event, ToolEnded) and stamped.event.changes:
-                        changed = True
-                    elif isinstance(stamped.event, RoundEnded) and changed:
-                        changed, ended = False, stamped.round
-                if ended:
-                    await asyncio.sleep(SNAPSHOT_AFTER_S)
-                    if not changed:
-                        await snapshots.commit(ended)
-                        ended = 0
-        finally:
-            self.session.drop(reader)
-
-    async def _end_background(self) -> None:
-        if not self._background:
-            return
-        for task in self._background:
-            task.cancel()
-        await asyncio.wait(self._background, timeout=1.0)
-
-    async def _keep_grants(self) -> None:
-        """What the user allows for good is kept for this workspace's later sessions."""
-        from jetbox.settings.grants import grant
-
-        reader = self.session.feed()
-        try:
-            while await reader.ready():
-                for stamped in reader.drain().events:
-                    if isinstance(stamped.event, PermissionAnswered) and stamped.event.grant:
-                        await asyncio.to_thread(grant, self._start.root, stamped.event.grant)
-        finally:
-            self.session.drop(reader)
+            self._beside.spawn(self._beside.keep_grants(self._start.root))
+        unfinished = resumed is not None and resumed.running is not None
+        return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished)
 
     # -- ending
 
@@ -355,15 +274,21 @@ class Live:
         else:
             self.session.submit(Close(int(signal)))
 
-    async def _close(self, code: ExitCode, reason: str) -> None:
+    async def _close(self, code: ExitCode, reason: str) -> StorageError | None:
+        """Close the journal and release the lock; what the disk said at the very end."""
+        failure: StorageError | None = None
         try:
-            with suppress(StorageError):
-                self.session.emit(SessionClosed(exit_code=int(code), reason=reason))
-            with suppress(StorageError):
-                await self.session.close()
+            self.session.emit(SessionClosed(exit_code=int(code), reason=reason))
+        except StorageError as error:
+            failure = error
+        try:
+            await self.session.close()
+        except StorageError as error:
+            failure = failure or error
         finally:
             if self._lock is not None:
                 self._lock.close()
+        return failure
 
 
 async def drive_unattended(live: Live) -> int:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SERVER_S = 8.0
 """How long the server may take for one answer."""
-SMALL_WINDOW = 16_000
 
 
 async def server_and_model(options: EngineOptions) -> list[Check]:
@@ -63,7 +62,7 @@ def _without_user(host: str) -> str:
 async def _model(model: OllamaModel, name: str) -> ModelInfo | Check:
     import asyncio
 
-    from jetbox.engine.assemble import choose_model
+    from jetbox.engine.models.choose import choose_model
 
     try:
         async with asyncio.timeout(SERVER_S):
@@ -86,6 +85,8 @@ def _window(info: ModelInfo, wanted: int) -> Check:
         said = f"{wanted:,} tokens asked for, {info.max_ctx:,} are the model's most and will be used"
         return Check("window", "warn", said, f"--num-ctx {info.max_ctx}")
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
+    from jetbox.engine.models.choose import SMALL_WINDOW
+
     if wanted < SMALL_WINDOW:
         said = f"{wanted:,} tokens{most}: an agent soon has no room left"
         return Check("window", "warn", said, "--num-ctx 16384 or more, if memory allows")

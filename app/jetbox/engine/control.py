@@ -11,6 +11,7 @@ from jetbox.engine.commands import Answer, AnyCommand, Cancel, Close, EditQueue,
 from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
 from jetbox.engine.safety.permissions import Permissions
+from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import Plan
 
@@ -25,9 +26,10 @@ class Asked(msgspec.Struct, frozen=True):
 class Control:
     """Takes commands at once; the loop looks at round boundaries, an interruption strikes at once."""
 
-    def __init__(self, session: Session, permissions: Permissions, *, attended: bool) -> None:
+    def __init__(self, session: Session, permissions: Permissions, redactor: Redactor, *, attended: bool) -> None:
         """`attended` is False where nobody can answer: a needed question is then a refusal."""
         self._session = session
+        self._redactor = redactor
         self._permissions = permissions
         self._attended = attended
         self._queue: list[str] = []
@@ -86,7 +88,7 @@ class Control:
         return self._waited + open_for
 
     def _set_queue(self, items: list[str]) -> None:
-        self._queue = items
+        self._queue = items = [self._redactor.redact(text) for text in items]
         self._session.emit(QueueChanged(items=tuple(items)))
 
     def requeue(self, items: Sequence[str]) -> None:
@@ -119,8 +121,8 @@ class Control:
                     id=number,
                     call=call,
                     kind="command" if plan.kind == "command" else "write" if plan.kind == "write" else "read",
-                    title=plan.title,
-                    diff=plan.diff,
+                    title=self._redactor.redact(plan.title),
+                    diff=self._redactor.redact(plan.diff),
                     why=why,
                     scope=self._permissions.scope_words(plan, tool),
                 )

@@ -138,7 +138,7 @@ class RoundStarted(Event, frozen=True, kw_only=True, tag="round.started"):
 
     model: str
     limit: int = 0
-    """Highest round number allowed; 0 for none."""
+    """Most rounds of this goal; 0 for no limit."""
 
 
 class RoundEnded(Event, frozen=True, kw_only=True, tag="round.ended"):
@@ -361,7 +361,7 @@ class ModelSwitched(Event, frozen=True, kw_only=True, tag="model.switched"):
 class GuardTripped(Event, frozen=True, kw_only=True, tag="guard.tripped"):
     """The same thing again and again: first a word to the model, then a stop."""
 
-    guard: Literal["repeat", "alternate", "error", "rewrite", "idle", "empty"]
+    guard: Literal["repeat", "alternate", "error", "rewrite", "empty"]
     detail: str
     action: Literal["warn", "stop"]
 

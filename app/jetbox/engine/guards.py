@@ -16,7 +16,6 @@ WINDOW = 12
 REPEAT = 3
 ERRORS = 4
 REWRITES = 6
-IDLE = 2
 STOP_FACTOR = 2
 """A guard warns at its number and stops the goal at this many times it."""
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from jetbox.engine.commands import Close, Goal, Steer
-from jetbox.engine.errors import ExitCode, JetboxError, StorageError
+from jetbox.engine.errors import ExitCode, JetboxError, ModelError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, ModelSwitched, Notice, Outcome
 from jetbox.engine.guards import Guards
+from jetbox.engine.models.choose import choose_model
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.round import Round, RoundResult
@@ -48,7 +49,8 @@ class Interrupted(Exception):
 class Loop:
     """One goal. `run` ends with exactly one `GoalEnded`, whatever happens."""
 
-    def __init__(self, parts: Parts, goal: int) -> None:
+    def __init__(self, parts: Parts, goal: int, *, changed: bool = False) -> None:
+        """`changed`: an earlier process may have changed files for it already."""
         self._parts = parts
         self._number = goal
         self._options: LoopOptions = parts.options.loop
@@ -56,7 +58,7 @@ class Loop:
         self._rounds = 0
         self._tokens = 0
         self._red = 0
-        self._changed = False
+        self._changed = changed
         self._told: set[str] = set()
         self._start = parts.session.now()
         self._waited = parts.control.waited_ns
@@ -109,7 +111,7 @@ class Loop:
             limit = self._limit()
             if limit is not None:
                 return limit
-            self._switch_model()
+            await self._switch_model()
             self._rounds += 1
             parts.session.round += 1
             round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
@@ -229,6 +231,8 @@ class Loop:
         if any(d.state == "failed" for d in result.done):
             return None
         if not result.finished:
+            if self._parts.control.words_waiting:
+                return None
             if not self._changed:
                 return Ending("answered", "answered")
             try:
@@ -257,6 +261,8 @@ class Loop:
             tail.append("[not done: a probe is red; mend it, then call finish again]")
         elif not result.done and any(v.red for v in result.verdicts):
             tail.append("[not done: a probe is red; mend it]")
+        elif result.finished and any(d.state == "failed" for d in result.done):
+            tail.append("[not done: a call failed; see to it, then call finish again]")
         if tripped is not None:
             tail.append(f"[warning: {tripped.detail}; do something else, or call finish and say what is in the way]")
         if result.answer.done_reason == "length":
@@ -319,22 +325,30 @@ class Loop:
             "say it in other words, or try another model with --model",
         )
 
-    def _switch_model(self) -> None:
+    async def _switch_model(self) -> None:
+        """Go over to the model that the user chose, if the server has it and it is fit; else say why not."""
         parts = self._parts
         new, parts.control.new_model = parts.control.new_model, ""
-        if new and new != parts.model_name:
-            parts.session.emit(ModelSwitched(old=parts.model_name, new=new))
-            parts.session.emit(Notice(level="info", text=f"from this round on: {new}"))
-            parts.model_name = new
-            parts.set_head()
+        if not new or new == parts.model_name:
+            return
+        try:
+            info = await choose_model(parts.model, new)
+        except ModelError as error:
+            parts.session.emit(Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}"))
+            return
+        parts.session.emit(ModelSwitched(old=parts.model_name, new=new))
+        parts.use_model(info)
 
 
 def _nothing_to_interrupt() -> None:
     """Between two pieces of work; `cancelled` is looked at before the next one."""
 
 
-async def serve(parts: Parts, goals: int = 0) -> int:
-    """Work on goals as they come, until the session is closed; returns the last goal's exit code."""
+async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> int:
+    """Work on goals as they come, until the session is closed; returns the last goal's exit code.
+
+    `goals` were there before; `unfinished`: the last of them was cut off, and what comes goes on with it.
+    """
     code = int(ExitCode.DONE)
     remove = parts.session.listen(parts.control.take)
     try:
@@ -343,7 +357,8 @@ async def serve(parts: Parts, goals: int = 0) -> int:
             match command:
                 case Goal() | Steer():
                     goals += 1
-                    code = (await Loop(parts, goals).run(command.text)).exit_code
+                    code = (await Loop(parts, goals, changed=unfinished).run(command.text)).exit_code
+                    unfinished = False
                 case Close():
                     break
                 case _:

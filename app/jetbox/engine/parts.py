@@ -9,7 +9,9 @@ import msgspec
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
-from jetbox.engine.models.base import ChatModel
+from jetbox.engine.events import ModelReady, Notice
+from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -39,6 +41,7 @@ class Parts(msgspec.Struct):
     """Prompt tokens a second, measured in this session; 0 before the first."""
     loaded: bool = False
     """True once the model has answered in this session."""
+    model_info: ModelInfo | None = None
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
 
@@ -55,3 +58,33 @@ class Parts(msgspec.Struct):
         if model.think:
             fields["think"] = {"true": True, "false": False}.get(model.think, model.think)
         self.history.head(fields, self.tool_specs)
+
+    def use_model(self, info: ModelInfo) -> None:
+        """Work with this model from the next request on; the window stays as it is for the whole session."""
+        self.model_name = info.name
+        self.model_info = info
+        self.loaded = False
+        self.reading_rate = 0.0
+        window = self.budget.num_ctx
+        self.session.emit(model_ready(info, window, self.options.model.keep_alive))
+        if window < SMALL_WINDOW:
+            self.session.emit(
+                Notice(
+                    level="warning",
+                    text=f"the window is {window:,} tokens; below 16k an agent soon has no room left",
+                    hint="raise --num-ctx, or choose a model with a larger window",
+                )
+            )
+        self.set_head()
+
+
+def model_ready(info: ModelInfo, window: int, keep_alive: str) -> ModelReady:
+    """What is known of the model, as an event."""
+    return ModelReady(
+        name=info.name,
+        num_ctx=window,
+        max_ctx=info.max_ctx,
+        capabilities=info.capabilities,
+        size=info.size,
+        keep_alive_ns=duration_ns(keep_alive),
+    )

@@ -13,7 +13,7 @@ from jetbox.engine.errors import BadAnswer, JetboxError, ModelError, ServerBusy,
 from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
-from jetbox.engine.probes.report import verdict_text
+from jetbox.engine.probes.report import redacted, verdict_text
 from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
 from jetbox.engine.tools.base import Plan, ToolResult
 from jetbox.engine.tools.dispatch import Done
@@ -36,8 +36,8 @@ class RoundResult(msgspec.Struct):
 
     @property
     def changed(self) -> bool:
-        """A call changed files."""
-        return any(d.changes for d in self.done)
+        """A call changed files, or may have."""
+        return any(d.touched for d in self.done)
 
     @property
     def tokens(self) -> int:
@@ -192,7 +192,8 @@ class Round:
         if parts.probes is None or not await self._may_probe():
             return
         try:
-            result.verdicts = await parts.probes.verdicts(final=final)
+            verdicts = await parts.probes.verdicts(final=final)
+            result.verdicts = [redacted(verdict, parts.redactor) for verdict in verdicts]
         finally:
             self._account("probe")
 

@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.commands import AnyCommand
-from jetbox.engine.events import AnyEvent, Stamped
+from jetbox.engine.events import AnyEvent, Event, Stamped
 
 
 class Recorder(Protocol):
@@ -89,8 +89,10 @@ class NoRecorder:
 class Feed:
     """One reader's queue of a live session."""
 
-    def __init__(self, session: Session, past: tuple[Stamped, ...]) -> None:
+    def __init__(self, session: Session, past: tuple[Stamped, ...], kinds: tuple[type[Event], ...] = ()) -> None:
+        """`kinds` are the events that are wanted; all where none is named."""
         self._session = session
+        self._kinds = kinds
         self._queue: deque[Stamped] = deque(past)
         self._wake = asyncio.Event()
         self._reset = True
@@ -98,6 +100,8 @@ class Feed:
             self._wake.set()
 
     def put(self, stamped: Stamped) -> None:
+        if self._kinds and not isinstance(stamped.event, self._kinds):
+            return
         self._queue.append(stamped)
         self._wake.set()
 
@@ -165,9 +169,9 @@ class Session:
             feed.put(stamped)
         return stamped
 
-    def feed(self) -> Feed:
-        """A reader that sees what an earlier process recorded, and everything from now on."""
-        feed = Feed(self, self._past)
+    def feed(self, *kinds: type[Event], past: bool = True) -> Feed:
+        """A reader of everything, or of some kinds of events: what an earlier process recorded, and from now on."""
+        feed = Feed(self, self._past if past else (), kinds)
         self._feeds.append(feed)
         return feed
 

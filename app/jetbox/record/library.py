@@ -64,7 +64,7 @@ def find(name: str, folder: Path | None = None) -> Path:
         RecordingError: nothing has that name, or several have.
     """
     if not name:
-        raise RecordingError("no session was named", "jetbox-tui sessions lists what there is")
+        raise RecordingError("no session was named", "give its ID, or a folder with a journal.jsonl")
     path = Path(name).expanduser()
     if path.is_file() or (path / JOURNAL).is_file():
         return path.absolute()

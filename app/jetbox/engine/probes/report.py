@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from jetbox.engine.probes.base import Verdict
+from jetbox.engine.safety.secrets import Redactor
 
 MODEL_BYTES = 4_096
 """Most bytes of failing output that go back to the model, all probes together."""
@@ -41,3 +44,10 @@ def verdict_text(verdicts: Sequence[Verdict]) -> str:
         left -= len(text.encode(errors="replace"))
         parts.append(f"[{verdict.name}]\n{text}")
     return "\n".join(parts)
+
+
+def redacted(verdict: Verdict, redactor: Redactor) -> Verdict:
+    """The verdict without known secrets: a test can print whatever it finds."""
+    return msgspec.structs.replace(
+        verdict, summary=redactor.redact(verdict.summary), output=redactor.redact(verdict.output)
+    )

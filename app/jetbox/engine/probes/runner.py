@@ -164,13 +164,17 @@ class ProbeEngine:
                 continue
             if not runs:
                 return
-            async with asyncio.TaskGroup() as group:
-                # What changed while probes ran side by side is known by whom only when each runs alone.
-                alone = not self._parallel or work.tries.total() > 0
-                for probe, scope in runs[:1] if alone else runs:
-                    task = group.create_task(self._run(work, probe, scope, now))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+            # What changed while probes ran side by side is known by whom only when each runs alone.
+            alone = not self._parallel or work.tries.total() > 0
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for probe, scope in runs[:1] if alone else runs:
+                        task = group.create_task(self._run(work, probe, scope, now))
+                        self._running.add(task)
+                        task.add_done_callback(self._running.discard)
+            except BaseExceptionGroup as failures:
+                # What a callback could not write to the disk is for the session as it is.
+                raise failures.exceptions[0] from None
 
     @staticmethod
     def _has(work: _Work, probe: Probe, now: Snapshot) -> bool:

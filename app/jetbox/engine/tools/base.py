@@ -43,6 +43,8 @@ class ToolResult(msgspec.Struct, frozen=True):
     diff: str = ""
     finished: bool = False
     """True only for `finish`: the model says that it is done."""
+    unsure: bool = False
+    """Files may have changed that `changes` does not name."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -12,6 +11,7 @@ import msgspec
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.events import FileChange
+from jetbox.engine.safety.secrets import MARK
 from jetbox.engine.tools.base import Plan, ToolContext, ToolResult
 from jetbox.engine.tools.diff import Diff
 from jetbox.engine.workspace.names import shown
@@ -20,7 +20,6 @@ from jetbox.engine.workspace.writing import Written, write_file
 
 DIRECT_BYTES = 256_000
 """Up to this many bytes a file is read or written at once; a thread would cost more."""
-_SECRET = re.compile(r"\[secret:[A-Za-z_]\w*\]")
 """The stand-in for a secret that the model sees in its place."""
 
 T = TypeVar("T")
@@ -84,7 +83,7 @@ def refuse_secret_marks(text: str) -> None:
     Raises:
         ToolError: the text holds one.
     """
-    found = _SECRET.search(text)
+    found = MARK.search(text)
     if found:
         raise ToolError(
             f"the text contains {found[0]}, which stands for a hidden secret; "

@@ -44,7 +44,8 @@ class Done(msgspec.Struct, frozen=True):
     text: str
     changes: tuple[FileChange, ...] = ()
     finished: bool = False
-    effects: bool = False
+    touched: bool = False
+    """Files changed, or may have: a probe has to look."""
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -87,10 +88,10 @@ class Dispatcher:
         """Open a round."""
         self._schedule: Schedule[Done] = Schedule(parallel=self._parallel)
         self._pending: list[_Pending] = []
-        self._ended: set[str] = set()
+        self._done: dict[str, Done] = {}
+        self._acted: set[str] = set()
+        """Calls whose effects have begun."""
         self.spans: list[Span] = []
-        self.acted = False
-        """True once a call that may have effects has begun."""
 
     def submit(self, call: Call) -> None:
         """Take a call as soon as it is complete in the stream."""
@@ -152,7 +153,7 @@ class Dispatcher:
                 if denied:
                     return self._end(pending, "denied", denied, duration=session.now() - begun - waited)
                 try:
-                    result = await self._perform(plan)
+                    result = await self._perform(plan, pending)
                     break
                 except FileMoved:
                     continue
@@ -185,10 +186,10 @@ class Dispatcher:
             return ""
         return "the user said no" + (f": {asked.reason}" if asked.reason else "; do something else or ask")
 
-    async def _perform(self, plan: Plan) -> ToolResult:
+    async def _perform(self, plan: Plan, pending: _Pending) -> ToolResult:
         async with self._running:
             if plan.kind in ("write", "command"):
-                self.acted = True
+                self._acted.add(pending.call)
                 # What is about to happen must be on the disk before it happens.
                 await self._session.sync()
             return await plan.perform()
@@ -210,7 +211,6 @@ class Dispatcher:
         if notes:
             text = f"{text}\n[arguments: {'; '.join(notes)}]"
         changes = result.changes if result else ()
-        self._ended.add(pending.call)
         self._session.emit(
             ToolEnded(
                 call=pending.call,
@@ -224,7 +224,8 @@ class Dispatcher:
         )
         if changes:
             self._wrote(tuple(c.path for c in changes))
-        return Done(
+        whole = result is not None and not result.unsure
+        done = Done(
             pending.call,
             pending.wire_id,
             pending.name,
@@ -233,7 +234,10 @@ class Dispatcher:
             text,
             changes,
             finished=bool(result and result.finished),
+            touched=bool(changes) or (pending.call in self._acted and not whole),
         )
+        self._done[pending.call] = done
+        return done
 
     @property
     def count(self) -> int:
@@ -250,6 +254,8 @@ class Dispatcher:
         return [self._result(p, s.task) for p, s in zip(self._pending, self._schedule.slots, strict=True)]
 
     def _result(self, pending: _Pending, task: asyncio.Task[Done]) -> Done:
+        if pending.call in self._done:  # told already
+            return self._done[pending.call]
         if task.cancelled():
             return self._end(pending, "cancelled", "interrupted by the user before it ended")
         error = task.exception()

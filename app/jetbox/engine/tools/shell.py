@@ -121,7 +121,8 @@ async def _run(
             context.ledger.forget(change.path)
     text = "\n".join([_verdict(done, seconds), *_output(done), *_notes(before, after, len(changed))])
     ok = done.state == "exited" and done.code == 0
-    return ToolResult(text, ok=ok, changes=changed[:REPORTED_FILES])
+    unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
+    return ToolResult(text, ok=ok, changes=changed[:REPORTED_FILES], unsure=unsure)
 
 
 def command_environment(root: Path, passed: tuple[str, ...]) -> dict[str, str]:

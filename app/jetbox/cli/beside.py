@@ -1,0 +1,100 @@
+"""What runs beside the loop of a live session, and must not hold it up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jetbox.engine.errors import StorageError
+from jetbox.engine.events import Notice, PermissionAnswered, RequestSent, RoundEnded, ToolEnded
+from jetbox.engine.session import Session
+
+SNAPSHOT_AFTER_S = 0.3
+WRITTEN_S = 0.02
+"""After its event a request needs so long until its last byte is written."""
+
+
+class Beside:
+    """Tasks that read the session's events; a failure of one is told, and ends nothing else."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run it until it ends or the session does."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._session.closed:
+            with suppress(StorageError):
+                self._session.emit(Notice(level="error", text=f"in the background: {task.exception()}"))
+
+    async def end(self) -> None:
+        """Cancel what still runs."""
+        if not self._tasks:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def after_the_request(self, work: Coroutine[Any, Any, object]) -> None:
+        """Begin only when the first request is on its way: it is what the user waits for."""
+        reader = self._session.feed(RequestSent, past=False)
+        try:
+            await reader.ready()
+            await asyncio.sleep(WRITTEN_S)
+        except asyncio.CancelledError:
+            work.close()
+            raise
+        finally:
+            self._session.drop(reader)
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        await work
+
+    async def snapshot_rounds(self, folder: Path, root: Path) -> None:
+        """A commit of the workspace's files after each round that changed some; best effort.
+
+        Rounds that follow each other faster than git would share one: it must not compete with the loop.
+        """
+        from jetbox.record.snapshots import Snapshots
+
+        snapshots = Snapshots(folder, root)
+        reader = self._session.feed(ToolEnded, RoundEnded, past=False)
+        changed, ended = False, 0
+        try:
+            while await reader.ready():
+                for stamped in reader.drain().events:
+                    if isinstance(stamped.event, ToolEnded) and stamped.event.changes:
+                        changed = True
+                    elif isinstance(stamped.event, RoundEnded) and changed:
+                        changed, ended = False, stamped.round
+                if ended:
+                    await asyncio.sleep(SNAPSHOT_AFTER_S)
+                    if not changed:
+                        await snapshots.commit(ended)
+                        ended = 0
+        finally:
+            self._session.drop(reader)
+
+    async def keep_grants(self, root: Path) -> None:
+        """What the user allows for good is kept for this workspace's later sessions."""
+        from jetbox.settings.grants import grant
+
+        reader = self._session.feed(PermissionAnswered, past=False)
+        try:
+            while await reader.ready():
+                for stamped in reader.drain().events:
+                    if isinstance(stamped.event, PermissionAnswered) and stamped.event.grant:
+                        await asyncio.to_thread(grant, root, stamped.event.grant)
+        finally:
+            self._session.drop(reader)

@@ -1,0 +1,52 @@
+"""Which model a session works with, and what the server says of it."""
+
+from __future__ import annotations
+
+from jetbox.engine.errors import ModelNotFound, ModelUnfit
+from jetbox.engine.models.base import ChatModel, ModelInfo
+
+SMALL_WINDOW = 16_000
+"""Tokens; below this an agent forgets its goal, and the user is told."""
+
+
+async def choose_model(model: ChatModel, name: str) -> ModelInfo:
+    """The model to use and what the server says of it.
+
+    Raises:
+        ServerUnreachable, ModelNotFound, ModelUnfit
+    """
+    if not name:
+        installed = await model.installed()
+        if len(installed) != 1:
+            there = ", ".join(m.name for m in installed) or "nothing yet"
+            raise ModelNotFound(
+                f"no model was named, and the server has: {there}",
+                "name one with --model" if installed else "get one with `ollama pull gpt-oss:20b`",
+            )
+        name = installed[0].name
+    try:
+        info = await model.info(name)
+    except ModelNotFound as error:
+        there = ", ".join(m.name for m in await model.installed()) or "nothing yet"
+        raise ModelNotFound(
+            f"the server does not have {name}; it has: {there}", f"get it with `ollama pull {name}`"
+        ) from error
+    if info.capabilities and "tools" not in info.capabilities:
+        fit = [m.name for m in await model.installed() if "tools" in m.capabilities]
+        raise ModelUnfit(
+            f"{name} cannot call tools, which an agent needs",
+            f"choose one that can: {', '.join(fit)}" if fit else "get one that can, for example `ollama pull qwen3:8b`",
+        )
+    return info
+
+
+def duration_ns(text: str) -> int:
+    """A Go duration ("30m", "1h30m", "90") in ns; negative for ever; 0 where it cannot be read."""
+    import re
+
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+    if text.lstrip("-").isdigit():
+        return int(text) * 10**9
+    found = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
+    seconds = sum(float(n) * units[unit] for n, unit in found)
+    return int(seconds * 1e9) * (-1 if text.startswith("-") else 1)
