@@ -23,8 +23,8 @@ ROUTES = {
     "/sim/stats": "GET",
     "/sim/release": "POST",
 }
-FOR_EVER = 10_000 * 86_400.0
-"""Seconds that stand for ever in `expires_at`."""
+FOR_EVER = (2**63 - 1) / 1e9
+"""Seconds that stand for ever in `expires_at`: Go's longest duration, 292 years."""
 
 
 def serve_connection(world: World, connection: Connection) -> None:

@@ -11,7 +11,15 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
+from jetbox.engine.errors import (
+    BadAnswer,
+    ContextOverflow,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+)
 from jetbox.engine.models.ollama import OllamaModel
 
 LLAMA_SERVER = json.dumps(
@@ -98,6 +106,13 @@ async def test_another_server_is_told_from_a_missing_model(answering: Answering,
     with pytest.raises(BadAnswer, match="does not speak Ollama's protocol") as caught:
         await model.info("tiny")
     assert "--host" in caught.value.hint
+
+
+async def test_a_name_that_the_server_does_not_answer_to_is_told(answering: Answering) -> None:
+    model = await answering(403, b"")
+    error = await refused(model)
+    assert type(error) is ServerUnreachable
+    assert "127.0.0.1" in error.hint
 
 
 async def test_a_proxy_without_its_server_is_busy(answering: Answering) -> None:

@@ -237,6 +237,11 @@ class OllamaModel:
 
     def _refusal(self, status: int, raw: bytes) -> ModelError:
         text = _error_text(raw)
+        if status == 403 and not raw:
+            return ServerUnreachable(
+                f"the server at {self.host} answers to its own names alone (403)",
+                "ask it as 127.0.0.1, or start it with OLLAMA_HOST=0.0.0.0 where others may use it",
+            )
         if text is None and status < 500:
             return BadAnswer(
                 f"what answers at {self.host} does not speak Ollama's protocol (status {status})",
