@@ -91,8 +91,8 @@ async def test_a_click_answers(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(500)
-        last = s.bench.permission.content_size.height - 1
-        await s.pilot.click("#permission", offset=(12 + 1, last + 1))
+        last = s.bench.permission.size.height - 1
+        await s.pilot.click("#permission", offset=(14, last))
         assert await s.asked() == commands.Answer("p1", "session")
 
 

@@ -317,8 +317,10 @@ class JetboxApp(App[int]):
 def _signals() -> dict[int, ExitCode]:
     import signal
 
-    return {
+    codes = {
         signal.SIGINT: ExitCode.INTERRUPTED,
         signal.SIGTERM: ExitCode.TERMINATED,
         signal.SIGHUP: ExitCode.HANGUP,
     }
+    # One that was ignored at start, as by nohup, stays ignored.
+    return {number: code for number, code in codes.items() if signal.getsignal(number) is not signal.SIG_IGN}

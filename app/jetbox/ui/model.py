@@ -182,6 +182,8 @@ class SessionView:
         """Nothing runs any more."""
         self.running = False
         self.doing = Doing()
+        if self.loaded == "loading":
+            self.loaded = "unknown"
         self.tools.clear()
         self.probing.clear()
         self.asked.clear()

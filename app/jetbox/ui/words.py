@@ -25,8 +25,8 @@ def duration(ns: int) -> str:
 
 def elapsed(ns: int) -> str:
     """A running time that changes by tenths: `0.4 s`, `12.3 s`, `2m 05s`."""
-    seconds = ns / NS
-    return f"{seconds:.1f} s" if seconds < 100 else duration(ns)
+    tenths = ns // (NS // 10)
+    return f"{tenths // 10}.{tenths % 10} s" if tenths < 1000 else duration(ns)
 
 
 def stopwatch(ns: int) -> str:

@@ -90,29 +90,30 @@ class Permission(Lined, can_focus=True):
         self.action_scroll_diff(3)
 
     def on_click(self, event: events.Click) -> None:
-        offset = event.get_content_offset(self)
-        if offset is None or offset.y != self.content_size.height - 1:
+        if event.y != self.size.height - 1:
             return
         for start, end, answer in self._spots:
-            if start <= offset.x < end:
+            if start <= event.x < end:
                 self.action_answer(answer)
 
     # ------------------------------------------------------------ drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._body(width)) + 2 if self.question is not None else 0
+        return len(self._body(width - 2)) + 3 if self.question is not None else 0
 
     def lines(self, width: int) -> list[Row]:
         if self.question is None:
             return []
-        body = self._body(width)
-        room = max(0, self.content_size.height - 2)
+        body = self._body(width - 2)
+        room = max(0, self.size.height - 3)
         self._scrolled = min(self._scrolled, max(0, len(body) - room))
         shown = body[self._scrolled : self._scrolled + room]
         more: list[Piece] = []
         if len(body) > room:
             more = [(f"lines {self._scrolled + 1} to {self._scrolled + len(shown)} of {len(body)}", "warning")]
-        return [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(more)]
+        inside = [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(more)]
+        rule = row((self.glyphs.rule * width, "warning"))
+        return [rule, *(Row(((" ", ""), *each.pieces), each.fill) for each in inside)]
 
     def _body(self, width: int) -> list[Row]:
         """All that is asked about: it scrolls where it is longer than the room."""
@@ -144,7 +145,7 @@ class Permission(Lined, can_focus=True):
 
     def _answers(self, more: list[Piece]) -> Row:
         pieces: list[Piece] = [("  ", "")]
-        column = 2
+        column = 3  # with the margin
         self._spots = []
         for key, does, answer in ANSWERS:
             wide = cells(key) + cells(does) + 1

@@ -30,10 +30,16 @@ class Side(Lined):
         self.redraw()
 
     def lines(self, width: int) -> list[Row]:
+        height = self.size.height
+        rows = self._panels(width - 3, height)[:height]
+        edge: Piece = (f"{self.glyphs.separator} ", "track")
+        return [Row((edge, *each.pieces)) for each in (*rows, *([BLANK] * (height - len(rows))))]
+
+    def _panels(self, width: int, height: int) -> list[Row]:
+        """Everything within the edges."""
         view = self._view
         out = [*self._time(view, width), *self._last_round(view, width), *self._probes(view, width)]
-        left = self.size.height - len(out)
-        return [*out, *self._files(view, width, max(3, left))]
+        return [*out, *self._files(view, width, max(3, height - len(out)))]
 
     def _title(self, text: str, width: int) -> Row:
         return row((f"{text} ", "title"), (self.glyphs.rule * max(0, width - len(text) - 1), "track"))
