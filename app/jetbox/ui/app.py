@@ -205,6 +205,11 @@ class JetboxApp(App[int]):
 
     # ------------------------------------------------------------ keys
 
+    def action_command_palette(self) -> None:
+        """The commands are the workbench's: over another screen there are none."""
+        if self.screen is self.workbench:
+            super().action_command_palette()
+
     def action_help(self) -> None:
         if self.screen is self.workbench:
             self.workbench.show_help()

@@ -40,9 +40,8 @@ FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
 """The same while nothing runs: for the model's countdown."""
-WIDE = 100
-"""Columns from which the side panel stands beside the transcript."""
-WIDE_SIDE = 160
+BESIDE, WIDE, WIDER = 100, 116, 160
+"""Columns from which the side panel stands beside the transcript, and from which it has more room."""
 SMALL = (60, 15)
 """Columns and rows below which only transcript, status and input remain."""
 IDLE_HINTS: Keys = (
@@ -147,8 +146,9 @@ class Workbench(Screen[None]):
         width, height = event.size
         tiny = width < SMALL[0] or height < SMALL[1]
         self.set_class(tiny, "-tiny")
-        self.set_class(width < WIDE, "-narrow")
-        self.set_class(width >= WIDE_SIDE, "-wide-side")
+        self.set_class(width < BESIDE, "-narrow")
+        self.set_class(width >= WIDE, "-wide")
+        self.set_class(width >= WIDER, "-wider")
 
     # ------------------------------------------------------------ events in
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from jetbox.engine.events import ProbeEnded, RoundEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
@@ -10,6 +12,7 @@ from jetbox.ui.model import LLM_PHASES, RED
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
 
+_PADDING = re.compile(r" {8,}")
 SHOWN_NS = 500_000
 """A phase below this is not named."""
 OUTPUT_LINES = 8
@@ -199,7 +202,9 @@ def output_rows(
     indent = f"{INDENT * 2}"
     out: list[Row] = []
     for line in kept:
-        out += lines(line[: width * 4], style, width, indent=indent, words=False)
+        # Padding made for a wider terminal, such as pytest's, would only break the line.
+        fitted = line if cells(line) <= width - len(indent) else _PADDING.sub("   ", line)
+        out += lines(fitted[: width * 4], style, width, indent=indent, words=False)
     left = len(source) - len(kept)
     if left:
         said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")

@@ -14,7 +14,7 @@ from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.diff import diff_rows
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.lined import Lined
 
 GRACE_NS = 400_000_000
@@ -108,12 +108,16 @@ class Permission(Lined, can_focus=True):
         room = max(0, self.size.height - 3)
         self._scrolled = min(self._scrolled, max(0, len(body) - room))
         shown = body[self._scrolled : self._scrolled + room]
-        more: list[Piece] = []
-        if len(body) > room:
-            more = [(f"lines {self._scrolled + 1} to {self._scrolled + len(shown)} of {len(body)}", "warning")]
-        inside = [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers(more)]
-        rule = row((self.glyphs.rule * width, "warning"))
-        return [rule, *(Row(((" ", ""), *each.pieces), each.fill) for each in inside)]
+        inside = [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers()]
+        return [self._rule(width, room, len(body)), *(Row(((" ", ""), *each.pieces), each.fill) for each in inside)]
+
+    def _rule(self, width: int, room: int, rows: int) -> Row:
+        """The line above, which says what part is shown where not all of it is."""
+        said = ""
+        if rows > room:
+            said = f" lines {self._scrolled + 1} to {self._scrolled + room} of {rows} "
+        line = self.glyphs.rule * max(0, width - len(said) - 2)
+        return Row(fit(((line, "warning"), (said, "warning"), (self.glyphs.rule * 2, "warning")), width))
 
     def _body(self, width: int) -> list[Row]:
         """All that is asked about: it scrolls where it is longer than the room."""
@@ -143,7 +147,7 @@ class Permission(Lined, can_focus=True):
         rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
         return [*rows, row((f"{self.glyphs.more} {left} more lines", "warning"))] if left else rows
 
-    def _answers(self, more: list[Piece]) -> Row:
+    def _answers(self) -> Row:
         pieces: list[Piece] = [("  ", "")]
         column = 3  # with the margin
         self._spots = []
@@ -152,4 +156,4 @@ class Permission(Lined, can_focus=True):
             self._spots.append((column, column + wide, answer))
             pieces += [(key, "key"), (f" {does}", "" if answer != "no" else "warning"), ("    ", "")]
             column += wide + 4
-        return Row((*pieces, *more))
+        return Row(tuple(pieces))
