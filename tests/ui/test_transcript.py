@@ -37,6 +37,7 @@ def stream(pieces: list[str], width: int) -> list[str]:
 
 
 class TestHeights:
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 9))))
     def test_sums_and_finds_as_a_list_would(self, values: list[int], changes: list[tuple[int, int]]) -> None:
         tree = Heights(values[: len(values) // 2])
@@ -53,6 +54,7 @@ class TestHeights:
 
 
 class TestWrap:
+    @settings(deadline=None)
     @given(st.text(alphabet="ab 猫é👩\u200d💻\u0301-", max_size=80), st.integers(2, 20))
     def test_no_row_is_too_wide_and_nothing_but_spaces_is_lost(self, text: str, width: int) -> None:
         rows = wrap(text, width)
@@ -88,6 +90,7 @@ class TestMarkdown:
         pieces = [text[a:b] for a, b in pairwise(edges)]
         assert stream(pieces, width) == stream([text], width)
 
+    @settings(deadline=None)
     @given(WORDS.map(lambda text: text.replace("\u200d", "")), st.integers(4, 30))
     def test_every_row_is_exactly_as_wide_as_the_screen(self, text: str, width: int) -> None:
         assert all(cell_len(line) == width for line in stream([text], width))

@@ -9,6 +9,26 @@ from jetbox.ui.widgets.footer import FooterState
 
 Keys = tuple[tuple[str, str], ...]
 """Keys, or the ids they are bound under, and what they do."""
+IDLE_HINTS: Keys = (
+    ("app.palette", "commands"),
+    ("session.mode", "mode"),
+    ("transcript.expand", "expands"),
+    ("app.help", "help"),
+)
+RUNNING_HINTS: Keys = (
+    ("session.cancel", "stops"),
+    ("input.send", "queues"),
+    ("transcript.expand", "expands"),
+    ("app.help", "help"),
+)
+REPLAY_HINTS: Keys = (
+    ("replay.play", "plays, stops"),
+    ("replay.forward", "next event"),
+    ("replay.round_forward", "next round"),
+    ("replay.faster", "faster"),
+    ("app.help", "help"),
+)
+LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 Word = tuple[str, str]
 """Something to say until the next key, and its style; empty where there is nothing."""
 
@@ -57,3 +77,14 @@ def _sandbox(view: SessionView) -> str:
     if chosen.name == "none":
         return "no sandbox"
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
+
+
+def wanted_hints(view: SessionView, *, live: bool, replay: bool) -> Keys:
+    """The ids of the keys that matter now, with a word each; none while a question says its own."""
+    if replay:
+        return REPLAY_HINTS
+    if not live:
+        return LOOKING_HINTS
+    if view.asked:
+        return ()
+    return RUNNING_HINTS if view.running else IDLE_HINTS

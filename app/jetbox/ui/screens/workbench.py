@@ -17,7 +17,7 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import Batch, SessionSource
 from jetbox.ui.commands import COMMANDS, Command, run_line
-from jetbox.ui.footing import Keys, footer_state
+from jetbox.ui.footing import Keys, footer_state, wanted_hints
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
@@ -44,26 +44,6 @@ BESIDE, WIDE, WIDER = 100, 116, 160
 """Columns from which the side panel stands beside the transcript, and from which it has more room."""
 SMALL = (60, 15)
 """Columns and rows below which only transcript, status and input remain."""
-IDLE_HINTS: Keys = (
-    ("app.palette", "commands"),
-    ("session.mode", "mode"),
-    ("transcript.expand", "expands"),
-    ("app.help", "help"),
-)
-RUNNING_HINTS: Keys = (
-    ("session.cancel", "stops"),
-    ("input.send", "queues"),
-    ("transcript.expand", "expands"),
-    ("app.help", "help"),
-)
-REPLAY_HINTS: Keys = (
-    ("replay.play", "plays, stops"),
-    ("replay.forward", "next event"),
-    ("replay.round_forward", "next round"),
-    ("replay.faster", "faster"),
-    ("app.help", "help"),
-)
-LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
@@ -181,7 +161,7 @@ class Workbench(Screen[None]):
             self.transcript.tick(now)
         if not deltas_only:
             self._show(now)
-        elif self.view.doing is not doing:
+        elif self.view.doing is not doing or not self._fast:
             self._show_moving(now)
         self._settle_waiters()
 
@@ -215,14 +195,7 @@ class Workbench(Screen[None]):
 
     def _hints(self) -> Keys:
         """The keys that matter now, as they are bound."""
-        if self.bar is not None:
-            wanted: Keys = REPLAY_HINTS
-        elif not self.live:
-            wanted = LOOKING_HINTS
-        elif self.view.asked:
-            wanted = ()
-        else:
-            wanted = RUNNING_HINTS if self.view.running else IDLE_HINTS
+        wanted = wanted_hints(self.view, live=self.live, replay=self.bar is not None)
         return tuple((self._key_names[name], does) for name, does in wanted if name in self._key_names)
 
     def know_keys(self) -> None:
