@@ -117,6 +117,18 @@ class Rig:
 
         return await within(look())
 
+    async def has(self, kind: type[E]) -> E:
+        """An event of this type, whenever it came."""
+
+        async def look() -> E:
+            while True:
+                found = self.events(kind)
+                if found:
+                    return found[0]
+                await self._feed.ready()
+
+        return await within(look())
+
     def _drain(self) -> None:
         self.seen += self._feed.drain().events
 

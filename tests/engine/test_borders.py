@@ -33,7 +33,7 @@ def test_engine_and_record_run_without_the_screen(module: str) -> None:
 
 
 def test_httpx_comes_without_its_command_line_program() -> None:
-    modules = loaded_by("from jetbox.engine.models.ollama import import_httpx; import_httpx()")
+    modules = loaded_by("from jetbox.engine.models.lean import import_httpx; import_httpx()")
     assert "httpx" in modules
     assert not modules.intersection({"httpx._main", "rich", "pygments", "click"})
 

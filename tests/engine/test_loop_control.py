@@ -210,7 +210,7 @@ async def test_an_answer_for_the_session_settles_the_questions_behind_it(rig: Op
     live = await rig(step(*writes), finish(), attended=True, permissions=ASK)
     goal = live.start()
     asked = await live.until(e.PermissionAsked)
-    await live.until(e.ModelAnswered)
+    await live.has(e.ModelAnswered)
     live.submit(c.Answer(asked.id, "session"))
     await within(goal)
     assert len(live.events(e.PermissionAsked)) == 1
@@ -259,7 +259,7 @@ async def test_one_question_at_a_time_and_an_interruption_answers_it(rig: OpenRi
     live = await rig(step(*writes), attended=True, permissions=ASK)
     goal = live.start()
     await live.until(e.PermissionAsked)
-    await live.until(e.ModelAnswered)
+    await live.has(e.ModelAnswered)
     assert len(live.events(e.PermissionAsked)) == 1
     live.submit(c.Cancel())
     assert (await within(goal)).outcome == "interrupted"
@@ -271,7 +271,7 @@ async def test_waiting_for_the_user_costs_no_seconds_of_the_goal(rig: OpenRig) -
     live = await rig(step(WRITE), finish(), attended=True, permissions=ASK, loop={"max_seconds": 0.6})
     goal = live.start()
     asked = await live.until(e.PermissionAsked)
-    await live.until(e.ModelAnswered)
+    await live.has(e.ModelAnswered)
     # The one thing to wait for here is time itself.
     done, _ = await asyncio.wait([goal], timeout=1.0)
     assert not done

@@ -104,7 +104,7 @@ class Loop:
 
     async def _rounds_until_done(self) -> Ending:
         parts = self._parts
-        begun = -1
+        begun = self._start  # recording the goal belongs to what its beginning takes
         while True:
             if parts.control.cancelled or parts.control.closing:
                 return self._cancelled()

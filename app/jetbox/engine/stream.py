@@ -150,6 +150,8 @@ class Attempt:
                         answer.ended = self._session.now()
                     else:
                         silence = loop.call_later(SILENT_AFTER_S, self._silent)
+                    if chunk.calls:
+                        await asyncio.sleep(0)  # a call begins now, not when the next silence comes
         except TimeoutError as error:
             if answer.complete:
                 return

@@ -7,10 +7,9 @@ decoded from bytes. Everything that touches httpx or the `ollama` package is in 
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -25,6 +24,7 @@ from jetbox.engine.errors import (
     ServerUnreachable,
 )
 from jetbox.engine.models.base import Call, Chunk, ModelInfo
+from jetbox.engine.models.lean import import_httpx
 
 if TYPE_CHECKING:
     import httpx
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of show, tags and version; chat has none, its watchdog does."""
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 LOOPBACK = ("127.", "localhost", "[::1]")
 OVERFLOW = (
     "exceed_context_size",
@@ -82,20 +83,6 @@ T = TypeVar("T")
 _decode_line = msgspec.json.Decoder(_Line).decode
 
 
-def import_httpx() -> ModuleType:
-    """Import httpx without its command-line program, which would load rich and pygments too."""
-    name = "httpx._main"
-    blocked = "httpx" not in sys.modules and name not in sys.modules
-    if blocked:
-        sys.modules[name] = None  # type: ignore[assignment]  # httpx treats it as not installed
-    try:
-        import httpx
-    finally:
-        if blocked:
-            del sys.modules[name]
-    return httpx
-
-
 class OllamaModel:
     """A `ChatModel` over Ollama's own protocol; one client for the life of the session."""
 
@@ -107,17 +94,22 @@ class OllamaModel:
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             httpx = import_httpx()
-            address = self.host.split("://", 1)[-1]
-            self._client = httpx.AsyncClient(
-                base_url=self.host,
-                # TLS context costs 20 ms: only where there is TLS.
-                verify=self.host.startswith("https:"),
-                # A proxy from the environment must not stand between us and this machine.
-                trust_env=not address.startswith(LOOPBACK),
-                timeout=httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0),
-            )
+            timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
+            if self._is_plain():
+                from jetbox.engine.models.transport import PlainTransport
+
+                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout, transport=PlainTransport())
+            else:
+                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout)
         assert self._client is not None
         return self._client
+
+    def _is_plain(self) -> bool:
+        """Plain HTTP without a proxy; one from the environment never stands between us and this machine."""
+        if not self.host.startswith("http:"):
+            return False
+        address = self.host.split("://", 1)[-1]
+        return address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES)
 
     # -- chat
 

@@ -1,0 +1,203 @@
+"""A transport for httpx: plain HTTP/1.1 over asyncio's streams, parsed by h11.
+
+httpx's own transport brings a second asynchronous framework with it, which takes 55 ms to
+import and a good part of each round's request. Servers of models are reached by plain HTTP on
+this machine or the next, so that is what is done here; TLS and proxies are left to httpx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import h11
+
+from jetbox.engine.models.lean import import_httpx
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = import_httpx()
+
+READ_BYTES = 16_384
+"""Of an answer at once: what is read is also parsed and shown before anything else gets its turn."""
+IDLE = 4
+"""Most connections that are kept for the next request."""
+
+
+class _Connection:
+    """One connection to the server, used by one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.CLIENT)
+        self.used = False
+        """True once an answer came over it."""
+
+    @property
+    def alive(self) -> bool:
+        """False where the server has closed it, as far as is known."""
+        return not (self._reader.at_eof() or self._writer.is_closing())
+
+    async def send(self, request: httpx.Request, body: bytes, seconds: float | None) -> None:
+        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        data = [self._http.send(head)]
+        if body:
+            data.append(self._http.send(h11.Data(data=body)))
+        data.append(self._http.send(h11.EndOfMessage()))
+        self._writer.write(b"".join(part for part in data if part))
+        async with asyncio.timeout(seconds):
+            await self._writer.drain()
+
+    async def event(self, seconds: float | None) -> object:
+        """The next part of the answer."""
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
+            # What is there already is returned without a pause; others must get their turn all the same.
+            await asyncio.sleep(0)
+            async with asyncio.timeout(seconds):
+                data = await self._reader.read(READ_BYTES)
+            self.used = self.used or bool(data)
+            self._http.receive_data(data)
+
+    def reusable(self) -> bool:
+        """Make it ready for another request, where both sides are through with this one."""
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE or not self.alive:
+            return False
+        self._http.start_next_cycle()
+        self.used = False
+        return True
+
+    def abort(self) -> None:
+        """Close it at once: the server sees that nobody listens any more."""
+        self._writer.transport.abort()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer; closing it early closes the connection."""
+
+    def __init__(self, transport: PlainTransport, connection: _Connection, seconds: float | None) -> None:
+        self._transport = transport
+        self._connection: _Connection | None = connection
+        self._seconds = seconds
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        connection = self._connection
+        if connection is None:
+            return
+        with _as_httpx("Read"):
+            while True:
+                event = await connection.event(self._seconds)
+                if isinstance(event, h11.Data):
+                    yield bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    return
+                elif isinstance(event, h11.ConnectionClosed):
+                    raise httpx.RemoteProtocolError("the server closed the connection in mid-answer")
+
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._transport.release(connection)
+
+
+class PlainTransport(httpx.AsyncBaseTransport):
+    """Keeps connections alive from request to request; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Connection] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return when the head of its answer is there.
+
+        Raises:
+            httpx.TransportError: one of its kinds, as httpx's own transport raises them.
+        """
+        limits = request.extensions.get("timeout", {})
+        body = await request.aread()
+        while True:
+            connection = self._take()
+            fresh = connection is None
+            if connection is None:
+                connection = await self._open(request.url, limits.get("connect"))
+            try:
+                with _as_httpx("Read"):
+                    await connection.send(request, body, limits.get("write"))
+                    head = await self._head(connection, limits.get("read"))
+                break
+            except httpx.TransportError:
+                stale = not fresh and not connection.used
+                connection.abort()
+                if not stale:
+                    raise
+                # The server had closed an idle connection: the request never reached it.
+            except BaseException:
+                connection.abort()
+                raise
+        return httpx.Response(
+            status_code=head.status_code,
+            headers=list(head.headers),
+            stream=_Body(self, connection, limits.get("read")),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": bytes(head.reason)},
+        )
+
+    async def _head(self, connection: _Connection, seconds: float | None) -> h11.Response:
+        while True:
+            event = await connection.event(seconds)
+            if isinstance(event, h11.Response):
+                return event
+            if isinstance(event, h11.ConnectionClosed):
+                raise httpx.RemoteProtocolError("the server closed the connection before it answered")
+
+    def _take(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.alive:
+                return connection
+            connection.abort()
+        return None
+
+    async def _open(self, url: httpx.URL, seconds: float | None) -> _Connection:
+        try:
+            async with asyncio.timeout(seconds):
+                reader, writer = await asyncio.open_connection(url.raw_host.decode("ascii").strip("[]"), url.port or 80)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no connection in time") from error
+        except OSError as error:
+            raise httpx.ConnectError(str(error)) from error
+        return _Connection(reader, writer)
+
+    def release(self, connection: _Connection) -> None:
+        """Keep a connection whose answer was read to its end; close any other."""
+        if len(self._idle) < IDLE and connection.reusable():
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    async def aclose(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            with suppress(OSError):
+                connection.abort()
+
+
+class _as_httpx:
+    """Turns what asyncio and h11 raise into httpx's errors."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise httpx.ReadTimeout("nothing came in time") from error
+        if isinstance(error, h11.RemoteProtocolError):
+            raise httpx.RemoteProtocolError(str(error)) from error
+        if isinstance(error, OSError):
+            raise httpx.ReadError(str(error)) from error
