@@ -74,7 +74,7 @@ def test_an_environment_that_works_is_completed_and_not_made_anew(tools: Path, t
 
 
 def test_make_hands_its_arguments_to_the_demo() -> None:
-    command = ["make", "-n", "demo", "ARGS=--model 'a b'"]
+    command = ["make", "--no-print-directory", "-n", "demo", "ARGS=--model 'a b'"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ".venv/bin/jetbox-tui --demo --model 'a b'"
 

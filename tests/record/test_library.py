@@ -82,7 +82,7 @@ def test_found_by_path_id_and_beginning(write: Write, tmp_path: Path, monkeypatc
 
 def test_samples_are_found_by_name(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = Path(str(jetbox.__file__)).parent.parent.parent / "sessions"
-    there = [path.name for path in repository.glob("*/journal.jsonl")]
+    there = [path.parent.name for path in repository.glob("*/journal.jsonl")]
     assert set(library.samples()) >= set(there)
 
     package = tmp_path / "site" / "jetbox"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOVED = 3
 """How often a plan is made again because a file changed under it."""
 FULL = "make room in the workspace, or make it writable; then go on with --continue"
-TITLE = ("path", "command", "pattern", "summary")
+TITLE = ("pattern", "path", "command", "summary")
 """Arguments that say in a line what a call is about."""
 
 State = Literal["ok", "failed", "denied", "cancelled"]
