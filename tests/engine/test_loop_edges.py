@@ -113,3 +113,28 @@ async def test_finish_beside_a_failed_call_says_why_it_does_not_count(rig: OpenR
     await live.run()
     results = [m["content"] for m in (await live.requests())[1] if m["role"] == "tool"]
     assert "[not done: a call failed" in results[-1]
+
+
+async def test_a_workspace_that_vanished_ends_the_goal(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir"), fault="stall@:1"), finish())
+    goal = live.start()
+    await live.until(e.ToolEnded)
+    live.root.rmdir()
+    await live.release()
+    ended = await within(goal)
+    assert (ended.outcome, ended.exit_code) == ("failed", 9)
+    assert "is gone" in ended.reason
+
+
+@pytest.mark.parametrize("folder", ["node_modules/lib", ".cache", ".venv/lib/python3/site-packages/pkg/sub"])
+async def test_an_edit_where_searches_do_not_look_is_judged_too(rig: OpenRig, folder: str) -> None:
+    path = f"{folder}/data.py"
+    test = f"import pathlib\ndef test_it():\n    assert pathlib.Path({path!r}).read_text() == 'x = 1\\n'\n"
+    live = await rig(
+        step(call("write_file", path=path, content="x = 1\n"), call("write_file", path="test_it.py", content=test)),
+        step(call("write_file", path=path, content="x = 2\n")),
+        *[finish()] * 5,
+        probes={"enabled": True, "ruff": False},
+    )
+    assert (await live.run()).outcome == "red"
+    assert [p.state for p in live.events(e.ProbeEnded)][:2] == ["passed", "failed"]

@@ -331,3 +331,27 @@ def test_the_end_of_a_goal_is_the_end_of_the_process(play: Play) -> None:
     assert time.monotonic() - begun < 1.0
     assert server.stats()["chats"] == 1
     assert os.path.isfile(place.sessions[-1] / "journal.jsonl")
+
+
+def test_what_was_done_before_a_kill_is_not_done_again(play: Play) -> None:
+    deploy = step(
+        call("write_file", path="a.txt", content="one\n"),
+        call("run_cmd", command="echo deployed >> log"),
+        call("run_cmd", command="echo slow; sleep 60"),
+        text="I deploy.",
+    )
+    place, _ = play(deploy, finish("Deployed."))
+    running = place.stream("Deploy it", *NO_PROBES)
+    running.until("tool.output")
+    running.process.kill()
+    running.end(alone=False)
+    assert dies_out(place.mark)
+    ended = place.run("run", "--continue", "--yolo", *NO_PROBES)
+    assert ended.code == 0, ended.err
+    assert (place.folder / "log").read_text() == "deployed\n"
+    roles = [json.loads(m.json)["role"] for m in place.events(e.MessageAdded)]
+    assert roles[:6] == ["system", "user", "assistant", "tool", "tool", "tool"]
+    results = [json.loads(m.json)["content"] for m in place.events(e.MessageAdded) if m.role == "tool"]
+    assert "created a.txt" in results[0]
+    assert "was killed while this ran" in results[2]
+    assert {t.call for t in place.events(e.ToolCalled)} == {t.call for t in place.events(e.ToolEnded)}

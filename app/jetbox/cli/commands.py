@@ -84,6 +84,8 @@ def run(words: tuple[str, ...], output_format: str, **given: Any) -> int:
 @settings_options
 def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
     """Play a recorded SESSION in the workbench: an ID, a folder or a journal."""
+    if speed != speed:  # the range lets nan pass
+        raise click.BadParameter("'nan' is no speed", param_hint="'--speed'")
     asked = invocation(**given)
     if lacks := missing_terminal():
         raise click.UsageError(f"{lacks}, and a replay needs one")

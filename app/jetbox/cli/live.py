@@ -24,6 +24,7 @@ from jetbox.engine.events import (
     SessionClosed,
     SessionOpened,
     SessionResumed,
+    ToolEnded,
 )
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.safety.secrets import Redactor
@@ -202,6 +203,8 @@ class Live:
             self.session.emit(opened)
         else:
             self.session.emit(SessionResumed(**common))  # type: ignore[arg-type]
+            for call in self._resumed.open_calls:
+                self.session.emit(ToolEnded(call=call, state="cancelled", text="the session was killed while this ran"))
 
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble, choose_sandbox
@@ -226,6 +229,7 @@ class Live:
             environ=os.environ,
             messages=resumed.messages if resumed else (),
             num_ctx=resumed.num_ctx if resumed else 0,
+            cut_off=resumed.cut_off if resumed else None,
         )
         choosing = choose_sandbox(parts)
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from jetbox.engine.safety.terminal import safe_text
+
 if TYPE_CHECKING:
     from jetbox.engine.events import Mode
     from jetbox.settings.load import Flag, Loaded
@@ -140,7 +142,7 @@ def invocation(words: tuple[str, ...] = (), **given: Any) -> Invocation:
     if resume and any(c.isspace() for c in resume):  # `--resume "a goal"`: no session has such a name
         words, resume = (resume, *words), ""
     goal = clean(" ".join(words)).strip()
-    if words and not goal:
+    if words and not safe_text(goal).strip():
         raise click.UsageError("the goal is empty")
     if given.get("continue_last") and resume is not None:
         raise click.UsageError("--continue and --resume exclude each other")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,19 +35,11 @@ def workbench(asked: Invocation) -> int:
 
             live = Live(start)
 
-            async def drive() -> int:
-                try:
-                    return await live.drive()
-                finally:
-                    if live.signal is ExitCode.HANGUP:
-                        # All is closed; taking down a screen without a terminal would block.
-                        os._exit(ExitCode.HANGUP)
-
             app = JetboxApp(
                 live.feed,
                 theme=asked.settings.ui.theme,
                 keys=asked.settings.keys,
-                driver=drive,
+                driver=live.drive,
                 stop=live.stop,
             )
             code = await app.run_async()

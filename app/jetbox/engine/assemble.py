@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetbox.engine.context.budget import Budget
-from jetbox.engine.context.history import History
+from jetbox.engine.context.history import CutOff, History
 from jetbox.engine.context.prompt import read_instructions, system_prompt
 from jetbox.engine.control import Control
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
@@ -53,8 +53,9 @@ def assemble(
     environ: Mapping[str, str],
     messages: Sequence[bytes] = (),
     num_ctx: int = 0,
+    cut_off: CutOff | None = None,
 ) -> Parts:
-    """Make the parts; `messages` and `num_ctx` go on from an earlier process."""
+    """Make the parts; `messages`, `num_ctx` and `cut_off` go on from an earlier process."""
     from jetbox.engine.probes.report import redacted
 
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
@@ -118,6 +119,8 @@ def assemble(
     parts.use_model(info)
     if messages:
         parts.history.mend()
+        if cut_off is not None:
+            parts.history.take_up(cut_off)
     else:
         instructions = ""
         if options.context.instructions:

@@ -12,6 +12,7 @@ from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
 from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.safety.secrets import Redactor
+from jetbox.engine.safety.terminal import visible
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import Plan
 
@@ -121,10 +122,10 @@ class Control:
                     id=number,
                     call=call,
                     kind="command" if plan.kind == "command" else "write" if plan.kind == "write" else "read",
-                    title=self._redactor.redact(plan.title),
-                    diff=self._redactor.redact(plan.diff),
+                    title=visible(self._redactor.redact(plan.title)),
+                    diff=visible(self._redactor.redact(plan.diff)),
                     why=why,
-                    scope=self._permissions.scope_words(plan, tool),
+                    scope=visible(self._permissions.scope_words(plan, tool)),
                 )
             )
             if not self._attended:

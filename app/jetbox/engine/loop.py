@@ -199,6 +199,9 @@ class Loop:
             failure, control.failure = control.failure, None
             outcome: Outcome = "denied" if failure.exit_code is ExitCode.PERMISSION else "failed"
             return Ending(outcome, failure.message, failure.exit_code, failure.hint), []
+        root = self._parts.context.workspace.root
+        if not root.is_dir():
+            return Ending("failed", f"the workspace {root} is gone", ExitCode.STORAGE, "was it moved or deleted?"), []
         if result.interrupted:
             return self._interrupted(), ["[interrupted by the user]"]
         cut = result.answer.done_reason == "length"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jetbox.engine.context.history import CutCall, CutOff
 from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import (
     GoalEnded,
@@ -15,10 +16,13 @@ from jetbox.engine.events import (
     ModelSwitched,
     PromptHead,
     QueueChanged,
+    RequestSent,
     SessionClosed,
     SessionOpened,
     SessionResumed,
     Stamped,
+    TextDelta,
+    ThinkingDelta,
     ToolCalled,
     ToolEnded,
 )
@@ -51,6 +55,8 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """The goal that was worked on when the process died; None where the last one had ended."""
     ended: GoalEnded | None
     """How the last goal ended; None while it runs, or where there was none."""
+    cut_off: CutOff | None
+    """The answer that was under way when the process died, with the calls that had been made of it."""
     open_calls: tuple[str, ...]
     """Tool calls that were made and never ended."""
     queue: tuple[str, ...]
@@ -59,6 +65,35 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """The last process ended in good order."""
     past: tuple[Stamped, ...]
     """Every event so far, for whoever shows the session."""
+
+
+class _Cut:
+    """The newest answer, until it enters the history."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.thinking = ""
+        self.calls: dict[str, CutCall] = {}
+
+    def take(self, event: object) -> None:
+        match event:
+            case RequestSent() | GoalEnded() | MessageAdded(role="assistant"):
+                self.text, self.thinking, self.calls = "", "", {}
+            case TextDelta(text=text):
+                self.text += text
+            case ThinkingDelta(text=text):
+                self.thinking += text
+            case ToolCalled(call=call, name=name, arguments=arguments):
+                self.calls[call] = CutCall(call, name, arguments)
+            case ToolEnded(call=call, text=text) if call in self.calls:
+                self.calls[call] = msgspec.structs.replace(self.calls[call], result=text)
+            case _:
+                pass
+
+    def value(self) -> CutOff | None:
+        if not self.calls:  # nothing was done about it: the request can be sent again
+            return None
+        return CutOff(self.text, self.thinking, tuple(self.calls.values()))
 
 
 class _State:
@@ -77,11 +112,13 @@ class _State:
         self.running: GoalStarted | None = None
         self.ended: GoalEnded | None = None
         self.open_calls: dict[str, None] = {}
+        self.cut = _Cut()
         self.queue: tuple[str, ...] = ()
         self.closed = False
 
     def take(self, stamped: Stamped) -> None:
         self.round = max(self.round, stamped.round)
+        self.cut.take(stamped.event)
         match stamped.event:
             case MessageAdded() as message:
                 add_message(self.messages, message)
@@ -159,6 +196,7 @@ def resumption(recording: Recording) -> Resumption:
         options=state.options,
         running=state.running,
         ended=state.ended,
+        cut_off=state.cut.value() if state.running is not None else None,
         open_calls=tuple(state.open_calls),
         queue=state.queue,
         closed=state.closed,

@@ -26,15 +26,15 @@ class _Store(msgspec.Struct):
 def is_guarded(option: str, value: Any, current: Any) -> bool:
     """True where a project file may set this only when it is trusted.
 
-    That is what can run a program, widen rights, send data elsewhere, or lift a limit of tools
-    or probes above `current`, which holds without the file.
+    That is what can run a program, widen rights, send data elsewhere, or lift a limit of tools,
+    probes or the loop above `current`, which holds without the file.
     """
     section = option.partition(".")[0]
     if section in _GUARDED_SECTIONS or option in _GUARDED_OPTIONS:
         return True
     if option == "profile":
         return value not in BUILT_IN
-    limit = section in ("tools", "probes") and isinstance(value, int | float) and not isinstance(value, bool)
+    limit = section in ("tools", "probes", "loop") and isinstance(value, int | float) and not isinstance(value, bool)
     return limit and current != 0 and (value == 0 or value > current)
 
 

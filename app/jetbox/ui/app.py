@@ -25,7 +25,7 @@ from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes, shipped_folder, 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
 HANGUP_S = 3.0
-"""How long the session may take to end when the terminal is gone."""
+"""How long session and screen may take to end when the terminal hangs up."""
 CLOSE_S = 5.0
 """How long the engine may take to end when the screen is gone."""
 
@@ -310,6 +310,7 @@ class JetboxApp(App[int]):
         import threading
 
         last = threading.Timer(HANGUP_S, os._exit, (int(ExitCode.HANGUP),))
+        last.name = "hang-up"
         last.daemon = True
         last.start()
 

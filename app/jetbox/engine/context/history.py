@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from jetbox.engine.events import MessageAdded, PromptHead
-from jetbox.engine.models.base import Call
+from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.session import Session
 
 
@@ -25,6 +25,27 @@ class Body(msgspec.Struct, frozen=True):
     count: int
     tail: str
     sha: str
+
+
+class CutCall(msgspec.Struct, frozen=True):
+    """A call that had been made when the process died."""
+
+    call: str
+    name: str
+    arguments: str
+    result: str | None = None
+    """What it ended with; None where it was still running."""
+
+
+class CutOff(msgspec.Struct, frozen=True):
+    """What of an answer was there, and what had been done about it, when the process died."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[CutCall, ...] = ()
+
+
+KILLED = "[the session was killed while this ran: what it does may have been done; look before you repeat it]"
 
 
 class History:
@@ -40,6 +61,20 @@ class History:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def take_up(self, cut: CutOff) -> None:
+        """Put in what a killed process had not: calls that have run must not be made again."""
+        calls = []
+        for each in cut.calls:
+            try:
+                msgspec.json.decode(each.arguments, type=dict)
+                arguments = each.arguments
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                arguments = "{}"
+            calls.append(Call(CallFunction(each.name, msgspec.Raw(arguments.encode())), each.call))
+        self.assistant(cut.text, cut.thinking, calls)
+        for each in cut.calls:
+            self.tool(each.name, each.call, KILLED if each.result is None else each.result)
 
     def mend(self) -> None:
         """Give a result to calls that a killed process left without one: servers want them in pairs."""

@@ -1,6 +1,7 @@
 """What a verdict does not depend on: folders and files that are left out of the fingerprint.
 
-`.gitignore` has no say here: a test may well read a file that git ignores.
+`.gitignore` has no say here: a test may well read a file that git ignores. Nor does the list
+for searches pass over `node_modules`: what is installed there is program text like any other.
 """
 
 from __future__ import annotations
@@ -19,4 +20,4 @@ def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     """True for what no verdict depends on; environments count by their `pyvenv.cfg`."""
     if not directory:
         return name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
-    return name in FOLDERS or os.path.lexists(os.path.join(folder, name, ENVIRONMENT_MARK))
+    return (name in FOLDERS and name != "node_modules") or os.path.lexists(os.path.join(folder, name, ENVIRONMENT_MARK))

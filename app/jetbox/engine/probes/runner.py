@@ -128,9 +128,24 @@ class ProbeEngine:
 
     def wrote(self, paths: tuple[str, ...]) -> None:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""
-        if paths:
-            for task in tuple(self._running):
-                task.cancel()
+        if not paths:
+            return
+        if any(self._is_left_out(path) for path in paths):
+            # The sweep does not see it, and yet a test may read it: no verdict from before holds.
+            self._cache = VerdictCache()
+            self._ahead = {}
+        for task in tuple(self._running):
+            task.cancel()
+
+    def _is_left_out(self, path: str) -> bool:
+        """Whether the agent's own file lies where the sweep does not look."""
+        parts = path.split("/")
+        folder = str(self.tree.root)
+        for at, name in enumerate(parts):
+            if out_of_scope(folder, name, directory=at < len(parts) - 1):
+                return True
+            folder = f"{folder}/{name}"
+        return False
 
     async def close(self) -> None:
         """End everything that still runs."""

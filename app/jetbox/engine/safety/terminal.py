@@ -42,6 +42,14 @@ def safe_text(text: str) -> str:
     return _SUSPECT.sub("", _SEQUENCE.sub("", text))
 
 
+def visible(text: str) -> str:
+    """The text with what `safe_text` would take out written as escapes: nothing of it is hidden.
+
+    For what a person is asked to allow: the commands and changes themselves.
+    """
+    return _SUSPECT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 class SafeStream:
     """`safe_text` for text that comes in pieces: a sequence that is cut in two is held back whole."""
 

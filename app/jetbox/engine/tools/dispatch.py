@@ -13,6 +13,7 @@ from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
 from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call
 from jetbox.engine.safety.secrets import StreamRedactor
+from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.arguments import decode_arguments
 from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
 from jetbox.engine.tools.registry import find
@@ -218,7 +219,7 @@ class Dispatcher:
                 text=text,
                 duration_ns=duration,
                 changes=changes,
-                diff=self._redactor.redact(result.diff) if result else "",
+                diff=visible(self._redactor.redact(result.diff)) if result else "",
                 notes=tuple(notes or ()),
             )
         )
@@ -288,5 +289,6 @@ def _title(name: str, arguments: dict[str, Any]) -> str:
         value = arguments.get(key)
         if value:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            return f"{name} {text.splitlines()[0][:160]}"
-    return name
+            lines = text.splitlines()
+            return visible(f"{name} {lines[0][:160] if lines else ''}")
+    return visible(name)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.safety.process import Finished, Limits
+from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
 from jetbox.engine.tools.command_scope import command_scope
 from jetbox.engine.tools.sweep import Sweep, changes, git_changes, sweep
@@ -62,6 +63,10 @@ class RunCmd:
             command = command[0]
         if not command or (isinstance(command, str) and not command.strip()):
             raise ToolError("run_cmd: command is empty")
+        words = command.strip() if isinstance(command, str) else _joined(command)
+        if visible(words) != words:
+            # What a terminal would hide must not run: the user could not see what was allowed.
+            raise ToolError("run_cmd: the command holds control or invisible characters; write them as escapes")
         folder = _folder(arguments, context)
         limit = context.options.command_s
         wanted = arguments.get("timeout", 0)
@@ -70,7 +75,6 @@ class RunCmd:
         async def perform() -> ToolResult:
             return await _run(command, folder, seconds, context, output)
 
-        words = command.strip() if isinstance(command, str) else _joined(command)
         first, more, _ = words.partition("\n")
         return Plan(
             "command",
