@@ -99,3 +99,19 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 )
 def test_time_in_words(seconds: float, words: str) -> None:
     assert ago(seconds) == words
+
+
+@pytest.mark.parametrize(("held", "wanted"), [(".", "sub/deeper"), ("sub/deeper", "."), ("sub", "sub/deeper")])
+def test_a_folder_above_or_below_is_the_same_workspace(tmp_path: Path, held: str, wanted: str) -> None:
+    (tmp_path / "ws" / "sub" / "deeper").mkdir(parents=True)
+    holder = WorkspaceLock(tmp_path / "ws" / held, tmp_path / "locks")
+    holder.acquire("one")
+    second = WorkspaceLock(tmp_path / "ws" / wanted, tmp_path / "locks")
+    with pytest.raises(WorkspaceBusy, match=r"session one .* works in"):
+        second.acquire("two")
+    beside = WorkspaceLock(tmp_path / "locks", tmp_path / "locks")
+    beside.acquire("three")
+    beside.close()
+    holder.close()
+    second.acquire("two")
+    second.close()

@@ -57,6 +57,8 @@ class Owner(msgspec.Struct, frozen=True):
     host: str
     since: float
     """Seconds since the epoch."""
+    root: str = ""
+    """The workspace."""
 
 
 def state_folder() -> Path:
@@ -84,16 +86,16 @@ class WorkspaceLock:
         self._folder = folder
         self._fd = -1
 
-    def path(self) -> Path:
+    def path(self, root: Path | None = None) -> Path:
         """The lock's file, keyed by the resolved path of the workspace."""
         import hashlib
 
-        key = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:32]
+        key = hashlib.sha256(os.fsencode(root or self.root)).hexdigest()[:32]
         return (self._folder or state_folder() / "locks") / f"{key}.json"
 
-    def owner(self) -> Owner | None:
+    def owner(self, path: Path | None = None) -> Owner | None:
         """Who holds it now, as far as its file says."""
-        path = self.path()
+        path = path or self.path()
         if not is_held(path):
             return None
         with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -115,8 +117,11 @@ class WorkspaceLock:
             raise storage_error("lock the workspace with", path, error) from error
         try:
             if not take(fd):
-                raise self._busy()
-            owner = Owner(os.getpid(), session_id, os.uname().nodename, time.time())
+                raise self._busy(self.owner())
+            overlapping = self._overlapping(path)
+            if overlapping is not None:
+                raise self._busy(overlapping)
+            owner = Owner(os.getpid(), session_id, os.uname().nodename, time.time(), str(self.root))
             os.ftruncate(fd, 0)
             os.pwrite(fd, msgspec.json.encode(owner) + b"\n", 0)
         except OSError as error:
@@ -127,14 +132,29 @@ class WorkspaceLock:
             raise
         self._fd = fd
 
-    def _busy(self) -> WorkspaceBusy:
-        owner = self.owner()
+    def _overlapping(self, own: Path) -> Owner | None:
+        """Who holds a folder above this one, or below it."""
+        for parent in self.root.parents:
+            owner = self.owner(self.path(parent))
+            if owner is not None:
+                return owner
+        with os.scandir(own.parent) as entries:
+            for entry in entries:
+                # A lock that was let go is empty.
+                if entry.name == own.name or not entry.stat().st_size:
+                    continue
+                owner = self.owner(Path(entry.path))
+                if owner is not None and owner.root and Path(owner.root).is_relative_to(self.root):
+                    return owner
+        return None
+
+    def _busy(self, owner: Owner | None) -> WorkspaceBusy:
         if owner is None:
             return WorkspaceBusy(f"another session works in {self.root}", "wait until it ends, or end it")
         where = "" if owner.host == os.uname().nodename else f" on {owner.host}"
         since = ago(max(0.0, time.time() - owner.since))
         return WorkspaceBusy(
-            f"session {owner.session} (process {owner.pid}{where}, started {since}) works in {self.root}",
+            f"session {owner.session} (process {owner.pid}{where}, started {since}) works in {owner.root or self.root}",
             f"look on with: jetbox-tui replay {owner.session}",
         )
 
