@@ -19,6 +19,9 @@ from jetbox.engine.safety.terminal import safe_text
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
 
+PRINT_S = 0.01
+"""Lines may be so late: what is worth a line is printed beside the round, not in its way."""
+
 
 def run(asked: Invocation, output_format: str) -> int:
     """Run a goal to its end and return the exit code.
@@ -76,6 +79,8 @@ def _stopper(live: Live) -> Callable[[OSError], None]:
 
 async def _print(live: Live, summary: Summary, progress: Progress | None) -> None:
     while await live.feed.ready():
+        if not live.session.closed:
+            await asyncio.sleep(PRINT_S)
         for stamped in live.feed.drain().events:
             if stamped.seq < live.begins_at:
                 # Told when it happened; of it only what names the session is needed.

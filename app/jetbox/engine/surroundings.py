@@ -6,42 +6,59 @@ import asyncio
 
 import msgspec
 
+from jetbox.engine.errors import ModelError
 from jetbox.engine.events import Environment, Notice
 from jetbox.engine.parts import Parts, model_ready
 from jetbox.engine.safety.process import Limits, ProcessRunner
 
+QUIET_S = 0.5
+"""So long the session has the machine for itself, before anything is asked for."""
+
 
 async def look_around(parts: Parts) -> None:
-    """Tell the journal what machine, server and commit this is; off the critical path."""
-    import os
-    import platform
+    """Tell the journal what machine, server and commit this is; off the critical path.
 
-    server = digest = ""
+    A session that ends sooner tells what needs nobody to be asked.
+    """
+    known = _machine()
     try:
-        server = await parts.model.version()
-        listed = next((m for m in await parts.model.installed() if m.name == parts.model_name), None)
-        if listed is not None and parts.model_info is not None:
-            digest = listed.digest
-            known = msgspec.structs.replace(parts.model_info, size=listed.size, digest=digest)
-            parts.model_info = known
-            parts.session.emit(model_ready(known, parts.budget.num_ctx, parts.options.model.keep_alive))
-    except Exception as error:
-        parts.session.emit(Notice(level="info", text=f"the server did not say what it is: {error}"))
-    await parts.ready.wait()
-    commit, dirty = await _git(parts.context.processes)
+        await asyncio.sleep(QUIET_S)
+        server, digest = await _server(parts)
+        known = msgspec.structs.replace(known, server=server, model_digest=digest)
+        await parts.ready.wait()
+        commit, dirty = await _git(parts.context.processes)
+        known = msgspec.structs.replace(known, git_commit=commit, git_dirty=dirty)
+    finally:
+        parts.session.emit(known)
+
+
+def _machine() -> Environment:
+    import os
+    import sys
+
+    system = os.uname()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    parts.session.emit(
-        Environment(
-            python=platform.python_version(),
-            platform=platform.platform(),
-            cpus=os.cpu_count() or 0,
-            memory=memory,
-            git_commit=commit,
-            git_dirty=dirty,
-            server=server,
-            model_digest=digest,
-        )
+    return Environment(
+        python=".".join(map(str, sys.version_info[:3])),
+        platform=f"{system.sysname} {system.release} {system.machine}",
+        cpus=os.cpu_count() or 0,
+        memory=memory,
     )
+
+
+async def _server(parts: Parts) -> tuple[str, str]:
+    """Version of the server and digest of the model; empty where it does not say."""
+    try:
+        version = await parts.model.version()
+        listed = next((m for m in await parts.model.installed() if m.name == parts.model_name), None)
+    except ModelError as error:
+        parts.session.emit(Notice(level="info", text=f"the server did not say what it is: {error}"))
+        return "", ""
+    if listed is None or parts.model_info is None:
+        return version, ""
+    parts.model_info = msgspec.structs.replace(parts.model_info, size=listed.size, digest=listed.digest)
+    parts.session.emit(model_ready(parts.model_info, parts.budget.num_ctx, parts.options.model.keep_alive))
+    return version, listed.digest
 
 
 async def _git(processes: ProcessRunner) -> tuple[str, bool]:
