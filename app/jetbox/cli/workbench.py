@@ -42,7 +42,12 @@ def workbench(asked: Invocation) -> int:
                 driver=live.drive,
                 stop=live.stop,
             )
-            code = await app.run_async()
+            try:
+                code = await app.run_async()
+            except OSError:
+                if live.signal is None:
+                    raise
+                code = int(live.signal)  # the terminal is gone, and what was left to write to it
             return ExitCode.INTERNAL if code is None else code
 
         return asyncio.run(show())

@@ -94,7 +94,7 @@ def test_settled_files_are_not_read_again(root: Path, monkeypatch: pytest.Monkey
     tree.sweep_now()
 
 
-@pytest.mark.parametrize("folder", ["__pycache__", ".git", ".pytest_cache", ".jetbox", "node_modules", ".venv"])
+@pytest.mark.parametrize("folder", ["__pycache__", ".git", ".pytest_cache", ".jetbox", ".cache", ".venv"])
 def test_caches_and_environments_are_out_of_scope(root: Path, folder: str) -> None:
     tree = Tree(root, out_of_scope)
     first = tree.sweep_now()
@@ -213,3 +213,11 @@ def test_a_thousand_files_take_milliseconds(root: Path) -> None:
         sweep.append(time.perf_counter() - start)
     # A plain walk beside it, since the machine may be busy.
     assert min(sweep) < 3 * min(walk) + 0.001
+
+
+def test_installed_program_text_is_in_scope(root: Path) -> None:
+    tree = Tree(root, out_of_scope)
+    first = tree.sweep_now()
+    (root / "node_modules" / "lib").mkdir(parents=True)
+    (root / "node_modules" / "lib" / "x.py").write_text("x = 1\n")
+    assert tree.sweep_now().digest != first.digest
