@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,9 @@ from jetbox.engine.errors import ExitCode
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
+
+GONE = (errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF)
+"""What writing to a terminal that was closed says, before or after the signal that tells of it."""
 
 
 def workbench(asked: Invocation) -> int:
@@ -44,10 +48,11 @@ def workbench(asked: Invocation) -> int:
             )
             try:
                 code = await app.run_async()
-            except OSError:
-                if live.signal is None:
+            except OSError as error:
+                # The journal's failures are errors of ours: this one is of the terminal, and it is gone.
+                if live.signal is None and error.errno not in GONE:
                     raise
-                code = int(live.signal)  # the terminal is gone, and what was left to write to it
+                code = int(live.signal or ExitCode.HANGUP)
             return ExitCode.INTERNAL if code is None else code
 
         return asyncio.run(show())
