@@ -69,6 +69,9 @@ def _code_of(failure: BaseException) -> int:
     click_code = _click_code(failure)
     if click_code is not None:
         return click_code
+    if isinstance(failure, OSError) and not failure.filename and _terminal_is_gone():
+        _drop_output()
+        return ExitCode.HANGUP
     if isinstance(failure, OSError) and _is_of_the_disk(failure):
         _drop_output()
         where = f"{failure.filename}: " if failure.filename else "cannot write: "
@@ -78,6 +81,20 @@ def _code_of(failure: BaseException) -> int:
 
     tell(*report(failure))
     return ExitCode.INTERNAL
+
+
+def _terminal_is_gone() -> bool:
+    """Whether standard input is a terminal that was closed."""
+    import errno
+    import termios
+
+    try:
+        termios.tcgetattr(0)
+    except termios.error as error:
+        return bool(error.args) and error.args[0] == errno.EIO
+    except OSError:
+        return False
+    return False
 
 
 def _innermost(failure: BaseException) -> BaseException:
