@@ -133,6 +133,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "model.host": ("box:1", "http://box:1"),
         "model.keep_alive": ("-1", "-1"),
         "permissions.mode": ("auto", "auto"),
+        "probes.wait": ("overlap", "overlap"),
     }
     text, value = special.get(option, (text, value))
     variable = f"JETBOX_{section}_{key}".upper()

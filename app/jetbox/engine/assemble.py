@@ -154,6 +154,8 @@ def probe_ended(verdict: Verdict) -> ProbeEnded:
         saved_ns=verdict.saved_ns,
         key=verdict.key,
         why=verdict.why,
+        unproven=not verdict.proved,
+        known=verdict.known,
     )
 
 

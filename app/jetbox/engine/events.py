@@ -324,6 +324,10 @@ class ProbeEnded(Event, frozen=True, kw_only=True, tag="probe.ended"):
     why: str = ""
     of_round: int = 0
     """The round whose files it judges, where that is not the envelope's."""
+    unproven: bool = False
+    """Served without a proof that nothing changed."""
+    known: tuple[str, ...] = ()
+    """What is red now and was before the session began."""
 
 
 class FilesChanged(Event, frozen=True, kw_only=True, tag="files.changed"):

@@ -6,6 +6,8 @@ The docstring under each field is its help text.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from jetbox.engine.events import Mode
@@ -98,13 +100,30 @@ class ProbeOptions(Section, frozen=True, kw_only=True):
     """Most bytes of a probe's output that are kept; head and tail."""
     memory: int = 4 * 1024**3
     """Most bytes of address space of a probe; 0 for no limit."""
+    wait: Literal["verdict", "overlap", "off"] = "verdict"
+    """What the next request waits for: the verdict on what the round changed; nothing, and a red verdict
+    follows; or nothing at all before the gate."""
 
 
 class PerformanceOptions(Section, frozen=True, kw_only=True):
     """Each optimisation has its own switch, so that an experiment can turn off exactly one."""
 
     probe_cache: bool = True
-    """Serve a verdict again when a sweep proves that nothing in its scope changed."""
+    """Serve a verdict again when it is proved that nothing in its scope changed."""
+    probe_ttl_s: float = 0.0
+    """Serve a verdict again for so long without any proof, marked unproven; 0: never."""
+    probe_inotify: bool = True
+    """Prove by the kernel's own queue of changes, where there is one, instead of by a sweep."""
+    probe_early: bool = True
+    """Begin with the probes when a write is on the disk, while the model still streams."""
+    ruff_server: bool = True
+    """Keep one `ruff server`: verdicts on single files without starting a process."""
+    lint_candidates: bool = True
+    """Check the text of a write before it is written, and say so in the call's result."""
+    pytest_server: bool = True
+    """Fork test runs from a server that has pytest loaded, where that is proved to change nothing."""
+    affected_first: bool = True
+    """Run the tests that a change can have touched first, and the whole suite behind them."""
     probe_parallel: bool = True
     """Run the probes side by side."""
     probe_skip_without_tests: bool = True

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jetbox.engine.errors import SandboxMissing
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.safety.process import ProcessRunner
 
@@ -34,7 +34,7 @@ def content(root: Path) -> str:
     return digest.hexdigest()
 
 
-class Content:
+class Content(Whole):
     """A probe whose verdict is the content of the folder itself."""
 
     def __init__(self, root: Path, name: str = "content") -> None:
@@ -53,7 +53,7 @@ class Content:
     async def scope(self) -> Scope:
         return self.scoped
 
-    async def run(self) -> Verdict:
+    async def run(self, *, behind: bool = False) -> Verdict:
         self.runs += 1
         if self.error is not None:
             raise self.error

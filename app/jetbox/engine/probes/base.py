@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from jetbox.engine.events import CacheState, VerdictState
+from jetbox.engine.probes.fingerprint import Snapshot
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -23,6 +24,12 @@ class Verdict(msgspec.Struct, frozen=True):
     why: str = ""
     durable: bool = True
     """False where another run on the same files might say something else; such a verdict is not kept."""
+    proved: bool = True
+    """False for one that was served without a proof that nothing changed; it never opens the gate."""
+    failing: tuple[str, ...] = ()
+    """What is red, by stable names (test ids); empty where it has none."""
+    known: tuple[str, ...] = ()
+    """Those of `failing` that were red before the session began."""
 
     @property
     def red(self) -> bool:
@@ -38,6 +45,18 @@ class Scope(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What happened since a probe's latest whole verdict."""
+
+    verdict: Verdict
+    """That verdict."""
+    before: Snapshot
+    """The files that it was about."""
+    now: Snapshot
+    paths: frozenset[str]
+    """New, gone or different, in content or mode."""
+
+
 class Probe(Protocol):
     """A check; its run has no effect on the files in its scope."""
 
@@ -51,9 +70,41 @@ class Probe(Protocol):
         """What goes into the key besides the files."""
         ...
 
-    async def run(self) -> Verdict:
-        """Run it in full. Never raises for what the workspace holds; cancellable."""
+    async def run(self, *, behind: bool = False) -> Verdict:
+        """Run it in full; `behind`: nobody waits, so at low priority.
+
+        Never raises for what the workspace holds; cancellable.
+        """
         ...
+
+    async def early(self, change: Change) -> Verdict | None:
+        """A verdict on what the change can have touched, much sooner than `run`; None where only `run` can tell.
+
+        Its `cache` is `partial`, and it never stands for a whole one. Cancellable.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Begin to start what later runs need (a server), without waiting; may be called often."""
+        ...
+
+    async def close(self) -> None:
+        """End whatever it keeps running."""
+        ...
+
+
+class Whole:
+    """What a probe inherits that has no server and no early verdict."""
+
+    async def early(self, change: Change) -> Verdict | None:
+        """There is none."""
+        return None
+
+    def prepare(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        """There is nothing to end."""
 
 
 class Probes(Protocol):

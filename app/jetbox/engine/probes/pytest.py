@@ -12,7 +12,7 @@ import msgspec
 
 from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
@@ -40,7 +40,7 @@ class Said(msgspec.Struct, frozen=True):
     failed: list[str] = []
 
 
-class PytestProbe:
+class PytestProbe(Whole):
     """Runs `pytest` from the workspace's root as `python -m pytest` would."""
 
     name = "pytest"
@@ -85,7 +85,7 @@ class PytestProbe:
         environment = {name: os.environ[name] for name in sorted(names) if name in os.environ}
         return Scope((self._processes.sandbox.name,), versions, environment)
 
-    async def run(self) -> Verdict:
+    async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
         mark = f"[{os.urandom(8).hex()}] "
         done = await self._processes.run(

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from jetbox.engine.options import ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
@@ -25,7 +25,7 @@ FINDING = r"(?P<where>.+?:\d+:\d+): (?P<code>[A-Z]+[0-9]+|[A-Za-z-]+):? (?:\[\*\
 TOTAL = r"Found (\d+) errors?"
 
 
-class RuffProbe:
+class RuffProbe(Whole):
     """Runs the workspace's own ruff, else ours, else the one on the path."""
 
     name = "ruff"
@@ -54,7 +54,7 @@ class RuffProbe:
         identity = f"{os.path.realpath(program)} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}" if seen else ""
         return Scope(ARGUMENTS, {"ruff": identity})
 
-    async def run(self) -> Verdict:
+    async def run(self, *, behind: bool = False) -> Verdict:
         """Check everything; a rule broken is failed, a configuration broken is an error."""
         program = self.program()
         if program is None:
