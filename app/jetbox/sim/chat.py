@@ -28,10 +28,10 @@ def chat(world: World, connection: Connection, body: bytes) -> None:
     if not asked.messages:
         connection.respond(200, encode(_load_or_unload(world, connection, asked)))
         return
-    number = world.stats.chat(body)
+    number = world.stats.chat(body, connection.received_at)
     due = [fault for fault in world.faults if fault.hits(number)]
     Exchange(world, connection, asked, due).run()
-    world.stats.answered(number)
+    world.stats.answered(number, connection.sent_at)
 
 
 def _load_or_unload(world: World, connection: Connection, asked: ask.Asked) -> dict[str, Any]:

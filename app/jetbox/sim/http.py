@@ -90,6 +90,10 @@ class Connection:
         self.bytes_out = 0
         self.streaming = False
         """True between the head of a stream and its end."""
+        self.received_at = 0
+        """When the newest bytes came, in ns of the machine's monotonic clock."""
+        self.sent_at = 0
+        """When the newest bytes went, just before the system took them."""
 
     def read_request(self) -> Request | None:
         """The next request; None where the client closed instead.
@@ -157,6 +161,7 @@ class Connection:
         if not self._out:
             return
         data, self._out = bytes(self._out), bytearray()
+        self.sent_at = time.monotonic_ns()
         try:
             self._sock.sendall(data)
         except OSError as error:
@@ -203,6 +208,7 @@ class Connection:
             data = self._sock.recv(64 * 1024)
         except OSError as error:
             raise Disconnected from error
+        self.received_at = time.monotonic_ns()
         self._in += data
         self.bytes_in += len(data)
         return bool(data)

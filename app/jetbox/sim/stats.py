@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from typing import Any
 
@@ -41,23 +40,22 @@ class Stats:
                 self._counts[name] += change
             self._changed.notify_all()
 
-    def chat(self, body: bytes) -> int:
-        """Count a chat request that has messages; its number, from 1."""
+    def chat(self, body: bytes, received: int) -> int:
+        """Count a chat request that has messages; its number, from 1. `received`: when its last byte came."""
         with self._changed:
             self._counts["chats"] += 1
             number = self._counts["chats"]
             self._bodies.append((number, body))
-            self._timeline.append([number, time.monotonic_ns(), 0])
+            self._timeline.append([number, received, 0])
             self._changed.notify_all()
             return number
 
-    def answered(self, number: int) -> None:
-        """The last byte of this chat's answer was handed to the system."""
-        now = time.monotonic_ns()
+    def answered(self, number: int, sent: int) -> None:
+        """The last byte of this chat's answer was handed to the system at this time."""
         with self._changed:
             for entry in reversed(self._timeline):
                 if entry[0] == number:
-                    entry[2] = now
+                    entry[2] = sent
                     break
 
     def wait_for(self, least: dict[str, int], seconds: float) -> bool:
