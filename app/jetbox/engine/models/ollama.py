@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     import httpx
     import ollama
 
+    from jetbox.engine.models.transport import PlainTransport
+
 CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of show, tags and version; chat has none, its watchdog does."""
+JSON = {"Content-Type": "application/json"}
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 LOOPBACK = ("127.", "localhost", "[::1]")
 OVERFLOW = (
@@ -90,6 +93,7 @@ class OllamaModel:
         """`host` is a URL with its port, as the settings normalise it."""
         self.host = host.rstrip("/")
         self._client: httpx.AsyncClient | None = None
+        self._plain: PlainTransport | None = None
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -98,7 +102,8 @@ class OllamaModel:
             if self._is_plain():
                 from jetbox.engine.models.transport import PlainTransport
 
-                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout, transport=PlainTransport())
+                self._plain = PlainTransport()
+                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout, transport=self._plain)
             else:
                 self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout)
         assert self._client is not None
@@ -120,35 +125,49 @@ class OllamaModel:
         Raises:
             ServerUnreachable, ServerBusy, ModelNotFound, ModelUnfit, ContextOverflow, BadAnswer
         """
-        client = self._http()
-        request = client.build_request("POST", "/api/chat", content=body, headers={"Content-Type": "application/json"})
-        request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
-        response = await self._sent(request)
+        status, stream = await self._sent(body)
         try:
-            if response.status_code >= 400:
-                raise self._refusal(response.status_code, await response.aread())
-            yield self._chunks(response)
+            if status >= 400:
+                raise self._refusal(status, await self._whole(stream))
+            yield self._chunks(stream)
         finally:
-            await response.aclose()
+            await stream.aclose()
 
-    async def _sent(self, request: httpx.Request) -> httpx.Response:
+    async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream]:
+        """Send a chat request; the status and the raw body of its answer."""
         httpx = import_httpx()
+        client = self._http()
         try:
-            return await self._http().send(request, stream=True)
+            if self._plain is not None:
+                return await self._plain.chat(client.base_url, body, CONNECT_S)
+            request = client.build_request("POST", "/api/chat", content=body, headers=JSON)
+            request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
+            response = await client.send(request, stream=True)
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            return response.status_code, response.stream
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable() from error
         except httpx.HTTPError as error:
-            raise BadAnswer(
-                f"the server at {self.host} broke off before it answered ({type(error).__name__})",
-                "see the server's log; the session can be continued with --continue",
-            ) from error
+            raise self._broke_off(error) from error
 
-    async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
+    async def _whole(self, stream: httpx.AsyncByteStream) -> bytes:
+        try:
+            return b"".join([data async for data in stream])
+        except import_httpx().HTTPError as error:
+            raise self._broke_off(error) from error
+
+    def _broke_off(self, error: Exception) -> ModelError:
+        return BadAnswer(
+            f"the server at {self.host} broke off before it answered ({type(error).__name__})",
+            "see the server's log; the session can be continued with --continue",
+        )
+
+    async def _chunks(self, stream: httpx.AsyncByteStream) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
         rest = b""
         done = False
         try:
-            async for data in response.aiter_raw():
+            async for data in stream:
                 if done:
                     continue  # to the end of the body: only then the connection can be used again
                 *lines, rest = (rest + data).split(b"\n")
@@ -269,7 +288,7 @@ class OllamaModel:
         """Close all connections."""
         if self._client is not None:
             await self._client.aclose()
-            self._client = None
+            self._client = self._plain = None
 
 
 def _chunk(raw: bytes) -> Chunk:
