@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -30,6 +30,10 @@ class Recorder(Protocol):
 
     async def sync(self) -> None:
         """Return when all that was recorded is on the disk."""
+        ...
+
+    def begin_sync(self) -> Callable[[], Awaitable[None]]:
+        """Begin with what `sync` does, for all that was recorded up to now; returns what waits for it."""
         ...
 
     async def put_blob(self, data: bytes) -> str:
@@ -76,6 +80,9 @@ class NoRecorder:
 
     async def sync(self) -> None:
         pass
+
+    def begin_sync(self) -> Callable[[], Awaitable[None]]:
+        return self.sync
 
     async def put_blob(self, data: bytes) -> str:
         import hashlib
@@ -198,6 +205,10 @@ class Session:
     async def sync(self) -> None:
         """Return when all that was emitted is on the disk."""
         await self.recorder.sync()
+
+    def begin_sync(self) -> Callable[[], Awaitable[None]]:
+        """Begin with it, for all that was emitted up to now; returns what waits for it."""
+        return self.recorder.begin_sync()
 
     async def close(self) -> None:
         """Close the recorder and let every reader end."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -212,19 +213,30 @@ class JournalWriter:
         Raises:
             StorageError: it is not.
         """
+        await self.begin_sync()()
+
+    def begin_sync(self) -> Callable[[], Awaitable[None]]:
+        """Begin with what `sync` does, for all that was recorded up to now; returns what waits for it.
+
+        Raises:
+            StorageError: the journal cannot be written; what is returned raises it too.
+        """
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         self.flush()
         if self._fd < 0 or self._size == self._synced:
-            return
+            return _nothing
         ticket = self._ticket
         if ticket is None or ticket.started or ticket.future is None:
             ticket = self._ticket = _Ticket()
             fd = self._fd
             ticket.future = self._thread.run(lambda: self._sync_now(ticket, fd))
             ticket.future.add_done_callback(_seen)
+        return functools.partial(self._synced_by, ticket.future)
+
+    async def _synced_by(self, future: asyncio.Future[None]) -> None:
         try:
-            await asyncio.shield(ticket.future)
+            await asyncio.shield(future)
         except StorageError as failure:
             self._fail(failure)
 
@@ -284,6 +296,10 @@ class JournalWriter:
             else:
                 os.close(fd)
         self._thread.stop()
+
+
+async def _nothing() -> None:
+    """There is nothing to wait for."""
 
 
 def _seen(future: asyncio.Future[None]) -> None:

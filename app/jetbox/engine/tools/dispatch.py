@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -122,7 +122,7 @@ class Dispatcher:
             blocker = next((d for d in earlier if d.state == "denied"), None)
             if blocker is not None:
                 return self._end(pending, "denied", f"not run: it depends on {blocker.name}, which was not allowed")
-            return await self._execute(pending, tool, arguments, notes)
+            return await self._execute(pending, tool, arguments, access, notes)
 
         self._schedule.add(access, run)
 
@@ -133,7 +133,9 @@ class Dispatcher:
         self._seen.add(call)
         return call
 
-    async def _execute(self, pending: _Pending, tool: Tool, arguments: dict[str, Any], notes: list[str]) -> Done:
+    async def _execute(
+        self, pending: _Pending, tool: Tool, arguments: dict[str, Any], access: Access, notes: list[str]
+    ) -> Done:
         session = self._session
         if not self._ready.is_set():
             start = session.now()
@@ -141,6 +143,8 @@ class Dispatcher:
             self.spans.append(Span("tools", start, session.now(), "sandbox", pending.call))
         session.emit(ToolStarted(call=pending.call))
         begun = session.now()
+        # What is about to happen must be on the disk before it happens: the disk works while the plan is made.
+        synced = session.begin_sync() if access.writes or access.barrier else session.sync
         waited = 0
         live = StreamRedactor(self._redactor)
         try:
@@ -151,10 +155,12 @@ class Dispatcher:
                 if session.now() > before and denied is not _ALLOWED:
                     self.spans.append(Span("waiting for you", before, session.now(), tool.name, pending.call))
                     waited += session.now() - before
+                if denied is not _ALLOWED:
+                    synced = session.sync  # the answer too must be on the disk
                 if denied:
                     return self._end(pending, "denied", denied, duration=session.now() - begun - waited)
                 try:
-                    result = await self._perform(plan, pending)
+                    result = await self._perform(plan, pending, synced)
                     break
                 except FileMoved:
                     continue
@@ -187,12 +193,11 @@ class Dispatcher:
             return ""
         return "the user said no" + (f": {asked.reason}" if asked.reason else "; do something else or ask")
 
-    async def _perform(self, plan: Plan, pending: _Pending) -> ToolResult:
+    async def _perform(self, plan: Plan, pending: _Pending, synced: Callable[[], Awaitable[None]]) -> ToolResult:
         async with self._running:
             if plan.kind in ("write", "command"):
                 self._acted.add(pending.call)
-                # What is about to happen must be on the disk before it happens.
-                await self._session.sync()
+                await synced()
             return await plan.perform()
 
     def _output(self, pending: _Pending, text: str) -> None:
