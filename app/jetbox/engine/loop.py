@@ -142,7 +142,20 @@ class Loop:
         Raises:
             Interrupted: it was cancelled and had nothing to give.
         """
-        task = asyncio.ensure_future(work)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def worked() -> T:
+            try:
+                return await work
+            finally:
+                wake()  # with the end of this step, not two steps later
+
+        def wake(_: object = None) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        task = asyncio.ensure_future(worked())
+        task.add_done_callback(wake)
         struck = False
 
         def strike() -> None:
@@ -155,12 +168,13 @@ class Loop:
         stop_watching = self._watch_time(strike)
         try:
             # Not `await task`: a cancellation of ours must not pass for the user's.
-            await asyncio.wait([task])
+            await ended
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait([task])
             raise
         finally:
+            work.close()  # where it was cancelled before its first step
             stop_watching()
             self._parts.control.interrupt = _nothing_to_interrupt
         if task.cancelled():

@@ -135,21 +135,20 @@ class Attempt:
             self._session.emit(waiting)
 
     async def _stream(self, body: Body, answer: Answer) -> None:
-        loop = asyncio.get_running_loop()
         first_s, gap_s = self._options.first_chunk_s, self._options.chunk_s
-        silence: asyncio.TimerHandle | None = None
+        silence: _Silence | None = None
         try:
             async with asyncio.timeout(first_s) as watchdog, self._model.chat(body.data) as chunks:
                 async for chunk in chunks:
-                    watchdog.reschedule(loop.time() + (CLOSING_S if chunk.done else gap_s))
-                    if silence is not None:
-                        silence.cancel()
+                    if silence is None:
+                        silence = _Silence(watchdog, gap_s, self._silent)
                     self._take(chunk, answer)
                     if chunk.done:
                         answer.complete = True
                         answer.ended = self._session.now()
+                        silence.end(CLOSING_S)
                     else:
-                        silence = loop.call_later(SILENT_AFTER_S, self._silent)
+                        silence.broken()
                     if chunk.calls:
                         await asyncio.sleep(0)  # a call begins now, not when the next silence comes
         except TimeoutError as error:
@@ -163,7 +162,7 @@ class Attempt:
             ) from error
         finally:
             if silence is not None:
-                silence.cancel()
+                silence.end(0)
 
     def _silent(self) -> None:
         self._wait(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
@@ -207,6 +206,40 @@ class Attempt:
             return call
         function = msgspec.structs.replace(call.function, arguments=msgspec.Raw(safe.encode()))
         return msgspec.structs.replace(call, function=function)
+
+
+class _Silence:
+    """Looks now and then how long nothing has come: a chunk costs a look at the clock, and no timer."""
+
+    def __init__(self, watchdog: asyncio.Timeout, gap_s: float, tell: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._watchdog = watchdog
+        self._gap = gap_s
+        self._tell = tell
+        self._told = False
+        self._last = self._loop.time()
+        self._watchdog.reschedule(self._last + gap_s)
+        self._timer = self._loop.call_later(min(SILENT_AFTER_S, gap_s / 4), self._look)
+
+    def broken(self) -> None:
+        """Something came."""
+        self._last = self._loop.time()
+        self._told = False
+
+    def _look(self) -> None:
+        self._watchdog.reschedule(self._last + self._gap)
+        silent = self._loop.time() - self._last
+        if silent >= SILENT_AFTER_S and not self._told:
+            self._told = True
+            self._tell()
+        left = SILENT_AFTER_S - silent if silent < SILENT_AFTER_S else SILENT_AFTER_S
+        self._timer = self._loop.call_later(max(0.01, min(left, self._gap / 4)), self._look)
+
+    def end(self, closing_s: float) -> None:
+        """Look no more; the body may take so many seconds more to its end, where that is not 0."""
+        self._timer.cancel()
+        if closing_s:
+            self._watchdog.reschedule(self._loop.time() + closing_s)
 
 
 def model_spans(answer: Answer) -> list[Span]:

@@ -60,11 +60,16 @@ class _Connection:
             async with asyncio.timeout(seconds):
                 await self._writer.drain()
 
+    def ready(self) -> object:
+        """The next part of the answer, as far as it has been read; None where that is not."""
+        event = self._http.next_event()
+        return None if event is h11.NEED_DATA else event
+
     async def event(self, seconds: float | None) -> object:
         """The next part of the answer."""
         while True:
-            event = self._http.next_event()
-            if event is not h11.NEED_DATA:
+            event = self.ready()
+            if event is not None:
                 return event
             # What is there already is returned without a pause; others must get their turn all the same.
             await asyncio.sleep(0)
@@ -102,10 +107,13 @@ class Body(httpx.AsyncByteStream):
             while True:
                 event = await connection.event(self._seconds)
                 if isinstance(event, h11.Data):
-                    yield bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
+                    data = bytes(event.data)
+                    while isinstance(event := connection.ready(), h11.Data):
+                        data += event.data
+                    yield data
+                if isinstance(event, h11.EndOfMessage):
                     return
-                elif isinstance(event, h11.ConnectionClosed):
+                if isinstance(event, h11.ConnectionClosed):
                     raise httpx.RemoteProtocolError("the server closed the connection in mid-answer")
 
     async def aclose(self) -> None:

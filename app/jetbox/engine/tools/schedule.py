@@ -44,6 +44,8 @@ class Schedule(Generic[T]):
 
     def __init__(self, *, parallel: bool = True) -> None:
         self._parallel = parallel
+        self._running = 0
+        self._joined: asyncio.Future[None] | None = None
         self.slots: list[Slot[T]] = []
 
     def add(self, access: Access, run: Callable[[list[T]], Awaitable[T]]) -> Slot[T]:
@@ -54,15 +56,25 @@ class Schedule(Generic[T]):
         return slot
 
     async def _run(self, waits_for: list[Slot[T]], run: Callable[[list[T]], Awaitable[T]]) -> T:
-        if waits_for:
-            await asyncio.wait([s.task for s in waits_for])
-        earlier = [s.task.result() for s in waits_for if not s.task.cancelled() and s.task.exception() is None]
-        return await run(earlier)
+        self._running += 1
+        try:
+            if waits_for:
+                await asyncio.wait([s.task for s in waits_for])
+            earlier = [s.task.result() for s in waits_for if not s.task.cancelled() and s.task.exception() is None]
+            return await run(earlier)
+        finally:
+            self._running -= 1
+            if not self._running and self._joined is not None and not self._joined.done():
+                self._joined.set_result(None)  # whoever joins wakes with the end of this step, not two steps later
 
     async def join(self) -> None:
         """Wait until every call has ended, in whatever way."""
-        if self.slots:
-            await asyncio.wait([s.task for s in self.slots])
+        if self._running:
+            self._joined = asyncio.get_running_loop().create_future()
+            await self._joined
+        unfinished = [s.task for s in self.slots if not s.task.done()]
+        if unfinished:  # not begun, or cancelled before they could
+            await asyncio.wait(unfinished)
         for slot in self.slots:
             if not slot.task.cancelled():
                 slot.task.exception()  # it is seen now; whoever wants the results decides what becomes of it
