@@ -156,6 +156,8 @@ def probe_ended(verdict: Verdict) -> ProbeEnded:
         why=verdict.why,
         unproven=not verdict.proved,
         known=verdict.known,
+        of_round=verdict.of_round,
+        baseline=verdict.baseline,
     )
 
 

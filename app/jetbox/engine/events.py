@@ -328,6 +328,8 @@ class ProbeEnded(Event, frozen=True, kw_only=True, tag="probe.ended"):
     """Served without a proof that nothing changed."""
     known: tuple[str, ...] = ()
     """What is red now and was before the session began."""
+    baseline: bool = False
+    """About the files as they were before the first change."""
 
 
 class FilesChanged(Event, frozen=True, kw_only=True, tag="files.changed"):

@@ -116,6 +116,8 @@ class PerformanceOptions(Section, frozen=True, kw_only=True):
     """Prove by the kernel's own queue of changes, where there is one, instead of by a sweep."""
     probe_early: bool = True
     """Begin with the probes when a write is on the disk, while the model still streams."""
+    probe_baseline: bool = True
+    """Run the probes once before the first change, at low priority: what was red before is then known."""
     ruff_server: bool = True
     """Keep one `ruff server`: verdicts on single files without starting a process."""
     lint_candidates: bool = True

@@ -31,6 +31,16 @@ class Verdict(msgspec.Struct, frozen=True):
     known: tuple[str, ...] = ()
     """Those of `failing` that were red before the session began."""
 
+    of_round: int = 0
+    """The round whose files it judges, where that is over; 0 for the present one."""
+    baseline: bool = False
+    """About the files before the first change."""
+
+    @property
+    def excused(self) -> bool:
+        """All that is red was red before the session began."""
+        return self.state == "failed" and bool(self.failing) and set(self.failing) <= set(self.known)
+
     @property
     def red(self) -> bool:
         """True where the work does not hold, or where that could not be found out."""
@@ -43,6 +53,9 @@ class Scope(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     environment: dict[str, str] = {}
+    outside: tuple[str, ...] | None = None
+    """Every file and folder outside the tree whose change can change this scope, or whether the probe
+    applies; None where they are not known, and the scope is asked for each time."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -84,6 +97,10 @@ class Probe(Protocol):
         """
         ...
 
+    def narrow(self, files: Snapshot) -> Snapshot:
+        """The part of the files that its verdict depends on; quick when asked again for the same."""
+        ...
+
     def prepare(self) -> None:
         """Begin to start what later runs need (a server), without waiting; may be called often."""
         ...
@@ -100,6 +117,10 @@ class Whole:
         """There is none."""
         return None
 
+    def narrow(self, files: Snapshot) -> Snapshot:
+        """All of them."""
+        return files
+
     def prepare(self) -> None:
         """There is nothing to start."""
 
@@ -110,12 +131,35 @@ class Whole:
 class Probes(Protocol):
     """The probe engine as the loop sees it."""
 
+    def prepare(self) -> None:
+        """Begin with what later verdicts need (servers, the state before the first change); never waits."""
+        ...
+
     def start(self, why: str) -> None:
         """Begin to work on verdicts for the present files, where that pays; may be called often."""
         ...
 
     async def verdicts(self, *, final: bool = False) -> list[Verdict]:
-        """Verdicts about the files as they are when this returns; `final` is the gate before done."""
+        """Verdicts about the files as they are when this returns; `final` is the gate before done.
+
+        Where the options say that nobody waits, some are missing: they are `pending`.
+        """
+        ...
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the probes whose verdict on the present files has been asked for and is still to come."""
+        ...
+
+    async def late(self, *, wait: bool = False) -> list[Verdict]:
+        """Verdicts that came after they were asked for, and are about the files as they are; each once.
+
+        `wait`: return when nothing is pending.
+        """
+        ...
+
+    async def lint(self, path: str, text: str) -> str:
+        """What a linter says of a text that is about to be written, in words; empty for nothing."""
         ...
 
     def wrote(self, paths: tuple[str, ...]) -> None:
