@@ -116,13 +116,17 @@ class Dispatcher:
             ToolCalled(call=pending.call, name=pending.name, arguments=raw, title=_title(pending.name, arguments))
         )
 
+        # What is about to happen must be on the disk before it happens: the disk works meanwhile.
+        effects = not refusal and (access.barrier or bool(access.writes))
+        synced = self._session.begin_sync() if effects else self._session.sync
+
         async def run(earlier: list[Done]) -> Done:
             if tool is None or refusal:
                 return self._end(pending, "failed", refusal)
             blocker = next((d for d in earlier if d.state == "denied"), None)
             if blocker is not None:
                 return self._end(pending, "denied", f"not run: it depends on {blocker.name}, which was not allowed")
-            return await self._execute(pending, tool, arguments, access, notes)
+            return await self._execute(pending, tool, arguments, notes, synced)
 
         self._schedule.add(access, run)
 
@@ -134,7 +138,12 @@ class Dispatcher:
         return call
 
     async def _execute(
-        self, pending: _Pending, tool: Tool, arguments: dict[str, Any], access: Access, notes: list[str]
+        self,
+        pending: _Pending,
+        tool: Tool,
+        arguments: dict[str, Any],
+        notes: list[str],
+        synced: Callable[[], Awaitable[None]],
     ) -> Done:
         session = self._session
         if not self._ready.is_set():
@@ -143,8 +152,6 @@ class Dispatcher:
             self.spans.append(Span("tools", start, session.now(), "sandbox", pending.call))
         session.emit(ToolStarted(call=pending.call))
         begun = session.now()
-        # What is about to happen must be on the disk before it happens: the disk works while the plan is made.
-        synced = session.begin_sync() if access.writes or access.barrier else session.sync
         waited = 0
         live = StreamRedactor(self._redactor)
         try:
