@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from typing import Any
 
 import pytest
+
+from jetbox.sim.chat import chat
+from jetbox.sim.http import Connection
+from jetbox.sim.script import load_shipped
+from jetbox.sim.world import World
 
 GOAL = "Create mathx package"
 QUESTION = "What is a context manager?"
@@ -314,6 +321,32 @@ def test_keep_alive_ends_and_is_kept_from_request_to_request(client: Any) -> Non
     client.chat(QUESTION, keep_alive=0)
     assert client.json("GET", "/api/ps") == {"models": []}
     assert client.json("GET", "/sim/stats")["loads"] == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_last_line_goes_out_when_the_model_is_unloaded_and_the_figures_stand(stream: bool) -> None:
+    """A client that has the whole answer and asks at once must not find the model still listed."""
+    world = World(load_shipped, speed=0)
+    found: list[tuple[list[str], int, int]] = []
+
+    class Watched(Connection):
+        def flush(self) -> None:
+            loaded = [runner.model.name for runner in world.scheduler.loaded(lambda: None)]
+            report = world.stats.report()
+            found.append((loaded, report["finished"], report["timeline"][-1][2]))
+            super().flush()
+
+    messages = [{"role": "user", "content": QUESTION}]
+    body = {"model": "gpt-oss:20b", "messages": messages, "stream": stream, "keep_alive": 0}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours = listener.accept()[0]
+    with ours, theirs:
+        chat(world, Watched(ours), json.dumps(body).encode())
+        assert b'"done":true' in theirs.recv(1 << 20)
+    loaded, finished, answered_at = found[-1]
+    assert (loaded, finished) == ([], 1)
+    assert 0 < answered_at <= time.monotonic_ns()
 
 
 def test_launch_options_reload_and_others_do_not(client: Any) -> None:

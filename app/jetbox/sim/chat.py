@@ -31,7 +31,10 @@ def chat(world: World, connection: Connection, body: bytes) -> None:
     number = world.stats.chat(body, connection.received_at)
     due = [fault for fault in world.faults if fault.hits(number)]
     Exchange(world, connection, asked, due).run()
-    world.stats.answered(number, connection.sent_at)
+    # By now the model is free, or unloaded, and here the figures stand too: what the client
+    # asks once it has the last line finds them so.
+    world.stats.answered(number, time.monotonic_ns())
+    connection.flush()
 
 
 def _load_or_unload(world: World, connection: Connection, asked: ask.Asked) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def timestamp(seconds_ahead: float = 0.0) -> str:
 
 
 class Exchange:
-    """One chat request that has messages, from the queue to the last chunk."""
+    """One chat request that has messages, from the queue to the last chunk, which is left to be flushed."""
 
     def __init__(self, world: World, connection: Connection, asked: ask.Asked, due: list[faults.Fault]) -> None:
         self._world = world
@@ -78,7 +81,7 @@ class Exchange:
         self._lines: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Play it."""
+        """Play it; the last line is written but not flushed, and the model is free again."""
         self._early_faults()
         asked, world = self._asked, self._world
         turn = player.next_turn(asked.messages, world.scripts(), alone=world.alone)
@@ -88,7 +91,13 @@ class Exchange:
         reply = answer.build(turn, len(asked.messages), thinking=asked.thinking, tools=bool(asked.tools))
         with _runner(world, self._connection, asked) as (runner, fresh):
             blocks, kept = self._fit(runner)
-            self._generate(runner, turn, reply, blocks, kept, fresh=fresh)
+            last = encode(self._generate(runner, turn, reply, blocks, kept, fresh=fresh))
+        world.stats.add(finished=1)
+        if asked.stream:
+            self._connection.send_line(last)
+            self._connection.end_stream(flush=False)
+        else:
+            self._connection.respond(200, last, flush=False)
 
     def _early_faults(self) -> None:
         for fault in list(self._due):
@@ -132,7 +141,7 @@ class Exchange:
         size: int,
         *,
         fresh: bool,
-    ) -> None:
+    ) -> dict[str, Any]:
         asked, world = self._asked, self._world
         cached = min(prompt.shared_tokens(runner.slot, blocks), size - 1)
         work = profiles.Work(turn.round, fresh, size, cached, self._lost(blocks, cached), reply.tokens)
@@ -155,7 +164,7 @@ class Exchange:
             "eval_count": produced,
             "eval_duration": now - decode_from,
         }
-        self._finish(late_calls, reason, {"total_duration": now - self._begun, **metrics})
+        return self._last_line(late_calls, reason, {"total_duration": now - self._begun, **metrics})
 
     def _lost(self, blocks: prompt.Blocks, cached: int) -> int:
         """Tokens up to the newest answer, which an append-only conversation finds in the cache."""
@@ -241,7 +250,7 @@ class Exchange:
         finally:
             stats.add(stalled=-1)
 
-    def _finish(self, calls: list[dict[str, Any]], reason: str, metrics: dict[str, int]) -> None:
+    def _last_line(self, calls: list[dict[str, Any]], reason: str, metrics: dict[str, int]) -> dict[str, Any]:
         self._strike(last=True)
         message: dict[str, Any] = {"role": "assistant", "content": ""}
         if not self._asked.stream:
@@ -250,13 +259,8 @@ class Exchange:
         if calls:
             message["tool_calls"] = calls
         line = {"model": self._asked.named, "created_at": timestamp(), "message": message, "done": True}
-        line |= {"done_reason": reason, **{n: value for n, value in metrics.items() if value or n == CACHED}}
-        self._world.stats.add(finished=1)
-        if self._asked.stream:
-            self._connection.send_line(encode(line))
-            self._connection.end_stream()
-        else:
-            self._connection.respond(200, encode(line))
+        ends = {"done_reason": reason, **{n: value for n, value in metrics.items() if value or n == CACHED}}
+        return {**line, **ends}
 
 
 def overflow(size: int, limit: int) -> str:

@@ -92,8 +92,6 @@ class Connection:
         """True between the head of a stream and its end."""
         self.received_at = 0
         """When the newest bytes came, in ns of the machine's monotonic clock."""
-        self.sent_at = 0
-        """When the newest bytes went, just before the system took them."""
 
     def read_request(self) -> Request | None:
         """The next request; None where the client closed instead.
@@ -126,13 +124,19 @@ class Connection:
         return Request(parts[0], parts[1], headers, body, keep_open and self._chunked)
 
     def respond(
-        self, status: int, body: bytes, content_type: str = "application/json; charset=utf-8", *more: str
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = "application/json; charset=utf-8",
+        *more: str,
+        flush: bool = True,
     ) -> None:
-        """Send a whole reply; `more` are further lines of its head."""
+        """Send a whole reply; `more` are further lines of its head. Without `flush` its end may wait for one."""
         self._write(self._head(status, content_type, *more, f"Content-Length: {len(body)}"))
         if not self._head_only:
             self._write(body)
-        self.flush()
+        if flush:
+            self.flush()
 
     def start_stream(self) -> None:
         """Send the head of an NDJSON stream, unless it is out already."""
@@ -148,20 +152,20 @@ class Connection:
         data = line + b"\n"
         self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
-    def end_stream(self) -> None:
-        """End the stream properly."""
+    def end_stream(self, *, flush: bool = True) -> None:
+        """End the stream properly. Without `flush` the end may wait for one."""
         self.start_stream()
         if self._chunked:
             self._write(b"0\r\n\r\n")
         self.streaming = False
-        self.flush()
+        if flush:
+            self.flush()
 
     def flush(self) -> None:
         """Hand everything to the system."""
         if not self._out:
             return
         data, self._out = bytes(self._out), bytearray()
-        self.sent_at = time.monotonic_ns()
         try:
             self._sock.sendall(data)
         except OSError as error:

@@ -51,7 +51,7 @@ class Stats:
             return number
 
     def answered(self, number: int, sent: int) -> None:
-        """The last byte of this chat's answer was handed to the system at this time."""
+        """The last byte of this chat's answer goes out at this time."""
         with self._changed:
             for entry in reversed(self._timeline):
                 if entry[0] == number:
