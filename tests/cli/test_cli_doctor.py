@@ -131,6 +131,18 @@ def test_an_untrusted_project_file_is_a_warning(jetbox: Run, tmp_path: Path, dea
     assert "switched off" not in found["sandbox"]["said"]
 
 
+def test_files_that_no_sandbox_can_keep_commands_from_are_named(jetbox: Run, tmp_path: Path, dead_port: int) -> None:
+    project, secret = tmp_path / "project", tmp_path / "secret.env"
+    project.mkdir()
+    secret.write_text("KEY=1\n")
+    os.link(secret, project / "linked.env")
+    arguments = ("doctor", "--json", "--host", f"127.0.0.1:{dead_port}", "--cwd", str(project))
+    found = checks(jetbox(*arguments))["sandbox"]
+    assert found["state"] == "fail" or "hard links here (linked.env)" in found["said"]
+    secret.unlink()
+    assert "hard links" not in checks(jetbox(*arguments))["sandbox"]["said"]
+
+
 def test_a_sandbox_that_is_switched_off_is_said(jetbox: Run, dead_port: int) -> None:
     found = checks(jetbox("doctor", "--json", "--no-sandbox", "--host", f"127.0.0.1:{dead_port}"))
     assert found["sandbox"]["state"] == "warn"

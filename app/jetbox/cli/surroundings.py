@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SERVER_S = 8.0
 """How long the server may take for one answer."""
+LINKS_NAMED = 3
 
 
 async def server_and_model(options: EngineOptions) -> list[Check]:
@@ -105,7 +106,7 @@ async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:
         processes = ProcessRunner(sandbox, root, pass_env=wanted.pass_env)
         interpreters = Interpreters(root, processes, options.probes.python)
         return [
-            _sandbox(sandbox, wanted.sandbox),
+            _sandbox(sandbox, wanted.sandbox, await _linked_out(root)),
             await _ruff(root, options, processes, interpreters, sandbox.confines),
             *await _pytest(interpreters, sandbox.confines),
         ]
@@ -113,16 +114,33 @@ async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:
         await sandbox.close()
 
 
-def _sandbox(sandbox: Sandbox, enabled: bool) -> Check:
+async def _linked_out(root: Path) -> str:
+    """What no sandbox can do about hard links out of the workspace; empty where there are none."""
+    from asyncio import to_thread
+
+    from jetbox.engine.workspace.links import find_linked_out
+    from jetbox.engine.workspace.names import shown
+
+    found = await to_thread(find_linked_out, str(root), LINKS_NAMED + 1)
+    if not found:
+        return ""
+    names = ", ".join(map(shown, found[:LINKS_NAMED])) + (", ..." if len(found) > LINKS_NAMED else "")
+    return f"keep commands from files outside that have hard links here ({names})"
+
+
+def _sandbox(sandbox: Sandbox, enabled: bool, linked_out: str) -> Check:
     if not enabled:
         return Check("sandbox", "warn", "switched off: commands run unconfined", "permissions.sandbox=true")
     if not sandbox.confines:
         cure = "install bubblewrap; or run with --no-sandbox, unconfined"
         why = f": {'; '.join(sandbox.cannot)}" if sandbox.cannot else ""
         return fail("sandbox", f"none works here{why}", cure, ExitCode.PERMISSION)
-    if sandbox.cannot:
+    cannot = (*sandbox.cannot, *([linked_out] if linked_out else []))
+    if cannot:
         cure = "" if sandbox.name == "bubblewrap" else "bubblewrap can do more: install it"
-        return Check("sandbox", "warn", f"{sandbox.name}; it cannot: {'; '.join(sandbox.cannot)}", cure)
+        if linked_out:
+            cure = "; ".join(filter(None, [cure, "put copies in the place of the hard links"]))
+        return Check("sandbox", "warn", f"{sandbox.name}; it cannot: {'; '.join(cannot)}", cure)
     return Check("sandbox", "ok", sandbox.name)
 
 

@@ -136,6 +136,8 @@ class Control:
                     if why.startswith("no sandbox")
                     else "pass --yolo or --mode auto"
                     if plan.kind == "command"
+                    else "permissions.read_outside can allow its folder"
+                    if plan.kind == "read"
                     else "pass --mode edits, --mode auto or --yolo",
                 )
                 return Asked(False, "nobody can answer")

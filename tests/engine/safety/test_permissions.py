@@ -84,6 +84,21 @@ def test_what_is_allowed_inside_opens_nothing_outside() -> None:
     assert permissions.decide(plan("write", outside=True), "write_file").answer == "deny"
 
 
+def test_a_hard_link_out_is_asked_about_by_its_name_alone() -> None:
+    linked = Plan("read", "read_file a", nothing, outside=True, linked=True, scope="read_file /ws/a")
+    words = {mode: Permissions(mode, PermissionOptions()).decide(linked, "read_file") for mode in MODES}
+    assert {mode: decision.answer for mode, decision in words.items()} == {"ask": "ask", "edits": "ask", "auto": "deny"}
+    assert all("hard link out of the workspace" in decision.why for decision in words.values())
+    permissions = Permissions("ask", PermissionOptions())
+    assert (
+        permissions.scope_words(linked, "read_file") == "`read_file /ws/a`, which is a hard link out of the workspace"
+    )
+    permissions.remember(linked, "read_file", "session")
+    assert permissions.decide(linked, "read_file").answer == "allow"
+    other = Plan("read", "read_file b", nothing, outside=True, linked=True, scope="read_file /ws/b")
+    assert permissions.decide(other, "read_file").answer == "ask"
+
+
 def test_a_folder_outside_can_be_allowed() -> None:
     permissions = Permissions("ask", PermissionOptions())
     asked = plan("read", outside=True, scope="read_file /etc")

@@ -10,7 +10,7 @@ import pytest
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools import search
-from jetbox.engine.tools.grep import MatchLimits, grep
+from jetbox.engine.tools.grep import MatchLimits, Wish, grep
 
 
 @pytest.fixture
@@ -117,7 +117,8 @@ async def test_an_expression_that_never_ends_is_ended(bench: Any) -> None:
     ticker = asyncio.create_task(tick())
     limits = MatchLimits(matches=10, line_chars=100, output_bytes=1000, file_bytes=10**6, seconds=1.5)
     workspace = bench.context.workspace
-    text = await grep(workspace.locate(""), "(a+)+$|match", "", workspace, limits=limits, ignore_case=False)
+    wish = Wish("(a+)+$|match", "", ignore_case=False, everything=False)
+    text = await grep(workspace.locate(""), wish, workspace, limits)
     ticker.cancel()
     assert text == "a.txt:1:match\n[stopped after 1.5 s: narrow path or glob, or use a simpler expression]"
     assert ticks > 20

@@ -31,7 +31,7 @@ class Permissions:
     | plan | ask | edits | auto |
     |---|---|---|---|
     | read inside the workspace | yes | yes | yes |
-    | read outside it | asks | asks | no, unless the configuration allows the folder |
+    | read outside it, by a hard link too | asks | asks | no, unless the configuration allows the folder |
     | write inside | asks | yes | yes |
     | write outside | no | no | no |
     | command in the sandbox | asks | asks | yes |
@@ -74,6 +74,8 @@ class Permissions:
         if plan.kind == "command":
             place = "in the sandbox" if plan.confined else "without a sandbox"
             return f"every `{key}` {place}"
+        if plan.linked:
+            return f"`{key}`, which is a hard link out of the workspace"
         where = "outside the workspace" if plan.outside else "in the workspace"
         return f"every `{key}` {where}"
 
@@ -91,9 +93,10 @@ class Permissions:
     def _read(self, plan: Plan) -> Decision:
         if not plan.outside:
             return _ALLOW
+        where = "it is a hard link out of the workspace" if plan.linked else "it lies outside the workspace"
         if self.mode == "auto":
-            return Decision("deny", "it lies outside the workspace; permissions.read_outside can allow its folder")
-        return Decision("ask", "it lies outside the workspace")
+            return Decision("deny", f"{where}; permissions.read_outside can allow its folder")
+        return Decision("ask", where)
 
     def _is_allowed(self, plan: Plan, tool: str) -> bool:
         """Whether an entry covers it; one that names a tool alone opens nothing outside the boundary."""

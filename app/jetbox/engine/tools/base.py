@@ -58,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True):
     diff: str = ""
     outside: bool = False
     """Touches a path outside the workspace."""
+    linked: bool = False
+    """It counts as outside since it is a hard link to a file that lies there, too."""
     confined: bool = True
     """False for a command that no sandbox would hold."""
     scope: str = ""
@@ -75,6 +77,8 @@ class ToolContext(msgspec.Struct):
     """Stores the bytes durably in the session and returns their SHA-256 in hex."""
     read_outside: tuple[str, ...] = ()
     commands: dict[str, int] = {}
+    lint: Callable[[str, str], Awaitable[str]] | None = None
+    """Takes a path and the text that is about to be written there; what a linter says of it, in words."""
 
 
 Output = Callable[[str], None]

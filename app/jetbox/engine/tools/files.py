@@ -15,7 +15,7 @@ from jetbox.engine.tools.change import (
     unchanged_plan,
 )
 from jetbox.engine.tools.diff import compare
-from jetbox.engine.tools.outside import needs_permission, reading
+from jetbox.engine.tools.outside import Linked, check_links, content_plan, look_at_links
 from jetbox.engine.tools.reading import Reading, read_lines, read_long
 from jetbox.engine.workspace.names import check_new_name, check_writable, shown
 from jetbox.engine.workspace.root import Located, size_words
@@ -44,19 +44,21 @@ class ReadFile:
         """Find the file."""
         located = context.workspace.locate(arguments["path"])
         offset, limit = arguments.get("offset", 1), arguments.get("limit", 0)
+        linked = await look_at_links(located, context)
 
         async def perform() -> ToolResult:
-            return await _read(located, max(offset, 1), max(limit, 0), context)
+            return await _read(located, linked, max(offset, 1), max(limit, 0), context)
 
-        outside = needs_permission(located, context)
-        return Plan("read", f"read_file {located.path}", perform, outside=outside, scope=reading(self.name, located))
+        return content_plan(self.name, f"read_file {located.path}", located, linked, context, perform)
 
 
-async def _read(located: Located, offset: int, limit: int, context: ToolContext) -> ToolResult:
+async def _read(located: Located, linked: Linked | None, offset: int, limit: int, context: ToolContext) -> ToolResult:
     name = shown(located.path)
     budget, most = context.options.read_bytes, context.options.file_bytes
     with _open(located, context) as file:
-        size = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        check_links(status, located, linked)
+        size = status.st_size
         if size > most:
             found = await in_thread(size, lambda: read_long(file, offset, limit, budget))
             head = f"[{name}, {size_words(size)}: {found.head}]\n" if found.head else ""

@@ -28,9 +28,18 @@ class MatchLimits(msgspec.Struct, frozen=True):
     seconds: float
 
 
-async def grep(
-    located: Located, pattern: str, glob: str, workspace: Workspace, *, limits: MatchLimits, ignore_case: bool
-) -> str:
+class Wish(msgspec.Struct, frozen=True):
+    """What is searched for."""
+
+    pattern: str
+    glob: str
+    """Of files; empty for all."""
+    ignore_case: bool
+    everything: bool
+    """Hard links out of the workspace are searched, too."""
+
+
+async def grep(located: Located, wish: Wish, workspace: Workspace, limits: MatchLimits) -> str:
     """Lines that match, as `path:line:text`, with a word where that is not all.
 
     Raises:
@@ -39,10 +48,8 @@ async def grep(
     request = {
         **_place(located, workspace),
         **msgspec.structs.asdict(limits),
+        **msgspec.structs.asdict(wish),
         "path": [path for path in sys.path if path],
-        "glob": glob,
-        "pattern": pattern,
-        "ignore_case": ignore_case,
     }
     output, code = await _run(msgspec.json.encode(request), limits.seconds)
     rows, found, raw = output.partition(b"\0")
@@ -53,8 +60,8 @@ async def grep(
         raise ToolError(f"grep: the search ended unexpectedly (exit code {code})")
     trailer: dict[str, Any] = msgspec.json.decode(raw)
     if "error" in trailer:
-        raise ToolError(_wrong(pattern, trailer["error"], trailer["position"]))
-    return text + _words(trailer, pattern, limits)
+        raise ToolError(_wrong(wish.pattern, trailer["error"], trailer["position"]))
+    return text + _words(trailer, wish.pattern, limits)
 
 
 def _place(located: Located, workspace: Workspace) -> dict[str, str]:
@@ -114,4 +121,9 @@ def _words(trailer: dict[str, Any], pattern: str, limits: MatchLimits) -> str:
         notes.append(f"more than {trailer['matches']} matches; narrow pattern, path or glob")
     if trailer["large"]:
         notes.append(f"{trailer['large']} files over {size_words(limits.file_bytes)} not searched")
+    if trailer["linked"]:
+        notes.append(
+            f"{trailer['linked']} files not searched, such as {shown(trailer['linked_name'])}: "
+            "hard links out of the workspace; give one as path"
+        )
     return f"[{'; '.join(notes)}]" if notes else ""

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
-from jetbox.engine.tools.grep import MatchLimits, grep
-from jetbox.engine.tools.outside import needs_permission, reading
+from jetbox.engine.tools.grep import MatchLimits, Wish, grep
+from jetbox.engine.tools.outside import configured, content_plan, look_at_links, needs_permission, reading
 from jetbox.engine.workspace.globs import Globs
 from jetbox.engine.workspace.ignore import IgnoreRules
 from jetbox.engine.workspace.names import shown
@@ -187,11 +187,11 @@ class Grep:
             seconds=SECONDS,
         )
 
-        async def perform() -> ToolResult:
-            ignore_case = arguments.get("ignore_case", False)
-            return ToolResult(
-                await grep(located, pattern, wanted, context.workspace, limits=limits, ignore_case=ignore_case)
-            )
+        linked = await look_at_links(located, context)
+        everything = located.outside or (linked is not None and linked.out) or configured(located, context)
 
-        outside = needs_permission(located, context)
-        return Plan("read", f"grep {shown(pattern)}", perform, outside=outside, scope=reading(self.name, located))
+        async def perform() -> ToolResult:
+            wish = Wish(pattern, wanted, arguments.get("ignore_case", False), everything)
+            return ToolResult(await grep(located, wish, context.workspace, limits))
+
+        return content_plan(self.name, f"grep {shown(pattern)}", located, linked, context, perform)

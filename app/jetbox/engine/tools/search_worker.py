@@ -4,8 +4,9 @@ A regular expression of the model may take for ever, and holds the interpreter w
 does; here it holds nobody up, and an alarm of the system ends it.
 
 It reads one JSON object from standard input: `path` (sys.path), `seconds`, `root`, `below`,
-`file`, `prefix` (of shown paths), `glob`, `pattern`, `ignore_case`, `matches`, `line_chars`,
-`output_bytes`, `file_bytes`. It writes lines `path:line:text`, then a zero byte and a JSON object.
+`file`, `prefix` (of shown paths), `glob`, `pattern`, `ignore_case`, `everything` (hard links out
+of the root, too), `matches`, `line_chars`, `output_bytes`, `file_bytes`. It writes lines
+`path:line:text`, then a zero byte and a JSON object.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
+
+    from jetbox.engine.workspace.links import Links
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FLUSH_EVERY = 20
@@ -43,19 +46,10 @@ def main() -> None:
 
 
 def _search(request: dict[str, Any], pattern: re.Pattern[str], out: BinaryIO) -> dict[str, Any]:
-    matches = files = large = binary = 0
+    matches = 0
+    passed = Passed()
     room = request["output_bytes"]
-    for path, descriptor, size in _files(request):
-        files += 1
-        if size > request["file_bytes"]:
-            large += 1
-            os.close(descriptor)
-            continue
-        with open(descriptor, "rb") as file:
-            text = _text(file.read(request["file_bytes"] + 1))
-        if text is None:
-            binary += 1
-            continue
+    for path, text in _texts(request, passed):
         for number, line in enumerate(text.split("\n"), 1):
             found = pattern.search(line)
             if found is None or (not line and not found.string):
@@ -64,16 +58,53 @@ def _search(request: dict[str, Any], pattern: re.Pattern[str], out: BinaryIO) ->
             data = row.encode("utf-8", errors="replace").replace(b"\0", b"?")
             room -= len(data)
             if matches >= request["matches"] or room < 0:
-                return {"matches": matches, "files": files, "large": large, "binary": binary, "more": True}
+                return {**passed.told(), "matches": matches, "more": True}
             out.write(data)
             matches += 1
             if matches % _FLUSH_EVERY == 1:
                 out.flush()
-    return {"matches": matches, "files": files, "large": large, "binary": binary, "more": False}
+    return {**passed.told(), "matches": matches, "more": False}
 
 
-def _files(request: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
-    """Shown path, descriptor and size of every regular file that is to be searched."""
+class Passed:
+    """Counts the files, and those of them that are not searched."""
+
+    def __init__(self) -> None:
+        self.files = self.large = self.linked = 0
+        self.linked_name = ""
+
+    def told(self) -> dict[str, Any]:
+        return vars(self)
+
+
+def _texts(request: dict[str, Any], passed: Passed) -> Iterator[tuple[str, str]]:
+    """Shown path and text of every file that is searched."""
+    links: Links | None = None
+    for path, descriptor, status in _files(request):
+        passed.files += 1
+        with open(descriptor, "rb") as file:
+            if status.st_nlink > 1 and not request["everything"]:
+                links = links or _links(request["root"])
+                if links.lead_out(path, status):
+                    passed.linked += 1
+                    passed.linked_name = passed.linked_name or path
+                    continue
+            if status.st_size > request["file_bytes"]:
+                passed.large += 1
+                continue
+            text = _text(file.read(request["file_bytes"] + 1))
+        if text is not None:
+            yield path, text
+
+
+def _links(root: str) -> Links:
+    from jetbox.engine.workspace.links import Links
+
+    return Links(root)
+
+
+def _files(request: dict[str, Any]) -> Iterator[tuple[str, int, os.stat_result]]:
+    """Shown path, descriptor and status of every regular file that is to be searched."""
     from jetbox.engine.workspace.globs import Globs
     from jetbox.engine.workspace.ignore import IgnoreRules, open_below
 
@@ -92,7 +123,7 @@ def _files(request: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
             yield from _opened(entry.path, entry.path.rpartition("/")[2], entry.folder)
 
 
-def _opened(path: str, name: str, folder: int) -> Iterator[tuple[str, int, int]]:
+def _opened(path: str, name: str, folder: int) -> Iterator[tuple[str, int, os.stat_result]]:
     from stat import S_ISREG
 
     try:
@@ -103,7 +134,7 @@ def _opened(path: str, name: str, folder: int) -> Iterator[tuple[str, int, int]]
         return
     status = os.fstat(descriptor)
     if S_ISREG(status.st_mode):
-        yield path, descriptor, status.st_size
+        yield path, descriptor, status
     else:
         os.close(descriptor)
 
