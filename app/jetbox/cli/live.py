@@ -172,7 +172,7 @@ class Live:
         from jetbox.engine.models.ollama import OllamaModel
 
         self._emit_header()
-        for text in self._start.notices:
+        for text in (*self._start.notices, *self._words_of_the_lock()):
             self.session.emit(Notice(level="warning", text=text))
         model = OllamaModel(self._start.options.model.host)
         try:
@@ -186,6 +186,9 @@ class Live:
                 await parts.context.processes.sandbox.close()
         finally:
             await model.close()
+
+    def _words_of_the_lock(self) -> tuple[str, ...]:
+        return (self._lock.notice,) if self._lock is not None and self._lock.notice else ()
 
     def _emit_header(self) -> None:
         start, options = self._start, self._start.options
@@ -209,6 +212,7 @@ class Live:
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble, choose_sandbox
         from jetbox.engine.models.choose import choose_model
+        from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
         try:
@@ -230,6 +234,7 @@ class Live:
             messages=resumed.messages if resumed else (),
             num_ctx=resumed.num_ctx if resumed else 0,
             cut_off=resumed.cut_off if resumed else None,
+            store=probes_folder(self._start.root),
         )
         choosing = choose_sandbox(parts)
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)

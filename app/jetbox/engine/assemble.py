@@ -54,8 +54,12 @@ def assemble(
     messages: Sequence[bytes] = (),
     num_ctx: int = 0,
     cut_off: CutOff | None = None,
+    store: Path | None = None,
 ) -> Parts:
-    """Make the parts; `messages`, `num_ctx` and `cut_off` go on from an earlier process."""
+    """Make the parts; `messages`, `num_ctx` and `cut_off` go on from an earlier process.
+
+    `store` is a folder outside the workspace for what probes learn about it.
+    """
     from jetbox.engine.probes.report import redacted
 
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
@@ -87,7 +91,10 @@ def assemble(
             options.performance,
             on_start=lambda name, why: void(session.emit(ProbeStarted(name=name, why=why))),
             on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
+            round_of=lambda: session.round,
+            store=store,
         )
+        context.lint = probes.lint
     ready = asyncio.Event()
     dispatcher = Dispatcher(
         session,
@@ -98,7 +105,7 @@ def assemble(
         redactor,
         ready=ready,
         parallel=options.performance.parallel_tools,
-        wrote=probes.wrote if probes is not None else void,
+        wrote=lambda paths: wrote(parts, paths),
     )
     window = num_ctx or min(options.context.num_ctx, info.max_ctx or options.context.num_ctx)
     parts = Parts(
@@ -127,6 +134,14 @@ def assemble(
             instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))
         parts.history.system(system_prompt(instructions))
     return parts
+
+
+def wrote(parts: Parts, paths: tuple[str, ...]) -> None:
+    """Older runs are over; the probes begin with what the agent has just written, while the model still speaks."""
+    if parts.probes is not None:
+        parts.probes.wrote(paths)
+        if parts.may_probe:
+            parts.probes.start("the agent wrote")
 
 
 def void(*_: object) -> None:
@@ -177,4 +192,6 @@ async def choose_sandbox(parts: Parts) -> None:
         sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
     parts.context.processes.sandbox = sandbox
     parts.ready.set()
+    if parts.probes is not None and parts.may_probe:
+        parts.probes.prepare()
     parts.session.emit(SandboxChosen(name=sandbox.name, cannot=tuple(sandbox.cannot), off=not wanted.sandbox))

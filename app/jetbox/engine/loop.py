@@ -22,6 +22,9 @@ T = TypeVar("T")
 WARN_AT = (0.7, 0.9)
 """Shares of a limit at which the model is told."""
 NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, or call finish."
+EXCUSED = (
+    "[what is red was red before you began: mend it where the goal asks for that; else call finish again and say so]"
+)
 NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
 
 
@@ -58,6 +61,7 @@ class Loop:
         self._rounds = 0
         self._tokens = 0
         self._red = 0
+        self._excused = 0
         self._changed = changed
         self._told: set[str] = set()
         self._start = parts.session.now()
@@ -259,6 +263,11 @@ class Loop:
         red = [v for v in result.verdicts if v.red]
         if red:
             self._red += 1
+            if all(v.excused for v in red):
+                self._excused += 1
+                if self._excused > 1:
+                    failing = ", ".join(name for v in red for name in v.failing[:3])
+                    return Ending("unverified", f"done, unverified (failing as before the session: {failing})")
             if self._red <= self._options.gate_attempts:
                 return None
             names = ", ".join(f"{v.name}: {v.summary or v.state}" for v in red)
@@ -274,9 +283,13 @@ class Loop:
     def _tail(self, result: RoundResult, tripped: GuardTripped | None) -> list[str]:
         """Volatile words for the very end of the newest message."""
         tail = []
-        if result.finished and any(v.red for v in result.verdicts):
+        red = [v for v in result.verdicts if v.red]
+        says_done = result.finished or not result.done
+        if says_done and red and all(v.excused for v in red):
+            tail.append(EXCUSED)
+        elif result.finished and red:
             tail.append("[not done: a probe is red; mend it, then call finish again]")
-        elif not result.done and any(v.red for v in result.verdicts):
+        elif not result.done and red:
             tail.append("[not done: a probe is red; mend it]")
         elif result.finished and any(d.state == "failed" for d in result.done):
             tail.append("[not done: a call failed; see to it, then call finish again]")

@@ -44,6 +44,16 @@ class Parts(msgspec.Struct):
     model_info: ModelInfo | None = None
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
+    cancel_heard: bool | None = None
+    """Whether the server stops at once when a request is taken back; None before that was tried."""
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether probes may run now without asking anybody."""
+        if not self.ready.is_set():
+            return False
+        confined = self.context.processes.sandbox.confines or not self.options.permissions.sandbox
+        return confined or bool(self.bare_probes)
 
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""

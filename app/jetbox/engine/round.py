@@ -11,9 +11,10 @@ from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.errors import BadAnswer, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
 from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
-from jetbox.engine.probes.report import redacted, verdict_text
+from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
 from jetbox.engine.tools.base import Plan, ToolResult
 from jetbox.engine.tools.dispatch import Done
@@ -27,6 +28,10 @@ class RoundResult(msgspec.Struct):
     answer: Answer
     done: list[Done] = []
     verdicts: list[Verdict] = []
+    late: list[Verdict] = []
+    """On the files as they are, asked for in an earlier round."""
+    pending: tuple[str, ...] = ()
+    """Probes that still work on the present files."""
     interrupted: bool = False
 
     @property
@@ -53,6 +58,7 @@ class Round:
         self._parts = parts
         self._limit = limit
         self._spans: list[Span] = []
+        self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
         self._since = self._start
         """Up to here every instant is in a span."""
@@ -114,10 +120,16 @@ class Round:
             number += 1
             body, expected = self._body()
             attempt = Attempt(parts.session, parts.model, parts.options.model, parts.redactor, parts.dispatcher.submit)
-            answer = await attempt.run(body, number, expected)
+            answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended
             self._learn(answer, len(body.data))
+            if again:
+                red = [redacted(verdict, parts.redactor) for verdict in self._overlap.verdicts if verdict.red]
+                if red:
+                    parts.history.amend(late_text(red))
+                    self._overlap.verdicts.clear()
+                continue
             if answer.error is None or parts.dispatcher.count or not self._again(answer.error, number):
                 return answer
             if not await self._back_off(answer.error, number):
@@ -181,6 +193,12 @@ class Round:
         """Verdicts at the end of a round that changed something, or that ends in `finish`."""
         if result.changed or result.finished:
             await self._verdicts(result, final=result.finished)
+        if result.changed:
+            self._overlap.verdicts.clear()  # on older files
+        if self._parts.probes is not None:
+            late = [*self._overlap.verdicts, *await self._parts.probes.late()]
+            result.late = [redacted(v, self._parts.redactor) for v in superseded(late, result.verdicts)]
+            result.pending = self._parts.probes.pending
 
     async def gate(self, result: RoundResult) -> None:
         """The verdicts of the whole workspace, for an answer in plain text that says it is done."""
@@ -207,7 +225,7 @@ class Round:
         """Probes execute code of the workspace: without a sandbox the user is asked once."""
         parts = self._parts
         await parts.ready.wait()
-        if parts.context.processes.sandbox.confines or not parts.options.permissions.sandbox:
+        if parts.may_probe:
             return True
         if parts.bare_probes is None:
             start = parts.session.now()
@@ -227,7 +245,7 @@ class Round:
         if not (answer.text or answer.calls or answer.thinking):
             return
         parts.history.assistant(answer.text, answer.thinking, answer.calls)
-        closing = [verdict_text(result.verdicts)] if result.verdicts else []
+        closing = [words for words in (late_text(result.late), verdict_text(result.verdicts, result.pending)) if words]
         closing += tail
         for n, call in enumerate(done):
             last = n == len(done) - 1

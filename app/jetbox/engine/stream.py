@@ -74,6 +74,8 @@ class Attempt:
         self._on_call = on_call
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
+        self.begun = False
+        """True once anything of the answer has come."""
 
     async def run(self, body: Body, number: int, expected: Expectation) -> Answer:
         """Stream to the end. A failure or a cancellation is in the answer, with what came before it."""
@@ -169,6 +171,7 @@ class Attempt:
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
         answer.chunks += 1
+        self.begun = True
         if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
             answer.first = self._session.now()
         if chunk.thinking:

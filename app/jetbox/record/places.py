@@ -15,6 +15,15 @@ def sessions_folder(configured: str = "") -> Path:
     return user_folder("XDG_DATA_HOME", ".local/share", "user_data_dir") / "sessions"
 
 
+def probes_folder(root: Path) -> Path:
+    """What probes learn about a workspace: `$XDG_CACHE_HOME/jetbox/probes/<name>-<hash>`."""
+    import hashlib
+
+    path = os.path.realpath(root)
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return user_folder("XDG_CACHE_HOME", ".cache", "user_cache_dir") / "probes" / f"{os.path.basename(path)}-{name}"
+
+
 def new_session_id() -> str:
     """An id that sorts by time of creation (UTC, ms), with four random digits."""
     import time

@@ -43,6 +43,7 @@ class Bench:
         self.root = root
         self.processes = ProcessRunner(Unconfined(private), root)
         self.told: list[tuple[str, str, str]] = []
+        self.ended: list[Verdict] = []
         self.engines: list[ProbeEngine] = []
         self.on_start: Callable[[str], None] = lambda name: None
 
@@ -59,13 +60,17 @@ class Bench:
             self.told.append(("start", name, why))
             self.on_start(name)
 
+        def ended(verdict: Verdict) -> None:
+            self.told.append(("end", verdict.name, verdict.state))
+            self.ended.append(verdict)
+
         engine = ProbeEngine(
             self.root,
             self.processes,
             ProbeOptions(**options),
             performance or PerformanceOptions(),
             on_start=started,
-            on_end=lambda verdict: self.told.append(("end", verdict.name, verdict.state)),
+            on_end=ended,
             probes=probes,
         )
         self.engines.append(engine)

@@ -94,6 +94,13 @@ class History:
         self._messages.append(data)
         self.bytes += len(data)
 
+    def amend(self, text: str) -> None:
+        """Add to the end of the newest message, which no answer stands on yet."""
+        message = msgspec.json.decode(self._messages[-1])
+        message["content"] += f"\n{text}"
+        self.bytes -= len(self._messages.pop())
+        self._add(message["role"], message)
+
     def system(self, text: str) -> None:
         self._add("system", {"role": "system", "content": text})
 

@@ -21,3 +21,13 @@ def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     if not directory:
         return name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
     return (name in FOLDERS and name != "node_modules") or os.path.lexists(os.path.join(folder, name, ENVIRONMENT_MARK))
+
+
+def left_out(folder: str, path: str) -> bool:
+    """True where a file at `path` below a folder of the tree is out of scope, or something above it is."""
+    parts = path.split("/")
+    for at, name in enumerate(parts):
+        if out_of_scope(folder, name, directory=at < len(parts) - 1):
+            return True
+        folder = f"{folder}/{name}"
+    return False

@@ -31,11 +31,19 @@ def line(verdict: Verdict) -> str:
     return f"{verdict.name}: {verdict.state}" + (f" ({verdict.summary})" if verdict.summary else "")
 
 
-def verdict_text(verdicts: Sequence[Verdict]) -> str:
+def late_text(verdicts: Sequence[Verdict]) -> str:
+    """What the model is told of verdicts on an earlier round's files, which are still the present ones."""
+    texts = [verdict_text([verdict], about=f" of round {verdict.of_round}") for verdict in verdicts if verdict.of_round]
+    rest = verdict_text([verdict for verdict in verdicts if not verdict.of_round])
+    return "\n".join([*texts, rest] if rest else texts)
+
+
+def verdict_text(verdicts: Sequence[Verdict], pending: Sequence[str] = (), *, about: str = "") -> str:
     """What the model is told: one line for all, then what the red ones printed; empty for no verdict."""
-    if not verdicts:
+    if not verdicts and not pending:
         return ""
-    parts = ["[probes] " + "; ".join(line(verdict) for verdict in verdicts)]
+    lines = [*map(line, verdicts), *(f"{name}: running on this state" for name in pending)]
+    parts = [f"[probes{about}] " + "; ".join(lines)]
     red = [verdict for verdict in verdicts if verdict.red and verdict.output.strip()]
     left = MODEL_BYTES
     for n, verdict in enumerate(sorted(red, key=lambda v: len(v.output))):

@@ -3,64 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from jetbox.engine.clock import monotonic
-from jetbox.engine.errors import JetboxError
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
-from jetbox.engine.probes.base import Probe, Scope, Verdict
-from jetbox.engine.probes.cache import VerdictCache, key
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
-from jetbox.engine.probes.inscope import out_of_scope
-from jetbox.engine.probes.interpreter import Interpreters
-from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.base import Probe, Verdict
+from jetbox.engine.probes.cache import VerdictCache
+from jetbox.engine.probes.choose import choose_probes
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inscope import left_out, out_of_scope
+from jetbox.engine.probes.known import KnownFailures
+from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.ruff import RuffProbe
+from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.safety.process import ProcessRunner
 
-ATTEMPTS = 3
-"""Runs of a probe for one verdict before files that keep changing are an error."""
-
-FRESH_NS = 5_000_000
-"""A sweep older than this is made again before a verdict is served from it."""
-
-PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
-
-OnStart = Callable[[str, str], None]
-"""Takes a probe's name and why it runs."""
-OnEnd = Callable[[Verdict], None]
+OVERLAP_S = 0.02
+"""How long a verdict is waited for where the next request shall not wait: what a server answers is there by then."""
 
 
-class _Given(msgspec.Struct, frozen=True):
-    """A verdict, and the files that it is about."""
+class _Task(msgspec.Struct):
+    """Work that goes on by itself."""
 
-    verdict: Verdict
-    files: Snapshot
-    own: frozenset[str] = frozenset()
-    """Shapes of the files that the probe itself changes each time it runs."""
-    told: bool = False
-
-    def holds(self, now: Snapshot) -> bool:
-        """True where it is about the files as they are."""
-        if not now.proved:
-            return True
-        return now.digest == self.files.digest or (bool(self.own) and _shapes(now.changed(self.files)) <= self.own)
-
-
-class _Work(msgspec.Struct):
-    """One call for verdicts."""
-
-    given: dict[str, _Given] = {}
-    tries: Counter[str] = msgspec.field(default_factory=Counter)
-    moved: dict[str, frozenset[str]] = {}
+    work: Work
+    task: asyncio.Task[None]
+    files: str = ""
+    """Digest of the files that it began with; empty where that does not matter."""
+    told: frozenset[str] = frozenset()
+    """Probes whose verdict was given while it went on."""
 
 
 class ProbeEngine:
-    """Implements `Probes` with plain runs and a cache that is checked by a sweep."""
+    """Implements `Probes`."""
 
     def __init__(
         self,
@@ -71,209 +48,275 @@ class ProbeEngine:
         *,
         on_start: OnStart,
         on_end: OnEnd,
+        round_of: Callable[[], int] = lambda: 0,
         python: Path | None = None,
+        store: Path | None = None,
         probes: Sequence[Probe] | None = None,
     ) -> None:
-        """`python` goes before the configured interpreter; `probes` stand in for ruff and pytest.
+        """`python` goes before the configured interpreter; `probes` stand in for those of the options.
 
         `on_end` is called for each verdict that is given and for each run that was dropped
-        (state `cancelled`), so that it follows each `on_start`.
+        (state `cancelled`), so that it follows each `on_start`. `round_of` tells the present
+        round. What is worth keeping between sessions goes into `store`.
         """
         self.tree = Tree(workspace_root, out_of_scope)
-        self.interpreters = Interpreters(workspace_root, processes, str(python or options.python))
+        self.files = Proof(self.tree, watch=performance.probe_inotify)
+        self._ruff: RuffProbe | None = None
         if probes is None:
-            probes = (
-                RuffProbe(workspace_root, processes, options, self.tree, self.interpreters),
-                PytestProbe(workspace_root, processes, options, performance, self.tree, self.interpreters),
-            )
-            wanted = {"ruff": options.ruff, "pytest": options.pytest}
-            probes = tuple(probe for probe in probes if wanted[probe.name])
-        self._probes = tuple(probes) if options.enabled else ()
-        self._parallel = performance.probe_parallel
-        self._caching = performance.probe_cache
-        self._on_start = on_start
+            chosen = choose_probes(workspace_root, processes, options, performance, self.tree, python, store)
+            probes, self._ruff, self.interpreters = chosen.probes, chosen.ruff, chosen.interpreters
+        probes = probes if options.enabled else ()
+        self._wait = options.wait
+        self._ttl_ns = int(performance.probe_ttl_s * 1e9)
+        self._baseline = performance.probe_baseline and performance.probe_cache
+        self._begin_early = performance.probe_early
+        self._lint = performance.lint_candidates
+        self._round_of = round_of
+        self._known = KnownFailures(store)
+        self._settler = Settler(
+            probes,
+            self.files,
+            VerdictCache() if performance.probe_cache else None,
+            self._known,
+            parallel=performance.probe_parallel,
+            on_start=on_start,
+            on_end=on_end,
+            round_of=round_of,
+        )
         self._on_end = on_end
-        self._cache = VerdictCache()
         self._lock = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
-        self._early: asyncio.Task[None] | None = None
-        self._ahead: dict[str, _Given] = {}
-        self._own: dict[str, frozenset[str]] = {}
+        self._ahead: _Task | None = None
+        self._behind: _Task | None = None
+        self._late: _Task | None = None
+        self._news: list[Given] = []
+        self._young: tuple[int, list[Verdict]] = (0, [])
+        self._prepared = False
         self._closed = False
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """What is checked."""
+        return tuple(slot.probe for slot in self._settler.slots.values())
+
+    # ------------------------------------------------------------ beginning
+
+    def prepare(self) -> None:
+        """Start the servers, and look at the files as they are before the first change."""
+        if self._closed or self._prepared or not self.probes:
+            return
+        self._prepared = True
+        for probe in self.probes:
+            probe.prepare()
+        if self._baseline and self._wait != "off":
+            self._set_behind(Work(behind=True, baseline=True))
 
     def start(self, why: str) -> None:
         """Begin now what `verdicts` will ask for; `why` is for people who read a trace."""
-        if self._closed or not self._probes or (self._early is not None and not self._early.done()):
+        busy = self._ahead is not None and not self._ahead.task.done()
+        if self._closed or busy or not self.probes or not self._begin_early or self._wait == "off":
             return
-        self._early = asyncio.create_task(self._work_ahead(), name=f"probes: {why}")
+        work = Work(round=self._round_of())
+        self._ahead = _Task(work, asyncio.create_task(self._settler.settle(work), name=f"probes: {why}"))
 
-    async def verdicts(self, *, final: bool = False) -> list[Verdict]:
-        """Verdicts about the files as they are; every call sweeps, so `final` asks for nothing more."""
-        early, self._early = self._early, None
-        if early is not None:
-            await early
-        if self._closed or not self._probes:
-            return []
-        async with self._lock:
-            work = _Work(given=self._ahead)
-            self._ahead = {}
-            await self._settle(work)
-            if self._closed:
-                return []
-            given = [work.given[probe.name] for probe in self._probes]
-            for one in given:
-                if not one.told:
-                    self._on_end(one.verdict)
-            return [one.verdict for one in given]
+    async def lint(self, path: str, text: str) -> str:
+        """What ruff says of a text that is about to be written; empty where it has nothing to say in time."""
+        return ""
 
     def wrote(self, paths: tuple[str, ...]) -> None:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""
         if not paths:
             return
-        if any(self._is_left_out(path) for path in paths):
+        self._young = (0, [])
+        if any(left_out(str(self.tree.root), path) for path in paths):
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.
-            self._cache = VerdictCache()
-            self._ahead = {}
-        for task in tuple(self._running):
-            task.cancel()
+            self._settler.forget()
+        for one in (self._behind, self._late):
+            if one is not None:
+                one.task.cancel()
+        self._settler.stop()
 
-    def _is_left_out(self, path: str) -> bool:
-        """Whether the agent's own file lies where the sweep does not look."""
-        parts = path.split("/")
-        folder = str(self.tree.root)
-        for at, name in enumerate(parts):
-            if out_of_scope(folder, name, directory=at < len(parts) - 1):
-                return True
-            folder = f"{folder}/{name}"
-        return False
+    # ------------------------------------------------------------ verdicts
+
+    async def verdicts(self, *, final: bool = False) -> list[Verdict]:
+        """Verdicts about the files as they are; for the gate whole ones, each proved by a sweep."""
+        if self._closed or not self.probes or (self._wait == "off" and not final):
+            return []
+        stamp, young = self._young
+        if young and not final and monotonic() - stamp < self._ttl_ns:
+            return self._unproven(young)
+        async with self._lock:
+            await self._end(self._late)
+            if self._wait == "overlap" and not final:
+                return await self._at_once()
+            given = await self._settled(final=final)
+        if self._ttl_ns:
+            self._young = (monotonic(), given)
+        return given
+
+    async def _settled(self, *, final: bool) -> list[Verdict]:
+        """Wait for every verdict."""
+        work = await self._take_ahead(final=final)
+        await self._join_behind(work)
+        await self._settler.settle(work)
+        if self._closed:
+            return []
+        return self._given(work)
+
+    def _given(self, work: Work, skip: frozenset[str] = frozenset()) -> list[Verdict]:
+        """Hand out what the work has come to, and begin with what stands behind early verdicts."""
+        given = [work.given[probe.name] for probe in self.probes if probe.name in work.given]
+        for one in given:
+            if not one.told and one.verdict.name not in skip:
+                self._on_end(one.verdict)
+        if not all(one.whole for one in given):
+            self._set_behind(Work(behind=True, round=self._round_of()))
+        return [one.verdict for one in given]
+
+    async def _take_ahead(self, *, final: bool) -> Work:
+        """The work that was begun early, brought to its end; new work where there is none."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return Work(final=final, round=self._round_of())
+        try:
+            await _ended(ahead.task)
+        except asyncio.CancelledError:
+            await self._end(ahead)
+            raise
+        ahead.work.final = final
+        ahead.work.tries.clear()
+        return ahead.work
+
+    async def _at_once(self) -> list[Verdict]:
+        """What is there within a moment; the rest comes late."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead.task.done():
+            work = ahead.work if ahead is not None else Work(round=self._round_of())
+            ahead = _Task(work, asyncio.create_task(self._settler.settle(work)))
+        self._late = ahead
+        try:
+            await asyncio.wait({ahead.task}, timeout=OVERLAP_S)
+        except asyncio.CancelledError:
+            await self._end(ahead)
+            raise
+        if ahead.task.done():
+            self._late = None
+            await self._settler.settle(ahead.work)
+            return self._given(ahead.work)
+        now = await self.files.now()
+        held = [p.name for p in self.probes if (g := ahead.work.given.get(p.name)) and g.holds(p.narrow(now))]
+        ahead.told = frozenset(held)
+        ahead.task.add_done_callback(lambda _: self._came_late(ahead))
+        for name in held:
+            one = ahead.work.given[name]
+            if not one.told:
+                self._on_end(one.verdict)
+        return [ahead.work.given[name].verdict for name in held]
+
+    def _came_late(self, late: _Task) -> None:
+        """The rest of what the next request did not wait for is there."""
+        if late.task.cancelled() or late.task.exception() is not None or self._closed:
+            return
+        self._given(late.work, skip=late.told)
+        self._news += [one for name, one in late.work.given.items() if name not in late.told]
+
+    def _unproven(self, young: list[Verdict]) -> list[Verdict]:
+        """Serve by age alone, and say so."""
+        given = []
+        for verdict in young:
+            served = msgspec.structs.replace(
+                verdict, cache="hit", proved=False, saved_ns=verdict.duration_ns, duration_ns=0, why=""
+            )
+            given.append(verdict if verdict.state == "skipped" else served)
+            self._on_end(given[-1])
+        return given
+
+    # ------------------------------------------------------------ what comes later
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the probes that still work on the present files."""
+        late = self._late
+        if late is None or late.task.done():
+            return ()
+        return tuple(probe.name for probe in self.probes if probe.name not in late.told)
+
+    async def late(self, *, wait: bool = False) -> list[Verdict]:
+        """Verdicts that came since they were asked for; those on older files are dropped."""
+        if wait and self._late is not None:
+            await asyncio.wait({self._late.task})
+        if not self._news:
+            return []
+        news, self._news = self._news, []
+        now = await self.files.now()
+        narrow = {probe.name: probe.narrow for probe in self.probes}
+        held = [one.verdict for one in news if one.holds(narrow[one.verdict.name](now))]
+        present = self._round_of()
+        return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
+
+    def _set_behind(self, work: Work) -> None:
+        """Begin with whole verdicts on the present files that nobody waits for."""
+        if self._closed or (self._behind is not None and not self._behind.task.done()):
+            return
+        files = "" if work.baseline else self.tree.last.digest
+        behind = _Task(work, asyncio.create_task(self._work_behind(work), name="probes: behind"), files)
+        behind.task.add_done_callback(lambda _: self._came_behind(behind))
+        self._behind = behind
+
+    async def _work_behind(self, work: Work) -> None:
+        if work.baseline:
+            before = await self.files.now(sweep=True)
+            if self._behind is not None:
+                self._behind.files = before.digest
+            for name, filed in await self._settler.keys(before):
+                self._known.recall(name, filed)
+        # Not again and again: once files change, it is about other files than it was begun for.
+        await self._settler.settle(work)
+
+    def _came_behind(self, behind: _Task) -> None:
+        if behind.task.cancelled() or behind.task.exception() is not None or self._closed:
+            return
+        for one in behind.work.given.values():
+            if behind.work.baseline:
+                self._known.baseline(one.verdict)
+            elif one.whole and one.verdict.red:
+                self._news.append(one)
+
+    async def _join_behind(self, work: Work) -> None:
+        """Let what runs behind come to its end where it works on the present files; else end it."""
+        behind = self._behind
+        if behind is None or behind.task.done():
+            return
+        now = await self.files.now(sweep=work.final)
+        if behind.files == now.digest and (work.final or behind.work.baseline):
+            try:
+                await asyncio.wait({behind.task})
+            except asyncio.CancelledError:
+                await self._end(behind)
+                raise
+        elif behind.files != now.digest:
+            await self._end(behind)
+
+    # ------------------------------------------------------------ the end
+
+    @staticmethod
+    async def _end(one: _Task | None) -> None:
+        if one is not None and not one.task.done():
+            one.task.cancel()
+            await asyncio.wait({one.task})
 
     async def close(self) -> None:
         """End everything that still runs."""
-        self._closed = True
-        early, self._early = self._early, None
-        tasks = [*self._running, *([early] if early is not None else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _work_ahead(self) -> None:
-        async with self._lock:
-            work = _Work()
-            await self._settle(work)
-            self._ahead = {name: one for name, one in work.given.items() if one.told}
-
-    async def _settle(self, work: _Work) -> None:
-        """Work until every probe has a verdict that holds of the same, present files."""
-        while not self._closed:
-            asked = monotonic()
-            now = await self.tree.sweep()
-            swept = monotonic()
-            asking = [probe for probe in self._probes if not self._has(work, probe, now)]
-            runs: list[tuple[Probe, Scope]] = []
-            for probe in asking:
-                scope = await self._serve(work, probe, now, asked)
-                if scope is not None:
-                    runs.append((probe, scope))
-            if monotonic() - swept > FRESH_NS and (await self.tree.sweep()).digest != now.digest:
-                continue
-            if not runs:
-                return
-            # What changed while probes ran side by side is known by whom only when each runs alone.
-            alone = not self._parallel or work.tries.total() > 0
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for probe, scope in runs[:1] if alone else runs:
-                        task = group.create_task(self._run(work, probe, scope, now))
-                        self._running.add(task)
-                        task.add_done_callback(self._running.discard)
-            except BaseExceptionGroup as failures:
-                # What a callback could not write to the disk is for the session as it is.
-                raise failures.exceptions[0] from None
-
-    @staticmethod
-    def _has(work: _Work, probe: Probe, now: Snapshot) -> bool:
-        given = work.given.get(probe.name)
-        return given is not None and given.holds(now)
-
-    async def _serve(self, work: _Work, probe: Probe, now: Snapshot, asked: int) -> Scope | None:
-        """Give a verdict without a run where there is one; else what the run's key needs."""
-        name = probe.name
-        if work.tries[name] >= ATTEMPTS:
-            shown = ", ".join(sorted(work.moved.get(name, ()))[:3])
-            summary = f"files keep changing while it runs: {shown}"
-            work.given[name] = _Given(Verdict(name, "error", summary, cache="none", durable=False), now)
-            return None
-        words = await probe.skip()
-        if words:
-            spent = monotonic() - asked
-            work.given[name] = _Given(Verdict(name, "skipped", words, duration_ns=spent, cache="none"), now)
-            return None
-        scope = await probe.scope()
-        hit = self._cache.get(name, now, scope) if self._caching else None
-        if hit is None:
-            return scope
-        self._cache.judged(name, now, scope, hit.state)
-        work.given[name] = _Given(msgspec.structs.replace(hit, duration_ns=monotonic() - asked), now)
-        return None
-
-    async def _run(self, work: _Work, probe: Probe, scope: Scope, before: Snapshot) -> None:
-        name = probe.name
-        why = self._cache.why(name, before, scope) if self._caching else "the cache is off"
-        self._on_start(name, why)
-        try:
-            verdict = await self._tried(probe)
-            after = await self.tree.sweep()
-            unchanged = await probe.scope() == scope
-        except asyncio.CancelledError:
-            self._on_end(Verdict(name, "cancelled", "the files changed", cache="none", why=why, durable=False))
-            raise
-        verdict = msgspec.structs.replace(verdict, key=key(name, before, scope)[:12], why=why)
-        moved = after.changed(before) if after.proved else frozenset()
-        self._cache.judged(name, after, scope, verdict.state)
-        if not moved:
-            if self._caching and verdict.durable and unchanged and after.proved:
-                self._cache.put(name, after, scope, verdict)
-            self._give(work, _Given(verdict, after, told=True))
-            return
-        self._moved(work, verdict, after, moved)
-
-    def _moved(self, work: _Work, verdict: Verdict, after: Snapshot, moved: frozenset[str]) -> None:
-        """Files changed during a run: drop its verdict, unless the probe writes these files each time.
-
-        A probe that writes program text is not believed to be the writer: that is what people
-        and agents change, and a verdict about older text would be given as new.
-        """
-        name = verdict.name
-        work.tries[name] += 1
-        earlier = work.moved.get(name, frozenset())
-        work.moved[name] = earlier | moved
-        shown = ", ".join(sorted(moved)[:3])
-        own = self._own.get(name, frozenset()) | _shapes(earlier)
-        if _shapes(moved) <= own and not any(path.endswith(PROGRAM) for path in moved):
-            self._own[name] = own
-            kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
-            self._give(work, _Given(kept, after, own=own, told=True))
-        else:
-            self._on_end(
-                msgspec.structs.replace(verdict, state="cancelled", summary=f"changed while it ran: {shown}", output="")
-            )
-
-    def _give(self, work: _Work, given: _Given) -> None:
-        work.given[given.verdict.name] = given
-        self._on_end(given.verdict)
-
-    @staticmethod
-    async def _tried(probe: Probe) -> Verdict:
-        try:
-            return await probe.run()
-        except JetboxError as error:
-            words = f"{error.message}; {error.hint}" if error.hint else error.message
-        except OSError as error:
-            words = f"it cannot be started: {error.strerror or error}"
-        return Verdict(probe.name, "error", words, cache="none", durable=False)
+        self._closed = self._settler.closed = True
+        for one in (self._ahead, self._late, self._behind):
+            await self._end(one)
+        self._settler.stop()
+        for probe in self.probes:
+            await probe.close()
+        self.files.close()
 
 
-def _shapes(paths: frozenset[str]) -> frozenset[str]:
-    """Paths without their numbers and random parts: `out/run-17.txt` is what `out/run-18.txt` was."""
-    return frozenset(re.sub(r"tmp[a-z0-9_]{8}|[0-9a-f]*[0-9][0-9a-f]*", "#", path) for path in paths)
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for a task that is not ours to cancel; what it raised is raised here."""
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()

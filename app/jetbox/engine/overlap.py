@@ -1,0 +1,121 @@
+"""A request that does not wait for the probes, and is taken back where they turn red before it is answered.
+
+Taking back pays only where the server hears that the client has gone: some versions of Ollama
+read the prompt to its end first. So that is tried once, on a request that nothing depends on,
+before it is relied upon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from jetbox.engine.events import Notice
+from jetbox.engine.parts import Parts
+from jetbox.engine.probes.base import Verdict
+from jetbox.engine.stream import Answer, Attempt
+
+TRIAL_S = 0.03
+"""How long the request of the trial is left to itself."""
+HEARD_NS = 100_000_000
+"""A request that waited longer for its turn than this stood behind the one that was taken back."""
+
+
+class Overlap:
+    """The attempts of one round beside the probes of the round before."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._on = parts.probes is not None and parts.options.probes.wait == "overlap"
+        self._trial = False
+        self.verdicts: list[Verdict] = []
+        """Those that came while a request was out."""
+
+    async def run(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
+        """Run an attempt; true where its request was taken back and is to be sent again."""
+        parts = self._parts
+        if not self._on or parts.probes is None:
+            return await work, False
+        if parts.cancel_heard is None and parts.loaded and not self._trial:
+            return await self._try(work, attempt)
+        if not parts.probes.pending:
+            answer = await work
+            self._learn(answer)
+            return answer, False
+        return await self._beside(work, attempt)
+
+    async def _beside(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
+        assert self._parts.probes is not None
+        late = asyncio.ensure_future(self._parts.probes.late(wait=True))
+        task = asyncio.ensure_future(work)
+        taken_back = False
+        try:
+            await asyncio.wait({task, late}, return_when=asyncio.FIRST_COMPLETED)
+            if late.done():
+                came = late.result()
+                red = any(verdict.red for verdict in came)
+                taken_back = red and not task.done() and not attempt.begun and self._parts.cancel_heard is True
+                self.verdicts += came
+            if taken_back:
+                task.cancel()
+            return await _outcome(task), taken_back
+        finally:
+            late.cancel()
+
+    async def _try(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
+        """Take a request back that nothing speaks against, and see how the next one fares."""
+        self._trial = True
+        task = asyncio.ensure_future(work)
+        await _outcome_within(task, TRIAL_S)
+        taken_back = not task.done() and not attempt.begun
+        if taken_back:
+            task.cancel()
+        return await _outcome(task), taken_back
+
+    def _learn(self, answer: Answer) -> None:
+        """From the attempt after the trial: did it stand behind the one that was taken back?"""
+        if not self._trial or self._parts.cancel_heard is not None or not answer.complete or answer.first < 0:
+            return
+        busy = answer.metrics.get("load_duration", 0) + answer.metrics.get("prompt_eval_duration", 0)
+        waited = answer.first - answer.sent - busy
+        heard = self._parts.cancel_heard = waited < HEARD_NS
+        words = "hears" if heard else f"does not hear for {waited / 1e6:.0f} ms"
+        self._parts.session.emit(
+            Notice(
+                level="info",
+                text=f"the server {words} when a request is taken back",
+                hint="" if heard else "red verdicts come with the next message instead",
+            )
+        )
+
+
+def superseded(late: Sequence[Verdict], present: Sequence[Verdict]) -> list[Verdict]:
+    """The late verdicts that no present one of the same probe stands for."""
+    names = {verdict.name for verdict in present}
+    return [verdict for verdict in late if verdict.name not in names]
+
+
+async def _outcome_within(task: asyncio.Task[Answer], seconds: float) -> None:
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        _not_ours()
+
+
+async def _outcome(task: asyncio.Task[Answer]) -> Answer:
+    """What the attempt came to; the user's interruption goes to it, and it answers for itself."""
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            _not_ours()
+    return task.result()
+
+
+def _not_ours() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

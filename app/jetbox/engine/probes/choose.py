@@ -1,0 +1,43 @@
+"""Which probes a workspace has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.base import Probe
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.ruff import RuffProbe
+from jetbox.engine.safety.process import ProcessRunner
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The probes, and the one that can judge a text before it is written."""
+
+    probes: tuple[Probe, ...]
+    ruff: RuffProbe | None
+    interpreters: Interpreters
+
+
+def choose_probes(
+    root: Path,
+    processes: ProcessRunner,
+    options: ProbeOptions,
+    performance: PerformanceOptions,
+    tree: Tree,
+    python: Path | None,
+    store: Path | None,
+) -> Chosen:
+    """The probes that the options switch on; `python` goes before the configured interpreter."""
+    interpreters = Interpreters(root, processes, str(python or options.python))
+    probes: list[Probe] = []
+    ruff = RuffProbe(root, processes, options, tree, interpreters) if options.ruff else None
+    if ruff is not None:
+        probes.append(ruff)
+    if options.pytest:
+        probes.append(PytestProbe(root, processes, options, performance, tree, interpreters))
+    return Chosen(tuple(probes), ruff, interpreters)

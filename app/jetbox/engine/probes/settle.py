@@ -1,0 +1,292 @@
+"""Brings every probe to a verdict that holds of the same, present files."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from jetbox.engine.clock import monotonic
+from jetbox.engine.errors import JetboxError
+from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
+from jetbox.engine.probes.cache import VerdictCache, key
+from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.known import KnownFailures
+from jetbox.engine.probes.proof import Proof
+
+ATTEMPTS = 3
+"""Runs of a probe for one verdict before files that keep changing are an error."""
+
+FRESH_NS = 5_000_000
+"""A proof older than this is made again before a verdict is served from it."""
+
+PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
+
+OnStart = Callable[[str, str], None]
+"""Takes a probe's name and why it runs."""
+OnEnd = Callable[[Verdict], None]
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A verdict, and the files that it is about."""
+
+    verdict: Verdict
+    files: Snapshot
+    whole: bool = True
+    """False for one on what a change can have touched."""
+    own: frozenset[str] = frozenset()
+    """Shapes of the files that the probe itself changes each time it runs."""
+    told: bool = False
+
+    def holds(self, now: Snapshot) -> bool:
+        """True where it is about the files as they are."""
+        if not now.proved:
+            return True
+        return now.digest == self.files.digest or (bool(self.own) and _shapes(now.changed(self.files)) <= self.own)
+
+
+class Slot(msgspec.Struct):
+    """What is known of one probe."""
+
+    probe: Probe
+    latest: Given | None = None
+    """Its latest whole verdict that was worth keeping: what an early one starts from."""
+    own: frozenset[str] = frozenset()
+    asked: tuple[str, int] = ("", -1)
+    """The state of files and surroundings that `words` and `scope` are about."""
+    words: str = ""
+    scope: Scope | None = None
+
+
+class Work(msgspec.Struct):
+    """One call for verdicts."""
+
+    final: bool = False
+    """For the gate: whole verdicts, and every proof is a sweep."""
+    behind: bool = False
+    """Nobody waits: runs have the lowest priority."""
+    baseline: bool = False
+    """About the files before the first change."""
+    round: int = 0
+    """The round in which it was asked for."""
+    given: dict[str, Given] = {}
+    tries: Counter[str] = msgspec.field(default_factory=Counter)
+    moved: dict[str, frozenset[str]] = {}
+
+
+class Settler:
+    """Runs what has to be run, serves what is proved."""
+
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        files: Proof,
+        cache: VerdictCache | None,
+        known: KnownFailures,
+        *,
+        parallel: bool,
+        on_start: OnStart,
+        on_end: OnEnd,
+        round_of: Callable[[], int],
+    ) -> None:
+        """Without a `cache` every verdict is run for."""
+        self.slots = {probe.name: Slot(probe) for probe in probes}
+        self.files = files
+        self.cache = cache
+        self._memory = VerdictCache()
+        self._known = known
+        self._parallel = parallel
+        self._on_start = on_start
+        self._on_end = on_end
+        self._round_of = round_of
+        self._running: set[asyncio.Task[None]] = set()
+        self.closed = False
+
+    def forget(self) -> None:
+        """Serve no verdict from before again."""
+        self.cache = VerdictCache() if self.cache is not None else None
+        for slot in self.slots.values():
+            slot.latest = None
+
+    def stop(self) -> None:
+        """Cancel what runs; where verdicts are awaited, it begins anew."""
+        for task in tuple(self._running):
+            task.cancel()
+
+    async def keys(self, now: Snapshot) -> list[tuple[str, str]]:
+        """Name and key of each probe that applies to these files."""
+        found = []
+        for slot in self.slots.values():
+            words, scope = await self._applies(slot, now)
+            if not words:
+                found.append((slot.probe.name, short_key(slot, now, scope)))
+        return found
+
+    async def settle(self, work: Work) -> None:
+        """Work until every probe has a verdict that holds of the same, present files."""
+        while not self.closed:
+            asked = monotonic()
+            now = await self.files.now(sweep=work.final)
+            proved = monotonic()
+            runs: list[tuple[Slot, Scope]] = []
+            for slot in self.slots.values():
+                if self._has(work, slot, now):
+                    continue
+                scope = await self._serve(work, slot, now, asked)
+                if scope is not None:
+                    runs.append((slot, scope))
+            if monotonic() - proved > FRESH_NS and (await self.files.now(sweep=work.final)).digest != now.digest:
+                continue
+            if not runs:
+                return
+            # What changed while probes ran side by side is known by whom only when each runs alone.
+            alone = not self._parallel or work.tries.total() > 0
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for slot, scope in runs[:1] if alone else runs:
+                        task = group.create_task(self._run(work, slot, scope, now))
+                        self._running.add(task)
+                        task.add_done_callback(self._running.discard)
+            except BaseExceptionGroup as failures:
+                # What a callback could not write to the disk is for the session as it is.
+                raise failures.exceptions[0] from None
+
+    @staticmethod
+    def _has(work: Work, slot: Slot, now: Snapshot) -> bool:
+        given = work.given.get(slot.probe.name)
+        if given is None or (work.final and not given.whole):
+            return False
+        return given.holds(slot.probe.narrow(now))
+
+    async def _serve(self, work: Work, slot: Slot, now: Snapshot, asked: int) -> Scope | None:
+        """Give a verdict without a run where there is one; else what the run's key needs."""
+        probe, name = slot.probe, slot.probe.name
+        if work.tries[name] >= ATTEMPTS:
+            shown = ", ".join(sorted(work.moved.get(name, ()))[:3])
+            summary = f"files keep changing while it runs: {shown}"
+            work.given[name] = Given(Verdict(name, "error", summary, cache="none", durable=False), probe.narrow(now))
+            return None
+        words, scope = await self._applies(slot, now)
+        if words:
+            spent = monotonic() - asked
+            skipped = Verdict(name, "skipped", words, duration_ns=spent, cache="none")
+            work.given[name] = Given(skipped, probe.narrow(now))
+            return None
+        files = probe.narrow(now)
+        hit = self.cache.get(name, files, scope) if self.cache is not None else None
+        if hit is None:
+            return scope
+        self.cache_or_memory.judged(name, files, scope, hit.state)
+        hit = self._known.split(msgspec.structs.replace(hit, duration_ns=monotonic() - asked))
+        work.given[name] = slot.latest = Given(hit, files)
+        return None
+
+    async def _applies(self, slot: Slot, now: Snapshot) -> tuple[str, Scope]:
+        """Why a probe does not apply, and its scope; asked anew only where something can have changed it."""
+        state = (now.digest, self.files.outside_generation)
+        if slot.scope is not None and slot.asked == state and self.files.how == "inotify":
+            return slot.words, slot.scope
+        words = await slot.probe.skip()
+        scope = Scope() if words else await slot.probe.scope()
+        slot.asked, slot.words, slot.scope = ("", -1), words, None
+        if scope.outside is not None:
+            self.files.outside(scope.outside)
+            # Registered before it counts: what changed in between is asked for again the next time.
+            if not words and (await slot.probe.scope()) == scope:
+                slot.asked, slot.scope = (now.digest, self.files.outside_generation), scope
+        return words, scope
+
+    @property
+    def cache_or_memory(self) -> VerdictCache:
+        """Where the latest verdicts are remembered, so that a miss can be explained."""
+        return self.cache if self.cache is not None else self._memory
+
+    # ------------------------------------------------------------ running
+
+    async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot) -> None:
+        probe, name = slot.probe, slot.probe.name
+        files = probe.narrow(before)
+        why = self.cache_or_memory.why(name, files, scope) if self.cache is not None else "the cache is off"
+        if work.baseline:
+            why = "the state before the first change"
+        self._on_start(name, why)
+        try:
+            verdict = await self._tried(work, slot, files)
+            after = probe.narrow(await self.files.now(sweep=work.final))
+            unchanged = await probe.scope() == scope
+        except asyncio.CancelledError:
+            words = "the files changed" if not self.closed else "the session ended"
+            self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
+            raise
+        verdict = msgspec.structs.replace(verdict, key=short_key(slot, before, scope), why=why)
+        verdict = self._known.split(verdict)
+        moved = after.changed(files) if after.proved else frozenset()
+        whole = verdict.cache != "partial"
+        if whole:
+            self.cache_or_memory.judged(name, after, scope, verdict.state)
+        if moved:
+            self._moved(work, slot, verdict, after, moved)
+            return
+        if whole and verdict.durable and unchanged and after.proved:
+            slot.latest = Given(verdict, after)
+            if self.cache is not None:
+                self.cache.put(name, after, scope, verdict)
+        self._give(work, Given(verdict, after, whole=whole, told=True))
+
+    async def _tried(self, work: Work, slot: Slot, files: Snapshot) -> Verdict:
+        probe = slot.probe
+        try:
+            if not work.final and not work.behind and slot.latest is not None and files.proved:
+                before = slot.latest.files
+                early = await probe.early(Change(slot.latest.verdict, before, files, files.changed(before)))
+                if early is not None:
+                    return early
+            return await probe.run(behind=work.behind)
+        except JetboxError as error:
+            words = f"{error.message}; {error.hint}" if error.hint else error.message
+        except OSError as error:
+            words = f"it cannot be started: {error.strerror or error}"
+        return Verdict(probe.name, "error", words, cache="none", durable=False)
+
+    def _moved(self, work: Work, slot: Slot, verdict: Verdict, after: Snapshot, moved: frozenset[str]) -> None:
+        """Files changed during a run: drop its verdict, unless the probe writes these files each time.
+
+        A probe that writes program text is not believed to be the writer: that is what people
+        and agents change, and a verdict about older text would be given as new.
+        """
+        name = verdict.name
+        work.tries[name] += 1
+        earlier = work.moved.get(name, frozenset())
+        work.moved[name] = earlier | moved
+        shown = ", ".join(sorted(moved)[:3])
+        own = slot.own | _shapes(earlier)
+        if _shapes(moved) <= own and not any(path.endswith(PROGRAM) for path in moved):
+            slot.own = own
+            kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
+            self._give(work, Given(kept, after, whole=verdict.cache != "partial", own=own, told=True))
+        else:
+            words = f"changed while it ran: {shown}"
+            self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=words, output=""))
+
+    def _give(self, work: Work, given: Given) -> None:
+        work.given[given.verdict.name] = msgspec.structs.replace(given, verdict=self._told(work, given.verdict))
+
+    def _told(self, work: Work, verdict: Verdict) -> Verdict:
+        """Tell of a run that has ended, under the round that it was begun for."""
+        late = work.round if work.round != self._round_of() else 0
+        verdict = msgspec.structs.replace(verdict, of_round=late, baseline=work.baseline)
+        self._on_end(verdict)
+        return verdict
+
+
+def short_key(slot: Slot, now: Snapshot, scope: Scope) -> str:
+    """What a verdict shows of its key."""
+    return key(slot.probe.name, slot.probe.narrow(now), scope)[:12]
+
+
+def _shapes(paths: frozenset[str]) -> frozenset[str]:
+    """Paths without their numbers and random parts: `out/run-17.txt` is what `out/run-18.txt` was."""
+    return frozenset(re.sub(r"tmp[a-z0-9_]{8}|[0-9a-f]*[0-9][0-9a-f]*", "#", path) for path in paths)

@@ -1,0 +1,186 @@
+"""Verdicts that nobody waits for: early ones, what runs behind them, and what comes late."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.probes.base import Change, Verdict, Whole
+from jetbox.engine.probes.base import Scope as ProbeScope
+
+if TYPE_CHECKING:
+    from engine.probes.conftest import Bench
+    from jetbox.engine.probes.runner import ProbeEngine
+
+
+class Stepwise(Whole):
+    """A probe whose runs end when they are told to, and whose early verdicts come at once."""
+
+    def __init__(self, name: str = "suite") -> None:
+        self.name = name
+        self.state: str = "passed"
+        self.runs: list[bool] = []
+        """For each run: whether it ran behind."""
+        self.changes: list[Change] = []
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.begun = asyncio.Event()
+
+    async def skip(self) -> str:
+        return ""
+
+    async def scope(self) -> ProbeScope:
+        return ProbeScope()
+
+    async def run(self, *, behind: bool = False) -> Verdict:
+        self.runs.append(behind)
+        self.begun.set()
+        await self.may_end.wait()
+        failing = ("t::a",) if self.state == "failed" else ()
+        return Verdict(self.name, self.state, "whole", duration_ns=1_000, failing=failing)  # type: ignore[arg-type]
+
+    async def early(self, change: Change) -> Verdict | None:
+        self.changes.append(change)
+        return Verdict(self.name, "passed", "part", cache="partial")
+
+
+async def drained(engine: ProbeEngine) -> None:
+    """Wait for what runs behind."""
+    behind = engine._behind
+    assert behind is not None
+    await asyncio.wait({behind.task})
+
+
+async def test_a_change_gets_an_early_verdict_and_a_whole_one_behind_it(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    assert (await engine.verdicts())[0].summary == "whole"
+    bench.write("a.py", "2")
+    (early,) = await engine.verdicts()
+    assert (early.summary, early.cache) == ("part", "partial")
+    assert probe.changes[0].paths == {"a.py"}
+    await drained(engine)
+    assert probe.runs == [False, True]
+    (hit,) = await engine.verdicts()
+    assert (hit.summary, hit.cache) == ("whole", "hit")
+
+
+async def test_the_gate_never_takes_an_early_verdict(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    await engine.verdicts()
+    bench.write("a.py", "2")
+    await engine.verdicts()
+    (final,) = await engine.verdicts(final=True)
+    assert final.summary == "whole"
+    assert probe.runs == [False, True], "the gate waits for what runs behind, and runs nothing twice"
+
+
+async def test_what_turns_red_behind_is_told_once_and_only_of_present_files(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    await engine.verdicts()
+    bench.write("a.py", "2")
+    probe.state = "failed"
+    await engine.verdicts()
+    await drained(engine)
+    assert [(v.name, v.state) for v in await engine.late()] == [("suite", "failed")]
+    assert await engine.late() == []
+    bench.write("a.py", "3")
+    await engine.verdicts()
+    await drained(engine)
+    bench.write("a.py", "4")
+    assert await engine.late() == []
+
+
+async def test_a_write_ends_what_runs_behind(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    await engine.verdicts()
+    bench.write("a.py", "2")
+    probe.may_end.clear()
+    probe.begun.clear()
+    await engine.verdicts()
+    await probe.begun.wait()
+    bench.write("a.py", "3")
+    engine.wrote(("a.py",))
+    await drained(engine)
+    assert bench.ended[-1].state == "cancelled"
+    (early,) = await engine.verdicts()
+    assert early.cache == "partial"
+
+
+async def test_without_waiting_the_rest_is_pending_and_comes_late(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    slow, quick = Stepwise("slow"), Stepwise("quick")
+    engine = bench.engine(probes=[slow, quick], wait="overlap")
+    slow.may_end.clear()
+    assert [v.name for v in await engine.verdicts()] == ["quick"]
+    assert set(engine.pending) == {"slow"}
+    slow.state = "failed"
+    slow.may_end.set()
+    assert [(v.name, v.state) for v in await engine.late(wait=True)] == [("slow", "failed")]
+    assert not engine.pending
+
+
+async def test_where_nobody_asks_only_the_gate_has_verdicts(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe], wait="off")
+    assert await engine.verdicts() == []
+    assert [v.summary for v in await engine.verdicts(final=True)] == ["whole"]
+
+
+async def test_a_verdict_served_by_its_age_is_unproven_and_does_not_open_the_gate(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(
+        probes=[probe], performance=PerformanceOptions(probe_ttl_s=600.0, probe_cache=False, probe_inotify=False)
+    )
+    await engine.verdicts()
+    bench.write("a.py", "2")
+    (young,) = await engine.verdicts()
+    assert (young.cache, young.proved, young.saved_ns) == ("hit", False, 1_000)
+    (final,) = await engine.verdicts(final=True)
+    assert (final.cache, final.proved) == ("ran", True)
+    engine.wrote(("a.py",))
+    (after,) = await engine.verdicts()
+    assert after.proved
+
+
+async def test_the_state_before_the_first_change_is_looked_at_in_the_background(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    probe.state = "failed"
+    engine = bench.engine(probes=[probe])
+    engine.prepare()
+    await drained(engine)
+    assert probe.runs == [True]
+    assert [(v.baseline, v.why) for v in bench.ended] == [(True, "the state before the first change")]
+    assert await engine.late() == []
+    bench.write("a.py", "2")
+    probe.state = "failed"
+    (final,) = await engine.verdicts(final=True)
+    assert final.known == ("t::a",)
+    assert final.excused
+    assert final.red
+
+
+async def test_work_begun_with_a_write_is_what_the_round_waits_for(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    engine.wrote(("a.py",))
+    engine.start("the agent wrote")
+    await probe.begun.wait()
+    assert [v.summary for v in await engine.verdicts()] == ["whole"]
+    assert probe.runs == [False]
+    assert len(bench.ended) == 1
+    assert msgspec.structs.asdict(bench.ended[0])["of_round"] == 0

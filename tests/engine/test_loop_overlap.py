@@ -1,0 +1,129 @@
+"""Requests that do not wait for the probes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from engine.rig import Rig, within
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.runner import ProbeEngine
+from scripted import call, finish, step
+
+if TYPE_CHECKING:
+    from engine.conftest import OpenRig
+
+WRITE = call("write_file", path="a.py", content="x = 1\n")
+AGAIN = call("write_file", path="b.py", content="y = 1\n")
+
+
+class Held(Whole):
+    """A probe whose first run ends when it is told to."""
+
+    name = "suite"
+
+    def __init__(self) -> None:
+        self.states = ["failed", "passed"]
+        self.may_end = asyncio.Event()
+
+    async def skip(self) -> str:
+        return ""
+
+    async def scope(self) -> Scope:
+        return Scope()
+
+    async def run(self, *, behind: bool = False) -> Verdict:
+        await self.may_end.wait()
+        state: Any = self.states.pop(0) if self.states else "passed"
+        return Verdict(self.name, state, f"it {state}", output=f"output of {state}")
+
+
+def put(live: Rig, probe: Held) -> None:
+    """Let the probe stand in for the real ones."""
+    parts = live.parts
+    parts.probes = ProbeEngine(
+        live.root,
+        parts.context.processes,
+        parts.options.probes,
+        parts.options.performance,
+        on_start=lambda name, why: None,
+        on_end=lambda verdict: None,
+        round_of=lambda: live.session.round,
+        probes=[probe],
+    )
+
+
+def prompt(body: dict[str, Any]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = json.loads(body["body"])["messages"]
+    return messages
+
+
+async def test_a_request_is_taken_back_where_a_probe_turns_red_before_its_answer(rig: OpenRig) -> None:
+    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    put(live, probe)
+    live.parts.cancel_heard = True
+    running = live.start()
+    await live.until(e.RequestSent)
+    await live.until(e.RequestSent)
+    await live.stats(stalled=1)
+    probe.may_end.set()
+    ended = await within(running)
+    assert ended.outcome == "done"
+    stats = await live.stats()
+    first, second, third = stats["bodies"][:3]
+    assert prompt(second)[-1]["content"].endswith("[probes] suite: running on this state")
+    assert prompt(third)[:-1] == prompt(second)[:-1]
+    assert prompt(third)[-1]["content"].startswith(prompt(second)[-1]["content"])
+    assert "[probes of round 1] suite: failed (it failed)" in prompt(third)[-1]["content"]
+    assert "output of failed" in prompt(third)[-1]["content"]
+    attempts = [event.attempt for event in live.events(e.RequestSent)]
+    assert attempts[:3] == [1, 1, 2]
+    assert first["number"] == 1
+
+
+async def test_where_taking_back_is_not_proved_the_verdict_comes_with_the_next_message(rig: OpenRig) -> None:
+    read = call("read_file", path="a.py")
+    live = await rig(step(WRITE), step(read), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    put(live, probe)
+    live.parts.cancel_heard = False
+    running = live.start()
+    await live.stats(stalled=1)
+    probe.may_end.set()
+    assert live.parts.probes is not None
+    while live.parts.probes.pending:
+        await asyncio.sleep(0)
+    await live.release()
+    assert (await within(running)).outcome == "done"
+    third = (await live.stats())["bodies"][2]
+    assert "[probes of round 1] suite: failed (it failed)" in prompt(third)[-1]["content"]
+    assert [event.attempt for event in live.events(e.RequestSent)][:3] == [1, 1, 1]
+
+
+async def test_taking_back_is_tried_once_before_it_is_relied_upon(rig: OpenRig) -> None:
+    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    probe.states = []
+    probe.may_end.set()
+    put(live, probe)
+    assert (await live.run()).outcome == "done"
+    assert live.parts.cancel_heard is True
+    stats = await live.stats()
+    assert stats["bodies"][1]["body"] == stats["bodies"][2]["body"], "the same request again"
+    assert [event.attempt for event in live.events(e.RequestSent)] == [1, 1, 2, 1]
+    assert any("hears when a request is taken back" in notice.text for notice in live.events(e.Notice))
+
+
+async def test_the_user_interrupts_a_request_beside_the_probes(rig: OpenRig) -> None:
+    live = await rig(step(WRITE), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    put(live, probe)
+    live.parts.cancel_heard = True
+    running = live.start()
+    await live.stats(stalled=1)
+    live.submit(c.Cancel())
+    assert (await within(running)).outcome == "interrupted"
