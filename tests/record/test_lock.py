@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jetbox.engine.errors import StorageError, WorkspaceBusy
-from jetbox.record.lock import WorkspaceLock, ago, is_held, state_folder
+from jetbox.record.lock import WorkspaceLock, ago, is_held, spare_folder, state_folder
 
 HOLD = """
 import sys
@@ -114,4 +118,64 @@ def test_a_folder_above_or_below_is_the_same_workspace(tmp_path: Path, held: str
     beside.close()
     holder.close()
     second.acquire("two")
+    second.close()
+
+
+def test_a_state_folder_that_cannot_be_written_is_replaced_by_a_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    one, two = WorkspaceLock(tmp_path / "ws"), WorkspaceLock(tmp_path / "ws")
+    one.acquire("one")
+    assert one.path().parent == tmp_path / "run" / "jetbox" / "locks"
+    assert "cannot make the folder" in one.notice
+    assert str(one.path().parent) in one.notice
+    with pytest.raises(WorkspaceBusy, match="session one"):
+        two.acquire("two")
+    one.close()
+    two.acquire("two")
+    two.close()
+
+
+def test_without_a_runtime_folder_the_spare_one_must_be_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lock = WorkspaceLock(tmp_path)
+    lock.acquire("one")
+    mine = spare_folder().parent
+    assert mine == tmp_path / f"jetbox-{os.getuid()}"
+    assert mine.stat().st_mode & 0o777 == 0o700
+    lock.close()
+    mine.chmod(0o777)
+    with pytest.raises(StorageError, match="not yours alone") as refused:
+        WorkspaceLock(tmp_path).acquire("two")
+    assert "XDG_STATE_HOME" in refused.value.hint
+    assert not is_held(lock.path())
+
+
+def test_a_holder_is_seen_in_a_state_folder_that_became_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = WorkspaceLock(tmp_path)
+    holder.acquire("one")
+    real = os.open
+
+    def read_only(path: str, flags: int, *more: Any, **named: Any) -> int:
+        if flags & os.O_RDWR and Path(path).is_relative_to(state_folder()):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(WorkspaceBusy, match="session one"):
+        WorkspaceLock(tmp_path).acquire("two")
+    holder.close()
+    second = WorkspaceLock(tmp_path)
+    second.acquire("two")
+    assert "Read-only file system" in second.notice
     second.close()

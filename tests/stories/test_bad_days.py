@@ -190,6 +190,20 @@ def test_the_data_folder_cannot_be_written(play: Play) -> None:
     assert place.goal("Do it", *NO_PROBES, "--no-session", program=program).code == 0
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_nothing_of_the_home_folder_can_be_written(play: Play, tmp_path: Path, recorded: bool) -> None:
+    place, _ = play(step(WRITE), finish())
+    (tmp_path / "file").write_text("in the way")
+    names = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", *(() if recorded else ("XDG_DATA_HOME",)))
+    env = {name: str(tmp_path / "file") for name in names}
+    env |= {"XDG_RUNTIME_DIR": str(tmp_path)}
+    ended = place.goal("Do it", *(() if recorded else ("--no-session",)), env=env)
+    assert ended.code == 0, ended.err
+    assert place.files() == {"a.txt": "one\n"}
+    assert f"the lock of the workspace is in {tmp_path}/jetbox/locks meanwhile" in ended.err
+    assert len(place.sessions) == recorded
+
+
 def test_a_file_stands_where_the_data_folder_should_be(play: Play) -> None:
     place, _ = play(step(WRITE), finish())
     data = Path(os.environ["XDG_DATA_HOME"])

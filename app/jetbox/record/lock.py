@@ -7,10 +7,11 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 import msgspec
 
-from jetbox.engine.errors import WorkspaceBusy
+from jetbox.engine.errors import StorageError, WorkspaceBusy
 from jetbox.record.disk import private_folder, storage_error, user_folder
 
 _TRIES = 10
@@ -66,6 +67,16 @@ def state_folder() -> Path:
     return user_folder("XDG_STATE_HOME", ".local/state", "user_state_dir")
 
 
+def spare_folder() -> Path:
+    """Where locks lie when the state folder cannot be written: the same for all of a user's processes."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+        return Path(runtime, "jetbox", "locks")
+    import tempfile
+
+    return Path(tempfile.gettempdir(), f"jetbox-{os.getuid()}", "locks")
+
+
 def ago(seconds: float) -> str:
     """A stretch of time in words."""
     if seconds < 60:
@@ -85,6 +96,8 @@ class WorkspaceLock:
         self.root = Path(os.path.realpath(root))
         self._folder = folder
         self._fd = -1
+        self.notice = ""
+        """Said where the lock does not lie in its usual place."""
 
     def path(self, root: Path | None = None) -> Path:
         """The lock's file, keyed by the resolved path of the workspace."""
@@ -103,12 +116,42 @@ class WorkspaceLock:
         return None
 
     def acquire(self, session_id: str) -> None:
-        """Become the one writer.
+        """Become the one writer. Where the state folder cannot be written, a temporary one holds the lock.
 
         Raises:
             WorkspaceBusy: another session is; says which, and how to look on.
             StorageError: the lock's file cannot be written.
         """
+        try:
+            self._acquire(session_id)
+        except WorkspaceBusy:
+            raise
+        except StorageError as error:
+            if self._folder is not None:
+                raise
+            self._refuse_if_held()
+            self._folder = spare = spare_folder()
+            try:
+                private_folder(spare)
+                _check_private(spare.parent)
+                self._acquire(session_id)
+            except WorkspaceBusy:
+                raise
+            except StorageError as second:
+                hint = "let XDG_STATE_HOME, XDG_RUNTIME_DIR or TMPDIR name a folder that can be written"
+                raise StorageError(f"{error.message}; {second.message}", hint) from second
+            self.notice = f"{error.message}; the lock of the workspace is in {spare} meanwhile"
+
+    def _refuse_if_held(self) -> None:
+        """A folder that cannot be written may still say who holds the workspace."""
+        path = self.path()
+        owner = self.owner(path)
+        with suppress(OSError):
+            owner = owner or self._overlapping(path)
+        if owner is not None:
+            raise self._busy(owner)
+
+    def _acquire(self, session_id: str) -> None:
         path = self.path()
         private_folder(path.parent)
         try:
@@ -165,3 +208,10 @@ class WorkspaceLock:
                 os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+
+
+def _check_private(folder: Path) -> None:
+    """In a folder that everybody can write, ours may be someone else's."""
+    found = os.lstat(folder)
+    if found.st_uid != os.getuid() or found.st_mode & 0o022 or not S_ISDIR(found.st_mode):
+        raise StorageError(f"{folder} is not yours alone", "delete it")
