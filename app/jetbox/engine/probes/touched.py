@@ -1,0 +1,405 @@
+"""A pytest plugin that tells which files of the workspace each test file made use of.
+
+The source of this module is handed to the workspace's interpreter behind that of `inside`; it
+imports nothing but the standard library and pytest, and runs on Python 3.8 and later. Function
+calls are seen by `sys.monitoring` where there is one, else by the trace hook, else by the profile
+hook; opened files by an audit hook, which cannot be taken away but is deaf after `stop`.
+"""
+# ruff: noqa: UP006, UP035, UP045 - annotations are evaluated by old interpreters
+
+import ast
+import os
+import shlex
+import sys
+import threading
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Set
+
+MOST_FILES = 20_000
+"""Files named for one test file above which nothing is said of it but that this is not all."""
+READERS = ("linecache.py", "tokenize.py", "inspect.py", "rewrite.py", "traceback.py")
+"""Modules whose look into a source makes no use of it as data."""
+PASSED_OVER = ("/__pycache__/", "/site-packages/", "/.git/", "/node_modules/", "/.pytest_cache/")
+SHELLS = {"sh", "bash", "dash", "zsh"}
+SPREAD = ("class", "module", "package", "session")
+"""Scopes of fixtures that are set up once for several tests."""
+PARTS = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
+"""Codes that belong to the one which runs them."""
+LISTINGS = {"os.listdir", "os.scandir"}
+STARTS = {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn"}
+WRAPPERS = ("pytest_make_collect_report", "pytest_runtest_protocol", "pytest_fixture_setup")
+IS_FUNCTION = 1
+"""Flag of codes that modules and the bodies of classes do not have."""
+
+
+class Touched:
+    """Watches from when it is made; register it, run pytest, ask `map`."""
+
+    def __init__(self, root: Optional[str] = None) -> None:
+        import pytest
+
+        self.root = os.path.realpath(root or os.getcwd()) + os.sep
+        self._prefix = os.path.realpath(sys.prefix) + os.sep
+        self._used: Dict[str, Set[str]] = {}
+        self._now: List[Set[str]] = []
+        self._latest: Optional[Set[str]] = None
+        self._paths: Dict[str, str] = {}
+        self._folders: Dict[str, str] = {}
+        self._foreign: Dict[int, Any] = {}
+        self._seen: Dict[int, Any] = {}
+        self._fixtures: Dict[int, Any] = {}
+        self._elsewhere = False
+        self._deaf = False
+        for name in WRAPPERS:
+            pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(type(self), name))
+        self._calls = Calls(self)
+        sys.addaudithook(self._audit)
+
+    def map(self) -> Dict[str, List[str]]:
+        """By test file, all relative to the root with `/`: `a.py` a file of which a function was called, or
+        that was opened; `d/` a folder that was listed; `>m.py` a file that was run as a process, with all
+        that it imports; `*` more than could be seen.
+
+        Under the name of a file that was imported: what was called or opened during that, which
+        happens once for all who import it, and `+m.py` for what it imported. Under `""`: what
+        happened outside of all test files. Empty where calls could not be seen at all.
+        """
+        if self._elsewhere or not self._calls.way:
+            return {}
+        return {name: sorted(used) if len(used) <= MOST_FILES else ["*"] for name, used in self._used.items()}
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._deaf = True
+        self._calls.stop()
+
+    # ------------------------------------------------------------ the session
+
+    def pytest_configure(self, config: Any) -> None:
+        # Tests that run in other processes are seen by none of these hooks.
+        other = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "forked", False)
+        self._elsewhere = other or hasattr(config, "workerinput")
+
+    def pytest_unconfigure(self) -> None:
+        self.stop()
+
+    def pytest_make_collect_report(self, collector: Any) -> Any:
+        import pytest
+
+        # What collects a folder reads the files of others.
+        alone = isinstance(collector, pytest.File) and not isinstance(collector, pytest.Package)
+        if not alone or not self._file_of(collector):
+            yield
+            return
+        with self._using(self._file_of(collector)):
+            outcome = yield
+            if outcome.get_result().failed:
+                self._add("*")
+
+    def pytest_runtest_protocol(self, item: Any) -> Any:
+        name = self._file_of(item)
+        with self._using(name):
+            yield
+            # What shared fixtures did when they were set up, they did for this test as well.
+            for definition in definitions(item):
+                self._used[name] |= self._fixtures.get(id(definition), (None, set()))[1]
+
+    def pytest_fixture_setup(self, fixturedef: Any) -> Any:
+        if fixturedef.scope not in SPREAD:
+            yield
+            return
+        with self._noting(self._fixtures.setdefault(id(fixturedef), (fixturedef, set()))[1]):
+            yield
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            # It ended before it came to all that it uses.
+            self._add("*")
+
+    def _file_of(self, node: Any) -> str:
+        return self.relative(str(getattr(node, "path", None) or getattr(node, "fspath", "")))
+
+    @contextmanager
+    def _using(self, name: str) -> Iterator[None]:
+        before = children()
+        with self._noting(self._used.setdefault(name, set())):
+            yield
+            if children() != before:
+                self._add("*")
+
+    @contextmanager
+    def _noting(self, used: Set[str]) -> Iterator[None]:
+        """Whatever is used now goes in there as well."""
+        if self._now or used is not self._latest:
+            self.again()
+        if not self._now:
+            self._latest = used
+        self._now.append(used)
+        try:
+            yield
+        finally:
+            if not self._calls.still_there():
+                self._add("*")
+            self._now.pop()
+
+    def again(self) -> None:
+        """Notice what was noticed before as well."""
+        if self._seen:
+            self._seen.clear()
+            self._calls.again()
+
+    def _add(self, name: str) -> None:
+        for used in self._now or [self._used.setdefault("", set())]:
+            used.add(name)
+
+    def _note(self, name: str, frame: Any) -> None:
+        """Used by the file that is being imported, where this is done for it, else by the test file."""
+        while frame is not None:
+            if frame.f_code.co_name == "<module>":
+                importing = self.relative(frame.f_code.co_filename)
+                if importing:
+                    self._used.setdefault(importing, set()).add(name)
+                    return
+            frame = frame.f_back
+        self._add(name)
+
+    # ------------------------------------------------------------ what is used
+
+    def relative(self, path: str) -> str:
+        """The path within the workspace; empty for any other."""
+        found = self._paths.get(path)
+        if found is None:
+            if len(self._paths) > MOST_FILES:
+                self._paths.clear()
+            found = self._paths[path] = self._relative(path) if path[:1] != "<" else ""
+        return found
+
+    def _relative(self, path: str) -> str:
+        folder, name = os.path.split(os.path.abspath(path))
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = os.path.realpath(folder)
+        whole = os.path.join(real, name)
+        if not whole.startswith(self.root) or whole.startswith(self._prefix):
+            return ""
+        name = whole[len(self.root) :].replace(os.sep, "/")
+        return "" if any(part in "/" + name + "/" for part in PASSED_OVER) else name
+
+    def called(self, code: Any, frame: Any) -> bool:
+        """A function or a module begins to run; False where this is to be told each time."""
+        key = id(code)
+        if key in self._foreign or key in self._seen:
+            return True
+        name = self.relative(code.co_filename)
+        if not name:
+            self._foreign[key] = code  # kept alive: another could have its number else
+            return True
+        if code.co_name == "<module>":
+            # Whatever it calls is called for its importers, even where it was noticed already.
+            self.again()
+            self._imported(name, frame.f_back)
+            return False
+        if code.co_flags & IS_FUNCTION and code.co_name not in PARTS:
+            self._note(name, frame.f_back)
+            if not self._now:
+                return False
+        self._seen[key] = code
+        return True
+
+    def _imported(self, name: str, frame: Any) -> None:
+        while frame is not None:
+            importer = self.relative(frame.f_code.co_filename)
+            if importer and importer != name:
+                self._used.setdefault(importer, set()).add("+" + name)
+                return
+            frame = frame.f_back
+
+    def _audit(self, event: str, arguments: Any) -> None:
+        if self._deaf or not (event == "open" or event in LISTINGS or event in STARTS):
+            return
+        try:
+            if event == "open":
+                self._opened(arguments[0], sys._getframe(1))
+            elif event in LISTINGS:
+                self._listed(arguments[0], sys._getframe(1))
+            else:
+                self._started(event, arguments)
+        except Exception:
+            # Raised here, it would make the call of a test fail.
+            self._add("*")
+
+    def _opened(self, path: Any, frame: Any) -> None:
+        path = os.fsdecode(path) if isinstance(path, bytes) else path
+        if not isinstance(path, str):
+            return
+        # Relative ones are about the folder that is current now.
+        name = self.relative(os.path.abspath(path))
+        if not name or name.endswith(".pyc"):
+            return
+        by = frame.f_code.co_filename
+        if not name.endswith(".py") or not (by.startswith("<frozen") or by.endswith(READERS)):
+            self._note(name, frame)
+
+    def _listed(self, path: Any, frame: Any) -> None:
+        path = os.fsdecode(path) if isinstance(path, bytes) else "." if path is None else path
+        if not self._now or not isinstance(path, str) or frame.f_code.co_filename.startswith("<frozen"):
+            return
+        whole = os.path.abspath(path)
+        name = "." if os.path.realpath(whole) + os.sep == self.root else self.relative(whole)
+        if name:
+            self._note(name + "/", frame)
+
+    # ------------------------------------------------------------ other processes
+
+    def _started(self, event: str, arguments: Any) -> None:
+        """Another process begins; what it uses can be told where its command names it."""
+        found = ["*"]
+        self._deaf = True
+        try:
+            if event == "subprocess.Popen":
+                words, folder = arguments[1], arguments[2]
+                words = [words] if isinstance(words, (str, bytes, os.PathLike)) else words
+                found = self._command([os.fsdecode(word) for word in words], os.fsdecode(folder or "."))
+            elif event == "os.system":
+                found = self._command(["sh", "-c", os.fsdecode(arguments[0])], ".")
+        except (SyntaxError, ValueError, OSError):
+            found = ["*"]
+        finally:
+            self._deaf = False
+        for name in found:
+            self._add(name)
+
+    def _command(self, words: List[str], folder: str) -> List[str]:
+        program = os.path.basename(words[0])
+        if program in SHELLS and "-c" in words[:-1]:
+            return self._command(shlex.split(words[words.index("-c") + 1]) or ["true"], folder)
+        found = []
+        for word in words:
+            path = os.path.abspath(os.path.join(folder, word))
+            if self.relative(path) and os.path.isfile(path):
+                found.append((">" if path.endswith(".py") else "") + self.relative(path))
+        if program.startswith(("python", "pypy")):
+            if "-m" in words[:-1]:
+                found += self._module(words[words.index("-m") + 1], True)
+            elif "-c" in words[:-1]:
+                found += self._text(words[words.index("-c") + 1])
+            return found or ["*"]
+        return found or self._script(words[0])
+
+    def _script(self, program: str) -> List[str]:
+        """A command that was installed for a package is a text for Python that imports it."""
+        import shutil
+
+        path = shutil.which(program)
+        if path is None:
+            return ["*"]
+        with open(path, "rb") as file:
+            text = file.read(10_000)
+        if not text.startswith(b"#!"):
+            return []
+        if b"python" not in text[:200]:
+            return ["*"]
+        return self._text(text.decode("utf-8", "replace"))
+
+    def _text(self, text: str) -> List[str]:
+        found: List[str] = []
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    found += self._module(alias.name)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    found += self._module(node.module + "." + alias.name) or self._module(node.module)
+        return found
+
+    def _module(self, dotted: str, main: bool = False) -> List[str]:
+        tail = dotted.replace(".", os.sep)
+        for folder in [self.root, os.path.join(self.root, "src"), *sys.path]:
+            for end in ("/__main__.py" if main else "/__init__.py", ".py", "/__init__.py"):
+                path = os.path.join(folder or ".", tail + end)
+                if self.relative(path) and os.path.isfile(path):
+                    return [">" + self.relative(path)]
+        return []
+
+
+def definitions(item: Any) -> List[Any]:
+    """The definitions of the fixtures that a test uses, those it asked for while it ran included."""
+    used = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+    named = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return [*used.values(), *(one for several in named.values() for one in several)]
+
+
+def children() -> str:
+    """Another word after each process that `multiprocessing` starts, of which no event tells."""
+    module = sys.modules.get("multiprocessing.process")
+    return repr(getattr(module, "_process_counter", None)) if module is not None else "count(1)"
+
+
+class Calls:
+    """Tells of each code that begins to run, by the cheapest hook that nobody else uses."""
+
+    def __init__(self, touched: Touched) -> None:
+        self._touched = touched
+        self._tool = -1
+        self.way = ""
+        monitoring = getattr(sys, "monitoring", None)
+        free = [tool for tool in (4, 3, 2) if monitoring.get_tool(tool) is None] if monitoring is not None else []
+        if monitoring is not None and free:
+            self.way, self._tool = "monitoring", free[0]
+            monitoring.use_tool_id(self._tool, "touched")
+            monitoring.register_callback(self._tool, monitoring.events.PY_START, self._monitored)
+            monitoring.set_events(self._tool, monitoring.events.PY_START)
+        elif sys.gettrace() is None:
+            self.way = "trace"
+        elif sys.getprofile() is None:
+            self.way = "profile"
+        self._set()
+
+    def stop(self) -> None:
+        """Give the hook back."""
+        if self._tool >= 0:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+            monitoring.set_events(self._tool, 0)
+            monitoring.register_callback(self._tool, monitoring.events.PY_START, None)
+            monitoring.free_tool_id(self._tool)
+            self._tool = -1
+        elif self.way == "trace" and sys.gettrace() == self._traced:
+            threading.settrace(None)
+            sys.settrace(None)
+        elif self.way == "profile" and sys.getprofile() == self._profiled:
+            threading.setprofile(None)
+            sys.setprofile(None)
+
+    def again(self) -> None:
+        """Tell of codes that were told of before as well."""
+        if self._tool >= 0:
+            sys.monitoring.restart_events()  # type: ignore[attr-defined,unused-ignore]
+
+    def still_there(self) -> bool:
+        """False where someone else took the hook; it is ours again then."""
+        if self.way == "trace" and sys.gettrace() != self._traced:
+            self._set()
+            return False
+        if self.way == "profile" and sys.getprofile() != self._profiled:
+            self._set()
+            return False
+        return True
+
+    def _set(self) -> None:
+        if self.way == "trace":
+            threading.settrace(self._traced)
+            sys.settrace(self._traced)
+        elif self.way == "profile":
+            threading.setprofile(self._profiled)
+            sys.setprofile(self._profiled)
+
+    def _monitored(self, code: Any, offset: int) -> Any:
+        told = self._touched.called(code, sys._getframe(1))
+        return sys.monitoring.DISABLE if told else None  # type: ignore[attr-defined,unused-ignore]
+
+    def _traced(self, frame: Any, event: str, argument: Any) -> None:
+        self._touched.called(frame.f_code, frame)
+
+    def _profiled(self, frame: Any, event: str, argument: Any) -> None:
+        if event == "call":
+            self._touched.called(frame.f_code, frame)
