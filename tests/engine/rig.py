@@ -12,7 +12,7 @@ import msgspec
 
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.assemble import assemble
+from jetbox.engine.assemble import add_probes, assemble
 from jetbox.engine.loop import Loop
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.ollama import OllamaModel
@@ -73,6 +73,7 @@ class Rig:
         info = await choose_model(client, name)
         self.parts = assemble(self.session, client, info, options, self.root, attended=attended, environ=environ or {})
         self.parts.context.processes.sandbox = NoSandbox()
+        add_probes(self.parts)
         self.parts.ready.set()
         self._unlisten = self.session.listen(self.parts.control.take)
         return self

@@ -60,8 +60,6 @@ def assemble(
 
     `store` is a folder outside the workspace for what probes learn about it.
     """
-    from jetbox.engine.probes.report import redacted
-
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
     redactor = Redactor.from_environment(environ)
     control = Control(session, permissions, redactor, attended=attended)
@@ -80,21 +78,6 @@ def assemble(
         read_outside=options.permissions.read_outside,
     )
     tools = standard_tools()
-    probes = None
-    if options.probes.enabled:
-        from jetbox.engine.probes.runner import ProbeEngine
-
-        probes = ProbeEngine(
-            root,
-            processes,
-            options.probes,
-            options.performance,
-            on_start=lambda name, why: void(session.emit(ProbeStarted(name=name, why=why))),
-            on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
-            round_of=lambda: session.round,
-            store=store,
-        )
-        context.lint = probes.lint
     ready = asyncio.Event()
     dispatcher = Dispatcher(
         session,
@@ -117,7 +100,8 @@ def assemble(
         budget=Budget(window),
         context=context,
         dispatcher=dispatcher,
-        probes=probes,
+        probes=None,
+        store=store,
         control=control,
         redactor=redactor,
         tool_specs=specs(tools),
@@ -134,6 +118,27 @@ def assemble(
             instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))
         parts.history.system(system_prompt(instructions))
     return parts
+
+
+def add_probes(parts: Parts) -> None:
+    """Make the probe engine; not at the start, which does not need it and would wait for its import."""
+    if not parts.options.probes.enabled:
+        return
+    from jetbox.engine.probes.report import redacted
+    from jetbox.engine.probes.runner import ProbeEngine
+
+    session, redactor, context = parts.session, parts.redactor, parts.context
+    probes = parts.probes = ProbeEngine(
+        context.workspace.root,
+        context.processes,
+        parts.options.probes,
+        parts.options.performance,
+        on_start=lambda name, why: void(session.emit(ProbeStarted(name=name, why=why))),
+        on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
+        round_of=lambda: session.round,
+        store=parts.store,
+    )
+    context.lint = probes.lint
 
 
 def wrote(parts: Parts, paths: tuple[str, ...]) -> None:
@@ -191,6 +196,7 @@ async def choose_sandbox(parts: Parts) -> None:
 
         sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
     parts.context.processes.sandbox = sandbox
+    add_probes(parts)
     parts.ready.set()
     if parts.probes is not None and parts.may_probe:
         parts.probes.prepare()

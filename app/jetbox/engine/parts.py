@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 
@@ -32,11 +33,14 @@ class Parts(msgspec.Struct):
     context: ToolContext
     dispatcher: Dispatcher
     probes: Probes | None
+    """None before the sandbox is chosen, and where they are switched off."""
     control: Control
     redactor: Redactor
     tool_specs: bytes
     ready: asyncio.Event
     """Set once the sandbox is chosen; until then nothing of the workspace is executed."""
+    store: Path | None = None
+    """A folder outside the workspace for what probes learn about it."""
     reading_rate: float = 0.0
     """Prompt tokens a second, measured in this session; 0 before the first."""
     loaded: bool = False

@@ -207,7 +207,7 @@ class Round:
 
     async def _verdicts(self, result: RoundResult, *, final: bool) -> None:
         parts = self._parts
-        if parts.probes is None or not await self._may_probe():
+        if not await self._may_probe() or parts.probes is None:
             return
         try:
             verdicts = await parts.probes.verdicts(final=final)
@@ -225,6 +225,8 @@ class Round:
         """Probes execute code of the workspace: without a sandbox the user is asked once."""
         parts = self._parts
         await parts.ready.wait()
+        if parts.probes is None:
+            return False
         if parts.may_probe:
             return True
         if parts.bare_probes is None:
