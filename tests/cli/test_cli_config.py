@@ -22,7 +22,7 @@ def user_file() -> Path:
 def project_file(tmp_path: Path) -> Path:
     path = tmp_path / "work" / ".jetbox" / "config.toml"
     path.parent.mkdir(parents=True)
-    path.write_text("[permissions]\nnetwork = true\n[ui]\ntheme = 'ours'\n")
+    path.write_text("[permissions]\nnetwork = true\n[ui]\ntheme = 'jetbox-light'\n")
     return path
 
 
@@ -56,7 +56,7 @@ def test_a_project_file_is_trusted_and_forgotten(jetbox: Run, project_file: Path
         return jetbox("config", "-C", folder, "show", "--changed")
 
     before = shown()
-    assert before.stdout.split()[:2] == ["ui.theme", '"ours"']
+    assert before.stdout.split()[:2] == ["ui.theme", '"jetbox-light"']
     assert "permissions.network" not in before.stdout
     assert "permissions.network ignored; look at the file, then `jetbox-tui config trust`" in before.stderr
     assert "not trusted" in jetbox("config", "path", "-C", folder).stdout

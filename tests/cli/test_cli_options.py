@@ -34,7 +34,7 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def test_every_flag_is_a_setting(parse: Any) -> None:
     asked = parse(
         "build", "it", "-m", "gpt-oss:20b", "--host", "box", "--max-rounds", "3", "--max-tokens", "9000",
-        "--max-seconds", "1.5", "--num-ctx", "8192", "--think", "low", "--keep-alive", "-1", "--theme", "x",
+        "--max-seconds", "1.5", "--num-ctx", "8192", "--think", "low", "--keep-alive", "-1", "--theme", "jetbox-light",
         "--yolo", "--no-sandbox", "--no-session", "--profile", "baseline", "--set", "tools.concurrency=2",
     )  # fmt: skip
     settings = asked.settings
@@ -44,7 +44,7 @@ def test_every_flag_is_a_setting(parse: Any) -> None:
     assert (settings.loop.max_rounds, settings.loop.max_tokens, settings.loop.max_seconds) == (3, 9000, 1.5)
     assert settings.context.num_ctx == 8192
     assert (settings.model.think, settings.model.keep_alive) == ("low", "-1")
-    assert settings.ui.theme == "x"
+    assert settings.ui.theme == "jetbox-light"
     assert asked.mode == "auto"
     assert not settings.permissions.sandbox
     assert not settings.session.record
@@ -62,10 +62,10 @@ def test_the_mode_is_ask_and_auto_for_a_demo(parse: Any) -> None:
 
 def test_a_demo_leaves_the_project_file_of_the_present_folder_out(parse: Any, tmp_path: Path) -> None:
     (tmp_path / ".jetbox").mkdir()
-    (tmp_path / ".jetbox" / "config.toml").write_text("[ui]\ntheme = 'here'\n")
-    assert parse("x").settings.ui.theme == "here"
+    (tmp_path / ".jetbox" / "config.toml").write_text("[ui]\ntheme = 'jetbox-light'\n")
+    assert parse("x").settings.ui.theme == "jetbox-light"
     assert parse("x", "--demo").settings.ui.theme == "jetbox-dark"
-    assert parse("x", "--demo", "-C", ".").settings.ui.theme == "here"
+    assert parse("x", "--demo", "-C", ".").settings.ui.theme == "jetbox-light"
 
 
 def test_sessions_are_resumed_by_name_or_by_choice(parse: Any) -> None:

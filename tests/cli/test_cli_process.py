@@ -78,6 +78,25 @@ def test_an_error_in_a_file_names_its_line(jetbox: Run) -> None:
         assert done.stderr == f"jetbox-tui: {path}:3: unknown key model.nme\n  did you mean 'name'?\n"
 
 
+def test_a_theme_that_is_not_there_is_told_with_those_that_are(jetbox: Run) -> None:
+    """Without a screen too, where nobody would see the difference until the next start."""
+    themes = Path(os.environ["XDG_CONFIG_HOME"]) / "jetbox" / "themes"
+    themes.mkdir(parents=True)
+    (themes / "a-file.toml").write_text('name = "mine"\n')
+    (themes / "broken.toml").write_text("= =")
+    for line in (["run", "x", "--set", "ui.theme=jetbox-drak"], ["run", "x", "--theme", "jetbox-drak"]):
+        done = jetbox(*line)
+        assert done.returncode == ExitCode.USAGE
+        first, second = done.stderr.splitlines()
+        assert first.endswith("no theme 'jetbox-drak'")
+        assert second == f"  themes: broken, jetbox-dark, jetbox-light, mine; your own lie in {themes}"
+    path = themes.parent / "config.toml"
+    path.write_text("[ui]\ntheme = 'a-file'\n")
+    assert f"{path}:2: no theme 'a-file'" in jetbox("run", "x").stderr
+    path.write_text("[ui]\ntheme = 'mine'\n")
+    assert jetbox("config", "show").returncode == 0
+
+
 def test_nothing_in_an_error_can_steer_the_terminal(jetbox: Run) -> None:
     done = jetbox("run", "x", "--set", "\x1b]0;owned\x07\x9b31m.a=\u202e")
     assert done.returncode == ExitCode.USAGE

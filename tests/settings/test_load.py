@@ -84,7 +84,7 @@ def test_the_highest_source_wins_and_is_named(workspace: Path, present: tuple[in
 
 
 def test_sources_name_file_and_line_variable_profile_and_flag(workspace: Path) -> None:
-    user = user_config('[model]\nname = "a"\n\n[ui]\n# dark\ntheme = "x"\n')
+    user = user_config('[model]\nname = "a"\n\n[ui]\n# dark\ntheme = "jetbox-light"\n')
     project = project_config(workspace, "loop.max_rounds = 3\n")
     loaded = load(
         str(workspace),
@@ -134,6 +134,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "model.keep_alive": ("-1", "-1"),
         "permissions.mode": ("auto", "auto"),
         "probes.wait": ("overlap", "overlap"),
+        "ui.theme": ("jetbox-light", "jetbox-light"),
     }
     text, value = special.get(option, (text, value))
     variable = f"JETBOX_{section}_{key}".upper()

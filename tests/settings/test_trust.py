@@ -31,7 +31,7 @@ folder = "/elsewhere"
 [keys]
 "permission.once" = "escape"
 [ui]
-theme = "theirs"
+theme = "jetbox-light"
 [profiles.evil.permissions]
 network = true
 [profiles.evil.loop]
@@ -51,7 +51,7 @@ def test_an_untrusted_file_changes_only_what_is_harmless(config: Path) -> None:
     loaded = load(str(config.parent.parent), environment={})
     settings, default = loaded.settings, Settings()
     assert settings.model.name == "harmless"
-    assert settings.ui.theme == "theirs"
+    assert settings.ui.theme == "jetbox-light"
     assert not settings.probes.ruff
     assert settings.tools.concurrency == 2
     assert settings.model.host == default.model.host

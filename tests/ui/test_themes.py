@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from textual.color import Color
 
+from jetbox.settings.themes import shipped_folder
 from jetbox.ui.paint import STYLES, VARIABLES, Paint
-from jetbox.ui.themes import load_themes, shipped_folder
+from jetbox.ui.themes import load_themes
 from ui.conftest import SHIPPED, Showing
 from ui.played import opened, whole
 

@@ -119,6 +119,8 @@ def _checked(option: str, value: Any, source: Source) -> Any:
         return _checked_host(value, source)
     elif option == "model.keep_alive" and not _is_duration(value):
         raise error(source, f"{option} must be a duration, not {describe_value(value)}", "such as 30m, 1h30m, 0 or -1")
+    elif option == "ui.theme":
+        _check_theme(value, source)
     elif option in _FOLDERS:
         expand = os.path.expanduser
         return expand(value) if isinstance(value, str) else tuple(expand(folder) for folder in value)
@@ -130,6 +132,14 @@ def _checked_host(value: str, source: Source) -> str:
         return parse_host(value)
     except SettingsError as failure:
         raise error(source, failure.message, failure.hint) from None
+
+
+def _check_theme(value: str, source: Source) -> None:
+    from jetbox.settings.themes import theme_names, user_folder
+
+    names = theme_names()
+    if value not in names:
+        raise error(source, f"no theme {value!r}", f"themes: {', '.join(names)}; your own lie in {user_folder()}")
 
 
 def _is_duration(text: str) -> bool:

@@ -17,10 +17,11 @@ from textual.screen import Screen
 from jetbox.engine.commands import Close
 from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.session import SessionSource
+from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
-from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes, shipped_folder, user_folder
+from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
+from jetbox.settings.themes import theme_files
 from jetbox.ui.paint import VARIABLES
 
 DEFAULT_DARK = "jetbox-dark"
@@ -52,19 +52,6 @@ class ThemeError(ValueError):
     """A theme file says something that no theme can."""
 
 
-def shipped_folder() -> Path:
-    """Where the shipped themes lie: in the package, or beside it in a checkout."""
-    packaged = Path(str(resources.files("jetbox"))) / "_themes"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "themes"
-
-
-def user_folder() -> Path:
-    """The user's theme folder."""
-    from platformdirs import user_config_path
-
-    return user_config_path("jetbox") / "themes"
-
-
 def load_themes(*folders: Path) -> Themes:
     """Read every theme of the folders, later ones winning; what is missing in one comes from a shipped one."""
     found = Themes()
@@ -82,9 +69,7 @@ def load_themes(*folders: Path) -> Themes:
 def _files(folder: Path, found: Themes) -> list[Path]:
     """Theme files, the ones that others build on before them."""
     try:
-        paths = [path for path in folder.iterdir() if path.suffix == ".toml"]
-    except FileNotFoundError:
-        return []
+        paths = theme_files(folder)
     except OSError as error:
         found.broken.append(BrokenTheme(folder, error.strerror or str(error)))
         return []
