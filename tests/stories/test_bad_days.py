@@ -18,7 +18,7 @@ from jetbox.engine import events as e
 from jetbox.record.recording import read_journal
 from jetbox.sim.launch import ServerProcess
 from scripted import call, finish, step
-from stories.kit import CONSOLE, SIGNALS, Ended, Place, dies_out
+from stories.kit import CONSOLE, LEAN, SIGNALS, Ended, Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
@@ -468,6 +468,34 @@ def test_a_damaged_session_is_said_to_be_damaged(play: Play) -> None:
     assert len(ended.err.splitlines()) <= 2
     assert journal.read_bytes() == before
     assert place.goal("Do it").code == 0
+
+
+@pytest.mark.parametrize("locale", [{"PYTHONUTF8": "0", "LC_ALL": "C"}, {"LC_ALL": "C"}])
+def test_names_are_utf_8_whatever_the_locale(play: Play, locale: dict[str, str]) -> None:
+    tests = "def test_size() -> None:\n    assert len('π') == 1\n"
+    place, _ = play(
+        step(call("write_file", path="naïve/π.txt", content="größe\n")),
+        step(call("write_file", path="test_a.py", content=tests)),
+        step(call("run_cmd", command="cat naïve/π.txt && echo ünder > '名.txt' && ls *.txt")),
+        step(call("read_file", path="名.txt"), call("list_dir", path="."), call("glob", pattern="**/*.txt")),
+        step(call("edit_file", path="名.txt", edits=[{"old": "ünder", "new": "über"}])),
+        step(call("grep", pattern="ü", path="名.txt"), call("grep", pattern="ö")),
+        finish(),
+    )
+    ended = place.goal("Schreib’ es", *LEAN, env={**locale, "LANG": ""})
+    assert ended.code == 0, ended.err
+    assert place.files() == {"naïve/π.txt": "größe\n", "test_a.py": tests, "名.txt": "über\n"}
+    assert [g.text for g in place.events(e.GoalStarted)] == ["Schreib’ es"]
+    results = [ended.text for ended in place.events(e.ToolEnded)]
+    assert not [ended for ended in place.events(e.ToolEnded) if ended.state != "ok"]
+    assert "exit code 0\ngröße\n名.txt\n" in results[2]
+    assert results[3] == "ünder\n"
+    assert "naïve/\n" in results[4]
+    assert results[5] == "naïve/π.txt\n名.txt"
+    assert results[7] == "名.txt:1:über\n"
+    assert "naïve/π.txt:1:größe\n" in results[8]
+    verdicts = {v.name: v.state for v in place.events(e.ProbeEnded)}
+    assert verdicts == {"ruff": "passed", "pytest": "passed"}
 
 
 def test_a_torn_last_line_does_not_matter(play: Play) -> None:

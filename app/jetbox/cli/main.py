@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode, JetboxError
 
 PROGRAM = "jetbox-tui"
+_OUTPUT = "jetbox_output"
+"""Option of the interpreter (-X) that keeps the encoding of the terminal."""
 _DISK_ERRORS = ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EFBIG")
 
 
@@ -36,10 +38,26 @@ def console() -> None:
 
     All is closed and written by then; taking the interpreter apart would only cost 60 ms.
     """
+    _name_files_in_utf8()
     # What is made on the way to the first request stays: collecting would find nothing.
     gc.disable()
     code = main()
     os._exit(code)
+
+
+def _name_files_in_utf8() -> None:
+    """Start over in Python's UTF-8 mode where the locale names files otherwise.
+
+    Names, arguments and variables are bytes, and nearly always UTF-8; what a model writes is
+    text. In a locale such as C with PYTHONUTF8=0 a name with an accent could neither be opened
+    nor passed to a command. Python settles this once, at its start. What is printed stays in
+    the terminal's encoding.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or "utf8" in sys._xoptions or not sys.executable:
+        return
+    output = getattr(sys.stdout, "encoding", None) or "ascii"
+    with suppress(OSError):
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", "-X", f"{_OUTPUT}={output}", *sys.orig_argv[1:]])
 
 
 def _guarded(arguments: list[str]) -> int:
@@ -139,9 +157,13 @@ def tell(message: str, hint: str = "") -> None:
 
 def _accept_any_text() -> None:
     """A terminal that is not UTF-8 gets question marks, not a failure."""
+    encoding = sys._xoptions.get(_OUTPUT)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            if isinstance(encoding, str):
+                stream.reconfigure(encoding=encoding)
+            if stream.encoding.lower() != "utf-8":
+                stream.reconfigure(errors="replace")
 
 
 def _flush() -> None:

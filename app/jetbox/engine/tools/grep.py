@@ -88,6 +88,8 @@ async def _run(request: bytes, seconds: float) -> tuple[bytes, int]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
+        "-X",
+        "utf8",
         "-S",
         str(WORKER),
         stdin=asyncio.subprocess.PIPE,
