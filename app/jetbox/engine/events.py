@@ -233,6 +233,8 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag="tool.called"):
     """JSON, as the model gave it."""
     title: str = ""
     """One line for people: the tool and what it touches."""
+    recovered: str = ""
+    """Where the server left the call in the text: the form in which it stood there."""
 
 
 class ToolStarted(Event, frozen=True, kw_only=True, tag="tool.started"):

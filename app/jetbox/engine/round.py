@@ -119,7 +119,14 @@ class Round:
         while True:
             number += 1
             body, expected = self._body()
-            attempt = Attempt(parts.session, parts.model, parts.options.model, parts.redactor, parts.dispatcher.submit)
+            attempt = Attempt(
+                parts.session,
+                parts.model,
+                parts.options.model,
+                parts.redactor,
+                parts.dispatcher.submit,
+                parts.dispatcher.fits,
+            )
             answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended

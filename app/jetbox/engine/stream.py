@@ -65,13 +65,16 @@ class Attempt:
         model: ChatModel,
         options: ModelOptions,
         redactor: Redactor,
-        on_call: Callable[[Call], None],
+        on_call: Callable[[Call, str], None],
+        fits: Callable[[str, str], bool],
     ) -> None:
+        """`on_call` also gets in which form a call stood in the text; `fits` says whether one is a call at all."""
         self._session = session
         self._model = model
         self._options = options
         self._redactor = redactor
         self._on_call = on_call
+        self._fits = fits
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self.begun = False
@@ -107,6 +110,8 @@ class Attempt:
         finally:
             voice.cancel()
         self._flush(answer)
+        if answer.complete and not answer.calls:
+            self._recover(answer)
         if not answer.complete:
             answer.ended = session.now()
         session.emit(
@@ -183,7 +188,7 @@ class Attempt:
         for call in chunk.calls:
             safe = self._safe(call)
             answer.calls.append(safe)
-            self._on_call(safe)
+            self._on_call(safe, "")
         if chunk.done:
             answer.done_reason = chunk.done_reason
             answer.metrics = chunk.metrics
@@ -191,6 +196,21 @@ class Attempt:
     def _flush(self, answer: Answer) -> None:
         answer.thinking += self._emit_thinking(self._thinking.flush())
         answer.text += self._emit_text(self._text.flush())
+
+    def _recover(self, answer: Answer) -> None:
+        """Take the calls that the server left in the text; what stands before them is the answer's text."""
+        if not any(mark in text for text in (answer.text, answer.thinking) for mark in "{(<"):
+            return
+        from jetbox.engine.models.repair import recover
+
+        found = recover(answer.text, answer.thinking, self._fits)
+        if found is None:
+            return
+        answer.text = found.text
+        for call in found.calls:
+            safe = self._safe(call)
+            answer.calls.append(safe)
+            self._on_call(safe, found.form)
 
     def _emit_text(self, text: str) -> str:
         if text:

@@ -94,8 +94,19 @@ class Dispatcher:
         """Calls whose effects have begun."""
         self.spans: list[Span] = []
 
-    def submit(self, call: Call) -> None:
-        """Take a call as soon as it is complete in the stream."""
+    def fits(self, name: str, raw: str) -> bool:
+        """True where there is such a tool and it takes these arguments."""
+        tool = self._tools.get(name.rpartition(".")[2])
+        if tool is None:
+            return False
+        try:
+            decode_arguments(tool, raw)
+        except ToolError:
+            return False
+        return True
+
+    def submit(self, call: Call, recovered: str = "") -> None:
+        """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""
         raw = bytes(call.function.arguments).decode(errors="replace")
         pending = _Pending(self._unique(call.id), call.id, call.function.name, raw)
         self._pending.append(pending)
@@ -113,7 +124,13 @@ class Dispatcher:
         except Exception as error:  # a fault of ours must not lose the round
             refusal = f"the tool broke: {type(error).__name__}: {error}"
         self._session.emit(
-            ToolCalled(call=pending.call, name=pending.name, arguments=raw, title=_title(pending.name, arguments))
+            ToolCalled(
+                call=pending.call,
+                name=pending.name,
+                arguments=raw,
+                title=_title(pending.name, arguments),
+                recovered=recovered,
+            )
         )
 
         # What is about to happen must be on the disk before it happens: the disk works meanwhile.

@@ -1,0 +1,129 @@
+"""JSON as models write it, read where only one meaning is possible.
+
+Mended: raw newlines and tabs in strings, single quotes, trailing commas, Python's constants,
+missing closing brackets at the very end. A string that is not closed is never completed:
+what is missing of it might be the rest of a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+_CLOSING = {"{": "}", "[": "]"}
+_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+DEPTH = 60
+"""Levels of nesting above which a text is no call."""
+
+
+class Loose(msgspec.Struct, frozen=True):
+    """A value, and where the text behind it goes on."""
+
+    value: Any
+    end: int
+    complete: bool
+    """False where closing brackets were missing."""
+
+
+def read(text: str, start: int = 0) -> Loose | None:
+    """The object or array that begins at `start`; None where there is none that has one meaning."""
+    if start >= len(text) or text[start] not in _CLOSING:
+        return None
+    out: list[str] = []
+    open_: list[str] = []
+    at = start
+    while at < len(text):
+        char = text[at]
+        if char in "\"'":
+            piece = _string(text, at)
+            if piece is None:
+                return None
+            out.append(piece[0])
+            at = piece[1]
+            continue
+        if char in _CLOSING:
+            if len(open_) >= DEPTH:
+                return None
+            open_.append(char)
+            out.append(char)
+        elif char in "}]":
+            if _CLOSING[open_.pop()] != char:
+                return None
+            _drop_comma(out)
+            out.append(char)
+            if not open_:
+                return _decoded(out, at + 1, complete=True)
+        elif word := _WORD.match(text, at):
+            out.append(_word(word[0], text, word.end()))
+            at = word.end()
+            continue
+        else:
+            out.append(char)
+        at += 1
+    _drop_comma(out)
+    out += [_CLOSING[char] for char in reversed(open_)]
+    return _decoded(out, len(text), complete=False)
+
+
+def _decoded(out: list[str], end: int, *, complete: bool) -> Loose | None:
+    try:
+        return Loose(msgspec.json.decode("".join(out)), end, complete)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def _drop_comma(out: list[str]) -> None:
+    while out and out[-1].isspace():
+        out.pop()
+    if out and out[-1] == ",":
+        out.pop()
+
+
+def _word(word: str, text: str, end: int) -> str:
+    """A constant, or a key without quotes; anything else makes the text no JSON."""
+    if word in _CONSTANTS:
+        return _CONSTANTS[word]
+    if word in ("true", "false", "null", "e", "E"):
+        return word
+    return f'"{word}"' if text[end : end + 8].lstrip().startswith(":") else word
+
+
+def _string(text: str, start: int) -> tuple[str, int] | None:
+    """The string that begins here as JSON has it, and where it ends; None where it is not closed."""
+    quote = text[start]
+    out = ['"']
+    at = start + 1
+    while at < len(text):
+        char = text[at]
+        if char == "\\":
+            following = text[at + 1 : at + 2]
+            if not following:
+                return None
+            # JSON knows no escaped apostrophe, and no others than its own.
+            known = following in '"\\/bfnrtu'
+            out.append(char + following if known else "'" if following == "'" else "\\\\" + _escaped(following))
+            at += 2
+            continue
+        if char == quote and not _inside(text, at, quote):
+            out.append('"')
+            return "".join(out), at + 1
+        out.append('\\"' if char == '"' else _escaped(char))
+        at += 1
+    return None
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    return f"\\u{ord(char):04x}" if char < " " else char
+
+
+def _inside(text: str, at: int, quote: str) -> bool:
+    """An apostrophe within a word does not end a string that stands in apostrophes."""
+    if quote != "'":
+        return False
+    return at > 0 and text[at - 1].isalpha() and text[at + 1 : at + 2].isalpha()

@@ -1,0 +1,313 @@
+"""Finds the tool calls that a server left in an answer's text.
+
+Servers parse a model's calls out of its text, and fail where the model's habit is not the one
+they expect: the call then stands in the text, in one of nine forms. It is taken from there only
+when the text consists of calls or ends with them, names a tool that was offered, and has
+arguments that fit it; never out of a quotation or a passage that goes on behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from jetbox.engine.models.base import Call, CallFunction
+from jetbox.engine.models.mendjson import read
+
+Fits = Callable[[str, str], bool]
+"""Takes a name and its arguments as JSON: whether such a tool was offered, and they fit it."""
+
+CANDIDATES = 20
+"""Places of one form that are looked at: a long text about calls must not hold up the screen."""
+MOST_CALLS = 32
+_NAMES = ("name", "tool", "tool_name", "function_name")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
+_FENCES = ("", "json", "jsonc", "tool_call", "tool_code", "tool", "xml", "python")
+_NAME = r"[A-Za-z_][\w.\-]*"
+
+_HARMONY = re.compile(
+    rf"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s*to=(?:functions\.)?(?P<name>{_NAME})"
+    r"(?:<\|channel\|>(?:commentary|analysis))?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*(?:<\|message\|>)?\s*(?=\{)"
+)
+_FUNCTION = re.compile(rf"<function=(?P<name>{_NAME})>")
+_PARAMETER = re.compile(r"<parameter=(?P<key>[\w.\-]+)>\n?")
+_GLM = re.compile(rf"\s*(?P<name>{_NAME})\s*(?=<arg_key>)")
+_PAIR = re.compile(r"\s*<arg_key>(?P<key>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL)
+_MISTRAL = re.compile(rf"\s*(?P<name>{_NAME})(?:\[CALL_ID\][\w\-]+)?\[ARGS\]\s*(?=\{{)")
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
+_CLOSERS = re.compile(
+    r"(?:\s|</(?:tool_calls?|function_calls?|function|tools?)>|<\|(?:call|end|im_end|eom_id|eot_id)\|>)*"
+)
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """Calls that stood in a text."""
+
+    calls: tuple[Call, ...]
+    text: str
+    """What stood before them."""
+    form: str
+
+
+class _Found(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str
+    end: int
+
+
+def recover(text: str, thinking: str, fits: Fits) -> Recovered | None:
+    """The calls at the end of an answer's text, or of its thinking where it has no text; None where there are none."""
+    said = _THOUGHT.sub("", text).strip()
+    if said:
+        return _ending(said, fits)
+    found = _ending(thinking.strip(), fits)
+    return msgspec.structs.replace(found, text="", form=f"{found.form} in thinking") if found is not None else None
+
+
+def _ending(text: str, fits: Fits) -> Recovered | None:
+    for form, begin, parse in _FORMS:
+        for opening in islice(re.finditer(begin, text), CANDIDATES):
+            before = text[: opening.start()]
+            if _quoted(before):
+                continue
+            calls = _all(text, opening.start(), begin, parse, fits)
+            if calls:
+                made = tuple(
+                    Call(CallFunction(call.name, msgspec.Raw(call.arguments.encode()), n))
+                    for n, call in enumerate(calls)
+                )
+                return Recovered(made, before.rstrip(), form)
+    return None
+
+
+def _all(text: str, start: int, begin: str, parse: Callable[[str, int], list[_Found]], fits: Fits) -> list[_Found]:
+    """The calls from `start` on, if all fit and nothing else stands behind them."""
+    found: list[_Found] = []
+    at = start
+    while at < len(text):
+        calls = parse(text, at)
+        if not calls or len(found) > MOST_CALLS or not all(fits(call.name, call.arguments) for call in calls):
+            return []
+        found += calls
+        at = calls[-1].end
+        at = _skip(text, at)
+        following = re.compile(begin).match(text, at)
+        if following is None:
+            break
+    return found if at >= len(text) else []
+
+
+def _skip(text: str, at: int) -> int:
+    """Past what closes a call: tags, the end of a code block, a semicolon."""
+    for mark in ("```", ";"):
+        closers = _CLOSERS.match(text, at)
+        at = _past(text, closers.end() if closers else at, mark)
+    closers = _CLOSERS.match(text, at)
+    return closers.end() if closers else at
+
+
+def _quoted(before: str) -> bool:
+    """True within a code block of another language, inline code, or a quotation."""
+    if before.count("```") % 2:
+        opened = before.rpartition("```")[2]
+        return opened.strip().lower() not in _FENCES
+    line = before.rpartition("\n")[2]
+    return line.count("`") % 2 == 1 or line.lstrip().startswith(">") or line.rstrip().endswith(('"', "'", "“"))
+
+
+# ---------------------------------------------------------------- the forms
+
+
+def _tagged(text: str, at: int) -> list[_Found]:
+    """`<tool_call>{...}</tool_call>`, the inside in any of its forms."""
+    tag = re.compile(r"<(?:tool_call|function_call|tools?)>\s*").match(text, at)
+    if tag is None:
+        return []
+    inside = tag.end()
+    if text.startswith("<function=", inside):
+        return _function(text, inside)
+    if glm := _GLM.match(text, inside):
+        return _glm(text, glm)
+    return _json(text, inside)
+
+
+def _glm(text: str, opening: re.Match[str]) -> list[_Found]:
+    arguments: dict[str, Any] = {}
+    at = opening.end()
+    while pair := _PAIR.match(text, at):
+        arguments[pair["key"].strip()] = pair["value"]
+        at = pair.end()
+    return [_Found(opening["name"], _encoded(arguments), at)] if arguments else []
+
+
+def _function(text: str, at: int) -> list[_Found]:
+    """`<function=n><parameter=k>v</parameter></function>`, or with JSON inside.
+
+    Scanned, not parsed as XML: values hold whatever a file holds.
+    """
+    opening = _FUNCTION.match(text, at)
+    if opening is None:
+        return []
+    at = _spaces(text, opening.end())
+    if text.startswith("{", at):
+        loose = read(text, at)
+        if loose is None or not isinstance(loose.value, dict):
+            return []
+        return [_Found(opening["name"], _encoded(loose.value), _past(text, loose.end, "</function>"))]
+    arguments: dict[str, Any] = {}
+    while parameter := _PARAMETER.match(text, at):
+        end = _value_end(text, parameter.end())
+        if end < 0:
+            return []
+        value = text[parameter.end() : end]
+        arguments[parameter["key"]] = value.removesuffix("\n")
+        at = _spaces(text, _past(text, end, "</parameter>"))
+    closed = text.startswith("</function>", at)
+    if not closed and at < len(text) and not text.startswith("</tool_call>", at):
+        return []
+    return [_Found(opening["name"], _encoded(arguments), _past(text, at, "</function>"))]
+
+
+def _value_end(text: str, start: int) -> int:
+    """Where a parameter's value ends: at the closing tag that the next parameter or the end stands behind."""
+    at = start
+    while (at := text.find("</parameter>", at)) >= 0:
+        behind = text[at + len("</parameter>") :].lstrip()
+        if not behind or behind.startswith(("<parameter=", "</function>", "</tool_call>")):
+            return at
+        at += 1
+    return -1
+
+
+def _json(text: str, at: int) -> list[_Found]:
+    """An object or array that names a tool and its arguments."""
+    loose = read(text, at)
+    if loose is None:
+        return []
+    values = loose.value if isinstance(loose.value, list) else [loose.value]
+    calls = [_named(value, loose.end) for value in values]
+    return [call for call in calls if call is not None] if calls and None not in calls else []
+
+
+def _named(value: Any, end: int) -> _Found | None:
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("function")
+    if isinstance(inner, dict):
+        value = inner
+    name = next((value[key] for key in (*_NAMES, "function") if isinstance(value.get(key), str)), None)
+    key = next((key for key in _ARGUMENTS if key in value), None)
+    if name is None or key is None:
+        return None
+    arguments = value[key]
+    if isinstance(arguments, str):
+        loose = read(arguments.strip())
+        arguments = loose.value if loose is not None else None
+    return _Found(name, _encoded(arguments), end) if isinstance(arguments, dict) else None
+
+
+def _fenced(text: str, at: int) -> list[_Found]:
+    """A code block that holds a call and nothing else."""
+    opening = re.compile(r"```(\w*)[ \t]*\n\s*").match(text, at)
+    if opening is None or opening[1].lower() not in _FENCES:
+        return []
+    at = opening.end()
+    if text.startswith("<", at):
+        return _tagged(text, at) or _function(text, at)
+    return _json(text, at) or _pythonic(text, at)
+
+
+def _mistral(text: str, at: int) -> list[_Found]:
+    """`[TOOL_CALLS][{...}]` and `[TOOL_CALLS]name[ARGS]{...}`."""
+    at = _spaces(text, at + len("[TOOL_CALLS]"))
+    if opening := _MISTRAL.match(text, at):
+        return _with_json(text, opening)
+    return _json(text, at)
+
+
+def _harmony(text: str, at: int) -> list[_Found]:
+    """gpt-oss: `<|channel|>commentary to=functions.n <|constrain|>json<|message|>{...}`."""
+    opening = _HARMONY.match(text, at)
+    return _with_json(text, opening) if opening else []
+
+
+def _with_json(text: str, opening: re.Match[str]) -> list[_Found]:
+    loose = read(text, opening.end())
+    if loose is None or not isinstance(loose.value, dict):
+        return []
+    return [_Found(opening["name"], _encoded(loose.value), loose.end)]
+
+
+def _pythonic(text: str, at: int) -> list[_Found]:
+    """`[f(a=1), g()]`: calls with constants for arguments, as Python writes them."""
+    import ast
+
+    for tag in ("<|python_tag|>", "<|python_start|>"):
+        at = _past(text, at, tag)
+    at = _spaces(text, at)
+    if text.startswith("{", at):
+        return _json(text, at)
+    end = next((n for end in ("<|python_end|>", "\n```", "<|e") if (n := text.find(end, at)) >= 0), len(text))
+    try:
+        tree = ast.parse(text[at:end].strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    nodes = tree.elts if isinstance(tree, ast.List) else [tree]
+    found = [_python_call(node, end) for node in nodes]
+    return [call for call in found if call is not None] if found and None not in found else []
+
+
+def _python_call(node: Any, end: int) -> _Found | None:
+    import ast
+
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute) or node.args:
+        return None
+    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+    try:
+        arguments = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg is not None}
+        return _Found(name, _encoded(arguments), end) if len(arguments) == len(node.keywords) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _encoded(arguments: Any) -> str:
+    return msgspec.json.encode(arguments).decode()
+
+
+def _spaces(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _past(text: str, at: int, tag: str) -> int:
+    return at + len(tag) if text.startswith(tag, at) else at
+
+
+_BARE = (
+    r"(?m)^[ \t]*\[?\s*\{\s*[\"']?"
+    r"(?:name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params)\b"
+)
+_FORMS: tuple[tuple[str, str, Callable[[str, int], list[_Found]]], ...] = (
+    ("tool_call tags", r"<(?:tool_call|function_call|tools?)>", _tagged),
+    ("function tags", r"<function=", _function),
+    ("TOOL_CALLS", r"\[TOOL_CALLS\]", _mistral),
+    (
+        "harmony",
+        r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s*to=(?:functions\.)?",
+        _harmony,
+    ),
+    ("python tag", r"<\|python_(?:tag|start)\|>", _pythonic),
+    ("a code block", r"```\w*[ \t]*\n", _fenced),
+    ("bare JSON", _BARE, lambda text, at: _json(text, _spaces(text, at))),
+    ("pythonic", rf"(?m)^[ \t]*\[?{_NAME}\((?:\w+\s*=|\))", _pythonic),
+)
+
+
+def forms() -> Iterator[str]:
+    """The names of the forms, in the order in which they are tried."""
+    return (form for form, _, _ in _FORMS)

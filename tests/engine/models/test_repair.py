@@ -1,0 +1,282 @@
+"""Calls that stand in an answer's text: a corpus of what models write, mutated, and fuzz beyond it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetbox.engine.errors import ToolError
+from jetbox.engine.models.mendjson import read
+from jetbox.engine.models.repair import recover
+from jetbox.engine.tools.arguments import decode_arguments
+from jetbox.engine.tools.registry import standard_tools
+
+TOOLS = standard_tools()
+READ = ("read_file", {"path": "src/a.py"})
+CODE = 'def f(a: int) -> str:\n    return f"<{a}>" if a < 2 & a else "x"\n'
+WRITE = ("write_file", {"path": "src/a.py", "content": CODE})
+RUN = ("run_cmd", {"command": ["pytest", "-q"]})
+
+
+def fits(name: str, arguments: str) -> bool:
+    """As the loop asks it: the tool was offered, and takes these arguments."""
+    if name not in TOOLS:
+        return False
+    try:
+        decode_arguments(TOOLS[name], arguments)
+    except ToolError:
+        return False
+    return True
+
+
+def dumped(call: tuple[str, dict[str, Any]], key: str = "arguments", name: str = "name") -> str:
+    return json.dumps({name: call[0], key: call[1]})
+
+
+def raw_newlines(text: str) -> str:
+    """As small models write it: the line breaks of a string stand there as they are."""
+    return text.replace("\\n", "\n")
+
+
+def parameters(call: tuple[str, dict[str, Any]], *, newline: bool = True) -> str:
+    n = "\n" if newline else ""
+    inner = "".join(
+        f"<parameter={k}>{n}{v if isinstance(v, str) else json.dumps(v)}{n}</parameter>{n}" for k, v in call[1].items()
+    )
+    return f"<function={call[0]}>{n}{inner}</function>"
+
+
+def glm(call: tuple[str, dict[str, Any]]) -> str:
+    pairs = "".join(
+        f"<arg_key>{k}</arg_key>\n<arg_value>{v if isinstance(v, str) else json.dumps(v)}</arg_value>\n"
+        for k, v in call[1].items()
+    )
+    return f"<tool_call>{call[0]}\n{pairs}</tool_call>"
+
+
+def pythonic(call: tuple[str, dict[str, Any]]) -> str:
+    return f"{call[0]}({', '.join(f'{k}={v!r}' for k, v in call[1].items())})"
+
+
+def harmony(call: tuple[str, dict[str, Any]], lead: str = "<|channel|>commentary ") -> str:
+    return f"{lead}to=functions.{call[0]} <|constrain|>json<|message|>{json.dumps(call[1])}"
+
+
+def one(call: tuple[str, dict[str, Any]]) -> dict[str, str]:
+    """Every way of writing one call."""
+    name, arguments = call
+    python_dict = repr({"name": name, "arguments": arguments})
+    return {
+        "tagged": f"<tool_call>\n{dumped(call)}\n</tool_call>",
+        "tagged on one line": f"<tool_call>{dumped(call)}</tool_call>",
+        "tag not closed": f"<tool_call>\n{dumped(call)}",
+        "tagged with parameters for arguments": f"<tool_call>{dumped(call, 'parameters')}</tool_call>",
+        "tagged with raw newlines": f"<tool_call>\n{raw_newlines(dumped(call))}\n</tool_call>",
+        "tagged in single quotes": f"<tool_call>{python_dict}</tool_call>",
+        "tagged with a trailing comma": f"<tool_call>{dumped(call)[:-1]},}}</tool_call>",
+        "tagged without the last brace": f"<tool_call>{dumped(call)[:-1]}",
+        "function_call tags": f"<function_call>{dumped(call)}</function_call>",
+        "tools tags": f"<tools>\n{dumped(call)}\n</tools>",
+        "function tags": parameters(call),
+        "function tags in tool_call": f"<tool_call>\n{parameters(call)}\n</tool_call>",
+        "function tags without their end": parameters(call).removesuffix("</function>"),
+        "function tags on one line": parameters(call, newline=False),
+        "function with JSON": f"<function={name}>{json.dumps(arguments)}</function>",
+        "function with JSON, not closed": f"<function={name}>{json.dumps(arguments)}",
+        "bare": dumped(call),
+        "bare, pretty": json.dumps({"name": name, "arguments": arguments}, indent=2),
+        "bare, arguments first": json.dumps({"arguments": arguments, "name": name}),
+        "bare, arguments as text": json.dumps({"name": name, "arguments": json.dumps(arguments)}),
+        "bare, args": dumped(call, "args"),
+        "bare, tool": dumped(call, "parameters", "tool"),
+        "bare, in function": json.dumps({"type": "function", "function": {"name": name, "arguments": arguments}}),
+        "bare, function as name": json.dumps({"function": name, "arguments": arguments}),
+        "bare list": f"[{dumped(call)}]",
+        "fenced": f"```json\n{dumped(call)}\n```",
+        "fenced without language": f"```\n{dumped(call)}\n```",
+        "fenced, not closed": f"```json\n{dumped(call)}",
+        "fenced tool_call": f"```tool_call\n{dumped(call)}\n```",
+        "fenced tags": f"```xml\n<tool_call>{dumped(call)}</tool_call>\n```",
+        "TOOL_CALLS list": f"[TOOL_CALLS][{dumped(call)}]",
+        "TOOL_CALLS with a space": f"[TOOL_CALLS] [{dumped(call)}]",
+        "TOOL_CALLS ARGS": f"[TOOL_CALLS]{name}[ARGS]{json.dumps(arguments)}",
+        "TOOL_CALLS CALL_ID": f"[TOOL_CALLS]{name}[CALL_ID]abc123[ARGS]{json.dumps(arguments)}",
+        "harmony": harmony(call),
+        "harmony with its end": harmony(call) + "<|call|>",
+        "harmony from assistant": harmony(call, "assistant "),
+        "harmony with start": harmony(call, "<|start|>assistant<|channel|>commentary "),
+        "pythonic": pythonic(call),
+        "pythonic list": f"[{pythonic(call)}]",
+        "python tag": f"<|python_tag|>{pythonic(call)}",
+        "python tag with JSON": f"<|python_tag|>{dumped(call, 'parameters')}",
+        "python fence": f"```python\n{pythonic(call)}\n```",
+        "GLM": glm(call),
+    }
+
+
+POSITIVE = [
+    (f"{call[0]}: {form}{mutated}", f"{before}{text}{behind}", call)
+    for call in (READ, WRITE, RUN)
+    for form, text in one(call).items()
+    for mutated, (before, behind) in {
+        "": ("", ""),
+        ", after prose": ("I will look at it <first> & then go on.\n\n", ""),
+        ", after thinking": ("<think>\nWhat now?\n</think>\n\n", "\n"),
+    }.items()
+]
+
+TWO = {
+    "tagged": f"<tool_call>{dumped(READ)}</tool_call>\n<tool_call>{dumped(RUN)}</tool_call>",
+    "bare list": f"[{dumped(READ)}, {dumped(RUN)}]",
+    "objects in a row": f"{dumped(READ)}\n{dumped(RUN)}",
+    "objects with a semicolon": f"{dumped(READ)};\n{dumped(RUN)}",
+    "pythonic": f"[{pythonic(READ)}, {pythonic(RUN)}]",
+    "function tags": f"{parameters(READ)}\n{parameters(RUN)}",
+    "TOOL_CALLS": f"[TOOL_CALLS][{dumped(READ)}, {dumped(RUN)}]",
+    "GLM": f"{glm(READ)}\n{glm(RUN)}",
+}
+
+NEGATIVE = {
+    "nothing": "",
+    "prose": "The file src/a.py is fine; I read it with read_file.",
+    "prose behind a call": f"<tool_call>{dumped(READ)}</tool_call>\nThat would read the file. Shall I?",
+    "prose behind bare JSON": f"{dumped(READ)}\nis what I would call.",
+    "inline code": f"Call `{dumped(READ)}`",
+    "a quotation": f"> {dumped(READ)}",
+    "in quotation marks": f'He wrote "{dumped(READ)}',
+    "a code block of a language": f"```javascript\n{dumped(READ)}\n```",
+    "a code block of shell": f"```bash\n{pythonic(READ)}\n```",
+    "a tool that was not offered": dumped(("launch_missiles", {"path": "a"})),
+    "one offered, one not": f"[{dumped(READ)}, {dumped(('rm_rf', {'path': '/'}))}]",
+    "arguments missing": dumped(("read_file", {})),
+    "arguments of a wrong type": dumped(("write_file", {"path": "a", "content": {"a": {"b": [1]}}})).replace(
+        "}}}", "}"
+    ),
+    "no arguments at all": json.dumps({"name": "read_file"}),
+    "JSON data": json.dumps({"name": "a package", "version": "1.0"}),
+    "a package.json": '{\n  "name": "read_file",\n  "version": "1.0.0"\n}',
+    "a list of numbers": "[1, 2, 3]",
+    "an unclosed string": '{"name": "write_file", "arguments": {"path": "a.py", "content": "def f():',
+    "an unclosed string in tags": f"<tool_call>{dumped(WRITE)[:-9]}",
+    "a parameter that is not closed": "<function=write_file><parameter=path>\na.py\n</parameter>"
+    "<parameter=content>\nx = ",
+    "a function that goes on": "<function=read_file> is how you would call it",
+    "positional arguments": 'read_file("src/a.py")',
+    "an expression": "read_file(path=open('x').read())",
+    "a nested call": "read_file(path=str(1))",
+    "a Python program": "def read_file(path):\n    return open(path).read()\n",
+    "a call in a sentence": "read_file(path='a.py') opens the file and returns it.",
+    "broken braces": '{"name": "read_file", "arguments": {"path": "a.py"]}',
+    "deep nesting": "[" * 5000,
+    "deep objects": '{"a":' * 5000,
+    "harmony prose": "assistant to=functions.read_file would be the call",
+    "TOOL_CALLS alone": "[TOOL_CALLS]",
+    "a tag alone": "<tool_call>",
+    "two tags, one empty": f"<tool_call>{dumped(READ)}</tool_call><tool_call></tool_call>x",
+    "an XML document": "<function>read_file</function>",
+    "markdown": "# read_file\n\n- path: src/a.py\n",
+    "a table": "| name | arguments |\n|---|---|\n| read_file | a |\n",
+}
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(POSITIVE) + len(TWO) + len(NEGATIVE) > 200
+
+
+@pytest.mark.parametrize(("text", "call"), [(t, c) for _, t, c in POSITIVE], ids=[name for name, _, _ in POSITIVE])
+def test_a_call_is_found_with_its_arguments(text: str, call: tuple[str, dict[str, Any]]) -> None:
+    found = recover(text, "", fits)
+    assert found is not None
+    (got,) = found.calls
+    decoded, _ = decode_arguments(TOOLS[got.function.name], bytes(got.function.arguments).decode())
+    expected, _ = decode_arguments(TOOLS[call[0]], json.dumps(call[1]))
+    if "content" in expected:  # one newline on each side belongs to the tags
+        assert decoded.pop("content").strip("\n") == expected.pop("content").strip("\n")
+    assert (got.function.name, decoded) == (call[0], expected)
+    assert "tool_call" not in found.text
+
+
+@pytest.mark.parametrize("text", TWO.values(), ids=TWO.keys())
+def test_two_calls_come_in_their_order(text: str) -> None:
+    found = recover(text, "", fits)
+    assert found is not None
+    assert [call.function.name for call in found.calls] == ["read_file", "run_cmd"]
+
+
+@pytest.mark.parametrize("text", NEGATIVE.values(), ids=NEGATIVE.keys())
+def test_nothing_is_taken_where_no_call_is_meant(text: str) -> None:
+    assert recover(text, "", fits) is None
+
+
+def test_what_stands_before_the_call_stays_text() -> None:
+    found = recover(f"I read it.\n<tool_call>{dumped(READ)}</tool_call>", "", fits)
+    assert found is not None
+    assert found.text == "I read it."
+
+
+def test_a_call_in_the_thinking_counts_where_nothing_else_was_said() -> None:
+    inside = f"I must read it.\n<tool_call>{dumped(READ)}</tool_call>"
+    found = recover("", inside, fits)
+    assert found is not None
+    assert found.form == "tool_call tags in thinking"
+    assert recover("Done.", inside, fits) is None
+
+
+def test_content_with_closing_tags_is_kept_whole() -> None:
+    content = "A parameter ends with </parameter> or so.\n</function>\n"
+    path = "<parameter=path>\na.md\n</parameter>"
+    text = f"<function=write_file>{path}\n<parameter=content>\n{content}\n</parameter></function>"
+    found = recover(text, "", fits)
+    assert found is not None
+    assert json.loads(bytes(found.calls[0].function.arguments))["content"] == content
+
+
+@pytest.mark.parametrize(
+    "line", ["f(a=1)\n", '{"name": "x", "arguments": {"a": 1}}\n', "<tool_call>{\n", "```\n{}\n```\n", "<function=f>\n"]
+)
+def test_a_long_text_about_calls_is_looked_at_in_bounds(line: str) -> None:
+    text = line * (300_000 // len(line)) + "and so on"
+    asked = 0
+
+    def counted(name: str, arguments: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    assert recover(text, "", counted) is None
+    assert asked < 1_000
+
+
+@given(st.text(alphabet="<>/=[]{}\"':,\\ \n`abc|_()functiontool_callreadwrite0", max_size=200))
+def test_no_text_breaks_it(text: str) -> None:
+    found = recover(text, text, fits)
+    assert found is None or all(call.function.name in TOOLS for call in found.calls)
+
+
+@given(st.sampled_from(POSITIVE), st.data())
+def test_a_cut_call_is_never_one_with_other_content(case: tuple[str, str, Any], data: st.DataObject) -> None:
+    _, text, call = case
+    found = recover(text[: data.draw(st.integers(0, len(text)))], "", fits)
+    if found is None:
+        return
+    decoded, _ = decode_arguments(TOOLS[call[0]], bytes(found.calls[0].function.arguments).decode())
+    content = decoded.get("content")
+    assert content is None or content.strip("\n") == CODE.strip("\n")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        max_leaves=20,
+    ).filter(lambda value: isinstance(value, (dict, list)))
+)
+def test_proper_json_is_read_as_it_is(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, indent=1), json.dumps(value, ensure_ascii=False)):
+        loose = read(text + " behind")
+        assert loose is not None
+        assert (loose.value, loose.end, loose.complete) == (value, len(text), True)
