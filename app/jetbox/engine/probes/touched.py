@@ -58,7 +58,7 @@ class Touched:
     def map(self) -> Dict[str, List[str]]:
         """By test file, all relative to the root with `/`: `a.py` a file of which a function was called, or
         that was opened; `d/` a folder that was listed; `>m.py` a file that was run as a process, with all
-        that it imports; `*` more than could be seen.
+        that it imports; `*` more than could be seen; `@` says that tests were collected from it.
 
         Under the name of a file that was imported: what was called or opened during that, which
         happens once for all who import it, and `+m.py` for what it imported. Under `""`: what
@@ -93,12 +93,16 @@ class Touched:
             return
         with self._using(self._file_of(collector)):
             outcome = yield
-            if outcome.get_result().failed:
+            report = outcome.get_result()
+            if report.failed:
                 self._add("*")
+            if report.failed or report.result:
+                self._add("@")
 
     def pytest_runtest_protocol(self, item: Any) -> Any:
         name = self._file_of(item)
         with self._using(name):
+            self._add("@")
             yield
             # What shared fixtures did when they were set up, they did for this test as well.
             for definition in definitions(item):
@@ -222,7 +226,7 @@ class Touched:
                 self._opened(arguments[0], sys._getframe(1))
             elif event in LISTINGS:
                 self._listed(arguments[0], sys._getframe(1))
-            else:
+            elif event == "subprocess.Popen" or not sys._getframe(1).f_code.co_filename.endswith("subprocess.py"):
                 self._started(event, arguments)
         except Exception:
             # Raised here, it would make the call of a test fail.
@@ -236,7 +240,10 @@ class Touched:
         name = self.relative(os.path.abspath(path))
         if not name or name.endswith(".pyc"):
             return
-        by = frame.f_code.co_filename
+        reader = frame
+        while reader.f_back is not None and "pathlib" in reader.f_code.co_filename:
+            reader = reader.f_back
+        by = reader.f_code.co_filename
         if not name.endswith(".py") or not (by.startswith("<frozen") or by.endswith(READERS)):
             self._note(name, frame)
 

@@ -1,0 +1,201 @@
+"""Which test files a change can have touched: what was seen of them, else what they import.
+
+An early word and never the last one: a function that is called through a cache, a file whose mere
+existence is looked at, or what another process does can be missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from stat import S_ISREG
+
+import msgspec
+
+from jetbox.engine.probes.collected import Collected, collected
+from jetbox.engine.probes.fingerprint import Snapshot, configuration
+from jetbox.engine.probes.imports import Graph, Module
+from jetbox.engine.probes.selection import Choice, Known, Selection
+from jetbox.engine.probes.usage import Kept, Usage
+
+FILE = "affected.json"
+FORMAT = 1
+MANY = 100
+"""Files above which the graph is patched in a thread."""
+
+
+class _Store(msgspec.Struct, frozen=True):
+    format: int = 0
+    modules: dict[str, Module] = {}
+    usage: Kept | None = None
+
+
+class Affected:
+    """Keeps a graph of imports and a map of what each test file uses; both outlive the session in `store`."""
+
+    def __init__(self, root: Path, store: Path | None) -> None:
+        """`store` is a folder outside the workspace."""
+        self._root = os.path.realpath(root)
+        self._file = store / FILE if store is not None else None
+        self._lock = asyncio.Lock()
+        self._known = Known(Graph(), Usage())
+        self._read: dict[str, Module] = {}
+        self._rules = Collected()
+        self._seen = Snapshot("", {})
+        self._again: set[str] = set()
+        self._loaded = False
+
+    @property
+    def mapped(self) -> bool:
+        """True where a whole run has told what its test files use."""
+        return bool(self._known.usage.tests)
+
+    async def update(self, now: Snapshot) -> None:
+        """Read what changed since the last time; early, so that `select` finds little to do."""
+        async with self._lock:
+            await self._update(now)
+
+    async def select(self, now: Snapshot, changed: frozenset[str]) -> Selection:
+        """Test files that these changes can have touched, likeliest first."""
+        async with self._lock:
+            await self._update(now)
+            return Choice(self._known, now, changed).made()
+
+    async def learn(self, touched: Mapping[str, Sequence[str]], files: Snapshot | None = None) -> None:
+        """Take what `Touched.map` told of one whole run, in place of what was known.
+
+        `files`: the snapshot that the run was about, the same before and after it; without it
+        the files are taken as they are on the disk now. An empty map says nothing.
+        """
+        if not any(name for name in touched):
+            return
+        async with self._lock:
+            if files is not None:
+                await self._update(files)
+                contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
+            else:
+                contents = await self._on_disk({path for used in touched.values() for path in used} | set(touched))
+            modules = self._known.graph.modules
+            shapes = {path: m.shape for path, m in modules.items() if contents.get(path, m.content) == m.content}
+            usage = Usage()
+            usage.learn(touched, contents, shapes, self._known.tests)
+            self._known.use(usage)
+            self._collect()
+            await self._save()
+
+    # ------------------------------------------------------------ following the files
+
+    async def _update(self, now: Snapshot) -> None:
+        if not self._loaded:
+            await self._load()
+        if now.digest == self._seen.digest and not self._again:
+            return
+        moved = now.changed(self._seen) | self._again
+        modules = self._known.graph.modules
+        new = [path for path in moved if _python(path, now) and not self._same(path, now)]
+        gone = [path for path in moved if path in modules and not _python(path, now)]
+        read = await self._modules(new) if new else {}
+        await self._patch(read, gone)
+        # One that changed once more while it was read is read again the next time.
+        self._again = {path for path, module in read.items() if module.content != now.files[path][1]}
+        self._known.moved(self._seen, now, moved)
+        rules = any(configuration(path) for path in moved)
+        if rules:
+            self._rules = await self._collection(now)
+        if rules or gone or any(path not in self._seen.files for path in new) or not self._seen.digest:
+            self._collect()
+        self._seen = now
+        if len(new) > MANY:
+            await self._save()
+
+    def _same(self, path: str, now: Snapshot) -> bool:
+        module = self._known.graph.modules.get(path)
+        return module is not None and module.content == now.files[path][1]
+
+    async def _modules(self, paths: list[str]) -> dict[str, Module]:
+        from jetbox.engine.probes.reading import read_modules
+
+        return await read_modules(self._root, paths)
+
+    async def _patch(self, read: Mapping[str, Module], gone: list[str]) -> None:
+        if len(read) + len(gone) <= MANY:
+            self._known.patch(read, gone)
+            return
+        from jetbox.engine.probes.reading import in_thread
+
+        await in_thread(lambda: self._known.patch(read, gone))
+
+    async def _collection(self, now: Snapshot) -> Collected:
+        from jetbox.engine.probes.reading import in_thread
+
+        names = [path for path in now.files if configuration(path)]
+        return await in_thread(lambda: collected(Path(self._root), names))
+
+    def _collect(self) -> None:
+        """Settle which files hold tests."""
+        usage, modules = self._known.usage, self._known.graph.modules
+        tests = {path for path in usage.tests if path in modules or not path.endswith(".py")}
+        for path, module in modules.items():
+            # What a whole run passed over is no test file until it is another file.
+            passed_over = bool(usage.tests) and usage.contents.get(path) == module.content
+            if not passed_over and self._rules.takes(path):
+                tests.add(path)
+        self._known.collect(tests, certain=self._rules.certain or bool(usage.tests))
+
+    # ------------------------------------------------------------ between sessions
+
+    async def _load(self) -> None:
+        if self._file is None:
+            self._loaded = True
+            return
+        from jetbox.engine.probes.reading import in_thread
+        from jetbox.engine.probes.stored import load
+
+        file = self._file
+
+        def build() -> tuple[Graph, Usage] | None:
+            found = load(file, _Store)
+            if found is None or found.format != FORMAT:
+                return None
+            graph = Graph()
+            graph.update({path: module for path, module in found.modules.items() if path.endswith(".py")})
+            return graph, Usage.of(found.usage) if found.usage is not None else Usage()
+
+        try:
+            built = await in_thread(build)
+        except IndexError:
+            built = None
+        if built is not None:
+            self._known = Known(*built)
+        self._loaded = True
+
+    async def _save(self) -> None:
+        if self._file is None:
+            return
+        from jetbox.engine.probes.reading import in_thread
+        from jetbox.engine.probes.stored import save
+
+        file = self._file
+        value = _Store(FORMAT, dict(self._known.graph.modules), self._known.usage.kept())
+        await in_thread(lambda: save(file, value))
+
+    async def _on_disk(self, names: Iterable[str]) -> dict[str, str]:
+        from jetbox.engine.probes.reading import in_thread
+        from jetbox.engine.probes.scan import digest
+
+        def read() -> dict[str, str]:
+            found = {}
+            for name in names:
+                path = os.path.join(self._root, name.lstrip("+>"))
+                if os.path.isfile(path) and name.strip("*@"):
+                    with open(path, "rb") as file:
+                        found[name.lstrip("+>")] = digest(file.read())
+            return found
+
+        return await in_thread(read)
+
+
+def _python(path: str, now: Snapshot) -> bool:
+    return path.endswith(".py") and path[:3] != "../" and path in now.files and S_ISREG(now.files[path][0])

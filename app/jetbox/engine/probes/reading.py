@@ -1,0 +1,94 @@
+"""Reads what files import without holding up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from jetbox.engine.probes.imports import Module
+from jetbox.engine.probes.scan import scan_file
+
+T = TypeVar("T")
+
+AT_ONCE_BYTES = 3_000
+"""Text that is parsed sooner than a thread is reached."""
+THREAD_FILES = 50
+THREAD_BYTES = 200_000
+"""Above either it is for another process: a parser does not let go of the interpreter's lock."""
+
+Rows = list[tuple[str, str, list[str], bool] | None]
+
+
+async def read_modules(root: str, paths: Collection[str]) -> dict[str, Module]:
+    """What these files, relative to the root, are; one that cannot be read imports nothing."""
+    whole = [os.path.join(root, path) for path in paths]
+    size = sum(_size(path) for path in whole)
+    if size <= AT_ONCE_BYTES:
+        rows = _scan(whole)
+    elif len(whole) <= THREAD_FILES and size <= THREAD_BYTES:
+        rows = await in_thread(lambda: _scan(whole))
+    else:
+        elsewhere = await _in_process(whole)
+        rows = elsewhere if elsewhere is not None else await in_thread(lambda: _scan(whole))
+    missing = Module("", parsed=False)
+    return {
+        path: Module(row[0], row[1], tuple(row[2]), row[3]) if row is not None else missing
+        for path, row in zip(paths, rows, strict=True)
+    }
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run it in a thread to its end, also where the caller is cancelled: nobody else touches its data then."""
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        raise
+
+
+def _scan(paths: list[str]) -> Rows:
+    return [None if (row := scan_file(path)) is None else (row[0], row[1], list(row[2]), row[3]) for path in paths]
+
+
+async def _in_process(paths: list[str]) -> Rows | None:
+    """By an interpreter that takes nothing from the environment; None where that did not work."""
+    import json
+
+    import msgspec
+
+    program = str(Path(__file__).with_name("scan.py"))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", program),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        # `json`: names that are no UTF-8 hold surrogates, which msgspec does not write.
+        answer, _ = await process.communicate(json.dumps(paths).encode())
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
+    try:
+        rows = msgspec.json.decode(answer, type=Rows)
+    except msgspec.DecodeError:
+        return None
+    return rows if len(rows) == len(paths) else None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,267 @@
+"""The choice of test files for a change, by what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from stat import S_ISDIR
+
+import msgspec
+
+from jetbox.engine.probes.fingerprint import Snapshot, configuration
+from jetbox.engine.probes.imports import Graph, Module, stem
+from jetbox.engine.probes.usage import Usage
+
+IGNORES = frozenset({".gitignore", ".ignore", "ruff.toml", ".ruff.toml"})
+"""Configuration that no test run reads."""
+BINARY = (".so", ".pyd", ".dylib", ".dll", ".pth", ".egg-link")
+"""Files that are loaded without being opened in a way that could be seen."""
+MOST_GONE = 1_000
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which test files a change can have touched."""
+
+    files: tuple[str, ...]
+    """Likeliest first; empty with `whole` unset: it touches none."""
+    whole: bool
+    """Only the whole suite can tell, or it is what would be run anyway."""
+    why: str
+    """In words, for the summary of a verdict."""
+
+
+class Known:
+    """The graph, the map, the test files, and what follows from them."""
+
+    def __init__(self, graph: Graph, usage: Usage) -> None:
+        self.graph = graph
+        self.usage = usage
+        self.tests: frozenset[str] = frozenset()
+        self.certain = True
+        """False where it is not known which files are collected."""
+        self.named: dict[str, list[str]] = {}
+        """Test files by their name without folders."""
+        self.further: dict[str, set[str]] = {}
+        """What depends on a file though it holds no import of it."""
+        self.differ: set[str] = set()
+        """Files that are not as they were when the map was made."""
+        self.reached_by_gone: dict[str, frozenset[str]] = {}
+        """Test files that a file which is no more was imported by."""
+        self.folders_gone: set[str] = set()
+
+    def use(self, usage: Usage) -> None:
+        """Take another map."""
+        self.usage = usage
+        self.differ = {path for path in usage.contents if self._differs(path)}
+
+    def _differs(self, path: str) -> bool:
+        module = self.graph.modules.get(path)
+        return module is not None and module.content != self.usage.contents[path]
+
+    def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
+        """Take in files that were read, and forget others; who needed those is remembered."""
+        gone = list(gone)
+        for path in gone if len(gone) <= MOST_GONE else ():
+            found = self.graph.reach([path], self.further)
+            self.reached_by_gone[path] = self.reached_by_gone.get(path, frozenset()) | (found.keys() & self.tests)
+        for path in read:
+            self.reached_by_gone.pop(path, None)
+        self.graph.update(read, gone)
+
+    def moved(self, before: Snapshot, now: Snapshot, paths: Iterable[str]) -> None:
+        """Note which of these are as they were when the map was made, and which folders are gone."""
+        for path in paths:
+            entry = now.files.get(path)
+            if path in self.usage.contents:
+                if entry is not None and entry[1] == self.usage.contents[path]:
+                    self.differ.discard(path)
+                else:
+                    self.differ.add(path)
+            if entry is not None:
+                self.folders_gone.discard(path)
+            elif path in before.files and S_ISDIR(before.files[path][0]):
+                self.folders_gone.add(path)
+
+    def collect(self, tests: Iterable[str], *, certain: bool) -> None:
+        """Take these for the test files."""
+        self.tests = frozenset(tests)
+        self.certain = certain
+        self.named = {}
+        self.further = {}
+        for test in self.tests:
+            folder, _, name = test.rpartition("/")
+            self.named.setdefault(name, []).append(test)
+            while True:
+                # Both are executed before the tests below them, whatever these import.
+                for special in ("conftest.py", "__init__.py"):
+                    path = f"{folder}/{special}" if folder else special
+                    if path in self.graph.modules:
+                        self.further.setdefault(path, set()).add(test)
+                if not folder:
+                    break
+                folder = folder.rpartition("/")[0]
+        for importer, loaded in self.usage.loads.items():
+            for path in loaded:
+                self.further.setdefault(path, set()).add(importer)
+
+
+class Choice:
+    """Made once, for one change."""
+
+    def __init__(self, known: Known, now: Snapshot, changed: frozenset[str]) -> None:
+        self._known = known
+        self._now = now
+        self._changed = changed
+        self._ranks: dict[str, tuple[int, int]] = {}
+        """By test file: kind of the reason, and distance; less is likelier."""
+        usage = known.usage
+        odd = known.differ - changed
+        stale = {test for path in odd for test in usage.users.get(path, ())}
+        self._seen_whole = (usage.tests.keys() & known.tests) - usage.open - stale
+        """Test files of which the map says all there is."""
+
+    def made(self) -> Selection:
+        """Choose."""
+        if not self._known.tests:
+            return Selection((), True, "no test files are known")
+        if not self._known.certain:
+            return Selection((), True, "code decides which tests are collected")
+        unknown = []
+        for path in sorted(self._changed):
+            if self._folder(path):
+                continue
+            reason = self._beyond(path)
+            if reason:
+                return Selection((), True, reason)
+            if not self._take(path):
+                unknown.append(path)
+        self._take_imports()
+        for path in unknown:
+            if not self._take_unknown(path):
+                return Selection((), True, f"which tests {path} touches is not known")
+        return self._bounded()
+
+    def _folder(self, path: str) -> bool:
+        entry = self._now.files.get(path)
+        return S_ISDIR(entry[0]) if entry is not None else path in self._known.folders_gone
+
+    def _beyond(self, path: str) -> str:
+        """Why only the whole suite can tell; empty where that is not so."""
+        name = path.rpartition("/")[2]
+        if path in (".git/info/exclude",) or name in IGNORES:
+            return ""
+        if name == "conftest.py" or configuration(path) or path.startswith(("../", ".git/")):
+            return f"{path} changed"
+        if name.endswith(BINARY):
+            return f"{path} changed, which is not text"
+        if path in self._known.usage.everywhere:
+            return f"{path} is used outside of the tests"
+        return ""
+
+    # ------------------------------------------------------------ reasons
+
+    def _rank(self, tests: Iterable[str], rank: int, distance: int = 0) -> bool:
+        found = False
+        for test in tests:
+            if test in self._known.tests:
+                found = True
+                self._ranks[test] = min(self._ranks.get(test, (9, 0)), (rank, distance))
+        return found
+
+    def _take(self, path: str) -> bool:
+        """Rank what uses the path itself; True where something does, or imports tell the rest."""
+        known, usage = self._known, self._known.usage
+        found = self._rank([path], 0)
+        found |= self._rank(usage.users.get(path, ()), 1)
+        if path not in self._now.files or path not in usage.contents:
+            found |= self._rank(self._listers(path), 1)
+        if path in known.graph.modules or path in known.reached_by_gone:
+            found |= self._rank(self._of_same_name(path), 2)
+            found |= self._rank(known.reached_by_gone.get(path, ()), 3, 1)
+        return found
+
+    def _listers(self, path: str) -> Iterable[str]:
+        """Who listed the folder that it came to or went from; of new folders, those around them."""
+        folder = path.rpartition("/")[0]
+        while folder in self._changed:
+            folder = folder.rpartition("/")[0]
+        return self._known.usage.users.get(f"{folder or '.'}/", ())
+
+    def _of_same_name(self, path: str) -> list[str]:
+        name = stem(path).strip("_")
+        named = self._known.named
+        return [*named.get(f"test_{name}.py", ()), *named.get(f"{name}_test.py", ())]
+
+    def _take_imports(self) -> None:
+        """Rank what imports the changed modules."""
+        known, usage = self._known, self._known.usage
+        modules = [path for path in self._changed if path in known.graph.modules]
+        during = {by for path in self._changed for by in usage.while_importing.get(path, ())}
+        if during:
+            self._rank(known.graph.reach(during, known.further).keys() & known.tests, 3, 1)
+        others = [path for path in modules if not self._of_one_shape(path)]
+        if others:
+            reached = known.graph.reach(others, known.further)
+            for test in reached.keys() & known.tests:
+                self._rank([test], 3, reached[test])
+        rest = known.tests - self._seen_whole
+        if modules and (rest or usage.spawned):
+            found = known.graph.reach(modules, known.further)
+            for test, roots in usage.spawned.items():
+                if any(root in found or found.keys() & _packages(root) for root in roots):
+                    self._rank([test], 1, 1)
+            for test in rest & found.keys():
+                self._rank([test], 3, found[test])
+
+    def _of_one_shape(self, path: str) -> bool:
+        """True where nothing but bodies of functions differs from what the map is about."""
+        module = self._known.graph.modules[path]
+        return module.parsed and self._known.usage.shapes.get(path) == module.shape
+
+    # ------------------------------------------------------------ the result
+
+    def _take_unknown(self, path: str) -> bool:
+        """Rank who may use a file that nobody is known to use; False where that can be anyone."""
+        known = self._known
+        rest = known.tests - self._seen_whole
+        if path in known.graph.modules and known.graph.reach([path], known.further).keys() & known.tests:
+            return True
+        if 2 * len(rest) > len(known.tests) or not self._seen_whole:
+            return False
+        self._rank(rest, 4)
+        return True
+
+    def _bounded(self) -> Selection:
+        tests, ranks = self._known.tests, self._ranks
+        if not ranks:
+            return Selection((), False, f"no test touches {_listed(self._files())}")
+        order = sorted(ranks, key=lambda test: (*ranks[test], self._breadth(test), test))
+        why = f"{len(order)} of {len(tests)} test files can be touched by {_listed(self._files())}"
+        if 2 * len(order) > len(tests):
+            seen = any(rank[0] == 1 for rank in ranks.values())
+            near = [test for test in order if ranks[test] < ((3, 0) if seen else (3, 2))]
+            if 0 < len(near) < len(order):
+                words = "run its code" if seen else "import it themselves"
+                why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
+                order = near
+        if len(order) >= len(tests):
+            return Selection(tuple(order), True, f"{_listed(self._files())} touches every test file")
+        return Selection(tuple(order), False, why)
+
+    def _files(self) -> list[str]:
+        return sorted(path for path in self._changed if not self._folder(path))
+
+    def _breadth(self, test: str) -> int:
+        """One that uses little is likelier to be about what changed than one that uses all."""
+        return len(self._known.usage.tests.get(test, ()))
+
+
+def _packages(path: str) -> set[str]:
+    """The `__init__.py` files that are executed before a module."""
+    parts = path.split("/")[:-1]
+    return {"/".join([*parts[:length], "__init__.py"]) for length in range(1, len(parts) + 1)}
+
+
+def _listed(paths: list[str]) -> str:
+    if len(paths) > 2:
+        return f"{len(paths)} changed files"
+    return " and ".join(paths) or "the change"
