@@ -203,6 +203,22 @@ async def test_done_without_a_probe_is_unverified(rig: OpenRig) -> None:
     assert "ruff skipped" in ended.reason
 
 
+async def test_a_suite_that_is_configured_away_is_not_green(rig: OpenRig) -> None:
+    """Red tests behind `--co`, and a green ruff beside them: nothing was verified."""
+    live = await rig(
+        step(
+            call("write_file", path="test_a.py", content="def test_a():\n    assert [] == [1]\n"),
+            call("write_file", path="pytest.ini", content="[pytest]\naddopts = --co\n"),
+        ),
+        finish(),
+        probes={"enabled": True},
+    )
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("unverified", 0)
+    assert ended.reason == "done, unverified (pytest skipped: ran no tests although 1 test file exists)"
+    assert "pytest: skipped (ran no tests although 1 test file exists)" in (await live.requests())[-1][-1]["content"]
+
+
 # ---------------------------------------------------------------- guards
 
 

@@ -275,9 +275,10 @@ class Loop:
         if self._parts.control.words_waiting:
             return None
         green = [v for v in result.verdicts if v.state == "passed"]
-        if green:
+        if green and not any(v.hollow for v in result.verdicts):
             return Ending("done", "done, probes green: " + ", ".join(f"{v.name} {v.summary}".strip() for v in green))
-        why = ", ".join(f"{v.name} {v.state}: {v.summary}" for v in result.verdicts) or "no probe applies"
+        told = [v for v in result.verdicts if v.hollow] or result.verdicts
+        why = ", ".join(f"{v.name} {v.state}: {v.summary}" for v in told) or "no probe applies"
         return Ending("unverified", f"done, unverified ({why})")
 
     def _tail(self, result: RoundResult, tripped: GuardTripped | None) -> list[str]:

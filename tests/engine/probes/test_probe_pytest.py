@@ -102,12 +102,39 @@ async def test_hang_ends_at_the_time_limit_with_nothing_left(bench: Bench) -> No
 @pytest.mark.parametrize(
     ("text", "summary"),
     [
-        ("import pytest\n\n\n@pytest.mark.skip\ndef test_x():\n    pass\n", "1 skipped"),
-        ("def helper():\n    pass\n", "no tests collected"),
+        (
+            "import pytest\n\n\n@pytest.mark.skip\ndef test_x():\n    pass\n",
+            "ran no tests although 1 test file exists (1 skipped)",
+        ),
+        ("def helper():\n    pass\n", "ran no tests although 1 test file exists"),
     ],
 )
 async def test_nothing_that_ran_is_skipped_not_passed(bench: Bench, text: str, summary: str) -> None:
     assert await judged(bench, text) == ("skipped", summary)
+
+
+@pytest.mark.parametrize(
+    ("files", "counts"),
+    [
+        ({"pytest.ini": "[pytest]\naddopts = --co\n"}, ""),
+        ({"pytest.ini": "[pytest]\naddopts = -k nothing\n"}, " (2 deselected)"),
+        ({"pytest.ini": "[pytest]\naddopts = -m slow\nmarkers = slow\n"}, " (2 deselected)"),
+        ({"conftest.py": "collect_ignore_glob = ['*']\n"}, ""),
+        ({"conftest.py": "def pytest_collection_modifyitems(items):\n    items.clear()\n"}, ""),
+    ],
+)
+async def test_a_configuration_that_runs_no_test_does_not_verify(
+    bench: Bench, files: dict[str, str], counts: str
+) -> None:
+    for name, text in files.items():
+        bench.write(name, text)
+    bench.write("tests/test_a.py", "def test_a():\n    assert 0\n")
+    bench.write("tests/test_b.py", "def test_b():\n    assert 0\n")
+    engine = bench.engine(ruff=False)
+    ran, stored = await bench.one(engine, "pytest"), await bench.one(engine, "pytest")
+    for verdict in (ran, stored):
+        assert (verdict.state, verdict.hollow) == ("skipped", True)
+        assert verdict.summary == f"ran no tests although 2 test files exist{counts}"
 
 
 async def test_exit_status_that_a_plugin_mends_does_not_hide_failures(bench: Bench) -> None:

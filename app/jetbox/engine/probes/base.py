@@ -30,6 +30,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """What is red, by stable names (test ids); empty where it has none."""
     known: tuple[str, ...] = ()
     """Those of `failing` that were red before the session began."""
+    hollow: bool = False
+    """It looked at nothing although there is something to look at: the work is not verified."""
 
     of_round: int = 0
     """The round whose files it judges, where that is over; 0 for the present one."""

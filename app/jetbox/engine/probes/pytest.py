@@ -100,7 +100,21 @@ class PytestProbe(Whole):
         output = before + after.partition("\n")[2] if found else done.output
         state, summary, durable = self._judge(done, said)
         shown = bounded(output.strip(), self._options.output_bytes)
-        return Verdict(self.name, state, summary, shown, done.duration_ns, durable=durable)
+        hollow = ""
+        if state == "skipped" and said is not None and not said.missing:
+            hollow = self._why_hollow(said)
+        return Verdict(
+            self.name, state, hollow or summary, shown, done.duration_ns, durable=durable, hollow=bool(hollow)
+        )
+
+    def _why_hollow(self, said: Said) -> str:
+        """A configuration or a mark can keep every test from running; empty where there are no test files."""
+        n = sum(1 for path in self._tree.last.files if re.search(TEST_FILE, path))
+        if not n:
+            return ""
+        words = "ran no tests although " + ("1 test file exists" if n == 1 else f"{n} test files exist")
+        counts = _counts(said.counts)
+        return f"{words} ({counts})" if counts else words
 
     def _tests(self) -> bool:
         files = self._tree.last.files
