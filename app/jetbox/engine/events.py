@@ -299,6 +299,19 @@ class PermissionAnswered(Event, frozen=True, kw_only=True, tag="permission.answe
     """Entry that holds from now on in this workspace, for `always`."""
 
 
+class PrefixReused(Event, frozen=True, kw_only=True, tag="model.prefix"):
+    """How much of a prompt the server took from its cache."""
+
+    tokens: int
+    of: int
+    """Tokens of the whole prompt."""
+    expected: int
+    """What could have been reused: the part that the request before began with too."""
+    estimated: bool = False
+    miss: str = ""
+    """Why it was less than that; empty where it was not."""
+
+
 # ---------------------------------------------------------------- probes and files
 
 
@@ -406,6 +419,7 @@ AnyEvent = (
     | ThinkingDelta
     | TextDelta
     | ModelAnswered
+    | PrefixReused
     | ToolCalled
     | ToolStarted
     | ToolOutput

@@ -13,6 +13,7 @@ from jetbox.engine.control import Control
 from jetbox.engine.events import ModelReady, Notice
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns
+from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -48,6 +49,7 @@ class Parts(msgspec.Struct):
     model_info: ModelInfo | None = None
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
+    prefix: PrefixWatch = msgspec.field(default_factory=PrefixWatch)
     cancel_heard: bool | None = None
     """Whether the server stops at once when a request is taken back; None before that was tried."""
 

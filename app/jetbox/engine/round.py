@@ -10,7 +10,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.errors import BadAnswer, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
-from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.events import Notice, PrefixReused, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -154,6 +154,7 @@ class Round:
         if model.seed is not None:
             options["seed"] = model.seed
         body = parts.history.body(options)
+        parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
         return body, Expectation(tokens, parts.loaded, reading)
 
@@ -161,6 +162,9 @@ class Round:
         parts = self._parts
         if not answer.complete:
             return
+        reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)
+        if reuse is not None:
+            parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
         parts.loaded = True
         count = answer.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(size, count)

@@ -135,6 +135,11 @@ class History:
             self._session.emit(PromptHead(sha=self._head_sha, json=head.decode()))
 
     @property
+    def parts(self) -> tuple[bytes, Sequence[bytes]]:
+        """The head, and the messages in their order."""
+        return self._head, self._messages
+
+    @property
     def size(self) -> int:
         """Bytes of head and messages."""
         return len(self._head) + self.bytes + len(self._messages)

@@ -1,0 +1,142 @@
+"""How much of each prompt the server took from its cache, and why it took less than it could have.
+
+Servers from Ollama 0.33.3 on count it. Older ones count the whole prompt and time only the part
+that they evaluated: from the rate at which this model once read a cold prompt, that part is
+estimated, and told as an estimate. What could have been reused is known here: requests are
+append only, so it is everything up to the first byte that differs from the request before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+WARM_NS = 100_000_000
+"""Below this much evaluation a server's fixed costs hide the rate: the prefix was warm."""
+LOAD_NS = 1_000_000_000
+"""A model that is there answers for its loading with less than this."""
+MISSED = 0.5
+"""A miss is told where less than this share of what could be reused was."""
+LEAST = 64
+"""Tokens below which nothing is said."""
+
+
+class Reuse(msgspec.Struct, frozen=True):
+    """The cache's part in one prompt."""
+
+    tokens: int
+    of: int
+    expected: int
+    estimated: bool = False
+    miss: str = ""
+    """Why less was reused than could have been; empty where it was not."""
+
+
+class _Sent(msgspec.Struct):
+    head: bytes
+    messages: list[bytes]
+    tail: str
+
+
+class PrefixWatch:
+    """Follows the requests of a session."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, _Sent] = {}
+        self._model = ""
+        self._rates: dict[str, float] = {}
+        self._shared = 0.0
+        self._reason = ""
+
+    def sent(self, model: str, head: bytes, messages: Sequence[bytes], tail: str) -> None:
+        """A request goes out to the model."""
+        last = self._last.get(model)
+        self._shared, self._reason = _compared(last, head, messages, tail)
+        if self._model and self._model != model and last is None:
+            self._reason = f"the switch from {self._model}"
+        self._model = model
+        self._last[model] = _Sent(head, list(messages), tail)
+
+    def answered(self, metrics: Mapping[str, int], *, warm: bool) -> Reuse | None:
+        """What the server's figures say of the latest request; `warm`: the model had answered before.
+
+        None where they say nothing.
+        """
+        of = metrics.get("prompt_eval_count", 0)
+        if of <= 0:
+            return None
+        expected = int(of * self._shared)
+        spent = metrics.get("prompt_eval_duration", 0)
+        if "prompt_eval_cached_count" in metrics:
+            tokens, estimated = min(of, metrics["prompt_eval_cached_count"]), False
+            self._learn(of - tokens, spent)
+        elif expected == 0 and spent > 0:
+            self._learn(of, spent)
+            return None
+        elif self._rates.get(self._model) and spent > 0:
+            tokens, estimated = of - self._uncached(of, spent, expected), True
+        else:
+            return None
+        miss = ""
+        if expected >= LEAST and tokens < MISSED * expected:
+            reloaded = warm and metrics.get("load_duration", 0) > LOAD_NS
+            miss = "the server loaded the model again: another client with other options?" if reloaded else self._reason
+            miss = miss or "the server had dropped it"
+        elif self._reason and of >= LEAST and expected < of // 2:
+            miss = self._reason
+        return Reuse(tokens, of, expected, estimated, miss)
+
+    def _uncached(self, of: int, spent: int, expected: int) -> int:
+        if spent < WARM_NS:
+            return of - expected
+        return max(1, min(of, int(self._rates[self._model] * spent / 1e9)))
+
+    def _learn(self, tokens: int, spent: int) -> None:
+        """Keep the lowest sensible rate: what was cold is never read faster than the model can."""
+        if tokens >= LEAST and spent >= WARM_NS:
+            rate = tokens / (spent / 1e9)
+            self._rates[self._model] = min(rate, self._rates.get(self._model, rate))
+
+
+def _compared(last: _Sent | None, head: bytes, messages: Sequence[bytes], tail: str) -> tuple[float, str]:
+    """The share of a request that the one before began with too, and in words what differs first."""
+    if last is None:
+        return 0.0, ""
+    total = len(head) + sum(map(len, messages))
+    if head != last.head:
+        return 0.0, _head_words(last.head, head)
+    if tail.partition("num_ctx")[2].partition(",")[0] != last.tail.partition("num_ctx")[2].partition(",")[0]:
+        return 0.0, "the window changed, which makes the server load the model again"
+    shared = len(head)
+    for n, (old, new) in enumerate(zip(last.messages, messages, strict=False)):
+        if old != new:
+            same = _common(old, new)
+            return (shared + same) / total, f"message {n + 1} changed" if same < len(old) - 2 else ""
+        shared += len(new)
+    words = (
+        f"{len(last.messages) - len(messages)} messages were taken out" if len(messages) < len(last.messages) else ""
+    )
+    return shared / total, words
+
+
+def _head_words(old: bytes, new: bytes) -> str:
+    """What of model, tools and level of thinking changed."""
+    try:
+        before, after = (msgspec.json.decode(head + b"]}", type=dict[str, object]) for head in (old, new))
+    except msgspec.DecodeError:
+        return "the head of the request changed"
+    names = [key for key in {**before, **after} if before.get(key) != after.get(key) and key != "messages"]
+    words = {"tools": "the tools", "think": "the level of thinking", "model": "the model"}
+    return ", ".join(words.get(name, name) for name in names) + " changed" if names else ""
+
+
+def _common(a: bytes, b: bytes) -> int:
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

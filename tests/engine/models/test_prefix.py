@@ -1,0 +1,99 @@
+"""The share of a prompt that the server took from its cache."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from jetbox.engine.models.prefix import PrefixWatch
+
+HEAD = b'{"model":"a","tools":[1],"messages":['
+TAIL = '],"options":{"num_ctx":16384,"num_predict":100}}'
+FIRST = [b'{"role":"system","content":"%s"}' % (b"s" * 3000), b'{"role":"user","content":"do it"}']
+SECOND = [*FIRST, b'{"role":"assistant","content":"yes"}', b'{"role":"tool","content":"done"}']
+COLD = {"prompt_eval_count": 1000, "prompt_eval_duration": 2_000_000_000, "prompt_eval_cached_count": 0}
+
+
+def watch() -> PrefixWatch:
+    """After one request."""
+    found = PrefixWatch()
+    found.sent("a", HEAD, FIRST, TAIL)
+    reuse = found.answered(COLD, warm=False)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.expected, reuse.miss) == (0, 0, "")
+    return found
+
+
+def test_a_counted_reuse_is_told_as_it_is() -> None:
+    one = watch()
+    one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered({**COLD, "prompt_eval_count": 1030, "prompt_eval_cached_count": 1000}, warm=True)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.of, reuse.estimated, reuse.miss) == (1000, 1030, False, "")
+    assert 950 < reuse.expected < 1030
+
+
+def test_an_answer_without_figures_says_nothing() -> None:
+    assert watch().answered({}, warm=True) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "messages", "tail", "words"),
+    [
+        (HEAD.replace(b"[1]", b"[1,2]"), SECOND, TAIL, "the tools changed"),
+        (HEAD.replace(b'"a"', b'"a","think":"high"'), SECOND, TAIL, "the level of thinking changed"),
+        (HEAD, [FIRST[0].replace(b"ss", b"xs", 1), *SECOND[1:]], TAIL, "message 1 changed"),
+        (
+            HEAD,
+            SECOND,
+            TAIL.replace("16384", "8192"),
+            "the window changed, which makes the server load the model again",
+        ),
+    ],
+)
+def test_the_first_thing_that_differs_is_the_reason(head: bytes, messages: list[bytes], tail: str, words: str) -> None:
+    one = watch()
+    one.sent("a", head, messages, tail)
+    reuse = one.answered(COLD, warm=True)
+    assert reuse is not None
+    assert reuse.miss == words
+
+
+def test_a_miss_of_the_servers_own_is_told_apart_from_a_reload() -> None:
+    one = watch()
+    one.sent("a", HEAD, SECOND, TAIL)
+    dropped = one.answered(COLD, warm=True)
+    one.sent("a", HEAD, SECOND, TAIL)
+    reloaded = one.answered({**COLD, "load_duration": 5_000_000_000}, warm=True)
+    assert dropped is not None
+    assert reloaded is not None
+    assert dropped.miss == "the server had dropped it"
+    assert "loaded the model again" in reloaded.miss
+
+
+def test_without_the_count_the_cold_rate_gives_an_estimate() -> None:
+    one = PrefixWatch()
+    old = {"prompt_eval_count": 1000, "prompt_eval_duration": 2_000_000_000}
+    one.sent("a", HEAD, FIRST, TAIL)
+    assert one.answered(old, warm=False) is None, "nothing is known yet of what a cold prompt takes"
+    one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered({"prompt_eval_count": 1400, "prompt_eval_duration": 800_000_000}, warm=True)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.estimated) == (1000, True)
+    one.sent("a", HEAD, SECOND, TAIL)
+    warm = one.answered({"prompt_eval_count": 1400, "prompt_eval_duration": 40_000_000}, warm=True)
+    assert warm is not None
+    assert (warm.tokens, warm.estimated) == (warm.expected, True)
+
+
+def test_the_way_back_to_a_model_counts_from_its_own_last_request() -> None:
+    one = watch()
+    one.sent("b", HEAD.replace(b'"a"', b'"b"'), SECOND, TAIL)
+    switched = one.answered(COLD, warm=False)
+    assert switched is not None
+    assert switched.miss == "the switch from a"
+    one.sent("a", HEAD, SECOND, TAIL)
+    back = one.answered({**COLD, "prompt_eval_count": 1030, "prompt_eval_cached_count": 1000}, warm=True)
+    assert back is not None
+    assert back.miss == ""
+    assert msgspec.structs.asdict(back)["expected"] > 900

@@ -1,0 +1,40 @@
+"""Prompts are byte-stable, and what the server's cache made of that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+from engine.rig import Rig
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from scripted import call, finish, step
+
+OpenRig = Callable[..., Awaitable[Rig]]
+
+
+async def test_each_prompt_begins_with_the_one_before(rig: OpenRig) -> None:
+    writes = [step(call("write_file", path=f"{n}.txt", content="x\n" * 50)) for n in range(5)]
+    live = await rig(*writes, finish())
+    await live.run()
+    bodies = [body["body"] for body in (await live.stats())["bodies"]]
+    for before, after in pairwise(bodies):
+        messages = before[: before.rindex('],"options"')]
+        assert after.startswith(messages)
+    reuses = live.events(e.PrefixReused)
+    assert len(reuses) == 6
+    assert (reuses[0].tokens, reuses[0].miss) == (0, "")
+    for before, after in pairwise(reuses):
+        assert after.tokens >= before.of - 1
+        assert (after.estimated, after.miss) == (False, "")
+
+
+async def test_a_switch_is_the_reason_of_a_miss(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
+    running = live.start()
+    await live.stats(stalled=1)
+    live.submit(c.SetModel(name="llama3.2:3b"))
+    await live.release()
+    await running
+    reuses = live.events(e.PrefixReused)
+    assert reuses[-1].miss == "the switch from gpt-oss:20b"
