@@ -46,7 +46,7 @@ class Graph:
 
         One that cannot be parsed keeps the imports that it had.
         """
-        gone = [path for path in gone if path in self.modules]
+        gone = {path for path in gone if path in self.modules}
         added = [path for path in changed if path not in self.modules]
         for path in gone:
             self._mention(path, self.modules.pop(path), there=False)
@@ -83,11 +83,8 @@ class Graph:
         while edge:
             steps += 1
             beyond: set[str] = set()
-            for path in edge:
-                if path in self.importers:
-                    beyond |= self.importers[path]
-                if path in more:
-                    beyond.update(more[path])
+            for table in (self.importers, more):
+                beyond.update(*(table[path] for path in edge & table.keys()))
             edge = beyond - seen
             seen |= edge
             found.update(dict.fromkeys(edge, steps))

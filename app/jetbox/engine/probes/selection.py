@@ -199,13 +199,13 @@ class Choice:
         if during:
             self._rank(known.graph.reach(during, known.further).keys() & known.tests, 3, 1)
         others = [path for path in modules if not self._of_one_shape(path)]
+        reached = known.graph.reach(others, known.further)
         if others:
-            reached = known.graph.reach(others, known.further)
             for test in reached.keys() & known.tests:
                 self._rank([test], 3, reached[test])
         rest = known.tests - self._seen_whole
         if modules and (rest or usage.spawned):
-            found = known.graph.reach(modules, known.further)
+            found = reached if others == modules else known.graph.reach(modules, known.further)
             for test, roots in usage.spawned.items():
                 if any(root in found or found.keys() & _packages(root) for root in roots):
                     self._rank([test], 1, 1)
