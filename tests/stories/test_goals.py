@@ -53,7 +53,7 @@ def test_a_refactoring_turns_red_and_green_again(place: Place, sim_server: Calla
     assert "failed" in pytest_states
     assert pytest_states[-1] == "passed"
     assert "Reading" in place.files()["weather/parse.py"]
-    assert "done: done, probes green" in ended.err
+    assert ended.err.splitlines()[-1].startswith("done, probes green: ")
 
 
 def test_a_question_is_answered_and_nothing_is_changed(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
@@ -280,6 +280,40 @@ def test_a_prompt_that_does_not_fit_ends_with_4(play: Play) -> None:
     assert ended.code == 4
     assert "no room for an answer" in ended.err
     assert "raise --num-ctx" in ended.err.splitlines()[-1]
+
+
+def test_what_is_long_is_told_once_and_short(play: Play) -> None:
+    place, _ = play(step(call("run_cmd", command="echo " + "long " * 100)), finish())
+    goal = "\n".join(["Do it", "x" * 1000, *(f"line {n}" for n in range(40))])
+    ended = place.run("run", "--mode", "edits", "--", goal)
+    lines = ended.err.splitlines()
+    assert lines[0] == "❯ Do it"
+    assert lines[1] == "  " + "x" * 299 + "…"
+    assert lines[2:6] == ["  line 0", "  line 1", "  line 2", "  … 37 more lines"]
+    assert place.events(e.GoalStarted)[0].text == goal
+    (refused,) = (line for line in lines if line.startswith("denied: run_cmd echo long"))
+    assert "…: this needs a permission" in refused
+    assert len(refused) < 200
+
+
+def test_the_outcome_is_said_once(play: Play) -> None:
+    place, _ = play(step(text="Yes."))
+    assert place.goal("Is it?").err.splitlines()[-1].startswith("answered  (1 rounds, ")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGINT, "interrupted by the user"),
+        (signal.SIGTERM, "interrupted: terminated from outside"),
+        (signal.SIGHUP, "interrupted: the terminal, or whoever read the output, is gone"),
+    ],
+)
+def test_an_interruption_is_said_once(play: Play, number: int, words: str) -> None:
+    place, server = play(step(text="One two."), faults=["stall@1:1"])
+    running = place.start("run", "--yolo", "--", "Do it")
+    server.stats(stalled=1)
+    assert running.signal(number).err.splitlines()[-1].startswith(f"{words}  (")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -12,6 +12,8 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
 
+ECHO_LINES = 5
+ECHO_CHARS = 300
 GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
 
 
@@ -88,6 +90,16 @@ def _summary(arguments: str) -> str:
         return ""
 
 
+def shortened(text: str) -> str:
+    """The head of what the user said: a goal can be a whole specification."""
+    lines = text.strip().splitlines()
+    shown = [line if len(line) <= ECHO_CHARS else line[: ECHO_CHARS - 1] + "…" for line in lines[:ECHO_LINES]]
+    left = len(lines) - len(shown)
+    if left:
+        shown.append(f"… {left} more line{'' if left == 1 else 's'}")
+    return "\n  ".join(shown)
+
+
 class Progress:
     """One line for each thing that happens, for people who watch."""
 
@@ -103,7 +115,7 @@ class Progress:
         event = stamped.event
         match event:
             case e.GoalStarted():
-                self._line(f"❯ {event.text}")
+                self._line(f"❯ {shortened(event.text)}")
             case e.SandboxChosen() if event.cannot or event.off:
                 state = "off" if event.off else event.name
                 self._line(f"  sandbox: {state}" + (f" (cannot: {'; '.join(event.cannot)})" if event.cannot else ""))
@@ -118,7 +130,7 @@ class Progress:
             case e.Waiting():
                 self._line(f"  … {event.what} {event.detail}")
             case e.Steered():
-                self._line(f"❯ {event.text}")
+                self._line(f"❯ {shortened(event.text)}")
             case e.GuardTripped():
                 self._line(f"  guard: {event.detail} ({event.action})")
             case e.Notice():

@@ -98,6 +98,9 @@ def _closing(summary: Summary, out: LineOut, log: LineOut) -> None:
         out.put((safe_text(summary.text).strip() + "\n").encode(errors="replace"))
     if not summary.outcome:
         return
-    line = f"{summary.outcome}: {summary.reason}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
+    # Many reasons begin with the outcome: it is not said twice.
+    told = summary.reason.startswith(summary.outcome)
+    head = summary.reason if told else f"{summary.outcome}: {summary.reason}"
+    line = f"{head}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
     hint = f"\n  {summary.hint}" if summary.hint else ""
     log.put((safe_text(line + hint) + "\n").encode(errors="replace"))

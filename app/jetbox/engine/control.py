@@ -16,6 +16,8 @@ from jetbox.engine.safety.terminal import visible
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import Plan
 
+TITLE_CHARS = 80
+
 
 class Asked(msgspec.Struct, frozen=True):
     """An answer."""
@@ -131,7 +133,7 @@ class Control:
             if not self._attended:
                 self._session.emit(PermissionAnswered(id=number, answer="no", by="policy", reason="nobody can answer"))
                 self.failure = PermissionRefused(
-                    f"{plan.title}: this needs a permission, and without a screen nobody can give it",
+                    f"{_short(plan.title)}: this needs a permission, and without a screen nobody can give it",
                     "no sandbox holds here: install bubblewrap, or pass --no-sandbox --yolo"
                     if why.startswith("no sandbox")
                     else "pass --yolo or --mode auto"
@@ -160,3 +162,8 @@ class Control:
             self._waited, self._asking_since = self.waited_ns, -1
             del self._open[number]
         return answer
+
+
+def _short(title: str) -> str:
+    """Enough to know which call is meant; its question and its result say the rest."""
+    return title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1] + "…"
