@@ -22,10 +22,10 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.rows import Row, row
+from jetbox.ui.screens.sizes import size_classes
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.footer import Footer
-from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.mark import Mark
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.prompt import Prompt
 from jetbox.ui.widgets.queue import Queue
@@ -40,19 +40,8 @@ FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
 """The same while nothing runs: for the model's countdown."""
-BESIDE, WIDE, WIDER = 100, 116, 160
-"""Columns from which the side panel stands beside the transcript, and from which it has more room."""
-SMALL = (60, 15)
-"""Columns and rows below which only transcript, status and input remain."""
 LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
-
-
-class Mark(Lined):
-    """The sign before the input."""
-
-    def lines(self, width: int) -> list[Row]:
-        return [row((f" {self.glyphs.prompt} ", "user.mark"))]
 
 
 class Workbench(Screen[None]):
@@ -123,12 +112,8 @@ class Workbench(Screen[None]):
         self._drain()
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        tiny = width < SMALL[0] or height < SMALL[1]
-        self.set_class(tiny, "-tiny")
-        self.set_class(width < BESIDE, "-narrow")
-        self.set_class(width >= WIDE, "-wide")
-        self.set_class(width >= WIDER, "-wider")
+        for name, holds in size_classes(*event.size).items():
+            self.set_class(holds, name)
 
     # ------------------------------------------------------------ events in
 
