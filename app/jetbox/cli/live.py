@@ -77,6 +77,7 @@ class Live:
         try:
             self.id, self._recorder = self._open_journal()
         except BaseException:
+            # Re-raised: whatever failed, an interruption too, the workspace is not left locked.
             if self._lock is not None:
                 self._lock.close()
             raise
@@ -138,6 +139,7 @@ class Live:
         try:
             self._resumed = resumption(read_journal(where))
         except BaseException:
+            # Re-raised: nobody else knows yet of the journal that is open.
             recorder.release()
             raise
         return where.name, recorder

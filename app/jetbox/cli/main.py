@@ -67,7 +67,7 @@ def _guarded(arguments: list[str]) -> int:
         code = dispatch(arguments)
         _flush()
         return code
-    except BaseException as failure:
+    except BaseException as failure:  # not raised again: every end of the program is a line and a code
         return _code_of(failure)
 
 

@@ -78,6 +78,7 @@ class BlobStore:
                 os.close(fd)
             self._rename(temporary, target)
         except BaseException:
+            # Re-raised: half a blob must not stay, whatever interrupted it.
             with suppress(OSError):
                 os.unlink(temporary)
             raise

@@ -166,6 +166,7 @@ class Snapshots:
         try:
             out, err = await process.communicate(stdin)
         except BaseException:
+            # Re-raised: a cancelled snapshot leaves no git behind.
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()

@@ -104,6 +104,7 @@ async def launch(*, environment: Mapping[str, str] | None = None, **options: Any
     try:
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
     except BaseException as error:
+        # Re-raised, or worded: a start that is cancelled leaves no server behind.
         process.kill()
         await process.wait()
         if isinstance(error, TimeoutError):

@@ -66,6 +66,7 @@ async def _tried(name: str, root: Path, network: bool, readable: Sequence[Path])
         if trouble := await trial(sandbox, root, private):
             raise SandboxMissing(trouble)
     except BaseException as error:
+        # Re-raised, or worded: a sandbox that is not handed out leaves no folder, cancelled or not.
         await asyncio.to_thread(private.delete)
         if isinstance(error, OSError):
             raise SandboxMissing(str(error)) from error

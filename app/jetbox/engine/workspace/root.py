@@ -212,6 +212,7 @@ def _enter(base: str, names: list[str], *, create: bool = False) -> int:
             os.close(folder)
             folder = below
     except BaseException:
+        # Re-raised: a descriptor that is not handed out has no other owner.
         os.close(folder)
         raise
     return folder
@@ -231,6 +232,7 @@ def open_regular(folder: int, name: str, path: str) -> BinaryIO:
         check_regular(os.fstat(descriptor).st_mode, path)
         return open(descriptor, "rb")
     except BaseException:
+        # Re-raised: as long as no file object has taken it over, the descriptor is ours.
         os.close(descriptor)
         raise
 

@@ -91,6 +91,7 @@ def _replace(folder: int, name: str, path: str, data: bytes, old: os.stat_result
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except BaseException:
+        # Re-raised: also a write that is interrupted leaves no temporary file.
         _remove(folder, temporary)
         raise
     return Written(Fingerprint.of(status), unlinked=old is not None and old.st_nlink > 1)
