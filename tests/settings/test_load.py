@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from jetbox.engine.errors import ExitCode, SettingsError
-from jetbox.engine.options import EngineOptions
+from jetbox.engine.options import EngineOptions, ProbeCommand
 from jetbox.settings.fields import option_names
 from jetbox.settings.load import load, parse_assignment
 from jetbox.settings.model import Settings
+from jetbox.settings.profiles import BUILT_IN
 from jetbox.settings.trust import trust
 
 
@@ -99,8 +100,7 @@ def test_sources_name_file_and_line_variable_profile_and_flag(workspace: Path) -
         "loop.max_rounds": f"project {project}:1",
         "model.host": "environment OLLAMA_HOST",
         "ui.color": "environment NO_COLOR",
-        "performance.probe_parallel": "profile baseline",
-        "performance.probe_cache": "profile baseline",
+        **{f"{section}.{key}": "profile baseline" for section, table in BUILT_IN["baseline"].items() for key in table},
         "model.seed": "flag --set",
         "profile": "flag --profile",
     }
@@ -134,6 +134,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "model.keep_alive": ("-1", "-1"),
         "permissions.mode": ("auto", "auto"),
         "probes.wait": ("overlap", "overlap"),
+        "probes.commands": ("[{ name = 'a', command = 'b c' }]", (ProbeCommand(name="a", command="b c"),)),
         "ui.theme": ("jetbox-light", "jetbox-light"),
     }
     text, value = special.get(option, (text, value))
@@ -198,7 +199,7 @@ def test_a_flag_of_its_own_stands_above_set() -> None:
         ("[model]\nkeep_alive = 'long'\n", 2, "model.keep_alive must be a duration", "such as 30m"),
         ("[model]\nhost = 'ftp://x'\n", 2, "'ftp://x' is no address of a server", "http://127.0.0.1:11434"),
         ("[keys]\n'session.cancel' = 3\n", 2, "keys.session.cancel must be a text, not 3", ""),
-        ("profile = 'fats'\n", 1, "no profile 'fats'", "profiles: baseline, fast, quality"),
+        ("profile = 'fats'\n", 1, "no profile 'fats'", "profiles: baseline, seed, fast, quality"),
         ("[profiles.fast.model]\nname = 'x'\n", 1, "the profile 'fast' is built in", "another name"),
         ("[profiles.own.model]\nnme = 'x'\n", 2, "unknown key model.nme", "did you mean 'name'?"),
         ("[profiles.own]\nmodel = 1\n", 2, "model is a section", ""),

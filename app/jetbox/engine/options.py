@@ -88,10 +88,31 @@ class PermissionOptions(Section, frozen=True, kw_only=True):
     """Calls that need no question: `write_file`, `run_cmd pytest`, ..."""
 
 
+class ProbeCommand(Section, frozen=True, kw_only=True):
+    """A command of the user's that is a probe: exit code 0 is passed, others failed."""
+
+    name: str
+    """Name of the probe, as it is shown."""
+    command: str | tuple[str, ...]
+    """What runs in the workspace's folder: a text by `sh`, a list of words as it is."""
+    scope: tuple[str, ...] = ()
+    """Files that its verdict depends on, such as `*.rs` or `src/**`; empty: every file of the workspace."""
+    time_s: float = 0.0
+    """Time limit; 0: that of `time_s` of the section."""
+    output_bytes: int = 0
+    """Most bytes of output that are kept; 0: `output_bytes` of the section."""
+
+
 class ProbeOptions(Section, frozen=True, kw_only=True):
     enabled: bool = True
     ruff: bool = True
     pytest: bool = True
+    mypy: bool = False
+    """Run mypy, the workspace's own or the one on the path, with the project's configuration."""
+    pyright: bool = False
+    """Run pyright, the workspace's own or the one on the path, with the project's configuration."""
+    commands: tuple[ProbeCommand, ...] = ()
+    """Commands of your own, as `[[probes.commands]]`."""
     python: str = ""
     """Interpreter of the workspace; empty: .venv, venv, VIRTUAL_ENV, else ours."""
     time_s: float = 120.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import types
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Union, get_args, get_origin
 
@@ -13,7 +14,7 @@ import msgspec
 from jetbox.engine.errors import SettingsError
 from jetbox.settings.host import parse_host
 from jetbox.settings.model import Settings, Source
-from jetbox.settings.values import describe_type, describe_value, format_value, parse_value
+from jetbox.settings.values import describe_type, describe_value, format_value, parse_value, table_type
 
 FREE_SECTIONS = ("keys", "profiles")
 """Tables whose keys are the user's own."""
@@ -22,6 +23,8 @@ _MORE_THAN_ZERO = ("tools.command_s", "probes.time_s", "model.first_chunk_s", "m
 _TEXT_OR_SCALAR = ("model.think", "model.keep_alive")
 """Texts that are naturally written as `true` or `-1` in TOML."""
 _FOLDERS = ("session.folder", "probes.python", "permissions.read_outside")
+Within = Callable[[int, str], Source]
+"""Where a table of an array stands by its number, and its key; the key may be empty."""
 _YES_NO = {"1": True, "yes": True, "on": True, "0": False, "no": False, "off": False}
 
 
@@ -61,13 +64,17 @@ def type_of(option: str, source: Source) -> Any:
     return section_types(section)[key]
 
 
-def fit(option: str, value: Any, source: Source) -> Any:
-    """A value of a TOML file as the option's type.
+def fit(option: str, value: Any, source: Source, within: Within | None = None) -> Any:
+    """A value of a TOML file as the option's type; `within` tells where a part of an array of tables stands.
 
     Raises:
         SettingsError: unknown option, wrong type, or a value that cannot be meant.
     """
     wanted = type_of(option, source)
+    if (table := table_type(wanted)) is not None:
+        from jetbox.settings.tables import fit_tables
+
+        return fit_tables(option, table, value, source, within or (lambda *_: source))
     if option in _TEXT_OR_SCALAR and isinstance(value, bool | int):
         value = format_value(value)
     try:
@@ -89,7 +96,7 @@ def fit_text(option: str, text: str, source: Source) -> Any:
         return fit(option, parsed if isinstance(parsed, str) else text, source)
     if wanted is bool and text.strip().lower() in _YES_NO:
         parsed = _YES_NO[text.strip().lower()]
-    elif get_origin(wanted) is tuple and isinstance(parsed, str):
+    elif get_origin(wanted) is tuple and isinstance(parsed, str) and not table_type(wanted):
         parsed = [part.strip() for part in parsed.split(",") if part.strip()]
     elif _optional(wanted) and text.strip() in ("", "none"):
         parsed = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -139,9 +140,17 @@ def _sections(tables: dict[str, Any], above: tuple[str, ...], source: Any) -> tu
             if section == "keys":
                 entries += _keys((key,), value, (*above, section), source)
             else:
-                at = source(*above, section, key)
-                entries.append(Entry(f"{section}.{key}", fit(f"{section}.{key}", value, at), at))
+                path = (*above, section, key)
+                at = source(*path)
+                within = partial(_within, source, path)
+                entries.append(Entry(f"{section}.{key}", fit(f"{section}.{key}", value, at, within), at))
     return tuple(entries)
+
+
+def _within(source: Any, path: tuple[str, ...], number: int, key: str) -> Source:
+    """Where a table of an array stands, or one of its keys."""
+    found: Source = source(*path, str(number), *((key,) if key else ()))
+    return found
 
 
 def _keys(path: tuple[str, ...], value: Any, above: tuple[str, ...], source: Any) -> list[Entry]:

@@ -8,10 +8,12 @@ Path = tuple[str, ...]
 def key_lines(text: str) -> dict[Path, int]:
     """Line (from 1) of every table and key that begins a line, by its full path.
 
+    The tables of an array are numbered from 0: `("probes", "commands", "0", "name")`.
     The text must be valid TOML: what is inside strings and lists that span lines is passed over.
     """
     lines: dict[Path, int] = {}
     table: Path = ()
+    numbers: dict[Path, int] = {}
     depth = 0
     inside = ""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -21,6 +23,9 @@ def key_lines(text: str) -> dict[Path, int]:
         stripped = line.strip()
         if stripped.startswith("["):
             table = _key_path(stripped.lstrip("["), "]")[0]
+            if stripped.startswith("[["):
+                numbers[table] = numbers.get(table, -1) + 1
+                table = (*table, str(numbers[table]))
             for end in range(1, len(table) + 1):
                 lines.setdefault(table[:end], number)
         elif stripped and not stripped.startswith("#"):

@@ -42,6 +42,10 @@ def mask(option: str, value: Any) -> Any:
         if value and _SECRET_NAME.search(option.rpartition(".")[2]) and not option.startswith("keys."):
             return "***"
         return _USER_INFO.sub("***@", value)
+    if isinstance(value, tuple):
+        return tuple(mask(option, inner) for inner in value)
+    if isinstance(value, msgspec.Struct):
+        return type(value)(**{name: mask(name, inner) for name, inner in msgspec.structs.asdict(value).items()})
     return value
 
 

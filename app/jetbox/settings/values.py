@@ -5,6 +5,8 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
+import msgspec
+
 
 def parse_value(text: str) -> Any:
     """The TOML value that the text is; what is none is taken as a string."""
@@ -32,6 +34,9 @@ def format_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, msgspec.Struct):
+        fields = zip(value.__struct_fields__, msgspec.structs.fields(value), strict=True)
+        value = {name: held for name, field in fields if (held := getattr(value, name)) != field.default}
     if isinstance(value, dict):
         inner = ", ".join(f"{_format_key(k)} = {format_value(v)}" for k, v in value.items())
         return f"{{ {inner} }}" if inner else "{}"
@@ -45,13 +50,19 @@ def describe_type(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(wanted))
     if get_origin(wanted) in (Union, types.UnionType):
-        return describe_type(next(arg for arg in get_args(wanted) if arg is not type(None)))
+        return " or ".join(describe_type(arg) for arg in get_args(wanted) if arg is not type(None))
     if get_origin(wanted) in (tuple, list):
-        return "a list of texts"
+        return "a list of tables" if table_type(wanted) else "a list of texts"
     if get_origin(wanted) is dict:
         return "a table"
     words: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number"}
     return words.get(wanted, "a text")
+
+
+def table_type(wanted: Any) -> type[msgspec.Struct] | None:
+    """What each table of an array of tables is; None for any other type."""
+    inner = next(iter(get_args(wanted)), None) if get_origin(wanted) is tuple else None
+    return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
 
 
 def describe_value(value: Any) -> str:
