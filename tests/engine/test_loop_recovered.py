@@ -34,3 +34,28 @@ async def test_a_call_that_is_talked_about_is_not_run(rig: OpenRig) -> None:
     assert (await live.run()).outcome == "answered"
     assert not (live.root / "a.txt").exists()
     assert not live.events(e.ToolCalled)
+
+
+async def test_a_call_that_the_server_could_not_read_is_cut_out_of_its_error(rig: OpenRig) -> None:
+    raw = """{"path": "a.txt", "content": "one\ntwo\n"}"""
+    fault = f"error:error parsing tool call: raw='{raw}', err=invalid character in string literal@1:0"
+    live = await rig(step(text="..."), finish(), faults=(fault,))
+    assert (await live.run()).outcome == "unverified"
+    assert (live.root / "a.txt").read_text() == "one\ntwo\n"
+    assert live.events(e.ToolCalled)[0].recovered == "the server's error"
+
+
+async def test_a_call_that_nobody_can_read_is_asked_for_again_and_not_resent(rig: OpenRig) -> None:
+    fault = "error:XML syntax error on line 4: element <parameter> closed by </function>@1:1"
+    live = await rig(step(text="Well then."), finish(), faults=(fault,))
+    assert (await live.run()).outcome == "answered"
+    first, second = (await live.stats())["bodies"][:2]
+    assert first["body"] != second["body"]
+    assert "could not be read" in json.loads(second["body"])["messages"][-1]["content"]
+
+
+async def test_calls_that_are_never_readable_end_the_goal(rig: OpenRig) -> None:
+    live = await rig(step(text="..."), faults=("error:XML syntax error on line 4@*:0",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code, ended.rounds) == ("failed", 6, 3)
+    assert "--model" in ended.hint

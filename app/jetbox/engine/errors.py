@@ -92,6 +92,15 @@ class BadAnswer(ModelError):
     """The answer cannot be used: garbage, an error in mid-stream, or no `done`."""
 
 
+class CallGarbled(BadAnswer):
+    """The server could not read the call that the model made; the same request would end in the same way."""
+
+    def __init__(self, message: str, hint: str = "", raw: str = "") -> None:
+        """`raw` is the call as the model wrote it, where the server tells."""
+        super().__init__(message, hint)
+        self.raw = raw
+
+
 class Stalled(ModelError):
     """No sign of life within the watchdog's limit."""
 

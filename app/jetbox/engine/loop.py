@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import msgspec
-
 from jetbox.engine.commands import Close, Goal, Steer
 from jetbox.engine.errors import ExitCode, JetboxError, ModelError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, ModelSwitched, Notice, Outcome
 from jetbox.engine.guards import Guards
+from jetbox.engine.limits import Ending, Limits
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
@@ -19,22 +18,16 @@ from jetbox.engine.round import Round, RoundResult
 
 T = TypeVar("T")
 
-WARN_AT = (0.7, 0.9)
-"""Shares of a limit at which the model is told."""
 NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, or call finish."
+NUDGE_GARBLED = (
+    "[your tool call could not be read and was not run: send it again with valid syntax, and in smaller pieces]"
+)
+GARBLED_MOST = 2
+GARBLED_HINT = "choose another model with --model, or a smaller goal"
 EXCUSED = (
     "[what is red was red before you began: mend it where the goal asks for that; else call finish again and say so]"
 )
 NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """Why the loop stops."""
-
-    outcome: Outcome
-    reason: str
-    code: ExitCode = ExitCode.DONE
-    hint: str = ""
 
 
 INTERRUPTIONS = {
@@ -58,12 +51,11 @@ class Loop:
         self._number = goal
         self._options: LoopOptions = parts.options.loop
         self._guards = Guards()
-        self._rounds = 0
-        self._tokens = 0
+        self._limits = Limits(self._options, self._seconds)
         self._red = 0
         self._excused = 0
+        self._garbled = 0
         self._changed = changed
-        self._told: set[str] = set()
         self._start = parts.session.now()
         self._waited = parts.control.waited_ns
         self._out_of_time = False
@@ -98,7 +90,7 @@ class Loop:
             outcome=ending.outcome,
             reason=ending.reason,
             exit_code=int(ending.code),
-            rounds=self._rounds,
+            rounds=self._limits.rounds,
             wall_ns=parts.session.now() - self._start,
             hint=ending.hint,
         )
@@ -112,20 +104,20 @@ class Loop:
         while True:
             if parts.control.cancelled or parts.control.closing:
                 return self._cancelled()
-            limit = self._limit()
+            limit = self._limits.reached()
             if limit is not None:
                 return limit
             await self._switch_model()
-            self._rounds += 1
+            self._limits.rounds += 1
             parts.session.round += 1
             round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
             try:
                 result = await self._interruptible(round_.run())
             except Interrupted:  # before it had begun
-                self._rounds -= 1
+                self._limits.rounds -= 1
                 parts.session.round -= 1
                 if self._out_of_time:
-                    return self._time_ending()
+                    return self._limits.out_of_time()
                 self._take_words()
                 continue
             ending, tail = await self._judge(round_, result)
@@ -194,14 +186,14 @@ class Loop:
 
         def strike() -> None:
             nonlocal timer
-            left = self._options.max_seconds - self._seconds()
+            left = self._limits.seconds_left
             if left > 0:
                 timer = loop.call_later(left + 0.01, strike)
             else:
                 self._out_of_time = True
                 interrupt()
 
-        timer = loop.call_later(max(0.0, self._options.max_seconds - self._seconds()), strike)
+        timer = loop.call_later(max(0.0, self._limits.seconds_left), strike)
 
         def stop() -> None:
             timer.cancel()
@@ -211,7 +203,7 @@ class Loop:
     async def _judge(self, round_: Round, result: RoundResult) -> tuple[Ending | None, list[str]]:
         """What follows from a round: an ending, or words for the end of the newest message."""
         control = self._parts.control
-        self._tokens += result.tokens
+        self._limits.tokens += result.tokens
         self._changed = self._changed or result.changed
         if control.failure is not None:
             failure, control.failure = control.failure, None
@@ -222,6 +214,11 @@ class Loop:
             return Ending("failed", f"the workspace {root} is gone", ExitCode.STORAGE, "was it moved or deleted?"), []
         if result.interrupted:
             return self._interrupted(), ["[interrupted by the user]"]
+        self._garbled = self._garbled + 1 if result.garbled else 0
+        if result.garbled and self._garbled > GARBLED_MOST:
+            return Ending("failed", result.answer.error.message, ExitCode.MODEL, GARBLED_HINT), []  # type: ignore[union-attr]
+        if result.garbled:
+            return None, [NUDGE_GARBLED]
         cut = result.answer.done_reason == "length"
         tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()), cut=cut)
         if tripped is not None:
@@ -235,7 +232,7 @@ class Loop:
 
     def _interrupted(self) -> Ending | None:
         if self._out_of_time:
-            return self._time_ending()
+            return self._limits.out_of_time()
         if self._parts.control.cancelled:
             return self._cancelled()
         return None  # words with /now: go on with them
@@ -300,53 +297,12 @@ class Loop:
             tail.append(NUDGE_CUT)
         elif result.answer.empty and not result.interrupted:
             tail.append(NUDGE_EMPTY)
-        tail += self._limit_words()
+        tail += self._limits.words()
         return tail
-
-    # -- limits
 
     def _seconds(self) -> float:
         waited = self._parts.control.waited_ns - self._waited
         return (self._parts.session.now() - self._start - waited) / 1e9
-
-    def _used(self) -> list[tuple[str, float, float]]:
-        options = self._options
-        return [
-            ("rounds", self._rounds, options.max_rounds),
-            ("tokens", self._tokens, options.max_tokens),
-            ("seconds", self._seconds(), options.max_seconds),
-        ]
-
-    def _limit(self) -> Ending | None:
-        for name, used, most in self._used():
-            if most and used >= most:
-                if name == "seconds":
-                    return self._time_ending()
-                return Ending(
-                    "limit",
-                    f"stopped at the limit of {most:g} {name}",
-                    ExitCode.LIMIT,
-                    f"raise --max-{name} and go on with --continue",
-                )
-        return None
-
-    def _time_ending(self) -> Ending:
-        return Ending(
-            "limit",
-            f"stopped at the limit of {self._options.max_seconds:g} seconds",
-            ExitCode.LIMIT,
-            "raise --max-seconds and go on with --continue",
-        )
-
-    def _limit_words(self) -> list[str]:
-        words = []
-        for name, used, most in self._used():
-            for share in WARN_AT:
-                key = f"{name} {share}"
-                if most and used >= share * most and key not in self._told:
-                    self._told.add(key)
-                    words.append(f"[budget: {used:.0f} of {most:g} {name} used; bring the goal to an end]")
-        return words[-1:]
 
     def _guard_ending(self, tripped: GuardTripped) -> Ending:
         return Ending(

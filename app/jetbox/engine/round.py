@@ -9,7 +9,7 @@ import msgspec
 
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import BadAnswer, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
+from jetbox.engine.errors import BadAnswer, CallGarbled, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
 from jetbox.engine.events import Notice, PrefixReused, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
@@ -33,6 +33,8 @@ class RoundResult(msgspec.Struct):
     pending: tuple[str, ...] = ()
     """Probes that still work on the present files."""
     interrupted: bool = False
+    garbled: bool = False
+    """The server could not read the model's call, and nobody else could."""
 
     @property
     def finished(self) -> bool:
@@ -102,6 +104,10 @@ class Round:
                 task.uncancel()
             result.interrupted = True
             result.done = await parts.dispatcher.cancel()
+        if isinstance(answer.error, CallGarbled) and not result.done:
+            result.garbled = True
+            parts.session.emit(Notice(level="warning", text=answer.error.message, hint=answer.error.hint))
+            return result
         if answer.error is not None and not result.done:
             self.remember(result, (), over=True)
             self.end(result)
@@ -125,7 +131,7 @@ class Round:
                 parts.options.model,
                 parts.redactor,
                 parts.dispatcher.submit,
-                parts.dispatcher.fits,
+                parts.dispatcher,
             )
             answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
@@ -181,6 +187,8 @@ class Round:
             return self._parts.loaded and number <= retries
         if isinstance(error, ServerBusy):
             return number <= retries
+        if isinstance(error, CallGarbled):
+            return False
         return isinstance(error, BadAnswer | Stalled) and number <= min(1, retries)
 
     async def _back_off(self, error: JetboxError, number: int) -> bool:
@@ -255,7 +263,7 @@ class Round:
         """
         parts = self._parts
         answer, done = result.answer, result.done
-        if not (answer.text or answer.calls or answer.thinking):
+        if not (answer.text or answer.calls or answer.thinking or result.garbled):
             return
         parts.history.assistant(answer.text, answer.thinking, answer.calls)
         closing = [words for words in (late_text(result.late), verdict_text(result.verdicts, result.pending)) if words]

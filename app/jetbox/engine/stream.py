@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jetbox.engine.clock import Span
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import JetboxError, Stalled, StorageError
+from jetbox.engine.errors import CallGarbled, JetboxError, Stalled, StorageError
 from jetbox.engine.events import ModelAnswered, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
 from jetbox.engine.session import Session
+
+if TYPE_CHECKING:
+    from jetbox.engine.models.repair import Offer, Recovered
 
 SPEAK_AFTER_S = 0.3
 """A wait that is longer is put in words."""
@@ -66,15 +70,15 @@ class Attempt:
         options: ModelOptions,
         redactor: Redactor,
         on_call: Callable[[Call, str], None],
-        fits: Callable[[str, str], bool],
+        offer: Offer,
     ) -> None:
-        """`on_call` also gets in which form a call stood in the text; `fits` says whether one is a call at all."""
+        """`on_call` also gets in which form a call stood in the text; `offer` says whether one is a call at all."""
         self._session = session
         self._model = model
         self._options = options
         self._redactor = redactor
         self._on_call = on_call
-        self._fits = fits
+        self._offer = offer
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self.begun = False
@@ -100,6 +104,9 @@ class Attempt:
             await self._stream(body, answer)
         except StorageError:
             raise
+        except CallGarbled as error:
+            if not self._read_again(error, answer):
+                answer.error = error
         except JetboxError as error:
             answer.error = error
         except asyncio.CancelledError:
@@ -203,10 +210,24 @@ class Attempt:
             return
         from jetbox.engine.models.repair import recover
 
-        found = recover(answer.text, answer.thinking, self._fits)
-        if found is None:
-            return
-        answer.text = found.text
+        found = recover(answer.text, answer.thinking, self._offer.fits)
+        if found is not None:
+            answer.text = found.text
+            self._submit(found, answer)
+
+    def _read_again(self, error: CallGarbled, answer: Answer) -> bool:
+        """Read a call that the server could not read; False where that cannot be done safely."""
+        from jetbox.engine.models.repair import recover_raw
+
+        found = recover_raw(error.raw, self._offer) if error.raw else None
+        if found is None or answer.calls:
+            return False
+        answer.complete, answer.done_reason = True, "stop"
+        answer.ended = self._session.now()
+        self._submit(found, answer)
+        return True
+
+    def _submit(self, found: Recovered, answer: Answer) -> None:
         for call in found.calls:
             safe = self._safe(call)
             answer.calls.append(safe)

@@ -8,6 +8,7 @@ decoded from bytes. Everything that touches httpx or the `ollama` package is in 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ import msgspec
 
 from jetbox.engine.errors import (
     BadAnswer,
+    CallGarbled,
     ContextOverflow,
     ModelError,
     ModelNotFound,
@@ -46,6 +48,8 @@ OVERFLOW = (
     "longer than the context length",
 )
 """What servers of different ages say of a prompt that does not fit."""
+GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
+"""What the server's parsers say of a call that they cannot read."""
 
 
 class _Message(msgspec.Struct):
@@ -272,6 +276,8 @@ class OllamaModel:
             return ModelUnfit("the model cannot think", "leave model.think empty, or choose another with --model")
         if "invalid think value" in text:
             return ModelUnfit(f"the server knows no such level of thinking: {text}", "set model.think")
+        if any(words in text for words in GARBLED):
+            return _reported(text)
         return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
 
     # -- the rest, and the end
@@ -302,7 +308,7 @@ def _chunk(raw: bytes) -> Chunk:
         ) from error
     if line.error is not None:
         text = line.error if isinstance(line.error, str) else msgspec.json.encode(line.error).decode()
-        raise BadAnswer(f"the server reported an error in mid-answer: {text[:300]}", "see the server's log")
+        raise _reported(text)
     message = line.message or _Message()
     return Chunk(
         text=message.content or "",
@@ -312,6 +318,18 @@ def _chunk(raw: bytes) -> Chunk:
         done_reason=line.done_reason,
         metrics=_metrics(raw) if line.done else {},
     )
+
+
+def _reported(text: str) -> BadAnswer:
+    """An error that the server reports in its own words."""
+    if any(words in text for words in GARBLED):
+        found = re.search(r"raw='(.*)', err=", text, re.DOTALL) or re.search(r"raw='(.*)", text, re.DOTALL)
+        return CallGarbled(
+            "the server could not read the model's tool call",
+            "it is asked to send it again; models with a parser of their own in the server do better",
+            raw=found[1] if found else "",
+        )
+    return BadAnswer(f"the server reported an error in mid-answer: {text[:300]}", "see the server's log")
 
 
 def _metrics(raw: bytes) -> dict[str, int]:
@@ -331,8 +349,6 @@ def _error_text(raw: bytes) -> str | None:
 
 def _overflow(text: str) -> ContextOverflow:
     """With the two numbers out of llama-server's JSON, where they are there."""
-    import re
-
     prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
     window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
     said = text[:200]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,6 +20,19 @@ from jetbox.engine.models.mendjson import read
 
 Fits = Callable[[str, str], bool]
 """Takes a name and its arguments as JSON: whether such a tool was offered, and they fit it."""
+
+
+class Offer(Protocol):
+    """What was offered to the model."""
+
+    def fits(self, name: str, arguments: str) -> bool:
+        """Whether there is such a tool and it takes these arguments (JSON)."""
+        ...
+
+    def takers(self, keys: frozenset[str]) -> list[str]:
+        """The tools that know every one of these arguments and need no other."""
+        ...
+
 
 CANDIDATES = 20
 """Places of one form that are looked at: a long text about calls must not hold up the screen."""
@@ -66,6 +79,23 @@ def recover(text: str, thinking: str, fits: Fits) -> Recovered | None:
         return _ending(said, fits)
     found = _ending(thinking.strip(), fits)
     return msgspec.structs.replace(found, text="", form=f"{found.form} in thinking") if found is not None else None
+
+
+def recover_raw(raw: str, offer: Offer) -> Recovered | None:
+    """The call that a server could not read; without a name it is for the one tool that takes its arguments."""
+    found = _ending(raw.strip(), offer.fits)
+    if found is not None:
+        return found
+    start = raw.find("{")
+    loose = read(raw, start) if start >= 0 else None
+    if loose is None or not isinstance(loose.value, dict) or raw[loose.end :].strip():
+        return None
+    arguments = _encoded(loose.value)
+    takers = [name for name in offer.takers(frozenset(loose.value)) if offer.fits(name, arguments)]
+    if len(takers) != 1:
+        return None
+    call = Call(CallFunction(takers[0], msgspec.Raw(arguments.encode())))
+    return Recovered((call,), raw[:start].strip(), "the server's error")
 
 
 def _ending(text: str, fits: Fits) -> Recovered | None:

@@ -105,6 +105,14 @@ class Dispatcher:
             return False
         return True
 
+    def takers(self, keys: frozenset[str]) -> list[str]:
+        """The tools that know every one of these arguments and need no other."""
+        return [
+            name
+            for name, tool in self._tools.items()
+            if keys <= set(tool.parameters["properties"]) and keys >= set(tool.parameters.get("required", ()))
+        ]
+
     def submit(self, call: Call, recovered: str = "") -> None:
         """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""
         raw = bytes(call.function.arguments).decode(errors="replace")
