@@ -100,13 +100,15 @@ class Touched:
                 self._add("@")
 
     def pytest_runtest_protocol(self, item: Any) -> Any:
-        name = self._file_of(item)
-        with self._using(name):
+        with self._using(self._file_of(item)):
             self._add("@")
             yield
-            # What shared fixtures did when they were set up, they did for this test as well.
-            for definition in definitions(item):
-                self._used[name] |= self._fixtures.get(id(definition), (None, set()))[1]
+
+    def pytest_runtest_teardown(self, item: Any) -> None:
+        # What shared fixtures did when they were set up, they did for this test as well.
+        for definition in definitions(item):
+            for name in self._fixtures.get(id(definition), (None, ()))[1]:
+                self._add(name)
 
     def pytest_fixture_setup(self, fixturedef: Any) -> Any:
         if fixturedef.scope not in SPREAD:
