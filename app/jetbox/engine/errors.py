@@ -92,6 +92,10 @@ class BadAnswer(ModelError):
     """The answer cannot be used: garbage, an error in mid-stream, or no `done`."""
 
 
+class Runaway(BadAnswer):
+    """The answer said the same again and again; what it said before counts."""
+
+
 class CallGarbled(BadAnswer):
     """The server could not read the call that the model made; the same request would end in the same way."""
 

@@ -15,6 +15,7 @@ from jetbox.engine.models.choose import choose_model
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.round import Round, RoundResult
+from jetbox.engine.stream import REPEATED
 
 T = TypeVar("T")
 
@@ -22,11 +23,13 @@ NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, 
 NUDGE_GARBLED = (
     "[your tool call could not be read and was not run: send it again with valid syntax, and in smaller pieces]"
 )
+REPEATED_MOST = 2
 GARBLED_MOST = 2
 GARBLED_HINT = "choose another model with --model, or a smaller goal"
 EXCUSED = (
     "[what is red was red before you began: mend it where the goal asks for that; else call finish again and say so]"
 )
+NUDGE_REPEATED = "[your answer repeated itself and was stopped: go on with the next step, in other words]"
 NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
 
 
@@ -55,6 +58,7 @@ class Loop:
         self._red = 0
         self._excused = 0
         self._garbled = 0
+        self._repeated = 0
         self._changed = changed
         self._start = parts.session.now()
         self._waited = parts.control.waited_ns
@@ -214,12 +218,17 @@ class Loop:
             return Ending("failed", f"the workspace {root} is gone", ExitCode.STORAGE, "was it moved or deleted?"), []
         if result.interrupted:
             return self._interrupted(), ["[interrupted by the user]"]
+        self._repeated += result.answer.done_reason == REPEATED
+        if self._repeated > REPEATED_MOST:
+            return self._guard_ending(
+                GuardTripped(guard="repeat", detail="its answers repeat themselves", action="stop")
+            ), []
         self._garbled = self._garbled + 1 if result.garbled else 0
         if result.garbled and self._garbled > GARBLED_MOST:
             return Ending("failed", result.answer.error.message, ExitCode.MODEL, GARBLED_HINT), []  # type: ignore[union-attr]
         if result.garbled:
             return None, [NUDGE_GARBLED]
-        cut = result.answer.done_reason == "length"
+        cut = result.answer.cut
         tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()), cut=cut)
         if tripped is not None:
             self._parts.session.emit(tripped)
@@ -244,7 +253,7 @@ class Loop:
     async def _done(self, round_: Round, result: RoundResult) -> Ending | None:
         """The gate: the model says it is done, and no probe is red."""
         says_done = result.finished or (not result.done and bool(result.answer.text.strip()))
-        if not says_done or result.answer.done_reason == "length":
+        if not says_done or result.answer.cut:
             return None
         if any(d.state == "failed" for d in result.done):
             return None
@@ -293,7 +302,9 @@ class Loop:
             tail.append("[not done: a call failed; see to it, then call finish again]")
         if tripped is not None:
             tail.append(f"[warning: {tripped.detail}; do something else, or call finish and say what is in the way]")
-        if result.answer.done_reason == "length":
+        if result.answer.done_reason == REPEATED:
+            tail.append(NUDGE_REPEATED)
+        elif result.answer.cut:
             tail.append(NUDGE_CUT)
         elif result.answer.empty and not result.interrupted:
             tail.append(NUDGE_EMPTY)

@@ -11,9 +11,10 @@ import msgspec
 
 from jetbox.engine.clock import Span
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import CallGarbled, JetboxError, Stalled, StorageError
-from jetbox.engine.events import ModelAnswered, RequestSent, TextDelta, ThinkingDelta, Waiting
+from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError
+from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk
+from jetbox.engine.models.repetition import Repetition
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
 from jetbox.engine.session import Session
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 SPEAK_AFTER_S = 0.3
 """A wait that is longer is put in words."""
 SILENT_AFTER_S = 5.0
+REPEATED = "repeated"
+"""Why an answer ended that was stopped for saying the same again and again."""
 CLOSING_S = 1.0
 """How long the end of the body is waited for once the answer is complete."""
 
@@ -45,6 +48,11 @@ class Answer(msgspec.Struct):
     ended: int = 0
     error: JetboxError | None = None
     cancelled: bool = False
+
+    @property
+    def cut(self) -> bool:
+        """It ended before it had said all."""
+        return self.done_reason in ("length", REPEATED)
 
     @property
     def empty(self) -> bool:
@@ -81,6 +89,7 @@ class Attempt:
         self._offer = offer
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
+        self._repetition = (Repetition(), Repetition())
         self.begun = False
         """True once anything of the answer has come."""
 
@@ -107,6 +116,8 @@ class Attempt:
         except CallGarbled as error:
             if not self._read_again(error, answer):
                 answer.error = error
+        except Runaway as error:
+            session.emit(Notice(level="warning", text=error.message, hint=error.hint))
         except JetboxError as error:
             answer.error = error
         except asyncio.CancelledError:
@@ -186,6 +197,7 @@ class Attempt:
         self.begun = True
         if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
             answer.first = self._session.now()
+        self._watch(chunk, answer)
         if chunk.thinking:
             answer.thinking += self._emit_thinking(self._thinking.feed(chunk.thinking))
         if answer.spoke < 0 and (chunk.text or chunk.calls):
@@ -199,6 +211,16 @@ class Attempt:
         if chunk.done:
             answer.done_reason = chunk.done_reason
             answer.metrics = chunk.metrics
+
+    def _watch(self, chunk: Chunk, answer: Answer) -> None:
+        """Raises Runaway where the answer does nothing but repeat itself."""
+        for watch, text in zip(self._repetition, (chunk.text, chunk.thinking), strict=True):
+            if text and watch.feed(text):
+                answer.done_reason = REPEATED
+                raise Runaway(
+                    "the answer repeated itself over and over and was stopped",
+                    "another model, or a higher temperature, may help",
+                )
 
     def _flush(self, answer: Answer) -> None:
         answer.thinking += self._emit_thinking(self._thinking.flush())
