@@ -14,6 +14,7 @@ import msgspec
 import jetbox
 from jetbox.cli.beside import Beside
 from jetbox.engine.commands import Close, Goal
+from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, StorageError
 from jetbox.engine.events import (
     FORMAT,
@@ -304,8 +305,6 @@ class Live:
 
 async def drive_unattended(live: Live) -> int:
     """Drive with signals as commands: the first asks the session to end, a second one cancels it."""
-    import signal
-
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(live.drive())
     struck = False
@@ -317,13 +316,7 @@ async def drive_unattended(live: Live) -> int:
         struck = True
         live.stop(code)
 
-    codes = {
-        signal.SIGINT: ExitCode.INTERRUPTED,
-        signal.SIGTERM: ExitCode.TERMINATED,
-        signal.SIGHUP: ExitCode.HANGUP,
-    }
-    # One that was ignored at start, as by nohup, stays ignored.
-    codes = {n: code for n, code in codes.items() if signal.getsignal(n) is not signal.SIG_IGN}
+    codes = heard_endings()
     for number, code in codes.items():
         loop.add_signal_handler(number, strike, code)
     try:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from jetbox.cli.plain import plain
+from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError
 
 PROGRAM = "jetbox-tui"
@@ -186,11 +187,11 @@ def _drop_output() -> None:
 def _ended_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end the process in good order; one that was ignored at start stays so."""
     previous = {}
-    for name, code in (("SIGTERM", ExitCode.TERMINATED), ("SIGHUP", ExitCode.HANGUP)):
-        number = getattr(signal, name)
+    for number, code in heard_endings().items():
+        if number == signal.SIGINT:  # Python's own KeyboardInterrupt says it
+            continue
         try:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, _ender(code))
+            previous[number] = signal.signal(number, _ender(code))
         except ValueError:  # not in the main thread
             break
     try:

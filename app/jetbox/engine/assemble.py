@@ -76,6 +76,7 @@ def assemble(
         processes=processes,
         put_blob=session.recorder.put_blob,
         read_outside=options.permissions.read_outside,
+        python=options.probes.python,
     )
     tools = standard_tools()
     ready = asyncio.Event()

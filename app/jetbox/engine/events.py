@@ -18,6 +18,8 @@ FORMAT = 1
 """Version of the journal; a reader refuses a later one in words."""
 
 VerdictState = Literal["passed", "failed", "skipped", "error", "timeout", "cancelled"]
+RED: tuple[VerdictState, ...] = ("failed", "error", "timeout")
+"""The work does not hold, or that could not be found out."""
 CacheState = Literal["ran", "hit", "partial", "none"]
 Mode = Literal["ask", "edits", "auto"]
 Outcome = Literal["done", "unverified", "answered", "red", "limit", "guard", "denied", "failed", "interrupted"]

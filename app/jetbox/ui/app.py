@@ -15,6 +15,7 @@ from textual.command import Provider
 from textual.screen import Screen
 
 from jetbox.engine.commands import Close
+from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.settings.themes import shipped_folder, user_folder
@@ -282,11 +283,11 @@ class JetboxApp(App[int]):
     # ------------------------------------------------------------ signals and failures
 
     def _add_signals(self) -> None:
-        for number, code in _signals().items():
+        for number, code in heard_endings().items():
             asyncio.get_running_loop().add_signal_handler(number, self._strike, code)
 
     def _remove_signals(self) -> None:
-        for number in _signals():
+        for number in heard_endings():
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def _strike(self, code: ExitCode) -> None:
@@ -319,15 +320,3 @@ class JetboxApp(App[int]):
         """Something broke on the screen: it ends, and who started it tells of it."""
         self.failure = self.failure or self._exception
         self._close_messages_no_wait()
-
-
-def _signals() -> dict[int, ExitCode]:
-    import signal
-
-    codes = {
-        signal.SIGINT: ExitCode.INTERRUPTED,
-        signal.SIGTERM: ExitCode.TERMINATED,
-        signal.SIGHUP: ExitCode.HANGUP,
-    }
-    # One that was ignored at start, as by nohup, stays ignored.
-    return {number: code for number, code in codes.items() if signal.getsignal(number) is not signal.SIG_IGN}

@@ -15,7 +15,6 @@ Loaded = Literal["unknown", "loading", "loaded"]
 
 LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
 """Phases in which a round waits for the model."""
-RED = ("failed", "error", "timeout")
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class RoundFigures:
 
     @property
     def red(self) -> bool:
-        return any(probe.state in RED for probe in self.probes)
+        return any(probe.state in e.RED for probe in self.probes)
 
     @property
     def green(self) -> bool:

@@ -121,6 +121,19 @@ def test_the_workspace_s_programs_come_first(tmp_path: Path, monkeypatch: pytest
     assert command_environment(tmp_path, ("PATH", "PYTHONPATH")) == {}
 
 
+async def test_the_configured_interpreter_is_the_one_of_commands_too(bench: Any, tmp_path: Path) -> None:
+    """A command that says `python` or `pytest` must not judge with another one than the probe."""
+    environment = tmp_path / "env" / "bin"
+    environment.mkdir(parents=True)
+    (environment / "python").write_text("#!/bin/sh\necho the configured one\n")
+    (environment / "python").chmod(0o755)
+    bench.write(".venv/bin/python", "#!/bin/sh\necho another\n").chmod(0o755)
+    assert "another" in await bench.text("run_cmd", command="python")
+    for configured in (str(environment / "python"), "../env/bin/python"):
+        bench.context.python = configured
+        assert "the configured one" in await bench.text("run_cmd", command="python")
+
+
 async def test_a_cancelled_command_is_gone(bench: Any) -> None:
     started = asyncio.Event()
     pids: list[int] = []

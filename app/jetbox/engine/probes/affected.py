@@ -15,7 +15,8 @@ from stat import S_ISREG
 import msgspec
 
 from jetbox.engine.probes.collected import Collected, collected
-from jetbox.engine.probes.fingerprint import Snapshot, configuration
+from jetbox.engine.probes.configuration import configuration
+from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module
 from jetbox.engine.probes.selection import Choice, Known, Selection
 from jetbox.engine.probes.usage import Kept, Usage

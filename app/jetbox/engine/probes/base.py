@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from jetbox.engine.events import CacheState, VerdictState
+from jetbox.engine.events import RED, CacheState, VerdictState
 from jetbox.engine.probes.fingerprint import Snapshot
 
 
@@ -46,7 +46,7 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def red(self) -> bool:
         """True where the work does not hold, or where that could not be found out."""
-        return self.state in ("failed", "error", "timeout")
+        return self.state in RED
 
 
 class Scope(msgspec.Struct, frozen=True):

@@ -10,17 +10,11 @@ from hashlib import blake2b
 import msgspec
 
 from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.configuration import BY_PROBE
 from jetbox.engine.probes.fingerprint import Snapshot
 
 KEPT = 50
 """Verdicts kept of each probe: a change that is taken back finds its verdict again."""
-
-CONFIGURATION = {
-    "ruff": frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"}),
-    "pytest": frozenset(
-        {"pyproject.toml", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg"}
-    ),
-}
 
 
 class _Memory(msgspec.Struct):
@@ -95,7 +89,7 @@ def _scope_words(old: Scope, new: Scope) -> Iterable[str]:
 
 def _file_words(name: str, old: Snapshot, new: Snapshot) -> Iterable[str]:
     changed = new.changed(old)
-    settings = {p for p in changed if p.rpartition("/")[2] in CONFIGURATION.get(name, ())}
+    settings = {p for p in changed if p.rpartition("/")[2] in BY_PROBE.get(name, ())}
     if settings:
         yield f"{name} configuration changed"
     rest = changed - settings

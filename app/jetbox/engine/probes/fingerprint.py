@@ -12,24 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-CONFIGURATION = frozenset(
-    {
-        "pyproject.toml",
-        "ruff.toml",
-        ".ruff.toml",
-        "pytest.ini",
-        ".pytest.ini",
-        "pytest.toml",
-        ".pytest.toml",
-        "tox.ini",
-        "setup.cfg",
-        "setup.py",
-        "conftest.py",
-        ".gitignore",
-        ".ignore",
-    }
-)
-"""Files that ruff and pytest also look for in the folders above the workspace."""
+from jetbox.engine.probes.configuration import CONFIGURATION
 
 RACY_NS = 2_000_000_000
 """A file that changed this shortly before it was read is read again: two writes within one
@@ -79,11 +62,6 @@ class _Walk(msgspec.Struct):
     known: dict[str, _Known] = {}
     links: set[tuple[int, int]] = set()
     whole: bool = True
-
-
-def configuration(path: str) -> bool:
-    """True for a file that ruff or pytest reads its settings from."""
-    return path.rpartition("/")[2] in CONFIGURATION
 
 
 class Tree:

@@ -13,6 +13,7 @@ import msgspec
 from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
@@ -25,7 +26,6 @@ LOADER = (
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
 
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
-SETTINGS = ("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg")
 COUNTED = ("passed", "failed", "errors", "xfailed", "xpassed")
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS")
 
@@ -121,7 +121,7 @@ class PytestProbe(Whole):
         if any(re.search(TEST_FILE, path) for path in files):
             return True
         # Other names can be configured; whether they match anything, pytest itself knows.
-        for name in SETTINGS:
+        for name in OF_PYTEST:
             for path in (name, *(p for p in files if p.startswith("../") and p.endswith("/" + name))):
                 if path in files and re.search(rb"python_files|doctest", _read(self._root / path)):
                     return True

@@ -7,7 +7,8 @@ from stat import S_ISDIR
 
 import msgspec
 
-from jetbox.engine.probes.fingerprint import Snapshot, configuration
+from jetbox.engine.probes.configuration import configuration
+from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module, stem
 from jetbox.engine.probes.usage import Usage
 

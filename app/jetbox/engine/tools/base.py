@@ -76,6 +76,8 @@ class ToolContext(msgspec.Struct):
     put_blob: Callable[[bytes], Awaitable[str]]
     """Stores the bytes durably in the session and returns their SHA-256 in hex."""
     read_outside: tuple[str, ...] = ()
+    python: str = ""
+    """The interpreter that is configured for the workspace; empty: it is looked for."""
     commands: dict[str, int] = {}
     lint: Callable[[str, str], Awaitable[str]] | None = None
     """Takes a path and the text that is about to be written there; what a linter says of it, in words."""

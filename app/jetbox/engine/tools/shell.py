@@ -115,7 +115,7 @@ async def _run(
         ["sh", "-c", command] if isinstance(command, str) else command,
         limits=Limits(seconds, context.options.output_bytes, context.options.command_memory),
         cwd=folder,
-        env=command_environment(root, context.processes.pass_env),
+        env=command_environment(root, context.processes.pass_env, context.python),
         on_output=output,
     )
     after = await asyncio.to_thread(sweep, root)
@@ -129,7 +129,7 @@ async def _run(
     return ToolResult(text, ok=ok, changes=changed[:REPORTED_FILES], unsure=unsure)
 
 
-def command_environment(root: Path, passed: tuple[str, ...]) -> dict[str, str]:
+def command_environment(root: Path, passed: tuple[str, ...], python: str = "") -> dict[str, str]:
     """Variables that let a command find what the probes find: the workspace's programs and packages."""
     import sys
 
@@ -137,10 +137,12 @@ def command_environment(root: Path, passed: tuple[str, ...]) -> dict[str, str]:
 
     env = {}
     if "PATH" not in passed:
-        # Like the probes: the workspace's interpreter, else ours with its pytest and ruff.
+        # Like the probes: the configured interpreter, the workspace's, else ours with its pytest and ruff.
         active = os.environ.get("VIRTUAL_ENV", "")
         folders = [str(root / name / "bin") for name in (".venv", "venv")] + ([f"{active}/bin"] if active else [])
         own = next((f for f in folders if os.path.lexists(f"{f}/python")), os.path.dirname(sys.executable))
+        if python:
+            own = os.path.dirname(root / Path(python).expanduser())
         path = [p for p in os.environ.get("PATH", DEFAULT_PATH).split(os.pathsep) if os.path.isabs(p)]
         env["PATH"] = os.pathsep.join(dict.fromkeys([own, *path]))
     if "PYTHONPATH" not in passed:

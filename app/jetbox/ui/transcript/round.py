@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from jetbox.engine.events import ProbeEnded, RoundEnded
+from jetbox.engine.events import RED, ProbeEnded, RoundEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import LLM_PHASES, RED
+from jetbox.ui.model import LLM_PHASES
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
 

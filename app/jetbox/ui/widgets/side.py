@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from jetbox.engine.clock import tier
+from jetbox.engine.events import RED
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import RED, RoundFigures, SessionView
+from jetbox.ui.model import RoundFigures, SessionView
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, row, spread
 from jetbox.ui.transcript.round import cache_sign, state_sign
 from jetbox.ui.widgets import sparks

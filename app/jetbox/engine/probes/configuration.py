@@ -1,0 +1,16 @@
+"""Files that ruff and pytest read their settings from."""
+
+from __future__ import annotations
+
+OF_RUFF = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
+OF_PYTEST = frozenset(
+    {"pyproject.toml", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg"}
+)
+BY_PROBE = {"ruff": OF_RUFF, "pytest": OF_PYTEST}
+CONFIGURATION = OF_RUFF | OF_PYTEST | {"setup.py", "conftest.py", ".gitignore", ".ignore"}
+"""Files that either looks for, in the folders above the workspace too."""
+
+
+def configuration(path: str) -> bool:
+    """True for a file that ruff or pytest reads its settings from."""
+    return path.rpartition("/")[2] in CONFIGURATION
