@@ -105,7 +105,9 @@ class Affected:
         rules = any(configuration(path) for path in moved)
         if rules:
             self._rules = await self._collection(now)
-        if rules or gone or any(path not in self._seen.files for path in new) or not self._seen.digest:
+        added = any(path not in self._seen.files for path in new)
+        unsure = (path for path in new if path not in self._known.usage.tests)
+        if rules or gone or added or any(self._rules.takes(path) for path in unsure):
             self._collect()
         self._seen = now
         if len(new) > MANY:

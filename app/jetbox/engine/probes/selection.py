@@ -177,15 +177,20 @@ class Choice:
             found |= self._rank(self._listers(path), 1)
         if path in known.graph.modules or path in known.reached_by_gone:
             found |= self._rank(self._of_same_name(path), 2)
-            found |= self._rank(known.reached_by_gone.get(path, ()), 3, 1)
+            needed_by = known.reached_by_gone.get(path, frozenset())
+            self._rank(needed_by, 3, 1)
+            found |= bool(needed_by)
         return found
 
     def _listers(self, path: str) -> Iterable[str]:
         """Who listed the folder that it came to or went from; of new folders, those around them."""
         folder = path.rpartition("/")[0]
+        users = self._known.usage.users
+        found = set(users.get(f"{folder or '.'}/", ()))
         while folder in self._changed:
             folder = folder.rpartition("/")[0]
-        return self._known.usage.users.get(f"{folder or '.'}/", ())
+            found |= users.get(f"{folder or '.'}/", set())
+        return found
 
     def _of_same_name(self, path: str) -> list[str]:
         name = stem(path).strip("_")
@@ -238,15 +243,23 @@ class Choice:
         order = sorted(ranks, key=lambda test: (*ranks[test], self._breadth(test), test))
         why = f"{len(order)} of {len(tests)} test files can be touched by {_listed(self._files())}"
         if 2 * len(order) > len(tests):
-            seen = any(rank[0] == 1 for rank in ranks.values())
-            near = [test for test in order if ranks[test] < ((3, 0) if seen else (3, 2))]
+            words, near = self._nearer(order)
             if 0 < len(near) < len(order):
-                words = "run its code" if seen else "import it themselves"
                 why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
                 order = near
         if len(order) >= len(tests):
             return Selection(tuple(order), True, f"{_listed(self._files())} touches every test file")
         return Selection(tuple(order), False, why)
+
+    def _nearer(self, order: list[str]) -> tuple[str, list[str]]:
+        """Those of too many that come before the others, and in words why."""
+        ranks = self._ranks
+        importing = [test for test in order if ranks[test] < (3, 2)]
+        if all(rank[0] != 1 for rank in ranks.values()):
+            return "import it themselves", importing
+        if 2 * len(importing) <= len(self._known.tests):
+            return "run its code or import it themselves", importing
+        return "run its code", [test for test in order if ranks[test] < (3, 0)]
 
     def _files(self) -> list[str]:
         return sorted(path for path in self._changed if not self._folder(path))

@@ -49,8 +49,8 @@ class Usage:
         shapes: Mapping[str, str],
         tests: Iterable[str],
     ) -> None:
-        """Replace all by what a whole run told; `tests` are collected though the run may not say so."""
-        collected = {name for name, used in touched.items() if "@" in used} | (touched.keys() & set(tests))
+        """Take what a whole run told; where it does not say what was collected, these are the `tests`."""
+        collected = {name for name, used in touched.items() if "@" in used} or touched.keys() & set(tests)
         for name, used in touched.items():
             plain = frozenset(path for path in used if path[0] not in "*@+>")
             loads = frozenset(path[1:] for path in used if path[0] == "+")

@@ -1,0 +1,71 @@
+"""A small project with a fat package, and real runs of pytest that tell what each of its test files uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from jetbox.engine.probes import inside, touched
+
+RUN = """\
+import json, os, sys
+space = {"__name__": "jetbox"}
+exec(compile(sys.stdin.read(), "<jetbox>", "exec"), space)
+import pytest
+sys.path.insert(0, os.getcwd())
+exec(sys.argv[1], space)
+seen = space["Touched"]()
+code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]], plugins=[seen])
+way = seen._calls.way
+print("\\n" + json.dumps({"code": int(code), "way": way, "map": seen.map()}))
+"""
+
+FILES = {
+    "pkg/__init__.py": "from pkg import a, b, c, reg\n",
+    "pkg/a.py": "class A:\n    x = [n for n in range(3)]\n\n\ndef fa():\n    return 1\n",
+    "pkg/b.py": (
+        "import importlib, json, os\nHERE = os.path.dirname(__file__)\n\n\n"
+        "def fb():\n    with open(os.path.join(HERE, '..', 'data', 'd.json')) as f:\n        return json.load(f)\n\n\n"
+        "def plug(name):\n    return importlib.import_module('pkg.plugins.' + name).run()\n"
+    ),
+    "pkg/reg.py": "R = []\n\n\ndef register(f):\n    R.append(f)\n    return f\n",
+    "pkg/c.py": "from pkg.reg import register\n\n\n@register\ndef fc():\n    return 2\n",
+    "pkg/d.py": "with open('data/at_import.txt') as f:\n    TEXT = f.read()\n",
+    "pkg/plugins/__init__.py": "",
+    "pkg/plugins/one.py": "def run():\n    return 5\n",
+    "pkg/__main__.py": "import pkg.a\n",
+    "data/d.json": "{}\n",
+    "data/at_import.txt": "x\n",
+    "tests/conftest.py": (
+        "import pytest\nfrom pkg.c import fc\n\n\n@pytest.fixture(scope='session')\ndef shared():\n    return fc()\n"
+    ),
+    "tests/test_a.py": "from pkg.a import fa\n\n\ndef test_1():\n    assert fa()\n\n\ndef test_2():\n    assert fa()\n",
+    "tests/test_b.py": "import pkg\n\n\ndef test_b():\n    assert pkg.b.fb() == {}\n",
+}
+
+
+def make(root: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+def run(root: Path, *arguments: str, before: str = "") -> dict[str, list[str]]:
+    """What `Touched` says of a run of pytest on this folder."""
+    # One text, as the probe hands it over.
+    source = "\n".join(Path(str(module.__file__)).read_text() for module in (inside, touched))
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, before, *arguments],
+        input=source,
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.stdout, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, list[str]] = said["map"]
+    found.setdefault("way", [said["way"]])
+    return found
