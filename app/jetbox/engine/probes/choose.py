@@ -11,6 +11,7 @@ from jetbox.engine.probes.base import Probe
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.ready import ready_made
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.safety.process import ProcessRunner
 
@@ -40,4 +41,5 @@ def choose_probes(
         probes.append(ruff)
     if options.pytest:
         probes.append(PytestProbe(root, processes, options, performance, tree, interpreters))
+    probes += ready_made(root, processes, options, tree, interpreters)
     return Chosen(tuple(probes), ruff, interpreters)

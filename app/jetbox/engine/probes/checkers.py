@@ -1,0 +1,160 @@
+"""What mypy and pyright have in common: where they are found, what their verdict depends on, what they print."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import abstractmethod
+from pathlib import Path
+
+import msgspec
+
+from jetbox.engine.options import ProbeOptions
+from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.command import broken, environment, identity
+from jetbox.engine.probes.fingerprint import Snapshot, Tree
+from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.narrowing import Narrowing
+from jetbox.engine.probes.report import bounded
+from jetbox.engine.safety.environment import clean_environment, find_program
+from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
+from jetbox.engine.safety.terminal import safe_text
+
+SOURCES = (".py", ".pyi")
+KEPT = 1_000_000
+"""Bytes of output that are read; only head and tail of the findings are shown."""
+
+FINDING = re.compile(r"(?P<path>[^:\n]+):(?P<place>\d+:\d+(?::\d+:\d+)?): error: (?P<what>.*)")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """An error that a checker tells of."""
+
+    path: str
+    """Relative to the workspace."""
+    place: str
+    """Line and column, both from 1."""
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.place}: {self.what}"
+
+
+class CheckerProbe(Whole):
+    """A type checker in a process of its own, with the project's configuration and the workspace's interpreter."""
+
+    name: str
+    cure: str
+    """How to install it into an interpreter, which stands for `{}`."""
+    configuration: frozenset[str]
+    """Names of the files that it reads its configuration from."""
+
+    def __init__(
+        self, root: Path, processes: ProcessRunner, options: ProbeOptions, tree: Tree, interpreters: Interpreters
+    ) -> None:
+        self._root = root
+        self._processes = processes
+        self._options = options
+        self._tree = tree
+        self._interpreters = interpreters
+        self._narrowing = Narrowing(tree.root, self._counts)
+
+    async def skip(self) -> str:
+        """Nothing to check, or nothing to check it with."""
+        if not any(path.endswith(SOURCES) for path in self._tree.last.files):
+            return "no Python files"
+        if not self.program():
+            cure = self.cure.format(self._interpreters.shown(self._interpreters.find()))
+            return f"{self.name} is not installed; cure: {cure}"
+        return ""
+
+    async def scope(self) -> Scope:
+        """The program, the interpreter with what is installed in it, and configuration above the workspace."""
+        interpreter = self._interpreters.find()
+        facts = await self._interpreters.facts(interpreter)
+        versions = {
+            self.name: identity(self.program()),
+            "python": f"{interpreter.path} {facts.version}",
+            "packages": facts.packages,
+            **self._above(),
+        }
+        versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
+        names = {"PATH", "LANG", "LC_ALL", *self._processes.pass_env}
+        variables = {name: os.environ[name] for name in sorted(names) if name in os.environ}
+        return Scope((self._processes.sandbox.name, *self.arguments()), versions, variables)
+
+    def narrow(self, files: Snapshot) -> Snapshot:
+        """Program text, folders (which can be packages), and configuration."""
+        return self._narrowing(files)
+
+    def program(self) -> str:
+        """Path of the checker beside the workspace's interpreter, else on the path; empty where there is none."""
+        beside = Path(self._interpreters.find().path).parent / self.name
+        if os.access(beside, os.X_OK):
+            return str(beside)
+        return find_program(self.name, clean_environment(os.environ)["PATH"], str(self._root))[0]
+
+    @abstractmethod
+    def arguments(self) -> tuple[str, ...]:
+        """Words after the program."""
+
+    def _counts(self, path: str, folder: bool) -> bool:
+        return folder or path.endswith(SOURCES) or path.rpartition("/")[2] in self.configuration
+
+    def _above(self) -> dict[str, str]:
+        """Identity of configuration in the folders above, which is looked for there too."""
+        found = {}
+        for folder in Path(self._tree.root).parents:
+            for name in sorted(self.configuration):
+                if seen := identity(str(folder / name)):
+                    found[f"{folder}/{name}"] = seen
+        return found
+
+    async def _ran(self, argv: list[str]) -> Finished:
+        return await self._processes.run(
+            argv,
+            limits=Limits(self._options.time_s, KEPT, self._options.memory),
+            cwd=self._root,
+            env={"NO_COLOR": "1", **self._variables()},
+        )
+
+    def _variables(self) -> dict[str, str]:
+        return environment(self._root, self._interpreters, self._processes.pass_env)
+
+    def _no_result(self, done: Finished) -> Verdict | None:
+        """The verdict of a run that came to no result of its own; None where it did."""
+        output = bounded(safe_text(done.output).strip(), self._options.output_bytes)
+        if done.state == "timeout":
+            words = f"no result after {self._options.time_s:g} s"
+            return Verdict(self.name, "timeout", words, output, done.duration_ns, durable=False)
+        if trouble := broken(done):
+            return Verdict(self.name, "error", trouble, output, done.duration_ns, durable=False)
+        return None
+
+    def _error(self, done: Finished, words: str, *, durable: bool = False) -> Verdict:
+        output = bounded(safe_text(done.output).strip(), self._options.output_bytes)
+        return Verdict(self.name, "error", words[:200], output, done.duration_ns, durable=durable)
+
+    def _failed(self, done: Finished, findings: list[Finding], lines: list[str], *, whole: bool = True) -> Verdict:
+        """`whole`: the findings are all that there is to find."""
+        files = len({finding.path for finding in findings})
+        summary = f"{_number(len(findings), 'error')} in {_number(files, 'file')}"
+        complete = whole and done.total_bytes <= KEPT
+        return Verdict(
+            self.name,
+            "failed",
+            summary,
+            bounded("\n".join(lines), self._options.output_bytes),
+            done.duration_ns,
+            failing=tuple(map(str, findings)) if complete else (),
+        )
+
+
+def findings_in(lines: list[str]) -> list[Finding]:
+    """The errors among lines of the form `path:line:column: error: what`."""
+    found = (FINDING.fullmatch(line) for line in lines)
+    return [Finding(f["path"], f["place"], f["what"].strip()) for f in found if f]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

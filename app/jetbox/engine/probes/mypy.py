@@ -1,0 +1,191 @@
+"""The mypy probe: incremental, without being taken in by its own cache."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from jetbox.engine.options import ProbeOptions
+from jetbox.engine.probes.base import Verdict
+from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.safety.process import Finished, ProcessRunner
+from jetbox.engine.safety.terminal import safe_text
+
+OPTIONS = ("--no-sqlite-cache", "--no-pretty", "--no-color-output", "--show-column-numbers", "--show-error-codes")
+"""The cache in single files, so that what it holds of one module can be dropped."""
+
+DROPPED = 30
+"""Changed modules above which all of the cache is dropped."""
+
+RACY_NS = 2_000_000_000
+"""A file that changed this shortly before it was looked at may have changed again within the same tick."""
+
+# mypy takes a file for unchanged where its size and the second of its mtime are: an edit of equal
+# length within one second, or with the time put back, would go unseen. So what its cache holds of every
+# file that can have changed since is dropped first, in the sandbox, which is where the cache lies.
+PREPARE = """
+cache=${1:-$XDG_CACHE_HOME/jetbox-mypy}; number=$2; shift 2
+if [ "$number" = all ]; then rm -rf "$cache"
+else while [ "$number" -gt 0 ]; do
+    find "$cache" -path "*/$1.*" -exec rm -f {} + 2>/dev/null
+    shift; number=$((number - 1))
+done; fi
+exec "$@" --cache-dir "$cache"
+"""
+
+TOTAL = re.compile(r"Found (\d+) errors? in \d+ files? \(.*\)")
+SUCCESS = re.compile(r"Success: (no issues found in \d+ source files?)")
+SETTINGS = r"\.?mypy\.ini|pyproject\.toml|setup\.cfg"
+CHOOSES = re.compile(r"^\s*(files|packages|modules)\s*=", re.MULTILINE)
+
+Stat = tuple[int, int, int, int]
+"""mtime_ns, ctime_ns, size, inode."""
+Seen = tuple[Stat, int]
+"""A stat, and when it was taken."""
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    """What mypy's cache may be about: everything as it was before the run, or later."""
+
+    files: dict[str, Seen]
+    packages: str
+    """Digest of what is installed."""
+
+    def moved_since(self, before: _Cached | None) -> list[str] | None:
+        """Patterns of what the cache must not be asked for; None for all of it."""
+        if before is None or before.packages != self.packages:
+            return None
+        moved = {path for path, seen in self.files.items() if _moved(before.files.get(path), seen)}
+        patterns = {_pattern(path) for path in moved | (before.files.keys() - self.files.keys())}
+        return None if "" in patterns or len(patterns) > DROPPED else sorted(patterns)
+
+
+class MypyProbe(CheckerProbe):
+    """`mypy .`, or what the configuration says is to be checked."""
+
+    name = "mypy"
+    cure = "{} -m pip install mypy"
+    configuration = frozenset({"mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg", "py.typed", ".gitignore"})
+
+    def __init__(
+        self, root: Path, processes: ProcessRunner, options: ProbeOptions, tree: Tree, interpreters: Interpreters
+    ) -> None:
+        super().__init__(root, processes, options, tree, interpreters)
+        self._cached: _Cached | None = None
+        self._folder = ""
+
+    def arguments(self) -> tuple[str, ...]:
+        """The project's configuration holds, except for how findings are written."""
+        words = list(OPTIONS)
+        interpreter = self._interpreters.find()
+        if Path(self.program()).parent != Path(interpreter.path).parent:
+            words += ["--python-executable", interpreter.path]
+        return (*words,) if self._chosen() else (*words, ".")
+
+    async def run(self, *, behind: bool = False) -> Verdict:
+        """Check everything; a type error is failed, a broken configuration is an error."""
+        program = self.program()
+        if not program:
+            return Verdict(self.name, "skipped", await self.skip(), cache="none", durable=False)
+        packages = (await self._interpreters.facts(self._interpreters.find())).packages
+        paths = self.narrow(self._tree.last).files
+        now = await asyncio.to_thread(_stats, self._tree.root, paths, packages)
+        dropped = now.moved_since(self._cached)
+        number = "all" if dropped is None else str(len(dropped))
+        words = ["/bin/sh", "-c", PREPARE, "sh", self._cache_folder(), number, *(dropped or ())]
+        done = await self._ran([*words, program, *self.arguments()])
+        if done.state == "exited":
+            # After a run that was cut off, what was held before it is still the right thing to compare with.
+            self._cached = now
+        return self._verdict(done)
+
+    async def close(self) -> None:
+        """Delete a cache that lies in no sandbox."""
+        if self._folder:
+            import shutil
+
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _cache_folder(self) -> str:
+        """Where its cache is; empty: in the sandbox's private folder."""
+        if not self._processes.sandbox.confines and not self._folder:
+            import tempfile
+
+            self._folder = tempfile.mkdtemp(prefix="jetbox-mypy-")
+        return self._folder
+
+    # ------------------------------------------------------------ configuration and verdict
+
+    def _chosen(self) -> bool:
+        """True where the configuration says what is to be checked."""
+        for name in ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"):
+            text = _text(Path(self._root, name))
+            heading = r"^\[tool\.mypy\]" if name.endswith(".toml") else r"^\[mypy\]"
+            if text and (found := re.search(heading + r"[ \t]*(?:#.*)?$", text, re.MULTILINE)):
+                section = re.split(r"^\[", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+                return CHOOSES.search(section) is not None
+        return False
+
+    def _verdict(self, done: Finished) -> Verdict:
+        if (verdict := self._no_result(done)) is not None:
+            return verdict
+        lines = [line for line in safe_text(done.output).splitlines() if line.strip()]
+        if trouble := next((line for line in lines if re.match(rf"(?:{SETTINGS}): (?!\[)", line)), ""):
+            # mypy goes on without the configuration that it could not read, and may well say success.
+            return self._error(done, trouble, durable=True)
+        warned = next((f"; {line}" for line in lines if re.match(rf"(?:{SETTINGS}): \[", line)), "")
+        findings = findings_in(lines)
+        total = next((line for line in reversed(lines) if TOTAL.fullmatch(line)), "")
+        if done.code in (1, 2) and findings and total:
+            return self._failed(done, findings, lines[: lines.index(total)], whole="prevented" not in total)
+        success = next((found for found in map(SUCCESS.fullmatch, lines) if found), None)
+        if done.code == 0 and success:
+            return Verdict(self.name, "passed", f"{success[1]}{warned}"[:200], duration_ns=done.duration_ns)
+        last = lines[-1].strip() if lines else f"exit code {done.code}"
+        if done.code == 2 and "There are no .py[i] files" in last:
+            return Verdict(self.name, "skipped", "no Python files to check", duration_ns=done.duration_ns)
+        return self._error(done, last.removeprefix("mypy: error: "))
+
+
+def _stats(root: str, paths: Iterable[str], packages: str) -> _Cached:
+    """What the system says of each source. Blocks."""
+    found = {}
+    for path in paths:
+        if not path.removesuffix("/").endswith(SOURCES):
+            continue
+        asked = time.time_ns()
+        try:
+            seen = os.stat(os.path.join(root, path.removesuffix("/")))
+        except OSError:
+            continue
+        found[path] = ((seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino), asked)
+    return _Cached(found, packages)
+
+
+def _moved(before: Seen | None, now: Seen) -> bool:
+    if before is None or before[0] != now[0]:
+        return True
+    (mtime, ctime, _, _), asked = before
+    return ctime + RACY_NS > asked or mtime + RACY_NS > asked
+
+
+def _pattern(path: str) -> str:
+    """The end of the path of a module in the cache; empty where a pattern cannot say it."""
+    names = path.removesuffix("/").rpartition(".")[0].split("/")
+    shown = "/".join(names[-2:]) if names[-1] == "__init__" else names[-1]
+    return shown if re.fullmatch(r"[\w/-]+", shown) else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:1_000_000].decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,225 @@
+"""Commands of the user as probes: real programs, in the engine with its cache."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jetbox.engine.options import PerformanceOptions, ProbeCommand
+from jetbox.engine.probes.command import last_line
+from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.safety.choose import choose_sandbox
+from jetbox.engine.safety.process import ProcessRunner
+
+if TYPE_CHECKING:
+    from engine.probes.conftest import Bench
+
+PLAIN = PerformanceOptions(probe_early=False, probe_baseline=False)
+
+
+def engine_of(bench: Bench, command: str | tuple[str, ...], **options: Any) -> ProbeEngine:
+    made = ProbeCommand(name="check", command=command, **options)
+    return bench.engine(performance=PLAIN, ruff=False, pytest=False, commands=(made,))
+
+
+def program(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    made = folder / name
+    made.write_text(f"#!/bin/sh\n{text}\n")
+    made.chmod(0o755)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "summary"),
+    [
+        ("echo all is well", "passed", "all is well"),
+        (("echo", "all && false"), "passed", "all && false"),
+        ("true", "passed", ""),
+        ("false", "failed", "exit code 1"),
+        ("echo 3 bad; exit 255", "failed", "3 bad"),
+        ("printf '\\033[31m2 errors\\033[0m\\n---\\n\\n'; exit 2", "failed", "2 errors"),
+        ("kill -SEGV $$", "error", "killed by SIGSEGV"),
+        ("(kill -9 $BASHPID || kill -9 $$)", "error", "killed by SIGKILL"),
+        ("cd . && no-such-program-here", "error", "a program is missing: "),
+        ("echo one; ./not-there", "error", "a program is missing: "),
+        ("echo one; /etc/passwd", "error", "it cannot be run: "),
+        ("echo 'unclosed", "failed", ""),
+    ],
+)
+async def test_the_exit_code_is_the_verdict(
+    bench: Bench, command: str | tuple[str, ...], state: str, summary: str
+) -> None:
+    verdict = await bench.one(engine_of(bench, command), "check")
+    assert verdict.state == state
+    assert verdict.summary.startswith(summary)
+    assert verdict.state == "passed" or verdict.red
+
+
+@pytest.mark.parametrize("command", ["no-such-program-here --x", "A=1 no-such-program-here", ("no-such-program-here",)])
+async def test_a_program_that_is_missing_is_skipped_with_the_cure(
+    bench: Bench, command: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = engine_of(bench, command)
+    verdict = await bench.one(engine, "check")
+    assert verdict.state == "skipped"
+    assert verdict.summary.endswith("no such program on PATH; cure: install it, or change probes.commands")
+    program(tmp_path / "bin", "no-such-program-here", "echo now")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert (await bench.one(engine, "check")).summary == "now"
+
+
+async def test_a_program_that_is_not_executable_is_skipped_with_the_cure(bench: Bench) -> None:
+    bench.write("check.sh", "exit 0\n")
+    verdict = await bench.one(engine_of(bench, "./check.sh"), "check")
+    assert (verdict.state, verdict.summary) == (
+        "skipped", "./check.sh: the file is not executable; cure: chmod +x ./check.sh"
+    )  # fmt: skip
+
+
+async def test_no_file_in_scope_is_skipped(bench: Bench) -> None:
+    bench.write("README.md", "")
+    (bench.root / "x.rs").mkdir()
+    engine = engine_of(bench, "true", scope=("*.rs", "Cargo.toml"))
+    verdict = await bench.one(engine, "check")
+    assert (verdict.state, verdict.summary) == ("skipped", "no file matches *.rs, Cargo.toml")
+    bench.write("src/main.rs", "")
+    assert (await bench.one(engine, "check")).state == "passed"
+
+
+async def test_time_runs_out(bench: Bench) -> None:
+    verdict = await bench.one(engine_of(bench, "echo begun; sleep 60", time_s=0.3), "check")
+    assert (verdict.state, verdict.summary) == ("timeout", "no result after 0.3 s")
+    assert verdict.output == "begun"
+    assert not bench.running("sleep 60")
+
+
+async def test_output_is_kept_within_its_own_limit(bench: Bench) -> None:
+    bench.write("n.txt", "")
+    verdict = await bench.one(engine_of(bench, "seq 100000; exit 1", output_bytes=500), "check")
+    assert verdict.summary == "100000"
+    assert verdict.output.startswith("1\n")
+    assert len(verdict.output) < 700
+
+
+async def test_files_out_of_scope_leave_the_verdict(bench: Bench) -> None:
+    bench.write("a.rs", "1")
+    bench.write("README.md", "1")
+    engine = engine_of(bench, "cat a.rs", scope=("*.rs",))
+    assert (await bench.one(engine, "check")).cache == "ran"
+    bench.write("README.md", "2")
+    bench.write("new/x.txt", "")
+    hit = await bench.one(engine, "check")
+    assert (hit.cache, hit.summary, hit.proved) == ("hit", "1", True)
+    bench.write("a.rs", "2")
+    miss = await bench.one(engine, "check")
+    assert (miss.cache, miss.summary, miss.why) == ("ran", "2", "a.rs changed")
+    bench.write("a.rs", "1")
+    assert (await bench.one(engine, "check")).cache == "hit"
+
+
+async def test_without_a_scope_every_file_counts(bench: Bench) -> None:
+    bench.write("a.rs", "1")
+    engine = engine_of(bench, "cat a.rs")
+    assert (await bench.one(engine, "check")).cache == "ran"
+    assert (await bench.one(engine, "check")).cache == "hit"
+    bench.write("README.md", "2")
+    assert (await bench.one(engine, "check")).why == "new file: README.md"
+
+
+@pytest.mark.parametrize("path", ["tools/check.sh", "package.json", "sub/Makefile", "node_modules/.package-lock.json"])
+async def test_scripts_and_manifests_count_whatever_the_scope(bench: Bench, path: str) -> None:
+    bench.write("a.rs", "1")
+    bench.write("tools/check.sh", "echo 1")
+    bench.write("node_modules/dep/package.json", "1")
+    engine = engine_of(bench, "sh tools/check.sh", scope=("*.rs",))
+    assert (await bench.one(engine, "check")).cache == "ran"
+    bench.write("node_modules/dep/package.json", "2")
+    assert (await bench.one(engine, "check")).cache == "hit"
+    bench.write(path, "echo 2")
+    assert (await bench.one(engine, "check")).cache == "ran"
+
+
+async def test_another_program_is_another_verdict(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench.write("a.rs", "1")
+    tool = program(tmp_path / "bin", "tool", "echo old")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    engine = engine_of(bench, "true && tool", scope=("*.rs",))
+    assert (await bench.one(engine, "check")).summary == "old"
+    seen = tool.stat()
+    tool.write_text("#!/bin/sh\necho new\n")
+    os.utime(tool, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    miss = await bench.one(engine, "check")
+    assert (miss.summary, miss.why) == ("new", "program tool changed")
+    program(tmp_path / "before", "tool", "echo shadow")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'before'}:{os.environ['PATH']}")
+    assert (await bench.one(engine, "check")).summary == "shadow"
+
+
+async def test_variables_count_and_none_of_ours_are_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "secret")
+    engine = engine_of(bench, "echo $LANG/$MY_TOKEN")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    assert (await bench.one(engine, "check")).summary == "C.UTF-8/"
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    assert (await bench.one(engine, "check")).why == "variable LANG changed"
+
+
+async def test_the_programs_and_packages_of_the_workspace_are_found(bench: Bench) -> None:
+    bench.write("helper.py", "WORD = 'found'\n")
+    assert (
+        await bench.one(engine_of(bench, "python -c 'import helper; print(helper.WORD)'"), "check")
+    ).summary == "found"
+    program(bench.root / ".venv", "none", "")
+    (bench.root / ".venv/bin").mkdir()
+    (bench.root / ".venv/bin/python").symlink_to("/bin/sh")
+    program(bench.root / ".venv/bin", "own-tool", "echo own")
+    assert (await bench.one(engine_of(bench, "own-tool"), "check")).summary == "own"
+
+
+async def test_a_write_ends_the_run_and_the_next_is_about_the_new_files(bench: Bench, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    bench.write("a.rs", "old")
+    engine = engine_of(bench, f"text=$(cat a.rs); test $text = new || {{ echo > {ready}; sleep 60; }}; echo $text")
+    asked = asyncio.create_task(bench.one(engine, "check"))
+    await asyncio.to_thread(ready.read_text)
+    bench.write("a.rs", "new")
+    engine.wrote(("a.rs",))
+    assert (await asked).summary == "new"
+    assert not bench.running("sleep 60")
+    assert ("end", "check", "cancelled") in bench.told
+
+
+async def test_several_commands_stand_beside_each_other(bench: Bench) -> None:
+    bench.write("a.rs", "1")
+    commands = (ProbeCommand(name="good", command="true"), ProbeCommand(name="bad", command="echo bad; false"))
+    engine = bench.engine(performance=PLAIN, ruff=False, pytest=False, commands=commands)
+    assert [(v.name, v.state) for v in await engine.verdicts(final=True)] == [("good", "passed"), ("bad", "failed")]
+
+
+async def test_commands_are_confined(bench: Bench) -> None:
+    secret = Path(os.environ["HOME"], "secret.txt")
+    secret.write_text("mine")
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False)
+    try:
+        assert sandbox.confines
+        bench.processes = ProcessRunner(sandbox, bench.root)
+        verdict = await bench.one(engine_of(bench, f"echo > {secret.parent}/evil; cat {secret}"), "check")
+        assert verdict.state == "failed"
+        assert "mine" not in verdict.output
+        assert not (secret.parent / "evil").exists()
+    finally:
+        await sandbox.close()
+
+
+def test_the_last_line_is_the_last_that_says_something() -> None:
+    assert last_line("a\n3 failed\n\n=====\n") == "3 failed"
+    assert last_line("---\n") == ""
+    assert len(last_line("x" * 1000)) == 200
