@@ -86,7 +86,7 @@ class PyrightProbe(CheckerProbe):
         if done.code == 1 and total and int(total["errors"]):
             findings, shown = _read(lines, self._tree.root)
             return self._failed(done, findings, shown, whole=len(findings) == int(total["errors"]))
-        if done.code == 0 and total:
+        if done.code == 0 and total and not int(total["errors"]):
             warnings = int(total["warnings"])
             summary = f"0 errors, {warnings} warning{'' if warnings == 1 else 's'}" if warnings else "0 errors"
             return Verdict(self.name, "passed", summary, duration_ns=done.duration_ns)

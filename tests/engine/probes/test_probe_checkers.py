@@ -1,0 +1,231 @@
+"""mypy and pyright as probes: real mypy; what pyright printed, printed again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.probes.known import KnownFailures
+from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.safety.choose import choose_sandbox
+from jetbox.engine.safety.process import ProcessRunner
+
+if TYPE_CHECKING:
+    from engine.probes.conftest import Bench
+
+PLAIN = PerformanceOptions(probe_early=False, probe_baseline=False)
+
+
+def engine_of(bench: Bench, **options: Any) -> ProbeEngine:
+    return bench.engine(performance=PLAIN, **{"ruff": False, "pytest": False, **options})
+
+
+@pytest.fixture
+async def confined(bench: Bench) -> AsyncIterator[Bench]:
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False)
+    bench.processes = ProcessRunner(sandbox, bench.root)
+    yield bench
+    for engine in bench.engines:
+        await engine.close()
+    await sandbox.close()
+
+
+def same_time(path: Path, text: str) -> None:
+    """Write another text of the same length, and put the time back."""
+    seen = path.stat()
+    assert len(text) == seen.st_size
+    path.write_text(text)
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
+async def test_mypy_is_never_taken_in_by_its_own_cache(confined: Bench) -> None:
+    bench = confined
+    engine = engine_of(bench, mypy=True)
+    bench.write("pkg/__init__.py", "Y: int = 11\n")
+    module = bench.write("pkg/a.py", "X: int = 11\n")
+    bench.write("pkg/b.py", "from pkg import Y\nfrom pkg.a import X\n\nZ: int = X + Y\n")
+    passed = await bench.one(engine, "mypy")
+    assert (passed.state, passed.summary) == ("passed", "no issues found in 3 source files")
+    same_time(module, 'X: int = ""\n')
+    failed = await bench.one(engine, "mypy")
+    assert (failed.state, failed.summary, failed.why) == ("failed", "1 error in 1 file", "pkg/a.py changed")
+    place = "pkg/a.py:1:10: error: Incompatible types in assignment"
+    assert failed.output.startswith(place)
+    assert [name.startswith(place.replace(" error:", "")) for name in failed.failing] == [True]
+    same_time(module, "X: str = ''\n")
+    assert "pkg/b.py:4:14" in (await bench.one(engine, "mypy")).output
+    same_time(module, "X: int = 11\n")
+    assert (await bench.one(engine, "mypy")).cache == "hit"
+    same_time(bench.root / "pkg/__init__.py", "Y: str = ''\n")
+    assert (await bench.one(engine, "mypy")).summary == "1 error in 1 file"
+    assert sorted(path.name for path in bench.root.iterdir()) == ["pkg"]
+
+
+async def test_mypy_after_a_run_that_was_cut_off(confined: Bench) -> None:
+    bench = confined
+    module = bench.write("a.py", "X: int = 11\n")
+    engine = engine_of(bench, mypy=True)
+    assert (await bench.one(engine, "mypy")).state == "passed"
+    same_time(module, 'X: int = ""\n')
+    started = asyncio.Event()
+    bench.on_start = lambda name: started.set()
+    asked = asyncio.create_task(engine.verdicts())
+    await started.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert (await bench.one(engine, "mypy")).state == "failed"
+
+
+async def test_mypys_verdict_depends_on_program_text_and_configuration(bench: Bench) -> None:
+    bench.write("a.py", "def f(x):\n    return x\n")
+    bench.write("README.md", "1")
+    engine = engine_of(bench, mypy=True)
+    assert (await bench.one(engine, "mypy")).cache == "ran"
+    bench.write("README.md", "2")
+    assert (await bench.one(engine, "mypy")).cache == "hit"
+    bench.write("mypy.ini", "[mypy]\nstrict = true\n")
+    strict = await bench.one(engine, "mypy")
+    assert (strict.state, strict.summary) == ("failed", "1 error in 1 file")
+    (bench.root / "mypy.ini").unlink()
+    assert (await bench.one(engine, "mypy")).cache == "hit"
+    assert not (bench.root / ".mypy_cache").exists()
+
+
+async def test_mypy_checks_what_the_configuration_says(bench: Bench) -> None:
+    bench.write("app/a.py", "X: int = 1\n")
+    bench.write("old/b.py", "X: int = ''\n")
+    bench.write("pyproject.toml", "[project]\nname = 'x'\nfiles = 1\n[tool.mypy]\nstrict = true\nfiles = ['app']\n")
+    engine = engine_of(bench, mypy=True)
+    assert (await bench.one(engine, "mypy")).summary == "no issues found in 1 source file"
+    bench.write("pyproject.toml", "[tool.mypy]\nstrict = true\n[tool.x]\nfiles = ['app']\n")
+    assert (await bench.one(engine, "mypy")).summary == "1 error in 1 file"
+
+
+@pytest.mark.parametrize(
+    ("files", "state", "summary"),
+    [
+        ({"mypy.ini": "[mypy\n"}, "error", "mypy.ini: File contains no section headers."),
+        ({"pyproject.toml": "[tool.mypy\n"}, "error", "pyproject.toml: Expected ']' at the end of a table"),
+        ({"mypy.ini": "[mypy]\nfoo = 1\n"}, "passed", "no issues found in 1 source file; mypy.ini: [mypy]: Unrec"),
+        ({"b.py": "def f(:\n"}, "failed", "2 errors in 1 file"),
+        ({"mypy.ini": "[mypy]\nexclude = .*\n"}, "skipped", "no Python files to check"),
+        ({"mypy.ini": "[mypy]\nplugins = nowhere\n"}, "failed", "1 error in 1 file"),
+    ],
+)
+async def test_mypy_and_what_is_broken(bench: Bench, files: dict[str, str], state: str, summary: str) -> None:
+    bench.write("a.py", "X: int = 1\n")
+    for path, text in files.items():
+        bench.write(path, text)
+    verdict = await bench.one(engine_of(bench, mypy=True), "mypy")
+    assert verdict.state == state
+    assert verdict.summary.startswith(summary)
+
+
+async def test_syntax_errors_hide_others_so_none_of_them_is_known(bench: Bench) -> None:
+    bench.write("a.py", "def f(:\n")
+    assert (await bench.one(engine_of(bench, mypy=True), "mypy")).failing == ()
+
+
+async def test_without_python_files_or_programs_both_are_skipped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    bench.write("README.md", "")
+    engine = engine_of(bench, mypy=True, pyright=True)
+    assert {(v.state, v.summary) for v in await engine.verdicts()} == {("skipped", "no Python files")}
+    bench.write("a.py", "")
+    (bench.root / ".venv/bin").mkdir(parents=True)
+    (bench.root / ".venv/bin/python").symlink_to("/usr/bin/true")
+    bench.write(".venv/pyvenv.cfg", "")
+    assert [(v.state, v.summary) for v in await engine.verdicts()] == [
+        ("skipped", "mypy is not installed; cure: .venv/bin/python -m pip install mypy"),
+        ("skipped", "pyright is not installed; cure: npm install --save-dev pyright"),
+    ]
+
+
+async def test_failures_of_mypy_from_before_are_told_apart(bench: Bench) -> None:
+    bench.write("old.py", "X: int = ''\n")
+    engine = engine_of(bench, mypy=True)
+    known = KnownFailures(None)
+    known.baseline(await bench.one(engine, "mypy"))
+    bench.write("old.py", "import os\n\nprint(os)\nX: int = ''\n")
+    moved = known.split(await bench.one(engine, "mypy"))
+    assert moved.output.startswith("old.py:4:10:")
+    assert moved.excused
+    bench.write("new.py", "Y: int = ''\n")
+    split = known.split(await bench.one(engine, "mypy"))
+    assert not split.excused
+    assert len(split.known) == 1
+    assert split.summary.startswith("1 new of 2 problems: new.py:1:10: Incompatible types")
+
+
+# ---------------------------------------------------------------- pyright
+
+FOUND = """\
+{root}/a.py
+  {root}/a.py:2:10 - error: Type "Literal['a']" is not assignable to declared type "int"
+    "Literal['a']" is not assignable to "int" (reportAssignmentType)
+  {root}/a.py:3:1 - warning: Import "x" is not accessed (reportUnusedImport)
+    more of the warning
+  {root}/pkg/b.py:4:12 - error: Return type is unknown (reportReturnType)
+2 errors, 1 warning, 0 informations
+"""
+CONFIG = """\
+Config file "{root}/pyrightconfig.json" could not be parsed. Verify that format is correct.
+0 errors, 0 warnings, 0 informations
+"""
+
+
+def pyright(bench: Bench, text: str, code: int, first: str = "#!/bin/sh") -> None:
+    """A program that prints what pyright 1.1 printed, in the place where npm puts it."""
+    said = bench.write("said.txt", text.format(root=bench.root))
+    made = bench.write("node_modules/.bin/pyright", f"{first}\ncat {said}\nexit {code}\n")
+    made.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "state", "summary"),
+    [
+        (FOUND, 1, "failed", "2 errors in 2 files"),
+        (CONFIG, 3, "error", 'Config file "'),
+        ("0 errors, 0 warnings, 0 informations \n", 0, "passed", "0 errors"),
+        ("0 errors, 2 warnings, 0 informations\n", 0, "passed", "0 errors, 2 warnings"),
+        ("1 error, 0 warnings, 0 informations\n", 0, "error", "exit code 0"),
+        ("", 0, "error", "exit code 0"),
+        ("Fatal: out of memory\n", 2, "error", "Fatal: out of memory"),
+        ("x\n", 127, "error", "a program is missing: x"),
+    ],
+)
+async def test_what_pyright_prints_is_read(bench: Bench, text: str, code: int, state: str, summary: str) -> None:
+    bench.write("a.py", "")
+    pyright(bench, text, code)
+    verdict = await bench.one(engine_of(bench, pyright=True), "pyright")
+    assert verdict.state == state
+    assert verdict.summary.startswith(summary)
+    if state == "failed":
+        assert verdict.failing == (
+            'a.py:2:10: Type "Literal[\'a\']" is not assignable to declared type "int" (reportAssignmentType)',
+            "pkg/b.py:4:12: Return type is unknown (reportReturnType)",
+        )
+        assert "more of the warning" not in verdict.output
+
+
+async def test_pyright_without_what_runs_it_is_skipped(confined: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = confined
+    bench.write("a.py", "")
+    pyright(bench, "", 0, first="#!/usr/bin/env node")
+    (bench.root / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(bench.root / "bin"))
+    engine = engine_of(bench, pyright=True)
+    assert (await bench.one(engine, "pyright")).summary == (
+        "pyright needs node, which is not on PATH; cure: install Node.js"
+    )
+    pyright(bench, "", 0, first="#!/usr/bin/python3\nfrom pyright.cli import entrypoint")
+    verdict = await bench.one(engine, "pyright")
+    assert verdict.state == "skipped"
+    assert "fetches its program from the network" in verdict.summary
