@@ -290,7 +290,7 @@ def test_root_head_and_wrong_ways(client: Any) -> None:
     status, headers, data = client.send("GET", "/api/chat")
     assert (status, headers["allow"], data) == (405, "POST", b"405 method not allowed")
     assert client.send("POST", "/api/tags", {})[0] == 405
-    assert client.send("GET", "/v1/models")[0] == 404
+    assert client.send("GET", "/v2/models")[0] == 404
 
 
 def test_empty_messages_load_and_unload(client: Any) -> None:

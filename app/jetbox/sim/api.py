@@ -1,34 +1,43 @@
-"""The routes: which path and method does what."""
+"""The routes: which path and method does what, and how errors are worded."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
-from jetbox.sim import ask, catalog
-from jetbox.sim.chat import Dropped, chat, timestamp
-from jetbox.sim.http import ApiError, Connection, Disconnected, Request, encode
+from jetbox.sim import ask, interference, openai
+from jetbox.sim.chat import chat
+from jetbox.sim.embed import embed
+from jetbox.sim.generate import generate
+from jetbox.sim.generation import Dropped
+from jetbox.sim.http import ApiError, Connection, Disconnected, Page, Request, encode
+from jetbox.sim.native import timestamp
 from jetbox.sim.scheduler import Runner
+from jetbox.sim.setup import Setup
 from jetbox.sim.stats import COUNTERS
 from jetbox.sim.world import World
 
-VERSION = "0.33.3"
-ROUTES = {
+OLLAMA = {
     "/": "HEAD GET",
     "/api/chat": "POST",
+    "/api/generate": "POST",
+    "/api/embed": "POST",
     "/api/tags": "HEAD GET",
     "/api/show": "POST",
     "/api/ps": "GET",
     "/api/version": "HEAD GET",
-    "/sim/stats": "GET",
-    "/sim/release": "POST",
 }
+CONTROL = {"/sim/stats": "GET", "/sim/release": "POST", "/sim/other": "POST"}
+ANSWERS = {"/api/chat": chat, "/api/generate": generate, "/v1/chat/completions": openai.complete}
+PLAIN = "text/plain"
 FOR_EVER = (2**63 - 1) / 1e9
 """Seconds that stand for ever in `expires_at`: Go's longest duration, 292 years."""
 
 
 def serve_connection(world: World, connection: Connection) -> None:
     """Answer requests until either side closes."""
+    world.met(connection)
     try:
         while True:
             try:
@@ -46,7 +55,14 @@ def serve_connection(world: World, connection: Connection) -> None:
         return
     finally:
         connection.close()
+        world.left(connection)
         world.stats.add(bytes_in=connection.bytes_in, bytes_out=connection.bytes_out)
+
+
+def routes(setup: Setup) -> dict[str, str]:
+    """The paths that this server has, and their methods."""
+    own = OLLAMA if setup.flavour.name == "ollama" else openai.OWN[setup.flavour.name]
+    return {**own, **openai.COMMON, **CONTROL}
 
 
 def _answer(world: World, connection: Connection, request: Request) -> bool:
@@ -55,9 +71,13 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
         _dispatch(world, connection, request)
     except ApiError as error:
         world.stats.add(errors=1)
-        connection.respond(error.status, encode({"error": error.message}))
+        connection.deaf = False
+        connection.respond(error.status, encode(_error(world.setup, request.path, error)), more=error.headers)
+    except Page as page:
+        world.stats.add(errors=1)
+        connection.respond(page.status, page.body, "text/html")
     except Disconnected:
-        world.stats.add(cancelled=int(request.path == "/api/chat"))
+        world.stats.add(cancelled=int(request.path in ANSWERS))
         return False
     except Dropped:
         return False
@@ -70,49 +90,98 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
     return True
 
 
+def _error(setup: Setup, path: str, error: ApiError) -> Any:
+    """An error in the words of the protocol that was spoken."""
+    if path.startswith("/v1/") or setup.flavour.name != "ollama":
+        return setup.flavour.error(error.status, error.message, error.fields)
+    return {"error": error.message, **error.fields}
+
+
 def _dispatch(world: World, connection: Connection, request: Request) -> None:
-    path = request.path
-    if path not in ROUTES:
-        return connection.respond(404, b"404 page not found", "text/plain")
-    methods = ROUTES[path].split()
+    path, setup = request.path, world.setup
+    if path not in CONTROL:
+        world.hold(connection)
+        _check_key(setup, request)
+    known = routes(setup)
+    methods = known.get(path, "GET" if path.startswith("/v1/models/") else "").split()
+    if not methods:
+        return _missing(setup, connection, request)
     if request.method not in methods:
-        return connection.respond(405, b"405 method not allowed", "text/plain", f"Allow: {', '.join(methods)}")
+        allow = f"Allow: {', '.join(methods)}"
+        return connection.respond(405, b"405 method not allowed", PLAIN, more=(allow,))
     if path == "/":
-        return connection.respond(200, b"Ollama is running", "text/plain; charset=utf-8")
-    if path == "/api/chat":
-        return chat(world, connection, request.body)
+        return connection.respond(200, b"Ollama is running", f"{PLAIN}; charset=utf-8")
+    if path in ANSWERS:
+        return ANSWERS[path](world, connection, request.body)
     return connection.respond(200, encode(_reply(world, connection, request)))
 
 
+def _check_key(setup: Setup, request: Request) -> None:
+    """Refuse a request that has no key where one is needed.
+
+    Raises:
+        ApiError: 401.
+    """
+    if setup.api_key and request.path not in setup.flavour.public:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or key.strip() != setup.api_key:
+            raise ApiError(401, "unauthorized" if setup.flavour.name == "ollama" else "Invalid API Key")
+
+
+def _missing(setup: Setup, connection: Connection, request: Request) -> None:
+    """Say that there is no such path; LM Studio says it with status 200."""
+    if setup.flavour.missing is None:
+        return connection.respond(404, b"404 page not found", PLAIN)
+    body = setup.flavour.missing(request.method, request.path)
+    return connection.respond(200 if setup.flavour.name == "lmstudio" else 404, encode(body))
+
+
 def _reply(world: World, connection: Connection, request: Request) -> Any:
+    setup = world.setup
     match request.path:
         case "/api/tags":
-            return {"models": [model.listing() for model in catalog.MODELS]}
+            return {"models": [model.listing() for model in setup.models]}
         case "/api/show":
-            return ask.shown(request.body).description()
+            return ask.shown(request.body, setup).description(setup.release)
         case "/api/ps":
             return {"models": [_running(runner) for runner in world.scheduler.loaded(connection.check)]}
+        case "/api/embed":
+            return embed(world, connection, request.body)
+        case "/api/version":
+            return {"version": setup.version}
         case "/sim/release":
             world.stats.release()
             return {}
+        case "/sim/other":
+            return _other(world, connection, request.body)
         case "/sim/stats":
             return _stats(world, connection, request)
-    return {"version": VERSION}
+    return openai.reply(world, connection, request)
 
 
 def _running(runner: Runner) -> dict[str, Any]:
     model = runner.model
-    size = model.size + model.kv_bytes(runner.num_ctx)
     return {
         "name": model.name,
         "model": model.name,
-        "size": size,
+        "size": runner.size,
         "digest": model.digest,
         "details": model.details(),
         "expires_at": timestamp(min(runner.seconds_left(), FOR_EVER)),
-        "size_vram": size,
+        "size_vram": runner.size_vram,
         "context_length": runner.num_ctx,
     }
+
+
+def _other(world: World, connection: Connection, body: bytes) -> dict[str, Any]:
+    """What another client does: `{"model": …, "num_ctx": …}` loads, `{"model": …, "unload": true}` unloads."""
+    data = json.loads(body or b"{}")
+    model = ask.require_model(data.get("model"), world.setup.models)
+    if data.get("unload"):
+        world.scheduler.unload(model.name)
+    else:
+        interference.other_client(world, connection, model, int(data.get("num_ctx") or world.setup.default_ctx))
+    return {}
 
 
 def _stats(world: World, connection: Connection, request: Request) -> dict[str, Any]:

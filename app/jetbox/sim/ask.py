@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jetbox.sim import catalog, fields, player
 from jetbox.sim.durations import keep_alive_seconds
 from jetbox.sim.http import ApiError
+from jetbox.sim.setup import Setup
 
 LAUNCH = ("num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict")
 LEVELS = ("low", "medium", "high", "max")
@@ -30,6 +31,17 @@ class Asked(NamedTuple):
     options: dict[str, Any]
     launch: dict[str, Any]
     keep_alive: float | None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    format: Any = None
+    deltas: bool = False
+    """Calls are sent in parts, arguments as pieces of JSON."""
+    progress: bool = False
+    """Words about the progress of the prompt are wanted."""
+    send: str = ""
+    """How calls are sent where no script says it; empty for what the model's parser does."""
+    fixed_window: bool = False
+    """A prompt that is too long is refused, whatever is asked for."""
 
     @property
     def thinking(self) -> bool:
@@ -37,7 +49,7 @@ class Asked(NamedTuple):
         return "thinking" in self.model.capabilities and self.think is not False
 
 
-def parse(body: bytes, default_ctx: int) -> Asked:
+def parse(body: bytes, setup: Setup) -> Asked:
     """Check a request.
 
     Raises:
@@ -45,11 +57,24 @@ def parse(body: bytes, default_ctx: int) -> Asked:
     """
     data = read_json(body, "ChatRequest")
     fields.check_request(data)
+    return asked(data, setup, player.as_messages(data.get("messages") or []), "chat")
+
+
+def asked(data: dict[str, Any], setup: Setup, messages: list[dict[str, Any]], use: str) -> Asked:
+    """Check what chat and generate requests have in common; `use` is which of them it is.
+
+    Raises:
+        ApiError: with the status and the words that Ollama has for it.
+    """
     think = _think(data.get("think"))
     keep_alive = keep_alive_seconds(data.get("keep_alive"))
     if not 0 <= (data.get("top_logprobs") or 0) <= 20:
         raise ApiError(400, "top_logprobs must be between 0 and 20")
-    model = require_model(data.get("model"))
+    model = require_model(data.get("model"), setup.models)
+    if model.remote_host:
+        raise ApiError(401, "unauthorized", signin_url=f"{model.remote_host}/connect?name=scripted")
+    if "completion" not in model.capabilities:
+        raise ApiError(400, f'"{data["model"]}" does not support {use}')
     if think and "thinking" not in model.capabilities:
         raise ApiError(400, f'"{data["model"]}" does not support thinking')
     tools = data.get("tools") or []
@@ -57,20 +82,27 @@ def parse(body: bytes, default_ctx: int) -> Asked:
         raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support tools")
     options = data.get("options") or {}
     fields.check_options(options)
-    window = min(int(options.get("num_ctx") or default_ctx), model.context_length)
-    launch = {"num_ctx": window, "shift": data.get("shift"), **{n: options[n] for n in LAUNCH if n in options}}
     return Asked(
         model=model,
         named=data["model"],
-        messages=player.as_messages(data.get("messages") or []),
+        messages=messages,
         tools=tools,
         think=think,
         stream=data.get("stream") is not False,
         truncate=data.get("truncate") is not False,
         options=options,
-        launch=launch,
+        launch=launch_options(model, options, data.get("shift"), setup.default_ctx),
         keep_alive=keep_alive,
+        logprobs=data.get("logprobs") is True,
+        top_logprobs=int(data.get("top_logprobs") or 0),
+        format=data.get("format"),
     )
+
+
+def launch_options(model: catalog.Model, options: dict[str, Any], shift: Any, default_ctx: int) -> dict[str, Any]:
+    """What a model must be loaded with to serve such a request: any difference loads it again."""
+    window = min(int(options.get("num_ctx") or default_ctx), model.context_length)
+    return {"num_ctx": window, "shift": shift, **{n: options[n] for n in LAUNCH if n in options}}
 
 
 def read_json(body: bytes, struct: str) -> dict[str, Any]:
@@ -94,7 +126,7 @@ def read_json(body: bytes, struct: str) -> dict[str, Any]:
     return data  # type: ignore[no-any-return]
 
 
-def require_model(name: str | None, *, full: bool = False) -> catalog.Model:
+def require_model(name: str | None, installed: tuple[catalog.Model, ...], *, full: bool = False) -> catalog.Model:
     """The model that a request names; `full` says what is missing with its tag.
 
     Raises:
@@ -104,13 +136,13 @@ def require_model(name: str | None, *, full: bool = False) -> catalog.Model:
         raise ApiError(400, "model is required")
     if not NAME.fullmatch(name):
         raise ApiError(400, "invalid model name")
-    model = catalog.find(name)
+    model = catalog.find(name, installed)
     if model is None:
         raise ApiError(404, f"model '{catalog.with_tag(name) if full else name}' not found")
     return model
 
 
-def shown(body: bytes) -> catalog.Model:
+def shown(body: bytes, setup: Setup) -> catalog.Model:
     """The model that a question about a model names.
 
     Raises:
@@ -119,7 +151,7 @@ def shown(body: bytes) -> catalog.Model:
     data = read_json(body, "ShowRequest")
     for name in ("model", "name"):
         fields.check_text(data, name, "ShowRequest")
-    return require_model(data.get("model") or data.get("name"), full=True)
+    return require_model(data.get("model") or data.get("name"), setup.models, full=True)
 
 
 def _think(value: Any) -> Any:

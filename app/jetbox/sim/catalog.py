@@ -30,6 +30,14 @@ class Model(NamedTuple):
     """When its parser hands over tool calls: `chunk` (each when complete) or `done` (all on the last chunk)."""
     profile: str
     """The latency profile that it has where none is asked for."""
+    rendered: bool = True
+    """Ollama renders and parses for it itself; otherwise the template in its file does."""
+    embedding: int = 0
+    """Numbers in an embedding; 0 for the size of its layers."""
+    remote_host: str = ""
+    """Where it really runs, unless here."""
+    levels: tuple[str, ...] = ()
+    """Thinking levels that it knows; the first is the default."""
 
     @property
     def digest(self) -> str:
@@ -61,10 +69,11 @@ class Model(NamedTuple):
             "digest": self.digest,
             "details": {**self.details(), "context_length": self.context_length},
             "capabilities": list(self.capabilities),
+            **({"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}),
         }
 
-    def description(self) -> dict[str, Any]:
-        """The reply of `/api/show`."""
+    def description(self, version: tuple[int, ...] = (0, 33)) -> dict[str, Any]:
+        """The reply of `/api/show`, in that version of the server."""
         info = {
             "general.architecture": self.family,
             "general.parameter_count": self.parameter_count,
@@ -74,6 +83,14 @@ class Model(NamedTuple):
             f"{self.family}.attention.value_length": self.head_size,
             f"{self.family}.context_length": self.context_length,
         }
+        thinking: dict[str, Any]
+        if "thinking" not in self.capabilities or version < (0, 34):
+            thinking = {}
+        elif self.levels:
+            thinking = {"thinking": {"values": sorted(self.levels), "default": self.levels[0]}}
+        else:
+            thinking = {"thinking": {"values": [True, False], "default": True}}
+        remote = {"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}
         return {
             "modelfile": f"# Modelfile of a scripted model\nFROM {self.name}\n",
             "template": "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}",
@@ -81,6 +98,8 @@ class Model(NamedTuple):
             "model_info": info,
             "capabilities": list(self.capabilities),
             "modified_at": self.modified_at,
+            **thinking,
+            **remote,
         }
 
 
@@ -100,6 +119,7 @@ MODELS = (
         modified_at="2026-09-03T10:12:45.118204312Z",
         calls="done",
         profile="gpt-oss:20b",
+        levels=("medium", "low", "high"),
     ),
     Model(
         name="llama3.2:3b",
@@ -116,6 +136,7 @@ MODELS = (
         modified_at="2026-08-14T17:40:02.730015528Z",
         calls="done",
         profile="llama3.2:3b",
+        rendered=False,
     ),
     Model(
         name="qwen2.5-coder:7b",
@@ -148,8 +169,95 @@ MODELS = (
         modified_at="2026-07-02T21:30:19.006112390Z",
         calls="done",
         profile="E",
+        rendered=False,
     ),
 )
+MORE = (
+    Model(
+        name="qwen3-coder:30b",
+        family="qwen3moe",
+        parameters="30.5B",
+        parameter_count=30_532_122_624,
+        quantisation="Q4_K_M",
+        size=18_556_701_140,
+        context_length=262_144,
+        capabilities=("completion", "tools"),
+        layers=48,
+        kv_heads=4,
+        head_size=128,
+        modified_at="2026-08-28T12:20:41.550017394Z",
+        calls="chunk",
+        profile="B",
+    ),
+    Model(
+        name="qwen3:8b",
+        family="qwen3",
+        parameters="8.2B",
+        parameter_count=8_190_735_360,
+        quantisation="Q4_K_M",
+        size=5_225_388_164,
+        context_length=40_960,
+        capabilities=("completion", "tools", "thinking"),
+        layers=36,
+        kv_heads=8,
+        head_size=128,
+        modified_at="2026-08-11T09:44:10.091823671Z",
+        calls="chunk",
+        profile="C",
+    ),
+    Model(
+        name="devstral:24b",
+        family="llama",
+        parameters="23.6B",
+        parameter_count=23_572_403_200,
+        quantisation="Q4_K_M",
+        size=14_333_927_918,
+        context_length=131_072,
+        capabilities=("completion", "tools"),
+        layers=40,
+        kv_heads=8,
+        head_size=128,
+        modified_at="2026-07-19T15:02:33.713004518Z",
+        calls="chunk",
+        profile="B",
+    ),
+    Model(
+        name="nomic-embed-text:latest",
+        family="nomic-bert",
+        parameters="137M",
+        parameter_count=136_727_040,
+        quantisation="F16",
+        size=274_302_450,
+        context_length=2_048,
+        capabilities=("embedding",),
+        layers=12,
+        kv_heads=12,
+        head_size=64,
+        modified_at="2026-05-30T11:55:48.264710093Z",
+        calls="chunk",
+        profile="E",
+        embedding=768,
+    ),
+    Model(
+        name="gpt-oss:120b-cloud",
+        family="gptoss",
+        parameters="116.8B",
+        parameter_count=116_829_156_672,
+        quantisation="MXFP4",
+        size=384,
+        context_length=131_072,
+        capabilities=("completion", "tools", "thinking"),
+        layers=36,
+        kv_heads=8,
+        head_size=64,
+        modified_at="2026-09-01T07:31:05.410992716Z",
+        calls="done",
+        profile="A",
+        remote_host="https://ollama.com:443",
+        levels=("medium", "low", "high"),
+    ),
+)
+"""Models that are there where they are asked for."""
 
 
 def with_tag(name: str) -> str:
@@ -157,7 +265,7 @@ def with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def find(name: str) -> Model | None:
+def find(name: str, installed: tuple[Model, ...] = MODELS) -> Model | None:
     """The installed model of that name, in capitals or not; without a tag it means `:latest`."""
     wanted = with_tag(name).lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
-    return next((model for model in MODELS if model.name == wanted), None)
+    return next((model for model in installed if model.name == wanted), None)

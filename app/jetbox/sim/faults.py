@@ -1,21 +1,10 @@
 """Faults on request: what goes wrong, on which request, after how many chunks.
 
-A specification is `KIND[:VALUE][@REQUEST[:CHUNKS]]`. REQUEST counts the chat requests that have
-messages, from 1; without it, or with `*`, every one is hit. CHUNKS is how many chunks leave
+A specification is `KIND[:VALUE][@REQUEST[:CHUNKS]]`. REQUEST counts the requests that make a
+model answer, from 1; without it, or with `*`, every one is hit. CHUNKS is how many chunks leave
 before it happens; an answer with fewer chunks is hit before its last line.
 
-    stall[@R[:N]]        sends nothing more (N = 0: not even headers) until the client goes
-                         or `POST /sim/release` lets it go on
-    error[:TEXT][@R[:N]] a line {"error": TEXT}, then the end (N = 0: a real status 500)
-    cut[@R[:N]]          the connection closes in mid-stream
-    garbage[@R[:N]]      a line that is no JSON, then the answer goes on
-    no_done[@R[:N]]      a clean end without a line that says done (no N: after all chunks)
-    die[@R[:N]]          the server process exits
-    busy[:TIMES][@R]     503 so many times (1), from request R (1) on
-    status:CODE[@R]      that status, with an error text
-    slow_headers[:S][@R] everything is S seconds late (1)
-
-Examples: `cut@2:5` (request 2, after 5 chunks), `busy:3`, `status:500@1`, `stall@1`.
+Examples: `cut@2:5` (request 2, after 5 chunks), `busy:3`, `status:500@1`, `stall@1`, `send:hermes`.
 """
 
 from __future__ import annotations
@@ -23,10 +12,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-KINDS = ("stall", "error", "cut", "garbage", "no_done", "die", "busy", "status", "slow_headers")
-DEFAULT_CHUNKS = {"stall": 0, "no_done": 1_000_000_000}
+from jetbox.sim.fault_kinds import KINDS
+
 SPEC = re.compile(r"(?P<kind>\w+)(?::(?P<value>[^@]*))?(?:@(?P<request>\d+|\*)?(?::(?P<chunks>\d+))?)?")
-NUMERIC = {"busy": "TIMES", "status": "CODE", "slow_headers": "SECONDS"}
 
 
 class FaultError(ValueError):
@@ -41,6 +29,11 @@ class Fault(NamedTuple):
     request: int | None = None
     """Number of the request that is hit; None for every one."""
     chunks: int = 1
+
+    @property
+    def stage(self) -> str:
+        """When it happens; an error without chunks happens before anything else."""
+        return "before" if self.kind == "error" and self.chunks == 0 else KINDS[self.kind].stage
 
     def hits(self, number: int) -> bool:
         """True where the request of that number is meant."""
@@ -63,13 +56,21 @@ def parse(spec: str) -> Fault:
     found = SPEC.fullmatch(spec.strip())
     if not found or found["kind"] not in KINDS:
         raise FaultError(f"fault {spec!r} is not KIND[:VALUE][@REQUEST[:CHUNKS]] with KIND one of {', '.join(KINDS)}")
-    kind, value = found["kind"], found["value"] or ""
-    if kind in NUMERIC and value and not re.fullmatch(r"\d+(\.\d+)?", value):
-        raise FaultError(f"fault {spec!r}: {NUMERIC[kind]} must be a number, not {value!r}")
-    if kind == "status" and not (value.isdigit() and 400 <= int(value) <= 599):
-        raise FaultError(f"fault {spec!r}: CODE must be a status from 400 to 599, as in status:500")
-    if kind not in (*NUMERIC, "error") and value:
-        raise FaultError(f"fault {spec!r}: {kind} takes no value; a request is named with @, as in {kind}@2")
+    name, value = found["kind"], found["value"] or ""
+    kind = KINDS[name]
+    if kind.words and value not in kind.words:
+        raise FaultError(f"fault {spec!r}: {name} needs one of {', '.join(kind.words)}, as in {name}:{kind.words[0]}")
+    if kind.value.isupper() and value and not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise FaultError(f"fault {spec!r}: {kind.value} must be a number, not {value!r}")
+    if kind.value == "CODE" and (value or name == "status") and not (value.isdigit() and 400 <= int(value) <= 599):
+        raise FaultError(f"fault {spec!r}: CODE must be a status from 400 to 599, as in {name}:500")
+    if not kind.value and value:
+        raise FaultError(f"fault {spec!r}: {name} takes no value; a request is named with @, as in {name}@2")
     request = int(found["request"]) if (found["request"] or "*") != "*" else None
-    chunks = int(found["chunks"]) if found["chunks"] else DEFAULT_CHUNKS.get(kind, 1)
-    return Fault(kind, value, request, chunks)
+    chunks = int(found["chunks"]) if found["chunks"] else kind.chunks
+    return Fault(name, value, request, chunks)
+
+
+def named(faults: list[Fault] | tuple[Fault, ...], kind: str) -> Fault | None:
+    """The newest fault of that kind, or None."""
+    return next((fault for fault in reversed(faults) if fault.kind == kind), None)

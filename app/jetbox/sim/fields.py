@@ -32,6 +32,14 @@ REQUEST = {
     "logprobs": FLAG,
     "top_logprobs": NUMBER,
 }
+GENERATE = {
+    **{name: kind for name, kind in REQUEST.items() if name not in ("messages", "tools")},
+    **dict.fromkeys(("prompt", "suffix", "system", "template"), TEXT),
+    "raw": FLAG,
+    "context": _Kind("array", "[]int"),
+    "images": _Kind("array", "[]api.ImageData"),
+}
+EMBED = {"model": TEXT, "truncate": FLAG, "options": REQUEST["options"], "dimensions": NUMBER}
 MESSAGE = {
     **dict.fromkeys(("role", "content", "thinking", "tool_name", "tool_call_id"), TEXT),
     "images": _Kind("array", "[]api.ImageData"),
@@ -64,6 +72,26 @@ def check_request(data: dict[str, Any]) -> None:
             _check_call(call, "ChatRequest.messages.tool_calls")
     for tool in data.get("tools") or ():
         _one(tool, _Kind("object", "api.Tool"), "ChatRequest.tools")
+
+
+def check_generate(data: dict[str, Any]) -> None:
+    """Check the fields of a generate request.
+
+    Raises:
+        ApiError: 400, the first field of a wrong type.
+    """
+    _check(data, GENERATE, "GenerateRequest")
+    for number in data.get("context") or ():
+        _one(number, NUMBER, "GenerateRequest.context")
+
+
+def check_embed(data: dict[str, Any]) -> None:
+    """Check the fields of an embed request.
+
+    Raises:
+        ApiError: 400, the first field of a wrong type.
+    """
+    _check(data, EMBED, "EmbedRequest")
 
 
 def check_options(options: dict[str, Any]) -> None:

@@ -24,13 +24,16 @@ REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     413: "Content Too Large",
+    422: "Unprocessable Entity",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
+NDJSON = "application/x-ndjson"
 
 
 class Disconnected(Exception):
@@ -38,12 +41,26 @@ class Disconnected(Exception):
 
 
 class ApiError(Exception):
-    """A reply with an error status; `message` goes into the `error` field."""
+    """A reply with an error status; `message` goes into the `error` field.
 
-    def __init__(self, status: int, message: str) -> None:
+    `fields` go beside the message, `headers` are further lines of the head.
+    """
+
+    def __init__(self, status: int, message: str, *, headers: tuple[str, ...] = (), **fields: Any) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = headers
+        self.fields = fields
+
+
+class Page(Exception):
+    """A reply that is no JSON at all."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
 
 
 class Request(NamedTuple):
@@ -90,6 +107,14 @@ class Connection:
         self.bytes_out = 0
         self.streaming = False
         """True between the head of a stream and its end."""
+        self.deaf = False
+        """True: a client that has gone is not noticed, and what is sent to it is lost."""
+        self.deaf_until = ""
+        """`prompt` or `end`: what must be over before it is noticed again."""
+        self.ping = 0.0
+        """Seconds between two comments while the client waits; 0 for none."""
+        self.dribble = 0
+        """Bytes that leave at a time; 0 for all that there is."""
         self.received_at = 0
         """When the newest bytes came, in ns of the machine's monotonic clock."""
 
@@ -110,6 +135,7 @@ class Connection:
         parts = first.split(" ")
         if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
             raise ApiError(400, "not an HTTP request")
+        self.deaf, self.ping, self.dribble = False, 0.0, 0
         headers = {}
         for line in lines:
             name, colon, value = line.partition(":")
@@ -128,7 +154,8 @@ class Connection:
         status: int,
         body: bytes,
         content_type: str = "application/json; charset=utf-8",
-        *more: str,
+        *,
+        more: tuple[str, ...] = (),
         flush: bool = True,
     ) -> None:
         """Send a whole reply; `more` are further lines of its head. Without `flush` its end may wait for one."""
@@ -138,19 +165,23 @@ class Connection:
         if flush:
             self.flush()
 
-    def start_stream(self) -> None:
-        """Send the head of an NDJSON stream, unless it is out already."""
+    def start_stream(self, content_type: str = NDJSON) -> None:
+        """Send the head of a stream, unless it is out already."""
         if self.streaming:
             return
         framing = "Transfer-Encoding: chunked" if self._chunked else "Connection: close"
-        self._write(self._head(200, "application/x-ndjson", framing))
+        self._write(self._head(200, content_type, framing))
         self.streaming = True
 
-    def send_line(self, line: bytes) -> None:
+    def send_line(self, line: bytes, content_type: str = NDJSON) -> None:
         """Put one line into the stream; it leaves at the next wait, flush or end."""
-        self.start_stream()
+        self.start_stream(content_type)
         data = line + b"\n"
-        self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        size = self.dribble or len(data)
+        for part in (data[start : start + size] for start in range(0, len(data), size)):
+            self._write(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
+            if self.dribble:
+                self.flush()
 
     def end_stream(self, *, flush: bool = True) -> None:
         """End the stream properly. Without `flush` the end may wait for one."""
@@ -169,6 +200,8 @@ class Connection:
         try:
             self._sock.sendall(data)
         except OSError as error:
+            if self.deaf:
+                return
             raise Disconnected from error
         self.bytes_out += len(data)
 
@@ -178,6 +211,9 @@ class Connection:
         if left <= 0:
             return
         self.flush()
+        if self.deaf:
+            time.sleep(left)
+            return
         while left > 0:
             if self.gone(left):
                 raise Disconnected
@@ -185,7 +221,7 @@ class Connection:
 
     def check(self) -> None:
         """Raise Disconnected where the client has gone."""
-        if self.gone(0):
+        if not self.deaf and self.gone(0):
             raise Disconnected
 
     def gone(self, seconds: float) -> bool:
@@ -206,6 +242,11 @@ class Connection:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
+
+    def abort(self) -> None:
+        """End it from another thread: whoever reads or writes finds it closed."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def _receive(self) -> bool:
         try:

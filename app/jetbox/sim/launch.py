@@ -32,10 +32,21 @@ def command(
     port: int = 0,
     context_length: int = 0,
     python: str = "",
+    flavour: str = "",
+    models: Sequence[str] = (),
+    api_key: str = "",
+    lacks: Sequence[str] = (),
+    version: str = "",
+    keep_alive: str = "",
+    max_queue: int | None = None,
+    parallel: int = 0,
+    vram: float = 0.0,
+    kept_prompts: int = 0,
 ) -> list[str]:
     """The command line of a server with these options; it ends with its parent.
 
-    `scripts` are names or .toml files (none: all that are shipped), `speed` 0 means no latency.
+    `scripts` are names or .toml files (none: all that are shipped), `speed` 0 means no latency. The
+    rest is as in `jetbox-tui simulate --help`; `vram` is in GiB.
     """
     words = [python or sys.executable, "-P", "-m", "jetbox.sim", "--die-with-parent", "--port", str(port)]
     words += ["--speed", repr(float(speed))]
@@ -47,7 +58,16 @@ def command(
         words += ["--profile", profile]
     if context_length:
         words += ["--context-length", str(context_length)]
-    return words
+    for model in models:
+        words += ["--model", model]
+    for lack in lacks:
+        words += ["--lacks", lack]
+    named = {"flavour": flavour, "api-key": api_key, "server-version": version, "keep-alive": keep_alive}
+    numbers = {"parallel": parallel, "vram": vram, "kept-prompts": kept_prompts}
+    for name, value in {**named, **numbers}.items():
+        if value:
+            words += [f"--{name}", str(value)]
+    return words if max_queue is None else [*words, "--max-queue", str(max_queue)]
 
 
 class Launched:
@@ -158,6 +178,13 @@ class ServerProcess:
         """Let every stalled answer go on."""
         self._ask("POST", "/sim/release")
 
+    def other_client(self, model: str, *, num_ctx: int = 0, unload: bool = False) -> None:
+        """Do what another client might do: load a model with that window, or unload it."""
+        import json
+
+        body = {"model": model, **({"num_ctx": num_ctx} if num_ctx else {}), **({"unload": True} if unload else {})}
+        self._ask("POST", "/sim/other", json.dumps(body).encode())
+
     def stop(self) -> None:
         """End the server and wait for that; harmless where it has ended."""
         from subprocess import TimeoutExpired
@@ -180,13 +207,13 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
-    def _ask(self, method: str, target: str) -> Any:
+    def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
         import json
         from http.client import HTTPConnection
 
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
         try:
-            connection.request(method, target)
+            connection.request(method, target, body)
             return json.loads(connection.getresponse().read())
         finally:
             connection.close()

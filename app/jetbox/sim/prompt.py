@@ -43,15 +43,19 @@ def assistant_block(content: str, thinking: str, calls: Sequence[tuple[str, Any]
     return "\x1f".join(("assistant", thinking, content, *(call_text(*call) for call in calls)))
 
 
-def render(messages: list[dict[str, Any]], tools: list[Any], think: Any, *, thinking: bool) -> Blocks:
+def render(
+    messages: list[dict[str, Any]], tools: list[Any], think: Any, *, thinking: bool, tools_last: bool = False
+) -> Blocks:
     """Render a conversation.
 
     A `system` message anywhere goes into the head, as most templates do it. A model that thinks
     (`thinking`) is shown the thinking of the running tool loop, and none from before the newest
-    user message; any other model is shown none.
+    user message; any other model is shown none. With `tools_last` the tools stand in the newest
+    message, where that is the user's, and nowhere else.
     """
     system = "\n".join(_text(message) for message in messages if message.get("role") == "system")
-    head = "\x1f".join((system, json.dumps(tools, ensure_ascii=False), f"think={think}" if thinking else ""))
+    offered = json.dumps(tools, ensure_ascii=False)
+    head = "\x1f".join((system, "" if tools_last else offered, f"think={think}" if thinking else ""))
     newest_user = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=-1)
     blocks = [head]
     for i, message in enumerate(messages):
@@ -60,8 +64,18 @@ def render(messages: list[dict[str, Any]], tools: list[Any], think: Any, *, thin
             thought = str(message.get("thinking") or "") if thinking and i > newest_user else ""
             blocks.append(assistant_block(_text(message), thought, _calls(message)))
         elif role != "system":
-            blocks.append("\x1f".join((str(role), str(message.get("tool_name") or ""), _text(message))))
+            shown = offered if tools_last and role == "user" and i == len(messages) - 1 else ""
+            blocks.append("\x1f".join((str(role), str(message.get("tool_name") or ""), shown + _text(message))))
     return tuple(blocks)
+
+
+def shuffled(tools: list[Any], salt: int) -> list[Any]:
+    """The tools with the extra keys of each property in an order that depends on the salt.
+
+    So it goes where a renderer walks over a map: a property with two or more keys besides `type`
+    and `description` comes out differently from request to request.
+    """
+    return [_reordered(tool, salt) for tool in tools]
 
 
 def shared_tokens(cached: Sequence[str], wanted: Sequence[str]) -> int:
@@ -75,17 +89,30 @@ def shared_tokens(cached: Sequence[str], wanted: Sequence[str]) -> int:
     return min(shared, count(wanted) - 1)
 
 
-def cut_messages(messages: list[dict[str, Any]], limit: int, tools: list[Any], think: Any, *, thinking: bool) -> Blocks:
-    """Drop the oldest messages, except system ones and the newest, until the prompt fits into the limit."""
+def cut_messages(
+    messages: list[dict[str, Any]], limit: int, tools: list[Any], think: Any, **how: bool
+) -> tuple[Blocks, list[dict[str, Any]]]:
+    """Drop the oldest messages, except system ones and the newest, until the prompt fits; it, and what was kept."""
     kept = list(messages)
-    blocks = render(kept, tools, think, thinking=thinking)
+    blocks = render(kept, tools, think, **how)
     while count(blocks) > limit:
         oldest = next((i for i, m in enumerate(kept[:-1]) if m.get("role") != "system"), None)
         if oldest is None:
-            return blocks
+            break
         del kept[oldest]
-        blocks = render(kept, tools, think, thinking=thinking)
-    return blocks
+        blocks = render(kept, tools, think, **how)
+    return blocks, kept
+
+
+def _reordered(value: Any, salt: int) -> Any:
+    if isinstance(value, list):
+        return [_reordered(item, salt) for item in value]
+    if not isinstance(value, dict):
+        return value
+    extra = [key for key in value if key not in ("type", "description", "name", "function", "parameters")]
+    turn = salt % len(extra) if len(extra) > 1 and "type" in value else 0
+    fixed = [key for key in value if key not in extra]
+    return {key: _reordered(value[key], salt) for key in (*fixed, *extra[turn:], *extra[:turn])}
 
 
 def _common_chars(a: str, b: str) -> int:

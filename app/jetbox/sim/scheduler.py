@@ -1,4 +1,4 @@
-"""Loaded models: launch options, the one cache slot of each, keep-alive, who waits for whom."""
+"""Loaded models: launch options, cache, memory, keep-alive, who waits for whom, and who is turned away."""
 
 from __future__ import annotations
 
@@ -6,34 +6,68 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from jetbox.sim.cache import PrefixCache
 from jetbox.sim.catalog import Model
-from jetbox.sim.prompt import Blocks
+from jetbox.sim.http import ApiError
 
-MAX_LOADED = 3
-DEFAULT_KEEP_ALIVE = 300.0
 POLL = 0.02
 """Seconds between two looks at whether a waiting client is still there."""
+CPU_FACTOR = 12.0
+"""How many times as long a layer takes that is not on the GPU."""
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
+
+
+class Limits(NamedTuple):
+    """What the scheduler may do."""
+
+    parallel: int = 1
+    """Requests that a loaded model serves at once."""
+    max_loaded: int = 3
+    max_queue: int = 512
+    """Requests that may wait for a load; more are turned away."""
+    keep_alive: float = 300.0
+    """Seconds that a model stays loaded where no request says otherwise."""
+    vram: int = 0
+    """Bytes of memory on the GPU; 0 for enough."""
+    kept_prompts: int = 1
+    """Conversations whose prompt stays in the cache."""
+    granularity: int = 1
+    """Tokens of a block of the cache."""
 
 
 class Runner:
     """A loaded model."""
 
-    def __init__(self, model: Model, launch: dict[str, Any]) -> None:
+    def __init__(self, model: Model, launch: dict[str, Any], limits: Limits) -> None:
         self.model = model
         self.launch = launch
-        self.slot: Blocks = ()
-        """What the cache holds: the last prompt, and its answer."""
+        self.cache = PrefixCache(limits.kept_prompts, limits.granularity)
         self.ready = False
-        self.busy = True
-        self.keep_alive = DEFAULT_KEEP_ALIVE
+        self.users = 1
+        self.keep_alive = limits.keep_alive
         self.idle_since = 0.0
+        self.size = model.size + model.kv_bytes(self.num_ctx)
+        """Bytes that it takes."""
+        self.size_vram = self.size
+        """Of them, on the GPU."""
 
     @property
     def num_ctx(self) -> int:
         """The window, in tokens."""
         return int(self.launch["num_ctx"])
+
+    @property
+    def busy(self) -> bool:
+        """True while it serves a request."""
+        return self.users > 0
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long everything takes, since part of it is not on the GPU."""
+        on_gpu = self.size_vram / self.size
+        return on_gpu + (1 - on_gpu) * CPU_FACTOR
 
     def seconds_left(self) -> float:
         """Seconds until it is unloaded, if nobody asks for it."""
@@ -41,11 +75,13 @@ class Runner:
 
 
 class Scheduler:
-    """Gives a runner to one request at a time; loads one model at a time."""
+    """Gives a runner to as many requests at a time as it serves; loads one model at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (it cannot be changed)
+        self.limits = limits
         self._changed = threading.Condition()
         self._runners: dict[str, Runner] = {}
+        self._waiting = 0
         self.loads = 0
 
     @contextmanager
@@ -60,6 +96,9 @@ class Scheduler:
         """A runner for one request, and whether it was loaded for it.
 
         `load` takes the time of a load; `still_there` raises where the client has gone.
+
+        Raises:
+            ApiError: 503, too many requests wait for a load.
         """
         runner = self._acquire(model, launch, still_there)
         fresh = not runner.ready
@@ -84,6 +123,32 @@ class Scheduler:
                 runner.keep_alive = 0.0
                 self._expire()
 
+    def preload(self, model: Model, launch: dict[str, Any]) -> None:
+        """Have a model loaded from the beginning, for ever."""
+        with self._changed:
+            runner = self._runners[model.name] = Runner(model, launch, self.limits)
+            runner.users, runner.ready, runner.keep_alive = 0, True, float("inf")
+
+    def forget(self) -> None:
+        """Forget every model at once, as a restart does."""
+        with self._changed:
+            self._runners.clear()
+            self._changed.notify_all()
+
+    def drop(self, name: str) -> None:
+        """Forget one model at once, unless it is at work."""
+        with self._changed:
+            if (runner := self._runners.get(name)) and not runner.busy:
+                del self._runners[name]
+                self._changed.notify_all()
+
+    def drop_all(self) -> None:
+        """Forget all models at once that are not at work."""
+        with self._changed:
+            for name in [name for name, runner in self._runners.items() if not runner.busy]:
+                del self._runners[name]
+            self._changed.notify_all()
+
     def loaded(self, still_there: Callable[[], None]) -> list[Runner]:
         """What is loaded; waits while a model loads, as Ollama does."""
         with self._changed:
@@ -93,39 +158,62 @@ class Scheduler:
             return list(self._runners.values())
 
     def _acquire(self, model: Model, launch: dict[str, Any], still_there: Callable[[], None]) -> Runner:
+        queued = False
         with self._changed:
-            while True:
-                self._expire()
-                runner = self._runners.get(model.name)
-                if runner and runner.ready and not runner.busy:
-                    if runner.launch == launch:
-                        runner.busy = True
+            try:
+                while True:
+                    self._expire()
+                    runner = self._runners.get(model.name)
+                    same = runner is not None and runner.launch == launch
+                    if runner and runner.ready and same and runner.users < self.limits.parallel:
+                        runner.users += 1
                         return runner
-                    del self._runners[model.name]
-                    runner = None
-                if runner is None and self._may_load():
-                    runner = self._runners[model.name] = Runner(model, launch)
-                    return runner
-                self._wait(still_there)
+                    if runner and runner.ready and not runner.busy:
+                        del self._runners[model.name]
+                        runner = None
+                    if runner is None and self._may_load(model, launch):
+                        return self._begin(model, launch)
+                    if not same and not queued:
+                        if self._waiting >= self.limits.max_queue:
+                            raise ApiError(503, BUSY)
+                        queued = True
+                        self._waiting += 1
+                    self._wait(still_there)
+            finally:
+                self._waiting -= queued
 
-    def _may_load(self) -> bool:
+    def _begin(self, model: Model, launch: dict[str, Any]) -> Runner:
+        runner = self._runners[model.name] = Runner(model, launch, self.limits)
+        if self.limits.vram:
+            free = self.limits.vram - sum(other.size_vram for other in self._runners.values() if other is not runner)
+            runner.size_vram = max(0, min(runner.size, free))
+        return runner
+
+    def _may_load(self, model: Model, launch: dict[str, Any]) -> bool:
+        """Make room for a model; false where it must wait for that."""
         if any(not runner.ready for runner in self._runners.values()):
             return False
-        if len(self._runners) < MAX_LOADED:
-            return True
-        idle = [runner for runner in self._runners.values() if not runner.busy]
-        if not idle:
-            return False
-        oldest = min(idle, key=lambda runner: runner.idle_since)
-        del self._runners[oldest.model.name]
+        needed = model.size + model.kv_bytes(int(launch["num_ctx"]))
+        while self._runners and not self._fits(needed):
+            idle = [runner for runner in self._runners.values() if not runner.busy]
+            if not idle:
+                return False
+            oldest = min(idle, key=lambda runner: runner.idle_since)
+            del self._runners[oldest.model.name]
         return True
+
+    def _fits(self, needed: int) -> bool:
+        if len(self._runners) >= self.limits.max_loaded:
+            return False
+        used = sum(runner.size_vram for runner in self._runners.values())
+        return not self.limits.vram or used + needed <= self.limits.vram
 
     def _release(self, runner: Runner) -> None:
         with self._changed:
-            runner.busy = False
+            runner.users -= 1
             runner.idle_since = time.monotonic()
-            if not runner.ready:
-                self._runners.pop(runner.model.name, None)
+            if not runner.ready and self._runners.get(runner.model.name) is runner:
+                del self._runners[runner.model.name]
             self._expire()
             self._changed.notify_all()
 

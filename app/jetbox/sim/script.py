@@ -7,14 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jetbox.sim import faults
+from jetbox.sim import fault_kinds, faults
 from jetbox.sim.conditions import Condition, ConditionError, compile_when
 
 SHIPPED = Path(__file__).parent / "scripts"
 SECTIONS = ("script", "model", "step")
-SCRIPT_KEYS = ("name", "match", "about", "goal", "workspace")
+SCRIPT_KEYS = ("name", "match", "about", "goal", "workspace", "models")
 MODEL_KEYS = ("calls",)
-STEP_KEYS = ("id", "think", "text", "call", "when", "else", "goto", "fault")
+STEP_KEYS = (
+    *("id", "think", "text", "call", "when", "else", "goto", "fault"),
+    *("send", "damage", "ids", "thinking", "confidence"),
+)
+MANNERS = {name: kind.words for name, kind in fault_kinds.CALLS.items()}
+"""How an answer is sent: key of a step, and what it may be."""
 CALL_KEYS = ("name", "arguments")
 END = "end"
 """Target of `goto` and `else` that ends the script."""
@@ -44,6 +49,13 @@ class Step(NamedTuple):
     goto: str = ""
     """Step that comes after this one; empty for the next one."""
     fault: faults.Fault | None = None
+    send: str = ""
+    """How its calls are sent; this and the next three are empty for what the model's parser does."""
+    damage: str = ""
+    ids: str = ""
+    thinking: str = ""
+    confidence: float = 0.0
+    """Probability of its tokens; 0 for the usual one."""
 
     @property
     def ends_goal(self) -> bool:
@@ -62,7 +74,9 @@ class Script(NamedTuple):
     """A goal that it knows, in the words of a user."""
     workspace: str = ""
     calls: str = ""
-    """When calls are handed over: `chunk`, `done`, or empty for what the model's parser does."""
+    """How calls are sent where a step does not say it; empty for what the model's parser does."""
+    models: tuple[str, ...] = ()
+    """Names of the models that play it; empty for all."""
 
     def position(self, step: str) -> int:
         """Index of a step; one behind the last for `end`."""
@@ -122,9 +136,6 @@ def parse(text: str, file: str) -> Script:
     check.keys(head, SCRIPT_KEYS, "script")
     model = check.table(data, "model", {})
     check.keys(model, MODEL_KEYS, "model")
-    calls = check.text(model, "calls", "model")
-    if calls not in ("", "chunk", "done"):
-        raise check.error("model", "calls", f'must be "chunk" or "done", not {calls!r}')
     return Script(
         name=check.text(head, "name", "script", required=True),
         match=check.pattern(head, "match", "script"),
@@ -132,7 +143,8 @@ def parse(text: str, file: str) -> Script:
         about=check.text(head, "about", "script"),
         goal=check.text(head, "goal", "script"),
         workspace=check.text(head, "workspace", "script"),
-        calls=calls,
+        calls=check.word(model, "calls", "model", MANNERS["send"]),
+        models=check.texts(head, "models", "script"),
     )
 
 
@@ -164,6 +176,24 @@ class _Checker:
         if required and not value:
             raise self.error(place, key, "missing")
         return value
+
+    def word(self, table: dict[str, Any], key: str, place: str, words: tuple[str, ...]) -> str:
+        value = self.text(table, key, place)
+        if value and value not in words:
+            raise self.error(place, key, f"must be one of {', '.join(words)}, not {value!r}{_nearest(value, words)}")
+        return value
+
+    def texts(self, table: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self.error(place, key, "must be a list of texts")
+        return tuple(value)
+
+    def probability(self, table: dict[str, Any], key: str, place: str) -> float:
+        value = table.get(key, 0.0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise self.error(place, key, "must be a number from 0 up to 1")
+        return float(value)
 
     def pattern(self, table: dict[str, Any], key: str, place: str) -> re.Pattern[str]:
         try:
@@ -207,7 +237,11 @@ class _Checker:
         if not (calls or text or think):
             raise self.error(place, "", "says nothing: give it text, think or [[step.call]]")
         targets = self.text(table, "else", place), self.text(table, "goto", place)
-        return Step(name, think, text, calls, when, *targets, self.fault(table, place))
+        manners = {key: self.word(table, key, place, words) for key, words in MANNERS.items()}
+        confidence = self.probability(table, "confidence", place)
+        return Step(
+            name, think, text, calls, when, *targets, self.fault(table, place), confidence=confidence, **manners
+        )
 
     def calls(self, value: Any, place: str) -> tuple[ScriptedCall, ...]:
         if not isinstance(value, list):

@@ -9,12 +9,17 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jetbox.sim import faults, profiles, script
+from jetbox.sim import catalog, faults, profiles, script
 from jetbox.sim.api import serve_connection
-from jetbox.sim.http import Connection
+from jetbox.sim.durations import keep_alive_seconds
+from jetbox.sim.flavours import FLAVOURS, LACKS
+from jetbox.sim.http import ApiError, Connection
+from jetbox.sim.scheduler import Limits
+from jetbox.sim.setup import VERSION, Setup
 from jetbox.sim.world import World
 
 PARENT_POLL = 0.25
@@ -34,8 +39,26 @@ class Options(NamedTuple):
     speed: float = 1.0
     """Latencies are divided by it; 0 means none."""
     faults: tuple[str, ...] = ()
-    context_length: int = 4096
-    """Window of a request that does not name one, in tokens."""
+    context_length: int = 0
+    """Window of a request that does not name one, in tokens; 0 for 4096, or 32768 where none can name one."""
+    flavour: str = "ollama"
+    models: tuple[str, ...] = ()
+    """Ollama: models that are there too (`all`: all that are known); others: the models that they serve."""
+    api_key: str = ""
+    """Key that requests must have; empty for none."""
+    lacks: tuple[str, ...] = ()
+    """What the server was started without."""
+    version: str = VERSION
+    keep_alive: str = "5m"
+    """How long a model stays loaded where no request says it."""
+    max_queue: int = 512
+    """Requests that may wait for a load."""
+    parallel: int = 0
+    """Requests that a model serves at once; 0 for what the flavour does."""
+    vram_gib: float = 0.0
+    """Memory of the GPU; 0 for enough."""
+    kept_prompts: int = 0
+    """Conversations whose prompt stays in the cache; 0 for what the flavour does."""
     ready_fd: int = -1
     die_with_parent: bool = False
 
@@ -66,17 +89,69 @@ def build(options: Options) -> World:
     """
     if options.profile and options.profile not in profiles.PROFILES:
         raise StartError(f"no profile {options.profile!r}; there are {', '.join(profiles.PROFILES)}")
+    setup = _setup(options)
+    flavour = setup.flavour
     try:
+        limits = Limits(
+            parallel=options.parallel or flavour.parallel,
+            max_queue=options.max_queue,
+            keep_alive=keep_alive_seconds(options.keep_alive) or 0.0,
+            vram=int(options.vram_gib * catalog.GIB),
+            kept_prompts=options.kept_prompts or flavour.kept_prompts,
+            granularity=flavour.granularity,
+        )
         return World(
             _Scripts(options.scripts),
             alone=len(options.scripts) == 1,
             profile=profiles.PROFILES.get(options.profile),
             speed=options.speed,
             faults=[faults.parse(spec) for spec in options.faults],
-            default_ctx=options.context_length,
+            setup=setup,
+            limits=limits,
         )
-    except (script.ScriptError, faults.FaultError) as error:
+    except (script.ScriptError, faults.FaultError, ApiError) as error:
         raise StartError(str(error)) from error
+
+
+def _setup(options: Options) -> Setup:
+    """What the server is.
+
+    Raises:
+        StartError: an option names what there is not.
+    """
+    if options.flavour not in FLAVOURS:
+        raise StartError(f"no flavour {options.flavour!r}; there are {', '.join(FLAVOURS)}")
+    if unknown := set(options.lacks) - set(LACKS):
+        raise StartError(f"--lacks {', '.join(sorted(unknown))}: there are {', '.join(LACKS)}")
+    flavour = FLAVOURS[options.flavour]
+    native = flavour.name == "ollama"
+    models = _models(options.models, more=native)
+    if not native and not options.models:
+        models = models[:1] if flavour.one_model else models
+    return Setup(
+        default_ctx=options.context_length or (4096 if native else 32_768),
+        models=models,
+        version=options.version,
+        flavour=flavour,
+        api_key=options.api_key,
+        lacks=frozenset(options.lacks),
+    )
+
+
+def _models(names: Sequence[str], *, more: bool) -> tuple[catalog.Model, ...]:
+    """The models of these names; with `more`, beside those that are always there."""
+    every = (*catalog.MODELS, *catalog.MORE)
+    if "all" in names:
+        return every
+    chosen = []
+    for name in names:
+        model = catalog.find(name, every)
+        if model is None:
+            raise StartError(f"no model {name!r}; there are {', '.join(model.name for model in every)}, and all")
+        chosen.append(model)
+    if more or not chosen:
+        return (*catalog.MODELS, *(model for model in chosen if model not in catalog.MODELS))
+    return tuple(chosen)
 
 
 def run(options: Options) -> int:
@@ -87,39 +162,60 @@ def run(options: Options) -> int:
     """
     parent = os.getppid() if options.die_with_parent else None
     world = build(options)
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    wishes, world.restart_pipe = os.pipe()
+    port, announced = options.port, False
     try:
-        listener = socket.create_server((options.host, options.port), family=family, backlog=128)
+        while True:
+            with _listen(options.host, port) as listener:
+                if not announced:
+                    _announce(listener, options)
+                    announced = True
+                    port = listener.getsockname()[1]
+                    if not options.scripts:
+                        threading.Thread(target=world.scripts, daemon=True).start()
+                pause = _accept(listener, world, parent, wishes)
+            if pause is None:
+                return 0
+            world.went_down()
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        StartError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
-        where = f"{options.host}:{options.port}"
+        where = f"{host}:{port}"
         raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
     listener.setblocking(False)
-    with listener:
-        _announce(listener, options)
-        if not options.scripts:
-            threading.Thread(target=world.scripts, daemon=True).start()
-        try:
-            _accept(listener, world, parent)
-        except KeyboardInterrupt:
-            return 130
-    return 0
+    return listener
 
 
-def _accept(listener: socket.socket, world: World, parent: int | None) -> None:
-    watched: list[int | socket.socket] = [listener]
+def _accept(listener: socket.socket, world: World, parent: int | None, wishes: int) -> float | None:
+    """Serve until the parent is gone (None), or a restart is wished for: the seconds until then."""
+    watched: list[int | socket.socket] = [listener, wishes]
     if parent is not None and (stdin := _stdin_pipe()) is not None:
         watched.append(stdin)
     while True:
         ready = select.select(watched, [], [], None if parent is None else PARENT_POLL)[0]
         if parent is not None and os.getppid() != parent:
-            return
+            return None
+        if wishes in ready:
+            return float(os.read(wishes, 4096).split()[0])
         if listener in ready:
             with contextlib.suppress(OSError):  # the client may have gone before it is accepted
                 connection = Connection(listener.accept()[0])
                 threading.Thread(target=serve_connection, args=(world, connection), daemon=True).start()
             ready.remove(listener)
         if ready and not os.read(ready[0], 4096):  # type: ignore[arg-type]
-            return
+            return None
 
 
 def _stdin_pipe() -> int | None:

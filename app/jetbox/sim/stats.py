@@ -17,6 +17,8 @@ COUNTERS = (
     "errors",
     "loading",
     "stalled",
+    "restarts",
+    "embeds",
     "bytes_in",
     "bytes_out",
 )
@@ -49,6 +51,11 @@ class Stats:
             self._timeline.append([number, received, 0])
             self._changed.notify_all()
             return number
+
+    def next_number(self) -> int:
+        """The number that the next chat will have, unless another comes in between."""
+        with self._changed:
+            return self._counts["chats"] + 1
 
     def answered(self, number: int, sent: int) -> None:
         """The last byte of this chat's answer goes out at this time."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-from jetbox.sim import catalog, faults, player, profiles
+from jetbox.sim import ask, catalog, faults, player, profiles
 from jetbox.sim.http import Connection
-from jetbox.sim.scheduler import Scheduler
+from jetbox.sim.scheduler import Limits, Scheduler
 from jetbox.sim.script import Script
+from jetbox.sim.setup import Setup
 from jetbox.sim.stats import Stats
+
+FAILURES = 200
+"""Failed requests that are remembered."""
 
 
 class World:
@@ -24,7 +30,8 @@ class World:
         profile: profiles.Profile | None = None,
         speed: float = 1.0,
         faults: Sequence[faults.Fault] = (),
-        default_ctx: int = 4096,
+        setup: Setup = Setup(),  # noqa: B008 (it cannot be changed)
+        limits: Limits = Limits(),  # noqa: B008 (it cannot be changed)
     ) -> None:
         self.scripts = scripts
         self.alone = alone
@@ -32,11 +39,18 @@ class World:
         self.speed = speed
         """Durations are divided by it; 0 means no latency."""
         self.faults = tuple(faults)
-        self.default_ctx = default_ctx
+        self.setup = setup
         self.stats = Stats()
-        self.scheduler = Scheduler()
+        self.scheduler = Scheduler(limits)
+        self.restart_pipe: int | None = None
+        """Where a wish to restart is written, for the thread that listens."""
         self._struck: set[tuple[str, str]] = set()
+        self._failures: dict[str, str] = {}
+        self._connections: set[Connection] = set()
+        self._down = threading.Event()
+        self._hung_at: int | None = None
         self._lock = threading.Lock()
+        self._preload()
 
     def profile_of(self, model: catalog.Model) -> profiles.Profile:
         """The latency profile that holds for a model."""
@@ -48,11 +62,12 @@ class World:
         """Seconds at the server's speed."""
         return seconds / self.speed if self.speed else 0.0
 
-    def load(self, model: catalog.Model, connection: Connection) -> None:
+    def load(self, model: catalog.Model, connection: Connection, factor: float = 1.0) -> None:
         """Take the time that loading the model takes."""
         self.stats.add(loading=1)
         try:
-            connection.wait_until(time.monotonic() + self.pace(self.profile_of(model).load_time()))
+            seconds = self.profile_of(model).load_time() * factor
+            connection.wait_until(time.monotonic() + self.pace(seconds))
         finally:
             self.stats.add(loading=-1)
 
@@ -64,3 +79,66 @@ class World:
                 return None
             self._struck.add(key)
         return turn.step.fault
+
+    def remember_failure(self, asked: ask.Asked, error: str) -> None:
+        """A parser that reads XML fails again where the same request comes again."""
+        if not error.startswith("XML"):
+            return
+        with self._lock:
+            self._failures[_key(asked)] = error
+            while len(self._failures) > FAILURES:
+                del self._failures[next(iter(self._failures))]
+
+    def failing(self, asked: ask.Asked) -> str:
+        """What this very request failed with before; empty where it did not."""
+        with self._lock:
+            return self._failures.get(_key(asked), "") if self._failures else ""
+
+    def met(self, connection: Connection) -> None:
+        """A connection is open."""
+        with self._lock:
+            self._connections.add(connection)
+
+    def left(self, connection: Connection) -> None:
+        """A connection is closed."""
+        with self._lock:
+            self._connections.discard(connection)
+
+    def hang(self) -> None:
+        """From now on no request is answered until stalls are released."""
+        self._hung_at = self.stats.releases
+
+    def hold(self, connection: Connection) -> None:
+        """Wait here while the server hangs."""
+        while self._hung_at is not None and self._hung_at == self.stats.releases:
+            connection.wait_until(time.monotonic() + 0.02)
+            connection.check()
+
+    def restart(self, seconds: float) -> None:
+        """Ask for a restart with that long a pause, and wait until the server is down."""
+        if self.restart_pipe is None:
+            return
+        self._down.clear()
+        os.write(self.restart_pipe, f"{seconds}\n".encode())
+        self._down.wait(5)
+
+    def went_down(self) -> None:
+        """The server no longer listens: all connections end, and all models are forgotten."""
+        self.scheduler.forget()
+        self._preload()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.abort()
+        self.stats.add(restarts=1)
+        self._down.set()
+
+    def _preload(self) -> None:
+        """Servers that do not load on demand have their model from the beginning."""
+        if not self.setup.flavour.loads:
+            for model in self.setup.models:
+                self.scheduler.preload(model, self.setup.fixed_launch(model))
+
+
+def _key(asked: ask.Asked) -> str:
+    return json.dumps([asked.model.name, asked.messages, asked.tools, asked.options], sort_keys=True)
