@@ -5,16 +5,18 @@ import pytest
 
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import History
+from jetbox.engine.context.wire import OllamaWire, Wanted
 from jetbox.engine.errors import ContextOverflow
 from jetbox.engine.events import MessageAdded
 from jetbox.engine.models.base import Call, CallFunction
+from jetbox.engine.options import ModelOptions
 from jetbox.engine.session import NoRecorder, Session
 
 
 def history(messages: tuple[bytes, ...] = ()) -> tuple[History, Session]:
     session = Session(NoRecorder())
     session.feed()
-    return History(session, messages), session
+    return History(session, OllamaWire(), messages), session
 
 
 def call(name: str, arguments: str, wire_id: str = "") -> Call:
@@ -23,13 +25,13 @@ def call(name: str, arguments: str, wire_id: str = "") -> Call:
 
 def test_a_request_begins_with_the_bytes_of_the_one_before() -> None:
     log, _ = history()
-    log.head({"model": "m", "stream": True}, b"[]")
+    log.head("m", ModelOptions(), b"[]")
     log.system("be brief")
     log.user("do it")
-    before = log.body({"num_ctx": 4096})
+    before = log.body(Wanted(4096, 100))
     log.assistant("", "hm", [call("read_file", '{"path": "a",  "limit":1}', "call_1")])
     log.tool("read_file", "call_1", "text")
-    after = log.body({"num_ctx": 4096, "num_predict": 5})
+    after = log.body(Wanted(4096, 5))
     shared = before.data[: -len(before.tail)]
     assert after.data.startswith(shared)
     assert msgspec.json.decode(after.data)["messages"][2]["tool_calls"][0]["function"]["arguments"] == {
@@ -40,19 +42,19 @@ def test_a_request_begins_with_the_bytes_of_the_one_before() -> None:
 
 def test_arguments_keep_the_bytes_that_came() -> None:
     log, _ = history()
-    log.head({"model": "m"}, b"")
+    log.head("m", ModelOptions(), b"")
     log.assistant("", "", [call("f", '{"b":1,   "a":[ 2 ]}')])
-    assert b'{"b":1,   "a":[ 2 ]}' in log.body({}).data
+    assert b'{"b":1,   "a":[ 2 ]}' in log.body(Wanted(1, 1)).data
 
 
 def test_the_journal_rebuilds_the_body() -> None:
     session = Session(NoRecorder())
     feed = session.feed()
-    log = History(session)
-    log.head({"model": "m"}, b"[]")
+    log = History(session, OllamaWire())
+    log.head("m", ModelOptions(), b"[]")
     log.system("s")
     log.user('quotes " and \u2028 and 日本')
-    body = log.body({"num_ctx": 1})
+    body = log.body(Wanted(1, 1))
     events = [s.event for s in feed.drain().events]
     messages = [e.json for e in events if isinstance(e, MessageAdded)]
     head = next(e.json for e in events if not isinstance(e, MessageAdded))  # type: ignore[union-attr]
@@ -66,8 +68,8 @@ def test_calls_that_a_kill_left_open_get_a_result() -> None:
     log.tool("a", "1", "done")
     log.mend()
     log.mend()
-    log.head({"model": "m"}, b"")
-    messages = msgspec.json.decode(log.body({}).data)["messages"]
+    log.head("m", ModelOptions(), b"")
+    messages = msgspec.json.decode(log.body(Wanted(1, 1)).data)["messages"]
     assert [m.get("tool_call_id") for m in messages if m["role"] == "tool"] == ["1", "2", "3"]
 
 

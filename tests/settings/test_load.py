@@ -134,6 +134,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "model.keep_alive": ("-1", "-1"),
         "permissions.mode": ("auto", "auto"),
         "probes.wait": ("overlap", "overlap"),
+        "model.protocol": ("openai", "openai"),
         "probes.commands": ("[{ name = 'a', command = 'b c' }]", (ProbeCommand(name="a", command="b c"),)),
         "ui.theme": ("jetbox-light", "jetbox-light"),
     }

@@ -132,7 +132,7 @@ def test_folders_follow_xdg_and_ignore_relative_ones(monkeypatch: pytest.MonkeyP
 
 def test_the_schema_describes_options_and_closes_sections() -> None:
     made = schema()["$defs"]
-    assert made["ModelOptions"]["properties"]["host"]["description"] == "Address of the Ollama server."
+    assert made["ModelOptions"]["properties"]["host"]["description"] == "Address of the model server."
     assert made["ModelOptions"]["additionalProperties"] is False
     assert made["UiOptions"]["properties"]["theme"]["description"].startswith("Theme of the screen")
     assert made["PermissionOptions"]["properties"]["mode"]["anyOf"][0]["enum"] == ["ask", "auto", "edits"]

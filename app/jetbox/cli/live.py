@@ -172,12 +172,12 @@ class Live:
         return int(self.signal or code)
 
     async def _drive(self) -> int:
-        from jetbox.engine.models.ollama import OllamaModel
+        from jetbox.engine.models.connect import connect
 
         self._emit_header()
         for text in (*self._start.notices, *self._words_of_the_lock()):
             self.session.emit(Notice(level="warning", text=text))
-        model = OllamaModel(self._start.options.model.host)
+        model = connect(self._start.options.model, os.environ)
         try:
             parts = await self._parts(model)
             try:

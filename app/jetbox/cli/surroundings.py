@@ -11,8 +11,7 @@ from jetbox.cli.health import Check, fail
 from jetbox.engine.errors import ExitCode, JetboxError
 
 if TYPE_CHECKING:
-    from jetbox.engine.models.base import ModelInfo
-    from jetbox.engine.models.ollama import OllamaModel
+    from jetbox.engine.models.base import ChatModel, ModelInfo
     from jetbox.engine.options import EngineOptions
     from jetbox.engine.probes.interpreter import Interpreters
     from jetbox.engine.safety.process import ProcessRunner
@@ -25,9 +24,9 @@ LINKS_NAMED = 3
 
 async def server_and_model(options: EngineOptions) -> list[Check]:
     """Server, model and window; each needs the one before it."""
-    from jetbox.engine.models.ollama import OllamaModel
+    from jetbox.engine.models.connect import connect
 
-    model = OllamaModel(options.model.host)
+    model = connect(options.model, os.environ)
     try:
         server = await _server(model)
         if server.state == "fail":
@@ -40,7 +39,7 @@ async def server_and_model(options: EngineOptions) -> list[Check]:
         await model.close()
 
 
-async def _server(model: OllamaModel) -> Check:
+async def _server(model: ChatModel) -> Check:
     import asyncio
 
     try:
@@ -51,7 +50,7 @@ async def _server(model: OllamaModel) -> Check:
         return fail("server", f"{model.host} took the question and did not answer", cure, ExitCode.MODEL)
     except JetboxError as failure:
         return fail("server", failure.message, failure.hint, failure.exit_code)
-    return Check("server", "ok", f"Ollama {version or '(no version)'} at {_without_user(model.host)}")
+    return Check("server", "ok", f"{model.product} {version or '(no version)'} at {_without_user(model.host)}")
 
 
 def _without_user(host: str) -> str:
@@ -60,7 +59,7 @@ def _without_user(host: str) -> str:
     return str(mask("model.host", host))
 
 
-async def _model(model: OllamaModel, name: str) -> ModelInfo | Check:
+async def _model(model: ChatModel, name: str) -> ModelInfo | Check:
     import asyncio
 
     from jetbox.engine.models.choose import choose_model

@@ -97,7 +97,7 @@ def assemble(
         model=model,
         model_name=info.name,
         options=options,
-        history=History(session, messages),
+        history=History(session, model.wire(), messages),
         budget=Budget(window),
         context=context,
         dispatcher=dispatcher,

@@ -9,6 +9,8 @@
     │   ├── ModelUnfit              the model lacks a capability that is needed
     │   ├── ContextOverflow         4  the prompt does not fit the window
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
+    │   │   ├── CallGarbled         a call that the server could not read
+    │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
     ├── PermissionRefused           5  a needed permission was denied
     ├── SandboxMissing              5  no sandbox works here

@@ -63,17 +63,7 @@ class Parts(msgspec.Struct):
 
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""
-        model = self.options.model
-        keep = model.keep_alive
-        fields: dict[str, object] = {
-            "model": self.model_name,
-            "stream": True,
-            "truncate": False,
-            "keep_alive": int(keep) if keep.lstrip("-").isdigit() else keep,
-        }
-        if model.think:
-            fields["think"] = {"true": True, "false": False}.get(model.think, model.think)
-        self.history.head(fields, self.tool_specs)
+        self.history.head(self.model_name, self.options.model, self.tool_specs)
 
     def use_model(self, info: ModelInfo) -> None:
         """Work with this model from the next request on; the window stays as it is for the whole session."""

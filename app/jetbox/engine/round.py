@@ -9,6 +9,7 @@ import msgspec
 
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
+from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import BadAnswer, CallGarbled, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
 from jetbox.engine.events import Notice, PrefixReused, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.overlap import Overlap, superseded
@@ -153,13 +154,8 @@ class Round:
         parts = self._parts
         model = parts.options.model
         tokens = parts.budget.estimate(parts.history.size)
-        options: dict[str, object] = {"num_ctx": parts.budget.num_ctx}
-        options["num_predict"] = parts.budget.num_predict(tokens, model.num_predict)
-        if model.temperature is not None:
-            options["temperature"] = model.temperature
-        if model.seed is not None:
-            options["seed"] = model.seed
-        body = parts.history.body(options)
+        most = parts.budget.num_predict(tokens, model.num_predict)
+        body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed))
         parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
         return body, Expectation(tokens, parts.loaded, reading)

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from jetbox.engine.context.wire import Wanted, Wire
 from jetbox.engine.events import MessageAdded, PromptHead
 from jetbox.engine.models.base import Call, CallFunction
+from jetbox.engine.options import ModelOptions
 from jetbox.engine.session import Session
 
 
@@ -51,9 +53,10 @@ KILLED = "[the session was killed while this ran: what it does may have been don
 class History:
     """Appends messages, tells the journal of each, and builds bodies."""
 
-    def __init__(self, session: Session, messages: Sequence[bytes] = ()) -> None:
+    def __init__(self, session: Session, wire: Wire, messages: Sequence[bytes] = ()) -> None:
         """`messages` go on from an earlier process."""
         self._session = session
+        self._wire = wire
         self._messages: list[bytes] = list(messages)
         self._head = b""
         self._head_sha = ""
@@ -109,23 +112,15 @@ class History:
 
     def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> None:
         """What the model said, as it said it."""
-        message: dict[str, object] = {"role": "assistant", "content": text}
-        if thinking:
-            message["thinking"] = thinking
-        if calls:
-            message["tool_calls"] = list(calls)
-        self._add("assistant", message)
+        self._add("assistant", self._wire.assistant(text, thinking, calls))
 
     def tool(self, name: str, call: str, text: str) -> None:
         """The result of one call."""
-        message: dict[str, object] = {"role": "tool", "tool_name": name, "content": text}
-        if call:
-            message["tool_call_id"] = call
-        self._add("tool", message)
+        self._add("tool", self._wire.tool(name, call, text))
 
-    def head(self, fields: dict[str, object], tools: bytes) -> None:
+    def head(self, model: str, options: ModelOptions, tools: bytes) -> None:
         """Set what comes before the messages; the journal is told when it changes."""
-        opening = msgspec.json.encode(fields)[:-1]
+        opening = msgspec.json.encode(self._wire.head(model, options))[:-1]
         if tools:
             opening += b',"tools":' + tools
         head = opening + b',"messages":['
@@ -144,8 +139,8 @@ class History:
         """Bytes of head and messages."""
         return len(self._head) + self.bytes + len(self._messages)
 
-    def body(self, options: dict[str, object]) -> Body:
+    def body(self, wanted: Wanted) -> Body:
         """The next request."""
-        tail = b'],"options":' + msgspec.json.encode(options) + b"}"
+        tail = self._wire.tail(wanted)
         data = self._head + b",".join(self._messages) + tail
         return Body(data, self._head_sha, len(self._messages), tail.decode(), hashlib.sha256(data).hexdigest())

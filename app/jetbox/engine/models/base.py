@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from jetbox.engine.context.wire import Wire
 
 
 class CallFunction(msgspec.Struct, frozen=True):
@@ -47,6 +50,14 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 class ChatModel(Protocol):
     """A model behind a server."""
+
+    host: str
+    product: str
+    """What the server is, for people."""
+
+    def wire(self) -> Wire:
+        """How messages and options are written for it; one for each session."""
+        ...
 
     async def info(self, name: str) -> ModelInfo:
         """What the server knows of the model.

@@ -7,7 +7,6 @@ decoded from bytes. Everything that touches httpx or the `ollama` package is in 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import (
     BadAnswer,
     CallGarbled,
@@ -26,6 +26,7 @@ from jetbox.engine.errors import (
     ServerUnreachable,
 )
 from jetbox.engine.models.base import Call, Chunk, ModelInfo
+from jetbox.engine.models.http import CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ if TYPE_CHECKING:
 
     from jetbox.engine.models.transport import PlainTransport
 
-CONNECT_S = 3.0
-ASK_S = 10.0
-"""Time limit of show, tags and version; chat has none, its watchdog does."""
 JSON = {"Content-Type": "application/json"}
-PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-LOOPBACK = ("127.", "localhost", "[::1]")
 OVERFLOW = (
     "exceed_context_size",
     "exceeds the available context size",
@@ -96,29 +92,18 @@ class OllamaModel:
     def __init__(self, host: str) -> None:
         """`host` is a URL with its port, as the settings normalise it."""
         self.host = host.rstrip("/")
+        self.product = "Ollama"
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
+    def wire(self) -> OllamaWire:
+        """Ollama's own."""
+        return OllamaWire()
+
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            httpx = import_httpx()
-            timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
-            if self._is_plain():
-                from jetbox.engine.models.transport import PlainTransport
-
-                self._plain = PlainTransport()
-                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout, transport=self._plain)
-            else:
-                self._client = httpx.AsyncClient(base_url=self.host, timeout=timeout)
-        assert self._client is not None
+            self._client, self._plain = client_for(self.host)
         return self._client
-
-    def _is_plain(self) -> bool:
-        """Plain HTTP without a proxy; one from the environment never stands between us and this machine."""
-        if not self.host.startswith("http:"):
-            return False
-        address = self.host.split("://", 1)[-1]
-        return address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES)
 
     # -- chat
 

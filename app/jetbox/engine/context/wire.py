@@ -1,0 +1,125 @@
+"""How messages and options are written for a server: Ollama's own protocol, or OpenAI's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from jetbox.engine.models.base import Call
+from jetbox.engine.options import ModelOptions
+
+Fields = dict[str, object]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What one request asks for besides its messages."""
+
+    num_ctx: int
+    num_predict: int
+    temperature: float | None = None
+    seed: int | None = None
+
+
+class Wire(Protocol):
+    """The shape of a protocol; what is written once is never written again."""
+
+    def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
+        """What the model said."""
+        ...
+
+    def tool(self, name: str, call: str, text: str) -> Fields:
+        """The result of a call, in the order of the calls."""
+        ...
+
+    def head(self, model: str, options: ModelOptions) -> Fields:
+        """What stands before tools and messages, the same in every request."""
+        ...
+
+    def tail(self, wanted: Wanted) -> bytes:
+        """What follows the last message, up to the end of the request."""
+        ...
+
+
+class OllamaWire:
+    """`/api/chat`."""
+
+    def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
+        message: Fields = {"role": "assistant", "content": text}
+        if thinking:
+            message["thinking"] = thinking
+        if calls:
+            message["tool_calls"] = list(calls)
+        return message
+
+    def tool(self, name: str, call: str, text: str) -> Fields:
+        message: Fields = {"role": "tool", "tool_name": name, "content": text}
+        if call:
+            message["tool_call_id"] = call
+        return message
+
+    def head(self, model: str, options: ModelOptions) -> Fields:
+        keep = options.keep_alive
+        fields: Fields = {
+            "model": model,
+            "stream": True,
+            "truncate": False,
+            "keep_alive": int(keep) if keep.lstrip("-").isdigit() else keep,
+        }
+        if options.think:
+            fields["think"] = {"true": True, "false": False}.get(options.think, options.think)
+        return fields
+
+    def tail(self, wanted: Wanted) -> bytes:
+        options: Fields = {"num_ctx": wanted.num_ctx, "num_predict": wanted.num_predict}
+        return b'],"options":' + msgspec.json.encode(options | _sampling(wanted)) + b"}"
+
+
+class OpenAIWire:
+    """`/v1/chat/completions`: every call has an id, arguments are text, and results go by the id."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._open: list[str] = []
+        """Ids of calls without one of their own, whose results are still to come."""
+
+    def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
+        message: Fields = {"role": "assistant", "content": text}
+        if thinking:
+            # Templates that keep the thinking of a tool loop read it here; others pass over it.
+            message["reasoning_content"] = thinking
+        if calls:
+            message["tool_calls"] = [self._call(call) for call in calls]
+        return message
+
+    def _call(self, call: Call) -> Fields:
+        name = call.id
+        if not name:
+            self._made += 1
+            name = f"call_jetbox_{self._made}"
+            self._open.append(name)
+        arguments = bytes(call.function.arguments).decode(errors="replace")
+        return {"id": name, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}
+
+    def tool(self, name: str, call: str, text: str) -> Fields:
+        if not call and self._open:
+            call = self._open.pop(0)
+        return {"role": "tool", "tool_call_id": call, "content": text}
+
+    def head(self, model: str, options: ModelOptions) -> Fields:
+        fields: Fields = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+        if options.think in ("low", "medium", "high"):
+            fields["reasoning_effort"] = options.think
+        elif options.think:
+            fields["chat_template_kwargs"] = {"enable_thinking": options.think == "true"}
+        return fields
+
+    def tail(self, wanted: Wanted) -> bytes:
+        fields: Fields = {"max_tokens": wanted.num_predict}
+        return b"]," + msgspec.json.encode(fields | _sampling(wanted))[1:]
+
+
+def _sampling(wanted: Wanted) -> Fields:
+    given = {"temperature": wanted.temperature, "seed": wanted.seed}
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,39 @@
+"""The HTTP client of an adapter: plain to servers nearby, httpx's own transport for TLS and proxies."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from jetbox.engine.models.lean import import_httpx
+
+if TYPE_CHECKING:
+    import httpx
+
+    from jetbox.engine.models.transport import PlainTransport
+
+CONNECT_S = 3.0
+ASK_S = 10.0
+"""Time limit of short questions; chat has none, its watchdog does."""
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+def client_for(host: str) -> tuple[httpx.AsyncClient, PlainTransport | None]:
+    """A client for this host (a URL), and its transport where that is ours."""
+    httpx = import_httpx()
+    timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
+    if not _is_plain(host):
+        return httpx.AsyncClient(base_url=host, timeout=timeout), None
+    from jetbox.engine.models.transport import PlainTransport
+
+    plain = PlainTransport()
+    return httpx.AsyncClient(base_url=host, timeout=timeout, transport=plain), plain
+
+
+def _is_plain(host: str) -> bool:
+    """Plain HTTP without a proxy; one from the environment never stands between us and this machine."""
+    if not host.startswith("http:"):
+        return False
+    address = host.split("://", 1)[-1]
+    return address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES)

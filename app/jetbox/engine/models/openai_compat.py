@@ -1,0 +1,361 @@
+"""The adapter to servers that speak OpenAI's chat protocol: vLLM, SGLang, llama.cpp, LM Studio, Ray Serve.
+
+They differ in names and in what they count; all of it is read where it is there and missed in
+silence where it is not. A call's arguments come in pieces: a call is handed on when it is whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jetbox.engine.context.wire import OpenAIWire
+from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
+from jetbox.engine.errors import ServerUnreachable as Unreachable
+from jetbox.engine.models.base import Call, CallFunction, Chunk, ModelInfo
+from jetbox.engine.models.http import ASK_S, client_for
+from jetbox.engine.models.lean import import_httpx
+
+if TYPE_CHECKING:
+    import httpx
+
+OVERFLOW = re.compile(r"context length|context window|exceed_context_size|maximum context|too long", re.IGNORECASE)
+NO_TOOLS = re.compile(r"tool.?choice|tool.?call.?parser|does not support tools", re.IGNORECASE)
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _CallPiece(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[_CallPiece] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+
+
+class _Timings(msgspec.Struct):
+    """llama.cpp's own figures."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    prompt_ms: float = 0.0
+    predicted_n: int = 0
+    predicted_ms: float = 0.0
+
+
+class _Line(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    timings: _Timings | None = None
+    error: Any = None
+
+
+class _Model(msgspec.Struct):
+    id: str
+    max_model_len: int | None = None
+    context_length: int | None = None
+    context_window: int | None = None
+    meta: dict[str, Any] | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model] = []
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+class OpenAIModel:
+    """A `ChatModel` over `/v1/chat/completions`."""
+
+    def __init__(self, host: str, key: str = "") -> None:
+        """`host` is a URL with or without `/v1`; `key` is sent as a bearer token."""
+        self.host = host.rstrip("/").removesuffix("/v1")
+        self.product = "a server with OpenAI's protocol"
+        self._key = key
+        self._client: httpx.AsyncClient | None = None
+
+    def wire(self) -> OpenAIWire:
+        """OpenAI's."""
+        return OpenAIWire()
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client, _ = client_for(self.host)
+            if self._key:
+                self._client.headers["Authorization"] = f"Bearer {self._key}"
+        return self._client
+
+    # -- chat
+
+    @asynccontextmanager
+    async def chat(self, body: bytes) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Send the body as it is; leaving the context closes the stream for real.
+
+        Raises:
+            ServerUnreachable, ServerBusy, ModelNotFound, ModelUnfit, ContextOverflow, BadAnswer
+        """
+        httpx = import_httpx()
+        client = self._http()
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        request = client.build_request("POST", "/v1/chat/completions", content=body, headers=headers)
+        request.extensions["timeout"] = {"connect": 3.0, "write": 30.0, "pool": 5.0, "read": None}
+        try:
+            response = await client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        except httpx.HTTPError as error:
+            raise self._broke_off(type(error).__name__) from error
+        try:
+            if response.status_code >= 400:
+                raise self._refusal(response.status_code, await response.aread())
+            yield self._chunks(response)
+        finally:
+            await response.aclose()
+
+    async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
+        httpx = import_httpx()
+        stream = _Stream()
+        rest = b""
+        try:
+            async for data in response.aiter_raw():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    for chunk in stream.feed(line.strip()):
+                        yield chunk
+        except httpx.HTTPError as error:
+            if not stream.finished:
+                raise self._broke_off(type(error).__name__) from error
+        for chunk in stream.end():
+            yield chunk
+
+    # -- questions
+
+    async def info(self, name: str) -> ModelInfo:
+        """What `/v1/models` lists of the model.
+
+        Raises:
+            ServerUnreachable, ModelNotFound
+        """
+        for model in await self.installed():
+            if model.name == name:
+                return model
+        raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models`")
+
+    async def installed(self) -> list[ModelInfo]:
+        """What `/v1/models` lists; such a server does not say what a model can do."""
+        listed = msgspec.json.decode(await self._ask("/v1/models"), type=_Models)
+        return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
+
+    async def version(self) -> str:
+        """What vLLM and SGLang say at `/version`; empty elsewhere."""
+        try:
+            return str(msgspec.json.decode(await self._ask("/version")).get("version", ""))
+        except (ModelNotFound, BadAnswer, msgspec.DecodeError, AttributeError):
+            return ""
+
+    async def _ask(self, path: str) -> bytes:
+        httpx = import_httpx()
+        try:
+            response = await self._http().get(path, timeout=ASK_S)
+        except httpx.HTTPError as error:
+            raise self._unreachable() from error
+        if response.status_code >= 400:
+            raise self._refusal(response.status_code, response.content)
+        content: bytes = response.content
+        return content
+
+    # -- errors
+
+    def _unreachable(self) -> ModelError:
+        return Unreachable(f"no server answers at {self.host}", "start it, or name another with --host")
+
+    def _broke_off(self, how: str) -> BadAnswer:
+        return BadAnswer(f"the server at {self.host} broke off ({how})", "see its log; go on with --continue")
+
+    def _refusal(self, status: int, raw: bytes) -> ModelError:
+        text = _error_text(raw)
+        if status in (401, 403):
+            return Unreachable(
+                f"the server at {self.host} wants a key ({status})",
+                "put it into a variable and name that with model.api_key_env",
+            )
+        if status in (429, 503):
+            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it")
+        if OVERFLOW.search(text):
+            return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx")
+        if NO_TOOLS.search(text):
+            return ModelUnfit(
+                f"the server does not parse tool calls: {text[:200]}",
+                "start it with its tool parser, for vLLM --enable-auto-tool-choice --tool-call-parser NAME",
+            )
+        if status == 404:
+            return ModelNotFound(text or "not found", "see what the server serves with `jetbox-tui models`")
+        return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+class _Stream:
+    """Server-sent events of one answer, into chunks."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, tuple[str, str, list[str]]] = {}
+        """Id, name and pieces of arguments of the calls that are not whole yet, by their index."""
+        self._reason = ""
+        self._metrics: dict[str, int] = {}
+        self.finished = False
+
+    def feed(self, line: bytes) -> list[Chunk]:
+        """Take one line; comments and other fields than `data` say nothing."""
+        if not line.startswith(b"data:") or self.finished:
+            return []
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            return self.end()
+        try:
+            decoded = _decode_line(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadAnswer(
+                f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log"
+            ) from error
+        if decoded.error is not None:
+            raise BadAnswer(f"the server reported an error in mid-answer: {_words(decoded.error)}", "see its log")
+        self._count(decoded)
+        chunks: list[Chunk] = []
+        for choice in decoded.choices:
+            if choice.delta is not None:
+                chunks += self._delta(choice.delta)
+            if choice.finish_reason:
+                self._reason = choice.finish_reason
+                chunks += self._whole(None)
+        return chunks
+
+    def end(self) -> list[Chunk]:
+        """The last chunk, once.
+
+        Raises:
+            BadAnswer: the answer stopped before its end.
+        """
+        if self.finished:
+            return []
+        if not self._reason:
+            raise BadAnswer("the answer ended before it was complete", "try again; see the server's log")
+        self.finished = True
+        reason = {"tool_calls": "stop", "function_call": "stop"}.get(self._reason, self._reason)
+        return [Chunk(done=True, done_reason=reason, metrics=self._metrics)]
+
+    def _delta(self, delta: _Delta) -> list[Chunk]:
+        chunks = []
+        thinking = delta.reasoning or delta.reasoning_content or ""
+        if thinking or delta.content:
+            chunks.append(Chunk(text=delta.content or "", thinking=thinking))
+        for piece in delta.tool_calls or ():
+            chunks += self._piece(piece)
+        return chunks
+
+    def _piece(self, piece: _CallPiece) -> list[Chunk]:
+        function = piece.function or _Function()
+        index = piece.index
+        if index is None:  # a server that does not number them sends each whole
+            index = len(self._calls)
+        begun = self._whole(index) if index not in self._calls else []
+        name, text, pieces = self._calls.get(index, ("", "", []))
+        arguments = function.arguments
+        if isinstance(arguments, dict):
+            arguments = msgspec.json.encode(arguments).decode()
+        pieces.append(arguments or "")
+        self._calls[index] = (name or piece.id or "", text or function.name or "", pieces)
+        return begun
+
+    def _whole(self, before: int | None) -> list[Chunk]:
+        """The calls before this index; all where there is none."""
+        ready = [index for index in sorted(self._calls) if before is None or index < before]
+        calls = []
+        for index in ready:
+            name, function, pieces = self._calls.pop(index)
+            raw = "".join(pieces).strip() or "{}"
+            try:
+                msgspec.json.decode(raw)
+            except msgspec.DecodeError:
+                # As text it stays readable in the journal, and the tool says what is wrong with it.
+                raw = msgspec.json.encode(raw).decode()
+            calls.append(Call(CallFunction(function, msgspec.Raw(raw.encode()), index), name))
+        return [Chunk(calls=tuple(calls))] if calls else []
+
+    def _count(self, line: _Line) -> None:
+        if line.usage is not None:
+            self._metrics["prompt_eval_count"] = line.usage.prompt_tokens
+            self._metrics["eval_count"] = line.usage.completion_tokens
+            details = line.usage.prompt_tokens_details
+            if details is not None and details.cached_tokens is not None:
+                self._metrics["prompt_eval_cached_count"] = details.cached_tokens
+        if line.timings is not None:
+            timings = line.timings
+            self._metrics |= {
+                "prompt_eval_count": timings.prompt_n + timings.cache_n,
+                "prompt_eval_cached_count": timings.cache_n,
+                "prompt_eval_duration": int(timings.prompt_ms * 1e6),
+                "eval_count": timings.predicted_n,
+                "eval_duration": int(timings.predicted_ms * 1e6),
+            }
+
+
+def _window(model: _Model) -> int:
+    meta = model.meta or {}
+    sizes = (
+        model.max_model_len,
+        model.context_length,
+        model.context_window,
+        meta.get("n_ctx"),
+        meta.get("n_ctx_train"),
+    )
+    return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
+
+
+def _error_text(raw: bytes) -> str:
+    try:
+        return _words(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return raw[:300].decode(errors="replace")
+
+
+def _words(error: Any) -> str:
+    """The words of an error in any of the shapes that servers use."""
+    while isinstance(error, dict):
+        inner = next((error[key] for key in ("error", "message", "detail") if error.get(key)), None)
+        if inner is None:
+            return msgspec.json.encode(error).decode()[:300]
+        error = inner
+    return str(error)[:300]

@@ -1,0 +1,244 @@
+"""Servers that speak OpenAI's protocol, each with its own differences, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from jetbox.engine.context.history import History
+from jetbox.engine.context.wire import OpenAIWire, Wanted
+from jetbox.engine.errors import (
+    BadAnswer,
+    ContextOverflow,
+    JetboxError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+)
+from jetbox.engine.models.base import Call, CallFunction, Chunk
+from jetbox.engine.models.connect import connect
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.openai_compat import OpenAIModel
+from jetbox.engine.options import ModelOptions
+from jetbox.engine.session import NoRecorder, Session
+
+Answers = Callable[..., Awaitable[OpenAIModel]]
+
+
+class Server:
+    """Gives one answer to everything, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 200
+        self.body = b""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.asked.append((first, headers, body))
+        writer.write(
+            f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n".encode()
+            + self.body
+        )
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, OpenAIModel]]:
+    server = Server()
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0)
+    model = OpenAIModel(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", "sesame")
+    yield server, model
+    await model.close()
+    listening.close()
+    await listening.wait_closed()
+
+
+def events(*values: Any, done: bool = True) -> bytes:
+    lines = [f"data: {json.dumps(value)}\n\n" for value in values]
+    return "".join([*lines, "data: [DONE]\n\n"] if done else lines).encode()
+
+
+def delta(reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": reason}]}
+
+
+def piece(index: int | None, name: str | None, arguments: Any, call: str | None = None) -> dict[str, Any]:
+    return {"index": index, "id": call, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+async def answered(model: OpenAIModel) -> list[Chunk]:
+    async with model.chat(b"{}") as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def test_text_reasoning_and_usage_of_vllm(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    usage = {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 96}}
+    server.body = b": ping\n\n" + events(
+        delta(role="assistant", content=""),
+        delta(reasoning="Hm. "),
+        delta(content="Yes"),
+        delta("stop", content="."),
+        {"choices": [], "usage": usage},
+    )
+    chunks = await answered(model)
+    assert "".join(chunk.thinking for chunk in chunks) == "Hm. "
+    assert "".join(chunk.text for chunk in chunks) == "Yes."
+    assert chunks[-1] == Chunk(
+        done=True,
+        done_reason="stop",
+        metrics={"prompt_eval_count": 100, "eval_count": 7, "prompt_eval_cached_count": 96},
+    )
+    first, headers, _ = server.asked[0]
+    assert first == "POST /v1/chat/completions HTTP/1.1"
+    assert headers["authorization"] == "Bearer sesame"
+
+
+async def test_pieces_of_calls_are_joined_and_handed_on_when_whole(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = events(
+        delta(tool_calls=[piece(0, "read_file", "", "a")]),
+        delta(tool_calls=[piece(0, None, '{"pa')]),
+        delta(tool_calls=[piece(0, None, 'th": "x.py"}')]),
+        delta(tool_calls=[piece(1, "list_dir", '{"path": "."}', "b")]),
+        delta("tool_calls"),
+    )
+    chunks = await answered(model)
+    calls = [call for chunk in chunks for call in chunk.calls]
+    assert [(call.id, call.function.name, bytes(call.function.arguments)) for call in calls] == [
+        ("a", "read_file", b'{"path": "x.py"}'),
+        ("b", "list_dir", b'{"path": "."}'),
+    ]
+    assert len(chunks[0].calls) == 1, "the first is there before the second is whole"
+    assert chunks[-1].done_reason == "stop"
+
+
+async def test_whole_calls_without_numbers_and_with_objects(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    both = [piece(None, "read_file", {"path": "x"}), piece(None, "read_file", {"path": "y"})]
+    server.body = events(delta(tool_calls=both), delta("tool_calls"))
+    calls = [call for chunk in await answered(model) for call in chunk.calls]
+    assert [json.loads(bytes(call.function.arguments)) for call in calls] == [{"path": "x"}, {"path": "y"}]
+
+
+async def test_arguments_that_are_no_json_reach_the_tool_as_text(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = events(delta(tool_calls=[piece(0, "read_file", '{"path": ', "a")]), delta("length"))
+    (call,) = [call for chunk in await answered(model) for call in chunk.calls]
+    assert json.loads(bytes(call.function.arguments)) == '{"path":'
+
+
+async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    timings = {"cache_n": 90, "prompt_n": 10, "prompt_ms": 12.5, "predicted_n": 5, "predicted_ms": 50.0}
+    told = {"choices": [], "timings": timings}
+    server.body = events(delta(reasoning_content="Hm."), delta("stop", content="Yes."), told)
+    chunks = await answered(model)
+    assert chunks[0].thinking == "Hm."
+    assert chunks[-1].metrics == {
+        "prompt_eval_count": 100,
+        "prompt_eval_cached_count": 90,
+        "prompt_eval_duration": 12_500_000,
+        "eval_count": 5,
+        "eval_duration": 50_000_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (401, {"error": "no"}, ServerUnreachable, "wants a key"),
+        (404, {"error": {"message": "The model `x` does not exist."}}, ModelNotFound, "does not exist"),
+        (429, {"error": {"message": "slow down"}}, ServerBusy, "slow down"),
+        (503, {"detail": "starting"}, ServerBusy, "starting"),
+        (400, {"message": "This model's maximum context length is 4096 tokens."}, ContextOverflow, "4096"),
+        (400, {"error": {"type": "exceed_context_size_error", "message": "request exceeds"}}, BadAnswer, "exceeds"),
+        (
+            400,
+            {"message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'},
+            ModelUnfit,
+            "tool parser",
+        ),
+        (500, {"error": {"message": "boom"}}, BadAnswer, "boom"),
+    ],
+)
+async def test_refusals_in_words(
+    served: tuple[Server, OpenAIModel], status: int, body: Any, kind: type[JetboxError], words: str
+) -> None:
+    server, model = served
+    server.status, server.body = status, json.dumps(body).encode()
+    with pytest.raises(kind) as caught:
+        await answered(model)
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events(delta(content="Yes"), done=False),
+        events(delta(content="Yes"), {"error": {"message": "CUDA out of memory"}}),
+        b"data: {garbage\n\n",
+        b"",
+    ],
+    ids=["no end", "an error in the stream", "garbage", "nothing"],
+)
+async def test_answers_that_break(served: tuple[Server, OpenAIModel], body: bytes) -> None:
+    server, model = served
+    server.body = body
+    with pytest.raises(BadAnswer):
+        await answered(model)
+
+
+async def test_the_end_is_known_by_the_reason_where_the_mark_is_missing(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = events(delta("stop", content="Yes"), done=False)
+    assert (await answered(model))[-1].done
+
+
+async def test_what_it_serves(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    listed = [{"id": "a", "max_model_len": 32768}, {"id": "b", "meta": {"n_ctx": 8192}}]
+    server.body = json.dumps({"data": listed}).encode()
+    assert [(found.name, found.max_ctx) for found in await model.installed()] == [("a", 32768), ("b", 8192)]
+    assert (await model.info("b")).max_ctx == 8192
+    with pytest.raises(ModelNotFound):
+        await model.info("c")
+
+
+def test_a_history_is_written_as_the_protocol_wants_it() -> None:
+    log = History(Session(NoRecorder()), OpenAIWire())
+    log.head("m", ModelOptions(think="low"), b"[]")
+    log.system("s")
+    log.user("u")
+    arguments = msgspec.Raw(b'{"path": "a"}')
+    calls = [Call(CallFunction("read_file", arguments), "x"), Call(CallFunction("list_dir", arguments))]
+    log.assistant("", "hm", calls)
+    log.tool("read_file", "x", "one")
+    log.tool("list_dir", "", "two")
+    body = json.loads(log.body(Wanted(16384, 50, temperature=0.5)).data)
+    assert "num_ctx" not in json.dumps(body)
+    assert (body["max_tokens"], body["temperature"], body["reasoning_effort"]) == (50, 0.5, "low")
+    assert body["stream_options"] == {"include_usage": True}
+    asked, first, second = body["messages"][-3:]
+    assert [call["function"]["arguments"] for call in asked["tool_calls"]] == ['{"path": "a"}'] * 2
+    assert [call["id"] for call in asked["tool_calls"]] == [first["tool_call_id"], second["tool_call_id"]]
+
+
+def test_the_host_names_the_protocol() -> None:
+    assert isinstance(connect(ModelOptions(host="http://box:8000/v1"), {}), OpenAIModel)
+    assert isinstance(connect(ModelOptions(host="http://box:11434"), {}), OllamaModel)
+    keyed = connect(ModelOptions(host="http://box:8000", protocol="openai", api_key_env="KEY"), {"KEY": "k"})
+    assert isinstance(keyed, OpenAIModel)
+    assert keyed.host == "http://box:8000"
