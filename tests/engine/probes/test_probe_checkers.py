@@ -169,7 +169,7 @@ async def test_failures_of_mypy_from_before_are_told_apart(bench: Bench) -> None
 FOUND = """\
 {root}/a.py
   {root}/a.py:2:10 - error: Type "Literal['a']" is not assignable to declared type "int"
-    "Literal['a']" is not assignable to "int" (reportAssignmentType)
+\u00a0 \u00a0 "Literal['a']" is not assignable to "int" (reportAssignmentType)
   {root}/a.py:3:1 - warning: Import "x" is not accessed (reportUnusedImport)
     more of the warning
   {root}/pkg/b.py:4:12 - error: Return type is unknown (reportReturnType)

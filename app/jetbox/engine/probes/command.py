@@ -13,12 +13,11 @@ from jetbox.engine.options import ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
-from jetbox.engine.probes.narrowing import Narrowing
+from jetbox.engine.probes.narrowing import Narrowing, Patterns
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
-from jetbox.engine.workspace.globs import Globs
 
 SHELLS_OWN = frozenset(
     """
@@ -69,7 +68,7 @@ class CommandProbe(Whole):
         self._interpreters = interpreters
         self._words = _words(command.command)
         self._named = frozenset(self._inside(word.rpartition("=")[2]) for word in self._words) - {""}
-        self._globs = tuple(Globs(pattern) for pattern in command.scope)
+        self._patterns = Patterns(command.scope)
         self._narrowing = Narrowing(tree.root, self._counts)
 
     async def skip(self) -> str:
@@ -77,10 +76,10 @@ class CommandProbe(Whole):
         if self._command.scope:
             files = self.narrow(self._tree.last).files
             names = (path.removesuffix("/") for path, (mode, _) in files.items() if not stat.S_ISDIR(mode))
-            if not any(map(self._matches, names)):
+            if not any(map(self._patterns.match, names)):
                 return f"no file matches {', '.join(self._command.scope)}"
         first = self._first()
-        _, trouble = find_program(first, self._path(), str(self._root)) if first else ("", "")
+        _, trouble = find_program(first, self._variables()["PATH"], str(self._root)) if first else ("", "")
         if not trouble:
             return ""
         cure = f"chmod +x {first}" if "not executable" in trouble else "install it, or change probes.commands"
@@ -90,8 +89,8 @@ class CommandProbe(Whole):
         """The words, the programs that they name, and the variables that the command sees."""
         command = self._command.command
         arguments = ("sh", command) if isinstance(command, str) else command
-        env = {**clean_environment(os.environ, self._processes.pass_env), **self._environment()}
-        programs = {word: found for word in self._words if (found := self._program(word))}
+        env = self._variables()
+        programs = {word: found for word in self._words if (found := _program(word, env["PATH"], str(self._root)))}
         versions = {f"program {word}": identity(found) for word, found in programs.items()}
         interpreter = self._interpreters.find()
         if os.path.dirname(interpreter.path) in map(os.path.dirname, programs.values()):
@@ -115,13 +114,10 @@ class CommandProbe(Whole):
         )
         return judged(self.name, done, self._seconds, self._kept)
 
-    def _matches(self, path: str) -> bool:
-        return any(glob.match(path) for glob in self._globs)
-
     def _counts(self, path: str, folder: bool) -> bool:
         name = path.rpartition("/")[2]
         manifest = name in MANIFESTS and ("node_modules/" not in path or path == f"node_modules/{name}")
-        return manifest or path in self._named or self._matches(path)
+        return manifest or path in self._named or self._patterns.match(path)
 
     def _first(self) -> str:
         """The program that has to be there; empty where only the shell can tell."""
@@ -137,17 +133,13 @@ class CommandProbe(Whole):
         path = os.path.relpath(os.path.join(self._root, word), self._root) if word else ".."
         return "" if path == "." or path.startswith("..") else path
 
-    def _program(self, word: str) -> str:
-        """Where the program of a word is; empty where the word names none."""
-        if not word or word.startswith("-"):
-            return ""
-        return find_program(word, self._path(), str(self._root))[0]
-
-    def _path(self) -> str:
-        return self._environment().get("PATH") or clean_environment(os.environ, self._processes.pass_env)["PATH"]
-
     def _environment(self) -> Mapping[str, str]:
+        """What is added to the clean variables."""
         return environment(self._root, self._interpreters, self._processes.pass_env)
+
+    def _variables(self) -> dict[str, str]:
+        """What the command sees, but for what the sandbox replaces."""
+        return {**clean_environment(os.environ, self._processes.pass_env), **self._environment()}
 
 
 def environment(root: Path, interpreters: Interpreters, passed: Sequence[str]) -> dict[str, str]:
@@ -205,6 +197,13 @@ def last_line(text: str) -> str:
         if re.search(r"\w", shown):
             return shown[:SUMMARY]
     return ""
+
+
+def _program(word: str, path: str, folder: str) -> str:
+    """Where the program of a word is; empty where the word names none."""
+    if word.startswith("-") or not re.search(r"\w", word):
+        return ""
+    return find_program(word, path, folder)[0]
 
 
 def _words(command: str | tuple[str, ...]) -> tuple[str, ...]:

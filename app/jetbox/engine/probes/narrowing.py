@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import posixpath
+import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.workspace.globs import Globs
 
 HOPS = 4
 """Links in a row that are followed by name."""
@@ -17,6 +21,22 @@ NAMES = 64
 Entry = tuple[int, str]
 Wanted = Callable[[str, bool], bool]
 """Takes a path, and whether it is a folder."""
+
+
+class Patterns:
+    """Several globs at once; those for names, and those below one folder, cost next to nothing where they fail."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        plain = [p for p in patterns if "/" not in p and "{" not in p]
+        names = "|".join(f"(?:{fnmatch.translate(p.replace('**', '*'))})" for p in plain)
+        self._names = re.compile(names) if plain else None
+        self._paths = [(_folder(p), Globs(p)) for p in patterns if p not in plain]
+
+    def match(self, path: str) -> bool:
+        """True for a relative path (with `/`) that one of them means."""
+        if self._names is not None and self._names.match(path.rpartition("/")[2]):
+            return True
+        return any(path.startswith(folder) and glob.match(path) for folder, glob in self._paths)
 
 
 class Narrowing:
@@ -32,25 +52,54 @@ class Narrowing:
         self._decided: dict[tuple[str, bool], bool] = {}
         self._links: dict[str, str] = {}
         self._leads: list[tuple[str, str]] = []
-        self._hashes: dict[str, tuple[Entry, int]] = {}
-        self._asked = ("", True)
+        self._last = Snapshot("", {})
         self._narrow = Snapshot("", {})
+        self._sum = 0
 
     def __call__(self, files: Snapshot) -> Snapshot:
         """The wanted part; at once where it was asked for the same files before."""
-        asked = (files.digest, files.proved)
-        if asked == self._asked and files.digest:
-            return self._narrow
+        last = self._last
+        if not files.digest or files.digest != last.digest or files.proved != last.proved:
+            kept = self._patched(files) if last.digest and files.digest else None
+            kept = self._anew(files) if kept is None else kept
+            if kept is not self._narrow.files or files.proved != self._narrow.proved:
+                self._narrow = Snapshot(f"{self._sum % (1 << 128):032x}", kept, files.proved)
+            self._last = files
+        return self._narrow
+
+    def _anew(self, files: Snapshot) -> dict[str, Entry]:
         links = {path: entry[1] for path, entry in files.files.items() if stat.S_ISLNK(entry[0])}
         if links != self._links or len(self._decided) > 4 * len(files.files) + 1000:
             self._links, self._decided = links, {}
             leads = ((link, self._inside(link, target)) for link, target in links.items())
             self._leads = [(link, target) for link, target in leads if target]
         kept = {path: entry for path, entry in files.files.items() if self._keeps(path, entry[0])}
-        if kept != self._narrow.files or files.proved != self._narrow.proved or not self._narrow.digest:
-            self._narrow = Snapshot(self._digest(kept), kept, files.proved)
-        self._asked = asked
-        return self._narrow
+        if kept == self._narrow.files and self._narrow.digest:
+            return self._narrow.files
+        self._sum = sum(_hash(path, entry) for path, entry in kept.items())
+        return kept
+
+    def _patched(self, files: Snapshot) -> dict[str, Entry] | None:
+        """What is kept, made from what was kept before; None where a link is new, gone or different."""
+        before, now = self._last.files, files.files
+        changed = [path for path in files.changed(self._last) if before.get(path) != now.get(path)]
+        if any(stat.S_ISLNK(entry[0]) for path in changed for entry in (before.get(path), now.get(path)) if entry):
+            return None
+        changed = [path for path in changed if self._kept(path, before) or self._kept(path, now)]
+        if not changed:
+            return self._narrow.files
+        kept = dict(self._narrow.files)
+        for path in changed:
+            old = kept.pop(path, None)
+            self._sum -= _hash(path, old) if old else 0
+            if self._kept(path, now):
+                kept[path] = now[path]
+                self._sum += _hash(path, now[path])
+        return kept
+
+    def _kept(self, path: str, files: dict[str, Entry]) -> bool:
+        entry = files.get(path)
+        return entry is not None and self._keeps(path, entry[0])
 
     def _keeps(self, path: str, mode: int) -> bool:
         folder = stat.S_ISDIR(mode)
@@ -88,16 +137,15 @@ class Narrowing:
             target = posixpath.normpath(posixpath.join(posixpath.dirname(link), leads_to))
         return "" if target == "." or target.startswith("..") else target
 
-    def _digest(self, kept: dict[str, Entry]) -> str:
-        """Of the sum of all entries' hashes: only those of changed entries are computed anew."""
-        hashes: dict[str, tuple[Entry, int]] = {}
-        total = 0
-        for path, entry in kept.items():
-            known = self._hashes.get(path)
-            if known is None or known[0] != entry:
-                text = f"{path}\0{entry[0]:o}\0{entry[1]}".encode(errors="surrogateescape")
-                known = (entry, int.from_bytes(blake2b(text, digest_size=16).digest()))
-            hashes[path] = known
-            total += known[1]
-        self._hashes = hashes
-        return f"{total % (1 << 128):032x}"
+
+def _folder(pattern: str) -> str:
+    """What every path that a pattern means begins with: the folders before its first wildcard."""
+    names = pattern.removeprefix("./").split("/")[:-1]
+    fixed = list(itertools.takewhile(lambda name: name and re.fullmatch(r"[\w.@+-]+", name) and name != ".", names))
+    return "".join(f"{name}/" for name in fixed)
+
+
+def _hash(path: str, entry: Entry) -> int:
+    """The digest is the sum of all of them, so that a change costs no more than what changed."""
+    text = f"{path}\0{entry[0]:o}\0{entry[1]}".encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(text, digest_size=16).digest())

@@ -108,7 +108,7 @@ def _read(lines: list[str], root: str) -> tuple[list[Finding], list[str]]:
             if within:
                 findings.append(Finding(path, found["place"], found["what"].strip()))
                 shown.append(str(findings[-1]))
-        elif within and line.startswith("    "):
+        elif within and re.match(r"\s{4}", line):  # some of them no-break spaces
             shown.append(f"  {line.strip()}")
             rule = RULE.fullmatch(line)
             if rule is not None:
