@@ -179,6 +179,7 @@ def probe_ended(verdict: Verdict) -> ProbeEnded:
         known=verdict.known,
         of_round=verdict.of_round,
         baseline=verdict.baseline,
+        inputs=verdict.inputs,
     )
 
 

@@ -347,13 +347,17 @@ class ProbeEnded(Event, frozen=True, kw_only=True, tag="probe.ended"):
     """What is red now and was before the session began."""
     baseline: bool = False
     """About the files as they were before the first change."""
+    inputs: dict[str, str] = {}
+    """What went into its key, as name and words: files, arguments, versions, names of variables."""
 
 
 class FilesChanged(Event, frozen=True, kw_only=True, tag="files.changed"):
     """Files changed, seen by the engine."""
 
     changes: tuple[FileChange, ...]
-    by: Literal["agent", "command", "you", "git"]
+    by: Literal["agent", "command", "you", "git", "probe"]
+    count: int = 0
+    """How many changed, where `changes` names only some of them; else 0."""
 
 
 # ---------------------------------------------------------------- steering, limits, notices

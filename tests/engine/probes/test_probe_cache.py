@@ -110,7 +110,7 @@ async def test_a_miss_says_what_changed(bench: Bench) -> None:
     (bench.root / "new/b.py").chmod(0o755)
     assert await why() == "mode of new/b.py changed"
     probe.scoped = Scope(versions={"python": "3.12"}, environment={"TZ": "UTC"})
-    assert await why() == "python changed, variable TZ changed"
+    assert await why() == "interpreter changed, variable TZ changed"
     for name in "abcd":
         bench.write(f"{name}.txt", "1")
     await why()

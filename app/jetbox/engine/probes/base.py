@@ -37,6 +37,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The round whose files it judges, where that is over; 0 for the present one."""
     baseline: bool = False
     """About the files before the first change."""
+    inputs: dict[str, str] = {}
+    """What went into its key, as name and words for people."""
 
     @property
     def excused(self) -> bool:

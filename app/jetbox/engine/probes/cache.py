@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-import stat
+import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from pathlib import Path
 
 import msgspec
 
+from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.probes.base import Scope, Verdict
-from jetbox.engine.probes.configuration import BY_PROBE
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.reasons import Heard, file_words, scope_words, sealed
 
 KEPT = 50
 """Verdicts kept of each probe: a change that is taken back finds its verdict again."""
+HEARD = 20_000
+"""Paths of which it is kept who changed them last."""
 
 
-class _Memory(msgspec.Struct):
-    kept: OrderedDict[str, Verdict] = msgspec.field(default_factory=OrderedDict)
+class Kept(msgspec.Struct, frozen=True):
+    """A verdict, and when it was given."""
+
+    verdict: Verdict
+    at: float
+    """Wall time, s."""
+
+
+class Last(msgspec.Struct, frozen=True):
+    """What a probe's latest verdict was about."""
+
+    state: str
+    scope: Scope
+    """Variables by a digest of their values."""
+    digest: str
+    """Of the files."""
     files: Snapshot | None = None
-    scope: Scope | None = None
-    state: str = ""
+    """None where an earlier process kept no list of them."""
+
+
+class Memory(msgspec.Struct):
+    """What is known of one probe."""
+
+    kept: OrderedDict[str, Kept] = msgspec.field(default_factory=OrderedDict)
+    last: Last | None = None
 
 
 def key(name: str, files: Snapshot, scope: Scope) -> str:
@@ -37,10 +62,31 @@ def key(name: str, files: Snapshot, scope: Scope) -> str:
 
 
 class VerdictCache:
-    """The latest verdicts of each probe; lives as long as the process."""
+    """The latest verdicts of each probe; with a `store` they outlive the process.
 
-    def __init__(self) -> None:
-        self._memories: dict[str, _Memory] = {}
+    A verdict that a later process finds is served like any other: it is filed under the content
+    of all that it depends on.
+    """
+
+    def __init__(
+        self,
+        store: Path | None = None,
+        *,
+        redact: Callable[[str], str] | None = None,
+        clock: Clock = monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`store` is a folder outside the workspace; `redact` is applied to text before it is kept there."""
+        self._store = store
+        self._redact = redact
+        self._clock = clock
+        self._wall = wall
+        self._memories: dict[str, Memory] = {}
+        self._heard: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._loaded = store is None
+        self._loading = asyncio.Lock()
+        self._saved: object = None
+        """What was in the store after the last save."""
 
     def get(self, name: str, files: Snapshot, scope: Scope) -> Verdict | None:
         """The verdict of an equal state, marked as a hit; the caller has proved that this is the state."""
@@ -49,72 +95,90 @@ class VerdictCache:
         if memory is None or filed not in memory.kept or not files.proved:
             return None
         memory.kept.move_to_end(filed)
-        stored = memory.kept[filed]
+        stored = memory.kept[filed].verdict
         return msgspec.structs.replace(stored, cache="hit", saved_ns=stored.duration_ns, why="")
 
     def put(self, name: str, files: Snapshot, scope: Scope, verdict: Verdict) -> None:
         """Keep a verdict of a run during which nothing changed."""
-        kept = self._memories.setdefault(name, _Memory()).kept
-        kept[key(name, files, scope)] = verdict
+        kept = self._memories.setdefault(name, Memory()).kept
+        filed = key(name, files, scope)
+        kept[filed] = Kept(verdict, self._wall())
+        kept.move_to_end(filed)
         while len(kept) > KEPT:
             kept.popitem(last=False)
 
+    def forget(self) -> None:
+        """Serve no verdict from before again, in no later process either; what the latest was about stays known."""
+        for memory in self._memories.values():
+            memory.kept.clear()
+        self._loaded = True
+        if self._store is not None:
+            from jetbox.engine.probes.verdicts import remove
+
+            remove(self._store)
+
+    # ------------------------------------------------------------ why
+
     def judged(self, name: str, files: Snapshot, scope: Scope, state: str) -> None:
         """Remember what the latest verdict was about; the next miss is explained by it."""
-        memory = self._memories.setdefault(name, _Memory())
-        memory.files, memory.scope, memory.state = files, scope, state
+        memory = self._memories.setdefault(name, Memory())
+        memory.last = Last(state, sealed(scope), files.digest, files)
+
+    def heard(self, paths: Iterable[str], by: str) -> None:
+        """Somebody changed these files just now: an observer says so, and a miss will name who."""
+        now = self._clock()
+        for path in paths:
+            self._heard[path] = (by, now)
+            self._heard.move_to_end(path)
+        while len(self._heard) > HEARD:
+            self._heard.popitem(last=False)
 
     def why(self, name: str, files: Snapshot, scope: Scope) -> str:
-        """Why there is no verdict, in words: what changed since the latest one."""
+        """Why there is no verdict, in words: what changed since the latest one, and who did that."""
         memory = self._memories.get(name)
-        if memory is None or memory.files is None or memory.scope is None:
+        last = memory.last if memory is not None else None
+        if last is None:
             return "first run"
         if not files.proved:
             return "the tree is too large to prove that nothing changed"
-        reasons = [*_scope_words(memory.scope, scope), *_file_words(name, memory.files, files)]
-        return ", ".join(reasons) or f"the last verdict was not kept: {memory.state}"
+        reasons = [*scope_words(last.scope, sealed(scope))]
+        if last.files is not None:
+            reasons += file_words(name, last.files, files, Heard(self._heard, self._clock()))
+        elif last.digest != files.digest:
+            reasons.append("files changed")
+        return ", ".join(reasons) or f"the last verdict was not kept: {last.state}"
 
+    # ------------------------------------------------------------ between processes
 
-def _scope_words(old: Scope, new: Scope) -> Iterable[str]:
-    if old.arguments != new.arguments:
-        yield "arguments changed"
-    for before, after, words in (
-        (old.versions, new.versions, "{} changed"),
-        (old.environment, new.environment, "variable {} changed"),
-    ):
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                yield words.format(name)
+    async def load(self) -> None:
+        """Take up what earlier processes kept; once. What this one knows already goes before it."""
+        async with self._loading:
+            if self._loaded or self._store is None:
+                return
+            from jetbox.engine.probes.verdicts import read
 
+            found = await asyncio.to_thread(read, self._store, self._wall())
+            if self._loaded:  # all was forgotten meanwhile
+                return
+            self._loaded = True
+        for name, old in found.items():
+            memory = self._memories.setdefault(name, Memory())
+            memory.kept = OrderedDict({**old.kept, **memory.kept})
+            while len(memory.kept) > KEPT:
+                memory.kept.popitem(last=False)
+            memory.last = memory.last or old.last
 
-def _file_words(name: str, old: Snapshot, new: Snapshot) -> Iterable[str]:
-    changed = new.changed(old)
-    settings = {p for p in changed if p.rpartition("/")[2] in BY_PROBE.get(name, ())}
-    if settings:
-        yield f"{name} configuration changed"
-    rest = changed - settings
-    # Folders are told only where nothing else is: a new one mostly comes with its files.
-    files = {p for p in rest if not _folder(old, p) and not _folder(new, p)} or rest
-    added = {p for p in files if p not in old.files}
-    gone = {p for p in files if p not in new.files}
-    yield from _listed(added, "new file: {}", "new files: {}")
-    yield from _listed(gone, "deleted: {}", "deleted: {} files")
-    kept = files - added - gone
-    if len(kept) == 1:
-        (path,) = kept
-        same = old.files[path][1] == new.files[path][1]
-        yield f"mode of {path} changed" if same else f"{path} changed"
-    elif kept:
-        shown = ", ".join(sorted(kept)[:3]) + (", …" if len(kept) > 3 else "")
-        yield f"{len(kept)} files changed: {shown}"
+    async def save(self) -> bool:
+        """Keep for later processes what is new since the last time; False where the disk did not let us."""
+        if self._store is None:
+            return True
+        now = {name: (tuple(memory.kept), memory.last) for name, memory in self._memories.items()}
+        if not now or now == self._saved:
+            return True
+        from jetbox.engine.probes.verdicts import write
 
-
-def _listed(paths: Collection[str], one: str, more: str) -> Iterable[str]:
-    if len(paths) == 1:
-        yield one.format(next(iter(paths)))
-    elif paths:
-        yield more.format(len(paths))
-
-
-def _folder(files: Snapshot, path: str) -> bool:
-    return path in files.files and stat.S_ISDIR(files.files[path][0])
+        copy = {name: Memory(memory.kept.copy(), memory.last) for name, memory in self._memories.items()}
+        done = await asyncio.to_thread(write, self._store, copy, self._wall(), self._redact)
+        if done:
+            self._saved = now
+        return done

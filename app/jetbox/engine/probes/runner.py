@@ -76,7 +76,7 @@ class ProbeEngine:
         self._settler = Settler(
             probes,
             self.files,
-            VerdictCache() if performance.probe_cache else None,
+            VerdictCache(store) if performance.probe_cache else None,
             self._known,
             parallel=performance.probe_parallel,
             on_start=on_start,
@@ -134,6 +134,11 @@ class ProbeEngine:
             if one is not None:
                 one.task.cancel()
         self._settler.stop()
+
+    def heard(self, paths: tuple[str, ...], by: str) -> None:
+        """An observer saw who changed these files; a miss will say so."""
+        if self._settler.cache is not None:
+            self._settler.cache.heard(paths, by)
 
     # ------------------------------------------------------------ verdicts
 
@@ -313,6 +318,8 @@ class ProbeEngine:
         for probe in self.probes:
             await probe.close()
         self.files.close()
+        if self._settler.cache is not None:
+            await self._settler.cache.save()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

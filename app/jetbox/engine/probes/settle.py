@@ -16,6 +16,7 @@ from jetbox.engine.probes.cache import VerdictCache, key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.proof import Proof
+from jetbox.engine.probes.reasons import Inputs
 
 ATTEMPTS = 3
 """Runs of a probe for one verdict before files that keep changing are an error."""
@@ -97,6 +98,7 @@ class Settler:
         self.files = files
         self.cache = cache
         self._memory = VerdictCache()
+        self._inputs = Inputs()
         self._known = known
         self._parallel = parallel
         self._on_start = on_start
@@ -107,7 +109,8 @@ class Settler:
 
     def forget(self) -> None:
         """Serve no verdict from before again."""
-        self.cache = VerdictCache() if self.cache is not None else None
+        if self.cache is not None:
+            self.cache.forget()
         for slot in self.slots.values():
             slot.latest = None
 
@@ -127,6 +130,8 @@ class Settler:
 
     async def settle(self, work: Work) -> None:
         """Work until every probe has a verdict that holds of the same, present files."""
+        if self.cache is not None:
+            await self.cache.load()
         while not self.closed:
             asked = monotonic()
             now = await self.files.now(sweep=work.final)
@@ -180,7 +185,8 @@ class Settler:
         if hit is None:
             return scope
         self.cache_or_memory.judged(name, files, scope, hit.state)
-        hit = self._known.split(msgspec.structs.replace(hit, duration_ns=monotonic() - asked))
+        hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=self._inputs(name, files, scope))
+        hit = self._known.split(hit)
         work.given[name] = slot.latest = Given(hit, files)
         return None
 
@@ -221,7 +227,8 @@ class Settler:
             words = "the files changed" if not self.closed else "the session ended"
             self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
             raise
-        verdict = msgspec.structs.replace(verdict, key=short_key(slot, before, scope), why=why)
+        said = self._inputs(name, files, scope)
+        verdict = msgspec.structs.replace(verdict, key=short_key(slot, before, scope), why=why, inputs=said)
         verdict = self._known.split(verdict)
         moved = after.changed(files) if after.proved else frozenset()
         whole = verdict.cache != "partial"
