@@ -1,4 +1,4 @@
-"""Files that ruff and pytest read their settings from."""
+"""Files that the probes read their settings from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ OF_RUFF = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
 OF_PYTEST = frozenset(
     {"pyproject.toml", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg"}
 )
-BY_PROBE = {"ruff": OF_RUFF, "pytest": OF_PYTEST}
+OF_MYPY = frozenset({"mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"})
+OF_PYRIGHT = frozenset({"pyrightconfig.json", "pyproject.toml"})
+BY_PROBE = {"ruff": OF_RUFF, "pytest": OF_PYTEST, "mypy": OF_MYPY, "pyright": OF_PYRIGHT}
 CONFIGURATION = OF_RUFF | OF_PYTEST | {"setup.py", "conftest.py", ".gitignore", ".ignore"}
-"""Files that either looks for, in the folders above the workspace too."""
+"""Files that ruff or pytest looks for, in the folders above the workspace too."""
 
 
 def configuration(path: str) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in
+from jetbox.engine.probes.configuration import OF_MYPY
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.safety.process import Finished, ProcessRunner
@@ -73,7 +74,7 @@ class MypyProbe(CheckerProbe):
 
     name = "mypy"
     cure = "{} -m pip install mypy"
-    configuration = frozenset({"mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg", "py.typed", ".gitignore"})
+    configuration = OF_MYPY | {"py.typed", ".gitignore"}
 
     def __init__(
         self, root: Path, processes: ProcessRunner, options: ProbeOptions, tree: Tree, interpreters: Interpreters
@@ -126,7 +127,7 @@ class MypyProbe(CheckerProbe):
 
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""
-        for name in ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"):
+        for name in ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"):  # as mypy looks for them
             text = _text(Path(self._root, name))
             heading = r"^\[tool\.mypy\]" if name.endswith(".toml") else r"^\[mypy\]"
             if text and (found := re.search(heading + r"[ \t]*(?:#.*)?$", text, re.MULTILINE)):

@@ -11,6 +11,7 @@ import msgspec
 from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.checkers import CheckerProbe, Finding
 from jetbox.engine.probes.command import identity
+from jetbox.engine.probes.configuration import OF_PYRIGHT
 from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.process import Finished
 from jetbox.engine.safety.terminal import safe_text
@@ -29,7 +30,7 @@ class PyrightProbe(CheckerProbe):
 
     name = "pyright"
     cure = "npm install --save-dev pyright"
-    configuration = frozenset({"pyrightconfig.json", "pyproject.toml", "py.typed", ".package-lock.json"})
+    configuration = OF_PYRIGHT | {"py.typed", ".package-lock.json"}
 
     async def skip(self) -> str:
         """No Python files, no pyright, or nothing that can run it."""
