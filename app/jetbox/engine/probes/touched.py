@@ -13,7 +13,7 @@ import shlex
 import sys
 import threading
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Set
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 MOST_FILES = 20_000
 """Files named for one test file above which nothing is said of it but that this is not all."""
@@ -27,6 +27,7 @@ PARTS = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
 """Codes that belong to the one which runs them."""
 LISTINGS = {"os.listdir", "os.scandir"}
 STARTS = {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn"}
+EVENTS = {"open"} | LISTINGS | STARTS
 WRAPPERS = ("pytest_make_collect_report", "pytest_runtest_protocol", "pytest_fixture_setup")
 IS_FUNCTION = 1
 """Flag of codes that modules and the bodies of classes do not have."""
@@ -45,8 +46,11 @@ class Touched:
         self._latest: Optional[Set[str]] = None
         self._paths: Dict[str, str] = {}
         self._folders: Dict[str, str] = {}
-        self._foreign: Dict[int, Any] = {}
-        self._seen: Dict[int, Any] = {}
+        self.files: Set[str] = set()
+        """Values of `__file__` of which nothing new is to be said."""
+        self._codes: Dict[int, Any] = {}
+        """Such codes, by their number; kept alive, or others could have it."""
+        self._seen: List[Any] = []
         self._fixtures: Dict[int, Any] = {}
         self._elsewhere = False
         self._deaf = False
@@ -151,6 +155,9 @@ class Touched:
     def again(self) -> None:
         """Notice what was noticed before as well."""
         if self._seen:
+            self.files.difference_update(key for key in self._seen if isinstance(key, str))
+            for key in self._seen:
+                self._codes.pop(key, None)
             self._seen.clear()
             self._calls.again()
 
@@ -158,16 +165,17 @@ class Touched:
         for used in self._now or [self._used.setdefault("", set())]:
             used.add(name)
 
-    def _note(self, name: str, frame: Any) -> None:
-        """Used by the file that is being imported, where this is done for it, else by the test file."""
+    def _note(self, name: str, frame: Any) -> bool:
+        """Used by the file that is being imported, where this is done for it, else by the test file (True)."""
         while frame is not None:
             if frame.f_code.co_name == "<module>":
                 importing = self.relative(frame.f_code.co_filename)
                 if importing:
                     self._used.setdefault(importing, set()).add(name)
-                    return
+                    return False
             frame = frame.f_back
         self._add(name)
+        return True
 
     # ------------------------------------------------------------ what is used
 
@@ -193,12 +201,16 @@ class Touched:
 
     def called(self, code: Any, frame: Any) -> bool:
         """A function or a module begins to run; False where this is to be told each time."""
-        key = id(code)
-        if key in self._foreign or key in self._seen:
+        if id(code) in self._codes:
             return True
         name = self.relative(code.co_filename)
+        # Code that was made of a text can run in a module of another file, or in none.
+        file = frame.f_globals.get("__file__")
+        at_home = isinstance(file, str) and self.relative(file) == name
         if not name:
-            self._foreign[key] = code  # kept alive: another could have its number else
+            self._codes[id(code)] = code
+            if at_home:
+                self.files.add(file)
             return True
         if code.co_name == "<module>":
             # Whatever it calls is called for its importers, even where it was noticed already.
@@ -206,10 +218,14 @@ class Touched:
             self._imported(name, frame.f_back)
             return False
         if code.co_flags & IS_FUNCTION and code.co_name not in PARTS:
-            self._note(name, frame.f_back)
+            direct = self._note(name, frame.f_back)
             if not self._now:
                 return False
-        self._seen[key] = code
+            if direct and at_home:
+                self.files.add(file)
+                self._seen.append(file)
+        self._codes[id(code)] = code
+        self._seen.append(id(code))
         return True
 
     def _imported(self, name: str, frame: Any) -> None:
@@ -221,7 +237,7 @@ class Touched:
             frame = frame.f_back
 
     def _audit(self, event: str, arguments: Any) -> None:
-        if self._deaf or not (event == "open" or event in LISTINGS or event in STARTS):
+        if event not in EVENTS or self._deaf:
             return
         try:
             if event == "open":
@@ -344,6 +360,23 @@ def children() -> str:
     return repr(getattr(module, "_process_counter", None)) if module is not None else "count(1)"
 
 
+def hooks(files: Set[str], called: Callable[[Any, Any], bool]) -> Tuple[Any, Any]:
+    """For tracing and profiling: they run at every call, so that each look-up counts.
+
+    A look at `f_code`, and even `id`, is an event for audit hooks; this is none.
+    """
+
+    def traced(frame: Any, event: str, argument: Any) -> None:
+        if frame.f_globals.get("__file__") not in files:
+            called(frame.f_code, frame)
+
+    def profiled(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_globals.get("__file__") not in files:
+            called(frame.f_code, frame)
+
+    return traced, profiled
+
+
 class Calls:
     """Tells of each code that begins to run, by the cheapest hook that nobody else uses."""
 
@@ -351,6 +384,7 @@ class Calls:
         self._touched = touched
         self._tool = -1
         self.way = ""
+        self._traced, self._profiled = hooks(touched.files, touched.called)
         monitoring = getattr(sys, "monitoring", None)
         free = [tool for tool in (4, 3, 2) if monitoring.get_tool(tool) is None] if monitoring is not None else []
         if monitoring is not None and free:
@@ -405,10 +439,3 @@ class Calls:
     def _monitored(self, code: Any, offset: int) -> Any:
         told = self._touched.called(code, sys._getframe(1))
         return sys.monitoring.DISABLE if told else None  # type: ignore[attr-defined,unused-ignore]
-
-    def _traced(self, frame: Any, event: str, argument: Any) -> None:
-        self._touched.called(frame.f_code, frame)
-
-    def _profiled(self, frame: Any, event: str, argument: Any) -> None:
-        if event == "call":
-            self._touched.called(frame.f_code, frame)
