@@ -37,11 +37,11 @@ def test_the_commands_of_the_readme_are_those_that_exist() -> None:
 
 
 def test_the_configuration_of_the_readme_is_valid() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    read = parse(example.encode(), "README.md", "user")
-    assert {"model.name", "context.num_ctx", "profile"} <= {entry.option for entry in read.entries}
+    examples = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    read = [entry.option for example in examples for entry in parse(example.encode(), "README.md", "user").entries]
+    assert {"model.name", "context.num_ctx", "profile", "probes.mypy", "probes.commands"} <= set(read)
     for name in BUILT_IN:
-        assert name in example
+        assert name in examples[0]
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"])
