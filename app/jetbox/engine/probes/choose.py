@@ -36,8 +36,9 @@ def choose_probes(
     """The probes that the options switch on; `python` goes before the configured interpreter."""
     interpreters = Interpreters(root, processes, str(python or options.python))
     probes: list[Probe] = []
-    ruff = RuffProbe(root, processes, options, tree, interpreters) if options.ruff else None
-    if ruff is not None:
+    ruff: RuffProbe | None = None
+    if options.ruff:
+        ruff = RuffProbe(root, processes, options, tree, interpreters, server=performance.ruff_server)
         probes.append(ruff)
     if options.pytest:
         probes.append(PytestProbe(root, processes, options, performance, tree, interpreters))

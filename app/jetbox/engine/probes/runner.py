@@ -120,7 +120,9 @@ class ProbeEngine:
 
     async def lint(self, path: str, text: str) -> str:
         """What ruff says of a text that is about to be written; empty where it has nothing to say in time."""
-        return ""
+        if self._ruff is None or not self._lint or self._closed:
+            return ""
+        return await self._ruff.words(path, text)
 
     def wrote(self, paths: tuple[str, ...]) -> None:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""

@@ -77,20 +77,21 @@ class ProcessRunner:
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         on_output: Callable[[str], None] | None = None,
+        background: bool = False,
     ) -> Finished:
         """Run to the end; cancelling it ends the whole process group first.
 
         `env` is added to the clean environment. `on_output` gets the raw text in pieces, about
         30 a second, not all of it when there is much; what it raises ends the command and is
-        raised here.
+        raised here. In the `background` it only gets what nobody else wants of the processor.
         """
         started = time.monotonic_ns()
         folder = cwd or self.root
         variables = {**clean_environment(os.environ, self.pass_env), **(env or {})}
-        program, trouble = _checked(argv, variables["PATH"], folder)
+        program, trouble = checked(argv, variables["PATH"], folder)
         if trouble:
             return Finished("missing", 127, trouble, 0, time.monotonic_ns() - started)
-        limited = _with_limits((program, *argv[1:]), limits.memory)
+        limited = with_limits((program, *argv[1:]), limits.memory, background=background)
         launch = self.sandbox.wrap(limited, cwd=folder, env=variables)
         running = _Running(launch, limits.output_bytes, on_output)
         async with self._watching(argv):
@@ -127,7 +128,7 @@ class ProcessRunner:
                 self._on_git_change(in_words(changed, argv))
 
 
-def _checked(argv: Sequence[str], path: str, cwd: Path) -> tuple[str, str]:
+def checked(argv: Sequence[str], path: str, cwd: Path) -> tuple[str, str]:
     """The program's path, or in words why nothing can be started."""
     if not argv:
         return "", "no program is named"
@@ -138,9 +139,11 @@ def _checked(argv: Sequence[str], path: str, cwd: Path) -> tuple[str, str]:
     return find_program(argv[0], path, str(cwd))
 
 
-def _with_limits(argv: tuple[str, ...], memory: int) -> tuple[str, ...]:
+def with_limits(argv: tuple[str, ...], memory: int, *, background: bool = False) -> tuple[str, ...]:
     """The command behind a shell that sets its limits: cheaper than forking this process for it."""
     limits = "ulimit -c 0"
+    if background:
+        limits += "; command -v renice >/dev/null && renice -n 19 -p $$ >/dev/null 2>&1"
     if memory:
         limits += f"; ulimit -v {max(memory // 1024, 1)} 2>/dev/null"
     return ("/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *argv)

@@ -91,6 +91,11 @@ def refuse_secret_marks(text: str) -> None:
         )
 
 
+async def lint(path: str, text: str, context: ToolContext) -> str:
+    """What a linter says of the text before it is written; empty where there is none or it has nothing to say."""
+    return await context.lint(path, text) if context.lint is not None else ""
+
+
 def change_plan(
     tool: str,
     before: Before,
@@ -98,8 +103,9 @@ def change_plan(
     diff: Diff,
     context: ToolContext,
     seen: Literal["wrote", "edited"],
+    linted: str = "",
 ) -> Plan:
-    """The plan of putting `data` in the place of what was there."""
+    """The plan of putting `data` in the place of what was there; `linted` is what a linter says of it."""
     path = before.path
     created = before.data is None
 
@@ -123,6 +129,8 @@ def change_plan(
         words = f"{'created' if created else 'edited' if seen == 'edited' else 'wrote'} {path}: {counts(diff)}"
         if written.unlinked:
             words += " (it had other hard links; those keep the old content)"
+        if linted:
+            words += f"\n{linted}"
         return ToolResult(words, changes=(change,), diff=diff.text)
 
     return Plan("write", f"{tool} {path} {counts(diff)}", perform, diff=diff.text, scope=tool)

@@ -12,7 +12,7 @@ import msgspec
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.arguments import ALIASES
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext
-from jetbox.engine.tools.change import change_plan, in_thread, look, refuse_secret_marks, unchanged_plan
+from jetbox.engine.tools.change import change_plan, in_thread, lint, look, refuse_secret_marks, unchanged_plan
 from jetbox.engine.tools.diff import compare
 from jetbox.engine.workspace.names import check_writable, shown
 from jetbox.engine.workspace.text import Undecodable, ending, lines, normalise
@@ -106,7 +106,7 @@ class EditFile:
         if data == before.data:
             return unchanged_plan(self.name, path)
         diff = await compare(path, old, new)
-        return change_plan(self.name, before, data, diff, context, "edited")
+        return change_plan(self.name, before, data, diff, context, "edited", await lint(path, new, context))
 
 
 def _edits(given: Sequence[dict[str, Any]]) -> list[Edit]:

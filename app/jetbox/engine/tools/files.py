@@ -10,6 +10,7 @@ from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResu
 from jetbox.engine.tools.change import (
     change_plan,
     in_thread,
+    lint,
     look,
     refuse_secret_marks,
     unchanged_plan,
@@ -173,4 +174,5 @@ class WriteFile:
         if data == before.data:
             return unchanged_plan(self.name, path)
         diff = await compare(path, old.text if old else None, content)
-        return change_plan(self.name, before, data, diff, context, "wrote")
+        linted = await lint(path, content, context)
+        return change_plan(self.name, before, data, diff, context, "wrote", linted)
