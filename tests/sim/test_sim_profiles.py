@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jetbox.sim.machines import MACHINES
 from jetbox.sim.profiles import PROFILES, Measured, Rates, Work
 
 GPT_OSS = (3640, 711, 676, 676, 569, 449, 428, 426, 452, 432)
@@ -67,6 +68,16 @@ def test_rates_fall_with_depth_and_repeat_exactly() -> None:
     assert 1.1 < far.decode / near.decode < 1.5
     assert 1.3 < far.prompt / near.prompt < 2.2
     assert profile.timing(work(3)) == profile.timing(work(3))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_machines_are_as_fast_as_published(name: str) -> None:
+    machine, profile = MACHINES[name], PROFILES[name]
+    timings = [profile.timing(work(1, prompt=n, cached=0, output=400)) for n in range(900, 1000)]
+    assert 400 / median(t.decode for t in timings) == pytest.approx(machine.decode, rel=0.06)
+    read = max(machine.floor_ms / 1000, 950 / machine.prefill)
+    assert median(t.prompt for t in timings) == pytest.approx(read, rel=0.1)
+    assert median(t.load for t in timings) == pytest.approx(machine.load, rel=0.06)
 
 
 def test_instant_takes_no_time() -> None:

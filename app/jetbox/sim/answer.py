@@ -93,7 +93,7 @@ def build(
     if named(twists, "cut_call") and call_tokens:
         limit = max(1, sum(piece.tokens for piece in pieces) - call_tokens + call_tokens // 2)
     if fault := named(twists, "guard"):
-        text = split(fault.value or "<unused50>")[0] if not fault.value else fault.value
+        text = fault.value or "<unused50>"
         pieces = [Piece("content", 1, text)] * (LATE_GUARD if version >= (0, 34) else GUARD)
         unended = version < (0, 34)
         error = "" if unended else "prediction aborted, token repeat limit reached"

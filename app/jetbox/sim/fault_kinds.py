@@ -88,7 +88,7 @@ MEMORY = {
     "other_client": Kind(
         "before", "[:NUM_CTX][@R]", "another client has reloaded the model with that window (2048)", value="NUM_CTX"
     ),
-    "foreign_slot": Kind("before", "[@R]", "another client of the same model has displaced the cached prompt"),
+    "foreign_slot": Kind("prompt", "[@R]", "another client of the same model has displaced the cached prompt"),
     "checkpoints": Kind("prompt", "[@R]", "the cache resumes only where a prompt or an answer ended (gpt-oss, gemma)"),
     "go_template": Kind("prompt", "[@R]", "tools stand in the newest user message alone (Go template of llama3.2)"),
     "shuffle": Kind("prompt", "[@R]", "extra keys of a tool's property are rendered in another order each time"),

@@ -265,7 +265,7 @@ class Generation:
                 late.extend(piece.calls)
             else:
                 self._emit(piece, reply.confidence)
-        return produced, "length" if produced == reply.limit else "stop", tuple(late)
+        return produced, "length" if 0 < reply.limit == produced else "stop", tuple(late)
 
     def _emit(self, piece: answer.Piece, confidence: float) -> None:
         asked = self._asked

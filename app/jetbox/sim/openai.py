@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 from typing import Any
 
@@ -62,6 +61,8 @@ def _models(setup: Setup) -> dict[str, Any]:
 
 def _model(model: catalog.Model, setup: Setup) -> dict[str, Any]:
     """An entry of `/v1/models`, with what this server adds to it."""
+    import calendar
+
     entry: dict[str, Any] = {
         "id": model.name,
         "object": "model",

@@ -46,11 +46,11 @@ class OpenAISink:
 
     def emit(self, piece: answer.Piece, chances: list[dict[str, Any]]) -> None:
         """Write a piece as a delta, or keep it for the one object."""
+        self._open_message()
         self._tokens += piece.tokens
         self._chances += chances
         delta = self._delta(piece)
         if self._asked.stream:
-            self._open_message()
             self._send(self._chunk(delta, chances=chances))
 
     def progress(self, total: int, cached: int, processed: int, seconds: float) -> None:

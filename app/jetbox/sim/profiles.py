@@ -7,12 +7,16 @@ published figures for such machines (single user, 4-bit weights):
     A  24 GB GPU, gpt-oss:20b         D  Apple M series, 7-8B
     B  24 GB GPU, qwen3-coder:30b     E  integrated GPU or CPU, 3B
     C  8-12 GB GPU, qwen2.5-coder:7b  F  20-30B that spills out of the GPU
+
+Further ones are single machines with a model, `rtx3090/gpt-oss:20b` for example.
 """
 
 from __future__ import annotations
 
 import zlib
 from typing import NamedTuple
+
+from jetbox.sim.machines import MACHINES
 
 
 class Work(NamedTuple):
@@ -138,4 +142,8 @@ PROFILES: dict[str, Profile] = {
     "E": Rates(load=4, prefill=150, decode=16, floor_ms=150),
     "F": Rates(load=35, prefill=150, decode=16, floor_ms=200),
     "instant": Instant(),
+    **{
+        name: Rates(load=machine.load, prefill=machine.prefill, decode=machine.decode, floor_ms=machine.floor_ms)
+        for name, machine in MACHINES.items()
+    },
 }
