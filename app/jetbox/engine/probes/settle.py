@@ -55,6 +55,8 @@ class Slot(msgspec.Struct):
     probe: Probe
     latest: Given | None = None
     """Its latest whole verdict that was worth keeping: what an early one starts from."""
+    under: Scope | None = None
+    """The scope that `latest` was given under."""
     own: frozenset[str] = frozenset()
     asked: tuple[str, int] = ("", -1)
     """The state of files and surroundings that `words` and `scope` are about."""
@@ -188,6 +190,7 @@ class Settler:
         hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=self._inputs(name, files, scope))
         hit = self._known.split(hit)
         work.given[name] = slot.latest = Given(hit, files)
+        slot.under = scope
         return None
 
     async def _applies(self, slot: Slot, now: Snapshot) -> tuple[str, Scope]:
@@ -220,7 +223,7 @@ class Settler:
             why = "the state before the first change"
         self._on_start(name, why)
         try:
-            verdict = await self._tried(work, slot, files)
+            verdict = await self._tried(work, slot, scope, files)
             after = probe.narrow(await self.files.now(sweep=work.final))
             unchanged = await probe.scope() == scope
         except asyncio.CancelledError:
@@ -238,15 +241,15 @@ class Settler:
             self._moved(work, slot, verdict, after, moved)
             return
         if whole and verdict.durable and unchanged and after.proved:
-            slot.latest = Given(verdict, after)
+            slot.latest, slot.under = Given(verdict, after), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
         self._give(work, Given(verdict, after, whole=whole, told=True))
 
-    async def _tried(self, work: Work, slot: Slot, files: Snapshot) -> Verdict:
+    async def _tried(self, work: Work, slot: Slot, scope: Scope, files: Snapshot) -> Verdict:
         probe = slot.probe
         try:
-            if not work.final and not work.behind and slot.latest is not None and files.proved:
+            if not work.final and not work.behind and slot.latest is not None and slot.under == scope and files.proved:
                 before = slot.latest.files
                 early = await probe.early(Change(slot.latest.verdict, before, files, files.changed(before)))
                 if early is not None:
