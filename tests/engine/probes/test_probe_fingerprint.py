@@ -9,6 +9,7 @@ import pytest
 from jetbox.engine.probes import fingerprint
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
+from jetbox.engine.probes.lookover import Stat, read_content
 
 
 @pytest.fixture
@@ -25,6 +26,13 @@ def settle(root: Path) -> None:
     old = time.time_ns() - 3_600_000_000_000
     for path in (root, *root.rglob("*")):
         os.utime(path, ns=(old, old))
+
+
+def settled(tree: Tree) -> None:
+    """As if the files had been read long after their last change."""
+    for folder in tree._folders.values():
+        for known in folder.files.values():
+            known.sure = known.stat
 
 
 def changes(tree: Tree, before: Snapshot) -> frozenset[str]:
@@ -67,30 +75,29 @@ def test_same_size_with_the_time_set_back_is_a_change(root: Path) -> None:
 def test_two_writes_within_a_tick_of_the_clock_are_told_apart(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = Tree(root, out_of_scope)
     path = root / "pkg" / "a.py"
-    real = fingerprint._content
-    stats: list[fingerprint.Stat] = []
+    real = read_content
+    stats: list[Stat] = []
 
-    def frozen(name: str, seen: fingerprint.Stat) -> str:
+    def frozen(name: str, seen: Stat) -> str:
         stats.append(seen)
         return real(name, seen)
 
-    monkeypatch.setattr(fingerprint, "_content", frozen)
+    monkeypatch.setattr(fingerprint, "read_content", frozen)
     first = tree.sweep_now()
     # What a coarse clock would give: the second write leaves the same stat behind.
-    known = tree._known["pkg/a.py"]
+    known = tree._folders["pkg/"].files["a.py"]
     path.write_text("a = 2\n")
     seen = path.stat()
     known.stat = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode)
-    known.read_at = seen.st_ctime_ns
+    known.sure = None
     assert changes(tree, first) == {"pkg/a.py"}
 
 
 def test_settled_files_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = Tree(root, out_of_scope)
     tree.sweep_now()
-    for known in tree._known.values():
-        known.read_at += fingerprint.RACY_NS
-    monkeypatch.setattr(fingerprint, "_content", lambda name, seen: pytest.fail(f"{name} was read"))
+    settled(tree)
+    monkeypatch.setattr(fingerprint, "read_content", lambda name, seen: pytest.fail(f"{name} was read"))
     tree.sweep_now()
 
 
@@ -198,8 +205,7 @@ def test_a_thousand_files_take_milliseconds(root: Path) -> None:
             (root / f"p{n}" / f"m{k}.py").write_text(f"x = {k}\n")
     tree = Tree(root, out_of_scope)
     tree.sweep_now()
-    for known in tree._known.values():
-        known.read_at += fingerprint.RACY_NS
+    settled(tree)
     walk = []
     sweep = []
     for _ in range(7):

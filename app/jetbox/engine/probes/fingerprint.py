@@ -1,4 +1,9 @@
-"""What the files of a workspace are: a sweep that proves, by stat and content, that nothing changed."""
+"""What the files of a workspace are: a sweep that proves, by stat and content, that nothing changed.
+
+A sweep sees what changed size, times, inode or mode. It does not see a write that leaves all of
+them as they were: one to a file that was last looked at more than two seconds after its change
+would have to be made with the clock set back to that very tick, and then every file is read again.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,23 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
-
 from jetbox.engine.probes.configuration import CONFIGURATION
+from jetbox.engine.probes.lookover import RACY_NS, Folder, Known, Quick, differing, quick_look, read_content, stat_of
+from jetbox.engine.probes.reading import in_thread
+from jetbox.engine.probes.snapshot import Books, Snapshot
+from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK
 
-RACY_NS = 2_000_000_000
-"""A file that changed this shortly before it was read is read again: two writes within one
-tick of the file system's clock carry the same time, and the coarsest tick is two seconds."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.watching import Watch
+
+__all__ = ["Snapshot", "Tree"]
 
 LARGE = 8 * 1024 * 1024
-"""Bytes above which a file is known by its stat alone."""
+"""Bytes above which a file is known by its stat and by what was told of it."""
 
 MOST_ENTRIES = 200_000
 """Entries above which the tree is not proved any more."""
@@ -28,206 +36,381 @@ SMALL_TREE = 150
 SMALL_BYTES = 2 * 1024 * 1024
 """Files, and bytes of them, up to which a sweep is quicker than the way to a thread."""
 
-Stat = tuple[int, int, int, int, int]
-"""mtime_ns, ctime_ns, size, inode, mode."""
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """The files in scope at one moment."""
-
-    digest: str
-    files: dict[str, tuple[int, str]]
-    """Mode and content hash by path, relative to the workspace with `/`."""
-    proved: bool = True
-    """False where the tree is too large, or could not be read whole."""
-
-    def changed(self, before: Snapshot) -> frozenset[str]:
-        """Paths that are new, gone or different since `before`."""
-        if self.digest == before.digest:
-            return frozenset()
-        old = before.files
-        paths = {path for path, entry in self.files.items() if old.get(path) != entry}
-        paths.update(path for path in old if path not in self.files)
-        return frozenset(paths)
-
-
-class _Known(msgspec.Struct):
-    stat: Stat
-    content: str
-    read_at: int
-
-
-class _Walk(msgspec.Struct):
-    files: dict[str, tuple[int, str]] = {}
-    known: dict[str, _Known] = {}
-    links: set[tuple[int, int]] = set()
-    whole: bool = True
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 class Tree:
-    """Everything in scope below a folder, and the configuration above it; one sweep at a time."""
+    """Everything in scope below a folder, and the configuration above it; one look at a time."""
 
     def __init__(self, root: Path, ignored: Callable[[str, str, bool], bool]) -> None:
-        """`ignored(folder, name, directory)` says whether `name` in `folder` is out of scope."""
+        """`ignored(folder, name, directory)` says whether `name` in `folder` is out of scope.
+
+        For a file that depends on its name alone, for a folder also on a `pyvenv.cfg` in it.
+        """
         self.root = os.path.realpath(root)
+        self.trusts: Callable[[str, int], bool] = lambda folder, device: False
+        """Says of a folder and its device whether its times tell of every change of its entries."""
+        self.watcher: Watch | None = None
         self._ignored = ignored
-        self._known: dict[str, _Known] = {}
-        self._bytes = 0
-        self._last = Snapshot("", {})
         self._lock = asyncio.Lock()
+        self._offset = 0
+        self._quick_look: Quick | None = None
+        self._books = Books()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._folders: dict[str, Folder] = {}
+        self._outer: dict[str, Known] = {}
+        self._links: set[str] = set()
+        self._here = (0, 0)
+        self._identities: set[tuple[int, int]] = set()
+        self._told = self._followed = self._linked = 0
+        self._books.clear()
 
     @property
     def last(self) -> Snapshot:
-        """The latest sweep; empty before there was one."""
-        return self._last
+        """The latest look; empty before there was one."""
+        return self._books.last
+
+    @property
+    def moved(self) -> set[str]:
+        """Paths that were new, gone or different in any look; whoever cares empties it."""
+        return self._books.moved
 
     async def sweep(self) -> Snapshot:
         """Look at everything now; what is true of the result was true after the call began."""
         async with self._lock:
-            if 0 < len(self._known) <= SMALL_TREE and self._bytes <= SMALL_BYTES:
+            if 0 < len(self._books.last.files) <= SMALL_TREE and self._size() <= SMALL_BYTES:
                 return self.sweep_now()
-            thread = asyncio.ensure_future(asyncio.to_thread(self.sweep_now))
-            try:
-                return await asyncio.shield(thread)
-            except asyncio.CancelledError:
-                # The thread goes on; another sweep beside it would share its tables.
-                await asyncio.wait([thread])
-                raise
+            return await in_thread(self.sweep_now)
+
+    def _size(self) -> int:
+        return sum(known.stat[2] for folder in self._folders.values() for known in folder.files.values())
+
+    # ------------------------------------------------------------ looking
 
     def sweep_now(self) -> Snapshot:
         """The sweep itself, without waiting for anything but the disk."""
-        walk = _Walk()
+        if not self._books.last.proved:
+            self._reset()
+        self._distrust_clock()
+        whole = True
         try:
             here = os.stat(self.root)
-            walk.links.add((here.st_dev, here.st_ino))
-            self._folder(walk, self.root, "")
-            walk.whole = len(walk.files) <= MOST_ENTRIES
+            self._links.clear()
+            self._here = (here.st_dev, here.st_ino)
+            self._identities = {self._here}
+            self._above()
+            whole = self._walk([(self.root, "")]) and "" in self._folders
         except OSError:
-            walk.whole = False
-        self._above(walk)
-        self._known = walk.known
-        self._bytes = sum(known.stat[2] for known in walk.known.values())
-        last = self._last
-        if walk.files != last.files or walk.whole != last.proved or not last.digest:
-            self._last = Snapshot(_digest(walk.files), walk.files, walk.whole)
-        return self._last
+            whole = False
+        except BaseException:
+            # Half a look must not pass for a whole one.
+            self._reset()
+            raise
+        return self._books.commit(whole)
 
-    def _folder(self, walk: _Walk, folder: str, prefix: str) -> None:
-        waiting = [(folder, prefix)]
-        while waiting and len(walk.files) <= MOST_ENTRIES:
-            folder, prefix = waiting.pop()
-            for entry, seen in self._entries(walk, folder, prefix):
-                path = prefix + entry.name
-                mode = seen.st_mode
-                if self._ignored(folder, entry.name, stat.S_ISDIR(mode)):
-                    continue
-                if stat.S_ISREG(mode):
-                    self._file(walk, path, entry.path, seen)
-                elif stat.S_ISDIR(mode):
-                    walk.files[path] = (mode, "")
-                    waiting.append((entry.path, path + "/"))
-                elif stat.S_ISLNK(mode):
-                    inside = self._link(walk, path, entry.path, mode)
-                    if inside:
-                        waiting.append((inside, path + "/"))
-                else:
-                    walk.files[path] = (mode, "")
+    def touched_now(self, paths: Iterable[str]) -> Snapshot | None:
+        """Look at these entries again, whatever their stat says; None where only a sweep can tell."""
+        if not self._books.last.digest or not self._books.last.proved:
+            return None
+        waiting: list[tuple[str, str]] = []
+        links, followed = set(self._links), (self._followed, self._linked)
+        # Parents before what is in them.
+        for path in sorted(paths):
+            above, slash, name = path.rpartition("/")
+            folder = self._folders.get(above + slash)
+            if folder is None:
+                continue
+            if path in self._links:
+                return None
+            real = os.path.join(folder.real, name)
+            try:
+                seen = os.lstat(real)
+            except (FileNotFoundError, NotADirectoryError):
+                self._remove(folder, above + slash, name)
+                continue
+            except OSError:
+                return None
+            if stat.S_ISLNK(seen.st_mode):
+                return None
+            self._entry(folder, above + slash, name, seen, waiting, told=True)
+        if not self._walk(waiting) or (self._followed, self._linked) != followed or self._links != links:
+            return None
+        return self._books.commit(True)
 
-    @staticmethod
-    def _entries(walk: _Walk, folder: str, prefix: str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    def above_now(self) -> Snapshot | None:
+        """Look again at the configuration above the root and at what git says; None where only a sweep can tell."""
         try:
-            with os.scandir(folder) as found:
-                entries = list(found)
-        except FileNotFoundError:
+            here = os.stat(self.root)
+        except OSError:
+            return None
+        if (here.st_dev, here.st_ino) != self._here or not self.last.proved:
+            return None
+        self._above(told=True)
+        return self._books.commit(self._books.last.proved)
+
+    def _distrust_clock(self) -> None:
+        """After the clock was set back a file may get the times that it had before."""
+        offset = time.time_ns() - time.monotonic_ns()
+        if offset < self._offset - RACY_NS // 2:
+            for folder in self._folders.values():
+                folder.settled = False
+                for known in folder.files.values():
+                    known.sure, known.raw = None, b""
+            for known in self._outer.values():
+                known.sure, known.raw = None, b""
+        self._offset = offset
+
+    def _walk(self, waiting: list[tuple[str, str]]) -> bool:
+        """Look at folders and all below them; False where there is too much of it."""
+        while waiting:
+            if self._books.entries > MOST_ENTRIES:
+                return False
+            real, prefix = waiting.pop()
+            self._look(real, prefix, waiting)
+        return self._books.entries <= MOST_ENTRIES
+
+    def _look(self, real: str, prefix: str, waiting: list[tuple[str, str]]) -> None:
+        folder = self._folders.get(prefix)
+        if folder is None or folder.real != real:
+            self._drop(prefix)
+            folder = self._folders[prefix] = Folder(real)
+        try:
+            handle = os.open(real, _FOLDER if prefix else _ROOT)
+        except (FileNotFoundError, NotADirectoryError):
+            self._drop(prefix)
             return
         except OSError as error:
-            walk.files[prefix + "?"] = (0, f"unreadable: {error.errno}")
+            self._unreadable(folder, real, prefix, error)
             return
-        for entry in entries:
-            try:
-                yield entry, entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-
-    def _file(self, walk: _Walk, path: str, real: str, seen: os.stat_result) -> None:
-        now = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode)
-        known = self._known.get(path)
-        if (
-            known is None
-            or known.stat != now
-            or seen.st_ctime_ns + RACY_NS > known.read_at
-            or seen.st_mtime_ns + RACY_NS > known.read_at
-        ):
-            known = _Known(now, "", time.time_ns())
-            known.content = _content(real, now)
-        walk.known[path] = known
-        walk.files[path] = (seen.st_mode, known.content)
-
-    def _link(self, walk: _Walk, path: str, real: str, mode: int) -> str:
-        """Note a symbolic link and what it leads to; returns a folder outside to look into."""
         try:
-            target = os.readlink(real)
-            walk.files[path] = (mode, target)
+            self._names(folder, prefix, handle, waiting)
+        except OSError as error:
+            self._unreadable(folder, real, prefix, error)
+        finally:
+            os.close(handle)
+
+    def _quick(self) -> Quick:
+        if self._quick_look is None:
+            self._quick_look = quick_look()
+        return self._quick_look
+
+    def _unreadable(self, folder: Folder, real: str, prefix: str, error: OSError) -> None:
+        """The folder cannot be listed, which is a property like any other."""
+        self._drop(prefix)
+        folder = self._folders[prefix] = Folder(real)
+        folder.others["?"] = 0
+        self._books.put(prefix + "?", (0, f"unreadable: {error.errno}"))
+
+    def _names(self, folder: Folder, prefix: str, handle: int, waiting: list[tuple[str, str]]) -> None:
+        """Look at each name in an open folder."""
+        read_at = time.time_ns()
+        here = os.fstat(handle)
+        if self.watcher is not None and not (
+            folder.stat[2:] == (here.st_ino, here.st_dev) and self.watcher.has(prefix)
+        ):
+            self.watcher.folder(folder.real, prefix)
+            folder.settled = False
+        now = (here.st_mtime_ns, here.st_ctime_ns, here.st_ino, here.st_dev)
+        fresh: list[str] = []
+        if not (folder.settled and folder.stat == now):
+            if self.watcher is not None:
+                self.watcher.device(folder.real, here.st_dev)
+            names = set(os.listdir(handle))
+            if prefix and ENVIRONMENT_MARK in names and self._out(folder, prefix):
+                return
+            for name in (*(folder.files.keys() - names), *(folder.others.keys() - names)):
+                self._remove(folder, prefix, name)
+            folder.left &= names
+            fresh = [n for n in names if n not in folder.files and n not in folder.others and n not in folder.left]
+            folder.stat = now
+            quiet = max(here.st_mtime_ns, here.st_ctime_ns) + RACY_NS <= read_at
+            folder.settled = quiet and self.trusts(folder.real, here.st_dev)
+        # Where folders are to be trusted, the file system is a local one.
+        odd, gone = (self._quick() if folder.settled else differing)(handle, folder.files)
+        fresh += gone
+        for name in (*folder.others, *folder.left, *fresh):
+            try:
+                seen = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                if folder.others.get(name) == seen.st_mode and stat.S_ISDIR(seen.st_mode):
+                    waiting.append((f"{folder.real}/{name}", f"{prefix}{name}/"))
+                else:
+                    odd.append((name, seen))
+            except FileNotFoundError:
+                self._remove(folder, prefix, name)
+            except OSError as error:
+                self._remove(folder, prefix, name)
+                folder.others[name] = 0
+                self._books.put(prefix + name, (0, f"unreadable: {error.errno}"))
+        for name, seen in odd:
+            self._entry(folder, prefix, name, seen, waiting)
+
+    def _out(self, folder: Folder, prefix: str) -> bool:
+        """Take a folder out of scope that has become an environment."""
+        if not self._ignored(os.path.dirname(folder.real), os.path.basename(folder.real), True):
+            return False
+        above, _, name = prefix[:-1].rpartition("/")
+        parent = self._folders.get(above + "/" if above else "")
+        self._drop(prefix)
+        if parent is not None and stat.S_ISDIR(parent.others.get(name, 0)):
+            self._remove(parent, above + "/" if above else "", name)
+            self._leave(parent, prefix[:-1], name)
+        return True
+
+    def _leave(self, folder: Folder, path: str, name: str) -> None:
+        """A folder is out of scope; where that is for its mark, notice when the mark goes."""
+        real = os.path.join(folder.real, name)
+        if os.path.lexists(os.path.join(real, ENVIRONMENT_MARK)):
+            folder.left.add(name)
+            if self.watcher is not None:
+                self.watcher.mark(real, path)
+
+    def _entry(
+        self,
+        folder: Folder,
+        prefix: str,
+        name: str,
+        seen: os.stat_result,
+        waiting: list[tuple[str, str]],
+        *,
+        told: bool = False,
+    ) -> None:
+        """Note what a name in a folder stands for; `told`: it is known to have changed."""
+        mode, path = seen.st_mode, prefix + name
+        is_folder = stat.S_ISDIR(mode)
+        if stat.S_IFMT(folder.others.get(name, 0)) not in (0, stat.S_IFMT(mode)):
+            self._remove(folder, prefix, name)
+        known = name in folder.files or (name in folder.others and not told)
+        if not known and self._ignored(folder.real, name, is_folder):
+            self._remove(folder, prefix, name)
+            if is_folder:
+                self._leave(folder, path, name)
+            return
+        folder.left.discard(name)
+        real = os.path.join(folder.real, name)
+        if stat.S_ISREG(mode):
+            self._file(folder.files, name, path, real, seen, told=told)
+            return
+        if name in folder.files:
+            self._remove(folder, prefix, name)
+        folder.others[name] = mode
+        if is_folder:
+            self._books.put(path, (mode, ""))
+            waiting.append((real, path + "/"))
+        elif stat.S_ISLNK(mode):
+            self._link(path, real, mode, waiting)
+        else:
+            self._books.put(path, (mode, ""))
+
+    def _file(
+        self, table: dict[str, Known], key: str, path: str, real: str, seen: os.stat_result, *, told: bool = False
+    ) -> None:
+        now = stat_of(seen)
+        known = table.get(key)
+        if known is not None and known.sure == now and not told:
+            return
+        if self.watcher is not None:
+            if seen.st_nlink > 1:
+                # Its other names in the tree are found by their change time.
+                self._linked += not self.watcher.has(path)
+                self.watcher.file(real, path)
+            elif known is not None and known.stat[3] != now[3]:
+                self.watcher.gone(path)
+        read_at = time.time_ns()
+        if now[2] <= LARGE:
+            content = read_content(real, now)
+        elif told or known is None or known.stat != now:
+            self._told += told
+            content = f"{now!r} {self._told}" if told else repr(now)
+        else:
+            content = known.content
+        table[key] = Known(now, content, now if max(now[0], now[1]) + RACY_NS <= read_at else None)
+        self._books.put(path, (seen.st_mode, content))
+
+    def _link(self, path: str, real: str, mode: int, waiting: list[tuple[str, str]]) -> None:
+        """Note a symbolic link and what it leads to outside."""
+        self._links.add(path)
+        self._followed += 1
+        if self.watcher is not None:
+            self.watcher.link(real)
+        beyond, key = "", path + "/"
+        try:
+            self._books.put(path, (mode, os.readlink(real)))
             seen = os.stat(real)
             final = os.path.realpath(real)
+            if not (final + os.sep).startswith(self.root + os.sep):
+                beyond = final
         except OSError:
-            return ""
-        if final == self.root or final.startswith(self.root + os.sep):
-            return ""
-        if stat.S_ISREG(seen.st_mode):
-            self._file(walk, path + "/", final, seen)
-        elif stat.S_ISDIR(seen.st_mode) and not self._either_ignored(real, final):
+            pass
+        if beyond and stat.S_ISREG(seen.st_mode):
+            self._drop(key)
+            self._file(self._outer, key, key, beyond, seen)
+            return
+        if self._outer.pop(key, None) is not None:
+            self._books.drop(key)
+        if beyond and stat.S_ISDIR(seen.st_mode) and not self._either_ignored(real, beyond):
             identity = (seen.st_dev, seen.st_ino)
-            if identity not in walk.links:
-                walk.links.add(identity)
-                return final
-        return ""
+            if identity not in self._identities:
+                self._identities.add(identity)
+                waiting.append((beyond, key))
+                return
+        self._drop(key)
 
     def _either_ignored(self, link: str, target: str) -> bool:
         return any(self._ignored(os.path.dirname(path), os.path.basename(path), True) for path in (link, target))
 
-    def _above(self, walk: _Walk) -> None:
+    def _above(self, *, told: bool = False) -> None:
         """The configuration that is found by walking up, and what git says of branch and exclusions."""
+        found = {f".git/{name}": os.path.join(self.root, ".git", name) for name in ("HEAD", "info/exclude")}
         folder, prefix = self.root, ""
-        for name in ("HEAD", "info/exclude"):
-            self._outside(walk, f".git/{name}", os.path.join(self.root, ".git", name))
         while (parent := os.path.dirname(folder)) != folder:
             folder, prefix = parent, prefix + "../"
-            for name in CONFIGURATION:
-                self._outside(walk, prefix + name, os.path.join(folder, name))
+            found.update((prefix + name, os.path.join(folder, name)) for name in CONFIGURATION)
+        if self.watcher is not None:
+            self.watcher.above(found.values())
+        for path, real in found.items():
+            try:
+                seen = os.stat(real)
+            except OSError:
+                seen = None
+            if seen is not None and stat.S_ISREG(seen.st_mode):
+                self._file(self._outer, path, path, real, seen, told=told)
+            elif self._outer.pop(path, None) is not None:
+                self._books.drop(path)
 
-    def _outside(self, walk: _Walk, path: str, real: str) -> None:
-        try:
-            seen = os.stat(real)
-        except OSError:
-            return
-        if stat.S_ISREG(seen.st_mode):
-            self._file(walk, path, real, seen)
+    # ------------------------------------------------------------ keeping the books
 
+    def _remove(self, folder: Folder, prefix: str, name: str) -> None:
+        """A name is gone, or out of scope, with all below it."""
+        path = prefix + name
+        if folder.files.pop(name, None) is not None and self.watcher is not None:
+            self.watcher.gone(path)
+        if folder.others.pop(name, None) is not None:
+            self._drop(path + "/")
+            self._links.discard(path)
+            if self._outer.pop(path + "/", None) is not None:
+                self._books.drop(path + "/")
+        folder.left.discard(name)
+        self._books.drop(path)
 
-def _content(path: str, seen: Stat) -> str:
-    if seen[2] > LARGE:
-        return repr(seen)
-    try:
-        # A file may have become a pipe since its stat; opening that must not wait.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return "moved"
-            digest = blake2b(digest_size=16)
-            while block := os.read(handle, 1 << 20):
-                digest.update(block)
-            return digest.hexdigest()
-        finally:
-            os.close(handle)
-    except OSError as error:
-        # Not readable is a property like any other; the stat stands for the content.
-        return f"unreadable: {error.errno} {seen!r}"
-
-
-def _digest(files: dict[str, tuple[int, str]]) -> str:
-    digest = blake2b(digest_size=16)
-    for path in sorted(files):
-        mode, content = files[path]
-        digest.update(f"{path}\0{mode:o}\0{content}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    def _drop(self, prefix: str) -> None:
+        """Forget what is in a folder."""
+        waiting = [prefix]
+        while waiting:
+            prefix = waiting.pop()
+            folder = self._folders.pop(prefix, None)
+            if folder is None:
+                continue
+            if self.watcher is not None:
+                self.watcher.gone(prefix)
+            for name in (*folder.files, *folder.others):
+                if name in folder.others:
+                    waiting.append(prefix + name + "/")
+                    if self._outer.pop(prefix + name + "/", None) is not None:
+                        self._books.drop(prefix + name + "/")
+                elif self.watcher is not None:
+                    self.watcher.gone(prefix + name)
+                self._links.discard(prefix + name)
+                self._books.drop(prefix + name)

@@ -1,29 +1,205 @@
-"""The proof that the files are as they were: a sweep of everything in scope."""
+"""The proof that the files are as they were: the kernel's own queue of changes, or a sweep.
+
+Where the queue is used, a look-up that finds it empty has proved that no change of what is
+watched has been completed since the last look; else just what changed is looked at again.
+Everything is looked at at the start, when events were lost, and whenever the caller asks for it
+(`sweep`), which also covers what the kernel does not tell: stores through a memory map that is
+still open, and writes through a hard link that was made after the file was last looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable
 
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
+import msgspec
+
+from jetbox.engine.clock import monotonic
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.reading import in_thread
+from jetbox.engine.probes.snapshot import Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.watching import Changes, Watch
+
+FEW_PATHS = 32
+FEW_BYTES = 1024 * 1024
+"""Changed files, and bytes of them, up to which looking at them is quicker than the way to a thread."""
+
+QUIET_NS = 1_000_000
+PATIENT_NS = 250_000_000
+"""How long to go on looking while files keep changing: at once, and in a thread."""
+
+ENDED = "the session ended"
+
+_moving = itertools.count(1)
 
 
 class Proof:
     """Says what the files are, as of the moment of asking."""
 
-    how = "sweep"
-
     def __init__(self, tree: Tree, *, watch: bool = True) -> None:
         """`watch`: use the kernel's own queue of changes where there is one."""
         self._tree = tree
+        self.how = "sweep: nothing was looked at yet" if watch else "sweep: watching is switched off"
+        """"inotify", or "sweep: " and why."""
         self.outside_generation = 0
         """Changes with everything that happened outside the tree and was registered."""
+        self.on_change: Callable[[frozenset[str]], None] | None = None
+        """Is given the paths that were found to be new, gone or different."""
+        self._wanted = watch
+        self._watch: Watch | None = None
+        self._outside: set[str] = set()
+        self._begun = False
+        self._torn = True
+        """A look did not come to its end, so that what was taken from the queue is lost."""
+        self._left: Changes | None = None
+        """Taken from the queue, and not looked at yet."""
+        self._lock = asyncio.Lock()
 
     async def now(self, *, sweep: bool = False) -> Snapshot:
-        """The files as they are; `sweep`: look at every one, whatever else is known."""
-        return await self._tree.sweep()
+        """The files as they are; `sweep`: look at every one, whatever else is known.
+
+        Where files change faster than they can be looked at, the digest is one that no other has.
+        """
+        async with self._lock:
+            before = self._tree.last
+            try:
+                now = await (self._tree.sweep() if self._begun and self._watch is None else self._watched(sweep))
+            finally:
+                if not self._wanted and self._watch is not None:
+                    self._give_up(ENDED)
+            if now is before and not self._tree.moved:
+                return now
+            moved = frozenset(self._tree.moved)
+            self._tree.moved.clear()
+        if moved and before.digest and self.on_change is not None:
+            self.on_change(moved)
+        return now
 
     def outside(self, paths: Iterable[str]) -> None:
-        """Notice changes of these files and folders outside the tree too."""
+        """Notice changes of these files and folders outside the tree too.
+
+        Of a folder that is what happens to its own entries, not to those of folders in it.
+        """
+        new = set(paths) - self._outside
+        self._outside |= new
+        if new and self._watch is not None:
+            self._watch.outside(new)
 
     def close(self) -> None:
         """End the watch."""
+        self._wanted = False
+        if self._watch is not None and not self._lock.locked():
+            self._give_up(ENDED)
+
+    # ------------------------------------------------------------ by the kernel's queue
+
+    async def _watched(self, sweep: bool) -> Snapshot:
+        watch = self._watch
+        if watch is not None and not sweep and not self._torn:
+            changes = self._left or watch.changes()
+            if changes is None:
+                return self._tree.last
+            self._left = changes
+            if self._is_little(changes) and self._catch_up(watch, changes, QUIET_NS):
+                return self._tree.last
+        quiet = await in_thread(lambda: self._look(sweep))
+        now = self._tree.last
+        if quiet:
+            return now
+        return msgspec.structs.replace(now, digest=f"moving {next(_moving)}")
+
+    def _is_little(self, changes: Changes) -> bool:
+        if changes.lost or changes.folders or "links" in changes.kinds or len(changes.paths) > FEW_PATHS:
+            return False
+        size = 0
+        for path in changes.paths:
+            try:
+                size += os.stat(os.path.join(self._tree.root, path)).st_size
+            except OSError:
+                continue
+        return size <= FEW_BYTES
+
+    def _catch_up(self, watch: Watch, changes: Changes, limit: int) -> bool:
+        """Look at what changed until nothing has while looking; False where that takes too long."""
+        until = monotonic() + limit
+        after: Changes | None = changes
+        while after is not None:
+            self._left, self._torn = None, True
+            self._apply(watch, after)
+            after = None if watch.broken else watch.changes(again=True)
+            self._left, self._torn = after, False
+            if after is not None and (monotonic() > until or (limit == QUIET_NS and not self._is_little(after))):
+                return False
+        return True
+
+    def _apply(self, watch: Watch, changes: Changes) -> None:
+        kinds = {"above", "links", "outside"} if changes.lost else changes.kinds
+        self.outside_generation += "outside" in kinds
+        watch.renew(kinds)
+        only_sweep = changes.lost or "links" in kinds
+        only_sweep = only_sweep or ("above" in kinds and self._tree.above_now() is None)
+        if only_sweep or (changes.paths and self._tree.touched_now(changes.paths) is None):
+            self._tree.sweep_now()
+
+    def _look(self, sweep: bool) -> bool:
+        """Bring the tree up to date, in a thread; False where it did not hold still."""
+        watch = self._watch or self._begin()
+        if watch is None:
+            self._tree.sweep_now()
+            return True
+        if sweep or self._torn:
+            # What is in the queue by now is covered by looking at everything.
+            changes = self._left or watch.changes()
+            if changes is not None or self._torn:
+                self.outside_generation += self._torn or changes is None or "outside" in changes.kinds
+                watch.renew(("above", "links", "outside"))
+            self._left, self._torn = None, True
+            self._tree.sweep_now()
+            self._torn = False
+        quiet = True
+        changes = None if watch.broken else self._left or watch.changes(again=sweep)
+        if changes is not None:
+            quiet = self._catch_up(watch, changes, PATIENT_NS)
+        if watch.broken:
+            self._give_up(watch.broken)
+        return quiet
+
+    def _begin(self) -> Watch | None:
+        self._begun = True
+        if sys.platform != "linux":
+            self._give_up("this system has no inotify")
+            return None
+        from jetbox.engine.probes.inotify import Devices, Unwatchable
+
+        if not self._wanted:
+            self._tree.trusts = Devices().sound
+            return None
+        from jetbox.engine.probes.watching import Watch
+
+        try:
+            watch = Watch(self._tree.root)
+        except Unwatchable as error:
+            self._give_up(str(error))
+            return None
+        watch.outside(self._outside)
+        self._tree.trusts = watch.devices.sound
+        self._tree.watcher = self._watch = watch
+        self._torn = True
+        self.how = "inotify"
+        return watch
+
+    def _give_up(self, why: str) -> None:
+        """Prove by sweeps from now on."""
+        self.how = f"sweep: {why}"
+        self.outside_generation += 1
+        self._wanted = False
+        watch, self._watch, self._left = self._watch, None, None
+        self._tree.watcher = None
+        if watch is not None:
+            watch.close()

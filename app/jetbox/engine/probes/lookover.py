@@ -1,0 +1,126 @@
+"""One file as it was when it was read, and which files of a folder are not as they were."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from hashlib import blake2b
+
+import msgspec
+
+RACY_NS = 2_000_000_000
+"""A file that changed this shortly before it was read is read again: two writes within one
+tick of the file system's clock carry the same time, and the coarsest tick is two seconds."""
+
+Stat = tuple[int, int, int, int, int]
+"""mtime_ns, ctime_ns, size, inode, mode."""
+
+_BASIC, _NOFOLLOW = 0x7FF, 0x100
+_FROM, _TO = 16, 128
+"""The part of `struct statx` (the same on every architecture) from the number of links to the mtime."""
+
+
+class Known(msgspec.Struct):
+    """A file as it was when it was read."""
+
+    stat: Stat
+    content: str
+    sure: Stat | None
+    """The stat, where it tells of every later write."""
+    name: bytes = b""
+    raw: bytes = b""
+    """What the kernel says of it when its stat is `sure`, access time included."""
+
+
+class Folder(msgspec.Struct):
+    """A folder as it was when it was listed."""
+
+    real: str
+    files: dict[str, Known] = {}
+    others: dict[str, int] = {}
+    """Modes of what is in scope and no file."""
+    left: set[str] = set()
+    """Folders that are out of scope for the mark in them, which may go."""
+    stat: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """mtime_ns, ctime_ns, inode, device."""
+    settled: bool = False
+    """The stat tells of every later change of its entries."""
+
+
+Quick = Callable[[int, dict[str, Known]], tuple[list[tuple[str, os.stat_result]], list[str]]]
+
+
+def stat_of(seen: os.stat_result) -> Stat:
+    """What of a stat changes with the file."""
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode
+
+
+def differing(handle: int, files: dict[str, Known]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+    """Files of an open folder whose stat is not the known one, and those that cannot be looked at."""
+    odd: list[tuple[str, os.stat_result]] = []
+    gone: list[str] = []
+    look = os.stat
+    for name, known in files.items():
+        try:
+            seen = look(name, dir_fd=handle, follow_symlinks=False)
+        except OSError:
+            gone.append(name)
+            continue
+        if known.sure != (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode):
+            odd.append((name, seen))
+    return odd, gone
+
+
+def quick_look() -> Quick:
+    """The same, for local file systems: asks the kernel without making Python's own object of each answer."""
+    if sys.platform != "linux":
+        return differing
+    import ctypes
+
+    try:
+        statx = ctypes.CDLL(None).statx
+    except AttributeError:
+        return differing
+    buffer: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
+    place = ctypes.c_void_p(ctypes.addressof(buffer))
+
+    def look(handle: int, files: dict[str, Known]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+        doubtful: dict[str, Known] = {}
+        for name, known in files.items():
+            if statx(handle, known.name, _NOFOLLOW, _BASIC, place) or known.raw != buffer.raw[_FROM:_TO]:
+                doubtful[name] = known
+        if not doubtful:
+            return [], []
+        raws = {}
+        for name, known in doubtful.items():
+            known.name = known.name or os.fsencode(name)
+            failed = statx(handle, known.name, _NOFOLLOW, _BASIC, place)
+            raws[name] = b"" if failed else buffer.raw[_FROM:_TO]
+        # Asked before the stat: what changes in between shows in the stat, or in the next look.
+        odd, gone = differing(handle, doubtful)
+        for name in doubtful.keys() - {name for name, _ in odd}:
+            doubtful[name].raw = raws[name]
+        return odd, gone
+
+    return look
+
+
+def read_content(path: str, seen: Stat) -> str:
+    """A hash of what is in the file; where it cannot be read, that and its stat."""
+    try:
+        # A file may have become a pipe since its stat; opening that must not wait.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return "moved"
+            digest = blake2b(digest_size=16)
+            while block := os.read(handle, 1 << 20):
+                digest.update(block)
+            return digest.hexdigest()
+        finally:
+            os.close(handle)
+    except OSError as error:
+        # Not readable is a property like any other; the stat stands for the content.
+        return f"unreadable: {error.errno} {seen!r}"
