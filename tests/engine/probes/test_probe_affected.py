@@ -39,7 +39,7 @@ class Place:
     async def mapped(self) -> Place:
         """After a real whole run with the plugin."""
         await self.judged()
-        await self.affected.learn(run(self.root), self.before)
+        await self.affected.learn(run(self.root, lines=True), self.before)
         return self
 
     async def told(self, touched: dict[str, Sequence[str]]) -> Place:
@@ -84,12 +84,44 @@ async def test_a_map_sees_through_a_fat_package(tmp_path: Path) -> None:
     assert (chosen.files, chosen.whole, chosen.why) == ((), False, "no test touches pkg/plugins/one.py")
 
 
+async def test_of_a_large_module_those_count_that_run_the_function(tmp_path: Path) -> None:
+    lines = [f"\n@keep\ndef f{n}():\n    return [k for k in range({n})]\n" for n in range(4)]
+    twins = "\n\nclass {}:\n    def same(self):\n        return 1\n"
+    text = "def keep(f):\n    return f\n\n" + "".join(lines) + twins.format("A") + twins.format("B")
+    files = {"m.py": text, "test_text.py": "def test_t():\n    assert open('m.py').read()\n"}
+    for n in range(4):
+        files[f"test_{n}.py"] = f"import m\n\n\ndef test_f():\n    assert m.f{n}() is not None\n"
+    for name in "AB":
+        files[f"test_{name}.py"] = f"import m\n\n\ndef test_f():\n    assert m.{name}().same()\n"
+    place = await Place(tmp_path, files).mapped()
+    # Line numbers are those of the text that was run, whatever stands above now.
+    longer = text.replace("range(0)", "(1,\n    2)").replace("range(2)", "[2]")
+    assert (await place.after({"m.py": longer})).files == ("test_0.py", "test_2.py", "test_text.py")
+    last = "def same(self):\n        return 2\n".join(text.rsplit("def same(self):\n        return 1\n", 1))
+    assert (await place.after({"m.py": last})).files == ("test_B.py", "test_text.py")
+    # With another function the file is another: all who use it come behind those whose function is another.
+    chosen = await place.after({"m.py": longer + "\n\ndef new():\n    pass\n"})
+    assert chosen.files == ("test_0.py", "test_2.py", "test_text.py")
+    assert chosen.why == "7 of 7 test files reach m.py; 3 run its code"
+    # Called on import alone, it is called for all who import.
+    chosen = await place.after({"m.py": text.replace("    return f\n", "    return (f)\n", 1)})
+    assert (len(chosen.files), chosen.whole) == (7, True)
+    place.affected = Affected(place.root, place.store)
+    assert (await place.after({"m.py": last})).files == ("test_B.py", "test_text.py")
+
+
+async def test_a_map_without_lines_is_about_whole_files(tmp_path: Path) -> None:
+    place = await Place(tmp_path, numbered(4)).judged()
+    await place.affected.learn(run(place.root), place.before)
+    assert (await place.after({"pkg/m0.py": "def f():\n    return 2\n"})).files == ("tests/test_t0.py",)
+
+
 async def test_what_is_executed_on_import_counts_for_all_who_import(tmp_path: Path) -> None:
     place = await Place(tmp_path, {**FILES, "tests/test_n.py": "def test_n():\n    pass\n"}).mapped()
     # `register` is called once in the whole run, while `pkg.c` is imported.
     chosen = await place.after({"pkg/reg.py": FILES["pkg/reg.py"].replace("R.append(f)", "R.insert(0, f)")})
     assert chosen.whole
-    assert chosen.why == "pkg/reg.py touches every test file"
+    assert chosen.why == "3 of 3 test files can be touched by pkg/reg.py"
 
 
 async def test_a_change_outside_of_functions_goes_by_imports_too(tmp_path: Path) -> None:
@@ -112,7 +144,7 @@ async def test_where_most_are_reached_those_that_run_the_code_come_and_it_is_sai
     place = await Place(tmp_path, files).mapped()
     chosen = await place.after({"pkg/m0.py": "LIMIT = 3\n\n\ndef f():\n    return 1\n"})
     assert chosen == Selection(
-        ("tests/test_t0.py",), False, "6 of 6 test files reach pkg/m0.py; 1 run its code or import it themselves"
+        ("tests/test_t0.py",), False, "6 of 6 test files reach pkg/m0.py; 1 use it or import it themselves"
     )
 
 
@@ -365,7 +397,7 @@ async def test_without_a_place_to_keep_it(tmp_path: Path) -> None:
 
 async def test_learning_without_a_snapshot_takes_the_files_as_they_are(tmp_path: Path) -> None:
     place = Place(tmp_path, numbered(4))
-    await place.affected.learn(run(place.root))
+    await place.affected.learn(run(place.root, lines=True))
     await place.judged()
     assert (await place.after({"pkg/m0.py": "def f():\n    return 2\n"})).files == ("tests/test_t0.py",)
 

@@ -93,6 +93,14 @@ def test_the_shape_shows_what_is_executed_on_import(change: tuple[str, str]) -> 
     assert module(SHAPED).shape != module(SHAPED.replace(*change)).shape
 
 
+def test_functions_with_their_decorators_and_what_is_in_them() -> None:
+    places = [(first, last) for first, last, _ in module(SHAPED).functions]
+    assert places == [(3, 4), (7, 12), (13, 13)]
+    other = module("\n" + SHAPED.replace("return 9", "return 8")).functions
+    same = [new[2] == old[2] for new, old in zip(other, module(SHAPED).functions, strict=True)]
+    assert same == [True, False, True]
+
+
 SHAPED = """# -*- coding: utf-8 -*-
 K = 1  # ü
 async def f(a=1):
@@ -119,28 +127,29 @@ def last(): pass
         (b"\xff\xfeimport a", ()),
         (b"import a\nx = " + b"-" * 20_000 + b"1\n", ("a",)),
     ],
+    ids=["no parameters", "an open bracket", "a zero byte", "an unknown encoding", "no encoding", "too deep"],
 )
 def test_what_is_no_python_is_searched_for_imports(data: bytes, imports: tuple[str, ...]) -> None:
-    _, _, found, parsed = scan(data)
-    assert (found, parsed) == (imports, False)
+    assert scan(data)[2:] == (imports, False, ())
 
 
 def test_a_huge_file_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "LARGE", 20)
-    assert scan(b"import a\nx = 1\ny = 22222\n")[2:] == (("a",), False)
+    assert scan(b"import a\nx = 1\ny = 22222\n")[2:] == (("a",), False, ())
 
 
 def test_other_encodings_and_line_ends() -> None:
     text = "# coding: latin-1\r\nK = 'ü'\r\ndef f():\r\n    return 'ä'\r\n"
     other = text.replace("'ä'", "'äöü'")
     assert scan(text.encode("latin-1"))[1] == scan(other.encode("latin-1"))[1]
-    assert scan(b"\xef\xbb\xbfimport a\n")[2:] == (("a",), True)
+    assert scan(b"\xef\xbb\xbfimport a\n")[2:] == (("a",), True, ())
 
 
 @settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
-    content, shape, imports, _ = scan(data)
+    content, shape, imports, _, functions = scan(data)
+    assert [first for first, _, _ in functions] == sorted(first for first, _, _ in functions)
     assert len(content) == 32
     assert shape
     assert list(imports) == sorted(set(imports))

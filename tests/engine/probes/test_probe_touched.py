@@ -34,6 +34,18 @@ def test_each_test_file_has_what_it_called_and_opened_despite_a_fat_package(tmp_
     assert "" not in seen
 
 
+def test_the_lines_where_functions_begin(tmp_path: Path) -> None:
+    text = (
+        "import functools\n\n\n@functools.lru_cache(\n    maxsize=None\n)\ndef f():\n    def inner():\n"
+        "        return [1 for _ in 'ab']\n    return inner()\n\n\ng = lambda: 1\n\n\nclass A:\n    def m(self):\n"
+        "        yield 1\n        yield 2\n\n    async def n(self):\n        pass\n"
+    )
+    test = "import m\n\n\ndef test_f():\n    assert m.f()\n    assert m.g()\n    assert list(m.A().m())\n"
+    make(tmp_path, {"m.py": text, "test_f.py": test})
+    seen = run(tmp_path, lines=True)
+    assert seen["test_f.py"] == ["+m.py", "@", "m.py\0" + "4,8,13,17", "test_f.py\0" + "4"]
+
+
 def test_dynamic_imports_and_files_that_are_read_on_import(tmp_path: Path) -> None:
     make(tmp_path, FILES)
     one = "import pkg.b\n\n\ndef test_p():\n    assert pkg.b.plug('one') == 5\n"

@@ -52,8 +52,8 @@ def make(root: Path, files: dict[str, str]) -> None:
         (root / path).write_text(text)
 
 
-def run(root: Path, *arguments: str, before: str = "") -> dict[str, list[str]]:
-    """What `Touched` says of a run of pytest on this folder."""
+def run(root: Path, *arguments: str, before: str = "", lines: bool = False) -> dict[str, list[str]]:
+    """What `Touched` says of a run of pytest on this folder; without `lines` of the files alone."""
     # One text, as the probe hands it over.
     source = "\n".join(Path(str(module.__file__)).read_text() for module in (inside, touched))
     done = subprocess.run(
@@ -67,5 +67,7 @@ def run(root: Path, *arguments: str, before: str = "") -> dict[str, list[str]]:
     assert done.stdout, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     found: dict[str, list[str]] = said["map"]
+    if not lines:
+        found = {name: sorted({word.partition("\0")[0] for word in used}) for name, used in found.items()}
     found.setdefault("way", [said["way"]])
     return found

@@ -78,10 +78,8 @@ class Affected:
                 contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
             else:
                 contents = await self._on_disk({path for used in touched.values() for path in used} | set(touched))
-            modules = self._known.graph.modules
-            shapes = {path: m.shape for path, m in modules.items() if contents.get(path, m.content) == m.content}
             usage = Usage()
-            usage.learn(touched, contents, shapes, self._known.tests)
+            usage.learn(touched, contents, self._known.graph.modules, self._known.tests)
             self._known.use(usage)
             self._collect()
             await self._save()
@@ -142,7 +140,7 @@ class Affected:
         tests = {path for path in usage.tests if path in modules or not path.endswith(".py")}
         for path, module in modules.items():
             # What a whole run passed over is no test file until it is another file.
-            passed_over = bool(usage.tests) and usage.contents.get(path) == module.content
+            passed_over = bool(usage.tests) and usage.content(path) == module.content
             if not passed_over and self._rules.takes(path):
                 tests.add(path)
         self._known.collect(tests, certain=self._rules.certain or bool(usage.tests))
@@ -190,11 +188,12 @@ class Affected:
 
         def read() -> dict[str, str]:
             found = {}
-            for name in names:
-                path = os.path.join(self._root, name.lstrip("+>"))
-                if os.path.isfile(path) and name.strip("*@"):
+            for word in names:
+                name = word.lstrip("+>").partition("\0")[0]
+                path = os.path.join(self._root, name)
+                if name.strip("*@") and os.path.isfile(path):
                     with open(path, "rb") as file:
-                        found[name.lstrip("+>")] = digest(file.read())
+                        found[name] = digest(file.read())
             return found
 
         return await in_thread(read)

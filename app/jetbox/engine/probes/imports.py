@@ -20,6 +20,8 @@ class Module(msgspec.Struct, frozen=True, array_like=True):
     imports: tuple[str, ...] = ()
     """As `scan` writes them."""
     parsed: bool = True
+    functions: tuple[tuple[int, int, str], ...] = ()
+    """First and last line, and a hash of the text, of each function that is in no other one."""
 
 
 def stem(path: str) -> str:

@@ -21,7 +21,7 @@ THREAD_FILES = 50
 THREAD_BYTES = 200_000
 """Above either it is for another process: a parser does not let go of the interpreter's lock."""
 
-Rows = list[tuple[str, str, list[str], bool] | None]
+Rows = list[Module | None]
 
 
 async def read_modules(root: str, paths: Collection[str]) -> dict[str, Module]:
@@ -36,10 +36,7 @@ async def read_modules(root: str, paths: Collection[str]) -> dict[str, Module]:
         elsewhere = await _in_process(whole)
         rows = elsewhere if elsewhere is not None else await in_thread(lambda: _scan(whole))
     missing = Module("", parsed=False)
-    return {
-        path: Module(row[0], row[1], tuple(row[2]), row[3]) if row is not None else missing
-        for path, row in zip(paths, rows, strict=True)
-    }
+    return {path: row or missing for path, row in zip(paths, rows, strict=True)}
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -53,7 +50,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def _scan(paths: list[str]) -> Rows:
-    return [None if (row := scan_file(path)) is None else (row[0], row[1], list(row[2]), row[3]) for path in paths]
+    return [None if (row := scan_file(path)) is None else Module(*row) for path in paths]
 
 
 async def _in_process(paths: list[str]) -> Rows | None:

@@ -22,8 +22,10 @@ DYNAMIC = {"import_module", "__import__", "importorskip"}
 _MAYBE_DYNAMIC = re.compile(rb"import_module|__import__|importorskip|pytest_plugins")
 _LINE = re.compile(r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import[ \t]+([^#\n]*)|import[ \t]+([\w., \t]+))", re.MULTILINE)
 
-Scanned = tuple[str, str, tuple[str, ...], bool]
-"""Content hash, shape, imports, and whether it could be parsed.
+Function = tuple[int, int, str]
+"""First line, with its decorators, last line, and a hash of its text."""
+Scanned = tuple[str, str, tuple[str, ...], bool, tuple[Function, ...]]
+"""Content hash, shape, imports, whether it could be parsed, and the functions that are in no other one.
 
 An import is `a.b` (import a.b), `a.b:c` (from a.b import c) or `..b:c`. The shape is a hash of all
 that is executed when the file is imported: the text outside the bodies of functions.
@@ -46,9 +48,10 @@ def scan(data: bytes) -> Scanned:
         found = set(_imports(tree.body))
         if _MAYBE_DYNAMIC.search(data):
             found.update(_dynamic(tree))
-        return content, _shape(text, tree), tuple(sorted(found)), True
+        shape, functions = _shape(text, tree)
+        return content, shape, tuple(sorted(found)), True, functions
     except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
-        return content, content, tuple(sorted(set(_lines(data)))), False
+        return content, content, tuple(sorted(set(_lines(data)))), False, ()
 
 
 def scan_file(path: str) -> Scanned | None:
@@ -119,21 +122,26 @@ def _dynamic(tree: ast.Module) -> Iterator[str]:
                     yield named
 
 
-def _shape(text: str, tree: ast.Module) -> str:
-    """Hash of the text without the bodies of its outermost functions."""
+def _shape(text: str, tree: ast.Module) -> tuple[str, tuple[Function, ...]]:
+    """Hash of the text without the bodies of its outermost functions, and these functions."""
     data = text.encode()
     starts = [0]
     for line in data.split(b"\n"):
         starts.append(starts[-1] + len(line) + 1)
     found = blake2b(digest_size=8)
+    functions = []
     at = 0
     for function in _functions(tree):
-        first, last = function.body[0], function.body[-1]
-        begin = starts[first.lineno - 1] + first.col_offset
+        first, last = function.body[0], function.end_lineno or function.lineno
+        # A body can begin with a definition, and that with a decorator.
+        above = min([first.lineno, *(each.lineno for each in getattr(first, "decorator_list", ()))])
+        begin = starts[above - 1] + (first.col_offset if above == first.lineno else 0)
         found.update(data[at:begin].rstrip() + b"\0")
-        at = starts[(last.end_lineno or last.lineno) - 1] + (last.end_col_offset or 0)
+        at = starts[last - 1] + (function.end_col_offset or 0)
+        body = blake2b(data[starts[function.lineno - 1] + function.col_offset : at], digest_size=6).hexdigest()
+        functions.append((min([function.lineno, *(each.lineno for each in function.decorator_list)]), last, body))
     found.update(data[at:])
-    return found.hexdigest()
+    return found.hexdigest(), tuple(functions)
 
 
 def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from stat import S_ISDIR
 
@@ -10,7 +11,7 @@ import msgspec
 from jetbox.engine.probes.configuration import configuration
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module, stem
-from jetbox.engine.probes.usage import Usage
+from jetbox.engine.probes.usage import Parts, Usage
 
 IGNORES = frozenset({".gitignore", ".ignore", "ruff.toml", ".ruff.toml"})
 """Configuration that no test run reads."""
@@ -52,11 +53,11 @@ class Known:
     def use(self, usage: Usage) -> None:
         """Take another map."""
         self.usage = usage
-        self.differ = {path for path in usage.contents if self._differs(path)}
+        self.differ = {path for path in usage.files if self._differs(path)}
 
     def _differs(self, path: str) -> bool:
         module = self.graph.modules.get(path)
-        return module is not None and module.content != self.usage.contents[path]
+        return module is not None and module.content != self.usage.content(path)
 
     def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
         """Take in files that were read, and forget others; who needed those is remembered."""
@@ -72,8 +73,8 @@ class Known:
         """Note which of these are as they were when the map was made, and which folders are gone."""
         for path in paths:
             entry = now.files.get(path)
-            if path in self.usage.contents:
-                if entry is not None and entry[1] == self.usage.contents[path]:
+            if path in self.usage.files:
+                if entry is not None and entry[1] == self.usage.content(path):
                     self.differ.discard(path)
                 else:
                     self.differ.add(path)
@@ -172,8 +173,14 @@ class Choice:
         """Rank what uses the path itself; True where something does, or imports tell the rest."""
         known, usage = self._known, self._known.usage
         found = self._rank([path], 0)
-        found |= self._rank(usage.users.get(path, ()), 1)
-        if path not in self._now.files or path not in usage.contents:
+        users = usage.users.get(path, {})
+        if users:
+            parts = self._parts(path)
+            self._rank((test for test, used in users.items() if _meet(used, parts)), 1)
+            if not self._of_one_shape(path):
+                self._rank(users, 3)
+            found |= bool(users.keys() & known.tests)
+        if path not in self._now.files or path not in usage.files:
             found |= self._rank(self._listers(path), 1)
         if path in known.graph.modules or path in known.reached_by_gone:
             found |= self._rank(self._of_same_name(path), 2)
@@ -189,7 +196,7 @@ class Choice:
         found = set(users.get(f"{folder or '.'}/", ()))
         while folder in self._changed:
             folder = folder.rpartition("/")[0]
-            found |= users.get(f"{folder or '.'}/", set())
+            found.update(users.get(f"{folder or '.'}/", ()))
         return found
 
     def _of_same_name(self, path: str) -> list[str]:
@@ -201,9 +208,14 @@ class Choice:
         """Rank what imports the changed modules."""
         known, usage = self._known, self._known.usage
         modules = [path for path in self._changed if path in known.graph.modules]
-        during = {by for path in self._changed for by in usage.while_importing.get(path, ())}
+        during = {
+            by
+            for path in self._changed & usage.while_importing.keys()
+            for by, used in usage.while_importing[path].items()
+            if _meet(used, self._parts(path))
+        }
         if during:
-            self._rank(known.graph.reach(during, known.further).keys() & known.tests, 3, 1)
+            self._rank(known.graph.reach(during, known.further).keys() & known.tests, 2, 1)
         others = [path for path in modules if not self._of_one_shape(path)]
         reached = known.graph.reach(others, known.further)
         if others:
@@ -220,8 +232,22 @@ class Choice:
 
     def _of_one_shape(self, path: str) -> bool:
         """True where nothing but bodies of functions differs from what the map is about."""
-        module = self._known.graph.modules[path]
-        return module.parsed and self._known.usage.shapes.get(path) == module.shape
+        module = self._known.graph.modules.get(path)
+        seen = self._known.usage.files.get(path)
+        return module is not None and seen is not None and module.parsed and seen.shape == module.shape
+
+    def _parts(self, path: str) -> Parts:
+        """The functions, as they were seen, that are not in it any more; None where that is not known."""
+        module = self._known.graph.modules.get(path)
+        seen = self._known.usage.files.get(path)
+        if module is None or seen is None or not module.parsed or not seen.shape:
+            return None
+        now = tuple(body for _, _, body in module.functions)
+        if seen.shape == module.shape:
+            return frozenset(at for at, body in enumerate(seen.functions) if now[at : at + 1] != (body,))
+        # Of several with the same text it cannot be told which one is gone.
+        fewer = Counter(seen.functions) - Counter(now)
+        return frozenset(at for at, body in enumerate(seen.functions) if fewer[body])
 
     # ------------------------------------------------------------ the result
 
@@ -244,11 +270,12 @@ class Choice:
         why = f"{len(order)} of {len(tests)} test files can be touched by {_listed(self._files())}"
         if 2 * len(order) > len(tests):
             words, near = self._nearer(order)
-            if 0 < len(near) < len(order):
+            if 0 < 4 * len(near) <= 3 * len(order):
                 why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
                 order = near
-        if len(order) >= len(tests):
-            return Selection(tuple(order), True, f"{_listed(self._files())} touches every test file")
+        if 4 * len(order) > 3 * len(tests):
+            # Then it is sooner known whole.
+            return Selection(tuple(order), True, why)
         return Selection(tuple(order), False, why)
 
     def _nearer(self, order: list[str]) -> tuple[str, list[str]]:
@@ -256,7 +283,8 @@ class Choice:
         ranks = self._ranks
         importing = [test for test in order if ranks[test] < (3, 2)]
         if all(rank[0] != 1 for rank in ranks.values()):
-            return "import it themselves", importing
+            used = any(rank == (3, 0) for rank in ranks.values())
+            return "use it or import it themselves" if used else "import it themselves", importing
         if 2 * len(importing) <= len(self._known.tests):
             return "run its code or import it themselves", importing
         return "run its code", [test for test in order if ranks[test] < (3, 0)]
@@ -267,6 +295,10 @@ class Choice:
     def _breadth(self, test: str) -> int:
         """One that uses little is likelier to be about what changed than one that uses all."""
         return len(self._known.usage.tests.get(test, ()))
+
+
+def _meet(used: Parts, changed: Parts) -> bool:
+    return used is None or changed is None or not used.isdisjoint(changed)
 
 
 def _packages(path: str) -> set[str]:

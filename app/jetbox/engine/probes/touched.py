@@ -15,8 +15,8 @@ import threading
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-MOST_FILES = 20_000
-"""Files named for one test file above which nothing is said of it but that this is not all."""
+MOST_NAMES = 50_000
+"""Files and functions of one test file above which nothing is said of it but that this is not all."""
 READERS = ("linecache.py", "tokenize.py", "inspect.py", "rewrite.py", "traceback.py")
 """Modules whose look into a source makes no use of it as data."""
 PASSED_OVER = ("/__pycache__/", "/site-packages/", "/.git/", "/node_modules/", "/.pytest_cache/")
@@ -46,11 +46,13 @@ class Touched:
         self._latest: Optional[Set[str]] = None
         self._paths: Dict[str, str] = {}
         self._folders: Dict[str, str] = {}
-        self.files: Set[str] = set()
-        """Values of `__file__` of which nothing new is to be said."""
+        self.foreign: Set[str] = set()
+        """Values of `__file__` of which nothing is to be said."""
+        self.places: Set[Any] = set()
+        """Pairs of another such value and a line of which nothing new is to be said."""
         self._codes: Dict[int, Any] = {}
         """Such codes, by their number; kept alive, or others could have it."""
-        self._seen: List[Any] = []
+        self._seen: List[int] = []
         self._fixtures: Dict[int, Any] = {}
         self._elsewhere = False
         self._deaf = False
@@ -60,9 +62,10 @@ class Touched:
         sys.addaudithook(self._audit)
 
     def map(self) -> Dict[str, List[str]]:
-        """By test file, all relative to the root with `/`: `a.py` a file of which a function was called, or
-        that was opened; `d/` a folder that was listed; `>m.py` a file that was run as a process, with all
-        that it imports; `*` more than could be seen; `@` says that tests were collected from it.
+        """By test file, all relative to the root with `/`: `a.py`, a zero byte and `7,12` for a file of which
+        functions that begin in these lines were called; `a.txt` for a file that was opened; `d/` for a
+        folder that was listed; `>m.py` for one that was run as a process, with all that it imports; `*`
+        for more than could be seen; `@` where tests were collected from it.
 
         Under the name of a file that was imported: what was called or opened during that, which
         happens once for all who import it, and `+m.py` for what it imported. Under `""`: what
@@ -70,7 +73,7 @@ class Touched:
         """
         if self._elsewhere or not self._calls.way:
             return {}
-        return {name: sorted(used) if len(used) <= MOST_FILES else ["*"] for name, used in self._used.items()}
+        return {name: together(used) if len(used) <= MOST_NAMES else ["*"] for name, used in self._used.items()}
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -155,27 +158,26 @@ class Touched:
     def again(self) -> None:
         """Notice what was noticed before as well."""
         if self._seen:
-            self.files.difference_update(key for key in self._seen if isinstance(key, str))
             for key in self._seen:
                 self._codes.pop(key, None)
             self._seen.clear()
+            self.places.clear()
             self._calls.again()
 
     def _add(self, name: str) -> None:
         for used in self._now or [self._used.setdefault("", set())]:
             used.add(name)
 
-    def _note(self, name: str, frame: Any) -> bool:
-        """Used by the file that is being imported, where this is done for it, else by the test file (True)."""
+    def _note(self, name: str, frame: Any) -> None:
+        """Used by the file that is being imported, where this is done for it, else by the test file."""
         while frame is not None:
             if frame.f_code.co_name == "<module>":
                 importing = self.relative(frame.f_code.co_filename)
                 if importing:
                     self._used.setdefault(importing, set()).add(name)
-                    return False
+                    return
             frame = frame.f_back
         self._add(name)
-        return True
 
     # ------------------------------------------------------------ what is used
 
@@ -183,7 +185,7 @@ class Touched:
         """The path within the workspace; empty for any other."""
         found = self._paths.get(path)
         if found is None:
-            if len(self._paths) > MOST_FILES:
+            if len(self._paths) > MOST_NAMES:
                 self._paths.clear()
             found = self._paths[path] = self._relative(path) if path[:1] != "<" else ""
         return found
@@ -201,16 +203,16 @@ class Touched:
 
     def called(self, code: Any, frame: Any) -> bool:
         """A function or a module begins to run; False where this is to be told each time."""
-        if id(code) in self._codes:
-            return True
-        name = self.relative(code.co_filename)
         # Code that was made of a text can run in a module of another file, or in none.
         file = frame.f_globals.get("__file__")
-        at_home = isinstance(file, str) and self.relative(file) == name
+        if id(code) in self._codes:
+            self.places.add((file, frame.f_lineno))
+            return True
+        name = self.relative(code.co_filename)
         if not name:
             self._codes[id(code)] = code
-            if at_home:
-                self.files.add(file)
+            if isinstance(file, str) and not self.relative(file):
+                self.foreign.add(file)
             return True
         if code.co_name == "<module>":
             # Whatever it calls is called for its importers, even where it was noticed already.
@@ -218,12 +220,10 @@ class Touched:
             self._imported(name, frame.f_back)
             return False
         if code.co_flags & IS_FUNCTION and code.co_name not in PARTS:
-            direct = self._note(name, frame.f_back)
+            self._note(name + "\0" + str(code.co_firstlineno), frame.f_back)
             if not self._now:
                 return False
-            if direct and at_home:
-                self.files.add(file)
-                self._seen.append(file)
+        self.places.add((file, frame.f_lineno))
         self._codes[id(code)] = code
         self._seen.append(id(code))
         return True
@@ -360,19 +360,33 @@ def children() -> str:
     return repr(getattr(module, "_process_counter", None)) if module is not None else "count(1)"
 
 
-def hooks(files: Set[str], called: Callable[[Any, Any], bool]) -> Tuple[Any, Any]:
+def together(used: Set[str]) -> List[str]:
+    """The lines of each file in one word."""
+    lines: Dict[str, List[int]] = {}
+    words = []
+    for word in used:
+        name, null, line = word.partition("\0")
+        if null:
+            lines.setdefault(name, []).append(int(line))
+        else:
+            words.append(word)
+    return sorted(words + [name + "\0" + ",".join(map(str, sorted(at))) for name, at in lines.items()])
+
+
+def hooks(foreign: Set[str], places: Set[Any], called: Callable[[Any, Any], bool]) -> Tuple[Any, Any]:
     """For tracing and profiling: they run at every call, so that each look-up counts.
 
-    A look at `f_code`, and even `id`, is an event for audit hooks; this is none.
+    A look at `f_code`, and even `id`, is an event for audit hooks; these are none.
     """
 
     def traced(frame: Any, event: str, argument: Any) -> None:
-        if frame.f_globals.get("__file__") not in files:
+        file = frame.f_globals.get("__file__")
+        if file not in foreign and (file, frame.f_lineno) not in places:
             called(frame.f_code, frame)
 
     def profiled(frame: Any, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_globals.get("__file__") not in files:
-            called(frame.f_code, frame)
+        if event == "call":
+            traced(frame, event, argument)
 
     return traced, profiled
 
@@ -384,7 +398,7 @@ class Calls:
         self._touched = touched
         self._tool = -1
         self.way = ""
-        self._traced, self._profiled = hooks(touched.files, touched.called)
+        self._traced, self._profiled = hooks(touched.foreign, touched.places, touched.called)
         monitoring = getattr(sys, "monitoring", None)
         free = [tool for tool in (4, 3, 2) if monitoring.get_tool(tool) is None] if monitoring is not None else []
         if monitoring is not None and free:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+
+from jetbox.engine.probes.imports import Module
+
+Parts = frozenset[int] | None
+"""Which functions of a file, counted from its beginning; None for the file itself."""
+Uses = dict[str, Parts]
+"""By path, what was used of it; folders that were listed end with `/`."""
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A file as it was when its use was seen."""
+
+    path: str
+    content: str = ""
+    shape: str = ""
+    functions: tuple[str, ...] = ()
+    """Hashes of their texts."""
 
 
 class Kept(msgspec.Struct, frozen=True):
     """The form in which it is stored; files are numbers in `files`."""
 
-    files: list[tuple[str, str, str]] = []
-    """Path, content hash and shape, each as they were when it was seen."""
-    tests: dict[str, list[int]] = {}
+    files: list[Seen] = []
+    tests: dict[str, list[tuple[int, list[int] | None]]] = {}
+    imported: dict[str, list[tuple[int, list[int] | None]]] = {}
     open: list[str] = []
-    imported: dict[str, list[str]] = {}
     loads: dict[str, list[str]] = {}
     spawned: dict[str, list[str]] = {}
     everywhere: list[str] = []
@@ -24,42 +41,48 @@ class Usage:
     """What `touched.py` told of one whole run, turned round."""
 
     def __init__(self) -> None:
-        self.tests: dict[str, frozenset[str]] = {}
-        """By test file, what was executed or opened for it; folders that were listed end with `/`."""
+        self.tests: dict[str, Uses] = {}
+        """By test file, what was executed or opened for it."""
+        self.imported: dict[str, Uses] = {}
+        """By file, what was executed or opened while it was imported."""
         self.open: set[str] = set()
         """Test files that use more than could be seen."""
-        self.imported: dict[str, frozenset[str]] = {}
-        """By file, what was executed or opened while it was imported."""
         self.loads: dict[str, frozenset[str]] = {}
         """By file, what it imported."""
         self.spawned: dict[str, frozenset[str]] = {}
         """By test file, what it ran as a process."""
         self.everywhere: frozenset[str] = frozenset()
-        self.contents: dict[str, str] = {}
-        self.shapes: dict[str, str] = {}
-        self.users: dict[str, set[str]] = {}
+        self.files: dict[str, Seen] = {}
+        self.users: dict[str, dict[str, Parts]] = {}
         """By file, the test files that use it."""
-        self.while_importing: dict[str, set[str]] = {}
+        self.while_importing: dict[str, dict[str, Parts]] = {}
         """By file, those during whose import it was used."""
+
+    def content(self, path: str) -> str:
+        """What it was when its use was seen; empty for none."""
+        seen = self.files.get(path)
+        return seen.content if seen is not None else ""
 
     def learn(
         self,
         touched: Mapping[str, Sequence[str]],
         contents: Mapping[str, str],
-        shapes: Mapping[str, str],
+        modules: Mapping[str, Module],
         tests: Iterable[str],
     ) -> None:
         """Take what a whole run told; where it does not say what was collected, these are the `tests`."""
         collected = {name for name, used in touched.items() if "@" in used} or touched.keys() & set(tests)
+        # Lines mean something in the text that was run alone.
+        same = {path: m for path, m in modules.items() if contents.get(path, m.content) == m.content}
         for name, used in touched.items():
-            plain = frozenset(path for path in used if path[0] not in "*@+>")
+            plain = _uses(used, same)
             loads = frozenset(path[1:] for path in used if path[0] == "+")
             if loads:
                 self.loads[name] = loads
             if not name:
-                self.everywhere = plain
+                self.everywhere = frozenset(plain)
             elif name in collected:
-                self.tests[name] = plain | {name}
+                self.tests[name] = plain | {name: None}
                 spawned = frozenset(path[1:] for path in used if path[0] == ">")
                 if spawned:
                     self.spawned[name] = spawned
@@ -67,19 +90,29 @@ class Usage:
                     self.open.add(name)
             elif plain:
                 self.imported[name] = plain
-        self.contents = dict(contents)
-        self.shapes = dict(shapes)
+        for path in contents.keys() | same.keys():
+            module = same.get(path, Module(""))
+            hashes = tuple(body for _, _, body in module.functions)
+            self.files[path] = Seen(path, contents.get(path, module.content), module.shape, hashes)
         self._turn()
 
     def kept(self) -> Kept:
         """For the disk."""
-        paths = sorted({*self.contents, *self.shapes, *(path for used in self.tests.values() for path in used)})
+        named = {path for uses in (*self.tests.values(), *self.imported.values()) for path in uses}
+        paths = sorted(self.files.keys() | named)
         numbers = {path: number for number, path in enumerate(paths)}
+
+        def packed(table: dict[str, Uses]) -> dict[str, list[tuple[int, list[int] | None]]]:
+            return {
+                name: [(numbers[path], None if parts is None else sorted(parts)) for path, parts in uses.items()]
+                for name, uses in table.items()
+            }
+
         return Kept(
-            [(path, self.contents.get(path, ""), self.shapes.get(path, "")) for path in paths],
-            {name: sorted(numbers[path] for path in used) for name, used in self.tests.items()},
+            [self.files.get(path, Seen(path)) for path in paths],
+            packed(self.tests),
+            packed(self.imported),
             sorted(self.open),
-            {name: sorted(used) for name, used in self.imported.items()},
             {name: sorted(used) for name, used in self.loads.items()},
             {name: sorted(used) for name, used in self.spawned.items()},
             sorted(self.everywhere),
@@ -92,22 +125,52 @@ class Usage:
         Raises:
             IndexError: it does not fit together.
         """
+
+        def unpacked(table: dict[str, list[tuple[int, list[int] | None]]]) -> dict[str, Uses]:
+            return {
+                name: {kept.files[n].path: None if parts is None else frozenset(parts) for n, parts in uses}
+                for name, uses in table.items()
+            }
+
         usage = Usage()
-        usage.tests = {name: frozenset(kept.files[n][0] for n in used) for name, used in kept.tests.items()}
+        usage.tests = unpacked(kept.tests)
+        usage.imported = unpacked(kept.imported)
         usage.open = set(kept.open)
-        usage.imported = {name: frozenset(used) for name, used in kept.imported.items()}
         usage.loads = {name: frozenset(used) for name, used in kept.loads.items()}
         usage.spawned = {name: frozenset(used) for name, used in kept.spawned.items()}
         usage.everywhere = frozenset(kept.everywhere)
-        usage.contents = {path: content for path, content, _ in kept.files if content}
-        usage.shapes = {path: shape for path, _, shape in kept.files if shape}
+        usage.files = {seen.path: seen for seen in kept.files if seen.content}
         usage._turn()
         return usage
 
     def _turn(self) -> None:
-        for name, used in self.tests.items():
-            for path in used:
-                self.users.setdefault(path, set()).add(name)
-        for name, used in self.imported.items():
-            for path in used:
-                self.while_importing.setdefault(path, set()).add(name)
+        for table, users in ((self.tests, self.users), (self.imported, self.while_importing)):
+            for name, uses in table.items():
+                for path, parts in uses.items():
+                    users.setdefault(path, {})[name] = parts
+
+
+def _uses(used: Sequence[str], modules: Mapping[str, Module]) -> Uses:
+    uses: Uses = {}
+    for word in used:
+        if word[0] in "*@+>":
+            continue
+        path, null, lines = word.partition("\0")
+        if not null:
+            uses[path] = None
+        elif path not in uses:
+            module = modules.get(path)
+            uses[path] = _parts(lines, module) if module is not None else None
+    return uses
+
+
+def _parts(lines: str, module: Module) -> Parts:
+    """The functions that hold these lines; what is in none of them belongs to the shape of the file."""
+    firsts = [first for first, _, _ in module.functions]
+    found = set()
+    for word in lines.split(","):
+        line = int(word)
+        at = bisect_right(firsts, line) - 1
+        if at >= 0 and line <= module.functions[at][1]:
+            found.add(at)
+    return frozenset(found)
