@@ -253,7 +253,7 @@ class Live:
 
     async def _serve(self, parts: Parts) -> int:
         from jetbox.engine.loop import serve
-        from jetbox.engine.surroundings import look_around
+        from jetbox.engine.surroundings import look_around, observe
 
         resumed = self._resumed
         goal = self._start.goal
@@ -269,6 +269,7 @@ class Live:
             self.session.submit(Close())
         self._driving = None
         self._beside.spawn(self._beside.after_the_request(look_around(parts)))
+        self._beside.spawn(self._beside.after_the_request(observe(parts)))
         if self._recorder.folder is not None:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
         if self._start.attended:

@@ -138,6 +138,7 @@ def add_probes(parts: Parts) -> None:
         on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
         round_of=lambda: session.round,
         store=parts.store,
+        redact=redactor.redact,
     )
     context.lint = probes.lint
 

@@ -1,4 +1,4 @@
-"""Where a session takes place: machine, server, commit; asked for off the critical path."""
+"""Where a session takes place: machine, server, commit, and who else changes files; off the critical path."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ async def look_around(parts: Parts) -> None:
         known = msgspec.structs.replace(known, git_commit=commit, git_dirty=dirty)
     finally:
         parts.session.emit(known)
+
+
+async def observe(parts: Parts) -> None:
+    """Tell the journal, and the probes, which files change while the session runs, and who changes them."""
+    await asyncio.sleep(QUIET_S)
+    from jetbox.engine.probes.inscope import out_of_scope
+    from jetbox.engine.workspace.observer import Observer
+
+    def changed(paths: tuple[str, ...], by: str) -> None:
+        if parts.probes is not None:
+            parts.probes.heard(paths, by)
+
+    await Observer(parts.session, parts.context.workspace.root, out_of_scope, on_change=changed).run()
 
 
 def _machine() -> Environment:

@@ -170,6 +170,10 @@ class Probes(Protocol):
         """The agent wrote these files (relative, `/`)."""
         ...
 
+    def heard(self, paths: tuple[str, ...], by: str) -> None:
+        """An observer saw who changed these files (relative, `/`), some time after that."""
+        ...
+
     async def close(self) -> None:
         """End everything that still runs."""
         ...

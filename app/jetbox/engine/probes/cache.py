@@ -35,7 +35,7 @@ class Last(msgspec.Struct, frozen=True):
 
     state: str
     scope: Scope
-    """Variables by a digest of their values."""
+    """With digests in the place of its values."""
     digest: str
     """Of the files."""
     files: Snapshot | None = None

@@ -47,12 +47,16 @@ def ago(ns: int) -> str:
 
 
 def sealed(scope: Scope) -> Scope:
-    """The scope with digests in the place of the variables' values: enough to tell that one changed."""
-    hidden = {
-        name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-        for name, value in scope.environment.items()
-    }
-    return Scope(scope.arguments, scope.versions, hidden)
+    """The scope with digests in the place of its values: enough to tell that one changed, and nothing more."""
+    arguments = (_digest("\0".join(scope.arguments)),)
+    versions, environment = (
+        {name: _digest(value) for name, value in table.items()} for table in (scope.versions, scope.environment)
+    )
+    return Scope(arguments, versions, environment)
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 def scope_words(old: Scope, new: Scope) -> Iterable[str]:

@@ -51,13 +51,14 @@ class ProbeEngine:
         round_of: Callable[[], int] = lambda: 0,
         python: Path | None = None,
         store: Path | None = None,
+        redact: Callable[[str], str] | None = None,
         probes: Sequence[Probe] | None = None,
     ) -> None:
         """`python` goes before the configured interpreter; `probes` stand in for those of the options.
 
         `on_end` is called for each verdict that is given and for each run that was dropped
         (state `cancelled`), so that it follows each `on_start`. `round_of` tells the present
-        round. What is worth keeping between sessions goes into `store`.
+        round. What is worth keeping between sessions goes into `store`, text by way of `redact`.
         """
         self.tree = Tree(workspace_root, out_of_scope)
         self.files = Proof(self.tree, watch=performance.probe_inotify)
@@ -76,7 +77,7 @@ class ProbeEngine:
         self._settler = Settler(
             probes,
             self.files,
-            VerdictCache(store) if performance.probe_cache else None,
+            VerdictCache(store, redact=redact) if performance.probe_cache else None,
             self._known,
             parallel=performance.probe_parallel,
             on_start=on_start,

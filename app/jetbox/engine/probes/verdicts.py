@@ -116,7 +116,13 @@ def _bounded(memory: Memory, left: int, now: float, redact: Callable[[str], str]
         # What was known from before an earlier session says nothing of a later one.
         verdict = msgspec.structs.replace(verdict, of_round=0, baseline=False, why="", inputs={})
         if redact is not None:
-            verdict = msgspec.structs.replace(verdict, summary=redact(verdict.summary), output=redact(verdict.output))
+            verdict = msgspec.structs.replace(
+                verdict,
+                summary=redact(verdict.summary),
+                output=redact(verdict.output),
+                failing=tuple(map(redact, verdict.failing)),
+                known=tuple(map(redact, verdict.known)),
+            )
         found.append(_Verdict(key, kept.at, verdict))
     return found[::-1], left
 
