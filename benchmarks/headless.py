@@ -45,6 +45,11 @@ class Round(msgspec.Struct):
         return bool(applying) and all(v.cache == "hit" for v in applying)
 
     @property
+    def idle(self) -> bool:
+        """No probe had to run: verdicts were served, or none was asked for."""
+        return not any(v.cache in ("ran", "partial") for v in self.given)
+
+    @property
     def first(self) -> float:
         """How long the verdicts took that a request waits for: of each probe its first, side by side."""
         firsts: dict[str, float] = {}
