@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
+from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.narrowing import NAMES, Narrowing
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.workspace.globs import Globs
 
 

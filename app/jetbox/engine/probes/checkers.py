@@ -12,10 +12,11 @@ import msgspec
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.command import broken, environment, identity
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
+from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.narrowing import Narrowing
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
@@ -110,12 +111,13 @@ class CheckerProbe(Whole):
                     found[f"{folder}/{name}"] = seen
         return found
 
-    async def _ran(self, argv: list[str]) -> Finished:
+    async def _ran(self, argv: list[str], *, behind: bool) -> Finished:
         return await self._processes.run(
             argv,
             limits=Limits(self._options.time_s, KEPT, self._options.memory),
             cwd=self._root,
             env={"NO_COLOR": "1", **self._variables()},
+            background=behind,
         )
 
     def _variables(self) -> dict[str, str]:

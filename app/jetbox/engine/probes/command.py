@@ -11,10 +11,11 @@ from pathlib import Path
 
 from jetbox.engine.options import ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
+from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
@@ -111,6 +112,7 @@ class CommandProbe(Whole):
             limits=Limits(self._seconds, self._kept, self._memory),
             cwd=self._root,
             env=self._environment(),
+            background=behind,
         )
         return judged(self.name, done, self._seconds, self._kept)
 

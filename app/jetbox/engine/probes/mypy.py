@@ -102,7 +102,7 @@ class MypyProbe(CheckerProbe):
         dropped = now.moved_since(self._cached)
         number = "all" if dropped is None else str(len(dropped))
         words = ["/bin/sh", "-c", PREPARE, "sh", self._cache_folder(), number, *(dropped or ())]
-        done = await self._ran([*words, program, *self.arguments()])
+        done = await self._ran([*words, program, *self.arguments()], behind=behind)
         if done.state == "exited":
             # After a run that was cut off, what was held before it is still the right thing to compare with.
             self._cached = now

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
-from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.workspace.globs import Globs
 
 HOPS = 4

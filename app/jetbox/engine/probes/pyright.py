@@ -66,7 +66,7 @@ class PyrightProbe(CheckerProbe):
         program = self.program()
         if not program:
             return Verdict(self.name, "skipped", await self.skip(), cache="none", durable=False)
-        return self._verdict(await self._ran([program, *self.arguments()]))
+        return self._verdict(await self._ran([program, *self.arguments()], behind=behind))
 
     def _counts(self, path: str, folder: bool) -> bool:
         # Configuration can take in other files of its kind, and compiled modules are looked for by name.
