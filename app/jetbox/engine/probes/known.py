@@ -21,8 +21,8 @@ NAMES_OF_ALL = 10_000
 SHOWN = 3
 
 _JUDGED = ("passed", "failed", "error")
-_PLACE = re.compile(r"^(?P<file>[^:\n]+):\d+:\d+(?=[:\s])")
-_COUNT = re.compile(r"^(?P<lead>.*?)(?P<count>\d+ of \d+) failed\b", re.DOTALL)
+_PLACE = r"^(?P<file>[^:\n]+):\d+:\d+(?=[:\s])"
+_COUNT = r"^(?P<lead>.*?)(?P<count>\d+ of \d+) failed\b"
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -138,7 +138,7 @@ def told_apart(failing: Sequence[str], before: Sequence[str]) -> tuple[tuple[str
 
 
 def _placeless(name: str) -> str:
-    return _PLACE.sub(r"\g<file>", name)
+    return re.sub(_PLACE, r"\g<file>", name)
 
 
 def _summary(verdict: Verdict, known: int, new: tuple[str, ...]) -> str:
@@ -146,7 +146,7 @@ def _summary(verdict: Verdict, known: int, new: tuple[str, ...]) -> str:
     if verdict.state == "error":
         words = re.sub(r", all known from before$| \(\d+ known from before\)$", "", verdict.summary)
         return words + ("" if not known else f" ({known} known from before)" if new else ", all known from before")
-    found = _COUNT.match(verdict.summary)
+    found = re.match(_COUNT, verdict.summary, re.DOTALL)
     names = ", ".join(_short(name) for name in new[:SHOWN]) + (", …" if len(new) > SHOWN else "")
     if new and known:
         lead = found["lead"] if found else ""
