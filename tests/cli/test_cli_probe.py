@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
+from cli.conftest import CONSOLE
 from jetbox.cli.main import main
 from jetbox.cli.options import Invocation
 from jetbox.cli.probe import probe
@@ -25,8 +29,68 @@ def test_green_folder_ends_with_zero(folder: Path, capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["ruff", "passed"]
     assert lines[0].endswith("0 problems")
-    assert lines[1].strip() == "first run"
-    assert lines[2].split() == ["pytest", "skipped", "no", "tests"]
+    said = dict(line.split(maxsplit=1) for line in lines[1:] if line.startswith(" "))
+    assert said["files"].startswith("1, digest ")
+    assert said["arguments"].startswith("check ")
+    assert said["miss"] == "first run"
+    assert len(said["key"]) == 12
+    assert lines[-2].split() == ["pytest", "skipped", "⏭", "no", "tests"]
+    assert lines[-1].split() == ["skipped", "no", "tests"]
+
+
+def test_a_later_process_serves_what_is_proved_and_says_what_differs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ruff() -> list[str]:
+        assert main(["probe", "-C", str(folder), "--why", "--set", "probes.pytest=false"]) == ExitCode.DONE
+        return capsys.readouterr().out.splitlines()
+
+    first, again = ruff(), ruff()
+    assert first[0].split()[:3] == ["ruff", "passed", "⚡"]
+    assert again[0].split()[:3] == ["ruff", "passed", "↻"]
+    assert again[1] == first[1]  # the key
+    assert again[-1].split()[:2] == ["hit", "nothing"]
+    (folder / "ruff.toml").write_text("")
+    (folder / "m.py").write_text("X = 1\n")
+    changed = ruff()
+    assert changed[0].split()[:3] == ["ruff", "passed", "⚡"]
+    assert changed[-1].split(maxsplit=1) == ["miss", "ruff configuration changed, m.py changed"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_watching_runs_again_on_each_change_until_it_is_interrupted(folder: Path, form: list[str]) -> None:
+    command = [str(CONSOLE), "probe", "--watch", "--why", "-C", str(folder), "--set", "probes.pytest=false", *form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            told: list[str] = []
+            for text in ("import os\n", "X = 1\n"):
+                told += _until(process.stdout, '"verdicts"' if form else "Ctrl+C ends it")
+                (folder / "m.py").write_text(text)
+            told += _until(process.stdout, '"verdicts"' if form else "Ctrl+C ends it")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == ExitCode.INTERRUPTED
+        finally:
+            process.kill()
+    if form:
+        states = [json.loads(line)["verdicts"][0]["state"] for line in told]
+        whys = [json.loads(line)["verdicts"][0]["why"] for line in told]
+    else:
+        states = [line.split()[1] for line in told if line.startswith("ruff ")]
+        whys = [line.split(maxsplit=1)[1].strip() for line in told if line.strip().startswith("miss ")]
+    assert states == ["passed", "failed", "passed"]
+    assert whys[0] == "first run"
+    assert all(why.startswith("m.py changed") for why in whys[1:])
+
+
+def _until(stream: IO[str], words: str) -> list[str]:
+    """Lines up to the one that holds the words."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if words in line:
+            break
+    return lines
 
 
 def test_red_folder_ends_with_three_and_shows_what_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,16 +97,17 @@ def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
 
 
 @click.command(context_settings=CONTEXT)
-@click.option("--why", is_flag=True, help="Say why each probe ran, or why its verdict was served again.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--why", is_flag=True, help="Say what went into each key, and why a probe ran or was served again.")
+@click.option("--watch", is_flag=True, help="Run them again whenever files change, until Ctrl+C.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON; with --watch a line for each time.")
 @settings_options
-def probe(why: bool, as_json: bool, **given: Any) -> int:
+def probe(why: bool, watch: bool, as_json: bool, **given: Any) -> int:
     """Run the probes of this folder and show their verdicts."""
     asked = invocation(**given)
     tell_notices(asked)
     from jetbox.cli.probe import probe as check
 
-    return check(asked, why, as_json)
+    return check(asked, why, as_json, watch)
 
 
 def missing_terminal() -> str:

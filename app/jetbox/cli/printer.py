@@ -14,7 +14,14 @@ from jetbox.engine.safety.terminal import safe_text
 
 ECHO_LINES = 5
 ECHO_CHARS = 300
+FILES_SHOWN = 3
 GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
+"""How a verdict came about: it ran, was served again, ran in part, was skipped."""
+
+
+def cache_sign(state: str, cache: str, *, unproven: bool = False) -> str:
+    """The sign of how a verdict came about; `↻?` was served without a proof."""
+    return GLYPHS["none" if state == "skipped" else cache] + ("?" if unproven else "")
 
 
 class Summary(msgspec.Struct):
@@ -38,6 +45,13 @@ class Summary(msgspec.Struct):
     cached_tokens: int = 0
     answer_tokens: int = 0
     probes: dict[str, dict[str, str]] = {}
+    verdicts: int = 0
+    """Given in all, skipped and cancelled ones and those on the state before the first change left out."""
+    hits: int = 0
+    unproven: int = 0
+    """Of the hits, those that were served without a proof."""
+    saved_ms: float = 0.0
+    """What the runs that hits stand for took."""
     files: dict[str, str] = {}
 
     def failed(self, error: JetboxError) -> None:
@@ -68,7 +82,7 @@ class Summary(msgspec.Struct):
             case e.ToolEnded():
                 self.files.update((c.path, c.kind) for c in event.changes)
             case e.ProbeEnded():
-                self.probes[event.name] = {"state": event.state, "summary": event.summary, "cache": event.cache}
+                self._verdict(event)
             case e.RoundEnded():
                 for name, ns in event.phases.items():
                     self.phases_ms[name] = round(self.phases_ms.get(name, 0.0) + ns / 1e6, 3)
@@ -77,6 +91,27 @@ class Summary(msgspec.Struct):
                 self.exit_code, self.rounds, self.wall_ms = event.exit_code, event.rounds, event.wall_ns / 1e6
             case _:
                 pass
+
+    def _verdict(self, event: e.ProbeEnded) -> None:
+        if event.baseline or event.state == "cancelled":
+            return
+        self.probes[event.name] = {"state": event.state, "summary": event.summary, "cache": event.cache}
+        if event.state == "skipped":
+            return
+        self.verdicts += 1
+        self.hits += event.cache == "hit"
+        self.unproven += event.unproven
+        self.saved_ms = round(self.saved_ms + event.saved_ns / 1e6, 3)
+
+    @property
+    def probing(self) -> str:
+        """How many verdicts came from the cache, what that saved, and what the rounds waited for; in words."""
+        if not self.verdicts:
+            return ""
+        words = [f"probes: {self.hits} of {self.verdicts} from the cache ({self.hits / self.verdicts:.0%})"]
+        words += [f"{self.unproven} unproven"] if self.unproven else []
+        words += [f"saved {self.saved_ms:.0f} ms"] if self.saved_ms else []
+        return ", ".join([*words, f"waited for {self.phases_ms.get('probe', 0.0):.0f} ms"])
 
     def json(self) -> bytes:
         """The summary as one JSON object."""
@@ -106,6 +141,7 @@ class Progress:
     def __init__(self, out: LineOut) -> None:
         self._out = out
         self._titles: dict[str, str] = {}
+        self._working = False
 
     def _line(self, text: str) -> None:
         self._out.put((safe_text(text) + "\n").encode(errors="replace"))
@@ -114,7 +150,10 @@ class Progress:
         """Take an event."""
         event = stamped.event
         match event:
+            case e.GoalEnded():
+                self._working = False
             case e.GoalStarted():
+                self._working = True
                 self._line(f"❯ {shortened(event.text)}")
             case e.SandboxChosen() if event.cannot or event.off:
                 state = "off" if event.off else event.name
@@ -124,7 +163,9 @@ class Progress:
             case e.ToolEnded():
                 self._tool(event)
             case e.ProbeEnded():
-                self._probe(event)
+                self._probe(stamped.round, event)
+            case e.FilesChanged():
+                self._files(event)
             case e.RoundEnded():
                 self._round(stamped.round, event)
             case e.Waiting():
@@ -148,10 +189,28 @@ class Progress:
         if event.state == "failed":
             self._line("    " + event.text.strip()[:300].replace("\n", "\n    "))
 
-    def _probe(self, event: e.ProbeEnded) -> None:
-        glyph = GLYPHS["none"] if event.state == "skipped" else GLYPHS[event.cache]
+    def _probe(self, number: int, event: e.ProbeEnded) -> None:
+        glyph = cache_sign(event.state, event.cache, unproven=event.unproven)
         summary = f"  {event.summary}" if event.summary else ""
-        self._line(f"  {glyph} {event.name} {event.state}{summary}  {event.duration_ns / 1e6:.0f} ms")
+        took = f"  {event.duration_ns / 1e6:.0f} ms"
+        if event.saved_ns:
+            took += f", saved {event.saved_ns / 1e6:.0f} ms"
+        notes = [f"{len(event.known)} known"] if event.known and "known" not in event.summary else []
+        notes += ["unproven"] if event.unproven else []
+        notes += ["before the first change"] if event.baseline else []
+        # Late verdicts are told when they come; whose files they judge has to be said.
+        notes += [f"of round {event.of_round}"] if event.of_round and event.of_round != number else []
+        told = f"  ({', '.join(notes)})" if notes else ""
+        self._line(f"  {glyph} {event.name} {event.state}{summary}{took}{told}")
+
+    def _files(self, event: e.FilesChanged) -> None:
+        """What others than the agent changed while it works."""
+        if not self._working or event.by not in ("you", "git"):
+            return
+        count = event.count or len(event.changes)
+        names = ", ".join(change.path for change in event.changes[:FILES_SHOWN])
+        more = f" and {count - FILES_SHOWN} more" if count > FILES_SHOWN else ""
+        self._line(f"  {event.by} changed {names}{more}")
 
     def _round(self, number: int, event: e.RoundEnded) -> None:
         parts = " · ".join(f"{name} {ns / 1e6:.0f}" for name, ns in event.phases.items() if ns >= 500_000)
