@@ -78,8 +78,10 @@ class Affected:
                 contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
             else:
                 contents = await self._on_disk({path for used in touched.values() for path in used} | set(touched))
+            from jetbox.engine.probes.reading import in_thread
+
             usage = Usage()
-            usage.learn(touched, contents, self._known.graph.modules, self._known.tests)
+            await in_thread(lambda: usage.learn(touched, contents, self._known.graph.modules, self._known.tests))
             self._known.use(usage)
             self._collect()
             await self._save()
@@ -178,9 +180,8 @@ class Affected:
         from jetbox.engine.probes.reading import in_thread
         from jetbox.engine.probes.stored import save
 
-        file = self._file
-        value = _Store(FORMAT, dict(self._known.graph.modules), self._known.usage.kept())
-        await in_thread(lambda: save(file, value))
+        file, modules, usage = self._file, self._known.graph.modules, self._known.usage
+        await in_thread(lambda: save(file, _Store(FORMAT, modules, usage.kept())))
 
     async def _on_disk(self, names: Iterable[str]) -> dict[str, str]:
         from jetbox.engine.probes.reading import in_thread
