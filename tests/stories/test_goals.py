@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -236,7 +237,9 @@ def test_red_probes_end_with_3(play: Play) -> None:
     )
     ended = place.goal("Write it", "--set", "loop.gate_attempts=1", "--set", "probes.pytest=false")
     assert ended.code == 3
-    assert ended.err.splitlines()[-1].startswith("red: probes are still red (ruff: 1 problem")
+    *_, probing, outcome = ended.err.splitlines()
+    assert outcome.startswith("red: probes are still red (ruff: 1 problem")
+    assert re.fullmatch(r"  probes: \d of \d from the cache \(\d+%\)(, saved \d+ ms)?, waited for \d+ ms", probing)
 
 
 def test_a_limit_ends_with_4_and_says_how_to_go_on(play: Play) -> None:

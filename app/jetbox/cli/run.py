@@ -103,5 +103,5 @@ def _closing(summary: Summary, out: LineOut, log: LineOut) -> None:
     head = summary.reason if told else f"{summary.outcome}: {summary.reason}"
     line = f"{head}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
     hint = f"\n  {summary.hint}" if summary.hint else ""
-    probing = f"\n  {summary.probing}" if summary.probing else ""
-    log.put((safe_text(line + probing + hint) + "\n").encode(errors="replace"))
+    probing = f"  {summary.probing}\n" if summary.probing else ""
+    log.put((safe_text(probing + line + hint) + "\n").encode(errors="replace"))
