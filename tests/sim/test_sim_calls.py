@@ -12,7 +12,12 @@ import pytest
 from jetbox.sim import fault_kinds, forms
 
 GO = {"role": "user", "content": "go"}
-ARGUMENTS: dict[str, Any] = {"path": "a.py", "content": "x = \"<b> & 'c'\"\nprint(x)\n", "lines": 3, "deep": {"on": [True, 2.5]}}
+ARGUMENTS: dict[str, Any] = {
+    "path": "a.py",
+    "content": "x = \"<b> & 'c'\"\nprint(x)\n",
+    "lines": 3,
+    "deep": {"on": [True, 2.5]},
+}
 STEP = r"""
 [[step]]
 %s

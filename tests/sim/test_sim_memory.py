@@ -76,20 +76,16 @@ def test_requests_beyond_the_queue_are_turned_away(client_of: Any) -> None:
     body = {"model": "gpt-oss:20b", "messages": [QUESTION]}
     with closing(sending(client, body)) as first, closing(sending(client, {**body, "options": {"num_ctx": 8192}})):
         first.recv(10)
-        client.server.stats(chats=2, stalled=1)
-        refused: list[tuple[int, str]] = []
-        deadline = time.monotonic() + 10
-        while not refused and time.monotonic() < deadline:  # until the second stands in the queue
-            with closing(HTTPConnection(client.server.url.removeprefix("http://"), timeout=0.3)) as other:
-                other.request("POST", "/api/chat", json.dumps({**body, "options": {"num_ctx": 2048}}))
-                try:
-                    reply = other.getresponse()
-                except TimeoutError:
-                    continue
-                refused.append((reply.status, json.loads(reply.read())["error"]))
+        client.server.stats(queued=1, stalled=1)
+        refused = client.refused(QUESTION, options={"num_ctx": 2048})
+        waiting = Thread(target=client.chat, args=(QUESTION,))
+        waiting.start()
+        client.server.stats(chats=4)
         client.server.release()
-    assert refused == [(503, "server busy, please try again.  maximum pending requests exceeded")]
-    assert client.chat(QUESTION)[-1]["done"] is True
+        waiting.join(10)
+    assert refused == (503, "server busy, please try again.  maximum pending requests exceeded")
+    stats = client.server.stats(finished=3)
+    assert (stats["finished"], stats["errors"]) == (3, 1)
 
 
 def test_another_client_reloads_the_model(client_of: Any) -> None:

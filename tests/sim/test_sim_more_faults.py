@@ -110,7 +110,7 @@ def test_a_server_that_hangs_answers_nothing_at_all(client_of: Any) -> None:
 
 @pytest.mark.parametrize(("until", "finished"), [("prompt", 0), ("end", 1)])
 def test_a_client_that_goes_is_noticed_late(client_of: Any, until: str, finished: int) -> None:
-    client = client_of(profile="E", speed=8, faults=[f"deaf:{until}@1"])
+    client = client_of(profile="E", speed=25, faults=[f"deaf:{until}@1"])
     with opened(client):
         client.server.stats(chats=1)
     stats = client.server.stats(**({"finished": 1} if finished else {"cancelled": 1}))

@@ -42,6 +42,41 @@ def test_chat_with_tools_and_thinking(ollama_client: Any) -> None:
     assert chunks[-1].eval_count == reply.eval_count > len(chunks)
 
 
+def test_generate_and_embed(client_of: Any) -> None:
+    from ollama import Client
+
+    ours = Client(host=client_of(models=["nomic-embed-text"]).server.url)
+    whole = ours.generate("gpt-oss:20b", "What is a context manager?")
+    pieces = list(ours.generate("gpt-oss:20b", "What is a context manager?", stream=True))
+    assert "".join(str(piece.response) for piece in pieces) == whole.response != ""
+    assert pieces[-1].context == whole.context
+    made = ours.embed("nomic-embed-text", ["one", "two"])
+    assert [len(vector) for vector in made.embeddings] == [768, 768]
+    assert made.prompt_eval_count == 2
+    ours._client.close()
+
+
+def test_pull_and_delete(ollama_client: Any) -> None:
+    from ollama import ResponseError
+
+    steps = list(ollama_client.pull("qwen3:8b", stream=True))
+    assert [steps[0].status, steps[-1].status] == ["pulling manifest", "success"]
+    layers = [step for step in steps if step.completed]
+    assert layers[-1].completed == layers[-1].total > layers[0].completed
+    assert "qwen3:8b" in [model.model for model in ollama_client.list().models]
+    assert ollama_client.pull("devstral:24b").status == "success"
+    ollama_client.chat("qwen3:8b", [{"role": "user", "content": "hello"}])
+    assert ollama_client.delete("qwen3:8b").status == "success"
+    assert ollama_client.ps().models == []
+    for refused in (ollama_client.delete, ollama_client.show):
+        with pytest.raises(ResponseError, match="not found"):
+            refused("qwen3:8b")
+    with pytest.raises(ResponseError, match="file does not exist"):
+        ollama_client.pull("nope")
+    with pytest.raises(ResponseError, match="file does not exist"):
+        list(ollama_client.pull("nope", stream=True))
+
+
 def test_errors_are_response_errors(ollama_client: Any) -> None:
     from ollama import ResponseError
 

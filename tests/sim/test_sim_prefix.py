@@ -71,6 +71,21 @@ def test_models_have_a_cache_each(client: Any) -> None:
     assert cached(client.chat(GOAL)[-1]) > 0
 
 
+def test_the_rendered_prompt_tells_where_two_requests_differ(client: Any) -> None:
+    def rendered(*messages: Any) -> str:
+        body = {"model": "gpt-oss:20b", "messages": messages, "_debug_render_only": True}
+        reply = client.json("POST", "/api/chat", body)
+        assert reply["done"] is False
+        return str(reply["_debug_info"]["rendered_template"])
+
+    short, long = rendered(GOAL), rendered(GOAL, {"role": "assistant", "content": "Which?"}, GOAL)
+    assert long.startswith(short)
+    late = rendered({"role": "system", "content": "It is late."}, GOAL)
+    assert not late.startswith(short[:20])
+    stats = client.server.stats()
+    assert (stats["chats"], stats["loads"]) == (0, 1)
+
+
 @settings(max_examples=60, deadline=None)
 @given(MESSAGES, MESSAGES)
 def test_shared_tokens_are_a_prefix_of_both(one: list[Any], two: list[Any]) -> None:

@@ -12,9 +12,9 @@ from jetbox.sim.server import Options, StartError, run
 from jetbox.sim.setup import VERSION
 
 EPILOG = """\
-The server speaks Ollama's protocol (/api/chat, /api/generate, /api/embed, /api/tags, /api/show,
-/api/ps, /api/version) and OpenAI's (/v1/chat/completions, /v1/models, /v1/embeddings), the
-latter in the manner of a server of choice: --flavour. `GET /sim/stats` tells what it has seen,
+The server speaks Ollama's protocol (/api/chat, generate, embed, tags, show, ps, pull, delete,
+version) and OpenAI's (/v1/chat/completions, /v1/models, /v1/embeddings), the latter in the
+manner of a server of choice: --flavour. `GET /sim/stats` tells what it has seen,
 `POST /sim/release` ends stalls, `POST /sim/other` does what another client might do.
 
 {faults}

@@ -13,6 +13,7 @@ from jetbox.sim.generate import generate
 from jetbox.sim.generation import Dropped
 from jetbox.sim.http import ApiError, Connection, Disconnected, Page, Request, encode
 from jetbox.sim.native import timestamp
+from jetbox.sim.pull import delete, pull
 from jetbox.sim.scheduler import Runner
 from jetbox.sim.setup import Setup
 from jetbox.sim.stats import COUNTERS
@@ -23,6 +24,8 @@ OLLAMA = {
     "/api/chat": "POST",
     "/api/generate": "POST",
     "/api/embed": "POST",
+    "/api/pull": "POST",
+    "/api/delete": "DELETE",
     "/api/tags": "HEAD GET",
     "/api/show": "POST",
     "/api/ps": "GET",
@@ -30,6 +33,9 @@ OLLAMA = {
 }
 CONTROL = {"/sim/stats": "GET", "/sim/release": "POST", "/sim/other": "POST"}
 ANSWERS = {"/api/chat": chat, "/api/generate": generate, "/v1/chat/completions": openai.complete}
+"""What makes a model answer."""
+WRITERS = {**ANSWERS, "/api/pull": pull, "/api/delete": delete}
+"""What writes its reply itself."""
 PLAIN = "text/plain"
 FOR_EVER = (2**63 - 1) / 1e9
 """Seconds that stand for ever in `expires_at`: Go's longest duration, 292 years."""
@@ -111,8 +117,8 @@ def _dispatch(world: World, connection: Connection, request: Request) -> None:
         return connection.respond(405, b"405 method not allowed", PLAIN, more=(allow,))
     if path == "/":
         return connection.respond(200, b"Ollama is running", f"{PLAIN}; charset=utf-8")
-    if path in ANSWERS:
-        return ANSWERS[path](world, connection, request.body)
+    if path in WRITERS:
+        return WRITERS[path](world, connection, request.body)
     return connection.respond(200, encode(_reply(world, connection, request)))
 
 

@@ -38,6 +38,8 @@ class Asked(NamedTuple):
     """Calls are sent in parts, arguments as pieces of JSON."""
     progress: bool = False
     """Words about the progress of the prompt are wanted."""
+    debug: bool = False
+    """The rendered prompt is wanted, and no answer."""
     send: str = ""
     """How calls are sent where no script says it; empty for what the model's parser does."""
     fixed_window: bool = False
@@ -96,6 +98,7 @@ def asked(data: dict[str, Any], setup: Setup, messages: list[dict[str, Any]], us
         logprobs=data.get("logprobs") is True,
         top_logprobs=int(data.get("top_logprobs") or 0),
         format=data.get("format"),
+        debug=data.get("_debug_render_only") is True,
     )
 
 

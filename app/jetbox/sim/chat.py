@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from jetbox.sim import ask
+from jetbox.sim import ask, prompt
 from jetbox.sim.generation import Generation, Sink
 from jetbox.sim.http import Connection, encode
 from jetbox.sim.native import NativeSink, timestamp
@@ -18,8 +18,14 @@ def chat(world: World, connection: Connection, body: bytes) -> None:
     if not asked.messages:
         message = {"role": "assistant", "content": ""}
         connection.respond(200, encode(load_or_unload(world, connection, asked, {"message": message})))
-        return
-    play(world, connection, asked, NativeSink(connection, asked, world.setup), body)
+        return None
+    sink = NativeSink(connection, asked, world.setup)
+    if asked.debug:
+        blocks = Generation(world, connection, asked, world.stats.next_number(), sink).rendered()
+        head = {"model": asked.named, "created_at": timestamp(), "message": {"role": "", "content": ""}}
+        reply = {**head, "done": False, "_debug_info": {"rendered_template": prompt.as_text(blocks)}}
+        return connection.respond(200, encode(reply))
+    return play(world, connection, asked, sink, body)
 
 
 def play(world: World, connection: Connection, asked: ask.Asked, sink: Sink, body: bytes) -> None:

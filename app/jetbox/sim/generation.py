@@ -101,10 +101,11 @@ class Generation:
         self._world.stats.add(finished=1)
         self._sink.finish(end)
 
-    def load(self) -> None:
-        """Load the model, and no more."""
-        with self._runner():
-            pass
+    def rendered(self) -> prompt.Blocks:
+        """The prompt as it would be read; the model is loaded for it."""
+        self._change_request()
+        with self._runner() as (runner, _):
+            return self._fit(runner)[0]
 
     def _scripts(self) -> Sequence[Any]:
         scripts = self._world.scripts()

@@ -69,6 +69,11 @@ def render(
     return tuple(blocks)
 
 
+def as_text(blocks: Sequence[str]) -> str:
+    """A rendered prompt as text."""
+    return "".join(f"<|start|>{block.replace(chr(0x1F), '<|part|>')}<|end|>" for block in blocks)
+
+
 def shuffled(tools: list[Any], salt: int) -> list[Any]:
     """The tools with the extra keys of each property in an order that depends on the salt.
 

@@ -77,8 +77,10 @@ class Runner:
 class Scheduler:
     """Gives a runner to as many requests at a time as it serves; loads one model at a time."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 (it cannot be changed)
+    def __init__(self, limits: Limits, queued: Callable[[int], None]) -> None:
+        """`queued` is told how many more, or fewer, requests wait for a load."""
         self.limits = limits
+        self._queued = queued
         self._changed = threading.Condition()
         self._runners: dict[str, Runner] = {}
         self._waiting = 0
@@ -178,9 +180,12 @@ class Scheduler:
                             raise ApiError(503, BUSY)
                         queued = True
                         self._waiting += 1
+                        self._queued(1)
                     self._wait(still_there)
             finally:
-                self._waiting -= queued
+                if queued:
+                    self._waiting -= 1
+                    self._queued(-1)
 
     def _begin(self, model: Model, launch: dict[str, Any]) -> Runner:
         runner = self._runners[model.name] = Runner(model, launch, self.limits)

@@ -17,6 +17,7 @@ COUNTERS = (
     "errors",
     "loading",
     "stalled",
+    "queued",
     "restarts",
     "embeds",
     "bytes_in",

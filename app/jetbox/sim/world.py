@@ -41,7 +41,7 @@ class World:
         self.faults = tuple(faults)
         self.setup = setup
         self.stats = Stats()
-        self.scheduler = Scheduler(limits)
+        self.scheduler = Scheduler(limits, lambda change: self.stats.add(queued=change))
         self.restart_pipe: int | None = None
         """Where a wish to restart is written, for the thread that listens."""
         self._struck: set[tuple[str, str]] = set()
@@ -79,6 +79,19 @@ class World:
                 return None
             self._struck.add(key)
         return turn.step.fault
+
+    def install(self, model: catalog.Model) -> None:
+        """A model is there from now on."""
+        with self._lock:
+            others = tuple(other for other in self.setup.models if other.name != model.name)
+            self.setup = self.setup._replace(models=(*others, model))
+
+    def remove(self, model: catalog.Model) -> None:
+        """A model is no longer there."""
+        self.scheduler.unload(model.name)
+        with self._lock:
+            others = tuple(other for other in self.setup.models if other.name != model.name)
+            self.setup = self.setup._replace(models=others)
 
     def remember_failure(self, asked: ask.Asked, error: str) -> None:
         """A parser that reads XML fails again where the same request comes again."""
