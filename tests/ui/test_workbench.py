@@ -33,7 +33,8 @@ async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
         "gpt-oss:20b ● 30m",
         "16% of 16k",
         "round 3/24",
-        "1 of 5 from the cache, saved 48 ms",
+        "hits 1 of 5 (20%)",
+        "saved 48 ms, waited 100 ms",
         "mode edits",
     ):
         assert words in text, words
@@ -244,5 +245,5 @@ async def test_all_rounds_apply(show: Showing) -> None:
         view = s.bench.view
         assert [figures.cache for figures in view.rounds] == ["ran", "ran", "ran"]
         assert [figures.red for figures in view.rounds] == [False, True, False]
-        assert view.files["mathx/__init__.py"].added == 7
+        assert view.files["mathx/__init__.py"].change.added == 7
         assert not view.running

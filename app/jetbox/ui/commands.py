@@ -40,6 +40,10 @@ class Desk(Protocol):
 
     def toggle_expanded(self) -> None: ...
 
+    def show_why(self) -> None:
+        """Say what went into the latest verdicts, and why they ran or were served again."""
+        ...
+
     def leave(self) -> None:
         """End the session and the screen."""
         ...
@@ -100,6 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("model", "Use another model from the next round on", _model, "NAME", live=True),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
+    Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
     Command("quit", "End the session and leave", lambda desk, _: desk.leave()),

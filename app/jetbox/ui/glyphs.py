@@ -24,6 +24,8 @@ class Glyphs:
     ran: str = "⚡"
     """Two cells."""
     hit: str = "↻"
+    unproven: str = "↻?"
+    """Two cells."""
     partial: str = "◐"
     skipped: str = "⏭"
     loaded: str = "●"
@@ -63,6 +65,7 @@ ASCII = Glyphs(
     unfolded="v",
     ran="! ",
     hit="=",
+    unproven="=?",
     partial="~",
     skipped="-",
     loaded="o",

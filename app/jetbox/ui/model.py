@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,29 @@ class RoundFigures:
     phases: dict[str, int] = field(default_factory=dict)
     ttft: int = -1
     probes: list[e.ProbeEnded] = field(default_factory=list)
+    """The latest verdict of each."""
+    verdicts: int = 0
+    """Given in all, skipped and cancelled ones left out."""
+    hits: int = 0
+    unproven: int = 0
+    """Of the hits."""
+    saved: int = 0
+    """What the runs took that hits stand for."""
+
+    @property
+    def exposed(self) -> int:
+        """How long it waited for probes and for nothing else."""
+        return self.phases.get("probe", 0)
+
+    def judge(self, verdict: e.ProbeEnded) -> None:
+        """Take a verdict."""
+        self.probes[:] = [probe for probe in self.probes if probe.name != verdict.name] + [verdict]
+        if verdict.state in ("skipped", "cancelled"):
+            return
+        self.verdicts += 1
+        self.hits += verdict.cache == "hit"
+        self.unproven += verdict.unproven
+        self.saved += verdict.saved_ns
 
     @property
     def open(self) -> bool:
@@ -46,9 +70,10 @@ class RoundFigures:
 
     @property
     def cache(self) -> str:
-        """The cache's part in its verdicts: ran, partial, hit, skipped; empty without probes."""
-        states = {"skipped" if probe.state == "skipped" else probe.cache for probe in self.probes}
-        return next((state for state in ("ran", "partial", "hit") if state in states), "skipped" if states else "")
+        """The cache's part in its verdicts: ran, partial, unproven, hit, skipped; empty without probes."""
+        states = {came_by(probe) for probe in self.probes}
+        order = ("ran", "partial", "unproven", "hit")
+        return next((state for state in order if state in states), "skipped" if states else "")
 
     @property
     def red(self) -> bool:
@@ -57,6 +82,16 @@ class RoundFigures:
     @property
     def green(self) -> bool:
         return not self.red and any(probe.state == "passed" for probe in self.probes)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a file, who did that last, and when."""
+
+    change: e.FileChange
+    by: str
+    clock: str
+    """Time of day, `12:04:11`; empty where it is not known."""
 
 
 @dataclass(slots=True)
@@ -104,7 +139,10 @@ class SessionView:
     verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
     probing: dict[str, int] = field(default_factory=dict)
     """Probes that run, and since when."""
-    files: dict[str, e.FileChange] = field(default_factory=dict)
+    files: dict[str, Changed] = field(default_factory=dict)
+    """Files that changed, the latest at the end."""
+    unnamed: tuple[int, str, str] = (0, "", "")
+    """How many files changed at once the last time that not all were named, who did that, and when."""
     tools: dict[str, str] = field(default_factory=dict)
     """Calls that run, and their titles."""
     queue: tuple[str, ...] = ()
@@ -114,6 +152,8 @@ class SessionView:
     streamed: int = 0
     """Deltas of the present answer: about as many tokens."""
     _titles: dict[str, str] = field(default_factory=dict)
+    _began: datetime | None = None
+    """Time of day at which the session's time is 0."""
 
     # ------------------------------------------------------------ events
 
@@ -129,20 +169,22 @@ class SessionView:
             case e.RoundStarted() | e.RoundEnded() | e.RequestSent() | e.Waiting() | e.ModelAnswered():
                 self._model_event(stamped.t, stamped.round, event)
             case e.ToolCalled() | e.ToolStarted() | e.ToolEnded() | e.FilesChanged():
-                self._tool_event(event)
+                self._tool_event(stamped.t, event)
             case e.ProbeStarted() | e.ProbeEnded():
                 self._probe_event(stamped.t, event)
             case e.GoalStarted() | e.GoalEnded():
                 self._goal_event(stamped.t, event)
             case _:
-                self._session_event(event)
+                self._session_event(stamped.t, event)
 
-    def _session_event(self, event: e.AnyEvent) -> None:
+    def _session_event(self, t: int, event: e.AnyEvent) -> None:
         match event:
             case e.SessionOpened():
                 self.id, self.workspace, self.mode = event.id, one_line(event.workspace), event.mode
                 self.model = one_line(event.model)
+                self._began = began(event.created, t)
             case e.SessionResumed():
+                self._began = began(event.created, t)
                 self.mode, self.closed = event.mode, False
                 self.model = one_line(event.model) or self.model
                 self._still()
@@ -248,7 +290,7 @@ class SessionView:
         if self.doing.what != what:
             self.doing = Doing(what, t)
 
-    def _tool_event(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded | e.FilesChanged) -> None:
+    def _tool_event(self, t: int, event: e.ToolCalled | e.ToolStarted | e.ToolEnded | e.FilesChanged) -> None:
         match event:
             case e.ToolCalled():
                 self._titles[event.call] = one_line(event.title or event.name)
@@ -256,16 +298,26 @@ class SessionView:
                 self.tools[event.call] = self._titles.get(event.call, event.call)
             case e.ToolEnded():
                 self.tools.pop(event.call, None)
-                self._titles.pop(event.call, None)
-                self._change(event.changes)
+                command = self._titles.pop(event.call, "").startswith("run_cmd")
+                self._change(t, event.changes, "command" if command else "agent")
             case e.FilesChanged():
-                self._change(event.changes)
+                self._change(t, event.changes, event.by)
+                if event.count > len(event.changes):
+                    self.unnamed = (event.count - len(event.changes), event.by, self.clock(t))
 
-    def _change(self, changes: tuple[e.FileChange, ...]) -> None:
+    def _change(self, t: int, changes: tuple[e.FileChange, ...], by: str) -> None:
         for change in changes:
             path = one_line(change.path)
             known = self.files.pop(path, None)
-            self.files[path] = change if known is None else _joined(path, known, change)
+            safe = msgspec.structs.replace(change, path=path)
+            joined = safe if known is None else _joined(path, known.change, change)
+            self.files[path] = Changed(joined, by, self.clock(t))
+
+    def clock(self, t: int) -> str:
+        """The time of day at a time of the session, `12:04:11`; empty where that is not known."""
+        if self._began is None:
+            return ""
+        return (self._began + timedelta(microseconds=t // 1000)).strftime("%H:%M:%S")
 
     def _probe_event(self, t: int, event: e.ProbeStarted | e.ProbeEnded) -> None:
         name = one_line(event.name)
@@ -274,10 +326,16 @@ class SessionView:
             return
         self.probing.pop(name, None)
         verdict = msgspec.structs.replace(event, name=name, summary=one_line(event.summary), output="")
+        if verdict.baseline:
+            # About what was there before: no round's work, and no word on the present files.
+            self.verdicts.setdefault(name, verdict)
+            return
         self.verdicts[name] = verdict
-        if self.rounds:
-            probes = self.rounds[-1].probes
-            probes[:] = [probe for probe in probes if probe.name != name] + [verdict]
+        # One that came late belongs to the round whose files it judges.
+        wanted = (figures for figures in reversed(self.rounds) if figures.number == verdict.of_round)
+        judged = next(wanted, self.rounds[-1] if self.rounds else None)
+        if judged is not None:
+            judged.judge(verdict)
 
     # ------------------------------------------------------------ questions
 
@@ -292,6 +350,19 @@ class SessionView:
         if self.keep_alive < 0:
             return -1
         return max(0, self.answered + self.keep_alive - now)
+
+    @property
+    def probing_words(self) -> tuple[str, ...]:
+        """The cache's part in the session so far, and what it saved and was waited for; nothing without verdicts."""
+        verdicts, hits = sum(r.verdicts for r in self.rounds), sum(r.hits for r in self.rounds)
+        if not verdicts:
+            return ()
+        unproven, saved = sum(r.unproven for r in self.rounds), sum(r.saved for r in self.rounds)
+        waited = f"waited {words.duration(sum(r.exposed for r in self.rounds))}"
+        return (
+            f"hits {hits} of {verdicts} ({hits / verdicts:.0%})" + (f", {unproven} unproven" if unproven else ""),
+            f"saved {words.duration(saved)}, {waited}" if saved else waited,
+        )
 
     @property
     def context_share(self) -> float | None:
@@ -318,6 +389,21 @@ class SessionView:
             since = min(self.probing.values())
             return "busy", f"probing {', '.join(self.probing)}  {words.elapsed(max(0, now - since))}"
         return "busy", "working"
+
+
+def began(created: str, t: int) -> datetime | None:
+    """The time of day, here, at which the session's time was 0."""
+    try:
+        return datetime.fromisoformat(created).astimezone() - timedelta(microseconds=t // 1000)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def came_by(probe: e.ProbeEnded) -> str:
+    """How a verdict came about: ran, hit, unproven, partial, skipped."""
+    if probe.state == "skipped":
+        return "skipped"
+    return "unproven" if probe.unproven else probe.cache
 
 
 def _joined(path: str, known: e.FileChange, change: e.FileChange) -> e.FileChange:

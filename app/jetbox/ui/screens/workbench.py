@@ -327,6 +327,12 @@ class Workbench(Screen[None]):
     def toggle_expanded(self) -> None:
         self.transcript.toggle_expanded()
 
+    def show_why(self) -> None:
+        from jetbox.ui.why import why
+
+        for level, text in why(self.view):
+            self.notice(level, text)
+
     def show_help(self) -> None:
         from jetbox.ui.screens.help import Group, Help
 

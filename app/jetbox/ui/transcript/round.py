@@ -8,7 +8,7 @@ from jetbox.engine.events import RED, ProbeEnded, RoundEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import LLM_PHASES
+from jetbox.ui.model import LLM_PHASES, came_by
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
 
@@ -89,8 +89,14 @@ class RoundHeader(Block):
 
 def cache_sign(state: str, glyphs: Glyphs) -> str:
     """The sign of how a verdict came about."""
-    signs = {"ran": glyphs.ran, "hit": glyphs.hit, "partial": glyphs.partial}
+    signs = {"ran": glyphs.ran, "hit": glyphs.hit, "unproven": glyphs.unproven, "partial": glyphs.partial}
     return signs.get(state, glyphs.skipped).strip()
+
+
+def remarks(probe: ProbeEnded) -> list[str]:
+    """What else has to be said of a verdict, where its summary does not."""
+    out = [f"{len(probe.known)} known"] if probe.known and "known" not in probe.summary else []
+    return [*out, *(["unproven"] if probe.unproven else []), *(["before the first change"] if probe.baseline else [])]
 
 
 def state_sign(state: str, glyphs: Glyphs) -> tuple[str, str]:
@@ -110,6 +116,8 @@ class Verdicts(Block):
     def __init__(self) -> None:
         self.running: dict[str, int] = {}
         self.ended: dict[str, ProbeEnded] = {}
+        self.late = False
+        """Its round is over, and has no row where it could stand: it says of which round it is."""
 
     @property
     def moving(self) -> bool:  # type: ignore[override]
@@ -149,10 +157,13 @@ class Verdicts(Block):
         figures = words.duration(probe.duration_ns)
         if probe.cache in ("hit", "partial"):
             figures += f", saved {words.duration(probe.saved_ns)}" if probe.saved_ns else ""
-        cache_style = {"hit": "hit", "partial": "hit"}.get(probe.cache, "warning")
+        figures = ", ".join([figures, *remarks(probe)])
+        late = f" of round {probe.of_round}" if self.late else ""
+        how = came_by(probe)
         return (
-            (f"{cache_sign(probe.cache, glyphs)} ", cache_style),
+            (f"{cache_sign(how, glyphs)} ", "hit" if how in ("hit", "partial") else "warning"),
             (name, ""),
+            (late, "dim"),
             (f" {sign}", style),
             (f" {said}" if said else "", style if probe.state in RED else ""),
             (f" {figures}", "dim"),

@@ -7,6 +7,7 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
+from jetbox.ui.model import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
@@ -37,13 +38,16 @@ class Story:
         self._glyphs = glyphs
         self._model = ""
         self._header: int | None = None
-        self._verdicts: int | None = None
         self._stream: int | None = None
         """The block that takes deltas."""
         self._safe = SafeStream()
         self._calls: dict[str, int] = {}
         self._asked: dict[str, e.PermissionAsked] = {}
         self._rounds: dict[int, int] = {}
+        self._verdicts_of: dict[int, int] = {}
+        """The latest block of verdicts of each round."""
+        self._probing: dict[str, int] = {}
+        """The block in which a probe runs."""
 
     def round_block(self, number: int) -> int | None:
         """The block at which a round begins."""
@@ -51,8 +55,10 @@ class Story:
 
     @property
     def moving(self) -> list[int]:
-        """Blocks whose rows change with time: they stand in the open round."""
-        return [n for n in range(self._header or 0, len(self.blocks)) if self.blocks[n].moving]
+        """Blocks whose rows change with time: they stand in the open round, or wait for a late verdict."""
+        late = {n for n in self._probing.values() if n < (self._header or 0)}
+        open_ones = [n for n in range(self._header or 0, len(self.blocks)) if self.blocks[n].moving]
+        return [*sorted(n for n in late if self.blocks[n].moving), *open_ones]
 
     # ------------------------------------------------------------ events
 
@@ -202,7 +208,6 @@ class Story:
                 self._model = model
                 self._header = self.add(RoundHeader(stamped.round, stamped.t, shown))
                 self._rounds[stamped.round] = self._header
-                self._verdicts = None
             case e.RoundEnded():
                 self._end_stream(stamped.t)
                 header = self._open_header()
@@ -246,19 +251,33 @@ class Story:
 
     def _probe_event(self, stamped: e.Stamped, event: e.ProbeStarted | e.ProbeEnded) -> None:
         self._end_stream(stamped.t)
-        block = None if self._verdicts is None else self.blocks[self._verdicts]
-        if not isinstance(block, Verdicts) or not block.takes(event.name):
-            block = Verdicts()
-            self._verdicts = self.add(block)
         if isinstance(event, e.ProbeStarted):
+            index, block = self._verdicts_for(event.name, stamped.round)
             block.start(event.name, stamped.t)
+            self._probing[event.name] = index
         else:
+            # A verdict stands where its run began, or with the others of the round whose files it judges.
+            began = self._probing.pop(event.name, None)
+            number = event.of_round or stamped.round
+            index, block = self._verdicts_for(event.name, number, began)
+            block.late = block.late or (index > (self._header or 0) and number != stamped.round)
             block.end(event)
-            header = self._open_header()
-            if header is not None and event.state != "skipped" and header.probed != "ran":
-                header.probed = event.cache
-                self._touch(self._header)
-        self._touch(self._verdicts)
+            at = self._rounds.get(number)
+            header = None if at is None else self.blocks[at]
+            counts = event.state not in ("skipped", "cancelled") and not event.baseline
+            if isinstance(header, RoundHeader) and counts and header.probed != "ran":
+                header.probed = came_by(event)
+                self._touch(at)
+        self._touch(index)
+
+    def _verdicts_for(self, name: str, number: int, index: int | None = None) -> tuple[int, Verdicts]:
+        """The block for a verdict: this one, else the round's latest where it has room, else a new one."""
+        index = self._verdicts_of.get(number) if index is None else index
+        block = None if index is None else self.blocks[index]
+        if index is None or not isinstance(block, Verdicts) or not block.takes(name):
+            block = Verdicts()
+            index = self._verdicts_of[number] = self.add(block)
+        return index, block
 
     # ------------------------------------------------------------ questions, endings
 

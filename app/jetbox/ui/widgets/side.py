@@ -6,15 +6,18 @@ from jetbox.engine.clock import tier
 from jetbox.engine.events import RED
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import RoundFigures, SessionView
+from jetbox.ui.model import Changed, RoundFigures, SessionView, came_by
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, row, spread
-from jetbox.ui.transcript.round import cache_sign, state_sign
+from jetbox.ui.transcript.round import cache_sign, remarks, state_sign
 from jetbox.ui.widgets import sparks
 from jetbox.ui.widgets.lined import Lined
 
 LABEL = 8
 P95_FROM = 20
 """A p95 of fewer values says nothing."""
+BY = len("command")
+CLOCK_FROM = 40
+"""Columns of the panel from which on the time of day fits beside a path."""
 KINDS = {"created": ("A", "added"), "modified": ("M", "warning"), "deleted": ("D", "removed")}
 
 
@@ -83,16 +86,10 @@ class Side(Lined):
         values = [figures.probe_run if figures.probes else -1 for figures in shown]
         styles = ["failed" if figures.red else "ok" if figures.green else "dim" for figures in shown]
         bars = sparks.spark(values, styles, self.glyphs)
-        verdicts = [probe for figures in rounds for probe in figures.probes if probe.state != "skipped"]
-        hits = [probe for probe in verdicts if probe.cache == "hit"]
-        saved = sum(probe.saved_ns for probe in verdicts)
-        said = f"{len(hits)} of {len(verdicts)} from the cache"
-        if saved:
-            said += f", saved {words.duration(saved)}"
         return [
             self._line("probe", bars, words.duration(probed[-1].probe_run), width),
             self._line("cache", sparks.cache_signs(shown, self.glyphs), "", width),
-            self._line("", [(said, "dim")], "", width),
+            *(self._line("", [(said, "dim")], "", width) for said in self._view.probing_words),
         ]
 
     def _line(self, label: str, pieces: list[Piece], figure: str, width: int) -> Row:
@@ -107,6 +104,10 @@ class Side(Lined):
         out = [self._title(f"round {ended.number}", width)]
         out.append(Row(tuple(sparks.phase_bar(ended.phases, width, self.glyphs))))
         out += [Row(tuple(line)) for line in sparks.legend(ended.phases, width, self.glyphs)]
+        if ended.verdicts:
+            said = f"probes waited {words.duration(ended.exposed)}, hits {ended.hits}/{ended.verdicts}"
+            said += f", saved {words.duration(ended.saved)}" if ended.saved else ""
+            out.append(Row(fit(((said, "dim"),), width)))
         return [*out, BLANK]
 
     # ------------------------------------------------------------ probes and files
@@ -124,13 +125,14 @@ class Side(Lined):
                 continue
             probe = view.verdicts[name]
             sign, style = state_sign(probe.state, self.glyphs)
-            said = probe.summary or probe.state
+            # The remarks go before what may be cut.
+            said = ", ".join([*remarks(probe), probe.summary or probe.state])
             shade = style if probe.state in RED else "dim" if probe.state != "passed" else ""
             figure: tuple[Piece, ...] = ()
             if probe.state != "skipped":
-                unchanged = probe.cache == "hit"
-                took = "unchanged" if unchanged else words.duration(probe.duration_ns)
-                figure = ((f"{cache_sign(probe.cache, self.glyphs)} {took}", "hit" if unchanged else "dim"),)
+                how = came_by(probe)
+                took = "unchanged" if how == "hit" else words.duration(probe.duration_ns)
+                figure = ((f"{cache_sign(how, self.glyphs)} {took}", "hit" if how == "hit" else "dim"),)
             out.append(spread(((f"{sign} ", style), (f"{name:<{column}}", ""), (said, shade)), figure, width))
         return [*out, BLANK]
 
@@ -138,22 +140,34 @@ class Side(Lined):
         if not view.files:
             return []
         out = [self._title("files", width)]
+        unnamed, by, clock = view.unnamed
         changes = list(reversed(view.files.values()))
-        room = max(1, most - 2)
+        room = max(1, most - 2 - bool(unnamed))
         shown = changes if len(changes) <= room else changes[: room - 1]
-        for change in shown:
-            letter, style = KINDS[change.kind]
-            figure: list[Piece] = []
-            if change.added:
-                figure.append((f"+{change.added}", "added"))
-            if change.removed:
-                figure.append((f" -{change.removed}" if figure else f"-{change.removed}", "removed"))
-            path = change.path
-            wide = width - 4 - sum(cells(text) for text, _ in figure)
-            out.append(spread(((f"{letter} ", style), (words.short_path(path, "", wide), "")), tuple(figure), width))
+        if unnamed:
+            said = f"{self.glyphs.more} {unnamed:,} more at once"
+            out.append(spread(((said, "dim"),), ((f"{by} {clock}".strip(), "dim"),), width))
+        out += [self._file(changed, width) for changed in shown]
         if len(changes) > len(shown):
             out.append(row((f"{self.glyphs.more} {len(changes) - len(shown)} more", "faint")))
         return out
+
+    def _file(self, changed: Changed, width: int) -> Row:
+        """What became of a file, and who did it when; on a narrow panel without the time."""
+        change = changed.change
+        letter, style = KINDS[change.kind]
+        figure: list[Piece] = []
+        if change.added:
+            figure.append((f"+{change.added} ", "added"))
+        if change.removed:
+            figure.append((f"-{change.removed} ", "removed"))
+        # The agent's own are most: others stand out.
+        who = "dim" if changed.by == "agent" else "warning"
+        figure.append((f" {changed.by:>{BY}}", who))
+        if changed.clock and width >= CLOCK_FROM:
+            figure.append((f" {changed.clock}", "dim"))
+        wide = width - 4 - sum(cells(text) for text, _ in figure)
+        return spread(((f"{letter} ", style), (words.short_path(change.path, "", wide), "")), tuple(figure), width)
 
 
 class TimeLine(Lined):
