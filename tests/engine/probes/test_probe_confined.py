@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ async def test_both_probes_work_in_the_sandbox(bench: Bench) -> None:
         )
         bench.write("m.py", "V = 1\n")
         assert [(v.state, v.cache) for v in await engine.verdicts()] == [("passed", "partial"), ("passed", "ran")]
+        assert engine._behind is not None
+        await asyncio.wait({engine._behind.task})
         assert [(v.state, v.cache) for v in await engine.verdicts()] == [("passed", "hit")] * 2
         bench.write("test_m.py", "import os\n\n\ndef test_x():\n    os.kill(os.getpid(), 11)\n")
         assert (await engine.verdicts())[1].summary == "killed by SIGSEGV before the session ended"

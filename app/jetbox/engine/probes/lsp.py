@@ -10,8 +10,11 @@ import msgspec
 
 from jetbox.engine.safety.service import Service
 
-MOST = 64 * 1024 * 1024
+MOST = 16 * 1024 * 1024
 """Bytes of a message above which the server is taken for broken."""
+
+ERROR = 1
+"""The type of a message that tells of an error."""
 
 
 class ServerGone(Exception):
@@ -26,6 +29,11 @@ class _Message(msgspec.Struct):
     error: Any = None
 
 
+class _Shown(msgspec.Struct):
+    type: int = 0
+    message: str = ""
+
+
 _decode = msgspec.json.Decoder(_Message).decode
 
 
@@ -36,6 +44,10 @@ class LspClient:
         self._service = service
         self._number = 0
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self.complaint = ""
+        """The latest error that the server showed, which is about no request in particular."""
+        self.words = ""
+        """How it ended; empty while it runs."""
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -51,7 +63,7 @@ class LspClient:
             TimeoutError: it did not answer in time.
         """
         if self.gone:
-            raise ServerGone(self._service.errors.strip()[-200:] or "it has ended")
+            raise ServerGone(self.words)
         self._number += 1
         number = self._number
         future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
@@ -79,9 +91,10 @@ class LspClient:
                 self._take(_decode(await self._frame()))
         except (asyncio.IncompleteReadError, ConnectionError):
             words = self._service.errors.strip()[-200:] or words
-        except (ValueError, asyncio.LimitOverrunError) as error:
+        except (ValueError, msgspec.MsgspecError, asyncio.LimitOverrunError) as error:
             words = f"it says what is no message: {error}"
         finally:
+            self.words = words
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(ServerGone(words))
@@ -96,6 +109,10 @@ class LspClient:
 
     def _take(self, message: _Message) -> None:
         if message.method is not None:
+            if message.method == "window/showMessage":
+                shown = msgspec.json.decode(message.params, type=_Shown)
+                if shown.type == ERROR:
+                    self.complaint = shown.message
             if message.id is not None:
                 self._send({"jsonrpc": "2.0", "id": message.id, "result": None})
             return

@@ -12,17 +12,20 @@ import re
 import stat
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Change, Scope, Verdict, Whole
-from jetbox.engine.probes.configuration import OF_RUFF
-from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.command import identity
+from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.ruff_files import RuffListing
 from jetbox.engine.probes.ruff_server import RuffServer
+from jetbox.engine.probes.ruff_settings import NAMES, RuffSettings
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
 # ruff's own cache misses that a new package makes imports of untouched files first-party.
@@ -30,16 +33,20 @@ ARGUMENTS = ("check", "--no-fix", "--no-cache", "--force-exclude", "--output-for
 SUFFIXES = (".py", ".pyi", ".ipynb", ".pyw")
 TEXTS = (".py", ".pyi")
 """Those whose text the server judges."""
-SETTINGS = OF_RUFF | {".gitignore", ".ignore"}
 MOST_EARLY = 50
 """Changed files above which a run from scratch is as quick."""
+MOST_FINDINGS = 5_000
+"""Problems above which a run from scratch is as quick."""
+MOST_TEXT = 1_000_000
+"""Characters of a file."""
 CANDIDATE_S = 0.05
 """Longest time that a write waits for what ruff says of it."""
 WORDS_BYTES = 1_000
 KEPT = 1_000_000
 """Bytes of output that are counted; only head and tail of them are shown."""
 
-FINDING = r"(?P<where>.+?:\d+:\d+): (?P<code>[A-Z]+[0-9]+|[A-Za-z-]+):? (?:\[\*\] )?(?P<what>.*)$"
+FINDING = r"(?P<where>.+?:\d+:\d+): (?P<code>[A-Za-z][A-Za-z0-9-]*):? (?:\[\*\] )?(?P<what>.*)$"
+PLACE = r"(?P<path>[^:]+):(?P<row>\d+):(?P<column>\d+) "
 TOTAL = r"Found (\d+) errors?"
 
 
@@ -64,15 +71,28 @@ class RuffProbe(Whole):
         self._options = options
         self._tree = tree
         self._interpreters = interpreters
-        self._server = RuffServer(root, processes, self.program) if server else None
+        self._settings = RuffSettings(tree)
+        self._listing = RuffListing(tree, self._settings, processes, self.program, _alike)
+        self._server = RuffServer(root, processes, self.program, self._settings) if server else None
+        self._prepared = False
+        self._said: tuple[str, tuple[str, ...]] = ("", ())
+        """The files of the latest early verdict, by their digest, and what it found."""
+
+    @property
+    def server_off(self) -> str:
+        """Why the server is not used any more; empty while it is."""
+        return self._server.off if self._server is not None else ""
 
     def prepare(self) -> None:
         """Start the server."""
-        if self._server is not None:
+        if self._server is not None and not self._server.off:
+            self._prepared = True
             self._server.prepare()
+            self._listing.prepare()
 
     async def close(self) -> None:
         """End the server."""
+        await self._listing.close()
         if self._server is not None:
             await self._server.close()
 
@@ -86,10 +106,19 @@ class RuffProbe(Whole):
 
     async def scope(self) -> Scope:
         """The program's identity stands for its version."""
-        program = self.program() or ""
-        seen = os.stat(program) if program else None
-        identity = f"{os.path.realpath(program)} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}" if seen else ""
-        return Scope(ARGUMENTS, {"ruff": identity})
+        program = self.program()
+        outside = self._settings.outside()
+        versions = {"ruff": identity(program) if program else ""}
+        versions.update((f"settings {path}", " ".join(map(str, sign))) for path, sign in outside.items() if sign)
+        return Scope(ARGUMENTS, versions, outside=(*outside, *self._places()))
+
+    def _places(self) -> list[str]:
+        """Every path whose change can make it another program."""
+        found = self._interpreters.find().path
+        environments = [str(self._root / ".venv"), str(self._root / "venv"), os.environ.get("VIRTUAL_ENV", "")]
+        pythons = [os.path.join(folder, "bin", "python") for folder in environments if folder]
+        folders = [os.path.dirname(found), os.path.join(sys.prefix, "bin"), *os.get_exec_path()]
+        return [found, *pythons, *(os.path.join(folder, "ruff") for folder in folders)]
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """Check everything; a rule broken is failed, a configuration broken is an error."""
@@ -103,13 +132,19 @@ class RuffProbe(Whole):
             env={"NO_COLOR": "1"},
             background=behind,
         )
+        if self._prepared and self._server is not None:
+            # What early verdicts need, which start from this one, is there when they are asked for.
+            self._listing.prepare()
+            await self._server.renew()
         return self._verdict(done)
 
     async def candidate(self, path: str, text: str) -> Verdict | None:
-        """What ruff says of a text that is to be written there; None where the server cannot tell."""
-        if self._server is None or not path.endswith(TEXTS):
+        """What ruff says of a text that is to be written there; None where the server cannot tell. Never raises."""
+        if self._server is None or self._server.off or not _plain(path, text):
             return None
         began = monotonic()
+        if not await self._looks_at(path):
+            return None
         found = await self._server.check(path, text)
         if found is None:
             return None
@@ -117,45 +152,67 @@ class RuffProbe(Whole):
 
     async def words(self, path: str, text: str) -> str:
         """The same in words for the one who writes; empty where there is no answer within a moment."""
-        if self._server is None or not path.endswith(TEXTS):
-            return ""
-        self._server.prepare()
         try:
             async with asyncio.timeout(CANDIDATE_S):
                 verdict = await self.candidate(path, text)
         except TimeoutError:
             return ""
-        if verdict is None:
-            return ""
-        if verdict.state == "passed":
-            return "ruff: clean"
-        return f"ruff: {verdict.summary}\n{bounded(verdict.output, WORDS_BYTES)}"
+        return in_words(verdict) if verdict is not None else ""
+
+    async def _looks_at(self, path: str) -> bool:
+        """True where a run would judge a file of this name."""
+        listed = await self._listing.under(path)
+        if listed is None or listed.look.renames:
+            return False
+        if path in listed.names:
+            return True
+        if path in listed.files.files or listed.look.includes:
+            return False
+        # Not there yet when ruff was asked.
+        from jetbox.engine.workspace.ignore import IgnoreRules
+
+        return not IgnoreRules(self._root).ignored(path)
 
     async def early(self, change: Change) -> Verdict | None:
         """The last whole verdict, with what the server says of the files that changed since."""
-        if self._server is None:
-            return None
-        if any(_settings(path) for path in change.paths):
-            await self._server.forget()
-            return None
         began = monotonic()
-        paths = _lone(change)
-        known = change.verdict.state == "passed" or (change.verdict.state == "failed" and change.verdict.failing)
-        if paths is None or not known:
+        old, server = change.verdict, self._server
+        if server is None or server.off or not self._agreed(change):
             return None
-        lines = [line for line in change.verdict.failing if line.partition(":")[0] not in paths]
+        known = old.state == "passed" or (old.state == "failed" and 0 < len(old.failing) <= MOST_FINDINGS)
+        paths = texts_alone(change.before, change.now, change.paths) if known else None
+        if paths is None:
+            return None
+        listed = await self._listing.about(change.before, change.now)
+        if listed is None or listed.linked:
+            return None
+        paths &= listed.names
+        lines = _without(old.failing, paths)
+        if lines is None or len(paths) > MOST_EARLY:
+            return None
         for path in sorted(paths):
             text = _text(self._root / path, change.now.files[path][1])
-            found = await self._server.check(path, text) if text is not None else None
+            found = await server.check(path, text) if text is not None and _plain(path, text) else None
             if found is None:
                 return None
             lines += [finding.line(path) for finding in found]
-        return self._partial(sorted(lines, key=_place), monotonic() - began)
+        verdict = self._partial(sorted(lines, key=_place), monotonic() - began)
+        self._said = (change.now.digest, verdict.failing)
+        return verdict
+
+    def _agreed(self, change: Change) -> bool:
+        """False once a run from scratch said otherwise of files that the server had judged."""
+        digest, failing = self._said
+        whole = change.verdict
+        if digest == change.before.digest and whole.state in ("passed", "failed") and whole.failing != failing:
+            assert self._server is not None
+            self._server.off = "it disagreed with a run from scratch"
+        return self._server is not None and not self._server.off
 
     def _partial(self, lines: list[str], duration: int) -> Verdict:
         if not lines:
             return Verdict(self.name, "passed", "0 problems", duration_ns=duration, cache="partial")
-        codes = Counter(line.split(" ", 2)[1] for line in lines)
+        codes = Counter(line[_end(line) :].partition(" ")[0] for line in lines)
         return Verdict(
             self.name,
             "failed",
@@ -187,9 +244,9 @@ class RuffProbe(Whole):
             if "No Python files found" in done.output:
                 return Verdict(self.name, "skipped", "no Python files", duration_ns=done.duration_ns)
             return Verdict(self.name, "passed", "0 problems", duration_ns=done.duration_ns)
-        findings = [found for found in (re.match(FINDING, text) for text in done.output.splitlines()) if found]
+        findings = [found for found in (re.match(FINDING, text) for text in done.output.split("\n")) if found]
         if done.code == 1 and findings:
-            lines = tuple(f"{f['where']} {f['code']} {f['what']}" for f in findings)
+            lines = tuple(f"{f['where']} {f['code']} {' '.join(f['what'].split())}" for f in findings)
             number = _number(done.output, len(findings))
             return Verdict(
                 self.name,
@@ -217,28 +274,55 @@ def _summed(number: int, codes: Counter[str]) -> str:
     return f"{number} problem{'' if number == 1 else 's'}: {shown}{more}"
 
 
-def _settings(path: str) -> bool:
-    return path.rpartition("/")[2] in SETTINGS
+def in_words(verdict: Verdict) -> str:
+    """A verdict on a text that is about to be written, for the result of the call that writes it."""
+    if verdict.state == "passed":
+        return "ruff: clean"
+    return f"ruff: {verdict.summary}\n{bounded(verdict.output, WORDS_BYTES)}"
 
 
-def _lone(change: Change) -> set[str] | None:
-    """The Python files whose text alone changed; None where something else did that ruff looks at."""
-    paths = set()
-    for path in change.paths:
-        if path.endswith((".ipynb", ".pyw")):
+def texts_alone(before: Snapshot, now: Snapshot, changed: frozenset[str]) -> set[str] | None:
+    """The files that changed; None where more did than the content of files that settings are not read from."""
+    for path in changed:
+        if path.startswith(("../", ".git/")) or _odd(path) or path.rpartition("/")[2] in NAMES:
             return None
-        if not path.endswith(TEXTS):
-            continue
-        old, new = change.before.files.get(path), change.now.files.get(path)
-        if old is None or new is None or old[0] != new[0] or not stat.S_ISREG(new[0]) or path.startswith("../"):
+        old, new = before.files.get(path), now.files.get(path)
+        if old is None or new is None or old[0] != new[0] or not stat.S_ISREG(new[0]):
             return None
-        paths.add(path)
-    return paths if len(paths) <= MOST_EARLY else None
+    return set(changed)
+
+
+def _alike(before: Snapshot, now: Snapshot) -> bool:
+    return texts_alone(before, now, now.changed(before)) is not None
+
+
+def _plain(path: str, text: str) -> bool:
+    """True where server and command line have one idea of the name, the language and the columns."""
+    return path.endswith(TEXTS) and not _odd(path) and not text.startswith("\ufeff") and len(text) <= MOST_TEXT
+
+
+def _odd(path: str) -> bool:
+    """True for a name that cannot be told from what is said of it."""
+    return any(letter in path for letter in ":\r\n\0")
+
+
+def _without(lines: Sequence[str], paths: set[str]) -> list[str] | None:
+    """Those that are not about these files; None where one cannot be read."""
+    kept = []
+    for line in lines:
+        place = re.match(PLACE, line)
+        if place is None:
+            return None
+        if place["path"] not in paths:
+            kept.append(line)
+    return kept
 
 
 def _text(path: Path, content: str) -> str | None:
     """The text on the disk, if it is the one that the files were proved with."""
     try:
+        if os.stat(path).st_size > 4 * MOST_TEXT:
+            return None
         data = path.read_bytes()
     except OSError:
         return None
@@ -252,10 +336,15 @@ def _text(path: Path, content: str) -> str | None:
 
 def _place(line: str) -> tuple[str, int, int]:
     """Where a finding stands, for the order in which the command line tells."""
-    path, _, rest = line.partition(":")
-    row, _, rest = rest.partition(":")
-    column = rest.partition(" ")[0]
-    return path, int(row), int(column)
+    place = re.match(PLACE, line)
+    assert place is not None
+    return place["path"], int(place["row"]), int(place["column"])
+
+
+def _end(line: str) -> int:
+    """Where what is said of the place begins."""
+    place = re.match(PLACE, line)
+    return place.end() if place is not None else 0
 
 
 def _cause(done: Finished) -> str:

@@ -9,17 +9,23 @@ from typing import Any
 
 import msgspec
 
+from jetbox.engine.probes.command import identity as identity_of
 from jetbox.engine.probes.lsp import LspClient, ServerGone
+from jetbox.engine.probes.ruff_settings import Look, RuffSettings
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
 
 START_S = 5.0
-ANSWER_S = 3.0
+ANSWER_S = 1.0
 """A check that takes longer is no quicker than a run from scratch."""
 STARTS = 3
-"""How often it is started in a session; one that dies more often stays off."""
+"""How often it is started after it ended by itself; one that goes on ending stays off."""
 OPEN_MOST = 200
 """Documents that are held open."""
+OLDEST = (0, 12)
+"""Major and minor version below which the server words its findings otherwise than the command line."""
+ENCODING = "utf-32"
+"""Columns are counted in characters, as the command line does."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -48,27 +54,47 @@ class _Diagnostic(msgspec.Struct):
     range: _Range
     message: str
     code: str | int | None = None
-    source: str | None = None
 
 
 class _Report(msgspec.Struct):
-    items: list[_Diagnostic] = []
+    items: list[_Diagnostic]
+
+
+class _Capabilities(msgspec.Struct, rename="camel"):
+    position_encoding: str = "utf-16"
+
+
+class _Named(msgspec.Struct):
+    version: str = ""
+
+
+class _Welcome(msgspec.Struct, rename="camel"):
+    capabilities: _Capabilities
+    server_info: _Named = msgspec.field(default_factory=_Named)
+
+
+_report = msgspec.json.Decoder(_Report).decode
 
 
 class RuffServer:
     """Started when first needed; None from `check` where it cannot tell."""
 
-    def __init__(self, root: Path, processes: ProcessRunner, program: Callable[[], str | None]) -> None:
+    def __init__(
+        self, root: Path, processes: ProcessRunner, program: Callable[[], str | None], settings: RuffSettings
+    ) -> None:
         """`program` finds the ruff to start."""
         self._root = root.resolve()
         self._processes = processes
         self._program = program
+        self._settings = settings
         self._client: LspClient | None = None
-        self._starting: asyncio.Task[LspClient | None] | None = None
-        self._starts = 0
+        self._look: Look | None = None
+        """The settings as they were before the server read them."""
+        self._identity = ""
+        self._starting: asyncio.Task[None] | None = None
+        self._failures = 0
         self._open: dict[str, tuple[int, str]] = {}
         """Version and text by path, of what the server holds."""
-        self._found: dict[str, list[Finding]] = {}
         self._lock = asyncio.Lock()
         self.off = ""
         """Why it is not used any more; empty while it is."""
@@ -84,42 +110,46 @@ class RuffServer:
         if not self.off and not self._closed and not self.ready and self._starting is None:
             self._starting = asyncio.create_task(self._start(), name="ruff server")
 
+    async def renew(self) -> None:
+        """Start it again where its settings are old, before somebody waits for it."""
+        async with self._lock:
+            if self.ready and self._is_old(""):
+                await self._end()
+        self.prepare()
+
     async def check(self, path: str, text: str) -> list[Finding] | None:
         """What ruff says of this text as the content of the file; None where the server cannot tell."""
         async with self._lock:
             try:
-                client = await self._ready()
+                client = await self._ready(path)
                 if client is None:
                     return None
-                held = self._open.get(path)
-                if held is not None and held[1] == text and path in self._found:
-                    return self._found[path]
                 self._put(client, path, text)
-                raw = await client.request(
-                    "textDocument/diagnostic", {"textDocument": {"uri": self._uri(path)}}, ANSWER_S
-                )
-                found = [_finding(item) for item in msgspec.json.decode(raw, type=_Report).items]
-            except (ServerGone, TimeoutError, OSError, msgspec.DecodeError) as error:
-                await self._drop(f"{type(error).__name__}: {error}")
+                asked = {"textDocument": {"uri": self._uri(path)}}
+                raw = await client.request("textDocument/diagnostic", asked, ANSWER_S)
+                found = [_finding(item) for item in _report(raw).items]
+            except (ServerGone, TimeoutError, OSError, msgspec.MsgspecError) as error:
+                await self._failed(f"its server failed: {error or type(error).__name__}")
                 return None
-            self._found[path] = found
-            return found
+            except UnicodeEncodeError:
+                return None  # a text that is no text: nothing can be written of it either
+            # With settings that it could not read it goes by its own.
+            return None if client.complaint else found
 
     def _put(self, client: LspClient, path: str, text: str) -> None:
-        held = self._open.pop(path, None)
+        held = self._open.get(path)
         version = held[0] + 1 if held else 1
         document: dict[str, Any] = {"uri": self._uri(path), "version": version}
         if held is None:
             document |= {"languageId": "python", "text": text}
             client.notify("textDocument/didOpen", {"textDocument": document})
-        else:
+        elif held[1] != text:
             client.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
+        self._open.pop(path, None)
         self._open[path] = (version, text)
-        self._found.pop(path, None)
         while len(self._open) > OPEN_MOST:
             oldest = next(iter(self._open))
             del self._open[oldest]
-            self._found.pop(oldest, None)
             client.notify("textDocument/didClose", {"textDocument": {"uri": self._uri(oldest)}})
 
     def _uri(self, path: str) -> str:
@@ -127,40 +157,47 @@ class RuffServer:
 
     # ------------------------------------------------------------ its life
 
-    async def _ready(self) -> LspClient | None:
-        if self.ready:
-            return self._client
-        self.prepare()
-        starting = self._starting
-        if starting is None:
-            return None
-        await asyncio.wait({starting})
-        return self._client if self.ready else None
+    async def _ready(self, path: str) -> LspClient | None:
+        """The server, under the settings as they are now for this path."""
+        if self.ready and self._is_old(path):
+            await self._end()
+        if not self.ready:
+            if self._client is not None:
+                await self._failed(f"its server ended: {self._client.words}")
+            self.prepare()
+            if self._starting is not None:
+                await asyncio.wait({self._starting})
+        usable = self.ready and self._look is not None and not self._look.renames
+        return self._client if usable else None
 
-    async def _start(self) -> LspClient | None:
-        self._open.clear()
-        self._found.clear()
+    def _is_old(self, path: str) -> bool:
         program = self._program()
-        if program is None or self._starts >= STARTS:
-            self.off = self.off or ("ruff is not installed" if program is None else "its server kept ending")
-            self._starting = None
-            return None
-        self._starts += 1
+        if program is None or identity_of(program) != self._identity:
+            return True
+        return self._look is None or not self._settings.same(self._look, path)
+
+    async def _start(self) -> None:
         client: LspClient | None = None
         try:
+            program = self._program()
+            if program is None:
+                return
+            identity = identity_of(program)
+            self._open.clear()
+            look = self._settings.look()
             service = await Service.start(self._processes, [program, "server"], cwd=self._root)
             client = LspClient(service)
-            await client.request("initialize", self._hello(), START_S)
-            client.notify("initialized", {})
-        except (ServerGone, TimeoutError, OSError) as error:
-            if client is not None:
-                await client.close()
-            self.off = f"its server does not start: {error}"
-            return None
+            raw = await client.request("initialize", self._hello(), START_S)
+            self.off = _unfit(msgspec.json.decode(raw, type=_Welcome))
+            if not self.off:
+                client.notify("initialized", {})
+                self._client, self._look, self._identity, client = client, look, identity, None
+        except (ServerGone, TimeoutError, OSError, msgspec.MsgspecError) as error:
+            self.off = f"its server does not start: {error or type(error).__name__}"
         finally:
             self._starting = None
-        self._client = client
-        return client
+            if client is not None:
+                await client.close()
 
     def _hello(self) -> dict[str, Any]:
         folder = {"uri": self._root.as_uri(), "name": "workspace"}
@@ -169,35 +206,43 @@ class RuffServer:
             "rootUri": folder["uri"],
             "workspaceFolders": [folder],
             "capabilities": {
-                "general": {"positionEncodings": ["utf-32"]},
+                "general": {"positionEncodings": [ENCODING]},
                 "textDocument": {"diagnostic": {"dynamicRegistration": False}},
-                "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": True}},
             },
         }
 
-    async def _drop(self, why: str) -> None:
-        client, self._client = self._client, None
-        if self._starts >= STARTS:
+    async def _failed(self, why: str) -> None:
+        """It ended by itself, or does not answer as it should."""
+        self._failures += 1
+        if self._failures >= STARTS:
             self.off = why
+        await self._end()
+
+    async def _end(self) -> None:
+        client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    async def forget(self) -> None:
-        """Its settings or its idea of the files are old: the next check is by a new one."""
-        async with self._lock:
-            client, self._client = self._client, None
-            if client is not None:
-                self._starts -= 1
-                await client.close()
 
     async def close(self) -> None:
         """End it for good."""
         self._closed = True
-        if self._starting is not None:
-            await asyncio.wait({self._starting})
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        starting = self._starting
+        if starting is not None:
+            starting.cancel()
+            await asyncio.wait({starting})
+        await self._end()
+
+
+def _unfit(said: _Welcome) -> str:
+    """Why a server is not to be used; empty where it is."""
+    version = said.server_info.version
+    numbers = version.split(".")[:2]
+    known = len(numbers) == 2 and all(number.isdigit() for number in numbers)
+    if not known or not OLDEST <= (int(numbers[0]), int(numbers[1])) < (OLDEST[0] + 1, 0):
+        return f"its server is of version {version or 'unknown'}"
+    if said.capabilities.position_encoding != ENCODING:
+        return f"its server counts columns in {said.capabilities.position_encoding}"
+    return ""
 
 
 def _finding(item: _Diagnostic) -> Finding:
