@@ -129,6 +129,7 @@ class ProbeEngine:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""
         if not paths:
             return
+        self.heard(paths, "agent")
         self._young = (0, [])
         if any(left_out(str(self.tree.root), path) for path in paths):
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.
