@@ -137,6 +137,7 @@ def add_probes(parts: Parts) -> None:
         on_start=lambda name, why: void(session.emit(ProbeStarted(name=name, why=why))),
         on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
         round_of=lambda: session.round,
+        on_notice=lambda words: void(session.emit(Notice(level="info", text=redactor.redact(words)))),
         store=parts.store,
         redact=redactor.redact,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,7 @@ def choose_probes(
     tree: Tree,
     python: Path | None,
     store: Path | None,
+    notice: Callable[[str], None],
 ) -> Chosen:
     """The probes that the options switch on; `python` goes before the configured interpreter."""
     interpreters = Interpreters(root, processes, str(python or options.python))
@@ -41,6 +43,8 @@ def choose_probes(
         ruff = RuffProbe(root, processes, options, tree, interpreters, server=performance.ruff_server)
         probes.append(ruff)
     if options.pytest:
-        probes.append(PytestProbe(root, processes, options, performance, tree, interpreters))
+        probes.append(
+            PytestProbe(root, processes, options, performance, tree, interpreters, store=store, notice=notice)
+        )
     probes += ready_made(root, processes, options, tree, interpreters)
     return Chosen(tuple(probes), ruff, interpreters)

@@ -19,7 +19,8 @@ ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "--maxfail=0"]
 SKIPPED = {".git", ".hg", ".svn", ".jj", ".jetbox", "node_modules"}
 RECENT_NS = 10_000_000_000
 """Byte code written this shortly after its source last changed may be of the text before."""
-NAMES = 20
+NAMES_BYTES = 30_000
+"""Of what is red, by name; the line that tells of it has to fit into what is kept of the output."""
 
 
 class Report:
@@ -28,14 +29,21 @@ class Report:
     def __init__(self) -> None:
         self.counts: Dict[str, int] = {}  # noqa: UP006
         self.failed: List[str] = []  # noqa: UP006
+        self.room = NAMES_BYTES
+        self.more = False
         self.finished = False
 
     def _count(self, kind: str) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
 
     def _name(self, nodeid: str) -> None:
-        if nodeid not in self.failed and len(self.failed) < NAMES:
-            self.failed.append(nodeid[:200])
+        if nodeid in self.failed:
+            return
+        self.room -= len(nodeid.encode(errors="replace"))
+        if self.room < 0:
+            self.more = True
+        else:
+            self.failed.append(nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         expected = hasattr(report, "wasxfail")
@@ -59,6 +67,16 @@ class Report:
 
     def pytest_sessionfinish(self) -> None:
         self.finished = True
+
+    def words(self, code: int) -> Dict[str, Any]:  # noqa: UP006
+        """How the session ended."""
+        return {
+            "code": code,
+            "finished": self.finished,
+            "counts": self.counts,
+            "failed": self.failed,
+            "more": self.more,
+        }
 
 
 def sources(folder: str, name: str) -> List[str]:  # noqa: UP006
@@ -113,8 +131,8 @@ def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
     return True
 
 
-def main(mark: str) -> None:
-    """Run the session, say how it ended, exit as pytest would."""
+def main(mark: str, files: List[str]) -> None:  # noqa: UP006
+    """Run the session, of these files or of all, say how it ended, exit as pytest would."""
     said = os.dup(2)
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
         os.environ.pop(name, None)
@@ -133,7 +151,7 @@ def main(mark: str) -> None:
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
     sys.path.insert(0, root)
-    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache")]
+    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *files]
     report = Report()
     try:
         code = int(pytest.main(sys.argv[1:], plugins=[report]))
@@ -141,6 +159,5 @@ def main(mark: str) -> None:
         shutil.rmtree(private, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    words = {"code": code, "finished": report.finished, "counts": report.counts, "failed": report.failed}
-    os.write(said, ("\n" + mark + json.dumps(words) + "\n").encode())
+    os.write(said, ("\n" + mark + json.dumps(report.words(code)) + "\n").encode())
     sys.exit(code)

@@ -1,23 +1,35 @@
-"""The pytest probe: the whole suite, in the workspace's interpreter."""
+"""The pytest probe, in the workspace's interpreter: the whole suite, or the tests of a change.
+
+Runs are forked from a server that has pytest loaded, and made from scratch wherever that could mean
+something else.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-import signal
+import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from jetbox.engine.clock import monotonic
 from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.affected import Affected
+from jetbox.engine.probes.base import Change, Scope, Verdict, Whole
 from jetbox.engine.probes.configuration import OF_PYTEST
-from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.judging import counted, last_error, names, result, unfinished
 from jetbox.engine.probes.report import bounded
-from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
+from jetbox.engine.probes.shadows import Shadows
+from jetbox.engine.probes.zygote import Request, Said, Zygote, decoded
+from jetbox.engine.safety.process import Limits, ProcessRunner
 
 LOADER = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; "
@@ -26,18 +38,20 @@ LOADER = (
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
 
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
-COUNTED = ("passed", "failed", "errors", "xfailed", "xpassed")
+DISTRIBUTED = rb"(?:^|[\s'\"=\[])(?:-n[ =]*(?:\d+|auto|logical)|--numprocesses|--forked|--boxed|-f\b)"
+"""Options of plugins that start or fork processes of their own."""
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS")
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What `inside` tells of a session."""
+class _Ended(msgspec.Struct, frozen=True):
+    """A run that has ended, however it was made."""
 
-    missing: bool = False
-    code: int = -1
-    finished: bool = False
-    counts: dict[str, int] = {}
-    failed: list[str] = []
+    state: Literal["exited", "timeout", "missing"]
+    code: int
+    output: str
+    duration_ns: int
+    said: Said | None
+    forked: bool = False
 
 
 class PytestProbe(Whole):
@@ -53,13 +67,27 @@ class PytestProbe(Whole):
         performance: PerformanceOptions,
         tree: Tree,
         interpreters: Interpreters,
+        *,
+        store: Path | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
+        """`store` keeps what is learnt between sessions; `notice` gets why something is done the slow way."""
         self._root = root
         self._processes = processes
         self._options = options
         self._look_for_tests = performance.probe_skip_without_tests
         self._tree = tree
         self._interpreters = interpreters
+        forks = performance.pytest_server
+        self._front = Zygote(root, processes) if forks else None
+        self._back = Zygote(root, processes) if forks else None
+        self._affected = Affected(root, store) if performance.affected_first else None
+        self._learnt: tuple[dict[str, list[str]], Snapshot] | None = None
+        self._shadows = Shadows(store)
+        self._shadowing: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._notice = notice
+        self._told: set[str] = set()
 
     async def skip(self) -> str:
         """No tests, or no pytest to run them with."""
@@ -87,24 +115,159 @@ class PytestProbe(Whole):
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
+        files = self._tree.last
+        ended = await self._session((), behind=behind, touched=behind and self._affected is not None)
+        verdict = self._verdict(ended)
+        if ended.said is not None and ended.said.touched:
+            self._learnt = (ended.said.touched, files)
+        if ended.forked:
+            self._shadow(verdict)
+        return verdict
+
+    async def early(self, change: Change) -> Verdict | None:
+        """The tests that the change can have touched; what failed elsewhere before still counts as failed."""
+        last = change.verdict
+        if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
+            return None
+        if self._learnt is not None:
+            touched, files = self._learnt
+            self._learnt = None
+            if files.digest == change.before.digest:
+                await self._affected.learn(touched, files)
+        selection = await self._affected.select(change.now, change.paths)
+        if selection.whole:
+            return None
+        tests = [path for path in selection.files if path in change.now.files]
+        failed = dict.fromkeys(name.partition("::")[0] for name in last.failing)
+        tests.sort(key=lambda path: path not in failed)
+        carried = tuple(name for name in last.failing if name.partition("::")[0] not in tests)
+        if not tests:
+            return self._carried(Verdict(self.name, "passed", selection.why, cache="partial"), carried)
+        ended = await self._session(tuple(tests))
+        verdict = self._verdict(ended)
+        if verdict.state not in ("passed", "failed"):
+            return None
+        total = sum(1 for path in change.now.files if re.search(TEST_FILE, path))
+        words = f"{len(tests)} of {total} test files: {verdict.summary}"
+        return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
+
+    @staticmethod
+    def _carried(verdict: Verdict, carried: tuple[str, ...]) -> Verdict:
+        """With what failed before in tests that were not run again."""
+        if not carried:
+            return verdict
+        words = f"{verdict.summary}; {len(carried)} failed before and not run again: {names(carried)}"
+        failing = (*verdict.failing, *carried)
+        return msgspec.structs.replace(verdict, state="failed", summary=words, failing=failing)
+
+    def prepare(self) -> None:
+        """Start the server that runs are forked from, and read what imports what."""
+        if self._preparing is None and (self._front is not None or self._affected is not None):
+            self._preparing = asyncio.create_task(self._prepare(), name="prepare pytest")
+
+    async def _prepare(self) -> None:
+        if await self.skip():
+            return
+        if self._front is not None and not self._refusal():
+            python, surroundings = await self._surroundings()
+            await self._front.prepare(python, surroundings)
+        if self._affected is not None:
+            await self._affected.update(self._tree.last)
+
+    async def close(self) -> None:
+        """End the servers and whatever they run."""
+        for task in (self._preparing, self._shadowing):
+            if task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        for zygote in (self._front, self._back):
+            if zygote is not None:
+                await zygote.close()
+
+    # ------------------------------------------------------------ running
+
+    async def _session(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> _Ended:
+        zygote = self._back if behind else self._front
+        if zygote is not None and not self._refusal():
+            began = monotonic()
+            python, surroundings = await self._surroundings()
+            options = self._options
+            request = Request(files, options.time_s, options.memory, 8 * options.output_bytes, behind, touched)
+            answer = await zygote.run(python, surroundings, request)
+            if answer is not None and answer.state != "cancelled":
+                state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
+                return _Ended(state, answer.code, answer.output, monotonic() - began, answer.said, forked=True)
+            self._tell(zygote.refused)
+        return await self._plain(files, behind=behind)
+
+    async def _plain(self, files: tuple[str, ...], *, behind: bool = False) -> _Ended:
+        """A process of its own, from scratch."""
         mark = f"[{os.urandom(8).hex()}] "
         done = await self._processes.run(
             [self._interpreters.find().path, "-c", LOADER],
             # Room for the noise of tests around what pytest says at the end.
             limits=Limits(self._options.time_s, 8 * self._options.output_bytes, self._options.memory),
             cwd=self._root,
-            stdin=f"{_inside()}\nmain({mark!r})\n".encode(),
+            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r})\n".encode(),
+            background=behind,
         )
         before, found, after = done.output.rpartition("\n" + mark)
-        said = _decoded(after.partition("\n")[0]) if found else None
+        said = decoded(after.partition("\n")[0]) if found else None
         output = before + after.partition("\n")[2] if found else done.output
-        state, summary, durable = self._judge(done, said)
-        shown = bounded(output.strip(), self._options.output_bytes)
+        return _Ended(done.state, done.code, output, done.duration_ns, said)
+
+    async def _surroundings(self) -> tuple[str, object]:
+        """The interpreter, and what has to be the same for a loaded one to be used."""
+        interpreter = self._interpreters.find()
+        facts = await self._interpreters.facts(interpreter)
+        return interpreter.path, (interpreter.path, facts.version, facts.packages, self._processes.sandbox.name)
+
+    def _refusal(self) -> str:
+        """Why runs are not forked in this workspace; empty where they are."""
+        if not sys.platform.startswith("linux"):
+            return "forked runs need Linux"
+        for name in OF_PYTEST:
+            if name in self._tree.last.files and (found := re.search(DISTRIBUTED, _read(self._root / name))):
+                return f"{name} asks for {found[0].decode(errors='replace').strip()}"
+        return self._shadows.off
+
+    def _tell(self, refused: str) -> None:
+        """Say once why runs are not forked."""
+        if refused and refused not in self._told and self._notice is not None:
+            self._told.add(refused)
+            self._notice(f"pytest runs from scratch: {refused}")
+
+    def _shadow(self, verdict: Verdict) -> None:
+        """Now and then make the same run from scratch, behind; one difference ends the forking here."""
+        if not self._shadows.due(verdict) or (self._shadowing is not None and not self._shadowing.done()):
+            return
+        self._shadowing = asyncio.create_task(self._compare(verdict, self._tree.last.digest), name="shadow of pytest")
+
+    async def _compare(self, forked: Verdict, digest: str) -> None:
+        plain = self._verdict(await self._plain((), behind=True))
+        if (await self._tree.sweep()).digest != digest or plain.state not in ("passed", "failed", "skipped"):
+            return
+        words = self._shadows.compared(forked, plain)
+        if words:
+            self._tell(words)
+
+    # ------------------------------------------------------------ judging
+
+    def _verdict(self, ended: _Ended) -> Verdict:
+        state, summary, durable = self._judge(ended)
+        said = ended.said
         hollow = ""
         if state == "skipped" and said is not None and not said.missing:
             hollow = self._why_hollow(said)
         return Verdict(
-            self.name, state, hollow or summary, shown, done.duration_ns, durable=durable, hollow=bool(hollow)
+            self.name,
+            state,
+            hollow or summary,
+            bounded(ended.output.strip(), self._options.output_bytes),
+            ended.duration_ns,
+            durable=durable,
+            hollow=bool(hollow),
+            failing=tuple(said.failed) if said is not None and not said.more else (),
         )
 
     def _why_hollow(self, said: Said) -> str:
@@ -113,7 +276,7 @@ class PytestProbe(Whole):
         if not n:
             return ""
         words = "ran no tests although " + ("1 test file exists" if n == 1 else f"{n} test files exist")
-        counts = _counts(said.counts)
+        counts = counted(said.counts)
         return f"{words} ({counts})" if counts else words
 
     def _tests(self) -> bool:
@@ -127,69 +290,19 @@ class PytestProbe(Whole):
                     return True
         return False
 
-    def _judge(self, done: Finished, said: Said | None) -> tuple[VerdictState, str, bool]:
-        if done.state == "timeout":
+    def _judge(self, ended: _Ended) -> tuple[VerdictState, str, bool]:
+        said = ended.said
+        if ended.state == "timeout":
             return "timeout", f"no result after {self._options.time_s:g} s", False
-        if done.state == "missing":
+        if ended.state == "missing":
             return "error", "the interpreter cannot be started", False
         if said is not None and said.missing:
             return "skipped", "no pytest in this interpreter", False
-        if said is None or not said.finished or said.code != done.code:
-            if said is not None and said.code == done.code == 4:
-                return "error", f"pytest did not start: {_last_error(done.output)}", True
-            return "error", _unfinished(done), False
-        return _result(said)
-
-
-def _result(said: Said) -> tuple[VerdictState, str, bool]:
-    counts = said.counts
-    ran = sum(counts.get(kind, 0) for kind in COUNTED)
-    bad = counts.get("failed", 0) + counts.get("errors", 0)
-    if said.code == 5:
-        return "skipped", "no tests collected", True
-    if counts.get("collection"):
-        n = counts["collection"]
-        return "error", f"{n} error{'' if n == 1 else 's'} while collecting: {_names(said.failed)}", True
-    if said.code not in (0, 1):
-        return "error", f"pytest ended with exit code {said.code}", said.code != 3
-    if bad:
-        return "failed", f"{bad} of {ran} failed: {_names(said.failed)}", True
-    if said.code == 1:
-        return "failed", f"{_counts(counts)}, yet pytest ended with exit code 1", True
-    if not ran:
-        return "skipped", _counts(counts) or "no tests ran", True
-    return "passed", _counts(counts), True
-
-
-def _counts(counts: dict[str, int]) -> str:
-    kinds = ("passed", "xfailed", "xpassed", "skipped", "deselected")
-    return ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts.get(kind))
-
-
-def _names(nodes: list[str]) -> str:
-    names = [node.rpartition("::")[2] if "::" in node else node for node in nodes]
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _unfinished(done: Finished) -> str:
-    number = -done.code if done.code < 0 else done.code - 128
-    if number > 0 and number in {int(known) for known in signal.Signals}:
-        return f"killed by {signal.Signals(number).name} before the session ended"
-    return f"the process ended with exit code {done.code} before the session did"
-
-
-def _last_error(output: str) -> str:
-    lines = [text.strip() for text in output.splitlines() if text.strip()]
-    raised = [text.removeprefix("E ").strip() for text in lines if text.startswith("E ")]
-    said = [text.removeprefix("ERROR:").strip() for text in lines if text.startswith(("ERROR:", "ImportError"))]
-    return (raised[-1:] or said[:1] or lines[-1:] or ["exit code 4"])[0][:200]
-
-
-def _decoded(text: str) -> Said | None:
-    try:
-        return msgspec.json.decode(text, type=Said)
-    except msgspec.DecodeError:
-        return None
+        if said is None or not said.finished or said.code != ended.code:
+            if said is not None and said.code == ended.code == 4:
+                return "error", f"pytest did not start: {last_error(ended.output)}", True
+            return "error", unfinished(ended.code), False
+        return result(said)
 
 
 @cache

@@ -49,6 +49,7 @@ class ProbeEngine:
         on_start: OnStart,
         on_end: OnEnd,
         round_of: Callable[[], int] = lambda: 0,
+        on_notice: Callable[[str], None] = lambda words: None,
         python: Path | None = None,
         store: Path | None = None,
         redact: Callable[[str], str] | None = None,
@@ -64,7 +65,7 @@ class ProbeEngine:
         self.files = Proof(self.tree, watch=performance.probe_inotify)
         self._ruff: RuffProbe | None = None
         if probes is None:
-            chosen = choose_probes(workspace_root, processes, options, performance, self.tree, python, store)
+            chosen = choose_probes(workspace_root, processes, options, performance, self.tree, python, store, on_notice)
             probes, self._ruff, self.interpreters = chosen.probes, chosen.ruff, chosen.interpreters
         probes = probes if options.enabled else ()
         self._wait = options.wait
