@@ -1,60 +1,29 @@
-"""What the server says of single files, beside what a run from scratch says of all."""
+"""One ruff server: what it says of a text before it is written, and its bad days."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-import pathspec
 import pytest
 
-from jetbox.engine.options import ProbeOptions
-from jetbox.engine.probes.base import Change, Verdict
-from jetbox.engine.probes.fingerprint import Snapshot, Tree
-from jetbox.engine.probes.inscope import out_of_scope
-from jetbox.engine.probes.interpreter import Interpreters
-from jetbox.engine.probes.ruff import RuffProbe
+from engine.probes.linting import BROKEN, Ruff, said
+from jetbox.engine.clock import monotonic
+from jetbox.engine.probes.ruff_server import OPEN_MOST, STARTS
 from jetbox.engine.safety.family import descendants
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
 
-RULES = '[lint]\nselect = ["E", "F", "I", "N", "UP", "EXE", "INP", "W", "B"]\nexclude = ["left_out.py"]\n'
-BROKEN = (
-    "import os, sys\nfrom typing import List\n\ndef F(x: List[int]):\n    y = 'ü€𝄞'; return undefined  # noqa: E702\n"
-)
+REAL = shutil.which("ruff", path=str(Path(sys.prefix) / "bin"))
 
-
-class Ruff:
-    """The probe by itself, on a folder."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.tree = Tree(bench.root, out_of_scope)
-        interpreters = Interpreters(bench.root, bench.processes, "")
-        self.probe = RuffProbe(bench.root, bench.processes, ProbeOptions(), self.tree, interpreters)
-        self.whole: tuple[Verdict, Snapshot] | None = None
-
-    async def run(self) -> Verdict:
-        """From scratch."""
-        files = await self.tree.sweep()
-        verdict = await self.probe.run()
-        self.whole = (verdict, files)
-        return verdict
-
-    async def early(self) -> Verdict | None:
-        """On what changed since the last run from scratch."""
-        assert self.whole is not None
-        verdict, before = self.whole
-        now = await self.tree.sweep()
-        return await self.probe.early(Change(verdict, before, now, now.changed(before)))
+WIDE = '"capabilities":{"positionEncoding":"utf-32"}'
 
 
 @pytest.fixture
@@ -64,9 +33,21 @@ async def ruff(bench: Bench) -> AsyncIterator[Ruff]:
     await made.probe.close()
 
 
-def said(verdict: Verdict | None) -> tuple[str, str, str]:
-    assert verdict is not None
-    return verdict.state, verdict.summary, verdict.output
+def stand_in(ruff: Ruff, script: str) -> None:
+    """Let the server be another program; all else is the real ruff."""
+    fake = ruff.bench.root.parent / "ruff"
+    fake.write_text(f'#!/bin/sh\nif [ "$1" != server ]; then exec {REAL} "$@"; fi\n{script}\n')
+    fake.chmod(0o755)
+    ruff.server._program = lambda: str(fake)
+
+
+def pids(ruff: Ruff) -> list[int]:
+    assert ruff.server._client is not None
+    pid = ruff.server._client._service.pid
+    return [pid, *descendants(pid)]
+
+
+# ------------------------------------------------------------ early verdicts
 
 
 async def test_a_changed_file_gets_the_verdict_of_a_run_from_scratch(bench: Bench, ruff: Ruff) -> None:
@@ -83,35 +64,11 @@ async def test_a_changed_file_gets_the_verdict_of_a_run_from_scratch(bench: Benc
     assert said(await ruff.early()) == ("passed", "0 problems", "")
 
 
-@pytest.mark.parametrize("package", [click, pathspec], ids=["click", "pathspec"])
-async def test_both_agree_on_real_projects_under_random_edits(bench: Bench, ruff: Ruff, package: object) -> None:
-    source = Path(str(package.__file__)).parent  # type: ignore[attr-defined]
-    shutil.copytree(source, bench.root / "src" / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-    bench.write("ruff.toml", RULES)
-    bench.write("left_out.py", BROKEN)
-    bench.write("script.py", "#!/usr/bin/env python\nprint(1)\n")
-    bench.write("syntax.py", "def f(:\n    pass\n")
-    paths = sorted(path for path in (bench.root / "src").rglob("*.py"))
-    chance = random.Random(11)
-    await ruff.run()
-    for _ in range(12):
-        for path in chance.sample(paths, 2):
-            lines = path.read_text().splitlines(keepends=True)
-            at = chance.randrange(len(lines) + 1)
-            new = chance.choice([BROKEN, "import os\n", "x=1;y=2\n", "def f(:\n", "\n\n\n\n", "    indented = 1\n", ""])
-            kept = lines[at + 1 :] if chance.random() < 0.3 else lines[at:]
-            path.write_text("".join([*lines[:at], new, *kept]))
-        early = await ruff.early()
-        whole = await ruff.run()
-        assert early is not None
-        assert set(early.failing) == set(whole.failing)
-        assert said(early) == said(whole)
-
-
 @pytest.mark.parametrize(
     ("path", "text"),
     [
         ("new.py", "import os\n"),
+        ("new.txt", "import os\n"),
         ("ruff.toml", "line-length = 20\n"),
         ("pkg/__init__.py", ""),
         ("a.ipynb", "{}"),
@@ -127,27 +84,36 @@ async def test_where_more_than_a_text_changed_only_a_run_from_scratch_tells(
     assert await ruff.early() is None
 
 
-async def test_modes_and_deletions_are_for_a_run_from_scratch(bench: Bench, ruff: Ruff) -> None:
+async def test_modes_deletions_and_folders_are_for_a_run_from_scratch(bench: Bench, ruff: Ruff) -> None:
     script = bench.write("a.py", "#!/usr/bin/env python\nx = 1\n")
     await ruff.run()
     script.chmod(0o755)
+    assert await ruff.early() is None
+    await ruff.run()
+    (bench.root / "zlibx").mkdir()
     assert await ruff.early() is None
     await ruff.run()
     script.unlink()
     assert await ruff.early() is None
 
 
-async def test_settings_that_changed_are_not_forgotten_by_the_server(bench: Bench, ruff: Ruff) -> None:
+async def test_a_verdict_that_is_not_known_in_full_starts_no_early_one(bench: Bench, ruff: Ruff) -> None:
+    bench.write("ruff.toml", "[lint\n")
     bench.write("a.py", "x = 1\n")
-    bench.write("ruff.toml", "line-length = 100\n")
-    await ruff.run()
-    bench.write("a.py", f"x = '{'a' * 60}'\n")
-    assert said(await ruff.early())[0] == "passed"
-    bench.write("ruff.toml", 'line-length = 30\nlint.select = ["E501"]\n')
+    assert (await ruff.run()).state == "error"
+    bench.write("a.py", "x = 2\n")
     assert await ruff.early() is None
-    assert (await ruff.run()).state == "failed"
-    bench.write("a.py", f"x = '{'b' * 70}'\n")
-    assert said(await ruff.early()) == said(await ruff.run())
+
+
+async def test_text_that_was_only_tried_is_not_taken_for_the_file(bench: Bench, ruff: Ruff) -> None:
+    bench.write("a.py", "x = 1\n")
+    await ruff.run()
+    await ruff.probe.candidate("a.py", "import os\n")
+    bench.write("a.py", "x = 2\n")
+    assert said(await ruff.early())[0] == "passed"
+
+
+# ------------------------------------------------------------ before the write
 
 
 async def test_a_text_is_judged_before_it_is_written(bench: Bench, ruff: Ruff) -> None:
@@ -159,61 +125,191 @@ async def test_a_text_is_judged_before_it_is_written(bench: Bench, ruff: Ruff) -
     assert (await ruff.probe.words("a.py", "x = 2\n")) == "ruff: clean"
     words = await ruff.probe.words("a.py", "import os\n")
     assert words.startswith("ruff: 1 problem: F401\na.py:1:8 F401")
-    assert await ruff.probe.words("a.txt", "import os\n") == ""
     assert said(await ruff.probe.candidate("a.py", "x = 1\n"))[0] == "passed"
 
 
-async def test_text_that_was_only_tried_is_not_taken_for_the_file(bench: Bench, ruff: Ruff) -> None:
+async def test_many_problems_are_told_in_about_a_kilobyte(bench: Bench, ruff: Ruff) -> None:
+    assert await ruff.probe.candidate("a.py", "x = 1\n") is not None
+    verdict = await ruff.probe.candidate("a.py", "".join(f"import module_{n}\n" for n in range(500)))
+    assert verdict is not None
+    words = await ruff.probe.words("a.py", "".join(f"import module_{n}\n" for n in range(100)))
+    assert words.startswith("ruff: 100 problems: F401 ×100\na.py:1:8 F401")
+    assert "bytes left out" in words
+    assert len(words.encode()) < 1_200
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "text"),
+    [
+        ("", "a.txt", "import os\n"),
+        ("", "a.ipynb", "{}"),
+        ("", "kept.py", "import os\n"),
+        ("", "new/kept.py", "import os\n"),
+        ("", "dist/x.py", "import os\n"),
+        ('include = ["src/*.py"]\n', "new.py", "import os\n"),
+        ('extension = {py = "ipynb"}\n', "new.py", "import os\n"),
+        ("[lint\n", "new.py", "import os\n"),
+        ('required-version = "==0.1.0"\n', "new.py", "import os\n"),
+        ('lint.select = ["ZZZ"]\n', "new.py", "import os\n"),
+        ("", "new.py", "\ufeffimport os\n"),
+        ("", "new.py", "x = '\ud800'\n"),
+        ("", "new.py", "x = 1\n" * 1_000_000),
+        ("", "a:1:2 F401.py", "import os\n"),
+    ],
+    ids=[
+        "text", "notebook", "ignored", "ignored-new", "excluded", "not-included", "extension", "broken", "version",
+        "rule", "mark", "surrogate", "large", "name",
+    ],
+)  # fmt: skip
+async def test_nothing_is_said_of_what_a_run_would_not_look_at_or_might_see_otherwise(
+    bench: Bench, ruff: Ruff, rules: str, path: str, text: str
+) -> None:
+    bench.write("ruff.toml", rules)
+    bench.write(".git/HEAD", "ref: refs/heads/main\n")
+    bench.write(".gitignore", "kept.py\n")
+    bench.write("kept.py", "x = 1\n")
     bench.write("a.py", "x = 1\n")
-    await ruff.run()
-    await ruff.probe.candidate("a.py", "import os\n")
-    bench.write("a.py", "x = 2\n")
-    assert said(await ruff.early())[0] == "passed"
+    found = await ruff.probe.candidate(path, text)
+    assert found is None or (path.startswith("dist") and found.state == "passed")
+    assert found is not None or await ruff.probe.words(path, text) == ""
+    assert not ruff.probe.server_off
+
+
+async def test_many_files_are_held_and_the_oldest_forgotten(bench: Bench, ruff: Ruff) -> None:
+    for n in range(OPEN_MOST + 20):
+        assert await ruff.probe.candidate(f"m{n}.py", "import os\n") is not None
+    assert len(ruff.server._open) == OPEN_MOST
+    assert said(await ruff.probe.candidate("m0.py", "x = 1\n"))[0] == "passed"
+
+
+async def test_calls_side_by_side_each_get_their_own_answer(bench: Bench, ruff: Ruff) -> None:
+    found = await asyncio.gather(
+        *(ruff.probe.candidate("a.py", f"import m{n}\n") for n in range(20)),
+    )
+    assert [f"`m{n}` imported" in verdict.output for n, verdict in enumerate(found) if verdict] == [True] * 20
+
+
+# ------------------------------------------------------------ bad days
 
 
 async def test_a_server_that_is_killed_is_started_again_and_then_left_alone(bench: Bench, ruff: Ruff) -> None:
-    for _ in range(3):
+    bench.write("a.py", "x = 1\n")
+    for _ in range(STARTS):
         assert await ruff.probe.candidate("a.py", "x = 1\n") is not None
-        server = ruff.probe._server
-        assert server is not None
-        assert server._client is not None
-        for pid in (server._client._service.pid, *descendants(server._client._service.pid)):
+        client = ruff.server._client
+        assert client is not None
+        for pid in pids(ruff):
             os.kill(pid, signal.SIGKILL)
-        await server._client._service.exited.wait()
-        await asyncio.wait({server._client._reading})
+        await asyncio.wait({client._reading})
     assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert (await ruff.run()).state == "skipped" or ruff.whole is not None
+    assert ruff.probe.server_off.startswith("its server ended")
+    assert (await ruff.run()).state == "passed"
+    bench.write("a.py", "import os\n")
+    assert await ruff.early() is None
 
 
-async def test_a_ruff_without_a_server_leaves_it_to_the_command_line(bench: Bench, ruff: Ruff, tmp_path: Path) -> None:
-    fake = tmp_path / "ruff"
-    fake.write_text("#!/bin/sh\necho 'error: unrecognized subcommand' >&2\nexit 2\n")
-    fake.chmod(0o755)
-    server = ruff.probe._server
-    assert server is not None
-    server._program = lambda: str(fake)
-    assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert "unrecognized subcommand" in server.off
-
-
-@pytest.mark.parametrize("words", ["garbage\\r\\n\\r\\n", "Content-Length: 5\\r\\n\\r\\nxxxxx"])
-async def test_a_server_that_says_garbage_is_left(bench: Bench, ruff: Ruff, tmp_path: Path, words: str) -> None:
-    fake = tmp_path / "ruff"
-    fake.write_text(f"#!/bin/sh\nprintf '{words}'\ncat >/dev/null\n")
-    fake.chmod(0o755)
-    server = ruff.probe._server
-    assert server is not None
-    server._program = lambda: str(fake)
-    assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert server.off
-
-
-async def test_nothing_is_left_behind(bench: Bench, ruff: Ruff) -> None:
+async def test_a_server_that_is_killed_over_a_request_is_replaced(bench: Bench, ruff: Ruff) -> None:
+    bench.write("a.py", "x = 1\n")
+    await ruff.run()
     assert await ruff.probe.candidate("a.py", "x = 1\n") is not None
-    server = ruff.probe._server
-    assert server is not None
-    assert server._client is not None
-    pid = server._client._service.pid
+    stopped = pids(ruff)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    asking = asyncio.create_task(ruff.probe.candidate("a.py", "import os\n"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    for pid in stopped:
+        os.kill(pid, signal.SIGKILL)
+    assert await asking is None
+    bench.write("a.py", "import os\n")
+    assert said(await ruff.early()) == said(await ruff.run())
+
+
+async def test_a_server_that_hangs_holds_a_write_up_for_a_moment_and_a_verdict_for_no_longer_than_a_run(
+    bench: Bench, ruff: Ruff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.probes.ruff_server.ANSWER_S", 0.6)
+    bench.write("a.py", "x = 1\n")
+    await ruff.run()
+    for n in range(STARTS):
+        assert await ruff.probe.candidate("a.py", f"y{n} = 1\n") is not None
+        for pid in pids(ruff):
+            os.kill(pid, signal.SIGSTOP)
+        began = monotonic()
+        assert await ruff.probe.words("a.py", f"z{n} = 1\n") == ""
+        assert (monotonic() - began) / 1e9 < 0.4
+        bench.write("a.py", f"import m{n}\n")
+        assert await ruff.early() is None
+    assert ruff.probe.server_off.startswith("its server failed")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'error: unrecognized subcommand' >&2; exit 2", "unrecognized subcommand"),
+        ("printf 'garbage\\r\\n\\r\\n'; cat >/dev/null", "does not start"),
+        ("printf 'Content-Length: 5\\r\\n\\r\\nxxxxx'; cat >/dev/null", "does not start"),
+        ("exec cat >/dev/null", "does not start"),
+    ],
+    ids=["no-server", "garbage", "no-message", "silent"],
+)
+async def test_a_ruff_without_a_server_leaves_it_to_the_command_line(
+    bench: Bench, ruff: Ruff, script: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.probes.ruff_server.START_S", 0.5)
+    bench.write("a.py", "x = 1\n")
+    stand_in(ruff, script)
+    assert await ruff.probe.candidate("a.py", "x = 1\n") is None
+    assert why in ruff.probe.server_off
+    await ruff.run()
+    bench.write("a.py", "import os\n")
+    assert await ruff.early() is None
+    assert (await ruff.run()).state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("said_of_itself", "why"),
+    [
+        (f'{{{WIDE},"serverInfo":{{"name":"ruff","version":"1.0.0"}}}}', "version 1.0.0"),
+        (f'{{{WIDE},"serverInfo":{{"name":"ruff","version":"0.4.10"}}}}', "version 0.4.10"),
+        (f"{{{WIDE}}}", "version unknown"),
+        ('{"capabilities":{},"serverInfo":{"name":"ruff","version":"0.17.5"}}', "columns in utf-16"),
+        ("{}", "does not start"),
+    ],
+)
+async def test_a_server_of_another_kind_is_not_used(bench: Bench, ruff: Ruff, said_of_itself: str, why: str) -> None:
+    answer = f'{{"jsonrpc":"2.0","id":1,"result":{said_of_itself}}}'
+    stand_in(ruff, f"printf 'Content-Length: {len(answer)}\\r\\n\\r\\n%s' '{answer}'\ncat >/dev/null")
+    bench.write("a.py", "x = 1\n")
+    assert await ruff.probe.candidate("a.py", "x = 1\n") is None
+    assert why in ruff.probe.server_off
+
+
+async def test_a_ruff_that_is_replaced_is_asked_anew(bench: Bench, ruff: Ruff) -> None:
+    bench.write("a.py", "x = 1\n")
+    await ruff.run()
+    assert await ruff.probe.candidate("a.py", "x = 1\n") is not None
+    before = pids(ruff)
+    stand_in(ruff, f"exec {REAL} server")
+    assert said(await ruff.probe.candidate("a.py", "import os\n"))[1] == "1 problem: F401"
+    assert pids(ruff) != before
+    for pid in before:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_nothing_is_left_behind_whenever_it_is_closed(bench: Bench, ruff: Ruff) -> None:
+    assert await ruff.probe.candidate("a.py", "x = 1\n") is not None
+    left = pids(ruff)
     await ruff.probe.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    for pid in left:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert await ruff.probe.candidate("a.py", "x = 2\n") is None
+    for turns in range(8):
+        other = Ruff(bench)
+        other.probe.prepare()
+        for _ in range(turns * 3):
+            await asyncio.sleep(0)
+        await other.probe.close()
+        assert not bench.running(f"{bench.root}\0")

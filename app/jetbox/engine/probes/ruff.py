@@ -25,7 +25,7 @@ from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.ruff_files import RuffListing
 from jetbox.engine.probes.ruff_server import RuffServer
-from jetbox.engine.probes.ruff_settings import NAMES, RuffSettings
+from jetbox.engine.probes.ruff_settings import NAMES, Look, RuffSettings
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
 # ruff's own cache misses that a new package makes imports of untouched files first-party.
@@ -75,8 +75,8 @@ class RuffProbe(Whole):
         self._listing = RuffListing(tree, self._settings, processes, self.program, _alike)
         self._server = RuffServer(root, processes, self.program, self._settings) if server else None
         self._prepared = False
-        self._said: tuple[str, tuple[str, ...]] = ("", ())
-        """The files of the latest early verdict, by their digest, and what it found."""
+        self._said: tuple[str, Look | None, tuple[str, ...]] = ("", None, ())
+        """The files of the latest early verdict, by their digest, its settings, and what it found."""
 
     @property
     def server_off(self) -> str:
@@ -197,22 +197,26 @@ class RuffProbe(Whole):
                 return None
             lines += [finding.line(path) for finding in found]
         verdict = self._partial(sorted(lines, key=_place), monotonic() - began)
-        self._said = (change.now.digest, verdict.failing)
+        self._said = (change.now.digest, server.under if paths else None, verdict.failing)
         return verdict
 
     def _agreed(self, change: Change) -> bool:
         """False once a run from scratch said otherwise of files that the server had judged."""
-        digest, failing = self._said
+        assert self._server is not None
+        digest, look, failing = self._said
         whole = change.verdict
-        if digest == change.before.digest and whole.state in ("passed", "failed") and whole.failing != failing:
-            assert self._server is not None
-            self._server.off = "it disagreed with a run from scratch"
-        return self._server is not None and not self._server.off
+        same = digest == change.before.digest and look is not None and look is self._server.under
+        if same and whole.state in ("passed", "failed"):
+            complete = whole.state == "passed" or bool(whole.failing)
+            # Some versions word what they have found otherwise in the server.
+            if complete and Counter(map(_what, whole.failing)) != Counter(map(_what, failing)):
+                self._server.off = "it disagreed with a run from scratch"
+        return not self._server.off
 
     def _partial(self, lines: list[str], duration: int) -> Verdict:
         if not lines:
             return Verdict(self.name, "passed", "0 problems", duration_ns=duration, cache="partial")
-        codes = Counter(line[_end(line) :].partition(" ")[0] for line in lines)
+        codes = Counter(_what(line)[1] for line in lines)
         return Verdict(
             self.name,
             "failed",
@@ -246,12 +250,15 @@ class RuffProbe(Whole):
             return Verdict(self.name, "passed", "0 problems", duration_ns=done.duration_ns)
         findings = [found for found in (re.match(FINDING, text) for text in done.output.split("\n")) if found]
         if done.code == 1 and findings:
-            lines = tuple(f"{f['where']} {f['code']} {' '.join(f['what'].split())}" for f in findings)
+            codes = ["invalid-syntax" if f["code"] == "SyntaxError" else f["code"] for f in findings]
+            lines = tuple(
+                f"{f['where']} {code} {' '.join(f['what'].split())}" for f, code in zip(findings, codes, strict=True)
+            )
             number = _number(done.output, len(findings))
             return Verdict(
                 self.name,
                 "failed",
-                _summed(number, Counter(f["code"] for f in findings)),
+                _summed(number, Counter(codes)),
                 bounded("\n".join(lines), limit),
                 done.duration_ns,
                 failing=lines if number == len(lines) else (),
@@ -321,11 +328,17 @@ def _without(lines: Sequence[str], paths: set[str]) -> list[str] | None:
 def _text(path: Path, content: str) -> str | None:
     """The text on the disk, if it is the one that the files were proved with."""
     try:
-        if os.stat(path).st_size > 4 * MOST_TEXT:
-            return None
-        data = path.read_bytes()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
+    with os.fdopen(handle, "rb") as file:
+        seen = os.fstat(handle)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > 4 * MOST_TEXT:
+            return None
+        try:
+            data = file.read()
+        except OSError:
+            return None
     if blake2b(data, digest_size=16).hexdigest() != content:
         return None
     try:
@@ -341,10 +354,11 @@ def _place(line: str) -> tuple[str, int, int]:
     return place["path"], int(place["row"]), int(place["column"])
 
 
-def _end(line: str) -> int:
-    """Where what is said of the place begins."""
+def _what(line: str) -> tuple[str, str]:
+    """Place and code of a finding."""
     place = re.match(PLACE, line)
-    return place.end() if place is not None else 0
+    at = place.end() if place is not None else 0
+    return line[:at], line[at:].partition(" ")[0]
 
 
 def _cause(done: Finished) -> str:

@@ -105,6 +105,11 @@ class RuffServer:
         """True where an answer takes no start."""
         return self._client is not None and not self._client.gone
 
+    @property
+    def under(self) -> Look | None:
+        """The settings that it judges by, where they are those of now; another one for each start."""
+        return self._look if self.ready and not self._is_old("") else None
+
     def prepare(self) -> None:
         """Begin to start it."""
         if not self.off and not self._closed and not self.ready and self._starting is None:

@@ -1,0 +1,70 @@
+"""What a linter says of a text, in the result of the call that writes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.runner import ProbeEngine
+
+if TYPE_CHECKING:
+    from engine.tools.conftest import Bench
+
+
+@pytest.fixture
+async def engine(bench: Bench) -> AsyncIterator[ProbeEngine]:
+    """The probes, connected to the tools as a session does it."""
+    made = ProbeEngine(
+        bench.root,
+        bench.context.processes,
+        ProbeOptions(pytest=False),
+        PerformanceOptions(),
+        on_start=lambda name, why: None,
+        on_end=lambda verdict: None,
+    )
+    bench.context.lint = made.lint
+    assert made._ruff is not None
+    # A cold server is not waited for, and here its words are wanted.
+    assert await made._ruff.candidate("warm.py", "x = 1\n") is not None
+    yield made
+    await made.close()
+
+
+async def test_the_words_stand_at_the_end_of_the_result(bench: Bench, engine: ProbeEngine) -> None:
+    text = await bench.text("write_file", path="a.py", content="import os\n\nx = 1\n")
+    assert text == "created a.py: +3\nruff: 1 problem: F401\na.py:1:8 F401 `os` imported but unused"
+    text = await bench.text("edit_file", path="a.py", edits=[{"old": "import os\n\n", "new": ""}])
+    assert text.splitlines()[-1] == "ruff: clean"
+    assert await bench.text("write_file", path="a.txt", content="import os\n") == "created a.txt: +1"
+
+
+async def test_the_text_is_judged_before_it_is_written(bench: Bench, engine: ProbeEngine) -> None:
+    seen = []
+
+    async def lint(path: str, text: str) -> str:
+        seen.append((path, text, (bench.root / path).exists()))
+        return await engine.lint(path, text)
+
+    bench.context.lint = lint
+    plan = await bench.plan("write_file", path="new.py", content="def f(:\n")
+    assert seen == [("new.py", "def f(:\n", False)]
+    assert not (bench.root / "new.py").exists()
+    assert "ruff: " in (await plan.perform()).text
+
+
+async def test_without_a_linter_or_with_it_switched_off_nothing_is_said(bench: Bench) -> None:
+    assert await bench.text("write_file", path="a.py", content="import os\n") == "created a.py: +1"
+    off = ProbeEngine(
+        bench.root,
+        bench.context.processes,
+        ProbeOptions(pytest=False),
+        PerformanceOptions(lint_candidates=False),
+        on_start=lambda name, why: None,
+        on_end=lambda verdict: None,
+    )
+    bench.context.lint = off.lint
+    assert await bench.text("write_file", path="b.py", content="import os\n") == "created b.py: +1"
+    await off.close()
