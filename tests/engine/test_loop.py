@@ -386,3 +386,10 @@ async def test_a_workspace_that_is_full_ends_the_goal_with_9(rig: OpenRig, monke
     assert ended.hint
     assert list(live.root.iterdir()) == []
     assert {r.state for r in live.events(e.ToolEnded)} == {"failed", "ok"}
+
+
+async def test_giving_up_after_a_refused_finish_is_no_answer(rig: OpenRig) -> None:
+    live = await rig(finish(), *[step(text="I give up.")] * 6, probes=RUFF, match="^Do it")
+    (live.root / "bad.py").write_text("import os\n")
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("red", 3)

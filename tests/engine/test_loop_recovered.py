@@ -59,3 +59,12 @@ async def test_calls_that_are_never_readable_end_the_goal(rig: OpenRig) -> None:
     ended = await live.run()
     assert (ended.outcome, ended.exit_code, ended.rounds) == ("failed", 6, 3)
     assert "--model" in ended.hint
+
+
+async def test_a_call_between_two_sentences_is_not_run_and_not_taken_for_an_answer(rig: OpenRig) -> None:
+    text = f"I write it.\n<tool_call>{WRITE}</tool_call>\nThat is all."
+    live = await rig(step(text=text), finish(), match="^Do it")
+    assert (await live.run()).outcome == "unverified"
+    assert not (live.root / "a.txt").exists()
+    second = json.loads((await live.stats())["bodies"][1]["body"])["messages"]
+    assert "looks like a tool call" in second[-1]["content"]

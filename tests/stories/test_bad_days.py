@@ -486,7 +486,8 @@ def test_names_are_utf_8_whatever_the_locale(play: Play, locale: dict[str, str])
     assert ended.code == 0, ended.err
     assert place.files() == {"naïve/π.txt": "größe\n", "test_a.py": tests, "名.txt": "über\n"}
     assert [g.text for g in place.events(e.GoalStarted)] == ["Schreib’ es"]
-    results = [ended.text for ended in place.events(e.ToolEnded)]
+    texts = {ended.call: ended.text for ended in place.events(e.ToolEnded)}
+    results = [texts[called.call] for called in place.events(e.ToolCalled)]
     assert not [ended for ended in place.events(e.ToolEnded) if ended.state != "ok"]
     assert "exit code 0\ngröße\n名.txt\n" in results[2]
     assert results[3] == "ünder\n"

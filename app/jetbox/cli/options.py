@@ -90,7 +90,9 @@ def settings_options(command: F) -> F:
     """Options that say which settings hold: for every command that reads them."""
     decorators = [
         click.option("-C", "--cwd", metavar="DIR", help="Folder to work in."),
-        click.option("--profile", metavar="NAME", default="", help="Profile: baseline, fast, quality, or your own."),
+        click.option(
+            "--profile", metavar="NAME", default="", help="Profile: baseline, seed, fast, quality, or your own."
+        ),
         click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True, help="Any setting, as section.key."),
     ]
     for name, (_, *names, metavar, text) in _SETTINGS.items():

@@ -23,6 +23,10 @@ NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, 
 NUDGE_GARBLED = (
     "[your tool call could not be read and was not run: send it again with valid syntax, and in smaller pieces]"
 )
+NUDGE_SUSPECT = (
+    "[your answer holds what looks like a tool call, but it was not made as one and was not run: "
+    "call the tool if that was meant, else repeat your answer without it]"
+)
 REPEATED_MOST = 2
 GARBLED_MOST = 2
 GARBLED_HINT = "choose another model with --model, or a smaller goal"
@@ -59,6 +63,7 @@ class Loop:
         self._excused = 0
         self._garbled = 0
         self._repeated = 0
+        self._suspected = False
         self._changed = changed
         self._start = parts.session.now()
         self._waited = parts.control.waited_ns
@@ -83,23 +88,32 @@ class Loop:
             ending = await self._rounds_until_done()
         except StorageError:
             raise
+        except asyncio.CancelledError:
+            # Whoever will not wait for a good end gets its ending in the record all the same.
+            self._ended(Ending("interrupted", "interrupted at once", ExitCode.INTERRUPTED))
+            raise
         except JetboxError as error:
             ending = Ending("failed", error.message, error.exit_code, error.hint)
             if error.exit_code is ExitCode.LIMIT:
                 ending = Ending("limit", error.message, error.exit_code, error.hint)
         finally:
             parts.control.interrupt = None
+        ended = self._ended(ending)
+        await parts.session.sync()
+        return ended
+
+    def _ended(self, ending: Ending) -> GoalEnded:
+        """Tell of the end."""
         ended = GoalEnded(
             goal=self._number,
             outcome=ending.outcome,
             reason=ending.reason,
             exit_code=int(ending.code),
             rounds=self._limits.rounds,
-            wall_ns=parts.session.now() - self._start,
+            wall_ns=self._parts.session.now() - self._start,
             hint=ending.hint,
         )
-        parts.session.emit(ended)
-        await parts.session.sync()
+        self._parts.session.emit(ended)
         return ended
 
     async def _rounds_until_done(self) -> Ending:
@@ -228,6 +242,9 @@ class Loop:
             return Ending("failed", result.answer.error.message, ExitCode.MODEL, GARBLED_HINT), []  # type: ignore[union-attr]
         if result.garbled:
             return None, [NUDGE_GARBLED]
+        if result.answer.suspect and not self._suspected:
+            self._suspected = True
+            return None, [NUDGE_SUSPECT]
         cut = result.answer.cut
         tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()), cut=cut)
         if tripped is not None:
@@ -260,7 +277,7 @@ class Loop:
         if not result.finished:
             if self._parts.control.words_waiting:
                 return None
-            if not self._changed:
+            if not self._changed and not self._red:
                 return Ending("answered", "answered")
             try:
                 await self._interruptible(round_.gate(result))

@@ -48,6 +48,8 @@ class Answer(msgspec.Struct):
     ended: int = 0
     error: JetboxError | None = None
     cancelled: bool = False
+    suspect: bool = False
+    """Its text holds what looks like a call that nobody could take from it."""
 
     @property
     def cut(self) -> bool:
@@ -230,12 +232,14 @@ class Attempt:
         """Take the calls that the server left in the text; what stands before them is the answer's text."""
         if not any(mark in text for text in (answer.text, answer.thinking) for mark in "{(<"):
             return
-        from jetbox.engine.models.repair import recover
+        from jetbox.engine.models.repair import looks_like_a_call, recover
 
         found = recover(answer.text, answer.thinking, self._offer.fits)
         if found is not None:
             answer.text = found.text
             self._submit(found, answer)
+        else:
+            answer.suspect = looks_like_a_call(answer.text, self._offer)
 
     def _read_again(self, error: CallGarbled, answer: Answer) -> bool:
         """Read a call that the server could not read; False where that cannot be done safely."""

@@ -61,9 +61,11 @@ class Suite:
 
 
 @pytest.fixture
-async def suite(bench: Bench, tmp_path: Path) -> AsyncIterator[Suite]:
+async def suite(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Suite]:
+    # The plugins of this suite take longer to import than all that is tested here.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     sandbox = await choose_sandbox(bench.root, enabled=True, network=False)
-    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.processes = ProcessRunner(sandbox, bench.root, pass_env=("PYTEST_DISABLE_PLUGIN_AUTOLOAD",))
     made = Suite(bench, tmp_path / "store")
     yield made
     await made.probe.close()

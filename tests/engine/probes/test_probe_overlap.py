@@ -122,6 +122,10 @@ async def test_without_waiting_the_rest_is_pending_and_comes_late(bench: Bench) 
     slow, quick = Stepwise("slow"), Stepwise("quick")
     engine = bench.engine(probes=[slow, quick], wait="overlap")
     slow.may_end.clear()
+    engine.start("the agent wrote")
+    assert engine._ahead is not None
+    while "quick" not in engine._ahead.work.given:
+        await asyncio.sleep(0)
     assert [v.name for v in await engine.verdicts()] == ["quick"]
     assert set(engine.pending) == {"slow"}
     slow.state = "failed"

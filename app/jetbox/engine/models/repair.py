@@ -29,6 +29,10 @@ class Offer(Protocol):
         """Whether there is such a tool and it takes these arguments (JSON)."""
         ...
 
+    def offered(self, name: str) -> bool:
+        """Whether there is a tool of this name."""
+        ...
+
     def takers(self, keys: frozenset[str]) -> list[str]:
         """The tools that know every one of these arguments and need no other."""
         ...
@@ -52,6 +56,12 @@ _GLM = re.compile(rf"\s*(?P<name>{_NAME})\s*(?=<arg_key>)")
 _PAIR = re.compile(r"\s*<arg_key>(?P<key>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL)
 _MISTRAL = re.compile(rf"\s*(?P<name>{_NAME})(?:\[CALL_ID\][\w\-]+)?\[ARGS\]\s*(?=\{{)")
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
+_MARKS = re.compile(
+    r"<tool_call>|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|to=functions\.|[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*"
+    r"[\"'](?:arguments|parameters)[\"']\s*:"
+)
+NEAR = 200
+"""Characters behind a mark of a call in which its tool is named."""
 _CLOSERS = re.compile(
     r"(?:\s|</(?:tool_calls?|function_calls?|function|tools?)>|<\|(?:call|end|im_end|eom_id|eot_id)\|>)*"
 )
@@ -79,6 +89,17 @@ def recover(text: str, thinking: str, fits: Fits) -> Recovered | None:
         return _ending(said, fits)
     found = _ending(thinking.strip(), fits)
     return msgspec.structs.replace(found, text="", form=f"{found.form} in thinking") if found is not None else None
+
+
+def looks_like_a_call(text: str, offer: Offer) -> bool:
+    """True where marks of a call stand in a text outside of code and quotations, with the name of a tool."""
+    for mark in islice(_MARKS.finditer(text), CANDIDATES):
+        if _quoted(text[: mark.start()]) or text[: mark.start()].count("```") % 2:
+            continue
+        near = text[mark.start() : mark.start() + NEAR]
+        if any(offer.offered(word) for word in re.findall(_NAME, near)):
+            return True
+    return False
 
 
 def recover_raw(raw: str, offer: Offer) -> Recovered | None:

@@ -21,7 +21,7 @@ from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.safety.process import ProcessRunner
 
-OVERLAP_S = 0.02
+OVERLAP_S = 0.002
 """How long a verdict is waited for where the next request shall not wait: what a server answers is there by then."""
 
 
@@ -303,7 +303,7 @@ class ProbeEngine:
             except asyncio.CancelledError:
                 await self._end(behind)
                 raise
-        elif behind.files != now.digest:
+        elif behind.files and behind.files != now.digest:
             await self._end(behind)
 
     # ------------------------------------------------------------ the end

@@ -105,6 +105,10 @@ class Dispatcher:
             return False
         return True
 
+    def offered(self, name: str) -> bool:
+        """Whether there is a tool of this name."""
+        return name in self._tools
+
     def takers(self, keys: frozenset[str]) -> list[str]:
         """The tools that know every one of these arguments and need no other."""
         return [
