@@ -1,0 +1,198 @@
+"""Verdicts of the probe engine beside `ruff check .` and `python -m pytest -q`, on three workspaces.
+
+    python benchmarks/probes.py [--runs 9] [--workspaces tiny,large] [--project FOLDER] [--json]
+
+- tiny: one module, three tests
+- large: 1,000 modules and 300 test files with ten tests each, made here
+- project: an unpacked source distribution with its tests, whose interpreter is this one
+
+After a whole verdict one file is edited again and again; each edit is judged by the engine's early
+verdict and by the plain commands, interleaved. Times in ms: median and p95 (from n = 20 on).
+`ruff server` is the check of one text of 2, 20 and 150 KB that is not on the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.base import Verdict
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inscope import out_of_scope
+from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.ruff import RuffProbe
+from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.safety.choose import choose_sandbox
+from jetbox.engine.safety.process import ProcessRunner
+
+Figures = dict[str, list[float]]
+
+
+def tiny(root: Path) -> Path:
+    """One module, three tests; returns the file to edit."""
+    (root / "m.py").write_text("def f(x: int) -> int:\n    return x + 1\n")
+    tests = "".join(f"def test_{n}() -> None:\n    assert f({n}) == {n + 1}\n\n\n" for n in range(3))
+    (root / "test_m.py").write_text("from m import f\n\n\n" + tests.rstrip() + "\n")
+    return root / "m.py"
+
+
+def large(root: Path) -> Path:
+    """1,000 modules, 300 test files."""
+    (root / "pkg").mkdir()
+    (root / "pkg" / "__init__.py").write_text("")
+    (root / "tests").mkdir()
+    for n in range(1000):
+        needs = f"from pkg.m{n - 7:03} import f{n - 7}\n\n\n" if n >= 300 and n % 50 == 0 else ""
+        (root / "pkg" / f"m{n:03}.py").write_text(f"{needs}def f{n}(x: int) -> int:\n    return x + {n}\n")
+    for n in range(300):
+        lines = [f"from pkg.m{n:03} import f{n}\n"]
+        lines += [f"\n\ndef test_{n}_{k}() -> None:\n    assert f{n}({k}) == {k + n}\n" for k in range(10)]
+        (root / "tests" / f"test_m{n:03}.py").write_text("".join(lines))
+    return root / "pkg" / "m007.py"
+
+
+def timed(argv: list[str], root: Path) -> float:
+    """A command from start to end, in ms."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    began = time.perf_counter()
+    subprocess.run(argv, cwd=root, env=environment, capture_output=True, check=False)
+    return (time.perf_counter() - began) * 1e3
+
+
+async def one(engine: ProbeEngine, name: str) -> tuple[float, Verdict]:
+    """How long until the probe's verdict is given, with the other probes beside it."""
+    began = time.perf_counter()
+    verdicts = await engine.verdicts()
+    spent = (time.perf_counter() - began) * 1e3
+    return spent, next(verdict for verdict in verdicts if verdict.name == name)
+
+
+async def workspace(root: Path, edited: Path, runs: int) -> Figures:
+    """All figures of one workspace."""
+    sandbox = await choose_sandbox(root, enabled=True, network=False)
+    found: Figures = {}
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    text = edited.read_text()
+    performance = PerformanceOptions(probe_baseline=False)
+    engines = {
+        name: ProbeEngine(
+            root,
+            ProcessRunner(sandbox, root),
+            ProbeOptions(ruff=name == "ruff", pytest=name == "pytest"),
+            performance,
+            on_start=lambda name, why: None,
+            on_end=lambda verdict: None,
+        )
+        for name in ("ruff", "pytest")
+    }
+    try:
+        for engine in engines.values():
+            engine.prepare()
+            await engine.verdicts(final=True)
+        for run in range(runs + 1):
+            edited.write_text(f"{text}\n\nEDIT = {run}\n")
+            figures: dict[str, float] = {}
+            for name, engine in engines.items():
+                spent, verdict = await one(engine, name)
+                figures[f"{name}: ours ({verdict.cache})"] = spent
+                engine.wrote((edited.relative_to(root).as_posix(),))  # ends what runs behind
+            figures["ruff check . --no-cache"] = timed([ruff, "check", "--no-cache", "."], root)
+            figures["ruff check ."] = timed([ruff, "check", "."], root)
+            if run % 3 == 1:
+                figures["python -m pytest -q"] = timed([sys.executable, "-m", "pytest", "-q"], root)
+            if run:  # the first one fills caches
+                for name, value in figures.items():
+                    found.setdefault(name, []).append(value)
+        for engine in engines.values():
+            await engine.verdicts(final=True)
+            for _ in range(20):
+                spent, verdict = await one(engine, verdict.name if len(engines) == 1 else engine.probes[0].name)
+                found.setdefault(f"{engine.probes[0].name}: {verdict.cache}", []).append(spent)
+    finally:
+        for engine in engines.values():
+            await engine.close()
+        await sandbox.close()
+    return found
+
+
+async def server(runs: int) -> Figures:
+    """`ruff server` on texts of three sizes."""
+    root = Path(tempfile.mkdtemp(prefix="probes-"))
+    sandbox = await choose_sandbox(root, enabled=True, network=False)
+    processes = ProcessRunner(sandbox, root)
+    made = RuffProbe(root, processes, ProbeOptions(), Tree(root, out_of_scope), Interpreters(root, processes, ""))
+    found: Figures = {}
+    try:
+        for size in (2, 20, 150):
+            unit = "def function_{n}(first: int, second: str) -> str:\n    return f'{{first + {n}}} {{second}}'\n\n\n"
+            text = "".join(unit.format(n=n) for n in range(size * 1024 // 90))
+            for run in range(runs * 5 + 3):
+                began = time.perf_counter()
+                verdict = await made.candidate(f"m{size}.py", f"{text}X = {run}\n")
+                assert verdict is not None
+                if run >= 3:
+                    found.setdefault(f"{size} KB", []).append((time.perf_counter() - began) * 1e3)
+    finally:
+        await made.close()
+        await sandbox.close()
+        shutil.rmtree(root)
+    return found
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median, least and n; p95 from n = 20 on."""
+    figures = {"median": statistics.median(values), "min": min(values), "n": float(len(values))}
+    if len(values) >= 20:
+        figures["p95"] = statistics.quantiles(values, n=20)[-1]
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def measure(names: list[str], project: Path | None, runs: int) -> dict[str, Figures]:
+    """Everything that was asked for."""
+    results = {"ruff server": asyncio.run(server(runs))}
+    for name in names:
+        root = Path(tempfile.mkdtemp(prefix="probes-")).resolve()
+        edited = {"tiny": tiny, "large": large}[name](root)
+        results[name] = asyncio.run(workspace(root, edited, runs))
+        shutil.rmtree(root)
+    if project is not None:
+        root = Path(tempfile.mkdtemp(prefix="probes-")).resolve() / "project"
+        shutil.copytree(project, root)
+        sources = sorted((root / "src").rglob("*.py") if (root / "src").is_dir() else root.glob("*/*.py"))
+        edited = max((path for path in sources if "test" not in path.name), key=lambda path: path.stat().st_size)
+        results[f"project, {edited.relative_to(root)} edited"] = asyncio.run(workspace(root, edited, runs))
+        shutil.rmtree(root.parent)
+    return results
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--workspaces", default="tiny,large")
+    parser.add_argument("--project", type=Path)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    names = [name for name in arguments.workspaces.split(",") if name]
+    results = measure(names, arguments.project, arguments.runs)
+    if arguments.json:
+        print(json.dumps({name: {f: summary(v) for f, v in figures.items()} for name, figures in results.items()}))
+        return
+    for name, figures in results.items():
+        print(name)
+        for figure, values in figures.items():
+            print(f"  {figure:28} " + "  ".join(f"{key} {value:g}" for key, value in summary(values).items()))
+
+
+if __name__ == "__main__":
+    main()
