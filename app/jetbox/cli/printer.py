@@ -159,7 +159,8 @@ class Progress:
                 state = "off" if event.off else event.name
                 self._line(f"  sandbox: {state}" + (f" (cannot: {'; '.join(event.cannot)})" if event.cannot else ""))
             case e.ToolCalled():
-                self._titles[event.call] = event.title or event.name
+                mark = " (recovered)" if event.recovered else ""
+                self._titles[event.call] = (event.title or event.name) + mark
             case e.ToolEnded():
                 self._tool(event)
             case e.ProbeEnded():

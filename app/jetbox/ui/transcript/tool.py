@@ -33,6 +33,8 @@ class Tool(Titled):
         title = one_line(called.title or called.name)
         self.summary = _summary(called.arguments) if called.name == "finish" else ""
         self.argument = "" if self.summary else title.removeprefix(self.name).strip()
+        self.recovered = bool(called.recovered)
+        """Taken from the answer's text, where the server had left it."""
         self.started = -1
         """ns; negative while it waits for its turn."""
         self.asking = False
@@ -67,6 +69,7 @@ class Tool(Titled):
     def _head(self, width: int, look: Look) -> Row:
         glyphs, ended = look.glyphs, self.ended
         left: list[Piece] = [(INDENT, ""), (self.name, "tool"), (f" {self.argument}", "tool.argument")]
+        left += [(" recovered", "warning")] if self.recovered else []
         if ended is None:
             if self.asking:
                 right: list[Piece] = [(f"waiting for you {glyphs.question}", "warning")]
