@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jetbox.engine.options import ProbeOptions
@@ -54,3 +59,12 @@ class Ruff:
 def said(verdict: Verdict | None) -> tuple[str, str, str]:
     assert verdict is not None
     return verdict.state, verdict.summary, verdict.output
+
+
+async def stop(pids: Sequence[int]) -> None:
+    """Stop processes, and wait until none of their threads goes on."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        while any(b") T" not in path.read_bytes() for path in Path(f"/proc/{pid}/task").glob("*/stat")):
+            await asyncio.sleep(0.001)

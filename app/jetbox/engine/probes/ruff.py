@@ -197,7 +197,7 @@ class RuffProbe(Whole):
                 return None
             lines += [finding.line(path) for finding in found]
         verdict = self._partial(sorted(lines, key=_place), monotonic() - began)
-        self._said = (change.now.digest, server.under if paths else None, verdict.failing)
+        self._said = (change.now.digest, server.look if paths else None, verdict.failing)
         return verdict
 
     def _agreed(self, change: Change) -> bool:
@@ -205,8 +205,8 @@ class RuffProbe(Whole):
         assert self._server is not None
         digest, look, failing = self._said
         whole = change.verdict
-        same = digest == change.before.digest and look is not None and look is self._server.under
-        if same and whole.state in ("passed", "failed"):
+        same = digest == change.before.digest and look is not None and look is self._server.look
+        if same and self._server.current and whole.state in ("passed", "failed"):
             complete = whole.state == "passed" or bool(whole.failing)
             # Some versions word what they have found otherwise in the server.
             if complete and Counter(map(_what, whole.failing)) != Counter(map(_what, failing)):

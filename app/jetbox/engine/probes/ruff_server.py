@@ -106,9 +106,14 @@ class RuffServer:
         return self._client is not None and not self._client.gone
 
     @property
-    def under(self) -> Look | None:
-        """The settings that it judges by, where they are those of now; another one for each start."""
-        return self._look if self.ready and not self._is_old("") else None
+    def look(self) -> Look | None:
+        """The settings that it judges by; another object for each start."""
+        return self._look
+
+    @property
+    def current(self) -> bool:
+        """True where these are the settings of now, and the program is the same."""
+        return self.ready and not self._is_old("")
 
     def prepare(self) -> None:
         """Begin to start it."""
