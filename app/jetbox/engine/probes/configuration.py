@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 OF_RUFF = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
 OF_PYTEST = frozenset(
     {"pyproject.toml", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg"}
@@ -16,3 +18,13 @@ CONFIGURATION = OF_RUFF | OF_PYTEST | {"setup.py", "conftest.py", ".gitignore", 
 def configuration(path: str) -> bool:
     """True for a file that ruff or pytest reads its settings from."""
     return path.rpartition("/")[2] in CONFIGURATION
+
+
+def looked_for(root: str) -> dict[str, str]:
+    """Configuration that may lie above a workspace, and what git says of branch and exclusions, by relative path."""
+    found = {f".git/{name}": os.path.join(root, ".git", name) for name in ("HEAD", "info/exclude")}
+    folder, prefix = root, ""
+    while (parent := os.path.dirname(folder)) != folder:
+        folder, prefix = parent, prefix + "../"
+        found.update((prefix + name, os.path.join(folder, name)) for name in CONFIGURATION)
+    return found

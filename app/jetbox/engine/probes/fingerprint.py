@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jetbox.engine.probes.configuration import CONFIGURATION
+from jetbox.engine.probes.configuration import looked_for
 from jetbox.engine.probes.lookover import RACY_NS, Folder, Known, Quick, differing, quick_look, read_content, stat_of
 from jetbox.engine.probes.reading import in_thread
 from jetbox.engine.probes.snapshot import Books, Snapshot
@@ -65,6 +65,7 @@ class Tree:
         self._links: set[str] = set()
         self._here = (0, 0)
         self._identities: set[tuple[int, int]] = set()
+        self._beyond: list[tuple[str, str, tuple[int, int]]] = []
         self._told = self._followed = self._linked = 0
         self._books.clear()
 
@@ -99,10 +100,11 @@ class Tree:
         try:
             here = os.stat(self.root)
             self._links.clear()
+            self._beyond.clear()
             self._here = (here.st_dev, here.st_ino)
             self._identities = {self._here}
             self._above()
-            whole = self._walk([(self.root, "")]) and "" in self._folders
+            whole = self._walk([(self.root, "")]) and self._walk_beyond() and "" in self._folders
         except OSError:
             whole = False
         except BaseException:
@@ -171,6 +173,19 @@ class Tree:
             real, prefix = waiting.pop()
             self._look(real, prefix, waiting)
         return self._books.entries <= MOST_ENTRIES
+
+    def _walk_beyond(self) -> bool:
+        """Look at folders outside that links lead to, each once, by the link whose path comes first."""
+        while self._beyond:
+            found, self._beyond = sorted(self._beyond), []
+            for prefix, real, identity in found:
+                if identity in self._identities:
+                    self._drop(prefix)
+                    continue
+                self._identities.add(identity)
+                if not self._walk([(real, prefix)]):
+                    return False
+        return True
 
     def _look(self, real: str, prefix: str, waiting: list[tuple[str, str]]) -> None:
         folder = self._folders.get(prefix)
@@ -300,7 +315,7 @@ class Tree:
             self._books.put(path, (mode, ""))
             waiting.append((real, path + "/"))
         elif stat.S_ISLNK(mode):
-            self._link(path, real, mode, waiting)
+            self._link(path, real, mode)
         else:
             self._books.put(path, (mode, ""))
 
@@ -329,7 +344,7 @@ class Tree:
         table[key] = Known(now, content, now if max(now[0], now[1]) + RACY_NS <= read_at else None)
         self._books.put(path, (seen.st_mode, content))
 
-    def _link(self, path: str, real: str, mode: int, waiting: list[tuple[str, str]]) -> None:
+    def _link(self, path: str, real: str, mode: int) -> None:
         """Note a symbolic link and what it leads to outside."""
         self._links.add(path)
         self._followed += 1
@@ -351,11 +366,8 @@ class Tree:
         if self._outer.pop(key, None) is not None:
             self._books.drop(key)
         if beyond and stat.S_ISDIR(seen.st_mode) and not self._either_ignored(real, beyond):
-            identity = (seen.st_dev, seen.st_ino)
-            if identity not in self._identities:
-                self._identities.add(identity)
-                waiting.append((beyond, key))
-                return
+            self._beyond.append((key, beyond, (seen.st_dev, seen.st_ino)))
+            return
         self._drop(key)
 
     def _either_ignored(self, link: str, target: str) -> bool:
@@ -363,11 +375,7 @@ class Tree:
 
     def _above(self, *, told: bool = False) -> None:
         """The configuration that is found by walking up, and what git says of branch and exclusions."""
-        found = {f".git/{name}": os.path.join(self.root, ".git", name) for name in ("HEAD", "info/exclude")}
-        folder, prefix = self.root, ""
-        while (parent := os.path.dirname(folder)) != folder:
-            folder, prefix = parent, prefix + "../"
-            found.update((prefix + name, os.path.join(folder, name)) for name in CONFIGURATION)
+        found = looked_for(self.root)
         if self.watcher is not None:
             self.watcher.above(found.values())
         for path, real in found.items():

@@ -1,0 +1,129 @@
+"""How long it takes to decide that a verdict still holds: 10, 1,000 and 10,000 files.
+
+    python benchmarks/cache_decision.py [--lookups 20000] [--sweeps 100] [--json]
+
+- proof: the files are as they were, by the kernel's queue of changes (`inotify`) and by looking at each (`sweep`)
+- verdict: the whole call that serves a stored verdict, the proof included
+- edit: the same after one file changed and its content was put back, so that the verdict is a hit again
+Times in ms; the probe runs in this process, and only hits are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks.content_probe import ContentProbe, engine_on
+
+SIZES = (10, 1_000, 10_000)
+GOALS = {("inotify", 10): 0.05, ("inotify", 1_000): 0.05, ("inotify", 10_000): 0.05}
+GOALS |= {("sweep", 1_000): 5.0, ("sweep", 10_000): 30.0}
+
+
+def grow(root: Path, files: int) -> None:
+    """Folders of twenty modules, two deep, and old enough for their times to be believed."""
+    for n in range(0, files, 20):
+        folder = root / f"p{n // 400}" / f"q{n // 20}"
+        folder.mkdir(parents=True)
+        for k in range(n, min(n + 20, files)):
+            (folder / f"m{k}.py").write_text(f"x = {k}\n")
+
+
+def spread(times: list[int]) -> dict[str, float]:
+    """Median, p99 and worst of times in ns, in ms."""
+    times.sort()
+    pick = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(times[min(int(len(times) * part), len(times) - 1)] / 1e6, 5) for name, part in pick.items()}
+
+
+async def timed(what: Callable[[], Awaitable[Any]], times: int) -> dict[str, float]:
+    """How long each of so many calls took."""
+    found = []
+    gc.collect()
+    for _ in range(times):
+        start = time.perf_counter_ns()
+        await what()
+        found.append(time.perf_counter_ns() - start)
+    return spread(found)
+
+
+async def measure(root: Path, how: str, lookups: int) -> dict[str, Any]:
+    """One tree, proved one way."""
+    probe = ContentProbe(lambda: "seen")
+    engine = engine_on(root, probe, inotify=how == "inotify")
+    start = time.perf_counter_ns()
+    await engine.verdicts()
+    first = time.perf_counter_ns() - start
+    assert engine.files.how.startswith(how), engine.files.how
+    for _ in range(5):
+        await engine.verdicts()
+    found: dict[str, Any] = {"first look ms": round(first / 1e6, 2)}
+    found["proof"] = await timed(engine.files.now, lookups)
+    found["verdict"] = await timed(engine.verdicts, lookups)
+    path = next(root.rglob("*.py"))
+    times = []
+    for _ in range(min(lookups, 200)):
+        text = path.read_text()
+        path.write_text("changed\n")
+        path.write_text(text)
+        start = time.perf_counter_ns()
+        (verdict,) = await engine.verdicts()
+        times.append(time.perf_counter_ns() - start)
+        assert verdict.cache == "hit", verdict
+    found["edit"] = spread(times)
+    assert probe.runs == 1, probe.runs
+    await engine.close()
+    return found
+
+
+async def everything(lookups: int, sweeps: int) -> dict[str, Any]:
+    """All sizes, both ways."""
+    found: dict[str, Any] = {}
+    for files in SIZES:
+        home = Path(tempfile.mkdtemp(prefix="decision-"))
+        try:
+            root = home / "ws"
+            grow(root, files)
+            # What has just been written is read again for two seconds, whatever its times say.
+            await asyncio.sleep(2.5)
+            for how, times in (("inotify", lookups), ("sweep", sweeps)):
+                found[f"{how} {files}"] = await measure(root, how, times)
+        finally:
+            shutil.rmtree(home)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lookups", type=int, default=20_000, help="calls with inotify (default 20000)")
+    parser.add_argument("--sweeps", type=int, default=100, help="calls with the sweep (default 100)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    found = asyncio.run(everything(options.lookups, options.sweeps))
+    if options.json:
+        print(json.dumps(found))
+        return
+    print(
+        f"{'':16}{'first':>9}" + "".join(f"{name:>30}" for name in ("proof p50 p99", "verdict p50 p99", "edit p50 p99"))
+    )
+    for title, row in found.items():
+        cells = "".join(f"{row[k]['p50']:>20.4f}{row[k]['p99']:>10.4f}" for k in ("proof", "verdict", "edit"))
+        print(f"{title:16}{row['first look ms']:>9.1f}{cells}")
+    for (how, files), goal in GOALS.items():
+        proof = found[f"{how} {files}"]["proof"]
+        print(f"goal {how} {files}: p99 {proof['p99']:.4f} of {goal} ms, {'met' if proof['p99'] <= goal else 'missed'}")
+
+
+if __name__ == "__main__":
+    main()

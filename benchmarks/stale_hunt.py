@@ -1,0 +1,168 @@
+"""Hunts for a verdict that is served although files have changed, and for hits that are lost.
+
+    python benchmarks/stale_hunt.py [--lookups 1000000] [--seconds 0] [--sweep] [--seed 1] [--json]
+
+Two parts, each with half of the look-ups:
+- in turn: a change of one of many kinds, some of them while a probe runs; then everything is read,
+  and a series of look-ups has to tell of just that, all but the first from the cache
+- beside: another process changes files without pause; each look-up has to tell of every change that
+  was complete when it began
+A look-up is `ProbeEngine.verdicts()`; the probe's verdict is what the files hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, OrderedDict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.content_probe import ContentProbe, engine_on, read_everything, shown
+from benchmarks.stale_world import World
+from benchmarks.stale_writer import FILES, History, numbers
+
+REMEMBERED = 40
+"""States whose verdict the engine surely still has."""
+
+
+class Tally:
+    """What came of the look-ups."""
+
+    def __init__(self) -> None:
+        self.lookups = self.hits = self.stale = self.true_hits = self.lost = self.unsettled = 0
+        self.by_change: Counter[str] = Counter()
+        self.stale_after: Counter[str] = Counter()
+
+    def judge(self, verdict: Any, truth: str, change: str, *, expected: bool) -> None:
+        """Count one look-up; `expected`: the verdict on these files is known already."""
+        self.lookups += 1
+        hit = verdict.cache == "hit"
+        self.hits += hit
+        if verdict.output != truth:
+            self.stale += 1
+            self.stale_after[change] += 1
+        if expected:
+            self.true_hits += 1
+            self.lost += not hit
+
+
+async def in_turn(home: Path, tally: Tally, lookups: int, until: float, rng: random.Random, inotify: bool) -> None:
+    """Change, read everything, look up."""
+    world = World(home, rng)
+    probe = ContentProbe(lambda: shown(read_everything(world.root)))
+    engine = engine_on(world.root, probe, inotify=inotify)
+    known: OrderedDict[str, None] = OrderedDict()
+    done = 0
+    while done < lookups and time.monotonic() < until:
+        change = world.change()
+        if rng.random() < 0.1:
+            probe.during = lambda: tally.by_change.update([f"while a probe runs: {world.change()}"])
+        truth = shown(read_everything(world.root))
+        expected = truth in known and probe.during is None
+        (verdict,) = await engine.verdicts()
+        probe.during = None
+        truth = shown(read_everything(world.root))
+        tally.by_change[change] += 1
+        tally.judge(verdict, truth, change, expected=expected)
+        known[truth] = None
+        known.move_to_end(truth)
+        if len(known) > REMEMBERED:
+            known.popitem(last=False)
+        for _ in range(rng.randrange(2, 20)):
+            (verdict,) = await engine.verdicts()
+            tally.judge(verdict, truth, change, expected=True)
+            done += 1
+        done += 1
+    assert engine.files.how.startswith("inotify" if inotify else "sweep"), engine.files.how
+    await engine.close()
+
+
+async def beside(home: Path, tally: Tally, lookups: int, until: float, seed: int, inotify: bool) -> None:
+    """Look up while another process writes."""
+    root = home / "ws"
+    root.mkdir(parents=True)
+    history = History(home / "history", create=True)
+    engine = engine_on(root, ContentProbe(lambda: json.dumps(numbers(root))), inotify=inotify)
+    command = [sys.executable, str(Path(__file__).with_name("stale_writer.py")), str(home), str(seed)]
+    writer = subprocess.Popen(command)
+    try:
+        at = [-1] * FILES
+        upto = done = 0
+        while done < lookups and time.monotonic() < until and not history.full():
+            before = history.done
+            for file, number in history.changes(upto, before):
+                at[file] = number
+            upto = before
+            (verdict,) = await engine.verdicts()
+            done += 1
+            if verdict.state != "passed":
+                tally.unsettled += 1
+                continue
+            tally.lookups += 1
+            tally.hits += verdict.cache == "hit"
+            allowed = [{number} for number in at]
+            for file, number in history.changes(before, history.started):
+                allowed[file].add(number)
+            told = json.loads(verdict.output)
+            if any(told[n] not in allowed[n] for n in range(FILES)):
+                tally.stale += 1
+                tally.stale_after["beside"] += 1
+        tally.by_change["beside"] += history.done
+    finally:
+        history.stop()
+        writer.wait()
+        await engine.close()
+
+
+async def hunt(lookups: int, seconds: float, seed: int, inotify: bool) -> Tally:
+    """Both parts."""
+    tally = Tally()
+    home = Path(tempfile.mkdtemp(prefix="stale-hunt-"))
+    try:
+        rng = random.Random(seed)
+        limit = seconds / 2 or float("inf")
+        await in_turn(home / "turn", tally, lookups // 2, time.monotonic() + limit, rng, inotify)
+        rest = lookups - tally.lookups
+        await beside(home / "beside", tally, rest, time.monotonic() + limit, seed, inotify)
+    finally:
+        shutil.rmtree(home)
+    return tally
+
+
+def main() -> int:
+    """Hunt and print; 1 where anything stale was served."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lookups", type=int, default=1_000_000)
+    parser.add_argument(
+        "--seconds", type=float, default=0, help="stop after so many, whatever is left (default: never)"
+    )
+    parser.add_argument("--sweep", action="store_true", help="without the kernel's queue of changes")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    start = time.monotonic()
+    tally = asyncio.run(hunt(options.lookups, options.seconds, options.seed, not options.sweep))
+    if options.json:
+        print(json.dumps(vars(tally)))
+        return int(tally.stale > 0)
+    kept = 100 * (1 - tally.lost / max(tally.true_hits, 1))
+    print(f"{tally.lookups:,} look-ups in {time.monotonic() - start:.0f} s, {tally.hits:,} served from the cache")
+    print(f"stale: {tally.stale}   {dict(tally.stale_after) or ''}")
+    print(f"true hits kept: {kept:.3f} percent of {tally.true_hits:,}; files did not hold still: {tally.unsettled:,}")
+    for change, times in sorted(tally.by_change.items()):
+        print(f"  {times:>9,}  {change}")
+    return int(tally.stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
