@@ -15,8 +15,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jetbox.engine.probes.configuration import looked_for
-from jetbox.engine.probes.lookover import RACY_NS, Folder, Known, Quick, differing, quick_look, read_content, stat_of
-from jetbox.engine.probes.reading import in_thread
+from jetbox.engine.probes.lookover import (
+    RACY_NS,
+    Clock,
+    Folder,
+    Known,
+    Quick,
+    differing,
+    distrust,
+    quick_look,
+    read_content,
+    stat_of,
+)
 from jetbox.engine.probes.snapshot import Books, Snapshot
 from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK
 
@@ -54,8 +64,8 @@ class Tree:
         self.watcher: Watch | None = None
         self._ignored = ignored
         self._lock = asyncio.Lock()
-        self._offset = 0
-        self._quick_look: Quick | None = None
+        self._clock = Clock()
+        self._quick: Quick | None = None
         self._books = Books()
         self._reset()
 
@@ -84,6 +94,8 @@ class Tree:
         async with self._lock:
             if 0 < len(self._books.last.files) <= SMALL_TREE and self._size() <= SMALL_BYTES:
                 return self.sweep_now()
+            from jetbox.engine.probes.reading import in_thread
+
             return await in_thread(self.sweep_now)
 
     def _size(self) -> int:
@@ -95,7 +107,9 @@ class Tree:
         """The sweep itself, without waiting for anything but the disk."""
         if not self._books.last.proved:
             self._reset()
-        self._distrust_clock()
+        if self._clock.went_back():
+            # A file may get the times that it had before.
+            distrust(self._folders.values(), self._outer.values())
         whole = True
         try:
             here = os.stat(self.root)
@@ -153,18 +167,6 @@ class Tree:
         self._above(told=True)
         return self._books.commit(self._books.last.proved)
 
-    def _distrust_clock(self) -> None:
-        """After the clock was set back a file may get the times that it had before."""
-        offset = time.time_ns() - time.monotonic_ns()
-        if offset < self._offset - RACY_NS // 2:
-            for folder in self._folders.values():
-                folder.settled = False
-                for known in folder.files.values():
-                    known.sure, known.raw = None, b""
-            for known in self._outer.values():
-                known.sure, known.raw = None, b""
-        self._offset = offset
-
     def _walk(self, waiting: list[tuple[str, str]]) -> bool:
         """Look at folders and all below them; False where there is too much of it."""
         while waiting:
@@ -207,11 +209,6 @@ class Tree:
         finally:
             os.close(handle)
 
-    def _quick(self) -> Quick:
-        if self._quick_look is None:
-            self._quick_look = quick_look()
-        return self._quick_look
-
     def _unreadable(self, folder: Folder, real: str, prefix: str, error: OSError) -> None:
         """The folder cannot be listed, which is a property like any other."""
         self._drop(prefix)
@@ -221,30 +218,13 @@ class Tree:
 
     def _names(self, folder: Folder, prefix: str, handle: int, waiting: list[tuple[str, str]]) -> None:
         """Look at each name in an open folder."""
-        read_at = time.time_ns()
-        here = os.fstat(handle)
-        if self.watcher is not None and not (
-            folder.stat[2:] == (here.st_ino, here.st_dev) and self.watcher.has(prefix)
-        ):
-            self.watcher.folder(folder.real, prefix)
-            folder.settled = False
-        now = (here.st_mtime_ns, here.st_ctime_ns, here.st_ino, here.st_dev)
-        fresh: list[str] = []
-        if not (folder.settled and folder.stat == now):
-            if self.watcher is not None:
-                self.watcher.device(folder.real, here.st_dev)
-            names = set(os.listdir(handle))
-            if prefix and ENVIRONMENT_MARK in names and self._out(folder, prefix):
-                return
-            for name in (*(folder.files.keys() - names), *(folder.others.keys() - names)):
-                self._remove(folder, prefix, name)
-            folder.left &= names
-            fresh = [n for n in names if n not in folder.files and n not in folder.others and n not in folder.left]
-            folder.stat = now
-            quiet = max(here.st_mtime_ns, here.st_ctime_ns) + RACY_NS <= read_at
-            folder.settled = quiet and self.trusts(folder.real, here.st_dev)
+        fresh = self._listed(folder, prefix, handle)
+        if fresh is None:
+            return
         # Where folders are to be trusted, the file system is a local one.
-        odd, gone = (self._quick() if folder.settled else differing)(handle, folder.files)
+        if folder.settled and self._quick is None:
+            self._quick = quick_look()
+        odd, gone = (self._quick if folder.settled and self._quick else differing)(handle, folder.files)
         fresh += gone
         for name in (*folder.others, *folder.left, *fresh):
             try:
@@ -261,6 +241,29 @@ class Tree:
                 self._books.put(prefix + name, (0, f"unreadable: {error.errno}"))
         for name, seen in odd:
             self._entry(folder, prefix, name, seen, waiting)
+
+    def _listed(self, folder: Folder, prefix: str, handle: int) -> list[str] | None:
+        """List an open folder where that may have changed: its new names; None where it is out of scope."""
+        read_at = time.time_ns()
+        here = os.fstat(handle)
+        now = (here.st_mtime_ns, here.st_ctime_ns, here.st_ino, here.st_dev)
+        if self.watcher is not None and not (folder.stat[2:] == now[2:] and self.watcher.has(prefix)):
+            self.watcher.folder(folder.real, prefix)
+            folder.settled = False
+        if folder.settled and folder.stat == now:
+            return []
+        if self.watcher is not None:
+            self.watcher.device(folder.real, here.st_dev)
+        names = set(os.listdir(handle))
+        if prefix and ENVIRONMENT_MARK in names and self._out(folder, prefix):
+            return None
+        for name in (*(folder.files.keys() - names), *(folder.others.keys() - names)):
+            self._remove(folder, prefix, name)
+        folder.left &= names
+        folder.stat = now
+        quiet = max(here.st_mtime_ns, here.st_ctime_ns) + RACY_NS <= read_at
+        folder.settled = quiet and self.trusts(folder.real, here.st_dev)
+        return [name for name in names if not folder.knows(name)]
 
     def _out(self, folder: Folder, prefix: str) -> bool:
         """Take a folder out of scope that has become an environment."""
@@ -365,13 +368,12 @@ class Tree:
             return
         if self._outer.pop(key, None) is not None:
             self._books.drop(key)
-        if beyond and stat.S_ISDIR(seen.st_mode) and not self._either_ignored(real, beyond):
+        ways = (real, beyond)
+        out = any(self._ignored(os.path.dirname(path), os.path.basename(path), True) for path in ways)
+        if beyond and stat.S_ISDIR(seen.st_mode) and not out:
             self._beyond.append((key, beyond, (seen.st_dev, seen.st_ino)))
             return
         self._drop(key)
-
-    def _either_ignored(self, link: str, target: str) -> bool:
-        return any(self._ignored(os.path.dirname(path), os.path.basename(path), True) for path in (link, target))
 
     def _above(self, *, told: bool = False) -> None:
         """The configuration that is found by walking up, and what git says of branch and exclusions."""

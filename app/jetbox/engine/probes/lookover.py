@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 import msgspec
@@ -47,6 +48,33 @@ class Folder(msgspec.Struct):
     """mtime_ns, ctime_ns, inode, device."""
     settled: bool = False
     """The stat tells of every later change of its entries."""
+
+    def knows(self, name: str) -> bool:
+        """True for a name that was looked at before."""
+        return name in self.files or name in self.others or name in self.left
+
+
+class Clock:
+    """Notices that the clock was set back, after which a file may get the times that it had before."""
+
+    def __init__(self) -> None:
+        self._offset = 0
+
+    def went_back(self) -> bool:
+        """True where that happened since the last call."""
+        offset = time.time_ns() - time.monotonic_ns()
+        back = offset < self._offset - RACY_NS // 2
+        self._offset = offset
+        return back
+
+
+def distrust(folders: Iterable[Folder], files: Iterable[Known]) -> None:
+    """Read all of this again, whatever its times say."""
+    for folder in folders:
+        folder.settled = False
+        distrust((), folder.files.values())
+    for known in files:
+        known.sure, known.raw = None, b""
 
 
 Quick = Callable[[int, dict[str, Known]], tuple[list[tuple[str, os.stat_result]], list[str]]]

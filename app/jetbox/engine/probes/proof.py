@@ -19,7 +19,6 @@ import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.probes.fingerprint import Tree
-from jetbox.engine.probes.reading import in_thread
 from jetbox.engine.probes.snapshot import Snapshot
 
 TYPE_CHECKING = False
@@ -54,6 +53,7 @@ class Proof:
         self._wanted = watch
         self._watch: Watch | None = None
         self._outside: set[str] = set()
+        self._late = False
         self._begun = False
         self._torn = True
         """A look did not come to its end, so that what was taken from the queue is lost."""
@@ -71,6 +71,7 @@ class Proof:
             try:
                 now = await (self._tree.sweep() if self._begun and self._watch is None else self._watched(sweep))
             finally:
+                self._register()
                 if not self._wanted and self._watch is not None:
                     self._give_up(ENDED)
             if now is before and not self._tree.moved:
@@ -88,8 +89,25 @@ class Proof:
         """
         new = set(paths) - self._outside
         self._outside |= new
-        if new and self._watch is not None:
-            self._watch.outside(new)
+        if not new or self._watch is None:
+            return
+        if self._lock.locked():
+            # A thread is at work on the watches.
+            self._late = True
+        else:
+            self._add_outside(self._watch, new)
+
+    def _register(self) -> None:
+        """Watch what came while a thread was at work; what happened to it since is not known."""
+        if self._late and self._watch is not None:
+            self.outside_generation += 1
+            self._add_outside(self._watch, self._outside)
+        self._late = False
+
+    def _add_outside(self, watch: Watch, paths: set[str]) -> None:
+        watch.outside(paths)
+        if watch.broken:
+            self._give_up(watch.broken)
 
     def close(self) -> None:
         """End the watch."""
@@ -108,6 +126,8 @@ class Proof:
             self._left = changes
             if self._is_little(changes) and self._catch_up(watch, changes, QUIET_NS):
                 return self._tree.last
+        from jetbox.engine.probes.reading import in_thread
+
         quiet = await in_thread(lambda: self._look(sweep))
         now = self._tree.last
         if quiet:
