@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,12 @@ class Suite:
     @property
     def forks(self) -> bool:
         """True while the server lives."""
-        assert self.probe._front is not None
-        return self.probe._front._service is not None
+        return self.probe.sessions.forks
+
+    async def compared(self) -> None:
+        """Wait for what follows the latest run."""
+        if self.probe._following is not None:
+            await asyncio.wait({self.probe._following})
 
 
 @pytest.fixture
@@ -105,6 +110,26 @@ PROJECTS = {
         "test_a.py": "import os, threading\ndef test_a():\n    os.environ['X'] = '1'\n"
         "    threading.Thread(target=lambda: None).start()\ndef test_b():\n    assert os.environ.get('X') == '1'\n",
     },
+    "a plugin of the workspace": {
+        "pytest.ini": "[pytest]\naddopts = -p helpers\n",
+        "helpers.py": "import pytest\n@pytest.fixture\ndef two():\n    return 2\n",
+        "test_a.py": "def test_a(two):\n    assert two == 2\n",
+    },
+    "a plugin that is switched off": {
+        "pytest.ini": "[pytest]\naddopts = -p no:doctest -p no:cacheprovider\n",
+        "test_a.py": "def test_a(pytestconfig):\n    assert not pytestconfig.pluginmanager.hasplugin('doctest')\n",
+    },
+    "a broken pyproject": {"pyproject.toml": "[tool.pytest\n", "test_a.py": "def test_a(): pass\n"},
+    "an exit by a conftest": {"conftest.py": "import os\nos._exit(0)\n", "test_a.py": "def test_a(): pass\n"},
+    "threads that outlive the session": {
+        "test_a.py": "import threading, time\ndef test_a():\n"
+        "    threading.Thread(target=lambda: time.sleep(0.3) or print('late')).start()\n",
+    },
+    "a bad end": {"test_a.py": "import atexit, os\ndef test_a():\n    atexit.register(os._exit, 7)\n"},
+    "a test that comes back twice": {
+        "test_a.py": "import os\ndef test_a():\n    assert os.fork() == 0 or os.wait()[1] != 0\n"
+        "def test_b():\n    pass\n",
+    },
     "nothing to run": {"pytest.ini": "[pytest]\naddopts = -k nothing\n", "test_a.py": "def test_a(): pass\n"},
 }
 
@@ -114,10 +139,12 @@ async def test_a_forked_run_says_what_one_from_scratch_says(bench: Bench, suite:
     for path, text in files.items():
         bench.write(path, text)
     forked = await suite.run()
+    await suite.compared()
     again = await suite.run()
     assert suite.forks, suite.told
+    assert not suite.told
     plain = await suite.made(forks=False).run()
-    assert (forked.state, forked.summary, forked.failing) == (plain.state, plain.summary, plain.failing)
+    assert (forked.state, forked.summary, forked.failing) == (plain.state, plain.summary, plain.failing), plain
     assert (again.state, again.summary) == (forked.state, forked.summary)
 
 
@@ -129,6 +156,18 @@ HAZARDS = {
     "prints without end": ("print('x' * 200_000_000)", "passed", "1 passed"),
     "changes the folder": ("os.chdir('/')", "passed", "1 passed"),
     "closes its output": ("os.close(1); os.close(2)", "passed", "1 passed"),
+    "closes all": ("os.closerange(3, 500)", "error", "before the session did"),
+    "leaves one behind that holds its output": (
+        "os.fork() or (signal.signal(15, signal.SIG_IGN), __import__('time').sleep(600))",
+        "passed",
+        "1 passed",
+    ),
+    "takes the standard input": ("assert sys.stdin.fileno() or True", "failed", "1 of 1 failed"),
+    "has its name in another group": (
+        "os.fork() or (os.setsid(), __import__('time').sleep(600))",
+        "passed",
+        "1 passed",
+    ),
 }
 
 
@@ -144,11 +183,46 @@ async def test_what_a_test_does_to_its_process_is_its_own_affair(
     assert (await suite.run()).state == "passed"
 
 
-async def test_a_test_that_kills_its_parent_is_run_from_scratch(bench: Bench, suite: Suite) -> None:
-    bench.write("test_a.py", "import os, signal\ndef test_a():\n    os.kill(os.getppid(), signal.SIGKILL)\n")
+@pytest.mark.parametrize("deed", ["os.kill(os.getppid(), 9)", "os.killpg(os.getpgid(os.getppid()), 9)"])
+async def test_a_test_that_kills_its_parent_is_run_from_scratch(bench: Bench, suite: Suite, deed: str) -> None:
+    bench.write("test_a.py", f"import os\ndef test_a():\n    {deed}\n")
     verdict = await suite.run()
     plain = await suite.made(forks=False).run()
-    assert verdict.state == plain.state
+    assert (verdict.state, verdict.summary) == (plain.state, plain.summary)
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks
+
+
+async def test_servers_that_keep_being_killed_are_given_up(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "import os\ndef test_a():\n    os.kill(os.getppid(), 9)\n")
+    for _ in range(6):
+        await suite.run()
+    assert suite.told == ["pytest runs from scratch: its server kept ending"]
+
+
+async def test_a_test_that_stops_its_parent_ends_at_the_time_limit(
+    bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.probes.zygote.GRACE_S", 0.2)
+    bench.write("test_a.py", "import os, signal\ndef test_a():\n    os.kill(os.getppid(), signal.SIGSTOP)\n")
+    suite.probe = suite.made(seconds=1.0)
+    assert (await suite.run()).state == "timeout"
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    assert (await suite.run()).state == "passed"
+
+
+async def test_output_without_end_does_not_put_off_the_time_limit(bench: Bench, suite: Suite) -> None:
+    bench.write(
+        "test_a.py",
+        "def test_a(capfd):\n    with capfd.disabled():\n        while True:\n            print('x' * 60_000)\n",
+    )
+    suite.probe = suite.made(seconds=1.5)
+    verdict = await suite.run()
+    assert (verdict.state, verdict.summary) == ("timeout", "no result after 1.5 s")
+    assert suite.forks, "the server kept the time, and is still there"
+    assert verdict.duration_ns < 5e9
+    assert len(verdict.output) < 11_000
 
 
 async def test_a_run_that_hangs_ends_with_all_that_it_started(bench: Bench, suite: Suite) -> None:
@@ -166,21 +240,69 @@ async def test_a_run_that_hangs_ends_with_all_that_it_started(bench: Bench, suit
     assert (await suite.run()).state == "passed"
 
 
+async def until(path: Path) -> None:
+    """A test has written this file."""
+    async with asyncio.timeout(20):
+        while not path.exists():
+            await asyncio.sleep(0.005)
+
+
 async def test_a_cancelled_run_is_gone_and_the_next_one_works(bench: Bench, suite: Suite) -> None:
-    mark = bench.root / "begun"
+    word = f"97{os.getpid() % 10000:04d}"
     bench.write(
-        "test_a.py", "import time, pathlib\ndef test_a():\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
+        "test_a.py",
+        "import pathlib, subprocess\ndef test_a():\n"
+        f"    child = subprocess.Popen(['sleep', '{word}'], start_new_session=True)\n"
+        "    pathlib.Path('begun').touch()\n    child.wait()\n",
     )
     await suite.tree.sweep()
     running = asyncio.create_task(suite.probe.run())
-    while not mark.exists():
-        await asyncio.sleep(0.01)
+    await until(bench.root / "begun")
     running.cancel()
     await asyncio.wait({running})
     assert running.cancelled()
+    assert not bench.running(f"sleep\0{word}")
     assert suite.forks, "a cancelled run costs no new server"
     bench.write("test_a.py", "def test_a():\n    pass\n")
     assert (await suite.run()).state == "passed"
+
+
+async def test_a_run_cancelled_while_its_server_starts_costs_no_new_server(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    await suite.tree.sweep()
+    await suite.probe.skip()
+    started: list[object] = []
+    for _ in range(8):
+        running = asyncio.create_task(suite.probe.run())
+        front = suite.probe.sessions._front
+        assert front is not None
+        while front._starting is None and not front.alive:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running})
+        started.append(front._starts)
+    assert (await suite.run()).state == "passed"
+    assert suite.forks
+    assert set(started) == {1}, started
+    assert not suite.told
+
+
+async def test_a_closed_probe_leaves_nothing(bench: Bench, suite: Suite) -> None:
+    word = f"96{os.getpid() % 10000:04d}"
+    bench.write(
+        "test_a.py",
+        "import pathlib, subprocess\ndef test_a():\n"
+        f"    child = subprocess.Popen(['sleep', '{word}'], start_new_session=True)\n"
+        "    pathlib.Path('begun').touch()\n    child.wait()\n",
+    )
+    await suite.tree.sweep()
+    running = asyncio.create_task(suite.probe.run(behind=True))
+    await until(bench.root / "begun")
+    running.cancel()
+    await asyncio.wait({running})
+    await suite.probe.close()
+    assert not bench.running(f"sleep\0{word}")
+    assert not suite.forks
 
 
 async def test_an_edit_within_the_same_second_is_seen(bench: Bench, suite: Suite) -> None:
@@ -190,26 +312,179 @@ async def test_an_edit_within_the_same_second_is_seen(bench: Bench, suite: Suite
         assert (await suite.run()).state == ("passed" if value == 1 else "failed")
 
 
-async def test_options_that_start_processes_keep_runs_from_being_forked(bench: Bench, suite: Suite) -> None:
-    bench.write("pytest.ini", "[pytest]\naddopts = -n 2\n")
+ASKED = {
+    "-n 2": "-n 2",
+    "-nauto": "-n auto",
+    "--numprocesses=3": "--numprocesses=3",
+    "--dist loadfile": "--dist",
+    "--forked": "--forked",
+}
+
+
+@pytest.mark.parametrize(("option", "words"), ASKED.items())
+async def test_options_that_start_processes_keep_runs_from_being_forked(
+    bench: Bench, suite: Suite, option: str, words: str
+) -> None:
+    bench.write("pytest.ini", f"[pytest]\naddopts = -q {option}\n")
     bench.write("test_a.py", "def test_a(): pass\n")
     await suite.run()
+    await suite.run()
     assert not suite.forks
+    assert suite.told == [f"pytest runs from scratch: its configuration asks for {words}"]
+    bench.write("pytest.ini", "[pytest]\naddopts = -q -n0 -p no:forked\n")
+    await suite.tree.sweep()
+    assert not suite.probe.sessions.refused
+
+
+async def test_options_elsewhere_in_a_configuration_keep_nothing_from_being_forked(bench: Bench, suite: Suite) -> None:
+    bench.write("tox.ini", "[tox]\nenvlist = py\n[testenv]\ncommands = pytest -n auto\n")
+    bench.write("test_a.py", "def test_a(): pass\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks
+
+
+@pytest.fixture
+def plugin(bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a plugin of this text for the runs of the workspace."""
+    import venv
+
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    venv.create(bench.root / ".venv", with_pip=False, symlinks=True)
+    packages = next((bench.root / ".venv" / "lib").glob("python*/site-packages"))
+    ours = Path(pytest.__file__).parent.parent
+    for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
+        shutil.copytree(ours / name, packages / name)
+    shutil.copy(ours / "py.py", packages)
+    for path in ours.glob("pytest-*.dist-info"):
+        (packages / path.name).mkdir()
+        (packages / path.name / "METADATA").write_text((path / "METADATA").read_text())
+
+    def install(text: str, *, where: Path = packages, name: str = "odd") -> None:
+        (where / f"{name}.py").write_text(text)
+        info = packages / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[pytest11]\n{name} = {name}\n")
+        (info / "RECORD").write_text(f"{name}.py,,\n")
+        if where != packages:
+            (packages / f"{name}.pth").write_text(f"{where}\n")
+
+    return install
+
+
+async def test_plugins_that_start_threads_keep_runs_from_being_forked(
+    bench: Bench, suite: Suite, plugin: Callable[..., None]
+) -> None:
+    plugin("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n")
+    bench.write("test_a.py", "def test_a(): pass\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.told == ["pytest runs from scratch: a pytest plugin starts threads when it is imported"]
+
+
+async def test_plugins_of_the_workspace_keep_runs_from_being_forked(
+    bench: Bench, suite: Suite, plugin: Callable[..., None]
+) -> None:
+    bench.write("src/readme.txt", "")
+    plugin("import pytest\n@pytest.fixture\ndef one():\n    return 1\n", where=bench.root / "src")
+    bench.write("test_a.py", "def test_a(one):\n    assert one == 1\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.told == ["pytest runs from scratch: the pytest plugin odd is part of the workspace"]
+
+
+async def test_a_plugin_outside_that_is_edited_is_loaded_anew(
+    bench: Bench, suite: Suite, plugin: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "ours").mkdir()
+    text = "import pytest\n@pytest.fixture\ndef one():\n    return 1\n"
+    plugin(text, where=tmp_path / "ours")
+    # Only what the sandbox shows is there.
+    readable = await choose_sandbox(bench.root, enabled=False, network=False)
+    bench.processes.sandbox = readable
+    bench.write("test_a.py", "def test_a(one):\n    assert one == 1\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks, suite.told
+    (tmp_path / "ours" / "odd.py").write_text(text.replace("return 1", "return 21"))
+    assert (await suite.run()).state == "failed"
+    assert suite.forks, suite.told
+
+
+async def test_a_plugin_that_is_blocked_is_not_loaded(bench: Bench, suite: Suite, plugin: Callable[..., None]) -> None:
+    plugin("raise SystemExit('never')\n")
+    bench.write("pytest.ini", "[pytest]\naddopts = -p no:odd\n")
+    bench.write("test_a.py", "def test_a(): pass\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks, suite.told
+
+
+async def test_a_plugin_that_comes_or_goes_is_seen(bench: Bench, suite: Suite, plugin: Callable[..., None]) -> None:
+    bench.write("test_a.py", "def test_a(one):\n    assert one == 1\n")
+    verdict = await suite.run()
+    assert verdict.failing == ("test_a.py::test_a",), verdict.output
+    assert suite.forks
+    plugin("import pytest\n@pytest.fixture\ndef one():\n    return 1\n")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks, suite.told
+
+
+async def test_a_variable_that_changes_is_seen(bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.processes.pass_env = (*bench.processes.pass_env, "OUR_WORD")
+    bench.write("test_a.py", "import os\ndef test_a():\n    assert os.environ.get('OUR_WORD') == 'yes'\n")
+    monkeypatch.setenv("OUR_WORD", "no")
+    assert (await suite.run()).state == "failed"
+    monkeypatch.setenv("OUR_WORD", "yes")
+    assert (await suite.run()).state == "passed"
+    assert suite.forks
+
+
+async def test_a_repository_that_comes_later_is_as_guarded_as_in_a_run_from_scratch(bench: Bench, suite: Suite) -> None:
+    text = "import pathlib\ndef test_a():\n    pathlib.Path('.git/hooks/post-commit').write_text('x')\n"
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    assert (await suite.run()).state == "passed"
+    (bench.root / ".git" / "hooks").mkdir(parents=True)
+    (bench.root / ".jetbox").mkdir()
+    bench.write("test_a.py", text)
+    verdict = await suite.run()
+    assert suite.forks
+    hook = bench.root / ".git" / "hooks" / "post-commit"
+    assert (verdict.state, hook.exists()) == (
+        ("failed", False) if bench.processes.sandbox.guards_git else ("passed", True)
+    )
+
+
+DIFFERS = "import gc\ndef test_a():\n    assert not gc.get_freeze_count(), 'forked'\n"
 
 
 async def test_a_difference_ends_the_forking_for_good(bench: Bench, suite: Suite) -> None:
-    # Only a process of its own has this module at the head of its own command line.
-    bench.write("test_a.py", "import sys\ndef test_a():\n    assert '_pytest.doctest' not in FIRST\nFIRST = set()\n")
-    bench.write("conftest.py", "import os\nif os.getpgrp() != os.getpid():\n    raise SystemExit('not alone')\n")
-    forked = await suite.run()
-    plain = await suite.made(forks=False).run()
-    words = suite.probe._shadows.compared(forked, plain) if forked.state != plain.state else ""
-    if words:
-        assert suite.made()._shadows.off == words
-        suite.probe = suite.made()
-        await suite.run()
-        assert not suite.forks
-        assert words in suite.told[0] if suite.told else True
+    bench.write("test_a.py", DIFFERS)
+    assert (await suite.run()).state == "failed"
+    await suite.compared()
+    assert len(suite.told) == 1
+    assert "a forked run said failed (1 of 1 failed: test_a), and one from scratch passed (1 passed)" in suite.told[0]
+    assert (await suite.run()).state == "passed"
+    later = suite.made()
+    assert (await later.run()).state == "passed"
+    assert not later.sessions.forks
+    assert suite.told == suite.told[:1] * 2, "told once by each probe"
+
+
+async def test_a_comparison_of_other_files_counts_for_nothing(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", DIFFERS)
+    assert (await suite.run()).state == "failed"
+    bench.write("data.txt", "changed while it is compared")
+    await suite.compared()
+    assert not suite.told
+    assert not suite.probe.sessions.refused
+
+
+async def test_the_next_run_does_not_wait_for_a_comparison(bench: Bench, suite: Suite) -> None:
+    text = "import os, pathlib, time, gc\ndef test_a():\n    pathlib.Path('seen').touch()\n"
+    bench.write("test_a.py", text + "    if not gc.get_freeze_count():\n        time.sleep(30)\n")
+    assert (await suite.run()).state == "passed"
+    (bench.root / "seen").unlink()
+    await until(bench.root / "seen")
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    verdict = await suite.run()
+    assert (verdict.state, verdict.duration_ns < 10e9) == ("passed", True)
 
 
 class Edited:
@@ -277,3 +552,61 @@ async def test_what_a_run_behind_saw_narrows_the_next_choice(bench: Bench, suite
     assert early is not None
     assert early.failing == ("test_a.py::test_a",)
     assert early.summary.startswith("1 of 6 test files")
+
+
+async def test_what_a_run_behind_saw_outlives_the_session(bench: Bench, suite: Suite) -> None:
+    Edited(bench, suite)
+    await suite.tree.sweep()
+    assert (await suite.probe.run(behind=True)).state == "passed"
+    await suite.compared()
+    later = suite.made()
+    assert later._affected is not None
+    await later._affected.update(suite.tree.last)
+    assert later._affected.mapped
+
+
+async def test_the_same_files_are_not_run_for_twice(bench: Bench, suite: Suite) -> None:
+    edited = Edited(bench, suite)
+    whole = await suite.run()
+    before = suite.tree.last
+    bench.write("a.py", "def a():\n    return 2\n")
+    first = await edited.early(whole, before)
+    front = suite.probe.sessions._front
+    assert first is not None
+    assert front is not None
+    runs = front._number
+    assert await edited.early(whole, before) == first
+    assert front._number == runs
+    bench.write("a.py", "def a():\n    return 1\n\n")
+    again = await edited.early(whole, before)
+    assert again is not None
+    assert (again.state, front._number) == ("passed", runs + 1)
+
+
+async def test_failures_of_a_file_that_is_gone_are_not_carried_over(bench: Bench, suite: Suite) -> None:
+    edited = Edited(bench, suite)
+    bench.write("b.py", "def b():\n    return 2\n")
+    whole = await suite.run()
+    assert whole.failing == ("test_b.py::test_b",)
+    before = suite.tree.last
+    (bench.root / "test_b.py").unlink()
+    early = await edited.early(whole, before)
+    assert early is None or early.failing == ()
+
+
+async def test_a_configuration_below_leaves_it_to_the_whole_suite(bench: Bench, suite: Suite) -> None:
+    edited = Edited(bench, suite)
+    bench.write("sub/pytest.ini", "[pytest]\naddopts = -k nothing\n")
+    bench.write("sub/test_g.py", "def test_g():\n    assert 1\n")
+    whole = await suite.run()
+    before = suite.tree.last
+    assert whole.summary == "7 passed"
+    bench.write("sub/test_g.py", "def test_g():\n    assert 0\n")
+    assert await edited.early(whole, before) is None
+
+
+async def test_how_long_the_first_result_took_is_told(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "import time\ndef test_a():\n    pass\ndef test_b():\n    time.sleep(0.5)\n")
+    verdict = await suite.run()
+    assert suite.probe.first_ms is not None
+    assert 0 < suite.probe.first_ms < verdict.duration_ns / 1e6 - 400

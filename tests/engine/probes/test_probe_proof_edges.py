@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.probes.proved import Proved, workspace
-from jetbox.engine.probes import inotify, proof
+from jetbox.engine.probes import inotify, proof, snapshot
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inotify import Devices, Inotify, Unwatchable
 from jetbox.engine.probes.inscope import out_of_scope
@@ -351,3 +351,58 @@ async def test_watches_that_run_out_for_what_is_outside(proved: Proved, monkeypa
     assert proved.proof.how.startswith("sweep: no more watches")
     assert proved.proof.outside_generation > before
     assert await proved.changed(lambda: (proved.root / "b.txt").write_text("x")) == {"b.txt"}
+
+
+async def test_what_comes_and_goes_between_two_looks_is_told(proved: Proved) -> None:
+    root, made = proved.root, proved.proof
+    path = root / "b.txt"
+
+    async def stirred(what: Callable[[], object], *, sweep: bool = False) -> frozenset[str]:
+        before = await made.now(sweep=sweep)
+        mark = made.generation
+        what()
+        now = await made.now(sweep=sweep)
+        assert now.digest == before.digest
+        return made.stirred(mark)
+
+    def back() -> None:
+        text = path.read_text()
+        path.write_text("other\n")
+        path.write_text(text)
+
+    def passing() -> None:
+        (root / "pkg" / "t.py").write_text("")
+        (root / "pkg" / "t.py").unlink()
+
+    def above() -> None:
+        (root.parent / "ruff.toml").write_text("")
+        (root.parent / "ruff.toml").unlink()
+
+    def cache() -> None:
+        (root / "pkg" / "__pycache__").mkdir()
+        (root / ".coverage").write_text("")
+        (root / ".coverage").unlink()
+        (root / "pkg" / "__pycache__").rmdir()
+
+    for sweep in (False, True):
+        assert await stirred(lambda: None, sweep=sweep) == frozenset()
+        assert await stirred(back, sweep=sweep) == {"b.txt"}
+        assert await stirred(passing, sweep=sweep) == {"pkg/t.py"}
+        assert await stirred(above, sweep=sweep) == {"what lies above the workspace"}
+        assert await stirred(cache, sweep=sweep) == frozenset()
+    made.close()
+    assert await stirred(lambda: None) == frozenset()
+    assert await stirred(back) == {"b.txt"}
+    assert await stirred(passing) == {"pkg/"}
+
+
+def test_what_is_forgotten_is_not_taken_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MOST_STIRRED", 4)
+    books = snapshot.Books()
+    books.put("a", (0, ""))
+    books.commit(True)
+    for n in range(8):
+        books.stir(f"p{n}")
+    assert books.stirred(books.generation) == frozenset()
+    assert books.stirred(books.generation - 1) == {"p7"}
+    assert "too much to tell" in books.stirred(0)

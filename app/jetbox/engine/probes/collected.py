@@ -65,6 +65,17 @@ def collected(root: Path, files: Collection[str]) -> Collected:
     return Collected(certain=free)
 
 
+def added_options(root: Path, files: Collection[str], before: str = "") -> list[str]:
+    """The words of `before`, and of `addopts` in the configuration among these files. Blocks."""
+    for folder in _upwards(files):
+        for name, section in SOURCES:
+            path = folder + name
+            options = _options(name, section, _read(root / path)) if path in files else None
+            if options is not None:
+                return [*_words(before), *_words(options.get("addopts"))]
+    return _words(before)
+
+
 def _upwards(files: Iterable[str]) -> list[str]:
     """The workspace, and the folders above it that hold configuration."""
     above = {path.rpartition("/")[0] + "/" for path in files if path.startswith("../")}

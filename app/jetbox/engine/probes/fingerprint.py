@@ -66,7 +66,8 @@ class Tree:
         self._lock = asyncio.Lock()
         self._clock = Clock()
         self._quick: Quick | None = None
-        self._books = Books()
+        self.books = Books()
+        """What was found, and what happened meanwhile."""
         self._reset()
 
     def _reset(self) -> None:
@@ -77,22 +78,17 @@ class Tree:
         self._identities: set[tuple[int, int]] = set()
         self._beyond: list[tuple[str, str, tuple[int, int]]] = []
         self._told = self._followed = self._linked = 0
-        self._books.clear()
+        self.books.clear()
 
     @property
     def last(self) -> Snapshot:
         """The latest look; empty before there was one."""
-        return self._books.last
-
-    @property
-    def moved(self) -> set[str]:
-        """Paths that were new, gone or different in any look; whoever cares empties it."""
-        return self._books.moved
+        return self.books.last
 
     async def sweep(self) -> Snapshot:
         """Look at everything now; what is true of the result was true after the call began."""
         async with self._lock:
-            if 0 < len(self._books.last.files) <= SMALL_TREE and self._size() <= SMALL_BYTES:
+            if 0 < len(self.last.files) <= SMALL_TREE and self._size() <= SMALL_BYTES:
                 return self.sweep_now()
             from jetbox.engine.probes.reading import in_thread
 
@@ -105,7 +101,7 @@ class Tree:
 
     def sweep_now(self) -> Snapshot:
         """The sweep itself, without waiting for anything but the disk."""
-        if not self._books.last.proved:
+        if not self.last.proved:
             self._reset()
         if self._clock.went_back():
             # A file may get the times that it had before.
@@ -125,11 +121,11 @@ class Tree:
             # Half a look must not pass for a whole one.
             self._reset()
             raise
-        return self._books.commit(whole)
+        return self.books.commit(whole)
 
     def touched_now(self, paths: Iterable[str]) -> Snapshot | None:
         """Look at these entries again, whatever their stat says; None where only a sweep can tell."""
-        if not self._books.last.digest or not self._books.last.proved:
+        if not self.last.digest or not self.last.proved:
             return None
         waiting: list[tuple[str, str]] = []
         links, followed = set(self._links), (self._followed, self._linked)
@@ -154,7 +150,13 @@ class Tree:
             self._entry(folder, above + slash, name, seen, waiting, told=True)
         if not self._walk(waiting) or (self._followed, self._linked) != followed or self._links != links:
             return None
-        return self._books.commit(True)
+        return self.books.commit(True)
+
+    def in_scope(self, path: str) -> bool:
+        """True for a path in a folder that is known, where neither a file nor a folder of this name is left out."""
+        above, slash, name = path.rpartition("/")
+        folder = self._folders.get(above + slash)
+        return folder is not None and not any(self._ignored(folder.real, name, kind) for kind in (False, True))
 
     def above_now(self) -> Snapshot | None:
         """Look again at the configuration above the root and at what git says; None where only a sweep can tell."""
@@ -165,16 +167,16 @@ class Tree:
         if (here.st_dev, here.st_ino) != self._here or not self.last.proved:
             return None
         self._above(told=True)
-        return self._books.commit(self._books.last.proved)
+        return self.books.commit(self.last.proved)
 
     def _walk(self, waiting: list[tuple[str, str]]) -> bool:
         """Look at folders and all below them; False where there is too much of it."""
         while waiting:
-            if self._books.entries > MOST_ENTRIES:
+            if self.books.entries > MOST_ENTRIES:
                 return False
             real, prefix = waiting.pop()
             self._look(real, prefix, waiting)
-        return self._books.entries <= MOST_ENTRIES
+        return self.books.entries <= MOST_ENTRIES
 
     def _walk_beyond(self) -> bool:
         """Look at folders outside that links lead to, each once, by the link whose path comes first."""
@@ -214,7 +216,7 @@ class Tree:
         self._drop(prefix)
         folder = self._folders[prefix] = Folder(real)
         folder.others["?"] = 0
-        self._books.put(prefix + "?", (0, f"unreadable: {error.errno}"))
+        self.books.put(prefix + "?", (0, f"unreadable: {error.errno}"))
 
     def _names(self, folder: Folder, prefix: str, handle: int, waiting: list[tuple[str, str]]) -> None:
         """Look at each name in an open folder."""
@@ -238,7 +240,7 @@ class Tree:
             except OSError as error:
                 self._remove(folder, prefix, name)
                 folder.others[name] = 0
-                self._books.put(prefix + name, (0, f"unreadable: {error.errno}"))
+                self.books.put(prefix + name, (0, f"unreadable: {error.errno}"))
         for name, seen in odd:
             self._entry(folder, prefix, name, seen, waiting)
 
@@ -260,6 +262,9 @@ class Tree:
         for name in (*(folder.files.keys() - names), *(folder.others.keys() - names)):
             self._remove(folder, prefix, name)
         folder.left &= names
+        if self.watcher is None and folder.stat not in (now, Folder("").stat) and all(map(folder.knows, names)):
+            # A name came and went, or one of those that are out of scope, where there are such.
+            self.books.stir(prefix or ".")
         folder.stat = now
         quiet = max(here.st_mtime_ns, here.st_ctime_ns) + RACY_NS <= read_at
         folder.settled = quiet and self.trusts(folder.real, here.st_dev)
@@ -315,12 +320,12 @@ class Tree:
             self._remove(folder, prefix, name)
         folder.others[name] = mode
         if is_folder:
-            self._books.put(path, (mode, ""))
+            self.books.put(path, (mode, ""))
             waiting.append((real, path + "/"))
         elif stat.S_ISLNK(mode):
             self._link(path, real, mode)
         else:
-            self._books.put(path, (mode, ""))
+            self.books.put(path, (mode, ""))
 
     def _file(
         self, table: dict[str, Known], key: str, path: str, real: str, seen: os.stat_result, *, told: bool = False
@@ -329,6 +334,8 @@ class Tree:
         known = table.get(key)
         if known is not None and known.sure == now and not told:
             return
+        if known is not None and known.stat != now:
+            self.books.stir(path)
         if self.watcher is not None:
             if seen.st_nlink > 1:
                 # Its other names in the tree are found by their change time.
@@ -345,7 +352,7 @@ class Tree:
         else:
             content = known.content
         table[key] = Known(now, content, now if max(now[0], now[1]) + RACY_NS <= read_at else None)
-        self._books.put(path, (seen.st_mode, content))
+        self.books.put(path, (seen.st_mode, content))
 
     def _link(self, path: str, real: str, mode: int) -> None:
         """Note a symbolic link and what it leads to outside."""
@@ -355,7 +362,7 @@ class Tree:
             self.watcher.link(real)
         beyond, key = "", path + "/"
         try:
-            self._books.put(path, (mode, os.readlink(real)))
+            self.books.put(path, (mode, os.readlink(real)))
             seen = os.stat(real)
             final = os.path.realpath(real)
             if not (final + os.sep).startswith(self.root + os.sep):
@@ -367,7 +374,7 @@ class Tree:
             self._file(self._outer, key, key, beyond, seen)
             return
         if self._outer.pop(key, None) is not None:
-            self._books.drop(key)
+            self.books.drop(key)
         ways = (real, beyond)
         out = any(self._ignored(os.path.dirname(path), os.path.basename(path), True) for path in ways)
         if beyond and stat.S_ISDIR(seen.st_mode) and not out:
@@ -388,7 +395,7 @@ class Tree:
             if seen is not None and stat.S_ISREG(seen.st_mode):
                 self._file(self._outer, path, path, real, seen, told=told)
             elif self._outer.pop(path, None) is not None:
-                self._books.drop(path)
+                self.books.drop(path)
 
     # ------------------------------------------------------------ keeping the books
 
@@ -401,9 +408,9 @@ class Tree:
             self._drop(path + "/")
             self._links.discard(path)
             if self._outer.pop(path + "/", None) is not None:
-                self._books.drop(path + "/")
+                self.books.drop(path + "/")
         folder.left.discard(name)
-        self._books.drop(path)
+        self.books.drop(path)
 
     def _drop(self, prefix: str) -> None:
         """Forget what is in a folder."""
@@ -419,8 +426,8 @@ class Tree:
                 if name in folder.others:
                     waiting.append(prefix + name + "/")
                     if self._outer.pop(prefix + name + "/", None) is not None:
-                        self._books.drop(prefix + name + "/")
+                        self.books.drop(prefix + name + "/")
                 elif self.watcher is not None:
                     self.watcher.gone(prefix + name)
                 self._links.discard(prefix + name)
-                self._books.drop(prefix + name)
+                self.books.drop(prefix + name)

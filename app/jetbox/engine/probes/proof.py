@@ -34,6 +34,7 @@ PATIENT_NS = 250_000_000
 """How long to go on looking while files keep changing: at once, and in a thread."""
 
 ENDED = "the session ended"
+WORDS = {"above": "what lies above the workspace", "links": "what links lead to"}
 
 _moving = itertools.count(1)
 
@@ -74,13 +75,26 @@ class Proof:
                 self._register()
                 if not self._wanted and self._watch is not None:
                     self._give_up(ENDED)
-            if now is before and not self._tree.moved:
+            if now is before and not self._tree.books.moved:
                 return now
-            moved = frozenset(self._tree.moved)
-            self._tree.moved.clear()
+            moved = frozenset(self._tree.books.moved)
+            self._tree.books.moved.clear()
         if moved and before.digest and self.on_change is not None:
             self.on_change(moved)
         return now
+
+    @property
+    def generation(self) -> int:
+        """Grows with all that happens to the files; read it when `now` has returned."""
+        return self._tree.books.generation
+
+    def stirred(self, since: int) -> frozenset[str]:
+        """What something happened to after that generation, up to the latest `now`, in paths or in words.
+
+        Other than by the snapshots before and after, it shows also in what came and went, or was
+        changed and changed back.
+        """
+        return self._tree.books.stirred(since)
 
     def outside(self, paths: Iterable[str]) -> None:
         """Notice changes of these files and folders outside the tree too.
@@ -161,11 +175,22 @@ class Proof:
     def _apply(self, watch: Watch, changes: Changes) -> None:
         kinds = {"above", "links", "outside"} if changes.lost else changes.kinds
         self.outside_generation += "outside" in kinds
+        self._note(changes)
         watch.renew(kinds)
         only_sweep = changes.lost or "links" in kinds
         only_sweep = only_sweep or ("above" in kinds and self._tree.above_now() is None)
         if only_sweep or (changes.paths and self._tree.touched_now(changes.paths) is None):
             self._tree.sweep_now()
+
+    def _note(self, changes: Changes) -> None:
+        """Remember what happened, whatever the files are afterwards."""
+        books = self._tree.books
+        for words in (changes.lost, *(WORDS.get(kind, "") for kind in changes.told)):
+            if words:
+                books.stir(words)
+        for path in changes.paths:
+            if self._tree.in_scope(path):
+                books.stir(path)
 
     def _look(self, sweep: bool) -> bool:
         """Bring the tree up to date, in a thread; False where it did not hold still."""
@@ -176,6 +201,9 @@ class Proof:
         if sweep or self._torn:
             # What is in the queue by now is covered by looking at everything.
             changes = self._left or watch.changes()
+            if changes is not None:
+                # Looking at everything does not show what came and went.
+                self._note(changes)
             if changes is not None or self._torn:
                 self.outside_generation += self._torn or changes is None or "outside" in changes.kinds
                 watch.renew(("above", "links", "outside"))

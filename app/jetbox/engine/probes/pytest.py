@@ -9,49 +9,28 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from jetbox.engine.clock import monotonic
 from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.affected import Affected
 from jetbox.engine.probes.base import Change, Scope, Verdict, Whole
 from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
+from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.judging import counted, last_error, names, result, unfinished
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
-from jetbox.engine.probes.zygote import Request, Said, Zygote, decoded
-from jetbox.engine.safety.process import Limits, ProcessRunner
-
-LOADER = (
-    "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    'exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
-)
-"""The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
+from jetbox.engine.probes.zygote import Said
+from jetbox.engine.safety.process import ProcessRunner
 
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
-DISTRIBUTED = rb"(?:^|[\s'\"=\[])(?:-n[ =]*(?:\d+|auto|logical)|--numprocesses|--forked|--boxed|-f\b)"
-"""Options of plugins that start or fork processes of their own."""
 VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS")
-
-
-class _Ended(msgspec.Struct, frozen=True):
-    """A run that has ended, however it was made."""
-
-    state: Literal["exited", "timeout", "missing"]
-    code: int
-    output: str
-    duration_ns: int
-    said: Said | None
-    forked: bool = False
 
 
 class PytestProbe(Whole):
@@ -78,16 +57,27 @@ class PytestProbe(Whole):
         self._look_for_tests = performance.probe_skip_without_tests
         self._tree = tree
         self._interpreters = interpreters
-        forks = performance.pytest_server
-        self._front = Zygote(root, processes) if forks else None
-        self._back = Zygote(root, processes) if forks else None
         self._affected = Affected(root, store) if performance.affected_first else None
-        self._learnt: tuple[dict[str, list[str]], Snapshot] | None = None
         self._shadows = Shadows(store)
-        self._shadowing: asyncio.Task[None] | None = None
+        self.sessions = Sessions(
+            root,
+            processes,
+            options,
+            tree,
+            interpreters,
+            forks=performance.pytest_server,
+            off=lambda: self._shadows.off,
+            notice=notice,
+        )
+        self.first_ms: float | None = None
+        """From the start of the latest run until its first test was decided, where that is known."""
+        self._learnt: tuple[dict[str, list[str]], Snapshot] | None = None
+        self._learning: asyncio.Task[None] | None = None
+        self._again = Tree(root, out_of_scope)
+        """Looked at after a run that is to be learnt from: the other one is not ours to look with."""
+        self._following: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
-        self._notice = notice
-        self._told: set[str] = set()
+        self._early: tuple[str, Verdict, Verdict] | None = None
 
     async def skip(self) -> str:
         """No tests, or no pytest to run them with."""
@@ -115,13 +105,16 @@ class PytestProbe(Whole):
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
+        await self._halt()
         files = self._tree.last
-        ended = await self._session((), behind=behind, touched=behind and self._affected is not None)
+        ended = await self.sessions.run((), behind=behind, touched=behind and self._affected is not None)
+        self.first_ms = ended.first_ms
         verdict = self._verdict(ended)
+        compared = verdict if ended.forked and self._shadows.due(verdict) else None
         if ended.said is not None and ended.said.touched:
             self._learnt = (ended.said.touched, files)
-        if ended.forked:
-            self._shadow(verdict)
+        if compared is not None or self._learnt is not None:
+            self._following = asyncio.create_task(self._follow(compared, files), name="after pytest")
         return verdict
 
     async def early(self, change: Change) -> Verdict | None:
@@ -129,30 +122,34 @@ class PytestProbe(Whole):
         last = change.verdict
         if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
             return None
-        if self._learnt is not None:
-            touched, files = self._learnt
-            self._learnt = None
-            if files.digest == change.before.digest:
-                await self._affected.learn(touched, files)
+        if self._early is not None and self._early[:2] == (change.now.digest, last):
+            return self._early[2]
+        await self._halt()
+        await self._learn(change.before)
         selection = await self._affected.select(change.now, change.paths)
-        if selection.whole:
-            return None
         tests = [path for path in selection.files if path in change.now.files]
-        failed = dict.fromkeys(name.partition("::")[0] for name in last.failing)
+        if selection.whole or _configured_below(tests, change.now):
+            return None
+        failed = {name.partition("::")[0] for name in last.failing}
         tests.sort(key=lambda path: path not in failed)
-        carried = tuple(name for name in last.failing if name.partition("::")[0] not in tests)
+        gone = failed - change.now.files.keys() - set(tests)
+        carried = [name for name in last.failing if name.partition("::")[0] not in gone.union(tests)]
         if not tests:
             return self._carried(Verdict(self.name, "passed", selection.why, cache="partial"), carried)
-        ended = await self._session(tuple(tests))
+        ended = await self.sessions.run(tuple(tests))
+        self.first_ms = ended.first_ms
         verdict = self._verdict(ended)
         if verdict.state not in ("passed", "failed"):
             return None
-        total = sum(1 for path in change.now.files if re.search(TEST_FILE, path))
+        total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
         words = f"{len(tests)} of {total} test files: {verdict.summary}"
-        return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
+        verdict = self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
+        if verdict.durable:
+            self._early = (change.now.digest, last, verdict)
+        return verdict
 
     @staticmethod
-    def _carried(verdict: Verdict, carried: tuple[str, ...]) -> Verdict:
+    def _carried(verdict: Verdict, carried: list[str]) -> Verdict:
         """With what failed before in tests that were not run again."""
         if not carried:
             return verdict
@@ -162,98 +159,61 @@ class PytestProbe(Whole):
 
     def prepare(self) -> None:
         """Start the server that runs are forked from, and read what imports what."""
-        if self._preparing is None and (self._front is not None or self._affected is not None):
+        if self._preparing is None:
             self._preparing = asyncio.create_task(self._prepare(), name="prepare pytest")
 
     async def _prepare(self) -> None:
         if await self.skip():
             return
-        if self._front is not None and not self._refusal():
-            python, surroundings = await self._surroundings()
-            await self._front.prepare(python, surroundings)
+        await self.sessions.prepare()
         if self._affected is not None:
             await self._affected.update(self._tree.last)
 
     async def close(self) -> None:
         """End the servers and whatever they run."""
-        for task in (self._preparing, self._shadowing):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        for zygote in (self._front, self._back):
-            if zygote is not None:
-                await zygote.close()
+        if self._preparing is not None and not self._preparing.done():
+            self._preparing.cancel()
+            await asyncio.wait({self._preparing})
+        await self._halt()
+        if self._learning is not None and not self._learning.done():
+            await asyncio.wait({self._learning})
+        await self.sessions.close()
 
-    # ------------------------------------------------------------ running
+    # ------------------------------------------------------------ after a run
 
-    async def _session(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> _Ended:
-        zygote = self._back if behind else self._front
-        if zygote is not None and not self._refusal():
-            began = monotonic()
-            python, surroundings = await self._surroundings()
-            options = self._options
-            request = Request(files, options.time_s, options.memory, 8 * options.output_bytes, behind, touched)
-            answer = await zygote.run(python, surroundings, request)
-            if answer is not None and answer.state != "cancelled":
-                state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
-                return _Ended(state, answer.code, answer.output, monotonic() - began, answer.said, forked=True)
-            self._tell(zygote.refused)
-        return await self._plain(files, behind=behind)
+    async def _follow(self, compared: Verdict | None, files: Snapshot) -> None:
+        """Learn what a run touched, and make it again from scratch to compare; nobody waits for either.
 
-    async def _plain(self, files: tuple[str, ...], *, behind: bool = False) -> _Ended:
-        """A process of its own, from scratch."""
-        mark = f"[{os.urandom(8).hex()}] "
-        done = await self._processes.run(
-            [self._interpreters.find().path, "-c", LOADER],
-            # Room for the noise of tests around what pytest says at the end.
-            limits=Limits(self._options.time_s, 8 * self._options.output_bytes, self._options.memory),
-            cwd=self._root,
-            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r})\n".encode(),
-            background=behind,
-        )
-        before, found, after = done.output.rpartition("\n" + mark)
-        said = decoded(after.partition("\n")[0]) if found else None
-        output = before + after.partition("\n")[2] if found else done.output
-        return _Ended(done.state, done.code, output, done.duration_ns, said)
-
-    async def _surroundings(self) -> tuple[str, object]:
-        """The interpreter, and what has to be the same for a loaded one to be used."""
-        interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter)
-        return interpreter.path, (interpreter.path, facts.version, facts.packages, self._processes.sandbox.name)
-
-    def _refusal(self) -> str:
-        """Why runs are not forked in this workspace; empty where they are."""
-        if not sys.platform.startswith("linux"):
-            return "forked runs need Linux"
-        for name in OF_PYTEST:
-            if name in self._tree.last.files and (found := re.search(DISTRIBUTED, _read(self._root / name))):
-                return f"{name} asks for {found[0].decode(errors='replace').strip()}"
-        return self._shadows.off
-
-    def _tell(self, refused: str) -> None:
-        """Say once why runs are not forked."""
-        if refused and refused not in self._told and self._notice is not None:
-            self._told.add(refused)
-            self._notice(f"pytest runs from scratch: {refused}")
-
-    def _shadow(self, verdict: Verdict) -> None:
-        """Now and then make the same run from scratch, behind; one difference ends the forking here."""
-        if not self._shadows.due(verdict) or (self._shadowing is not None and not self._shadowing.done()):
+        Each counts only where the files did not change meanwhile.
+        """
+        if self._learnt is not None and await self._unchanged(files):
+            self._learning = asyncio.create_task(self._learn(files), name="learn what tests touch")
+            await asyncio.shield(self._learning)
+        if compared is None:
             return
-        self._shadowing = asyncio.create_task(self._compare(verdict, self._tree.last.digest), name="shadow of pytest")
+        plain = self._verdict(await self.sessions.plain((), behind=True))
+        if await self._unchanged(files) and self._shadows.compared(compared, plain):
+            self.sessions.tell()
 
-    async def _compare(self, forked: Verdict, digest: str) -> None:
-        plain = self._verdict(await self._plain((), behind=True))
-        if (await self._tree.sweep()).digest != digest or plain.state not in ("passed", "failed", "skipped"):
-            return
-        words = self._shadows.compared(forked, plain)
-        if words:
-            self._tell(words)
+    async def _learn(self, files: Snapshot) -> None:
+        """Take what the latest run behind touched, if it was about these files."""
+        learnt, self._learnt = self._learnt, None
+        if learnt is not None and self._affected is not None and learnt[1].digest == files.digest:
+            await self._affected.learn(*learnt)
+
+    async def _unchanged(self, files: Snapshot) -> bool:
+        return files.proved and (await self._again.sweep()).digest == files.digest
+
+    async def _halt(self) -> None:
+        """End what follows the run before: two runs at a time get in each other's way."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+            self._following = None
 
     # ------------------------------------------------------------ judging
 
-    def _verdict(self, ended: _Ended) -> Verdict:
+    def _verdict(self, ended: Ended) -> Verdict:
         state, summary, durable = self._judge(ended)
         said = ended.said
         hollow = ""
@@ -290,7 +250,7 @@ class PytestProbe(Whole):
                     return True
         return False
 
-    def _judge(self, ended: _Ended) -> tuple[VerdictState, str, bool]:
+    def _judge(self, ended: Ended) -> tuple[VerdictState, str, bool]:
         said = ended.said
         if ended.state == "timeout":
             return "timeout", f"no result after {self._options.time_s:g} s", False
@@ -305,9 +265,15 @@ class PytestProbe(Whole):
         return result(said)
 
 
-@cache
-def _inside() -> str:
-    return Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+def _configured_below(tests: Iterable[str], files: Snapshot) -> bool:
+    """True where pytest would find another configuration for these files than for the whole workspace."""
+    folders: set[str] = set()
+    for path in tests:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return any(f"{folder}/{name}" in files.files for folder in folders for name in OF_PYTEST)
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,9 @@ from jetbox.engine.probes.stored import load, save
 
 FILE = "forking.json"
 EVERY = 20
-"""Whole forked runs between two comparisons; the first one is compared."""
+"""Whole forked runs from one comparison to the next; the first one is compared."""
+TELLING = ("passed", "failed", "skipped")
+"""States that say something of the tests, and not of the machine."""
 
 
 class _Kept(msgspec.Struct):
@@ -24,7 +26,7 @@ class Shadows:
     def __init__(self, store: Path | None) -> None:
         """`store` keeps between sessions that forking is off here."""
         self._file = store / FILE if store is not None else None
-        self._runs = 0
+        self._left = 0
         self._off: str | None = None
 
     @property
@@ -36,20 +38,20 @@ class Shadows:
         return self._off
 
     def due(self, verdict: Verdict) -> bool:
-        """Whether this whole forked run is to be compared."""
-        if verdict.state not in ("passed", "failed"):
-            return False
-        self._runs += 1
-        return self._runs % EVERY == 1
+        """Whether this whole forked run is to be compared; asked again until one was."""
+        self._left = max(0, self._left - 1)
+        return verdict.state in TELLING and not self._left
 
     def compared(self, forked: Verdict, plain: Verdict) -> str:
         """Take a comparison; in words what differs, empty for nothing."""
+        self._left = EVERY
+        if plain.state not in TELLING:
+            return ""
         same = forked.state == plain.state and set(forked.failing) == set(plain.failing)
         if same and forked.summary == plain.summary:
             return ""
-        self._off = (
-            f"a forked run said {forked.state} ({forked.summary}) and one from scratch {plain.state} ({plain.summary})"
-        )
+        said = (f"{verdict.state} ({verdict.summary})" for verdict in (forked, plain))
+        self._off = "a forked run said {}, and one from scratch {}".format(*said)
         if self._file is not None:
             save(self._file, _Kept(self._off))
         return self._off

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from hashlib import blake2b, shake_256
 
 import msgspec
 
 Entry = tuple[int, str]
 """Mode, and content hash or target of a link."""
+
+MOST_STIRRED = 20_000
+"""Paths of which it is known when something last happened to them."""
 
 _SUM_BYTES = 256
 _MODULUS = 1 << (8 * _SUM_BYTES)
@@ -38,7 +42,28 @@ class Books:
     def __init__(self) -> None:
         self.moved: set[str] = set()
         """Paths that were different in any snapshot from the one before; whoever cares empties it."""
+        self.generation = 0
+        """Counts everything that happened, whether or not it left a difference."""
+        self._stirred: dict[str, int] = {}
+        self._forgotten = 0
+        """When something last happened to a path, the latest at the end."""
         self.clear()
+
+    def stir(self, path: str) -> None:
+        """Something happened to this path; that it is as it was before says nothing of the time between."""
+        if not self.last.digest:
+            return
+        self.generation += 1
+        self._stirred.pop(path, None)
+        self._stirred[path] = self.generation
+        if len(self._stirred) > MOST_STIRRED:
+            for old in list(itertools.islice(self._stirred, MOST_STIRRED // 2)):
+                self._forgotten = self._stirred.pop(old)
+
+    def stirred(self, since: int) -> frozenset[str]:
+        """Paths to which something happened after that generation."""
+        found = itertools.takewhile(lambda path: self._stirred[path] > since, reversed(self._stirred))
+        return frozenset((*found, "too much to tell") if since < self._forgotten else found)
 
     def clear(self) -> None:
         """Begin with nothing."""
@@ -56,6 +81,7 @@ class Books:
             self._delta.pop(path, None)
         else:
             self._delta[path] = entry
+            self.stir(path)
 
     def drop(self, path: str) -> None:
         """This is not there any more."""
@@ -65,6 +91,7 @@ class Books:
             self._delta.pop(path, None)
         else:
             self._delta[path] = None
+            self.stir(path)
 
     def commit(self, whole: bool) -> Snapshot:
         """What was found up to now is the latest snapshot; `whole`: nothing is missing."""

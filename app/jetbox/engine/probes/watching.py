@@ -27,6 +27,8 @@ class Changes(msgspec.Struct):
     """Some of them are folders, so that there may be much to look at."""
     kinds: set[str] = msgspec.field(default_factory=set)
     """Trails that may lead elsewhere."""
+    told: set[str] = msgspec.field(default_factory=set)
+    """Those of them of which the kernel told that something happened."""
     lost: str = ""
     """Why everything has to be looked at, in words."""
 
@@ -182,7 +184,8 @@ class Watch:
             found.folders = True
         kinds = self.trails.event(watch, mask, name)
         # What a link passes through in the tree is told of as an entry of the tree.
-        found.kinds |= kinds - {LINKS} if targets else kinds
+        found.told |= kinds - {LINKS} if targets else kinds
+        found.kinds |= found.told
 
     @staticmethod
     def _target(found: Changes, target: str, mask: int, name: str) -> None:

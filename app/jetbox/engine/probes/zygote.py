@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,12 +26,13 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
+SOURCES = ("inside", "touched", "loading", "forked", "watched", "forking")
 READY_S = 30.0
 CANCEL_S = 1.0
 """How long a cancelled run may take to be gone before its server is killed."""
 GRACE_S = 5.0
 STARTS = 4
-"""How often a server is started in a session, not counting those whose surroundings changed."""
+"""How often a server is started again in a session because it ended."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
     output: str
     ms: float
     first_ms: float | None = None
+    """Until the first test was decided."""
     said: Said | None = None
 
 
@@ -69,8 +72,21 @@ class Request(msgspec.Struct, frozen=True):
     touched: bool = False
 
 
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a loaded pytest depends on; under others it is loaded anew."""
+
+    python: str
+    versions: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    sandbox: tuple[object, ...] = ()
+    blocked: tuple[str, ...] = ()
+    """Plugins that the configuration keeps from being loaded."""
+
+
 class _Hello(msgspec.Struct):
     refused: str
+    elsewhere: list[str] = []
+    """Files that it has loaded and that may be edited like any text."""
 
 
 class Zygote:
@@ -80,7 +96,9 @@ class Zygote:
         self._root = root
         self._processes = processes
         self._service: Service | None = None
-        self._surroundings: object = None
+        self._surroundings: Surroundings | None = None
+        self._elsewhere: dict[str, tuple[int, ...]] = {}
+        self._starting: asyncio.Task[None] | None = None
         self._number = 0
         self._starts = 0
         self._lock = asyncio.Lock()
@@ -88,18 +106,20 @@ class Zygote:
         self.refused = ""
         """Why runs are not forked; empty while they are."""
 
-    async def prepare(self, python: str, surroundings: object) -> None:
+    @property
+    def alive(self) -> bool:
+        """True while there is a server to fork from."""
+        return self._service is not None and not self._service.exited.is_set()
+
+    async def prepare(self, surroundings: Surroundings) -> None:
         """Start it, where it does not run under these surroundings already."""
         async with self._lock:
-            await self._ready(python, surroundings)
+            await self._ready(surroundings)
 
-    async def run(self, python: str, surroundings: object, request: Request) -> Answer | None:
-        """Run; None where that has to be done without it. Cancelling ends the run and all that it started.
-
-        `surroundings` is what the loaded plugins depend on: a server under others is started anew.
-        """
+    async def run(self, surroundings: Surroundings, request: Request) -> Answer | None:
+        """Run; None where that has to be done without it. Cancelling ends the run and all that it started."""
         async with self._lock:
-            service = await self._ready(python, surroundings)
+            service = await self._ready(surroundings)
             if service is None:
                 return None
             self._number += 1
@@ -111,7 +131,11 @@ class Zygote:
             except asyncio.CancelledError:
                 await self._cancel(service)
                 raise
-            except (TimeoutError, EOFError, ValueError, ConnectionError):
+            except TimeoutError:
+                # A test can stop the server; making the run again would take as long once more.
+                await self._drop()
+                return Answer(self._number, "timeout", -9, "", request.seconds * 1000)
+            except (EOFError, ValueError, ConnectionError):
                 # A test can kill the server: the run is made again without it.
                 await self._drop()
                 return None
@@ -130,35 +154,58 @@ class Zygote:
         except (TimeoutError, EOFError, ValueError, ConnectionError, asyncio.CancelledError):
             await self._drop()
 
-    async def _ready(self, python: str, surroundings: object) -> Service | None:
-        if self._service is not None and self._surroundings != surroundings:
+    # ------------------------------------------------------------ the server
+
+    async def _ready(self, surroundings: Surroundings) -> Service | None:
+        edited = any(_stamp(path) != stamp for path, stamp in self._elsewhere.items())
+        if self._surroundings != surroundings or edited:
             await self._drop()
-            self._starts, self.refused = 0, ""
-        if self._service is not None and not self._service.exited.is_set():
-            return self._service
-        if self.refused or self._closed:
-            return None
-        await self._drop()
-        self._starts += 1
-        if self._starts > STARTS:
-            self.refused = "its server kept ending"
-            return None
-        self._surroundings = surroundings
-        sources = _sources()
-        argv = [python, "-c", LOADER, *(str(len(source)) for source in sources)]
-        try:
-            self._service = service = await Service.start(self._processes, argv, cwd=self._root)
-            service.write(b"".join(sources))
-            async with asyncio.timeout(READY_S):
-                line = await service.reader.readline()
-            self.refused = msgspec.json.decode(line, type=_Hello).refused
-        except (OSError, TimeoutError, ValueError) as error:
-            self.refused = f"its server does not start: {error}"
-        if self.refused:
+            self._surroundings, self._starts, self.refused = surroundings, 0, ""
+        if self._starting is None and not self.alive and not self.refused and not self._closed:
             await self._drop()
+            if self._starts > STARTS:
+                self.refused = "its server kept ending"
+                return None
+            self._starts += 1
+            self._starting = asyncio.create_task(self._start(surroundings), name="start pytest server")
+        if self._starting is not None:
+            # Whoever wanted it may be cancelled; the next one finds it further on.
+            await asyncio.shield(self._starting)
+            self._starting = None
         return self._service
 
+    async def _start(self, surroundings: Surroundings) -> None:
+        sources = _sources()
+        argv = [surroundings.python, "-c", LOADER, *(str(len(source)) for source in sources)]
+        settings = msgspec.json.encode({"blocked": surroundings.blocked})
+        service = None
+        try:
+            service = await Service.start(self._processes, argv, cwd=self._root)
+            service.write(b"".join(sources) + settings + b"\n")
+            async with asyncio.timeout(READY_S):
+                line = await service.reader.readline()
+            hello = msgspec.json.decode(line, type=_Hello)
+            self.refused = hello.refused
+            self._elsewhere = {path: _stamp(path) for path in hello.elsewhere}
+        except TimeoutError:
+            self.refused = f"its server was not ready within {READY_S:g} s"
+        except (OSError, ValueError) as error:
+            last = (service.errors.strip().splitlines() if service is not None else [])[-1:]
+            self.refused = f"its server does not start: {(last or [str(error)])[0][:200]}"
+        except asyncio.CancelledError:
+            if service is not None:
+                await service.close()
+            raise
+        if self.refused and service is not None:
+            await service.close()
+            service = None
+        self._service = service
+
     async def _drop(self) -> None:
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+            await asyncio.wait({starting})
         service, self._service = self._service, None
         if service is not None:
             await service.close()
@@ -172,7 +219,15 @@ class Zygote:
 @cache
 def _sources() -> tuple[bytes, ...]:
     here = Path(__file__)
-    return tuple(here.with_name(f"{name}.py").read_bytes() for name in ("inside", "touched", "forking"))
+    return tuple(here.with_name(f"{name}.py").read_bytes() for name in SOURCES)
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return ()
+    return (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
 
 
 def decoded(text: str) -> Said | None:

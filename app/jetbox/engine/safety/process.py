@@ -94,7 +94,7 @@ class ProcessRunner:
         limited = with_limits((program, *argv[1:]), limits.memory, background=background)
         launch = self.sandbox.wrap(limited, cwd=folder, env=variables)
         running = _Running(launch, limits.output_bytes, on_output)
-        async with self._watching(argv):
+        async with self.watching(argv):
             try:
                 await running.start(stdin)
             except (OSError, ValueError) as error:
@@ -110,7 +110,7 @@ class ProcessRunner:
         )
 
     @asynccontextmanager
-    async def _watching(self, argv: Sequence[str]) -> AsyncIterator[None]:
+    async def watching(self, argv: Sequence[str]) -> AsyncIterator[None]:
         """Tell what a command changed in `.git`, however it ends, where the sandbox does not prevent it."""
         if self._on_git_change is None or self.sandbox.guards_git:
             yield

@@ -1,0 +1,128 @@
+"""One run of pytest, in a process that was forked for it.
+
+The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`
+and `loading`, and runs on Python 3.8 and later.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any, Callable, Dict, List  # noqa: UP035 - evaluated by old interpreters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.inside import ARGUMENTS, Report, forget_stale
+    from jetbox.engine.probes.touched import Touched
+
+
+def child(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
+    """One run; never returns."""
+    begin(request, out)
+    os.chdir(root)
+    if not forget_stale(root):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
+    sys.path.insert(0, root)
+    loaded.enter()
+    plugins = Plugins(request, root, said)
+    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *request["files"]]
+    import pytest
+
+    plugins.tell(int(pytest.main(sys.argv[1:], plugins=plugins.all)))
+
+
+def begin(request: Dict[str, Any], out: int) -> None:  # noqa: UP006
+    """Make a process of its own out of a forked one."""
+    import random
+
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    for fd in (null, out):
+        os.close(fd)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    if request["behind"]:
+        os.nice(19)
+    if request["memory"]:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
+    gc.enable()
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+    random.seed()
+
+
+class Plugins:
+    """What looks on while a run goes on, and tells how it ended."""
+
+    def __init__(self, request: Dict[str, Any], root: str, said: int) -> None:  # noqa: UP006
+        self._said = said
+        self._me = os.getpid()
+        self._report = Report()
+        self._touched = Touched(root) if request["touched"] else None
+        self.all: List[Any] = [self._report, First(said)]  # noqa: UP006
+        if self._touched is not None:
+            self.all.append(self._touched)
+
+    def tell(self, code: int) -> None:
+        """Say how it ended, and end; a test that forks may have come here twice."""
+        if os.getpid() == self._me:
+            words = self._report.words(code)
+            if self._touched is not None:
+                words["touched"] = self._touched.map()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            written(self._said, json.dumps(words).encode() + b"\n")
+        leave(code)
+
+
+def leave(code: int) -> None:
+    """End as a process of its own would: its threads first, then what is registered for the end."""
+    import atexit
+    import threading
+
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF)
+
+
+def written(fd: int, data: bytes) -> None:
+    """Write all of it."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+class First:
+    """A plugin that tells when the first result is there."""
+
+    def __init__(self, said: int) -> None:
+        self.said = said
+        self.told = False
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if not self.told and (report.when == "call" or not report.passed):
+            self.told = True
+            os.write(self.said, b"first\n")
+
+
+def alone(work: Callable[[], None]) -> None:
+    """In a forked process, which must never go on as if it were the server, whatever happens."""
+    try:
+        work()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(70)

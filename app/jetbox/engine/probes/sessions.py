@@ -1,0 +1,166 @@
+"""Sessions of pytest: forked from a server that has it loaded, or made from scratch where that could mean
+something else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from jetbox.engine.clock import monotonic
+from jetbox.engine.options import ProbeOptions
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.refusing import Refusals
+from jetbox.engine.probes.zygote import Request, Said, Surroundings, Zygote, decoded
+from jetbox.engine.safety.environment import clean_environment
+from jetbox.engine.safety.process import Limits, ProcessRunner
+from jetbox.engine.workspace.names import PROTECTED
+
+LOADER = (
+    "import sys; sys.path[:] = [p for p in sys.path if p]; "
+    'exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
+)
+"""The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
+ROOM = 8
+"""Room for the noise of tests around what pytest says at the end, in what is kept of a verdict's output."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A session that has ended, however it was made."""
+
+    state: Literal["exited", "timeout", "missing"]
+    code: int
+    output: str
+    duration_ns: int
+    said: Said | None
+    forked: bool = False
+    first_ms: float | None = None
+    """Until the first test was decided, where that is known."""
+
+
+class Sessions:
+    """Runs them, one for which somebody waits and one behind at a time."""
+
+    def __init__(
+        self,
+        root: Path,
+        processes: ProcessRunner,
+        options: ProbeOptions,
+        tree: Tree,
+        interpreters: Interpreters,
+        *,
+        forks: bool,
+        off: Callable[[], str],
+        notice: Callable[[str], None] | None,
+    ) -> None:
+        """`off` says why runs are not to be forked any more, `notice` gets why one was made the slow way."""
+        self._root = root
+        self._processes = processes
+        self._options = options
+        self._tree = tree
+        self._interpreters = interpreters
+        self._front = Zygote(root, processes) if forks else None
+        self._back = Zygote(root, processes) if forks else None
+        self._refusals = Refusals(root)
+        self._off = off
+        self._notice = notice
+        self._told: set[str] = set()
+
+    @property
+    def refused(self) -> str:
+        """Why runs are not forked in this workspace as it is; empty where they are, or where that is switched off."""
+        if self._front is None or self._back is None:
+            return ""
+        return self._unasked() or self._front.refused or self._back.refused
+
+    def _unasked(self) -> str:
+        """Why no server is asked at all."""
+        return self._refusals.asked(self._tree.last, self._processes.pass_env).refusal or self._off()
+
+    @property
+    def forks(self) -> bool:
+        """True while there is a server to fork from."""
+        return self._front is not None and self._front.alive
+
+    async def prepare(self) -> None:
+        """Start the server that runs are forked from."""
+        if self._front is not None and not self._unasked():
+            await self._front.prepare(await self._surroundings())
+
+    async def run(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
+        """One session, of these files or of all; `touched`: tell what each test file uses, where that can be told."""
+        zygote = self._back if behind else self._front
+        if zygote is not None and not self._unasked():
+            options = self._options
+            request = Request(files, options.time_s, options.memory, ROOM * options.output_bytes, behind, touched)
+            began = monotonic()
+            async with self._processes.watching(["pytest"]):
+                answer = await zygote.run(await self._surroundings(), request)
+            if answer is not None and answer.state != "cancelled":
+                state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
+                spent = monotonic() - began
+                return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms)
+        self.tell()
+        return await self.plain(files, behind=behind)
+
+    async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
+        """One session in a process of its own, from scratch."""
+        mark = f"[{os.urandom(8).hex()}] "
+        done = await self._processes.run(
+            [self._interpreters.find().path, "-c", LOADER],
+            limits=Limits(self._options.time_s, ROOM * self._options.output_bytes, self._options.memory),
+            cwd=self._root,
+            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r})\n".encode(),
+            background=behind,
+        )
+        before, found, after = done.output.rpartition("\n" + mark)
+        said = decoded(after.partition("\n")[0]) if found else None
+        output = before + after.partition("\n")[2] if found else done.output
+        return Ended(done.state, done.code, output, done.duration_ns, said)
+
+    async def close(self) -> None:
+        """End the servers and whatever they run."""
+        for zygote in (self._front, self._back):
+            if zygote is not None:
+                await zygote.close()
+
+    async def _surroundings(self) -> Surroundings:
+        """What has to be the same for a loaded pytest to be used."""
+        processes = self._processes
+        interpreter = self._interpreters.find()
+        facts = await self._interpreters.facts(interpreter)
+        environment = clean_environment(os.environ, processes.pass_env)
+        # What a sandbox keeps read-only is settled when a process is started in it.
+        guarded = tuple(_identity(self._root / name) for name in PROTECTED)
+        return Surroundings(
+            interpreter.path,
+            (facts.version, facts.pytest, facts.packages),
+            tuple(sorted(environment.items())),
+            (processes.sandbox.name, *guarded),
+            self._refusals.asked(self._tree.last, processes.pass_env).blocked,
+        )
+
+    def tell(self) -> None:
+        """Say once why runs are not forked."""
+        refused = self.refused
+        if refused and refused not in self._told and self._notice is not None:
+            self._told.add(refused)
+            self._notice(f"pytest runs from scratch: {refused}")
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        seen = path.lstat()
+    except OSError:
+        return ()
+    return (seen.st_ino, seen.st_dev, seen.st_mode)
+
+
+@cache
+def _inside() -> str:
+    return Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
