@@ -42,6 +42,7 @@ class Tally:
         self.lookups = self.hits = self.stale = self.true_hits = self.lost = self.unsettled = 0
         self.by_change: Counter[str] = Counter()
         self.stale_after: Counter[str] = Counter()
+        self.cases: list[str] = []
 
     def judge(self, verdict: Any, truth: str, change: str, *, expected: bool) -> None:
         """Count one look-up; `expected`: the verdict on these files is known already."""
@@ -114,9 +115,11 @@ async def beside(home: Path, tally: Tally, lookups: int, until: float, seed: int
             for file, number in history.changes(before, history.started):
                 allowed[file].add(number)
             told = json.loads(verdict.output)
-            if any(told[n] not in allowed[n] for n in range(FILES)):
+            wrong = [f"file {n}: {told[n]}, not of {allowed[n]}" for n in range(FILES) if told[n] not in allowed[n]]
+            if wrong:
                 tally.stale += 1
                 tally.stale_after["beside"] += 1
+                tally.cases.append(f"changes {before} to {history.started}, {verdict.cache}: {', '.join(wrong)}")
         tally.by_change["beside"] += history.done
     finally:
         history.stop()
@@ -158,6 +161,7 @@ def main() -> int:
     kept = 100 * (1 - tally.lost / max(tally.true_hits, 1))
     print(f"{tally.lookups:,} look-ups in {time.monotonic() - start:.0f} s, {tally.hits:,} served from the cache")
     print(f"stale: {tally.stale}   {dict(tally.stale_after) or ''}")
+    print(*tally.cases[:10], sep="\n")
     print(f"true hits kept: {kept:.3f} percent of {tally.true_hits:,}; files did not hold still: {tally.unsettled:,}")
     for change, times in sorted(tally.by_change.items()):
         print(f"  {times:>9,}  {change}")

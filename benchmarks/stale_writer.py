@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import os
 import random
-import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ FILES = 12
 MOST = 2_000_000
 """Changes that the history has room for."""
 
-_HEAD, _RECORD = struct.Struct("<qqq"), struct.Struct("<iq")
+_STARTED, _DONE, _STOP, _FIRST = range(4)
+"""Places in the history, in words of 64 bits; from the last on, two for each change."""
 
 
 class History:
@@ -29,24 +29,25 @@ class History:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         if create:
             with path.open("wb") as file:
-                file.truncate(_HEAD.size + MOST * _RECORD.size)
+                file.truncate(8 * (_FIRST + 2 * MOST))
         with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 0)
+            # Words that are stored and loaded whole: the reader never sees half a number.
+            self._words = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
     @property
     def started(self) -> int:
         """Changes that were begun."""
-        return int(_HEAD.unpack_from(self._memory)[0])
+        return self._words[_STARTED]
 
     @property
     def done(self) -> int:
         """Changes that are complete."""
-        return int(_HEAD.unpack_from(self._memory)[1])
+        return self._words[_DONE]
 
     @property
     def stopped(self) -> bool:
         """The writer shall end."""
-        return bool(_HEAD.unpack_from(self._memory)[2])
+        return bool(self._words[_STOP])
 
     def full(self) -> bool:
         """There is no room for another change."""
@@ -54,21 +55,23 @@ class History:
 
     def begin(self, file: int, number: int) -> None:
         """The next change begins."""
-        _RECORD.pack_into(self._memory, _HEAD.size + self.started * _RECORD.size, file, number)
-        struct.pack_into("<q", self._memory, 0, self.started + 1)
+        at = _FIRST + 2 * self.started
+        self._words[at], self._words[at + 1] = file, number
+        self._words[_STARTED] += 1
 
     def end(self) -> None:
         """It is complete."""
-        struct.pack_into("<q", self._memory, 8, self.started)
+        self._words[_DONE] = self.started
 
     def stop(self) -> None:
         """Let the writer end."""
-        struct.pack_into("<q", self._memory, 16, 1)
+        self._words[_STOP] = 1
 
     def changes(self, after: int, upto: int) -> Iterator[tuple[int, int]]:
         """File and number of the changes in between."""
         for n in range(after, upto):
-            yield _RECORD.unpack_from(self._memory, _HEAD.size + n * _RECORD.size)
+            at = _FIRST + 2 * n
+            yield self._words[at], self._words[at + 1]
 
 
 def numbers(root: Path) -> list[int]:
