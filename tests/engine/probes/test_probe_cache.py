@@ -152,6 +152,45 @@ async def test_verdict_of_files_that_changed_meanwhile_is_dropped(bench: Bench) 
     assert (await asked(engine)).cache == "ran"
 
 
+async def test_verdict_of_files_that_changed_and_changed_back_is_dropped(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+
+    def once() -> None:
+        if probe.runs == 1:
+            path.write_text("2")
+            path.write_text("1")
+
+    probe.during = once
+    verdict = await asked(bench.engine(probes=[probe]))
+    assert (verdict.state, verdict.summary, probe.runs) == ("passed", content(bench.root), 2)
+    assert [state for kind, _, state in bench.told if kind == "end"] == ["cancelled", "passed"]
+
+
+async def test_program_text_that_came_and_went_during_a_run_is_noticed(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+
+    def once() -> None:
+        if probe.runs == 1:
+            bench.write("conftest.py", "2").unlink()
+
+    probe.during = once
+    verdict = await asked(bench.engine(probes=[probe]))
+    assert (verdict.state, probe.runs) == ("passed", 2)
+
+
+async def test_probe_that_writes_the_same_each_time_is_told_and_not_kept(bench: Bench) -> None:
+    path = bench.write("made.py", "1")
+    probe = Content(bench.root)
+    probe.during = lambda: path.write_text("1")
+    engine = bench.engine(probes=[probe])
+    verdict = await asked(engine)
+    assert (verdict.state, probe.runs) == ("passed", 2)
+    assert "not kept: it changes made.py" in verdict.why
+    assert ((await asked(engine)).cache, probe.runs) == ("ran", 3)
+
+
 async def test_files_that_keep_changing_are_an_error(bench: Bench) -> None:
     path = bench.write("a.py", "0")
     probe = Content(bench.root)

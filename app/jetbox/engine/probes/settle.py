@@ -137,6 +137,7 @@ class Settler:
         while not self.closed:
             asked = monotonic()
             now = await self.files.now(sweep=work.final)
+            since = self.files.generation
             proved = monotonic()
             runs: list[tuple[Slot, Scope]] = []
             for slot in self.slots.values():
@@ -154,7 +155,7 @@ class Settler:
             try:
                 async with asyncio.TaskGroup() as group:
                     for slot, scope in runs[:1] if alone else runs:
-                        task = group.create_task(self._run(work, slot, scope, now))
+                        task = group.create_task(self._run(work, slot, scope, now, since))
                         self._running.add(task)
                         task.add_done_callback(self._running.discard)
             except BaseExceptionGroup as failures:
@@ -215,7 +216,7 @@ class Settler:
 
     # ------------------------------------------------------------ running
 
-    async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot) -> None:
+    async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot, since: int) -> None:
         probe, name = slot.probe, slot.probe.name
         files = probe.narrow(before)
         why = self.cache_or_memory.why(name, files, scope) if self.cache is not None else "the cache is off"
@@ -234,17 +235,23 @@ class Settler:
         verdict = msgspec.structs.replace(verdict, key=short_key(slot, before, scope), why=why, inputs=said)
         verdict = self._known.split(verdict)
         moved = after.changed(files) if after.proved else frozenset()
+        stirred = self._stirred(after, since) - moved
         whole = verdict.cache != "partial"
         if whole:
             self.cache_or_memory.judged(name, after, scope, verdict.state)
-        if moved:
-            self._moved(work, slot, verdict, after, moved)
+        if moved or stirred:
+            self._moved(work, slot, verdict, after, moved, stirred)
             return
         if whole and verdict.durable and unchanged and after.proved:
             slot.latest, slot.under = Given(verdict, after), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
         self._give(work, Given(verdict, after, whole=whole, told=True))
+
+    def _stirred(self, after: Snapshot, since: int) -> frozenset[str]:
+        """What was changed and changed back, or came and went, and can have been read meanwhile."""
+        paths = self.files.stirred(since)
+        return frozenset(path for path in paths if path in after.files or path.endswith(PROGRAM))
 
     async def _tried(self, work: Work, slot: Slot, scope: Scope, files: Snapshot) -> Verdict:
         probe = slot.probe
@@ -261,19 +268,28 @@ class Settler:
             words = f"it cannot be started: {error.strerror or error}"
         return Verdict(probe.name, "error", words, cache="none", durable=False)
 
-    def _moved(self, work: Work, slot: Slot, verdict: Verdict, after: Snapshot, moved: frozenset[str]) -> None:
+    def _moved(
+        self,
+        work: Work,
+        slot: Slot,
+        verdict: Verdict,
+        after: Snapshot,
+        moved: frozenset[str],
+        stirred: frozenset[str],
+    ) -> None:
         """Files changed during a run: drop its verdict, unless the probe writes these files each time.
 
-        A probe that writes program text is not believed to be the writer: that is what people
-        and agents change, and a verdict about older text would be given as new.
+        A probe that leaves other program text is not believed to be the writer: that is what people
+        and agents change, and a verdict about older text would be given as new. `stirred` files are
+        afterwards as they were before.
         """
         name = verdict.name
         work.tries[name] += 1
         earlier = work.moved.get(name, frozenset())
-        work.moved[name] = earlier | moved
-        shown = ", ".join(sorted(moved)[:3])
+        work.moved[name] = earlier | moved | stirred
+        shown = ", ".join(sorted(moved | stirred)[:3])
         own = slot.own | _shapes(earlier)
-        if _shapes(moved) <= own and not any(path.endswith(PROGRAM) for path in moved):
+        if _shapes(moved | stirred) <= own and not any(path.endswith(PROGRAM) for path in moved):
             slot.own = own
             kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
             self._give(work, Given(kept, after, whole=verdict.cache != "partial", own=own, told=True))
