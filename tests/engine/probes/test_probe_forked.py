@@ -381,6 +381,21 @@ async def test_plugins_that_start_threads_keep_runs_from_being_forked(
     assert suite.told == ["pytest runs from scratch: a pytest plugin starts threads when it is imported"]
 
 
+async def test_a_fork_that_breaks_off_is_made_again_from_scratch(
+    bench: Bench, suite: Suite, plugin: Callable[..., None]
+) -> None:
+    plugin(
+        "import os, pytest\ndef broken(*args, **words):\n    raise TypeError('no such keyword')\n"
+        "def forked():\n    pytest.main = broken\nos.register_at_fork(after_in_child=forked)\n"
+    )
+    bench.write("test_a.py", "def test_a(): pass\n")
+    verdict = await suite.run()
+    assert (verdict.state, verdict.summary) == ("passed", "1 passed")
+    assert suite.told == ["pytest runs from scratch: a forked run broke off: TypeError: no such keyword"]
+    assert not suite.forks
+    assert (await suite.run()).state == "passed"
+
+
 async def test_plugins_of_the_workspace_keep_runs_from_being_forked(
     bench: Bench, suite: Suite, plugin: Callable[..., None]
 ) -> None:

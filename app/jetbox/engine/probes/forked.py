@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
 
 def child(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
-    """One run; never returns."""
+    """One run; it returns only where it broke off before pytest could say how it ended, and tells why."""
+    me = os.getpid()
+    try:
+        session(request, root, private, out, said, loaded)
+    except BaseException as error:
+        if os.getpid() == me:
+            words = f"{type(error).__name__}: {error}"[:200]
+            written(said, json.dumps({"broke": words}).encode() + b"\n")
+        raise
+
+
+def session(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
+    """Run pytest, say how it ended, and leave."""
     begin(request, out)
     os.chdir(root)
     if not forget_stale(root):

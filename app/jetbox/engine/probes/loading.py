@@ -8,6 +8,7 @@ the workspace is imported here.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ HOSTILE = ("grpc", "torch", "tensorflow", "jax", "gevent", "eventlet", "uvloop")
 """Packages that do not survive a fork: threads, devices, loops of their own."""
 BOUND = ("pytest_randomly",)
 """Plugins that settle when they are imported what each run is to settle anew."""
+PROGRAM = "pytest.main()"
+"""What pytest 9 calls itself where it is run as here."""
 EMPTY_RUN = ("test_it.py", "def test_it():\n    pass\n")
 
 
@@ -42,9 +45,12 @@ class Loaded:
         # Plugins have to come through it, or pytest warns that it is too late for them.
         self.hook = install_importhook(config)
         self._plugins(config, blocked)
+        self._words: Dict[str, Any] = {}  # noqa: UP006
+        if "prog" in inspect.signature(get_config).parameters:
+            self._words["prog"] = PROGRAM
         self._config: Any = None
         if not os.environ.get("PYTEST_DEBUG"):
-            self._config = get_config([])
+            self._config = get_config([], **self._words)
 
     def _plugins(self, config: Any, blocked: List[str]) -> None:  # noqa: UP006
         import importlib.metadata
@@ -73,14 +79,16 @@ class Loaded:
         import _pytest.config
 
         module: Any = _pytest.config
-        real, made = module.get_config, self._config
+        real, made, words = module.get_config, self._config, self._words
         if made is None:
             return
 
-        def get_config(args: Any = None, plugins: Any = None) -> Any:
+        def get_config(args: Any = None, plugins: Any = None, **more: Any) -> Any:
             import pathlib
 
             module.get_config = real
+            if more != words:
+                return real(args, plugins, **more)
             made.invocation_params = type(made).InvocationParams(
                 args=args or (), plugins=plugins, dir=pathlib.Path.cwd()
             )

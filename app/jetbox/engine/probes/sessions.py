@@ -94,19 +94,24 @@ class Sessions:
 
     async def run(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
         """One session, of these files or of all; `touched`: tell what each test file uses, where that can be told."""
-        zygote = self._back if behind else self._front
+        zygote, broke = self._back if behind else self._front, ""
         if zygote is not None and not self._unasked():
             options = self._options
             request = Request(files, options.time_s, options.memory, ROOM * options.output_bytes, behind, touched)
             began = monotonic()
             async with self._processes.watching(["pytest"]):
                 answer = await zygote.run(await self._surroundings(), request)
-            if answer is not None and answer.state != "cancelled":
+            broke = answer.said.broke if answer is not None and answer.said is not None else ""
+            if answer is not None and answer.state != "cancelled" and not broke:
                 state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
                 spent = monotonic() - began
                 return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms)
         self.tell()
-        return await self.plain(files, behind=behind)
+        plain = await self.plain(files, behind=behind)
+        if zygote is not None and broke and plain.said is not None:
+            await zygote.refuse(f"a forked run broke off: {broke}")
+            self.tell()
+        return plain
 
     async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session in a process of its own, from scratch."""

@@ -46,6 +46,8 @@ class Said(msgspec.Struct, frozen=True):
     more: bool = False
     """More is red than `failed` names."""
     touched: dict[str, list[str]] = {}
+    broke: str = ""
+    """What kept a forked run from coming to an end; nothing else is told then."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -139,6 +141,12 @@ class Zygote:
                 # A test can kill the server: the run is made again without it.
                 await self._drop()
                 return None
+
+    async def refuse(self, words: str) -> None:
+        """Fork no more under these surroundings."""
+        async with self._lock:
+            self.refused = words
+            await self._drop()
 
     async def _answer(self, service: Service, limit: float | None) -> Answer:
         async with asyncio.timeout(limit):
