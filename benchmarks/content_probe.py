@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.options import PerformanceOptions, ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.configuration import CONFIGURATION
 from jetbox.engine.probes.runner import ProbeEngine
@@ -96,6 +96,24 @@ class ContentProbe(Whole):
             during, self.during = self.during, None
             during()
         return Verdict(self.name, "passed", output=seen, duration_ns=1)
+
+
+def real_engine(root: Path, name: str, *, inotify: bool = True) -> ProbeEngine:
+    """The same with `ruff`, `pytest`, a `command` of the user, or `all` of them as a session runs them."""
+    commands = (ProbeCommand(name="command", command="cat pyproject.toml"),)
+    return ProbeEngine(
+        root,
+        ProcessRunner(NoSandbox(), root),
+        ProbeOptions(
+            ruff=name in ("ruff", "all"),
+            pytest=name in ("pytest", "all"),
+            commands=commands if name in ("command", "all") else (),
+        ),
+        # A run that follows another to compare would be measured too.
+        PerformanceOptions(probe_inotify=inotify, pytest_server=False),
+        on_start=lambda name, why: None,
+        on_end=lambda verdict: None,
+    )
 
 
 def engine_on(root: Path, probe: ContentProbe, *, inotify: bool) -> ProbeEngine:

@@ -17,7 +17,7 @@ from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.narrowing import Narrowing
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.snapshot import Snapshot
-from jetbox.engine.safety.environment import clean_environment, find_program
+from jetbox.engine.safety.environment import candidates, clean_environment, find_program
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
 
@@ -82,7 +82,10 @@ class CheckerProbe(Whole):
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
         names = {"PATH", "LANG", "LC_ALL", *self._processes.pass_env}
         variables = {name: os.environ[name] for name in sorted(names) if name in os.environ}
-        return Scope((self._processes.sandbox.name, *self.arguments()), versions, variables)
+        noticed = facts.noticed
+        if noticed is not None:
+            noticed = (*noticed, *self._places())
+        return Scope((self._processes.sandbox.name, *self.arguments()), versions, variables, noticed)
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """Program text, folders (which can be packages), and configuration."""
@@ -101,6 +104,12 @@ class CheckerProbe(Whole):
 
     def _counts(self, path: str, folder: bool) -> bool:
         return folder or path.endswith(SOURCES) or path.rpartition("/")[2] in self.configuration
+
+    def _places(self) -> list[str]:
+        """Every path outside the tree whose change can make it another program, or give it other settings."""
+        beside = os.path.join(os.path.dirname(self._interpreters.find().path), self.name)
+        above = [str(folder / name) for folder in Path(self._tree.root).parents for name in self.configuration]
+        return [beside, *candidates(self.name, clean_environment(os.environ)["PATH"], str(self._root)), *above]
 
     def _above(self) -> dict[str, str]:
         """Identity of configuration in the folders above, which is looked for there too."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from jetbox.engine.options import ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.fingerprint import Tree
-from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.interpreter import MOST_NOTICED, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.snapshot import Snapshot
-from jetbox.engine.safety.environment import clean_environment, find_program
+from jetbox.engine.safety.environment import candidates, clean_environment, find_program
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
 
@@ -94,11 +94,15 @@ class CommandProbe(Whole):
         programs = {word: found for word in self._words if (found := _program(word, env["PATH"], str(self._root)))}
         versions = {f"program {word}": identity(found) for word, found in programs.items()}
         interpreter = self._interpreters.find()
+        outside: tuple[str, ...] | None = self._places(env["PATH"])
         if os.path.dirname(interpreter.path) in map(os.path.dirname, programs.values()):
-            versions["packages"] = (await self._interpreters.facts(interpreter)).packages
+            facts = await self._interpreters.facts(interpreter)
+            versions["packages"] = facts.packages
+            versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
+            outside = (*outside, *facts.noticed) if outside is not None and facts.noticed is not None else None
         keyed = {name: value for name, value in env.items() if name not in NOT_KEYED - {*self._processes.pass_env}}
         limits = f"{self._seconds:g} s, {self._memory} bytes"
-        return Scope((self._processes.sandbox.name, limits, *arguments), versions, keyed)
+        return Scope((self._processes.sandbox.name, limits, *arguments), versions, keyed, outside)
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """The files that match its scope, and those that its words name."""
@@ -120,6 +124,15 @@ class CommandProbe(Whole):
         name = path.rpartition("/")[2]
         manifest = name in MANIFESTS and ("node_modules/" not in path or path == f"node_modules/{name}")
         return manifest or path in self._named or self._patterns.match(path)
+
+    def _places(self, path: str) -> tuple[str, ...] | None:
+        """Every path whose change can make it other programs, or other variables; None where they are too many."""
+        found = [*self._interpreters.places(), os.path.join(os.environ.get("HOME") or "/", ".rustup")]
+        first = self._first()
+        for word in self._words:
+            if word == first or _names_program(word):
+                found += candidates(word, path, str(self._root))
+        return tuple(found) if len(found) <= MOST_NOTICED else None
 
     def _first(self) -> str:
         """The program that has to be there; empty where only the shell can tell."""
@@ -203,9 +216,11 @@ def last_line(text: str) -> str:
 
 def _program(word: str, path: str, folder: str) -> str:
     """Where the program of a word is; empty where the word names none."""
-    if word.startswith("-") or not re.search(r"\w", word):
-        return ""
-    return find_program(word, path, folder)[0]
+    return find_program(word, path, folder)[0] if _names_program(word) else ""
+
+
+def _names_program(word: str) -> bool:
+    return not word.startswith("-") and re.search(r"\w", word) is not None
 
 
 def _words(command: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -158,6 +158,14 @@ class Tree:
         folder = self._folders.get(above + slash)
         return folder is not None and not any(self._ignored(folder.real, name, kind) for kind in (False, True))
 
+    def places(self) -> tuple[str, ...]:
+        """Every folder and file whose change can change the latest look; of a folder, that of its own entries."""
+        found = [folder.real for folder in self._folders.values()]
+        found += [f"{self.root}/{path}" for path in self._links]
+        for folder in self._folders.values():
+            found += [f"{folder.real}/{name}/{ENVIRONMENT_MARK}" for name in folder.left]
+        return (self.root, *found, *looked_for(self.root).values())
+
     def above_now(self) -> Snapshot | None:
         """Look again at the configuration above the root and at what git says; None where only a sweep can tell."""
         try:

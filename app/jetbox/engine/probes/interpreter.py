@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
+from jetbox.engine.probes.installed import Installed, installed
 from jetbox.engine.safety.process import Limits, ProcessRunner
+from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK
 
 LOOK = """\
 import sys
 sys.path[:] = [p for p in sys.path if p]
-import importlib.util, json
+import importlib.util, json, site
 roots = set()
 for finder in sys.meta_path:
     module = sys.modules.get(getattr(finder, "__module__", ""))
@@ -27,13 +28,17 @@ for finder in sys.meta_path:
 print("\\n" + {nonce!r} + json.dumps({{
     "version": "%d.%d.%d" % sys.version_info[:3],
     "implementation": sys.implementation.name,
-    "path": sys.path,
+    "path": sys.path + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else []),
     "prefixes": [sys.prefix, sys.base_prefix],
     "editable": sorted(roots),
     "pytest": importlib.util.find_spec("pytest") is not None,
 }}))
 """
 """Run by the interpreter itself; the workspace is taken off its path before anything is imported."""
+
+
+MOST_NOTICED = 3_000
+"""Files and folders above which asking again is as quick as watching them."""
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -62,14 +67,20 @@ class Facts(msgspec.Struct, frozen=True):
     """Digest of what is installed."""
     outside: dict[str, str] = {}
     """Digests of folders on its path that are neither its own nor the workspace's."""
+    noticed: tuple[str, ...] | None = None
+    """Every file and folder whose change can change any of this, or which interpreter it is; None where it
+    has to be asked each time. Of a folder that is what happens to its own entries."""
 
 
 class _Look(msgspec.Struct, frozen=True):
     identity: tuple[object, ...]
+    files: str
     version: str
     has_pytest: bool
     folders: tuple[str, ...]
     outside: tuple[str, ...]
+    ways: dict[str, str]
+    """Every place on its path, and what it really is; empty where there is nothing yet."""
 
 
 class Interpreters:
@@ -106,33 +117,50 @@ class Interpreters:
                 return Interpreter(str(path), "VIRTUAL_ENV")
         return Interpreter(sys.executable, "own")
 
+    def places(self) -> tuple[str, ...]:
+        """Every path whose change can make `find` come to another result."""
+        environments = [str(self._root / ".venv"), str(self._root / "venv"), self._environment.get("VIRTUAL_ENV", "")]
+        pythons = [os.path.join(folder, "bin", "python") for folder in environments if os.path.isabs(folder)]
+        return (*dict.fromkeys((self.find().path, *pythons, sys.executable)),)
+
     async def facts(self, interpreter: Interpreter) -> Facts:
         """What it is and has, as of now; a `problem` where it does not run."""
         identity = _identity(interpreter.path)
+        own = (*self.places(), interpreter.path, _mark(interpreter.path))
         if identity is None:
-            return Facts(problem=f"{self.shown(interpreter)} does not exist or leads nowhere")
+            return Facts(problem=f"{self.shown(interpreter)} does not exist or leads nowhere", noticed=own)
         look = self._looks.get(interpreter.path)
-        if look is None or look.identity != (identity, *_times(look.folders)):
-            found = await self._ask(interpreter, identity)
-            if isinstance(found, Facts):
-                return found
-            self._looks[interpreter.path] = look = found
-        names, packages = _installed(look.folders)
-        pytest = names.get("pytest", "unknown version") if look.has_pytest else ""
-        return Facts(look.version, pytest, "", packages, {path: await self._swept(path) for path in look.outside})
+        found = installed(look.folders) if look is not None else None
+        if look is None or found is None or not _holds(look, identity, found):
+            asked = await self._ask(interpreter, identity)
+            if isinstance(asked, Facts):
+                return asked
+            self._looks[interpreter.path] = look = asked
+            found = installed(look.folders)
+        pytest = found.versions.get("pytest", "unknown version") if look.has_pytest else ""
+        outside: dict[str, str] = {}
+        noticed: list[str] | None = [*own, *look.folders, *look.ways, *found.folders]
+        for path in (*look.outside, *self._beyond(found.linked)):
+            outside[path], places = await self._swept(path)
+            noticed = [*noticed, *places] if noticed is not None and places is not None else None
+        if noticed is not None:
+            noticed = list(dict.fromkeys(noticed))
+        told = tuple(noticed) if noticed is not None and len(noticed) <= MOST_NOTICED else None
+        return Facts(look.version, pytest, "", found.digest, outside, told)
 
     def shown(self, interpreter: Interpreter) -> str:
         """Its path, relative to the workspace where it lies in it."""
         path = Path(interpreter.path)
         return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
 
-    async def _swept(self, path: str) -> str:
-        if os.path.isfile(path):
-            return str(_identity(path))
+    async def _swept(self, path: str) -> tuple[str, tuple[str, ...] | None]:
+        """A digest of what is there, and what has to be noticed of it; None where it cannot be proved."""
+        if not os.path.isdir(path):
+            return str(_identity(path)), (path,)
         tree = self._trees.setdefault(path, Tree(Path(path), out_of_scope))
         seen = await tree.sweep()
         # What cannot be proved gets a value that no later look-up has.
-        return seen.digest if seen.proved else os.urandom(8).hex()
+        return (seen.digest, tree.places()) if seen.proved else (os.urandom(8).hex(), None)
 
     async def _ask(self, interpreter: Interpreter, identity: tuple[object, ...]) -> _Look | Facts:
         self.lookups += 1
@@ -151,16 +179,37 @@ class Interpreters:
             return Facts(problem=f"{name} does not run: {last[:200]}")
         said = msgspec.json.decode(done.output.rpartition(nonce)[2].partition("\n")[0])
         prefixes = tuple(os.path.realpath(p) + os.sep for p in said["prefixes"])
-        root = os.path.realpath(self._root)
-        known = {os.path.realpath(p): None for p in (*said["path"], *said["editable"]) if os.path.exists(p)}
+        paths = [os.path.join(self._root, p) for p in (*said["path"], *said["editable"]) if p and "\0" not in p]
+        ways = {path: _real(path) for path in paths}
+        known = {real: None for real in ways.values() if real}
         own = tuple(p for p in known if p.startswith(prefixes) and os.path.isdir(p))
-        outside = tuple(
-            p for p in known if not p.startswith(prefixes) and p != root and not p.startswith(root + os.sep)
-        )
+        outside = self._beyond(p for p in known if not p.startswith(prefixes))
         folders = tuple(p for p in own if p.endswith("-packages"))
         rest = tuple(p for p in outside if not p.endswith("-packages"))
         folders += tuple(p for p in outside if p.endswith("-packages"))
-        return _Look((identity, *_times(folders)), said["version"], bool(said["pytest"]), folders, rest)
+        files = installed(folders).files
+        version, has_pytest = said["version"], bool(said["pytest"])
+        return _Look((identity, *_times(folders)), files, version, has_pytest, folders, rest, ways)
+
+    def _beyond(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those that are not in the workspace, whose files are known anyway."""
+        root = os.path.realpath(self._root)
+        return tuple(path for path in paths if path != root and not path.startswith(root + os.sep))
+
+
+def _holds(look: _Look, identity: tuple[object, ...], found: Installed) -> bool:
+    """True where the interpreter would say the same again."""
+    same = look.identity == (identity, *_times(look.folders)) and look.files == found.files
+    return same and all(_real(path) == real for path, real in look.ways.items())
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path) if os.path.exists(path) else ""
+
+
+def _mark(path: str) -> str:
+    """What makes the folder of an interpreter an environment."""
+    return os.path.join(os.path.dirname(os.path.dirname(path)), ENVIRONMENT_MARK)
 
 
 def _identity(path: str) -> tuple[object, ...] | None:
@@ -170,7 +219,8 @@ def _identity(path: str) -> tuple[object, ...] | None:
         return None
     parts: list[object] = [os.path.realpath(path), seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino]
     try:
-        parts.append(os.stat(os.path.join(os.path.dirname(os.path.dirname(path)), "pyvenv.cfg")).st_mtime_ns)
+        mark = os.stat(_mark(path))
+        parts += [mark.st_mtime_ns, mark.st_ctime_ns, mark.st_size]
     except OSError:
         parts.append(0)
     return tuple(parts)
@@ -184,28 +234,3 @@ def _times(folders: tuple[str, ...]) -> list[int]:
         except OSError:
             times.append(0)
     return times
-
-
-def _installed(folders: tuple[str, ...]) -> tuple[dict[str, str], str]:
-    """Versions by distribution, and a digest of every entry's name and times."""
-    versions: dict[str, str] = {}
-    digest = blake2b(digest_size=16)
-    for folder in folders:
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name == "__pycache__":
-                continue
-            name, dot, kind = entry.name.rpartition(".")
-            if dot and kind in ("dist-info", "egg-info"):
-                distribution, _, version = name.partition("-")
-                versions.setdefault(distribution.lower().replace("_", "-"), version.partition("-py")[0])
-            try:
-                seen = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            digest.update(f"{folder}/{entry.name}\0{seen.st_mtime_ns}\0{seen.st_size}\0".encode(errors="replace"))
-    return versions, digest.hexdigest()

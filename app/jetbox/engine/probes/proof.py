@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 import msgspec
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FEW_PATHS = 32
 FEW_BYTES = 1024 * 1024
 """Changed files, and bytes of them, up to which looking at them is quicker than the way to a thread."""
+
+FEW_OUTSIDE = 200
+"""Paths outside that are followed anew sooner than a thread is reached."""
 
 QUIET_NS = 1_000_000
 PATIENT_NS = 250_000_000
@@ -111,6 +114,16 @@ class Proof:
         else:
             self._add_outside(self._watch, new)
 
+    @property
+    def noticed(self) -> Set[str]:
+        """What is outside and noticed by now: `outside_generation` counts each change of it that comes."""
+        return self._outside.copy() if self._watch is not None and not self._late else frozenset()
+
+    @property
+    def blind(self) -> bool:
+        """What is outside may change without being counted."""
+        return self._watch is None or self._watch.blind
+
     def _register(self) -> None:
         """Watch what came while a thread was at work; what happened to it since is not known."""
         if self._late and self._watch is not None:
@@ -150,6 +163,8 @@ class Proof:
 
     def _is_little(self, changes: Changes) -> bool:
         if changes.lost or changes.folders or "links" in changes.kinds or len(changes.paths) > FEW_PATHS:
+            return False
+        if "outside" in changes.kinds and len(self._outside) > FEW_OUTSIDE:
             return False
         size = 0
         for path in changes.paths:

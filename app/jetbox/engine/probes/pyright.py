@@ -12,7 +12,7 @@ from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.checkers import CheckerProbe, Finding
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.configuration import OF_PYRIGHT
-from jetbox.engine.safety.environment import clean_environment, find_program
+from jetbox.engine.safety.environment import candidates, clean_environment, find_program
 from jetbox.engine.safety.process import Finished
 from jetbox.engine.safety.terminal import safe_text
 
@@ -50,7 +50,12 @@ class PyrightProbe(CheckerProbe):
     async def scope(self) -> Scope:
         """That of every checker, and the node that runs it."""
         scope = await super().scope()
-        return msgspec.structs.replace(scope, versions={**scope.versions, "node": identity(self._node())})
+        outside = scope.outside
+        if outside is not None:
+            outside = (*outside, str(self._root / NPM), *candidates("node", self._path(), str(self._root)))
+        return msgspec.structs.replace(
+            scope, versions={**scope.versions, "node": identity(self._node())}, outside=outside
+        )
 
     def program(self) -> str:
         """Path of the pyright to run; empty where there is none."""
@@ -73,8 +78,10 @@ class PyrightProbe(CheckerProbe):
         return super()._counts(path, folder) or path.endswith((".json", ".so", ".pyd"))
 
     def _node(self) -> str:
-        path = self._variables().get("PATH") or clean_environment(os.environ)["PATH"]
-        return find_program("node", path, str(self._root))[0]
+        return find_program("node", self._path(), str(self._root))[0]
+
+    def _path(self) -> str:
+        return self._variables().get("PATH") or clean_environment(os.environ)["PATH"]
 
     def _offline(self) -> bool:
         return self._processes.sandbox.confines and NETWORK not in self._processes.sandbox.cannot

@@ -101,7 +101,7 @@ class PytestProbe(Whole):
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
         names = {*VARIABLES, *self._processes.pass_env}
         environment = {name: os.environ[name] for name in sorted(names) if name in os.environ}
-        return Scope((self._processes.sandbox.name,), versions, environment)
+        return Scope((self._processes.sandbox.name,), versions, environment, facts.noticed)
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""

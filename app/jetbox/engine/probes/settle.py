@@ -17,12 +17,15 @@ from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
+from jetbox.engine.probes.variables import Variables
 
 ATTEMPTS = 3
 """Runs of a probe for one verdict before files that keep changing are an error."""
 
 FRESH_NS = 5_000_000
 """A proof older than this is made again before a verdict is served from it."""
+
+CHANGED_AROUND = "what it runs with changed while it ran"
 
 PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
 
@@ -41,6 +44,8 @@ class Given(msgspec.Struct, frozen=True):
     own: frozenset[str] = frozenset()
     """Shapes of the files that the probe itself changes each time it runs."""
     told: bool = False
+    under: tuple[str, Scope] | None = None
+    """Why the probe did not apply, and its scope; None where it is not judged by them."""
 
     def holds(self, now: Snapshot) -> bool:
         """True where it is about the files as they are."""
@@ -58,8 +63,10 @@ class Slot(msgspec.Struct):
     under: Scope | None = None
     """The scope that `latest` was given under."""
     own: frozenset[str] = frozenset()
-    asked: tuple[str, int] = ("", -1)
-    """The state of files and surroundings that `words` and `scope` are about."""
+    restless: bool = False
+    """Its scope changed during two runs in a row: it changes that itself."""
+    asked: tuple[str, int, int] = ("", -1, -1)
+    """The state of files, of what is outside and of variables that `words` and `scope` are about."""
     words: str = ""
     scope: Scope | None = None
 
@@ -107,6 +114,7 @@ class Settler:
         self._on_end = on_end
         self._round_of = round_of
         self._running: set[asyncio.Task[None]] = set()
+        self._variables = Variables()
         self.closed = False
 
     def forget(self) -> None:
@@ -137,17 +145,17 @@ class Settler:
         while not self.closed:
             asked = monotonic()
             now = await self.files.now(sweep=work.final)
-            since = self.files.generation
+            since, outside = self.files.generation, self.files.outside_generation
             proved = monotonic()
             runs: list[tuple[Slot, Scope]] = []
             for slot in self.slots.values():
-                if self._has(work, slot, now):
-                    continue
-                scope = await self._serve(work, slot, now, asked)
+                scope = await self._needs(work, slot, now, asked)
                 if scope is not None:
                     runs.append((slot, scope))
-            if monotonic() - proved > FRESH_NS and (await self.files.now(sweep=work.final)).digest != now.digest:
-                continue
+            if monotonic() - proved > FRESH_NS:
+                again = await self.files.now(sweep=work.final)
+                if again.digest != now.digest or (self.files.outside_generation != outside and not self.files.blind):
+                    continue
             if not runs:
                 return
             # What changed while probes ran side by side is known by whom only when each runs alone.
@@ -162,51 +170,64 @@ class Settler:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
 
-    @staticmethod
-    def _has(work: Work, slot: Slot, now: Snapshot) -> bool:
-        given = work.given.get(slot.probe.name)
-        if given is None or (work.final and not given.whole):
-            return False
-        return given.holds(slot.probe.narrow(now))
-
-    async def _serve(self, work: Work, slot: Slot, now: Snapshot, asked: int) -> Scope | None:
+    async def _needs(self, work: Work, slot: Slot, now: Snapshot, asked: int) -> Scope | None:
         """Give a verdict without a run where there is one; else what the run's key needs."""
         probe, name = slot.probe, slot.probe.name
-        if work.tries[name] >= ATTEMPTS:
+        given, files = work.given.get(name), probe.narrow(now)
+        held = given is not None and (given.whole or not work.final) and given.holds(files)
+        if given is not None and held and given.under is None:
+            return None
+        if not held and work.tries[name] >= ATTEMPTS:
             shown = ", ".join(sorted(work.moved.get(name, ()))[:3])
             summary = f"files keep changing while it runs: {shown}"
-            work.given[name] = Given(Verdict(name, "error", summary, cache="none", durable=False), probe.narrow(now))
+            work.given[name] = Given(Verdict(name, "error", summary, cache="none", durable=False), files)
             return None
-        words, scope = await self._applies(slot, now)
-        if words:
-            spent = monotonic() - asked
-            skipped = Verdict(name, "skipped", words, duration_ns=spent, cache="none")
-            work.given[name] = Given(skipped, probe.narrow(now))
+        words, scope = await self._applies(slot, now, again=work.final)
+        if given is not None and held and given.under == (words, scope):
             return None
+        # It may have looked at more than it had to.
         files = probe.narrow(now)
+        if words:
+            skipped = Verdict(name, "skipped", words, duration_ns=monotonic() - asked, cache="none")
+            work.given[name] = Given(skipped, files, under=_under(words, scope))
+            return None
+        return self._serve(work, slot, files, scope, asked)
+
+    def _serve(self, work: Work, slot: Slot, files: Snapshot, scope: Scope, asked: int) -> Scope | None:
+        """Give a stored verdict; the scope where there is none."""
+        name = slot.probe.name
         hit = self.cache.get(name, files, scope) if self.cache is not None else None
         if hit is None:
             return scope
         self.cache_or_memory.judged(name, files, scope, hit.state)
         hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=self._inputs(name, files, scope))
         hit = self._known.split(hit)
-        work.given[name] = slot.latest = Given(hit, files)
+        work.given[name] = slot.latest = Given(hit, files, under=_under("", scope))
         slot.under = scope
         return None
 
-    async def _applies(self, slot: Slot, now: Snapshot) -> tuple[str, Scope]:
-        """Why a probe does not apply, and its scope; asked anew only where something can have changed it."""
-        state = (now.digest, self.files.outside_generation)
-        if slot.scope is not None and slot.asked == state and self.files.how == "inotify":
+    async def _applies(self, slot: Slot, now: Snapshot, *, again: bool = False) -> tuple[str, Scope]:
+        """Why a probe does not apply, and its scope; asked anew only where something can have changed it.
+
+        `again`: asked anew whatever is known.
+        """
+        state = (now.digest, self.files.outside_generation, self._variables())
+        if slot.scope is not None and slot.asked == state and not again and not self.files.blind:
             return slot.words, slot.scope
-        words = await slot.probe.skip()
-        scope = Scope() if words else await slot.probe.scope()
-        slot.asked, slot.words, slot.scope = ("", -1), words, None
-        if scope.outside is not None:
+        slot.scope = None
+        for _ in range(2):
+            # Registered before it is asked: what changes from then on is counted.
+            noticed = self.files.noticed
+            before = (self.files.generation, self.files.outside_generation, self._variables())
+            words, scope = await slot.probe.skip(), await slot.probe.scope()
+            if scope.outside is None:
+                break
+            if noticed >= set(scope.outside):
+                after = (self.files.generation, self.files.outside_generation, self._variables())
+                if before == after:
+                    slot.asked, slot.words, slot.scope = (now.digest, *after[1:]), words, scope
+                break
             self.files.outside(scope.outside)
-            # Registered before it counts: what changed in between is asked for again the next time.
-            if not words and (await slot.probe.scope()) == scope:
-                slot.asked, slot.scope = (now.digest, self.files.outside_generation), scope
         return words, scope
 
     @property
@@ -226,7 +247,7 @@ class Settler:
         try:
             verdict = await self._tried(work, slot, scope, files)
             after = probe.narrow(await self.files.now(sweep=work.final))
-            unchanged = await probe.scope() == scope
+            words, scope_after = await probe.skip(), await probe.scope()
         except asyncio.CancelledError:
             words = "the files changed" if not self.closed else "the session ended"
             self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
@@ -242,11 +263,18 @@ class Settler:
         if moved or stirred:
             self._moved(work, slot, verdict, after, moved, stirred)
             return
+        unchanged, under = not words and scope_after == scope, _under(words, scope_after)
+        if not unchanged and under is not None and not slot.restless:
+            if not work.tries[name]:
+                work.tries[name] += 1
+                self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=CHANGED_AROUND, output=""))
+                return
+            slot.restless = True
         if whole and verdict.durable and unchanged and after.proved:
-            slot.latest, slot.under = Given(verdict, after), scope
+            slot.latest, slot.under = Given(verdict, after, under=under), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
-        self._give(work, Given(verdict, after, whole=whole, told=True))
+        self._give(work, Given(verdict, after, whole=whole, told=True, under=under))
 
     def _stirred(self, after: Snapshot, since: int) -> frozenset[str]:
         """What was changed and changed back, or came and went, and can have been read meanwhile."""
@@ -311,6 +339,11 @@ class Settler:
 def short_key(slot: Slot, now: Snapshot, scope: Scope) -> str:
     """What a verdict shows of its key."""
     return key(slot.probe.name, slot.probe.narrow(now), scope)[:12]
+
+
+def _under(words: str, scope: Scope) -> tuple[str, Scope] | None:
+    """What has to be the same for a verdict to hold; None where that cannot be told."""
+    return (words, scope) if scope.outside is not None else None
 
 
 def _shapes(paths: frozenset[str]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from jetbox.engine.probes import inotify
 from jetbox.engine.probes.inotify import Inotify
@@ -37,6 +37,8 @@ class Trails:
         self._names: dict[int, dict[str, set[str]]] = {}
         self._whole: dict[int, set[str]] = {}
         self._polled: dict[str, tuple[Sign, int, set[str]]] = {}
+        self.blind: set[str] = set()
+        """Kinds with a folder whose entries may change unseen."""
 
     def known(self, kind: str) -> set[str]:
         """Paths of this kind."""
@@ -46,22 +48,33 @@ class Trails:
         """True for a watch that is needed here."""
         return watch in self._names or watch in self._whole
 
-    def add(self, kind: str, path: str, besides: str = "") -> None:
-        """Notice changes of this path from now on; where it ends below `besides`, of the way alone.
+    def add(self, kind: str, paths: Iterable[str], besides: str = "") -> bool:
+        """Notice changes of these paths from now on; of one that ends below `besides`, of the way alone.
 
+        True where one of them is a folder whose entries may change unseen.
         Raises `Unwatchable` where no more can be watched.
         """
-        self.known(kind).add(path)
-        for folder, name in lookups(path):
-            if name:
-                self._folder(kind, folder, name)
-            elif not besides or not (folder + "/").startswith(besides + "/"):
-                self._final(kind, folder)
+        # Many paths have the beginning of their way in common.
+        done: set[tuple[str, str]] = set()
+        steps: dict[str, str | None] = {}
+        blind = False
+        for path in paths:
+            self.known(kind).add(path)
+            for look in lookups(path, steps):
+                if look in done:
+                    continue
+                done.add(look)
+                folder, name = look
+                if name:
+                    self._folder(kind, folder, name)
+                elif not besides or not (folder + "/").startswith(besides + "/"):
+                    blind |= self._final(kind, folder)
+        return blind
 
     def renew(self, kind: str, besides: str = "") -> None:
         """Follow every path of this kind anew."""
-        for path in tuple(self.known(kind)):
-            self.add(kind, path, besides)
+        if not self.add(kind, tuple(self.known(kind)), besides):
+            self.blind.discard(kind)
 
     def _folder(self, kind: str, folder: str, name: str) -> None:
         watch = self._watch(folder, _FOLDER)
@@ -70,12 +83,16 @@ class Trails:
         else:
             self._names.setdefault(watch, {}).setdefault(name, set()).add(kind)
 
-    def _final(self, kind: str, path: str) -> None:
+    def _final(self, kind: str, path: str) -> bool:
         watch = self._watch(path, inotify.ENTRIES | inotify.CONTENT | inotify.MASK_ADD)
         if watch is None:
             self._poll(kind, path)
+            if os.path.isdir(path):
+                self.blind.add(kind)
+                return True
         else:
             self._whole.setdefault(watch, set()).add(kind)
+        return False
 
     def _watch(self, path: str, mask: int) -> int | None:
         try:
@@ -115,8 +132,11 @@ class Trails:
         return moved
 
 
-def lookups(path: str) -> Iterator[tuple[str, str]]:
-    """Each folder and name that the kernel looks up on the way; last what is found, with no name."""
+def lookups(path: str, steps: dict[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Each folder and name that the kernel looks up on the way; last what is found, with no name.
+
+    `steps` is filled with what each of them came to.
+    """
     folder, links = "/", 0
     todo = [name for name in reversed(path.split("/")) if name]
     while todo:
@@ -127,13 +147,13 @@ def lookups(path: str) -> Iterator[tuple[str, str]]:
             folder = os.path.dirname(folder)
             continue
         yield folder, name
-        step = os.path.join(folder, name)
-        try:
-            is_link = stat.S_ISLNK(os.lstat(step).st_mode)
-            target = os.readlink(step) if is_link else ""
-        except OSError:
+        step = f"{folder}/{name}" if folder != "/" else f"/{name}"
+        if step not in steps:
+            steps[step] = _leads(step)
+        target = steps[step]
+        if target is None:
             return
-        if not is_link:
+        if not target:
             folder = step
             continue
         links += 1
@@ -143,6 +163,14 @@ def lookups(path: str) -> Iterator[tuple[str, str]]:
             folder = "/"
         todo.extend(reversed(target.split("/")))
     yield folder, ""
+
+
+def _leads(step: str) -> str | None:
+    """Where a link leads; empty for what is none, None for what is not there."""
+    try:
+        return os.readlink(step) if stat.S_ISLNK(os.lstat(step).st_mode) else ""
+    except OSError:
+        return None
 
 
 def _sign(path: str) -> Sign:

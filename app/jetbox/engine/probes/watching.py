@@ -94,17 +94,20 @@ class Watch:
 
     def link(self, real: str) -> None:
         """Notice when a link leads elsewhere; call before it is followed."""
-        self._trail(LINKS, real)
+        self._trail(LINKS, (real,))
 
     def above(self, paths: Iterable[str]) -> None:
         """Notice when these come or change; call before they are looked at."""
-        for path in paths:
-            self._trail(ABOVE, path)
+        self._trail(ABOVE, paths)
 
     def outside(self, paths: Iterable[str]) -> None:
         """Notice when these change, on behalf of others."""
-        for path in paths:
-            self._trail(OUTSIDE, path)
+        self._trail(OUTSIDE, paths)
+
+    @property
+    def blind(self) -> bool:
+        """What is outside may change without being noticed."""
+        return OUTSIDE in self.trails.blind
 
     def _add(self, real: str, target: str, mask: int) -> None:
         if self.broken:
@@ -124,11 +127,13 @@ class Watch:
         self._targets.setdefault(watch, set()).add(target)
         self._deleted.discard(watch)
 
-    def _trail(self, kind: str, path: str) -> None:
-        if self.broken or path in self.trails.known(kind):
+    def _trail(self, kind: str, paths: Iterable[str]) -> None:
+        known = self.trails.known(kind)
+        new = [path for path in paths if path not in known]
+        if self.broken or not new:
             return
         try:
-            self.trails.add(kind, path, self._root if kind == LINKS else "")
+            self.trails.add(kind, new, self._root if kind == LINKS else "")
         except Unwatchable as error:
             self.broken = str(error)
 

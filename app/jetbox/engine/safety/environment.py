@@ -59,6 +59,14 @@ def find_program(name: str, path: str, cwd: str) -> tuple[str, str]:
     return "", trouble or f"{name}: there is no such program on PATH"
 
 
+def candidates(name: str, path: str, cwd: str) -> list[str]:
+    """Every path that `find_program` looks at."""
+    if not name or "\0" in name:
+        return []
+    folders = [cwd] if "/" in name else path.split(os.pathsep)
+    return [os.path.join(folder, name) for folder in folders]
+
+
 def _runnable(path: str, name: str) -> tuple[str, str]:
     if os.path.isdir(path):
         return "", f"{name}: is a folder, not a program"
