@@ -8,8 +8,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,7 +65,14 @@ class Round(msgspec.Struct):
         return "".join(GLYPHS[v.cache] + ("?" if v.unproven else "") for v in self.given)
 
 
-def session(
+def session(script: str, goal: str, **words: Any) -> list[Round]:
+    """The rounds of one run, as `recorded` makes it."""
+    with recorded(script, goal, **words) as journal:
+        return rounds_of(journal)
+
+
+@contextmanager
+def recorded(
     script: str,
     goal: str,
     *,
@@ -71,8 +80,8 @@ def session(
     options: Sequence[str] = (),
     prepare: Callable[[Path], None] | None = None,
     speed: float = 1.0,
-) -> list[Round]:
-    """One run in a fresh folder with a fresh home, on a server that has the model still to load.
+) -> Iterator[Path]:
+    """The journal of one run in a fresh folder with a fresh home, on a server that has the model still to load.
 
     Raises:
         SystemExit: it did not end well; says what it printed.
@@ -99,7 +108,7 @@ def session(
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         (journal,) = home.glob(".local/share/jetbox/sessions/*/journal.jsonl")
-        return rounds_of(journal)
+        yield journal
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
