@@ -21,9 +21,6 @@ from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.safety.process import ProcessRunner
 
-OVERLAP_S = 0.002
-"""How long a verdict is waited for where the next request shall not wait: what a server answers is there by then."""
-
 
 class _Task(msgspec.Struct):
     """Work that goes on by itself."""
@@ -90,6 +87,8 @@ class ProbeEngine:
         self._ahead: _Task | None = None
         self._behind: _Task | None = None
         self._late: _Task | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        """Cancelled, and not gone yet."""
         self._news: list[Given] = []
         self._young: tuple[int, list[Verdict]] = (0, [])
         self._prepared = False
@@ -155,9 +154,9 @@ class ProbeEngine:
         if young and not final and monotonic() - stamp < self._ttl_ns:
             return self._unproven(young)
         async with self._lock:
-            await self._end(self._late)
             if self._wait == "overlap" and not final:
                 return await self._at_once()
+            await self._end(self._late)
             given = await self._settled(final=final)
         if self._ttl_ns:
             self._young = (monotonic(), given)
@@ -197,14 +196,21 @@ class ProbeEngine:
         return ahead.work
 
     async def _at_once(self) -> list[Verdict]:
-        """What is there within a moment; the rest comes late."""
+        """What is there, or served without a run; the rest comes late."""
         ahead, self._ahead = self._ahead, None
+        old, self._late = self._late, None
+        if old is not None and not old.task.done():
+            # What it ran needs a while to be gone, and nobody has to wait for that here.
+            old.task.cancel()
+            self._leaving.add(old.task)
+            old.task.add_done_callback(self._leaving.discard)
         if ahead is None or ahead.task.done():
             work = ahead.work if ahead is not None else Work(round=self._round_of())
-            ahead = _Task(work, asyncio.create_task(self._settler.settle(work)))
+            ahead = _Task(work, asyncio.create_task(self._after_leaving(work)))
         self._late = ahead
         try:
-            await asyncio.wait({ahead.task}, timeout=OVERLAP_S)
+            # One turn: enough for what needs no run, and before anything else begins to work.
+            await asyncio.sleep(0)
         except asyncio.CancelledError:
             await self._end(ahead)
             raise
@@ -221,6 +227,11 @@ class ProbeEngine:
             if not one.told:
                 self._on_end(one.verdict)
         return [ahead.work.given[name].verdict for name in held]
+
+    async def _after_leaving(self, work: Work) -> None:
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
+        await self._settler.settle(work)
 
     def _came_late(self, late: _Task) -> None:
         """The rest of what the next request did not wait for is there."""
@@ -319,6 +330,8 @@ class ProbeEngine:
         self._closed = self._settler.closed = True
         for one in (self._ahead, self._late, self._behind):
             await self._end(one)
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
         self._settler.stop()
         for probe in self.probes:
             await probe.close()
