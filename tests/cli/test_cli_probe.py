@@ -10,10 +10,14 @@ from typing import IO
 import pytest
 
 from cli.conftest import CONSOLE
+from jetbox.cli import health
 from jetbox.cli.main import main
 from jetbox.cli.options import Invocation
 from jetbox.cli.probe import probe
 from jetbox.engine.errors import ExitCode
+from jetbox.engine.probes.command import identity
+from jetbox.engine.probes.ruff_aside import Aside
+from jetbox.record.places import probes_folder
 
 
 @pytest.fixture
@@ -122,3 +126,20 @@ def test_nothing_runs_unconfined_unless_that_is_asked_for(
 def test_switched_off_probes_are_said_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", "-C", str(folder), "--set", "probes.enabled=false"]) == ExitCode.DONE
     assert capsys.readouterr().out == "no probe is switched on\n"
+
+
+def test_a_server_that_was_wrong_here_is_said_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert health.probes(str(folder)).state == "ok"
+    store = probes_folder(folder)
+    program = identity(str(CONSOLE.with_name("ruff")))
+    Aside(store).put("its server disagreed with a run from scratch", program, lasting=True)
+    assert main(["probe", "-C", str(folder), "--why", "--set", "probes.pytest=false"]) == ExitCode.DONE
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith(" "))
+    assert said["slow"] == "it runs from scratch: its server disagreed with a run from scratch"
+    check = health.probes(str(folder))
+    assert (check.state, check.said) == (
+        "warn",
+        "ruff runs from scratch here: its server disagreed with a run from scratch",
+    )
+    Path(check.cure.rpartition(" remove ")[2]).unlink()
+    assert health.probes(str(folder)).state == "ok"

@@ -57,7 +57,7 @@ async def examine(asked: Invocation) -> list[Check]:
         _group("sandbox", ExitCode.PERMISSION, lambda: surroundings.sandbox_and_tools(asked.cwd, options)),
         health.timely("git", 10.0, health.git, ExitCode.INTERNAL),
     )
-    here = [health.sessions(options.session.folder), health.workspace(str(asked.cwd))]
+    here = [health.sessions(options.session.folder), health.workspace(str(asked.cwd)), health.probes(str(asked.cwd))]
     return [health.python(), settings, health.terminal(), *server, *tools, git, *here]
 
 

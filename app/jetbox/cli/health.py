@@ -156,6 +156,27 @@ def workspace(folder: str) -> Check:
     return _room("workspace", folder)
 
 
+def probes(folder: str) -> Check:
+    """Whether earlier sessions found that a probe's server cannot be used here."""
+    from pathlib import Path
+
+    from jetbox.engine.probes import ruff_aside, shadows
+    from jetbox.record.places import probes_folder
+
+    store = probes_folder(Path(folder).resolve())
+    found = {"ruff": (ruff_aside, ruff_aside.told(store)), "pytest": (shadows, shadows.told(store))}
+    slow = [f"{name} runs from scratch here: {why}" for name, (_, why) in found.items() if why]
+    if not slow:
+        return Check("probes", "ok", "no server of a probe was switched off here")
+    files = [str(store / of.FILE) for of, why in found.values() if why]
+    return Check(
+        "probes",
+        "warn",
+        "; ".join(slow),
+        f"verdicts are right all the same; to try again, remove {' and '.join(files)}",
+    )
+
+
 def _room(name: str, folder: str) -> Check:
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize

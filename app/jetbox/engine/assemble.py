@@ -182,6 +182,7 @@ def probe_ended(verdict: Verdict) -> ProbeEnded:
         of_round=verdict.of_round,
         baseline=verdict.baseline,
         inputs=verdict.inputs,
+        slow=verdict.slow,
     )
 
 

@@ -349,6 +349,8 @@ class ProbeEnded(Event, frozen=True, kw_only=True, tag="probe.ended"):
     """About the files as they were before the first change."""
     inputs: dict[str, str] = {}
     """What went into its key, as name and words: files, arguments, versions, names of variables."""
+    slow: str = ""
+    """Why it runs from scratch where a server could tell sooner."""
 
 
 class FilesChanged(Event, frozen=True, kw_only=True, tag="files.changed"):

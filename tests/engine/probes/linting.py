@@ -29,11 +29,20 @@ BROKEN = (
 class Ruff:
     """The probe, and its latest run from scratch."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, store: Path | None = None) -> None:
         self.bench = bench
+        self.told: list[str] = []
         self.tree = Tree(bench.root, out_of_scope)
         interpreters = Interpreters(bench.root, bench.processes, "")
-        self.probe = RuffProbe(bench.root, bench.processes, ProbeOptions(), self.tree, interpreters)
+        self.probe = RuffProbe(
+            bench.root,
+            bench.processes,
+            ProbeOptions(),
+            self.tree,
+            interpreters,
+            store=store,
+            notice=self.told.append,
+        )
         self.whole: tuple[Verdict, Snapshot] | None = None
 
     @property

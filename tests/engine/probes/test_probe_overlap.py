@@ -188,3 +188,78 @@ async def test_work_begun_with_a_write_is_what_the_round_waits_for(bench: Bench)
     assert probe.runs == [False]
     assert len(bench.ended) == 1
     assert msgspec.structs.asdict(bench.ended[0])["of_round"] == 0
+
+
+async def test_what_somebody_else_changes_ends_the_run_that_it_outdates_as_soon_as_it_is_heard_of(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    probe.may_end.clear()
+    engine = bench.engine(probes=[probe])
+    asking = asyncio.create_task(engine.verdicts())
+    await probe.begun.wait()
+    probe.begun.clear()
+    bench.write("a.py", "2")
+    engine.heard(("a.py",), "you")
+    await probe.begun.wait()
+    assert probe.runs == [False, False]
+    assert bench.told[-2:] == [("end", "suite", "cancelled"), ("start", "suite", "first run")]
+    probe.may_end.set()
+    assert [(v.state, v.summary) for v in await asking] == [("passed", "whole")]
+
+
+async def test_what_runs_behind_begins_anew_with_what_was_heard_of(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    engine = bench.engine(probes=[probe])
+    await engine.verdicts()
+    bench.write("a.py", "2")
+    probe.may_end.clear()
+    probe.begun.clear()
+    await engine.verdicts()
+    await probe.begun.wait()
+    probe.begun.clear()
+    bench.write("a.py", "3")
+    engine.heard(("a.py",), "git")
+    await probe.begun.wait()
+    probe.may_end.set()
+    (final,) = await engine.verdicts(final=True)
+    assert (final.summary, probe.runs) == ("whole", [False, True, True]), "the gate takes what runs behind"
+
+
+async def test_what_changes_nothing_ends_no_run(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    probe.may_end.clear()
+    engine = bench.engine(probes=[probe])
+    asking = asyncio.create_task(engine.verdicts())
+    await probe.begun.wait()
+    (bench.root / "a.py").touch()
+    for by in ("you", "probe"):
+        if by == "probe":
+            bench.write("a.log", "of the run itself")
+        engine.heard(("a.py",), by)
+        while engine._hearing is None or not engine._hearing.done():
+            await asyncio.sleep(0)
+    assert bench.told == [("start", "suite", "first run")]
+    probe.may_end.set()
+    assert (await asking)[0].state == "passed"
+
+
+async def test_a_run_that_writes_program_text_each_time_comes_to_its_end(bench: Bench) -> None:
+    """An observer takes it for somebody else's."""
+
+    class Generating(Stepwise):
+        async def run(self, *, behind: bool = False) -> Verdict:
+            self.runs.append(behind)
+            bench.write("made.py", f"n = {len(self.runs)}")
+            engine.heard(("made.py",), "you")
+            assert engine._hearing is not None
+            await asyncio.wait({engine._hearing})
+            await asyncio.sleep(0)
+            return Verdict(self.name, "passed", "whole")
+
+    probe = Generating()
+    engine = bench.engine(probes=[probe])
+    async with asyncio.timeout(20):
+        (verdict,) = await engine.verdicts()
+    assert (verdict.state, len(probe.runs) <= 8) == ("error", True), (verdict, probe.runs)

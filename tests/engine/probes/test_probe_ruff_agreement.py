@@ -235,7 +235,7 @@ async def test_a_run_that_says_otherwise_turns_the_server_off(ruff: Ruff) -> Non
     ruff.whole = (moved, ruff.whole[1])
     put(ruff, {"m.py": CLEAN})
     assert await ruff.early() is None
-    assert ruff.probe.server_off == "it disagreed with a run from scratch"
+    assert ruff.probe.slow == "its server disagreed with a run from scratch"
     assert await ruff.probe.words("m.py", UNUSED) == ""
     assert (await ruff.run()).state == "passed"
 

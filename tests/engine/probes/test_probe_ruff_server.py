@@ -15,6 +15,9 @@ import pytest
 
 from engine.probes.linting import BROKEN, Ruff, said, stop
 from jetbox.engine.clock import monotonic
+from jetbox.engine.probes.reasons import explained
+from jetbox.engine.probes.ruff import RuffProbe
+from jetbox.engine.probes.ruff_aside import told
 from jetbox.engine.probes.ruff_server import OPEN_MOST, STARTS
 from jetbox.engine.safety.family import descendants
 
@@ -180,7 +183,7 @@ async def test_nothing_is_said_of_what_a_run_would_not_look_at_or_might_see_othe
     found = await ruff.probe.candidate(path, text)
     assert found is None or (path.startswith("dist") and found.state == "passed")
     assert found is not None or await ruff.probe.words(path, text) == ""
-    assert not ruff.probe.server_off
+    assert not ruff.probe.slow
 
 
 async def test_many_files_are_held_and_the_oldest_forgotten(bench: Bench, ruff: Ruff) -> None:
@@ -210,7 +213,8 @@ async def test_a_server_that_is_killed_is_started_again_and_then_left_alone(benc
             os.kill(pid, signal.SIGKILL)
         await asyncio.wait({client._reading})
     assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert ruff.probe.server_off.startswith("its server ended")
+    assert ruff.probe.slow.startswith("its server ended")
+    assert ruff.told == [f"ruff runs from scratch: {ruff.probe.slow}"]
     assert (await ruff.run()).state == "passed"
     bench.write("a.py", "import os\n")
     assert await ruff.early() is None
@@ -246,7 +250,7 @@ async def test_a_server_that_hangs_holds_a_write_up_for_a_moment_and_a_verdict_f
         assert (monotonic() - began) / 1e9 < 0.4
         bench.write("a.py", f"import m{n}\n")
         assert await ruff.early() is None
-    assert ruff.probe.server_off.startswith("its server failed")
+    assert ruff.probe.slow.startswith("its server failed")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,7 @@ async def test_a_ruff_without_a_server_leaves_it_to_the_command_line(
     bench.write("a.py", "x = 1\n")
     stand_in(ruff, script)
     assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert why in ruff.probe.server_off
+    assert why in ruff.probe.slow
     await ruff.run()
     bench.write("a.py", "import os\n")
     assert await ruff.early() is None
@@ -288,7 +292,7 @@ async def test_a_server_of_another_kind_is_not_used(bench: Bench, ruff: Ruff, sa
     stand_in(ruff, f"printf 'Content-Length: {len(answer)}\\r\\n\\r\\n%s' '{answer}'\ncat >/dev/null")
     bench.write("a.py", "x = 1\n")
     assert await ruff.probe.candidate("a.py", "x = 1\n") is None
-    assert why in ruff.probe.server_off
+    assert why in ruff.probe.slow
 
 
 async def test_a_ruff_that_is_replaced_is_asked_anew(bench: Bench, ruff: Ruff) -> None:
@@ -319,3 +323,48 @@ async def test_nothing_is_left_behind_whenever_it_is_closed(bench: Bench, ruff: 
             await asyncio.sleep(0)
         await other.probe.close()
         assert not bench.running(f"{bench.root}\0")
+
+
+async def test_a_disagreement_holds_for_later_sessions_until_ruff_is_another(
+    bench: Bench, ruff: Ruff, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("a.py", "x = 1\n")
+    store = tmp_path / "store"
+    before = Ruff(bench, store)
+    before.server.give_up("its server disagreed with a run from scratch", lasting=True)
+    later = Ruff(bench, store)
+    later.probe.prepare()
+    assert later.server._starting is None
+    assert await later.probe.candidate("a.py", "import os\n") is None
+    assert later.told == before.told == ["ruff runs from scratch: its server disagreed with a run from scratch"]
+    assert told(store) == later.probe.slow
+    other = Ruff(bench, store)
+    stand_in(other, f"exec {REAL} server")
+    assert said(await other.probe.candidate("a.py", "import os\n"))[1] == "1 problem: F401"
+    await other.probe.close()
+    assert (other.told, told(store)) == ([], "")
+
+
+async def test_a_failure_is_for_its_own_session_alone(bench: Bench, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    before = Ruff(bench, store)
+    stand_in(before, "echo 'no such command' >&2; exit 2")
+    assert await before.probe.candidate("a.py", "x = 1\n") is None
+    assert "no such command" in told(store)
+    later = Ruff(bench, store)
+    assert await later.probe.candidate("a.py", "import os\n") is not None
+    await later.probe.close()
+    assert (later.told, told(store)) == ([], "")
+
+
+async def test_a_verdict_says_why_ruff_runs_from_scratch(bench: Bench) -> None:
+    bench.write("a.py", "x = 1\n")
+    engine = bench.engine(pytest=False)
+    probe = engine.probes[0]
+    assert isinstance(probe, RuffProbe)
+    assert probe._server is not None
+    (verdict,) = await engine.verdicts()
+    assert "slow" not in dict(explained(verdict))
+    probe._server.give_up("its server failed: x")
+    (hit,) = await engine.verdicts()
+    assert (hit.cache, dict(explained(hit))["slow"]) == ("hit", "it runs from scratch: its server failed: x")

@@ -39,6 +39,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """About the files before the first change."""
     inputs: dict[str, str] = {}
     """What went into its key, as name and words for people."""
+    slow: str = ""
+    """Why its probe runs from scratch where a server could tell sooner; empty where it does not."""
 
     @property
     def excused(self) -> bool:
@@ -79,6 +81,11 @@ class Probe(Protocol):
 
     name: str
 
+    @property
+    def slow(self) -> str:
+        """Why it runs from scratch where a server could tell sooner; empty where it does not."""
+        ...
+
     async def skip(self) -> str:
         """Why it does not apply now, in words; empty where it does."""
         ...
@@ -116,6 +123,11 @@ class Probe(Protocol):
 
 class Whole:
     """What a probe inherits that has no server and no early verdict."""
+
+    @property
+    def slow(self) -> str:
+        """There is no other way."""
+        return ""
 
     async def early(self, change: Change) -> Verdict | None:
         """There is none."""

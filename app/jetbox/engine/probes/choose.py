@@ -40,7 +40,8 @@ def choose_probes(
     probes: list[Probe] = []
     ruff: RuffProbe | None = None
     if options.ruff:
-        ruff = RuffProbe(root, processes, options, tree, interpreters, server=performance.ruff_server)
+        server = performance.ruff_server
+        ruff = RuffProbe(root, processes, options, tree, interpreters, server=server, store=store, notice=notice)
         probes.append(ruff)
     if options.pytest:
         probes.append(

@@ -79,6 +79,11 @@ class PytestProbe(Whole):
         self._preparing: asyncio.Task[None] | None = None
         self._early: tuple[str, Verdict, Verdict] | None = None
 
+    @property
+    def slow(self) -> str:
+        """Why runs are not forked."""
+        return self.sessions.refused
+
     async def skip(self) -> str:
         """No tests, or no pytest to run them with."""
         if self._look_for_tests and not self._tests():

@@ -153,6 +153,8 @@ def explained(probe: Verdict | ProbeEnded) -> list[tuple[str, str]]:
         rows.append(("partial", f"{probe.why or 'run in part'}; the whole run follows"))
     else:
         rows.append(("miss", probe.why or "it runs each time"))
+    if probe.slow:
+        rows.append(("slow", f"it runs from scratch: {probe.slow}"))
     if known:
         rows.append(("known", f"{known} of what is red was red before the session began"))
     return rows

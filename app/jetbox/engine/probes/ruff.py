@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.engine.probes.ruff_files import RuffListing
 from jetbox.engine.probes.ruff_server import RuffServer
 from jetbox.engine.probes.ruff_settings import NAMES, Look, RuffSettings
@@ -64,8 +65,13 @@ class RuffProbe(Whole):
         interpreters: Interpreters,
         *,
         server: bool = True,
+        store: Path | None = None,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
-        """`server`: keep one that judges single files."""
+        """`server`: keep one that judges single files; `notice` gets why it is not used any more.
+
+        `store` keeps between sessions what it got wrong.
+        """
         self._root = root
         self._processes = processes
         self._options = options
@@ -73,13 +79,14 @@ class RuffProbe(Whole):
         self._interpreters = interpreters
         self._settings = RuffSettings(tree)
         self._listing = RuffListing(tree, self._settings, processes, self.program, _alike)
-        self._server = RuffServer(root, processes, self.program, self._settings) if server else None
+        aside = Aside(store, notice)
+        self._server = RuffServer(root, processes, self.program, self._settings, aside) if server else None
         self._prepared = False
         self._said: tuple[str, Look | None, tuple[str, ...]] = ("", None, ())
         """The files of the latest early verdict, by their digest, its settings, and what it found."""
 
     @property
-    def server_off(self) -> str:
+    def slow(self) -> str:
         """Why the server is not used any more; empty while it is."""
         return self._server.off if self._server is not None else ""
 
@@ -210,7 +217,7 @@ class RuffProbe(Whole):
             complete = whole.state == "passed" or bool(whole.failing)
             # Some versions word what they have found otherwise in the server.
             if complete and Counter(map(_what, whole.failing)) != Counter(map(_what, failing)):
-                self._server.off = "it disagreed with a run from scratch"
+                self._server.give_up("its server disagreed with a run from scratch", lasting=True)
         return not self._server.off
 
     def _partial(self, lines: list[str], duration: int) -> Verdict:

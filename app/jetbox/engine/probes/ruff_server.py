@@ -11,6 +11,7 @@ import msgspec
 
 from jetbox.engine.probes.command import identity as identity_of
 from jetbox.engine.probes.lsp import LspClient, ServerGone
+from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.engine.probes.ruff_settings import Look, RuffSettings
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
@@ -80,9 +81,14 @@ class RuffServer:
     """Started when first needed; None from `check` where it cannot tell."""
 
     def __init__(
-        self, root: Path, processes: ProcessRunner, program: Callable[[], str | None], settings: RuffSettings
+        self,
+        root: Path,
+        processes: ProcessRunner,
+        program: Callable[[], str | None],
+        settings: RuffSettings,
+        aside: Aside,
     ) -> None:
-        """`program` finds the ruff to start."""
+        """`program` finds the ruff to start; `aside` remembers why it is not used any more."""
         self._root = root.resolve()
         self._processes = processes
         self._program = program
@@ -96,9 +102,21 @@ class RuffServer:
         self._open: dict[str, tuple[int, str]] = {}
         """Version and text by path, of what the server holds."""
         self._lock = asyncio.Lock()
-        self.off = ""
-        """Why it is not used any more; empty while it is."""
+        self._aside = aside
         self._closed = False
+
+    @property
+    def off(self) -> str:
+        """Why it is not used any more; empty while it is."""
+        return self._aside.why(self._named)
+
+    def give_up(self, why: str, *, lasting: bool = False) -> None:
+        """Use it no more; `lasting`: in no later session either, as long as it is the same program."""
+        self._aside.put(why, self._named(), lasting=lasting)
+
+    def _named(self) -> str:
+        program = self._program()
+        return identity_of(program) if program is not None else ""
 
     @property
     def ready(self) -> bool:
@@ -198,12 +216,14 @@ class RuffServer:
             service = await Service.start(self._processes, [program, "server"], cwd=self._root)
             client = LspClient(service)
             raw = await client.request("initialize", self._hello(), START_S)
-            self.off = _unfit(msgspec.json.decode(raw, type=_Welcome))
-            if not self.off:
+            if unfit := _unfit(msgspec.json.decode(raw, type=_Welcome)):
+                self.give_up(unfit)
+            else:
                 client.notify("initialized", {})
                 self._client, self._look, self._identity, client = client, look, identity, None
+                self._aside.works()
         except (ServerGone, TimeoutError, OSError, msgspec.MsgspecError) as error:
-            self.off = f"its server does not start: {error or type(error).__name__}"
+            self.give_up(f"its server does not start: {error or type(error).__name__}")
         finally:
             self._starting = None
             if client is not None:
@@ -225,7 +245,7 @@ class RuffServer:
         """It ended by itself, or does not answer as it should."""
         self._failures += 1
         if self._failures >= STARTS:
-            self.off = why
+            self.give_up(why)
         await self._end()
 
     async def _end(self) -> None:

@@ -22,6 +22,10 @@ from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.safety.process import ProcessRunner
 
 
+OTHERS = ("you", "git", "command")
+"""Whose changes end runs as soon as they are heard of; the agent's own are told of at once, by `wrote`."""
+
+
 class _Task(msgspec.Struct):
     """Work that goes on by itself."""
 
@@ -92,6 +96,9 @@ class ProbeEngine:
         self._news: list[Given] = []
         self._young: tuple[int, list[Verdict]] = (0, [])
         self._prepared = False
+        self._heard = False
+        """Something was heard since the files were looked at."""
+        self._hearing: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -140,9 +147,23 @@ class ProbeEngine:
         self._settler.stop()
 
     def heard(self, paths: tuple[str, ...], by: str) -> None:
-        """An observer saw who changed these files; a miss will say so."""
+        """An observer saw who changed these files: a miss will say so, and runs about older files are over."""
         if self._settler.cache is not None:
             self._settler.cache.heard(paths, by)
+        if by in OTHERS and self._settler.busy and not self._closed:
+            self._heard = True
+            if self._hearing is None or self._hearing.done():
+                self._hearing = asyncio.create_task(self._hear(), name="probes: heard")
+
+    async def _hear(self) -> None:
+        """Look which runs are about older files, and let them begin anew."""
+        while self._heard:
+            self._heard = False
+            await self.files.now()
+            self._settler.stop_outdated(self.tree.last)
+            behind = self._behind
+            if behind is not None and behind.files and not behind.task.done():
+                behind.files = self.tree.last.digest
 
     # ------------------------------------------------------------ verdicts
 
@@ -328,6 +349,9 @@ class ProbeEngine:
     async def close(self) -> None:
         """End everything that still runs."""
         self._closed = self._settler.closed = True
+        if self._hearing is not None and not self._hearing.done():
+            self._hearing.cancel()
+            await asyncio.wait({self._hearing})
         for one in (self._ahead, self._late, self._behind):
             await self._end(one)
         if self._leaving:

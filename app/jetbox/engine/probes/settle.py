@@ -65,6 +65,8 @@ class Slot(msgspec.Struct):
     own: frozenset[str] = frozenset()
     restless: bool = False
     """Its scope changed during two runs in a row: it changes that itself."""
+    cut: int = 0
+    """Runs in a row that were cut off for what was heard: one that goes on changing files itself is let be."""
     asked: tuple[str, int, int] = ("", -1, -1)
     """The state of files, of what is outside and of variables that `words` and `scope` are about."""
     words: str = ""
@@ -113,7 +115,8 @@ class Settler:
         self._on_start = on_start
         self._on_end = on_end
         self._round_of = round_of
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], tuple[Slot, Snapshot]] = {}
+        """Runs, with the files that each began with."""
         self._variables = Variables()
         self.closed = False
 
@@ -124,10 +127,27 @@ class Settler:
         for slot in self.slots.values():
             slot.latest = None
 
+    @property
+    def busy(self) -> bool:
+        """True while anything runs."""
+        return bool(self._running)
+
     def stop(self) -> None:
         """Cancel what runs; where verdicts are awaited, it begins anew."""
         for task in tuple(self._running):
             task.cancel()
+
+    def stop_outdated(self, now: Snapshot) -> None:
+        """Cancel runs that began with other files than these; each begins anew."""
+        for task, (slot, began) in tuple(self._running.items()):
+            narrow = slot.probe.narrow
+            if slot.cut >= ATTEMPTS or not now.proved or now.digest == began.digest:
+                continue
+            changed = narrow(now).changed(narrow(began))
+            # What a probe changes each time it runs ends no run of it.
+            if changed and not _shapes(changed) <= slot.own:
+                slot.cut += 1
+                task.cancel()
 
     async def keys(self, now: Snapshot) -> list[tuple[str, str]]:
         """Name and key of each probe that applies to these files."""
@@ -164,8 +184,8 @@ class Settler:
                 async with asyncio.TaskGroup() as group:
                     for slot, scope in runs[:1] if alone else runs:
                         task = group.create_task(self._run(work, slot, scope, now, since))
-                        self._running.add(task)
-                        task.add_done_callback(self._running.discard)
+                        self._running[task] = (slot, now)
+                        task.add_done_callback(self._running.pop)
             except BaseExceptionGroup as failures:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
@@ -200,7 +220,8 @@ class Settler:
         if hit is None:
             return scope
         self.cache_or_memory.judged(name, files, scope, hit.state)
-        hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=self._inputs(name, files, scope))
+        said = self._inputs(name, files, scope)
+        hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=said, slow=slot.probe.slow)
         hit = self._known.split(hit)
         work.given[name] = slot.latest = Given(hit, files, under=_under("", scope))
         slot.under = scope
@@ -253,7 +274,8 @@ class Settler:
             self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
             raise
         said = self._inputs(name, files, scope)
-        verdict = msgspec.structs.replace(verdict, key=short_key(slot, before, scope), why=why, inputs=said)
+        filed = short_key(slot, before, scope)
+        verdict = msgspec.structs.replace(verdict, key=filed, why=why, inputs=said, slow=probe.slow)
         verdict = self._known.split(verdict)
         moved = after.changed(files) if after.proved else frozenset()
         stirred = self._stirred(after, since) - moved
@@ -326,6 +348,7 @@ class Settler:
             self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=words, output=""))
 
     def _give(self, work: Work, given: Given) -> None:
+        self.slots[given.verdict.name].cut = 0
         work.given[given.verdict.name] = msgspec.structs.replace(given, verdict=self._told(work, given.verdict))
 
     def _told(self, work: Work, verdict: Verdict) -> Verdict:

@@ -55,3 +55,9 @@ class Shadows:
         if self._file is not None:
             save(self._file, _Kept(self._off))
         return self._off
+
+
+def told(store: Path) -> str:
+    """Why runs are not forked in a workspace with this store; empty where they are. Blocks."""
+    kept = load(store / FILE, _Kept)
+    return kept.off if kept is not None else ""

@@ -114,7 +114,7 @@ def _bounded(memory: Memory, left: int, now: float, redact: Callable[[str], str]
             continue
         left -= size
         # What was known from before an earlier session says nothing of a later one.
-        verdict = msgspec.structs.replace(verdict, of_round=0, baseline=False, why="", inputs={})
+        verdict = msgspec.structs.replace(verdict, of_round=0, baseline=False, why="", inputs={}, slow="")
         if redact is not None:
             verdict = msgspec.structs.replace(
                 verdict,
