@@ -73,6 +73,27 @@ def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server:
     assert "window" not in found
 
 
+@pytest.mark.parametrize(
+    ("flavour", "lacking", "state", "said"),
+    [
+        ("llamacpp", (), "ok", "calls of tools, counts of tokens, cached tokens and timings are there"),
+        ("vllm", (), "warn", "lacks timings: queue, load and prompt evaluation are shown as one"),
+        ("vllm", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt is unknown; timings: "),
+        ("vllm", ("tool-parser",), "fail", "lacks tool calls: the server does not parse tool calls: "),
+        ("lmstudio", (), "warn", "its window: a prompt that is too long is refused"),
+    ],
+)
+def test_what_a_server_with_openais_protocol_lacks_is_told(
+    jetbox: Run, flavour: str, lacking: tuple[str, ...], state: str, said: str
+) -> None:
+    with ServerProcess(speed=0, flavour=flavour, lacks=lacking) as server:
+        done = jetbox("doctor", "--json", "--host", f"{server.url}/v1", "-m", "gpt-oss:20b")
+    found = checks(done)["protocol"]
+    assert (found["state"], said in found["said"]) == (state, True)
+    assert bool(found.get("cure")) == (state != "ok")
+    assert (done.returncode == ExitCode.MODEL) == (state == "fail")
+
+
 def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, server: ServerProcess) -> None:
     for size, says in (("9999999", "9,999,999 tokens asked for"), ("2048", "soon has no room left")):
         found = checks(jetbox("doctor", "--json", "--host", server.url, "-m", "gpt-oss:20b", "--num-ctx", size))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SERVER_S = 8.0
 """How long the server may take for one answer."""
+ANSWER_S = 25.0
+"""How long a model may take for one short answer, its loading included."""
 LINKS_NAMED = 3
 
 
@@ -34,7 +36,9 @@ async def server_and_model(options: EngineOptions) -> list[Check]:
         found = await _model(model, options.model.name)
         if isinstance(found, Check):
             return [server, found]
-        return [server, _capable(found), _window(found, options.context.num_ctx)]
+        ollama = model.product.startswith("Ollama")
+        protocol = [] if ollama else [await _protocol(model, found)]
+        return [server, _capable(found, ollama=ollama), *protocol, _window(found, options.context.num_ctx)]
     finally:
         await model.close()
 
@@ -73,9 +77,31 @@ async def _model(model: ChatModel, name: str) -> ModelInfo | Check:
         return fail("model", failure.message, failure.hint, failure.exit_code)
 
 
-def _capable(info: ModelInfo) -> Check:
+async def _protocol(model: ChatModel, info: ModelInfo) -> Check:
+    import asyncio
+
+    from jetbox.engine.models.lacks import lacks
+
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            found = await lacks(model, info.name, info.max_ctx)
+    except TimeoutError:
+        return fail("protocol", f"no answer within {ANSWER_S:g} s", "see the server's log", ExitCode.MODEL)
+    except JetboxError as failure:
+        return fail("protocol", failure.message, failure.hint, failure.exit_code)
+    if not found:
+        return Check("protocol", "ok", "calls of tools, counts of tokens, cached tokens and timings are there")
+    said, cures = "; ".join(lack.what for lack in found), "; ".join(lack.cure for lack in found)
+    if found[0].what.startswith("tool calls"):
+        return fail("protocol", f"lacks {said}", cures, ExitCode.MODEL)
+    return Check("protocol", "warn", f"lacks {said}", cures)
+
+
+def _capable(info: ModelInfo, *, ollama: bool) -> Check:
     if not info.capabilities:
         said = f"{info.name}; the server does not say what it can do"
+        if not ollama:
+            return Check("model", "ok", said)
         return Check("model", "warn", said, "a newer Ollama tells whether it can call tools")
     return Check("model", "ok", f"{info.name}: {', '.join(info.capabilities)}")
 

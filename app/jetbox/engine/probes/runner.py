@@ -21,7 +21,6 @@ from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.safety.process import ProcessRunner
 
-
 OTHERS = ("you", "git", "command")
 """Whose changes end runs as soon as they are heard of; the agent's own are told of at once, by `wrote`."""
 
