@@ -7,13 +7,31 @@ import gc
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jetbox.engine.errors import StorageError
-from jetbox.engine.events import Notice, PermissionAnswered, RequestSent, RoundEnded, ToolEnded
-from jetbox.engine.session import Session
+from jetbox.engine.errors import ModelError, StorageError
+from jetbox.engine.events import (
+    GoalEnded,
+    GoalStarted,
+    ModelAnswered,
+    ModelReady,
+    Notice,
+    PermissionAnswered,
+    RequestSent,
+    RoundEnded,
+    RoundStarted,
+    ToolCalled,
+    ToolEnded,
+)
+from jetbox.engine.session import Feed, Session
+
+if TYPE_CHECKING:
+    from jetbox.engine.models.base import ChatModel
+    from jetbox.engine.models.figures import FiguresReader
 
 SNAPSHOT_AFTER_S = 0.3
+FIGURES_S = 0.2
+"""Figures of models are collected so seldom: nobody waits for them."""
 WRITTEN_S = 0.02
 """After its event a request needs so long until its last byte is written."""
 
@@ -86,6 +104,32 @@ class Beside:
         finally:
             self._session.drop(reader)
 
+    def keep_figures(self, model: ChatModel) -> Coroutine[Any, Any, None]:
+        """Collect what the session measures of its models, from now on, and keep it for later ones."""
+        reader = self._session.feed(
+            ModelReady, RoundStarted, ModelAnswered, ToolCalled, ToolEnded, GoalStarted, GoalEnded, past=False
+        )
+        return self._keep_figures(model, reader)
+
+    async def _keep_figures(self, model: ChatModel, reader: Feed) -> None:
+        from jetbox.engine.models.figures import FiguresReader
+
+        figures = FiguresReader()
+        try:
+            while await reader.ready():
+                await asyncio.sleep(FIGURES_S)
+                ended = False
+                for stamped in reader.drain().events:
+                    figures.take(stamped)
+                    ended = ended or isinstance(stamped.event, GoalEnded)
+                if ended:
+                    await _store(model, figures)
+        finally:
+            for stamped in reader.drain().events:
+                figures.take(stamped)
+            self._session.drop(reader)
+            await _store(model, figures)
+
     async def keep_grants(self, root: Path) -> None:
         """What the user allows for good is kept for this workspace's later sessions."""
         from jetbox.settings.grants import grant
@@ -98,3 +142,21 @@ class Beside:
                         await asyncio.to_thread(grant, root, stamped.event.grant)
         finally:
             self._session.drop(reader)
+
+
+async def _store(model: ChatModel, figures: FiguresReader) -> None:
+    """Add to what is kept what was collected since the last time."""
+    collected = figures.collect()
+    if not collected:
+        return
+    if model.manages and not collected.keys() <= figures.digests.keys():
+        with suppress(ModelError):
+            figures.digests |= {info.name: info.digest for info in await model.installed()}
+
+    def add() -> None:
+        from jetbox.record.figures import FiguresStore
+
+        for name, found in collected.items():
+            FiguresStore().add(model.host, name, figures.digests.get(name, ""), found)
+
+    await asyncio.to_thread(add)

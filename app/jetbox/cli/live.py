@@ -272,6 +272,7 @@ class Live:
         self._beside.spawn(self._beside.after_the_request(observe(parts)))
         if self._recorder.folder is not None:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
+            self._beside.spawn(self._beside.keep_figures(parts.model))
         if self._start.attended:
             self._beside.spawn(self._beside.keep_grants(self._start.root))
         unfinished = resumed is not None and resumed.running is not None

@@ -103,6 +103,8 @@ class ModelReady(Event, frozen=True, kw_only=True, tag="session.model"):
     """Bytes."""
     keep_alive_ns: int = 0
     """How long the server keeps it after an answer; negative for ever."""
+    digest: str = ""
+    """Empty where the server did not say yet."""
 
 
 class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
@@ -220,6 +222,8 @@ class ModelAnswered(Event, frozen=True, kw_only=True, tag="model.answered"):
     metrics: dict[str, int] = {}
     """The server's own figures, untouched."""
     error: str = ""
+    garbled: bool = False
+    """The model made a call that could not be read."""
 
 
 # ---------------------------------------------------------------- tools

@@ -93,4 +93,5 @@ def model_ready(info: ModelInfo, window: int, keep_alive: str) -> ModelReady:
         capabilities=info.capabilities,
         size=info.size,
         keep_alive_ns=duration_ns(keep_alive),
+        digest=info.digest,
     )

@@ -144,6 +144,7 @@ class Attempt:
                 chunks=answer.chunks,
                 metrics=answer.metrics,
                 error="interrupted" if answer.cancelled else answer.error.message if answer.error else "",
+                garbled=isinstance(answer.error, CallGarbled),
             )
         )
         return answer

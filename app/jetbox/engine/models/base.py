@@ -46,6 +46,35 @@ class ModelInfo(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] = ()
     size: int = 0
     digest: str = ""
+    family: str = ""
+    parameters: str = ""
+    """Number of weights in words, such as `20.9B`."""
+    quantisation: str = ""
+    remote: str = ""
+    """Where it really runs, unless on the server."""
+
+
+class LoadedModel(msgspec.Struct, frozen=True):
+    """A model that the server holds in memory."""
+
+    name: str
+    size: int = 0
+    """Bytes in all."""
+    size_vram: int = 0
+    """Bytes of them on the GPU."""
+    window: int = 0
+    """Tokens of the window that it really has."""
+    expires_at: str = ""
+    """RFC 3339; empty where it does not say."""
+    digest: str = ""
+
+
+class PullStep(msgspec.Struct, frozen=True):
+    """A word about the progress of a download; sizes in bytes."""
+
+    status: str = ""
+    total: int = 0
+    completed: int = 0
 
 
 class ChatModel(Protocol):
@@ -54,6 +83,8 @@ class ChatModel(Protocol):
     host: str
     product: str
     """What the server is, for people."""
+    manages: bool
+    """True where models can be loaded, unloaded and pulled through the server."""
 
     def wire(self) -> Wire:
         """How messages and options are written for it; one for each session."""
@@ -73,6 +104,18 @@ class ChatModel(Protocol):
 
     async def version(self) -> str:
         """The server's version; empty where it does not say."""
+        ...
+
+    async def running(self) -> list[LoadedModel]:
+        """What the server holds in memory; nothing where it does not say. Held back while it loads a model."""
+        ...
+
+    def pull(self, name: str) -> AsyncIterator[PullStep]:
+        """Let the server fetch a model.
+
+        Raises:
+            ServerUnreachable, ModelNotFound, BadAnswer, ModelUnfit: it cannot do that.
+        """
         ...
 
     def chat(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:

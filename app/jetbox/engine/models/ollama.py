@@ -25,9 +25,10 @@ from jetbox.engine.errors import (
     ServerBusy,
     ServerUnreachable,
 )
-from jetbox.engine.models.base import Call, Chunk, ModelInfo
+from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, held, listed, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -61,22 +62,6 @@ class _Line(msgspec.Struct):
     error: str | dict[str, Any] | None = None
 
 
-class _Installed(msgspec.Struct):
-    name: str
-    size: int = 0
-    digest: str = ""
-    capabilities: list[str] = []
-
-
-class _Tags(msgspec.Struct):
-    models: list[_Installed] = []
-
-
-class _Show(msgspec.Struct):
-    capabilities: list[str] = []
-    model_info: dict[str, Any] = {}
-
-
 class _Version(msgspec.Struct):
     version: str = ""
 
@@ -93,6 +78,7 @@ class OllamaModel:
         """`host` is a URL with its port, as the settings normalise it."""
         self.host = host.rstrip("/")
         self.product = "Ollama"
+        self.manages = True
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
@@ -184,29 +170,52 @@ class OllamaModel:
     async def info(self, name: str) -> ModelInfo:
         """What `/api/show` says of the model."""
         raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
-        show = self._decode(raw, _Show)
-        return ModelInfo(
-            name=name,
-            max_ctx=next((int(n) for key, n in show.model_info.items() if key.endswith(".context_length")), 0),
-            capabilities=tuple(show.capabilities),
-        )
+        show = self._decode(raw, Show)
+        return shown(name, show)
 
     async def installed(self) -> list[ModelInfo]:
         """What `/api/tags` lists."""
-        tags = self._decode(await self._ask("GET", "/api/tags"), _Tags)
-        return [
-            ModelInfo(name=m.name, capabilities=tuple(m.capabilities), size=m.size, digest=m.digest)
-            for m in tags.models
-        ]
+        tags = self._decode(await self._ask("GET", "/api/tags"), Tags)
+        return [listed(model) for model in tags.models]
 
     async def version(self) -> str:
         """What `/api/version` says."""
         return self._decode(await self._ask("GET", "/api/version"), _Version).version
 
-    async def loaded(self) -> list[dict[str, Any]]:
-        """What `/api/ps` lists, as it comes. The server holds this back while it loads a model."""
-        answer = self._decode(await self._ask("GET", "/api/ps"), dict[str, list[dict[str, Any]]])
-        return answer.get("models", [])
+    async def running(self) -> list[LoadedModel]:
+        """What `/api/ps` lists. The server holds this back while it loads a model."""
+        return held(self._decode(await self._ask("GET", "/api/ps"), Ps))
+
+    async def pull(self, name: str) -> AsyncIterator[PullStep]:
+        """What `/api/pull` says while it works.
+
+        Raises:
+            ServerUnreachable, ModelNotFound, BadAnswer
+        """
+        httpx = import_httpx()
+        body = msgspec.json.encode({"model": name, "stream": True})
+        timeout = httpx.Timeout(None, connect=CONNECT_S, write=30.0, pool=5.0)
+        try:
+            async with self._http().stream("POST", "/api/pull", content=body, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    raise self._refusal(response.status_code, await response.aread())
+                rest = b""
+                async for data in response.aiter_raw():
+                    *lines, rest = (rest + data).split(b"\n")
+                    for line in filter(None, lines):
+                        yield self._pulled(name, line)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable() from error
+        except httpx.HTTPError as error:
+            raise self._broke_off(error) from error
+
+    def _pulled(self, name: str, line: bytes) -> PullStep:
+        said = self._decode(line, Pulled)
+        if "does not exist" in said.error:
+            raise ModelNotFound(f"nobody has a model {name}: {said.error}", "see https://ollama.com/library")
+        if said.error:
+            raise BadAnswer(f"the server could not fetch {name}: {said.error}", "see the server's log")
+        return PullStep(said.status, said.total, said.completed)
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
         httpx = import_httpx()

@@ -16,7 +16,7 @@ import msgspec
 from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
 from jetbox.engine.errors import ServerUnreachable as Unreachable
-from jetbox.engine.models.base import Call, CallFunction, Chunk, ModelInfo
+from jetbox.engine.models.base import Call, CallFunction, Chunk, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, client_for
 from jetbox.engine.models.lean import import_httpx
 
@@ -99,6 +99,7 @@ class OpenAIModel:
         """`host` is a URL with or without `/v1`; `key` is sent as a bearer token."""
         self.host = host.rstrip("/").removesuffix("/v1")
         self.product = "a server with OpenAI's protocol"
+        self.manages = False
         self._key = key
         self._client: httpx.AsyncClient | None = None
 
@@ -180,6 +181,19 @@ class OpenAIModel:
             return str(msgspec.json.decode(await self._ask("/version")).get("version", ""))
         except (ModelNotFound, BadAnswer, msgspec.DecodeError, AttributeError):
             return ""
+
+    async def running(self) -> list[LoadedModel]:
+        """Nothing: such a server does not tell what it holds."""
+        return []
+
+    async def pull(self, name: str) -> AsyncIterator[PullStep]:
+        """Not to be had over this protocol.
+
+        Raises:
+            ModelUnfit
+        """
+        raise ModelUnfit(f"{self.product} serves what it was started with and fetches nothing", "see its manual")
+        yield PullStep()
 
     async def _ask(self, path: str) -> bytes:
         httpx = import_httpx()

@@ -1,0 +1,123 @@
+"""What a server has: installed, described and loaded, merged into one list and asked for politely."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from jetbox.engine.clock import monotonic
+from jetbox.engine.errors import ModelError
+from jetbox.engine.models.base import ChatModel, LoadedModel, ModelInfo
+
+LISTED_S = 30.0
+"""So long a list of what is installed is good enough."""
+RUNNING_S = 1.0
+"""A server that takes longer to say what it holds is loading a model."""
+AT_ONCE = 4
+"""How many models are asked about side by side."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A model of the server."""
+
+    info: ModelInfo
+    loaded: LoadedModel | None = None
+
+    @property
+    def lacks(self) -> str:
+        """Why an agent cannot use it; empty where it can, as far as the server says."""
+        can = self.info.capabilities
+        if not can or "tools" in can:
+            return ""
+        return "makes embeddings only" if "embedding" in can and "completion" not in can else "cannot call tools"
+
+    @property
+    def on_gpu(self) -> float | None:
+        """The share of it that lies on the GPU, from 0 to 1; None where it is not loaded or not told."""
+        if self.loaded is None or not self.loaded.size:
+            return None
+        return min(1.0, self.loaded.size_vram / self.loaded.size)
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """All models at a time."""
+
+    entries: tuple[Entry, ...] = ()
+    loading: bool = False
+    """The server loads or unloads a model, and holds back what it has in memory; that is from earlier."""
+
+    def find(self, name: str) -> Entry | None:
+        """The model of that name; without a tag it means `:latest`."""
+        wanted = (name, f"{name}:latest")
+        return next((entry for entry in self.entries if entry.info.name in wanted), None)
+
+
+class Catalog:
+    """Merges the lists of one server; whoever asks while it is being asked gets the same answer."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self._asking = asyncio.Lock()
+        self._looks = 0
+        self._newest = Listing()
+        self._installed: list[ModelInfo] = []
+        self._installed_at = 0
+        self._described: dict[tuple[str, str], ModelInfo] = {}
+        self._running: list[LoadedModel] = []
+
+    async def look(self, *, anew: bool = False) -> Listing:
+        """What the server has now; with `anew` also what is installed is asked for again.
+
+        Raises:
+            ModelError: the server does not answer, or not in its protocol.
+        """
+        seen = self._looks
+        async with self._asking:
+            if self._looks == seen or anew:
+                self._newest = await self._look(anew)
+                self._looks += 1
+            return self._newest
+
+    async def _look(self, anew: bool) -> Listing:
+        age = (monotonic() - self._installed_at) / 1e9
+        if anew or not self._installed or age > LISTED_S:
+            self._installed = await self._described_all(await self._model.installed())
+            self._installed_at = monotonic()
+        loading = False
+        try:
+            self._running = await asyncio.wait_for(self._model.running(), RUNNING_S)
+        except TimeoutError:
+            loading = True
+        held = {model.name: model for model in self._running}
+        return Listing(tuple(Entry(info, held.get(info.name)) for info in self._installed), loading)
+
+    async def _described_all(self, installed: list[ModelInfo]) -> list[ModelInfo]:
+        """With what only a question about each model tells; it is asked once for each digest."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def described(info: ModelInfo) -> ModelInfo:
+            key = (info.name, info.digest)
+            if key not in self._described:
+                async with gate:
+                    self._described[key] = await self._describe(info)
+            return self._described[key]
+
+        return list(await asyncio.gather(*map(described, installed)))
+
+    async def _describe(self, info: ModelInfo) -> ModelInfo:
+        if (info.capabilities and info.max_ctx) or not self._model.manages:
+            return info
+        try:
+            shown = await self._model.info(info.name)
+        except ModelError:  # deleted meanwhile, or damaged: what the list says is all there is
+            return info
+        return msgspec.structs.replace(
+            info,
+            capabilities=info.capabilities or shown.capabilities,
+            max_ctx=info.max_ctx or shown.max_ctx,
+            family=info.family or shown.family,
+            parameters=info.parameters or shown.parameters,
+            quantisation=info.quantisation or shown.quantisation,
+            remote=info.remote or shown.remote,
+        )

@@ -1,0 +1,173 @@
+"""What was measured of a model on a machine, and the one reader that collects it from a session's events.
+
+Cold and warm are kept apart: a load is what the server took longer than `COLD_NS` for, a rate of
+reading comes from tokens that were not in the cache, a first token after a load is not one of a
+model that was there. Only the newest samples are kept; what is told of them is their median.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from jetbox.engine import events as e
+
+KEPT = 32
+"""Samples of a kind."""
+COLD_NS = 500_000_000
+"""A model that is there answers for its loading with far less than this."""
+LEAST_TOKENS = 64
+LEAST_NS = 50_000_000
+"""Below this much reading a server's fixed costs hide the rate."""
+LEAST_WRITTEN = 8
+"""Tokens of an answer from which a rate can be told."""
+LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class Figures(msgspec.Struct):
+    """Samples, the newest at the end, and counts; durations in ns, rates in tokens a second."""
+
+    load: list[int] = []
+    prefill: list[float] = []
+    decode: list[float] = []
+    ttft_cold: list[int] = []
+    """With a load before it."""
+    ttft_warm: list[int] = []
+    answers: int = 0
+    calls: int = 0
+    """Tool calls that ran to an end of their own: neither refused nor cancelled."""
+    calls_ok: int = 0
+    recovered: int = 0
+    """Calls that the server left in the text."""
+    garbled: int = 0
+    """Answers whose calls nobody could read."""
+    goals: int = 0
+    """Goals that one model worked on alone and that changed something."""
+    rounds_to_green: list[int] = []
+
+    def add(self, more: Figures) -> None:
+        """Take in newer ones."""
+        for name in ("load", "prefill", "decode", "ttft_cold", "ttft_warm", "rounds_to_green"):
+            setattr(self, name, [*getattr(self, name), *getattr(more, name)][-KEPT:])
+        for name in ("answers", "calls", "calls_ok", "recovered", "garbled", "goals"):
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+
+    @property
+    def empty(self) -> bool:
+        """Nothing has been measured."""
+        return self == Figures()
+
+    @property
+    def call_success(self) -> float | None:
+        """Share of the calls that did what they were asked, garbled ones counted; None where there were none."""
+        tried = self.calls + self.garbled
+        return self.calls_ok / tried if tried else None
+
+
+def median(samples: Sequence[float]) -> float:
+    """The middle one; 0 where there is none."""
+    if not samples:
+        return 0.0
+    ordered = sorted(samples)
+    middle = len(ordered) // 2
+    return (ordered[middle] + ordered[-middle - 1]) / 2
+
+
+def machine_of(host: str, node: str, digest: str) -> str:
+    """Where a model ran: this machine by its name, another by its address.
+
+    Servers on this machine that tell no digests are told apart by their address.
+    """
+    address = host.split("://", 1)[-1]
+    return node if address.startswith(LOOPBACK) and digest else address
+
+
+def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, first: bool = False) -> None:
+    """Take the server's own figures of an answer.
+
+    `first`: nothing of the prompt can have been in the cache of a server that does not count that.
+    """
+    figures.answers += 1
+    load = metrics.get("load_duration", 0)
+    cold = load >= COLD_NS
+    if cold:
+        figures.load.append(load)
+    if ttft_ns > 0:
+        (figures.ttft_cold if cold else figures.ttft_warm).append(ttft_ns)
+    spent = metrics.get("prompt_eval_duration", 0)
+    count = metrics.get("prompt_eval_count", 0)
+    if "prompt_eval_cached_count" in metrics or (cold and first):
+        fresh = count - metrics.get("prompt_eval_cached_count", 0)
+        if fresh >= LEAST_TOKENS and spent >= LEAST_NS:
+            figures.prefill.append(fresh / (spent / 1e9))
+    written, took = metrics.get("eval_count", 0), metrics.get("eval_duration", 0)
+    if written >= LEAST_WRITTEN and took > 0:
+        figures.decode.append(written / (took / 1e9))
+
+
+class FiguresReader:
+    """Reads events, live or recorded, and tells the models in them apart."""
+
+    def __init__(self) -> None:
+        self._figures: dict[str, Figures] = {}
+        self.digests: dict[str, str] = {}
+        """Of the models that were seen, where they are known."""
+        self._model = ""
+        self._goal_models: set[str] = set()
+        self._changed = False
+        self._met: set[str] = set()
+
+    def take(self, stamped: e.Stamped) -> None:
+        """Take an event."""
+        event = stamped.event
+        match event:
+            case e.ModelReady():
+                self._model = event.name
+                if event.digest:
+                    self.digests[event.name] = event.digest
+            case e.RoundStarted():
+                self._model = event.model
+                self._goal_models.add(event.model)
+            case e.ModelAnswered():
+                self._answered(event)
+            case e.ToolCalled() if event.recovered:
+                self._of().recovered += 1
+            case e.ToolEnded():
+                self._ended(event)
+            case e.GoalStarted():
+                self._goal_models, self._changed = set(), False
+            case e.GoalEnded():
+                self._goal(event)
+            case _:
+                pass
+
+    def collect(self) -> dict[str, Figures]:
+        """What came since the last time, by the names of the models."""
+        collected, self._figures = self._figures, {}
+        return {name: figures for name, figures in collected.items() if not figures.empty}
+
+    def _of(self) -> Figures:
+        return self._figures.setdefault(self._model, Figures())
+
+    def _answered(self, event: e.ModelAnswered) -> None:
+        if event.garbled:
+            self._of().garbled += 1
+        if event.complete:
+            sample(self._of(), event.metrics, event.ttft_ns, first=self._model not in self._met)
+            self._met.add(self._model)
+
+    def _ended(self, event: e.ToolEnded) -> None:
+        if event.state in ("ok", "failed"):
+            self._of().calls += 1
+            self._of().calls_ok += event.state == "ok"
+        self._changed = self._changed or bool(event.changes)
+
+    def _goal(self, event: e.GoalEnded) -> None:
+        if len(self._goal_models) != 1 or not self._changed or event.outcome in ("interrupted", "failed", "denied"):
+            return
+        (name,) = self._goal_models
+        figures = self._figures.setdefault(name, Figures())
+        figures.goals += 1
+        if event.outcome == "done":
+            figures.rounds_to_green.append(event.rounds)

@@ -1,0 +1,105 @@
+"""What Ollama says of its models: `/api/tags`, `/api/show`, `/api/ps` and `/api/pull`, as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jetbox.engine.models.base import LoadedModel, ModelInfo
+
+
+class Details(msgspec.Struct):
+    """The `details` of a model."""
+
+    family: str | None = ""
+    parameter_size: str | None = ""
+    quantization_level: str | None = ""
+    context_length: int | None = 0
+
+
+class Installed(msgspec.Struct):
+    """A model of `/api/tags`."""
+
+    name: str
+    size: int = 0
+    digest: str = ""
+    capabilities: list[str] | None = None
+    details: Details | None = None
+    remote_host: str | None = ""
+
+
+class Tags(msgspec.Struct):
+    """The answer of `/api/tags`."""
+
+    models: list[Installed] = []
+
+
+class Show(msgspec.Struct):
+    """The answer of `/api/show`."""
+
+    capabilities: list[str] = []
+    model_info: dict[str, Any] = {}
+    details: Details | None = None
+    remote_host: str | None = ""
+
+
+class Held(msgspec.Struct):
+    """A model of `/api/ps`."""
+
+    name: str = ""
+    size: int = 0
+    size_vram: int = 0
+    context_length: int = 0
+    expires_at: str = ""
+    digest: str = ""
+
+
+class Ps(msgspec.Struct):
+    """The answer of `/api/ps`."""
+
+    models: list[Held] | None = None
+
+
+class Pulled(msgspec.Struct):
+    """A line of `/api/pull`."""
+
+    status: str = ""
+    total: int = 0
+    completed: int = 0
+    error: str = ""
+
+
+def listed(model: Installed) -> ModelInfo:
+    """An installed model."""
+    details = model.details or Details()
+    return ModelInfo(
+        name=model.name,
+        max_ctx=details.context_length or 0,
+        capabilities=tuple(model.capabilities or ()),
+        size=model.size,
+        digest=model.digest,
+        family=details.family or "",
+        parameters=details.parameter_size or "",
+        quantisation=details.quantization_level or "",
+        remote=model.remote_host or "",
+    )
+
+
+def shown(name: str, show: Show) -> ModelInfo:
+    """What the server says of one model."""
+    details = show.details or Details()
+    return ModelInfo(
+        name=name,
+        max_ctx=next((int(n) for key, n in show.model_info.items() if key.endswith(".context_length")), 0),
+        capabilities=tuple(show.capabilities),
+        family=details.family or "",
+        parameters=details.parameter_size or "",
+        quantisation=details.quantization_level or "",
+        remote=show.remote_host or "",
+    )
+
+
+def held(ps: Ps) -> list[LoadedModel]:
+    """The models in memory."""
+    return [LoadedModel(m.name, m.size, m.size_vram, m.context_length, m.expires_at, m.digest) for m in ps.models or ()]

@@ -1,0 +1,98 @@
+"""`jetbox-tui models`, as a process, over the embedded server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cli.conftest import Jetbox
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
+
+Sim = Callable[..., ServerProcess]
+
+
+def listed(jetbox: Jetbox, server: ServerProcess) -> dict[str, dict[str, Any]]:
+    done = jetbox("models", "--json", "--host", server.url)
+    assert done.returncode == 0, done.stderr
+    return {model["name"]: model for model in json.loads(done.stdout)["models"]}
+
+
+def test_models_are_listed_loaded_and_unloaded(jetbox: Jetbox, sim_server: Sim) -> None:
+    server = sim_server()
+    assert jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192").stdout == (
+        "gpt-oss:20b is loaded with a window of 8,192, 100% of it on the GPU\n"
+    )
+    models = listed(jetbox, server)
+    assert models["gpt-oss:20b"]["loaded"]["window"] == 8192
+    assert models["gpt-oss:20b"]["measured"] is None
+    assert models["gemma2:2b"]["lacks"] == "cannot call tools"
+    text = jetbox("models", "--host", server.url).stdout
+    assert "8,192 tokens, for 30 min" in text
+    assert "(cannot call tools)" in text
+    assert jetbox("models", "unload", "gpt-oss:20b", "--host", server.url).stdout == "gpt-oss:20b is unloaded\n"
+    assert listed(jetbox, server)["gpt-oss:20b"]["loaded"] is None
+
+
+def test_what_is_measured_is_kept_and_shown(jetbox: Jetbox, sim_server: Sim) -> None:
+    server = sim_server(speed=10, profile="C")
+    done = jetbox("models", "measure", "llama3.2:3b", "--repeats", "1", "--json", "--host", server.url)
+    (measured,) = json.loads(done.stdout)
+    assert measured["measured"]["load_s"]["n"] == 1
+    assert measured["measured"]["decode_tokens_per_s"]["median"] > 100
+    assert [taken["what"] for taken in measured["taken"]] == ["load", "read cold", "read again", "write", "call"]
+    shown = listed(jetbox, server)["llama3.2:3b"]["measured"]
+    assert shown == measured["measured"]
+    words = jetbox("models", "show", "llama3.2:3b", "--host", server.url).stdout
+    assert "reads" in words
+    assert "tok/s (n 1), not counting what was cached" in words
+
+
+def test_a_session_leaves_its_figures(jetbox: Jetbox, sim_server: Sim, write_script: WriteScript) -> None:
+    script = write_script(step(call("write_file", path="a.txt", content="a\n")), finish())
+    server = sim_server(scripts=[str(script)])
+    options = ("--yolo", "--no-sandbox", "--host", server.url, "-m", "gpt-oss:20b", "--set", "probes.enabled=false")
+    assert jetbox("run", "Write a", *options).returncode == 0
+    measured = listed(jetbox, server)["gpt-oss:20b"]["measured"]
+    assert (measured["calls"], measured["calls_ok"], measured["ttft_warm_ms"]["n"]) == (2, 2, 2)
+    assert jetbox("run", "Write a", "--no-session", *options).returncode == 0
+    assert listed(jetbox, server)["gpt-oss:20b"]["measured"] == measured, (
+        "nothing is kept of a session without a record"
+    )
+
+
+def test_a_model_is_pulled(jetbox: Jetbox, sim_server: Sim) -> None:
+    server = sim_server()
+    done = jetbox("models", "pull", "qwen3:8b", "--host", server.url)
+    assert done.stdout == "qwen3:8b is there\n"
+    assert "pulling manifest" in done.stderr
+    assert "qwen3:8b" in listed(jetbox, server)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "nix"), "the server does not have nix; it has: gpt-oss:20b"),
+        (("warm", "nix"), "jetbox-tui models pull nix"),
+        (("pull", "nix"), "nobody has a model nix"),
+    ],
+)
+def test_a_model_that_is_not_there_is_said(
+    jetbox: Jetbox, sim_server: Sim, arguments: tuple[str, ...], words: str
+) -> None:
+    done = jetbox("models", *arguments, "--host", sim_server().url)
+    assert done.returncode == 6
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+
+
+def test_no_server_and_no_such_word_are_said(jetbox: Jetbox) -> None:
+    done = jetbox("models", "--host", "http://127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "no Ollama server answers" in done.stderr
+    wrong = jetbox("models", "lst")
+    assert wrong.returncode == 2
+    assert "lst" in wrong.stderr

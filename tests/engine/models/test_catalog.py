@@ -1,0 +1,136 @@
+"""What a server has, merged from its lists, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from jetbox.engine.errors import ModelNotFound, ModelUnfit, ServerUnreachable
+from jetbox.engine.models.catalog import Catalog
+from jetbox.engine.models.manage import unload, warm, window_for
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.openai_compat import OpenAIModel
+from jetbox.engine.options import ModelOptions
+from jetbox.sim.launch import ServerProcess
+
+Connect = Callable[..., tuple[OllamaModel, ServerProcess]]
+OPTIONS = ModelOptions()
+
+
+@pytest_asyncio.fixture
+async def connect(sim_server: Callable[..., ServerProcess]) -> AsyncIterator[Connect]:
+    """Starts a server with these options and connects to it."""
+    opened: list[OllamaModel] = []
+
+    def connect_(**options: object) -> tuple[OllamaModel, ServerProcess]:
+        server = sim_server(**options)
+        opened.append(OllamaModel(server.url))
+        return opened[-1], server
+
+    yield connect_
+    for model in opened:
+        await model.close()
+
+
+async def test_installed_described_and_loaded_are_one_list(connect: Connect) -> None:
+    model, _ = connect(models=["nomic-embed-text", "gpt-oss:120b-cloud"])
+    await warm(model, "gpt-oss:20b", OPTIONS, 8192)
+    listing = await Catalog(model).look()
+    assert not listing.loading
+    entry = listing.find("gpt-oss:20b")
+    assert entry is not None
+    assert entry.loaded is not None
+    assert (entry.loaded.window, entry.on_gpu, entry.lacks) == (8192, 1.0, "")
+    assert (entry.info.max_ctx, entry.info.family, entry.info.parameters) == (131_072, "gptoss", "20.9B")
+    assert len(entry.info.digest) == 64
+    others = {e.info.name: e for e in listing.entries}
+    assert others["gemma2:2b"].lacks == "cannot call tools"
+    assert others["gemma2:2b"].loaded is None
+    assert others["nomic-embed-text:latest"].lacks == "makes embeddings only"
+    assert others["gpt-oss:120b-cloud"].info.remote == "https://ollama.com:443"
+    assert listing.find("nomic-embed-text") is others["nomic-embed-text:latest"]
+    assert listing.find("nix") is None
+
+
+async def test_a_model_that_spills_says_how_much_of_it_is_on_the_gpu(connect: Connect) -> None:
+    model, _ = connect(vram=8)
+    await warm(model, "gpt-oss:20b", OPTIONS, 8192)
+    entry = (await Catalog(model).look()).find("gpt-oss:20b")
+    assert entry is not None
+    assert entry.on_gpu is not None
+    assert 0.4 < entry.on_gpu < 0.8
+
+
+async def test_what_is_installed_is_not_asked_for_again_and_again(connect: Connect) -> None:
+    model, server = connect()
+    catalog = Catalog(model)
+    before = server.stats()["requests"]
+    await asyncio.gather(*(catalog.look() for _ in range(5)))
+    together = server.stats()["requests"]
+    assert together - before - 1 <= 2, "five askers at once are one question to each list"
+    await catalog.look()
+    assert server.stats()["requests"] - together - 1 == 1, "only what is loaded is asked for again"
+    await catalog.look(anew=True)
+    assert server.stats()["requests"] - together - 1 == 4
+
+
+async def test_a_server_that_holds_back_what_it_has_loaded_is_loading(connect: Connect) -> None:
+    model, _ = connect(speed=1, profile="F")
+    loading = asyncio.create_task(warm(model, "gpt-oss:20b", OPTIONS, 8192))
+    other = OllamaModel(model.host)
+    try:
+        listing = await Catalog(other).look()
+        while not listing.loading:
+            listing = await Catalog(other).look()
+        assert listing.find("gpt-oss:20b") is not None
+    finally:
+        loading.cancel()
+        await asyncio.wait([loading])
+        await other.close()
+
+
+async def test_a_model_is_unloaded_and_its_window_is_the_sessions(connect: Connect) -> None:
+    model, server = connect()
+    loaded = await warm(model, "llama3.2:3b", OPTIONS, window_for(16384, 8192))
+    assert loaded.done_reason == "load"
+    assert [m.window for m in await model.running()] == [8192]
+    assert (await unload(model, "llama3.2:3b", OPTIONS)).done_reason == "unload"
+    assert await model.running() == []
+    assert server.stats()["loads"] == 1
+    assert (window_for(16384, 0), window_for(16384, 131_072)) == (16384, 16384)
+
+
+async def test_a_model_is_fetched_with_words_about_it(connect: Connect) -> None:
+    model, _ = connect()
+    steps = [step async for step in model.pull("qwen3:8b")]
+    assert steps[0].status == "pulling manifest"
+    assert steps[-1].status == "success"
+    assert any(step.total and step.completed == step.total for step in steps)
+    assert (await Catalog(model).look()).find("qwen3:8b") is not None
+    with pytest.raises(ModelNotFound, match="nobody has a model nix"):
+        _ = [step async for step in model.pull("nix")]
+
+
+async def test_servers_with_openais_protocol_list_and_manage_nothing(sim_server: Callable[..., ServerProcess]) -> None:
+    model = OpenAIModel(sim_server(flavour="vllm").url)
+    try:
+        (entry,) = (await Catalog(model).look()).entries
+        assert (entry.info.name, entry.loaded, entry.lacks, entry.on_gpu) == ("gpt-oss:20b", None, "", None)
+        assert entry.info.max_ctx == 32768
+        for work in (warm(model, "gpt-oss:20b", OPTIONS, 8192), unload(model, "gpt-oss:20b", OPTIONS)):
+            with pytest.raises(ModelUnfit, match="loaded for as long as it runs"):
+                await work
+        with pytest.raises(ModelUnfit, match="fetches nothing"):
+            _ = [step async for step in model.pull("x")]
+    finally:
+        await model.close()
+
+
+async def test_nobody_there_is_said() -> None:
+    model = OllamaModel("http://127.0.0.1:9")
+    with pytest.raises(ServerUnreachable):
+        await Catalog(model).look()
+    await model.close()

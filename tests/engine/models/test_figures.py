@@ -1,0 +1,149 @@
+"""What the one reader of events collects of each model, and the standard set over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from engine.rig import Rig
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, machine_of, median
+from jetbox.engine.models.measure import Asked, measure
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.options import ModelOptions
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
+
+OpenRig = Callable[..., Awaitable[Rig]]
+
+
+def collected(rig: Rig) -> dict[str, Figures]:
+    reader = FiguresReader()
+    assert rig.kinds
+    for stamped in rig.seen:
+        reader.take(stamped)
+    found = reader.collect()
+    assert reader.collect() == {}, "nothing is told twice"
+    return found
+
+
+async def test_calls_are_counted_by_how_they_ended_and_how_they_came(rig: OpenRig) -> None:
+    live = await rig(
+        step(call("write_file", path="a.txt", content="a\n"), call("read_file", path="none.txt")),
+        step(call("list_dir", path="."), send="hermes"),
+        finish(),
+    )
+    await live.run()
+    figures = collected(live)["gpt-oss:20b"]
+    assert (figures.answers, figures.calls, figures.calls_ok, figures.recovered) == (3, 4, 3, 1)
+    assert figures.call_success == 0.75
+    assert len(figures.ttft_warm) == 3
+    assert (figures.load, figures.ttft_cold, figures.goals, figures.rounds_to_green) == ([], [], 1, [])
+
+
+async def test_each_model_has_its_own_and_a_shared_goal_is_nobodys(rig: OpenRig) -> None:
+    live = await rig(step(call("write_file", path="a.txt", content="a\n"), fault="stall@:1"), finish())
+    running = live.start()
+    await live.stats(stalled=1)
+    live.submit(c.SetModel(name="llama3.2:3b"))
+    await live.release()
+    await running
+    found = collected(live)
+    assert {name: f.answers for name, f in found.items()} == {"gpt-oss:20b": 1, "llama3.2:3b": 1}
+    assert [f.goals for f in found.values()] == [0, 0]
+
+
+async def test_answers_with_unreadable_calls_count_against_the_model(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), send="xml-error"), finish())
+    await live.run()
+    figures = collected(live)["gpt-oss:20b"]
+    assert figures.garbled >= 1
+    assert figures.call_success is not None
+    assert figures.call_success < 1
+
+
+def test_samples_are_bounded_and_told_by_their_median() -> None:
+    figures = Figures(load=[1], decode=[2.0], calls=1)
+    for n in range(100):
+        figures.add(Figures(load=[n], calls=2, rounds_to_green=[n]))
+    assert figures.load == list(range(100 - KEPT, 100))
+    assert (figures.calls, median(figures.load), median([]), median([3, 1, 2])) == (201, 83.5, 0.0, 2)
+    assert (figures.decode, figures.call_success, Figures().call_success) == ([2.0], 0.0, None)
+
+
+def test_machines_are_told_apart() -> None:
+    assert machine_of("http://127.0.0.1:11434", "box", "abc") == "box"
+    assert machine_of("http://localhost:1", "box", "") == "localhost:1"
+    assert machine_of("http://gpu.lan:11434", "box", "abc") == "gpu.lan:11434"
+
+
+def test_cold_and_warm_are_kept_apart() -> None:
+    reader = FiguresReader()
+    cold = {"load_duration": 3_000_000_000, "prompt_eval_count": 1000, "prompt_eval_duration": 500_000_000}
+    warm = {
+        "load_duration": 50_000_000,
+        "prompt_eval_count": 1500,
+        "prompt_eval_cached_count": 1000,
+        "prompt_eval_duration": 250_000_000,
+        "eval_count": 100,
+        "eval_duration": 2_000_000_000,
+    }
+    uncounted = {"prompt_eval_count": 1600, "prompt_eval_duration": 60_000_000}
+    events: list[e.AnyEvent] = [
+        e.ModelReady(name="m", num_ctx=4096, digest="d1"),
+        e.RoundStarted(model="m"),
+        e.ModelAnswered(attempt=1, ttft_ns=3_600_000_000, metrics=cold),
+        e.ModelAnswered(attempt=1, ttft_ns=300_000_000, metrics=warm),
+        e.ModelAnswered(attempt=1, ttft_ns=90_000_000, metrics=uncounted),
+        e.ModelAnswered(attempt=1, complete=False, ttft_ns=1, metrics=cold),
+    ]
+    for n, event in enumerate(events):
+        reader.take(e.Stamped(n, n, 1, event))
+    assert reader.digests == {"m": "d1"}
+    assert reader.collect() == {
+        "m": Figures(
+            load=[3_000_000_000],
+            prefill=[2000.0, 2000.0],
+            decode=[50.0],
+            ttft_cold=[3_600_000_000],
+            ttft_warm=[300_000_000, 90_000_000],
+            answers=3,
+        )
+    }
+
+
+@pytest.mark.parametrize("send", ["chunk", "hermes"])
+async def test_the_standard_set_measures_load_reading_writing_and_calls(
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript, send: str
+) -> None:
+    script = write_script(step(call("add", a=17, b=25), send=send), match="Add 17")
+    server = sim_server(scripts=[str(script)], speed=8, profile="C")
+    model = OllamaModel(server.url)
+    figures = Figures()
+    try:
+        info = next(m for m in await model.installed() if m.name == "qwen2.5-coder:7b")
+        asked = Asked(info.name, info, ModelOptions(), 8192, repeats=1)
+        taken = [each async for each in measure(model, asked, figures)]
+    finally:
+        await model.close()
+    assert [each.what for each in taken] == ["load", "read cold", "read again", "write", "call"]
+    assert all(each.ok for each in taken)
+    assert taken[-1].said == ("" if send == "chunk" else "recovered (tool_call tags)")
+    cold, again = taken[1].metrics, taken[2].metrics
+    assert cold["prompt_eval_cached_count"] <= 16, "the salt keeps the cache out"
+    assert again["prompt_eval_cached_count"] >= again["prompt_eval_count"] - 1
+    assert 6 / 8 * 0.9 < median(figures.load) / 1e9 < 6 / 8 * 1.6
+    assert 1600 * 8 * 0.5 < median(figures.prefill) < 1600 * 8 * 1.3
+    assert 55 * 8 * 0.5 < median(figures.decode) < 55 * 8 * 1.3
+    assert (figures.calls, figures.calls_ok, figures.recovered) == (1, 1, int(send == "hermes"))
+    launches = {tuple(sorted(_options(body["body"]).items())) for body in server.stats()["bodies"]}
+    assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
+
+
+def _options(body: str) -> dict[str, int]:
+    import json
+
+    options = json.loads(body)["options"]
+    return {name: options[name] for name in options if name in ("num_ctx", "num_gpu", "num_batch")}
