@@ -28,6 +28,7 @@ class Held(Whole):
     def __init__(self) -> None:
         self.states = ["failed", "passed"]
         self.may_end = asyncio.Event()
+        self.begun = asyncio.Event()
 
     async def skip(self) -> str:
         return ""
@@ -36,6 +37,7 @@ class Held(Whole):
         return Scope()
 
     async def run(self, *, behind: bool = False) -> Verdict:
+        self.begun.set()
         await self.may_end.wait()
         state: Any = self.states.pop(0) if self.states else "passed"
         return Verdict(self.name, state, f"it {state}", output=f"output of {state}")

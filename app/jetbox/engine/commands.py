@@ -54,6 +54,10 @@ class SetModel(Command, frozen=True, tag="set_model"):
     name: str
 
 
+class RunProbes(Command, frozen=True, tag="run_probes"):
+    """Run all probes now, whole."""
+
+
 class Close(Command, frozen=True, tag="close"):
     """End the session in good order."""
 
@@ -61,4 +65,4 @@ class Close(Command, frozen=True, tag="close"):
     """Exit code of a goal that this interrupts: 130, or what a signal stands for."""
 
 
-AnyCommand = Goal | Steer | EditQueue | Answer | Cancel | SetMode | SetModel | Close
+AnyCommand = Goal | Steer | EditQueue | Answer | Cancel | SetMode | SetModel | RunProbes | Close

@@ -14,6 +14,7 @@ from jetbox.engine.limits import Ending, Limits
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
+from jetbox.engine.probing import AskedProbes
 from jetbox.engine.round import Round, RoundResult
 from jetbox.engine.stream import REPEATED
 
@@ -365,7 +366,8 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> in
     `goals` were there before; `unfinished`: the last of them was cut off, and what comes goes on with it.
     """
     code = int(ExitCode.DONE)
-    remove = parts.session.listen(parts.control.take)
+    asked = AskedProbes(parts)
+    removes = [parts.session.listen(take) for take in (parts.control.take, asked.take)]
     try:
         while not parts.control.closing:
             command = await parts.session.next_command()
@@ -379,5 +381,7 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> in
                 case _:
                     continue
     finally:
-        remove()
+        for remove in removes:
+            remove()
+        await asked.close()
     return code

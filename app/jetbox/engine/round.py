@@ -16,8 +16,8 @@ from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
+from jetbox.engine.probing import may_probe
 from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
-from jetbox.engine.tools.base import Plan, ToolResult
 from jetbox.engine.tools.dispatch import Done
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
@@ -222,7 +222,11 @@ class Round:
 
     async def _verdicts(self, result: RoundResult, *, final: bool) -> None:
         parts = self._parts
-        if not await self._may_probe() or parts.probes is None:
+        start, before = parts.session.now(), parts.control.waited_ns
+        allowed = await may_probe(parts)
+        if parts.control.waited_ns > before:
+            self._spans.append(Span("waiting for you", start, parts.session.now()))
+        if not allowed or parts.probes is None:
             return
         try:
             verdicts = await parts.probes.verdicts(final=final)
@@ -235,22 +239,6 @@ class Round:
         now = self._parts.session.now()
         self._spans.append(Span(phase, self._since, now, name))
         self._since = now
-
-    async def _may_probe(self) -> bool:
-        """Probes execute code of the workspace: without a sandbox the user is asked once."""
-        parts = self._parts
-        await parts.ready.wait()
-        if parts.probes is None:
-            return False
-        if parts.may_probe:
-            return True
-        if parts.bare_probes is None:
-            start = parts.session.now()
-            plan = Plan("command", "run the probes (ruff, pytest) without a sandbox", _nothing, confined=False)
-            asked = await parts.control.ask(plan, "probes", "", "no sandbox holds the probes")
-            self._spans.append(Span("waiting for you", start, parts.session.now()))
-            parts.bare_probes = asked.allowed
-        return parts.bare_probes
 
     def remember(self, result: RoundResult, tail: Sequence[str], *, over: bool = False) -> None:
         """Put answer and results into the history; what is volatile stands at the very end.
@@ -290,7 +278,3 @@ class Round:
             )
         )
         return now
-
-
-async def _nothing() -> ToolResult:
-    return ToolResult("")

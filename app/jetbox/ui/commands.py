@@ -104,6 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("model", "Use another model from the next round on", _model, "NAME", live=True),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
+    Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),

@@ -182,6 +182,14 @@ class ProbeEngine:
             self._young = (monotonic(), given)
         return given
 
+    async def whole(self) -> list[Verdict]:
+        """The same as at the gate, because somebody wants to see it; what was pending is not lost by it."""
+        pending = self.pending
+        given = await self.verdicts(final=True)
+        now, narrow = self.tree.last, {probe.name: probe.narrow for probe in self.probes}
+        self._news += [Given(verdict, narrow[verdict.name](now)) for verdict in given if verdict.name in pending]
+        return given
+
     async def _settled(self, *, final: bool) -> list[Verdict]:
         """Wait for every verdict."""
         work = await self._take_ahead(final=final)
