@@ -14,6 +14,7 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.assemble import add_probes, assemble
 from jetbox.engine.loop import Loop
+from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.options import (
@@ -49,6 +50,7 @@ class Rig:
     async def open(
         self,
         *,
+        client: ChatModel | None = None,
         attended: bool = False,
         recorder: NoRecorder | None = None,
         environ: dict[str, str] | None = None,
@@ -69,7 +71,7 @@ class Rig:
         )
         self.session = Session(recorder or NoRecorder())
         self._feed = self.session.feed()
-        client = OllamaModel(self.server.url)
+        client = client or OllamaModel(self.server.url)
         info = await choose_model(client, name)
         self.parts = assemble(self.session, client, info, options, self.root, attended=attended, environ=environ or {})
         self.parts.context.processes.sandbox = NoSandbox()

@@ -133,6 +133,7 @@ class Round:
                 parts.redactor,
                 parts.dispatcher.submit,
                 parts.dispatcher,
+                parts.dispatcher.expect,
             )
             answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]

@@ -13,7 +13,7 @@ from jetbox.engine.clock import Span
 from jetbox.engine.context.history import Body
 from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
-from jetbox.engine.models.base import Call, ChatModel, Chunk
+from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
 from jetbox.engine.models.repetition import Repetition
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
@@ -81,6 +81,7 @@ class Attempt:
         redactor: Redactor,
         on_call: Callable[[Call, str], None],
         offer: Offer,
+        on_coming: Callable[[Coming], None] | None = None,
     ) -> None:
         """`on_call` also gets in which form a call stood in the text; `offer` says whether one is a call at all."""
         self._session = session
@@ -89,6 +90,7 @@ class Attempt:
         self._redactor = redactor
         self._on_call = on_call
         self._offer = offer
+        self._on_coming = on_coming
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self._repetition = (Repetition(), Repetition())
@@ -196,8 +198,12 @@ class Attempt:
         self._wait(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
-        answer.chunks += 1
         self.begun = True
+        if chunk.coming is not None:
+            if self._on_coming is not None:
+                self._on_coming(chunk.coming)
+            return
+        answer.chunks += 1
         if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
             answer.first = self._session.now()
         self._watch(chunk, answer)

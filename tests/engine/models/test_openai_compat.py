@@ -21,7 +21,7 @@ from jetbox.engine.errors import (
     ServerBusy,
     ServerUnreachable,
 )
-from jetbox.engine.models.base import Call, CallFunction, Chunk
+from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming
 from jetbox.engine.models.connect import connect
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
@@ -80,7 +80,7 @@ def piece(index: int | None, name: str | None, arguments: Any, call: str | None 
 
 async def answered(model: OpenAIModel) -> list[Chunk]:
     async with model.chat(b"{}") as chunks:
-        return [chunk async for chunk in chunks]
+        return [chunk async for chunk in chunks if chunk.coming is None]
 
 
 async def test_text_reasoning_and_usage_of_vllm(served: tuple[Server, OpenAIModel]) -> None:
@@ -123,6 +123,25 @@ async def test_pieces_of_calls_are_joined_and_handed_on_when_whole(served: tuple
     ]
     assert len(chunks[0].calls) == 1, "the first is there before the second is whole"
     assert chunks[-1].done_reason == "stop"
+
+
+async def test_arguments_are_told_of_as_they_become_whole(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = events(
+        delta(tool_calls=[piece(0, "write_file", "", "one")]),
+        delta(tool_calls=[piece(0, None, '{"path": "a')]),
+        delta(tool_calls=[piece(0, None, '.py", "content": "x')]),
+        delta(tool_calls=[piece(0, None, ' = 1"')]),
+        delta("tool_calls", tool_calls=[piece(0, None, "}")]),
+    )
+    async with model.chat(b"{}") as chunks:
+        came = [(chunk.coming, len(chunk.calls)) async for chunk in chunks]
+    assert came == [
+        (Coming("write_file", {"path": "a.py"}), 0),
+        (Coming("write_file", {"path": "a.py", "content": "x = 1"}), 0),
+        (None, 1),
+        (None, 0),
+    ]
 
 
 async def test_whole_calls_without_numbers_and_with_objects(served: tuple[Server, OpenAIModel]) -> None:

@@ -27,12 +27,22 @@ class Call(msgspec.Struct, frozen=True):
     id: str = ""
 
 
+class Coming(msgspec.Struct, frozen=True):
+    """A call that is not whole yet."""
+
+    name: str
+    arguments: dict[str, str]
+    """Those of its arguments that are, as far as they are texts."""
+
+
 class Chunk(msgspec.Struct, frozen=True):
     """A piece of an answer."""
 
     text: str = ""
     thinking: str = ""
     calls: tuple[Call, ...] = ()
+    coming: Coming | None = None
+    """What is known of a call before it is whole; it stands alone in its chunk."""
     done: bool = False
     done_reason: str = ""
     metrics: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """The adapter to servers that speak OpenAI's chat protocol: vLLM, SGLang, llama.cpp, LM Studio, Ray Serve.
 
 They differ in names and in what they count; all of it is read where it is there and missed in
-silence where it is not. A call's arguments come in pieces: a call is handed on when it is whole.
+silence where it is not. A call's arguments come in pieces: a call is handed on when it is whole,
+and told of as soon as its arguments are, one by one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import msgspec
 from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
 from jetbox.engine.errors import ServerUnreachable as Unreachable
-from jetbox.engine.models.base import Call, CallFunction, Chunk, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, client_for
 from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.members import Members
 
 if TYPE_CHECKING:
     import httpx
@@ -247,6 +249,8 @@ class _Stream:
     def __init__(self) -> None:
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         """Id, name and pieces of arguments of the calls that are not whole yet, by their index."""
+        self._members: dict[int, Members] = {}
+        """What of their arguments is whole."""
         self._reason = ""
         self._metrics: dict[str, int] = {}
         self.finished = False
@@ -311,7 +315,15 @@ class _Stream:
             arguments = msgspec.json.encode(arguments).decode()
         pieces.append(arguments or "")
         self._calls[index] = (name or piece.id or "", text or function.name or "", pieces)
-        return begun
+        return [*begun, *self._coming(index)]
+
+    def _coming(self, index: int) -> list[Chunk]:
+        """What the latest piece adds to what can be known of the call."""
+        _, function, pieces = self._calls[index]
+        members = self._members.setdefault(index, Members())
+        if not members.feed(pieces[-1]) or not function:
+            return []
+        return [Chunk(coming=Coming(function, dict(members.found)))]
 
     def _whole(self, before: int | None) -> list[Chunk]:
         """The calls before this index; all where there is none."""
@@ -319,6 +331,7 @@ class _Stream:
         calls = []
         for index in ready:
             name, function, pieces = self._calls.pop(index)
+            self._members.pop(index, None)
             raw = "".join(pieces).strip() or "{}"
             try:
                 msgspec.json.decode(raw)

@@ -182,6 +182,10 @@ class Probes(Protocol):
         """What a linter says of a text that is about to be written, in words; empty for nothing."""
         ...
 
+    def expect(self, path: str, text: str | None) -> None:
+        """A write of this file is on its way, with this text where that has come; never waits."""
+        ...
+
     def wrote(self, paths: tuple[str, ...]) -> None:
         """The agent wrote these files (relative, `/`)."""
         ...

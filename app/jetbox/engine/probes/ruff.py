@@ -23,6 +23,7 @@ from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.report import bounded
+from jetbox.engine.probes.ruff_ahead import Ahead
 from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.engine.probes.ruff_files import RuffListing
 from jetbox.engine.probes.ruff_server import RuffServer
@@ -81,6 +82,7 @@ class RuffProbe(Whole):
         self._listing = RuffListing(tree, self._settings, processes, self.program, _alike)
         aside = Aside(store, notice)
         self._server = RuffServer(root, processes, self.program, self._settings, aside) if server else None
+        self._ahead = Ahead(self._server) if self._server is not None else None
         self._prepared = False
         self._said: tuple[str, Look | None, tuple[str, ...]] = ("", None, ())
         """The files of the latest early verdict, by their digest, its settings, and what it found."""
@@ -97,8 +99,21 @@ class RuffProbe(Whole):
             self._server.prepare()
             self._listing.prepare()
 
+    def expect(self, path: str, text: str | None) -> None:
+        """This file is about to be written, with this text where that is known: begin with what will be asked."""
+        self.prepare()
+        if self._ahead is not None and text is not None and not self.slow and _plain(path, text):
+            self._ahead.begin(path, text)
+
+    def wrote(self) -> None:
+        """Files were written: what is said of texts that are on their way is to be found out anew."""
+        if self._ahead is not None:
+            self._ahead.forget()
+
     async def close(self) -> None:
         """End the server."""
+        if self._ahead is not None:
+            await self._ahead.close()
         await self._listing.close()
         if self._server is not None:
             await self._server.close()
@@ -152,7 +167,7 @@ class RuffProbe(Whole):
         began = monotonic()
         if not await self._looks_at(path):
             return None
-        found = await self._server.check(path, text)
+        found = await self._ahead.check(path, text) if self._ahead is not None else None
         if found is None:
             return None
         return self._partial([finding.line(path) for finding in found], monotonic() - began)

@@ -133,6 +133,10 @@ class RuffServer:
         """True where these are the settings of now, and the program is the same."""
         return self.ready and not self._is_old("")
 
+    def still(self, look: Look | None, path: str) -> bool:
+        """True where what it said under these settings holds for this path now."""
+        return look is not None and look is self._look and self.ready and not self._is_old(path)
+
     def prepare(self) -> None:
         """Begin to start it."""
         if not self.off and not self._closed and not self.ready and self._starting is None:

@@ -131,10 +131,21 @@ class ProbeEngine:
             return ""
         return await self._ruff.words(path, text)
 
+    def expect(self, path: str, text: str | None) -> None:
+        """A write of this file is on its way, with this text where that has come: begin with what it will need."""
+        if self._closed or not self._begin_early:
+            return
+        for probe in self.probes:
+            probe.prepare()
+        if self._ruff is not None and self._lint:
+            self._ruff.expect(path, text)
+
     def wrote(self, paths: tuple[str, ...]) -> None:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""
         if not paths:
             return
+        if self._ruff is not None:
+            self._ruff.wrote()
         self.heard(paths, "agent")
         self._young = (0, [])
         if any(left_out(str(self.tree.root), path) for path in paths):

@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span
 from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
 from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
-from jetbox.engine.models.base import Call
+from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.arguments import decode_arguments
@@ -116,6 +116,18 @@ class Dispatcher:
             for name, tool in self._tools.items()
             if keys <= set(tool.parameters["properties"]) and keys >= set(tool.parameters.get("required", ()))
         ]
+
+    def expect(self, coming: Coming) -> None:
+        """Begin with what a call will need that is still on its way; nothing of it has an effect."""
+        tool, path = self._tools.get(coming.name), coming.arguments.get("path")
+        if self._context.expect is None or tool is None or path is None:
+            return
+        try:
+            writes = tool.access(dict(coming.arguments), self._context).writes
+        except Exception:  # what is wrong with it is said when it is whole
+            return
+        for each in writes:
+            self._context.expect(each, coming.arguments.get("content"))
 
     def submit(self, call: Call, recovered: str = "") -> None:
         """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""
