@@ -98,21 +98,23 @@ class ContentProbe(Whole):
         return Verdict(self.name, "passed", output=seen, duration_ns=1)
 
 
-def real_engine(root: Path, name: str, *, inotify: bool = True) -> ProbeEngine:
-    """The same with `ruff`, `pytest`, a `command` of the user, or `all` of them as a session runs them."""
+def real_engine(
+    root: Path, name: str, *, inotify: bool = True, servers: bool = True, python: Path | None = None
+) -> ProbeEngine:
+    """The same with `ruff`, `pytest`, `both`, a `command` of the user, or `all` of them as a session runs them."""
     commands = (ProbeCommand(name="command", command="cat pyproject.toml"),)
     return ProbeEngine(
         root,
         ProcessRunner(NoSandbox(), root),
         ProbeOptions(
-            ruff=name in ("ruff", "all"),
-            pytest=name in ("pytest", "all"),
+            ruff=name in ("ruff", "both", "all"),
+            pytest=name in ("pytest", "both", "all"),
             commands=commands if name in ("command", "all") else (),
         ),
-        # A run that follows another to compare would be measured too.
-        PerformanceOptions(probe_inotify=inotify, pytest_server=False),
+        PerformanceOptions(probe_inotify=inotify, pytest_server=servers),
         on_start=lambda name, why: None,
         on_end=lambda verdict: None,
+        python=python,
     )
 
 

@@ -1,6 +1,6 @@
 """Hunts for a verdict that is served although files have changed, and for hits that are lost.
 
-    python benchmarks/stale_hunt.py [--lookups 1000000] [--seconds 0] [--sweep] [--seed 1] [--json]
+    python benchmarks/stale_hunt.py [--lookups 1000000] [--seconds 0] [--sweep] [--real] [--seed 1] [--json]
 
 Two parts, each with half of the look-ups:
 - in turn: a change of one of many kinds, some of them while a probe runs; then everything is read,
@@ -8,6 +8,10 @@ Two parts, each with half of the look-ups:
 - beside: another process changes files without pause; each look-up has to tell of every change that
   was complete when it began
 A look-up is `ProbeEngine.verdicts()`; the probe's verdict is what the files hold.
+
+With `--real`, in their place: ruff and pytest as a session runs them, on a small package with an
+environment of its own; each verdict has to be what a plain run says of the same files. `--lookups`
+counts the changes then.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.content_probe import ContentProbe, engine_on, read_everything, shown
+from benchmarks.content_probe import ContentProbe, engine_on, read_everything, real_engine, shown
+from benchmarks.stale_package import Package, own_ruff, told
 from benchmarks.stale_world import World
 from benchmarks.stale_writer import FILES, History, numbers
 
@@ -127,6 +132,77 @@ async def beside(home: Path, tally: Tally, lookups: int, until: float, seed: int
         await engine.close()
 
 
+async def real(home: Path, tally: Tally, changes: int, until: float, rng: random.Random, inotify: bool) -> None:
+    """Change a package, at times while probes run; ask for verdicts as a session does; compare with plain runs."""
+    package = Package(home, rng)
+    engine = real_engine(package.root, "both", inotify=inotify, python=package.environment / "bin" / "python")
+    engine.prepare()
+    seen: set[tuple[str, str]] = set()
+    for _ in range(changes):
+        if time.monotonic() > until:
+            break
+        change = package.change()
+        tally.by_change[change] += 1
+        if rng.random() < 0.5:
+            engine.wrote(("app/alpha.py",))
+        if rng.random() < 0.5:
+            engine.start("a change")
+            await asyncio.sleep(rng.choice((0, 0, 0.02, 0.5)))
+        during = asyncio.create_task(_later(package, tally, rng.random() * 0.5)) if rng.random() < 0.3 else None
+        final = rng.random() < 0.3
+        verdicts = await engine.verdicts(final=final)
+        if during is not None:
+            during.cancel()
+        for times in range(3):
+            for verdict in verdicts:
+                expected = times > 0 or (package.state(), verdict.name) in seen
+                _compare(package, tally, verdict, change, final=final, expected=expected)
+                if verdict.cache != "partial":
+                    seen.add((package.state(), verdict.name))
+            final = times == 0
+            verdicts = await engine.verdicts(final=final)
+    await engine.close()
+
+
+async def _later(package: Package, tally: Tally, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    tally.by_change[f"while probes run: {package.change()}"] += 1
+
+
+def _compare(package: Package, tally: Tally, verdict: Any, change: str, *, final: bool, expected: bool) -> None:
+    """Judge a verdict by a plain run on the same files."""
+    truth = package.truth(verdict.name, own_ruff())
+    said = told(verdict.name, verdict.state, verdict.failing)
+    # What is not run again after a change is not judged by it.
+    early = verdict.name == "pytest" and verdict.cache == "partial"
+    early = early and ("not run again" in verdict.summary or set(said[1]) <= set(truth[1]))
+    right = said == truth or (verdict.state == truth[0] and verdict.state not in ("passed", "failed"))
+    tally.lookups += 1
+    tally.hits += verdict.cache == "hit"
+    if expected and verdict.durable and not early:
+        tally.true_hits += 1
+        tally.lost += verdict.cache not in ("hit", "partial") and verdict.state not in ("skipped", "error")
+    if not right and early:
+        tally.unsettled += 1
+    if not right:
+        tally.stale += not early
+        tally.stale_after[f"{change}{' (early)' if early else ''}"] += 1
+        words = f"{verdict.name} {verdict.cache} after {change}, final {final}: {said}, in truth {truth}; {verdict.why}"
+        tally.cases.append(f"{words}; {verdict.summary}; {verdict.output[-600:]}")
+
+
+async def hunt_real(changes: int, seconds: float, seed: int, inotify: bool) -> Tally:
+    """Ruff and pytest instead of what reads the files."""
+    tally = Tally()
+    home = Path(tempfile.mkdtemp(prefix="stale-hunt-"))
+    try:
+        until = time.monotonic() + (seconds or float("inf"))
+        await real(home, tally, changes, until, random.Random(seed), inotify)
+    finally:
+        shutil.rmtree(home)
+    return tally
+
+
 async def hunt(lookups: int, seconds: float, seed: int, inotify: bool) -> Tally:
     """Both parts."""
     tally = Tally()
@@ -150,18 +226,21 @@ def main() -> int:
         "--seconds", type=float, default=0, help="stop after so many, whatever is left (default: never)"
     )
     parser.add_argument("--sweep", action="store_true", help="without the kernel's queue of changes")
+    parser.add_argument("--real", action="store_true", help="with ruff and pytest")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     start = time.monotonic()
-    tally = asyncio.run(hunt(options.lookups, options.seconds, options.seed, not options.sweep))
+    tally = asyncio.run(
+        (hunt_real if options.real else hunt)(options.lookups, options.seconds, options.seed, not options.sweep)
+    )
     if options.json:
         print(json.dumps(vars(tally)))
         return int(tally.stale > 0)
     kept = 100 * (1 - tally.lost / max(tally.true_hits, 1))
     print(f"{tally.lookups:,} look-ups in {time.monotonic() - start:.0f} s, {tally.hits:,} served from the cache")
     print(f"stale: {tally.stale}   {dict(tally.stale_after) or ''}")
-    print(*tally.cases[:10], sep="\n")
+    print(*tally.cases[:30], sep="\n")
     print(f"true hits kept: {kept:.3f} percent of {tally.true_hits:,}; files did not hold still: {tally.unsettled:,}")
     for change, times in sorted(tally.by_change.items()):
         print(f"  {times:>9,}  {change}")

@@ -81,6 +81,20 @@ def test_fifty_edits_in_a_row_that_python_cannot_see(tmp_path: Path) -> None:
         child.stdin.close()
 
 
+def test_a_link_that_is_turned_to_a_file_as_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "RECENT_NS", 0)
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("V = 1\n")
+    link, compiled = tmp_path / "m.py", tmp_path / "m.pyc"
+    link.symlink_to("one")
+    while not compiled.exists() or compiled.stat().st_ctime_ns <= link.lstat().st_ctime_ns:
+        compiled.write_bytes(b"compiled")
+    assert inside.fresh(str(compiled), [str(link)])
+    link.unlink()
+    link.symlink_to("two")
+    assert not inside.fresh(str(compiled), [str(link)])
+
+
 async def test_verdicts_follow_edits_that_python_cannot_see(bench: Bench) -> None:
     path = bench.write("m.py", "V = 3\n")
     test = bench.write("test_m.py", SUITE)

@@ -256,6 +256,46 @@ async def test_an_install_while_tests_run_drops_their_verdict(bench: Bench) -> N
     assert (await one(engine)).cache == "hit"
 
 
+MOVING = """\
+from pathlib import Path
+
+FLAG = Path({flag!r})
+if FLAG.exists():
+    FLAG.unlink()
+    bad = Path("m.py").read_text()
+    Path("m.py").write_text("def f():\\n    return 1\\n")
+    from m import f
+
+    Path("m.py").write_text(bad)
+else:
+    from m import f
+
+
+def test_f():
+    assert f() == 1
+"""
+
+
+async def test_an_early_verdict_on_files_that_moved_is_not_remembered(bench: Bench) -> None:
+    flag = bench.root.parent / "flag"
+    bench.write("m.py", "def f():\n    return 1\n")
+    # While the flag is there, a run finds another text than it began with, which is there again at its end.
+    bench.write("test_m.py", MOVING.format(flag=str(flag)))
+    for n in range(5):
+        bench.write(f"test_{n}.py", "def test_n():\n    assert True\n")
+    engine = bench.engine(performance=PerformanceOptions(probe_early=False, probe_baseline=False), ruff=False)
+    assert (await one(engine)).state == "passed"
+    flag.touch()
+    bench.write("m.py", "def f():\n    return 22\n")
+    verdict = await one(engine)
+    assert (verdict.state, verdict.cache) == ("failed", "partial")
+    assert [(ended.state, ended.cache) for ended in bench.ended] == [
+        ("passed", "ran"),
+        ("cancelled", "partial"),
+        ("failed", "partial"),
+    ]
+
+
 # ---------------------------------------------------------------- commands
 
 

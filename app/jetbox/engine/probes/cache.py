@@ -47,6 +47,17 @@ class Memory(msgspec.Struct):
 
     kept: OrderedDict[str, Kept] = msgspec.field(default_factory=OrderedDict)
     last: Last | None = None
+    filed: tuple[Snapshot, Scope, str] | None = None
+    """The latest key that was asked for, and what for."""
+    judged: tuple[Snapshot, Scope, str] | None = None
+    """What `last` was made of."""
+
+    def key(self, name: str, files: Snapshot, scope: Scope) -> str:
+        """What a verdict is filed under; made anew only where something differs."""
+        filed = self.filed
+        if filed is None or filed[0] is not files or filed[1] is not scope:
+            filed = self.filed = (files, scope, key(name, files, scope))
+        return filed[2]
 
 
 def key(name: str, files: Snapshot, scope: Scope) -> str:
@@ -91,8 +102,10 @@ class VerdictCache:
     def get(self, name: str, files: Snapshot, scope: Scope) -> Verdict | None:
         """The verdict of an equal state, marked as a hit; the caller has proved that this is the state."""
         memory = self._memories.get(name)
-        filed = key(name, files, scope)
-        if memory is None or filed not in memory.kept or not files.proved:
+        if memory is None or not files.proved:
+            return None
+        filed = memory.key(name, files, scope)
+        if filed not in memory.kept:
             return None
         memory.kept.move_to_end(filed)
         stored = memory.kept[filed].verdict
@@ -121,8 +134,13 @@ class VerdictCache:
 
     def judged(self, name: str, files: Snapshot, scope: Scope, state: str) -> None:
         """Remember what the latest verdict was about; the next miss is explained by it."""
-        memory = self._memories.setdefault(name, Memory())
-        memory.last = Last(state, sealed(scope), files.digest, files)
+        memory = self._memories.get(name)
+        if memory is None:
+            memory = self._memories[name] = Memory()
+        of = memory.judged
+        if memory.last is None or of is None or of[0] is not files or of[1] is not scope or of[2] != state:
+            memory.last = Last(state, sealed(scope), files.digest, files)
+            memory.judged = (files, scope, state)
 
     def heard(self, paths: Iterable[str], by: str) -> None:
         """Somebody changed these files just now: an observer says so, and a miss will name who."""
@@ -152,6 +170,8 @@ class VerdictCache:
 
     async def load(self) -> None:
         """Take up what earlier processes kept; once. What this one knows already goes before it."""
+        if self._loaded:
+            return
         async with self._loading:
             if self._loaded or self._store is None:
                 return

@@ -124,7 +124,8 @@ def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
         return True
     for path in candidates:
         try:
-            if os.stat(path).st_ctime_ns + RECENT_NS >= written:
+            # Of a link that was turned, what it leads to may be as old as what it led to.
+            if max(os.stat(path).st_ctime_ns, os.lstat(path).st_ctime_ns) + RECENT_NS >= written:
                 return False
         except OSError:
             continue

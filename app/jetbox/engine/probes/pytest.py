@@ -77,7 +77,6 @@ class PytestProbe(Whole):
         """Looked at after a run that is to be learnt from: the other one is not ours to look with."""
         self._following: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
-        self._early: tuple[str, Verdict, Verdict] | None = None
 
     @property
     def slow(self) -> str:
@@ -127,8 +126,6 @@ class PytestProbe(Whole):
         last = change.verdict
         if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
             return None
-        if self._early is not None and self._early[:2] == (change.now.digest, last):
-            return self._early[2]
         await self._halt()
         await self._learn(change.before)
         selection = await self._affected.select(change.now, change.paths)
@@ -148,10 +145,7 @@ class PytestProbe(Whole):
             return None
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
         words = f"{len(tests)} of {total} test files: {verdict.summary}"
-        verdict = self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
-        if verdict.durable:
-            self._early = (change.now.digest, last, verdict)
-        return verdict
+        return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
 
     @staticmethod
     def _carried(verdict: Verdict, carried: list[str]) -> Verdict:

@@ -85,6 +85,8 @@ class ProbeEngine:
             on_end=on_end,
             round_of=round_of,
         )
+        self.probes = tuple(probes)
+        """What is checked."""
         self._on_end = on_end
         self._lock = asyncio.Lock()
         self._ahead: _Task | None = None
@@ -99,11 +101,6 @@ class ProbeEngine:
         """Something was heard since the files were looked at."""
         self._hearing: asyncio.Task[None] | None = None
         self._closed = False
-
-    @property
-    def probes(self) -> tuple[Probe, ...]:
-        """What is checked."""
-        return tuple(slot.probe for slot in self._settler.slots.values())
 
     # ------------------------------------------------------------ beginning
 

@@ -62,6 +62,8 @@ class Slot(msgspec.Struct):
     """Its latest whole verdict that was worth keeping: what an early one starts from."""
     under: Scope | None = None
     """The scope that `latest` was given under."""
+    early: tuple[Verdict, str, Verdict] | None = None
+    """What the latest early verdict started from, the digest of the files that it is about, and itself."""
     own: frozenset[str] = frozenset()
     restless: bool = False
     """Its scope changed during two runs in a row: it changes that itself."""
@@ -266,7 +268,7 @@ class Settler:
             why = "the state before the first change"
         self._on_start(name, why)
         try:
-            verdict = await self._tried(work, slot, scope, files)
+            verdict = tried = await self._tried(work, slot, scope, files)
             after = probe.narrow(await self.files.now(sweep=work.final))
             words, scope_after = await probe.skip(), await probe.scope()
         except asyncio.CancelledError:
@@ -296,6 +298,9 @@ class Settler:
             slot.latest, slot.under = Given(verdict, after, under=under), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
+        elif not whole and verdict.durable and unchanged and after.proved and slot.latest is not None:
+            # Kept here alone: whoever made it cannot tell whether the files held still meanwhile.
+            slot.early = (slot.latest.verdict, after.digest, tried)
         self._give(work, Given(verdict, after, whole=whole, told=True, under=under))
 
     def _stirred(self, after: Snapshot, since: int) -> frozenset[str]:
@@ -307,8 +312,10 @@ class Settler:
         probe = slot.probe
         try:
             if not work.final and not work.behind and slot.latest is not None and slot.under == scope and files.proved:
-                before = slot.latest.files
-                early = await probe.early(Change(slot.latest.verdict, before, files, files.changed(before)))
+                last, before = slot.latest.verdict, slot.latest.files
+                if slot.early is not None and slot.early[:2] == (last, files.digest):
+                    return slot.early[2]
+                early = await probe.early(Change(last, before, files, files.changed(before)))
                 if early is not None:
                     return early
             return await probe.run(behind=work.behind)
