@@ -352,6 +352,20 @@ async def test_configured_names_of_test_files(tmp_path: Path) -> None:
     assert (await place.after({"m.py": "x = 1\n"})).files == ("check_m.py",)
 
 
+async def test_a_map_of_other_names_of_test_files(tmp_path: Path) -> None:
+    one, other = (f"[pytest]\npython_files = {names}\n" for names in ("test_*.py", "test_*b.py check_*.py"))
+    test = "import m\n\n\ndef test_x(): assert m\n"
+    files = {"pytest.ini": one, "m.py": "", "n.py": "", "test_a.py": test, "test_ab.py": test, "check_m.py": test}
+    place = await Place(tmp_path, {**files, "test_nb.py": test.replace("m", "n")}).mapped()
+    assert set((await place.after({"m.py": "x = 1\n"})).files) == {"test_a.py", "test_ab.py"}
+    make(place.root, {"pytest.ini": other})
+    await place.judged()
+    assert set((await place.after({"m.py": "x = 2\n"})).files) == {"check_m.py", "test_ab.py"}
+    make(place.root, {"pytest.ini": one})
+    await place.judged()
+    assert set((await place.after({"m.py": "x = 3\n"})).files) == {"test_a.py", "test_ab.py"}
+
+
 # ---------------------------------------------------------------- between sessions, and on bad days
 
 

@@ -44,6 +44,8 @@ class Affected:
         self._known = Known(Graph(), Usage())
         self._read: dict[str, Module] = {}
         self._rules = Collected()
+        self._mapped_by: Collected | None = None
+        """The rules of the run that the map tells of, where they are known."""
         self._seen = Snapshot("", {})
         self._again: set[str] = set()
         self._loaded = False
@@ -83,6 +85,7 @@ class Affected:
             usage = Usage()
             await in_thread(lambda: usage.learn(touched, contents, self._known.graph.modules, self._known.tests))
             self._known.use(usage)
+            self._mapped_by = self._rules
             self._collect()
             await self._save()
 
@@ -140,9 +143,12 @@ class Affected:
         """Settle which files hold tests."""
         usage, modules = self._known.usage, self._known.graph.modules
         tests = {path for path in usage.tests if path in modules or not path.endswith(".py")}
+        others = self._mapped_by is not None and self._mapped_by != self._rules
+        if others and self._rules.certain:
+            tests = {path for path in tests if self._rules.takes(path)}
         for path, module in modules.items():
-            # What a whole run passed over is no test file until it is another file.
-            passed_over = bool(usage.tests) and usage.content(path) == module.content
+            # What a whole run passed over is no test file until it is another file, or the rules are others.
+            passed_over = bool(usage.tests) and not others and usage.content(path) == module.content
             if not passed_over and self._rules.takes(path):
                 tests.add(path)
         self._known.collect(tests, certain=self._rules.certain or bool(usage.tests))
