@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jetbox.engine.probes import fingerprint
+from jetbox.engine.probes import entries, fingerprint
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.lookover import Stat, read_content
@@ -169,7 +169,7 @@ def test_pipes_and_names_that_are_no_text_do_not_stop_it(root: Path) -> None:
 def test_large_file_counts_without_being_read(root: Path) -> None:
     path = root / "large.bin"
     with path.open("wb") as file:
-        file.truncate(fingerprint.LARGE + 1)
+        file.truncate(entries.LARGE + 1)
     tree = Tree(root, out_of_scope)
     first = tree.sweep_now()
     with path.open("r+b") as file:

@@ -580,24 +580,6 @@ async def test_what_a_run_behind_saw_outlives_the_session(bench: Bench, suite: S
     assert later._affected.mapped
 
 
-async def test_the_same_files_are_not_run_for_twice(bench: Bench, suite: Suite) -> None:
-    edited = Edited(bench, suite)
-    whole = await suite.run()
-    before = suite.tree.last
-    bench.write("a.py", "def a():\n    return 2\n")
-    first = await edited.early(whole, before)
-    front = suite.probe.sessions._front
-    assert first is not None
-    assert front is not None
-    runs = front._number
-    assert await edited.early(whole, before) == first
-    assert front._number == runs
-    bench.write("a.py", "def a():\n    return 1\n\n")
-    again = await edited.early(whole, before)
-    assert again is not None
-    assert (again.state, front._number) == ("passed", runs + 1)
-
-
 async def test_failures_of_a_file_that_is_gone_are_not_carried_over(bench: Bench, suite: Suite) -> None:
     edited = Edited(bench, suite)
     bench.write("b.py", "def b():\n    return 2\n")

@@ -312,7 +312,7 @@ async def test_mount_in_the_tree_is_noticed(root: Path) -> None:
 
 
 async def test_large_file_that_is_told_of_counts_as_changed(proved: Proved) -> None:
-    from jetbox.engine.probes.fingerprint import LARGE
+    from jetbox.engine.probes.entries import LARGE
 
     path = proved.root / "large.bin"
     with path.open("wb") as file:

@@ -16,6 +16,7 @@ import pytest
 from jetbox.engine.options import PerformanceOptions, ProbeCommand
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.interpreter import Facts, Interpreter, Interpreters
+from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.runner import ProbeEngine
 
 if TYPE_CHECKING:
@@ -294,6 +295,14 @@ async def test_an_early_verdict_on_files_that_moved_is_not_remembered(bench: Ben
         ("cancelled", "partial"),
         ("failed", "partial"),
     ]
+    # This one is remembered.
+    (probe,) = engine.probes
+    assert isinstance(probe, PytestProbe)
+    front = probe.sessions._front
+    assert front is not None
+    runs = front._number
+    assert (await one(engine)).state == "failed"
+    assert front._number == runs
 
 
 # ---------------------------------------------------------------- commands

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.probes.touching import FILES, RUN, make, run
-from jetbox.engine.probes import touched
+from jetbox.engine.probes import calls, touched
 
 
 def test_each_test_file_has_what_it_called_and_opened_despite_a_fat_package(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_hooks_change_no_outcome(tmp_path: Path) -> None:
         "    with pytest.raises((OSError, ValueError)):\n        import subprocess; subprocess.Popen([''])\n"
     )
     make(tmp_path, {"test_r.py": text})
-    source = Path(str(touched.__file__)).read_text()
+    source = "\n".join(Path(str(module.__file__)).read_text() for module in (calls, touched))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN, "", "-W", "error"],
         input=source,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jetbox.engine.probes import inside, touched
+from jetbox.engine.probes import calls, inside, touched
 
 RUN = """\
 import json, os, sys
@@ -55,7 +55,7 @@ def make(root: Path, files: dict[str, str]) -> None:
 def run(root: Path, *arguments: str, before: str = "", lines: bool = False) -> dict[str, list[str]]:
     """What `Touched` says of a run of pytest on this folder; without `lines` of the files alone."""
     # One text, as the probe hands it over.
-    source = "\n".join(Path(str(module.__file__)).read_text() for module in (inside, touched))
+    source = "\n".join(Path(str(module.__file__)).read_text() for module in (inside, calls, touched))
     done = subprocess.run(
         [sys.executable, "-c", RUN, before, *arguments],
         input=source,

@@ -14,30 +14,20 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jetbox.engine.probes.configuration import looked_for
+from jetbox.engine.probes.entries import Entries
 from jetbox.engine.probes.lookover import (
     RACY_NS,
     Clock,
     Folder,
-    Known,
     Quick,
     differing,
     distrust,
     quick_look,
-    read_content,
-    stat_of,
 )
-from jetbox.engine.probes.snapshot import Books, Snapshot
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from jetbox.engine.probes.watching import Watch
-
 __all__ = ["Snapshot", "Tree"]
-
-LARGE = 8 * 1024 * 1024
-"""Bytes above which a file is known by its stat and by what was told of it."""
 
 MOST_ENTRIES = 200_000
 """Entries above which the tree is not proved any more."""
@@ -50,40 +40,20 @@ _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = _ROOT | os.O_NOFOLLOW
 
 
-class Tree:
-    """Everything in scope below a folder, and the configuration above it; one look at a time."""
+class Tree(Entries):
+    """Looks at these entries; one look at a time."""
 
     def __init__(self, root: Path, ignored: Callable[[str, str, bool], bool]) -> None:
         """`ignored(folder, name, directory)` says whether `name` in `folder` is out of scope.
 
         For a file that depends on its name alone, for a folder also on a `pyvenv.cfg` in it.
         """
-        self.root = os.path.realpath(root)
+        super().__init__(root, ignored)
         self.trusts: Callable[[str, int], bool] = lambda folder, device: False
         """Says of a folder and its device whether its times tell of every change of its entries."""
-        self.watcher: Watch | None = None
-        self._ignored = ignored
         self._lock = asyncio.Lock()
         self._clock = Clock()
         self._quick: Quick | None = None
-        self.books = Books()
-        """What was found, and what happened meanwhile."""
-        self._reset()
-
-    def _reset(self) -> None:
-        self._folders: dict[str, Folder] = {}
-        self._outer: dict[str, Known] = {}
-        self._links: set[str] = set()
-        self._here = (0, 0)
-        self._identities: set[tuple[int, int]] = set()
-        self._beyond: list[tuple[str, str, tuple[int, int]]] = []
-        self._told = self._followed = self._linked = 0
-        self.books.clear()
-
-    @property
-    def last(self) -> Snapshot:
-        """The latest look; empty before there was one."""
-        return self.books.last
 
     async def sweep(self) -> Snapshot:
         """Look at everything now; what is true of the result was true after the call began."""
@@ -151,20 +121,6 @@ class Tree:
         if not self._walk(waiting) or (self._followed, self._linked) != followed or self._links != links:
             return None
         return self.books.commit(True)
-
-    def in_scope(self, path: str) -> bool:
-        """True for a path in a folder that is known, where neither a file nor a folder of this name is left out."""
-        above, slash, name = path.rpartition("/")
-        folder = self._folders.get(above + slash)
-        return folder is not None and not any(self._ignored(folder.real, name, kind) for kind in (False, True))
-
-    def places(self) -> tuple[str, ...]:
-        """Every folder and file whose change can change the latest look; of a folder, that of its own entries."""
-        found = [folder.real for folder in self._folders.values()]
-        found += [f"{self.root}/{path}" for path in self._links]
-        for folder in self._folders.values():
-            found += [f"{folder.real}/{name}/{ENVIRONMENT_MARK}" for name in folder.left]
-        return (self.root, *found, *looked_for(self.root).values())
 
     def above_now(self) -> Snapshot | None:
         """Look again at the configuration above the root and at what git says; None where only a sweep can tell."""
@@ -289,153 +245,3 @@ class Tree:
             self._remove(parent, above + "/" if above else "", name)
             self._leave(parent, prefix[:-1], name)
         return True
-
-    def _leave(self, folder: Folder, path: str, name: str) -> None:
-        """A folder is out of scope; where that is for its mark, notice when the mark goes."""
-        real = os.path.join(folder.real, name)
-        if os.path.lexists(os.path.join(real, ENVIRONMENT_MARK)):
-            folder.left.add(name)
-            if self.watcher is not None:
-                self.watcher.mark(real, path)
-
-    def _entry(
-        self,
-        folder: Folder,
-        prefix: str,
-        name: str,
-        seen: os.stat_result,
-        waiting: list[tuple[str, str]],
-        *,
-        told: bool = False,
-    ) -> None:
-        """Note what a name in a folder stands for; `told`: it is known to have changed."""
-        mode, path = seen.st_mode, prefix + name
-        is_folder = stat.S_ISDIR(mode)
-        if stat.S_IFMT(folder.others.get(name, 0)) not in (0, stat.S_IFMT(mode)):
-            self._remove(folder, prefix, name)
-        known = name in folder.files or (name in folder.others and not told)
-        if not known and self._ignored(folder.real, name, is_folder):
-            self._remove(folder, prefix, name)
-            if is_folder:
-                self._leave(folder, path, name)
-            return
-        folder.left.discard(name)
-        real = os.path.join(folder.real, name)
-        if stat.S_ISREG(mode):
-            self._file(folder.files, name, path, real, seen, told=told)
-            return
-        if name in folder.files:
-            self._remove(folder, prefix, name)
-        folder.others[name] = mode
-        if is_folder:
-            self.books.put(path, (mode, ""))
-            waiting.append((real, path + "/"))
-        elif stat.S_ISLNK(mode):
-            self._link(path, real, mode)
-        else:
-            self.books.put(path, (mode, ""))
-
-    def _file(
-        self, table: dict[str, Known], key: str, path: str, real: str, seen: os.stat_result, *, told: bool = False
-    ) -> None:
-        now = stat_of(seen)
-        known = table.get(key)
-        if known is not None and known.sure == now and not told:
-            return
-        if known is not None and known.stat != now:
-            self.books.stir(path)
-        if self.watcher is not None:
-            if seen.st_nlink > 1:
-                # Its other names in the tree are found by their change time.
-                self._linked += not self.watcher.has(path)
-                self.watcher.file(real, path)
-            elif known is not None and known.stat[3] != now[3]:
-                self.watcher.gone(path)
-        read_at = time.time_ns()
-        if now[2] <= LARGE:
-            content = read_content(real, now)
-        elif told or known is None or known.stat != now:
-            self._told += told
-            content = f"{now!r} {self._told}" if told else repr(now)
-        else:
-            content = known.content
-        table[key] = Known(now, content, now if max(now[0], now[1]) + RACY_NS <= read_at else None)
-        self.books.put(path, (seen.st_mode, content))
-
-    def _link(self, path: str, real: str, mode: int) -> None:
-        """Note a symbolic link and what it leads to outside."""
-        self._links.add(path)
-        self._followed += 1
-        if self.watcher is not None:
-            self.watcher.link(real)
-        beyond, key = "", path + "/"
-        try:
-            self.books.put(path, (mode, os.readlink(real)))
-            seen = os.stat(real)
-            final = os.path.realpath(real)
-            if not (final + os.sep).startswith(self.root + os.sep):
-                beyond = final
-        except OSError:
-            pass
-        if beyond and stat.S_ISREG(seen.st_mode):
-            self._drop(key)
-            self._file(self._outer, key, key, beyond, seen)
-            return
-        if self._outer.pop(key, None) is not None:
-            self.books.drop(key)
-        ways = (real, beyond)
-        out = any(self._ignored(os.path.dirname(path), os.path.basename(path), True) for path in ways)
-        if beyond and stat.S_ISDIR(seen.st_mode) and not out:
-            self._beyond.append((key, beyond, (seen.st_dev, seen.st_ino)))
-            return
-        self._drop(key)
-
-    def _above(self, *, told: bool = False) -> None:
-        """The configuration that is found by walking up, and what git says of branch and exclusions."""
-        found = looked_for(self.root)
-        if self.watcher is not None:
-            self.watcher.above(found.values())
-        for path, real in found.items():
-            try:
-                seen = os.stat(real)
-            except OSError:
-                seen = None
-            if seen is not None and stat.S_ISREG(seen.st_mode):
-                self._file(self._outer, path, path, real, seen, told=told)
-            elif self._outer.pop(path, None) is not None:
-                self.books.drop(path)
-
-    # ------------------------------------------------------------ keeping the books
-
-    def _remove(self, folder: Folder, prefix: str, name: str) -> None:
-        """A name is gone, or out of scope, with all below it."""
-        path = prefix + name
-        if folder.files.pop(name, None) is not None and self.watcher is not None:
-            self.watcher.gone(path)
-        if folder.others.pop(name, None) is not None:
-            self._drop(path + "/")
-            self._links.discard(path)
-            if self._outer.pop(path + "/", None) is not None:
-                self.books.drop(path + "/")
-        folder.left.discard(name)
-        self.books.drop(path)
-
-    def _drop(self, prefix: str) -> None:
-        """Forget what is in a folder."""
-        waiting = [prefix]
-        while waiting:
-            prefix = waiting.pop()
-            folder = self._folders.pop(prefix, None)
-            if folder is None:
-                continue
-            if self.watcher is not None:
-                self.watcher.gone(prefix)
-            for name in (*folder.files, *folder.others):
-                if name in folder.others:
-                    waiting.append(prefix + name + "/")
-                    if self._outer.pop(prefix + name + "/", None) is not None:
-                        self.books.drop(prefix + name + "/")
-                elif self.watcher is not None:
-                    self.watcher.gone(prefix + name)
-                self._links.discard(prefix + name)
-                self.books.drop(prefix + name)

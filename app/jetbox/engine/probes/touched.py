@@ -1,6 +1,6 @@
 """A pytest plugin that tells which files of the workspace each test file made use of.
 
-The source of this module is handed to the workspace's interpreter behind that of `inside`; it
+The source of this module is handed to the workspace's interpreter behind those of `inside` and `calls`; it
 imports nothing but the standard library and pytest, and runs on Python 3.8 and later. Function
 calls are seen by `sys.monitoring` where there is one, else by the trace hook, else by the profile
 hook; opened files by an audit hook, which cannot be taken away but is deaf after `stop`.
@@ -11,9 +11,12 @@ import ast
 import os
 import shlex
 import sys
-import threading
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.calls import Calls
 
 MOST_NAMES = 50_000
 """Files and functions of one test file above which nothing is said of it but that this is not all."""
@@ -371,85 +374,3 @@ def together(used: Set[str]) -> List[str]:
         else:
             words.append(word)
     return sorted(words + [name + "\0" + ",".join(map(str, sorted(at))) for name, at in lines.items()])
-
-
-def hooks(foreign: Set[str], places: Set[Any], called: Callable[[Any, Any], bool]) -> Tuple[Any, Any]:
-    """For tracing and profiling: they run at every call, so that each look-up counts.
-
-    A look at `f_code`, and even `id`, is an event for audit hooks; these are none.
-    """
-
-    def traced(frame: Any, event: str, argument: Any) -> None:
-        file = frame.f_globals.get("__file__")
-        if file not in foreign and (file, frame.f_lineno) not in places:
-            called(frame.f_code, frame)
-
-    def profiled(frame: Any, event: str, argument: Any) -> None:
-        if event == "call":
-            traced(frame, event, argument)
-
-    return traced, profiled
-
-
-class Calls:
-    """Tells of each code that begins to run, by the cheapest hook that nobody else uses."""
-
-    def __init__(self, touched: Touched) -> None:
-        self._touched = touched
-        self._tool = -1
-        self.way = ""
-        self._traced, self._profiled = hooks(touched.foreign, touched.places, touched.called)
-        monitoring = getattr(sys, "monitoring", None)
-        free = [tool for tool in (4, 3, 2) if monitoring.get_tool(tool) is None] if monitoring is not None else []
-        if monitoring is not None and free:
-            self.way, self._tool = "monitoring", free[0]
-            monitoring.use_tool_id(self._tool, "touched")
-            monitoring.register_callback(self._tool, monitoring.events.PY_START, self._monitored)
-            monitoring.set_events(self._tool, monitoring.events.PY_START)
-        elif sys.gettrace() is None:
-            self.way = "trace"
-        elif sys.getprofile() is None:
-            self.way = "profile"
-        self._set()
-
-    def stop(self) -> None:
-        """Give the hook back."""
-        if self._tool >= 0:
-            monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-            monitoring.set_events(self._tool, 0)
-            monitoring.register_callback(self._tool, monitoring.events.PY_START, None)
-            monitoring.free_tool_id(self._tool)
-            self._tool = -1
-        elif self.way == "trace" and sys.gettrace() == self._traced:
-            threading.settrace(None)
-            sys.settrace(None)
-        elif self.way == "profile" and sys.getprofile() == self._profiled:
-            threading.setprofile(None)
-            sys.setprofile(None)
-
-    def again(self) -> None:
-        """Tell of codes that were told of before as well."""
-        if self._tool >= 0:
-            sys.monitoring.restart_events()  # type: ignore[attr-defined,unused-ignore]
-
-    def still_there(self) -> bool:
-        """False where someone else took the hook; it is ours again then."""
-        if self.way == "trace" and sys.gettrace() != self._traced:
-            self._set()
-            return False
-        if self.way == "profile" and sys.getprofile() != self._profiled:
-            self._set()
-            return False
-        return True
-
-    def _set(self) -> None:
-        if self.way == "trace":
-            threading.settrace(self._traced)
-            sys.settrace(self._traced)
-        elif self.way == "profile":
-            threading.setprofile(self._profiled)
-            sys.setprofile(self._profiled)
-
-    def _monitored(self, code: Any, offset: int) -> Any:
-        told = self._touched.called(code, sys._getframe(1))
-        return sys.monitoring.DISABLE if told else None  # type: ignore[attr-defined,unused-ignore]

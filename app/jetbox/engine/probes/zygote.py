@@ -26,7 +26,7 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
-SOURCES = ("inside", "touched", "loading", "forked", "watched", "forking")
+SOURCES = ("inside", "calls", "touched", "loading", "forked", "watched", "forking")
 READY_S = 30.0
 CANCEL_S = 1.0
 """How long a cancelled run may take to be gone before its server is killed."""
