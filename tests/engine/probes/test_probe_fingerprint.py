@@ -82,7 +82,7 @@ def test_two_writes_within_a_tick_of_the_clock_are_told_apart(root: Path, monkey
         stats.append(seen)
         return real(name, seen)
 
-    monkeypatch.setattr(fingerprint, "read_content", frozen)
+    monkeypatch.setattr(entries, "read_content", frozen)
     first = tree.sweep_now()
     # What a coarse clock would give: the second write leaves the same stat behind.
     known = tree._folders["pkg/"].files["a.py"]
@@ -97,7 +97,7 @@ def test_settled_files_are_not_read_again(root: Path, monkeypatch: pytest.Monkey
     tree = Tree(root, out_of_scope)
     tree.sweep_now()
     settled(tree)
-    monkeypatch.setattr(fingerprint, "read_content", lambda name, seen: pytest.fail(f"{name} was read"))
+    monkeypatch.setattr(entries, "read_content", lambda name, seen: pytest.fail(f"{name} was read"))
     tree.sweep_now()
 
 

@@ -198,9 +198,9 @@ async def test_changes_are_told(proved: Proved) -> None:
 
 
 async def test_file_is_replaced_between_look_and_read(proved: Proved, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jetbox.engine.probes import fingerprint
+    from jetbox.engine.probes import entries
 
-    root, real = proved.root, fingerprint.read_content  # type: ignore[attr-defined]
+    root, real = proved.root, entries.read_content  # type: ignore[attr-defined]
     replaced: list[str] = []
 
     def slow(path: str, seen: Stat) -> str:
@@ -211,7 +211,7 @@ async def test_file_is_replaced_between_look_and_read(proved: Proved, monkeypatc
             os.replace(root / "new", root / "b.txt")
         return str(content)
 
-    monkeypatch.setattr(fingerprint, "read_content", slow)
+    monkeypatch.setattr(entries, "read_content", slow)
     assert await proved.changed(lambda: (root / "b.txt").write_text("before\n")) == {"b.txt"}
     assert replaced
 
@@ -219,13 +219,13 @@ async def test_file_is_replaced_between_look_and_read(proved: Proved, monkeypatc
 async def test_files_that_never_hold_still_have_a_digest_of_their_own(
     proved: Proved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jetbox.engine.probes import fingerprint
+    from jetbox.engine.probes import entries
 
     monkeypatch.setattr(proof, "QUIET_NS", 0)
     monkeypatch.setattr(proof, "PATIENT_NS", 2_000_000)
     path = proved.root / "b.txt"
     await proved.proof.now()
-    real, count = fingerprint.read_content, [0]  # type: ignore[attr-defined]
+    real, count = entries.read_content, [0]  # type: ignore[attr-defined]
 
     def restless(name: str, seen: Stat) -> str:
         content = str(real(name, seen))
@@ -233,13 +233,13 @@ async def test_files_that_never_hold_still_have_a_digest_of_their_own(
         path.write_text(f"{count[0]}\n")
         return content
 
-    monkeypatch.setattr(fingerprint, "read_content", restless)
+    monkeypatch.setattr(entries, "read_content", restless)
     path.write_text("go\n")
     one, two = await proved.proof.now(), await proved.proof.now()
     assert one.digest.startswith("moving")
     assert two.digest.startswith("moving")
     assert one.digest != two.digest
-    monkeypatch.setattr(fingerprint, "read_content", real)
+    monkeypatch.setattr(entries, "read_content", real)
     assert await proved.changed(lambda: path.write_text("still\n")) == {"b.txt"}
 
 

@@ -86,6 +86,7 @@ class Entries:
         told: bool = False,
     ) -> None:
         """Note what a name in a folder stands for; `told`: it is known to have changed."""
+        folder.packed = None
         mode, path = seen.st_mode, prefix + name
         is_folder = stat.S_ISDIR(mode)
         if stat.S_IFMT(folder.others.get(name, 0)) not in (0, stat.S_IFMT(mode)):
@@ -186,6 +187,7 @@ class Entries:
 
     def _remove(self, folder: Folder, prefix: str, name: str) -> None:
         """A name is gone, or out of scope, with all below it."""
+        folder.packed = None
         path = prefix + name
         if folder.files.pop(name, None) is not None and self.watcher is not None:
             self.watcher.gone(path)

@@ -190,7 +190,7 @@ class Tree(Entries):
         # Where folders are to be trusted, the file system is a local one.
         if folder.settled and self._quick is None:
             self._quick = quick_look()
-        odd, gone = (self._quick if folder.settled and self._quick else differing)(handle, folder.files)
+        odd, gone = (self._quick if folder.settled and self._quick else differing)(handle, folder)
         fresh += gone
         for name in (*folder.others, *folder.left, *fresh):
             try:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from itertools import repeat
 
 import msgspec
 
@@ -21,6 +22,11 @@ Stat = tuple[int, int, int, int, int]
 _BASIC, _NOFOLLOW = 0x7FF, 0x100
 _FROM, _TO = 16, 128
 """The part of `struct statx` (the same on every architecture) from the number of links to the mtime."""
+
+
+Packed = tuple[list[bytes], list[bytes]]
+"""Names, and the answers to batches of them, one after the other."""
+BATCH = 256
 
 
 class Known(msgspec.Struct):
@@ -48,6 +54,8 @@ class Folder(msgspec.Struct):
     """mtime_ns, ctime_ns, inode, device."""
     settled: bool = False
     """The stat tells of every later change of its entries."""
+    packed: Packed | None = None
+    """What the kernel said of all its files at once; nothing where one of them is known anew since."""
 
     def knows(self, name: str) -> bool:
         """True for a name that was looked at before."""
@@ -71,13 +79,13 @@ class Clock:
 def distrust(folders: Iterable[Folder], files: Iterable[Known]) -> None:
     """Read all of this again, whatever its times say."""
     for folder in folders:
-        folder.settled = False
+        folder.settled, folder.packed = False, None
         distrust((), folder.files.values())
     for known in files:
         known.sure, known.raw = None, b""
 
 
-Quick = Callable[[int, dict[str, Known]], tuple[list[tuple[str, os.stat_result]], list[str]]]
+Quick = Callable[[int, Folder], tuple[list[tuple[str, os.stat_result]], list[str]]]
 
 
 def stat_of(seen: os.stat_result) -> Stat:
@@ -85,8 +93,12 @@ def stat_of(seen: os.stat_result) -> Stat:
     return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode
 
 
-def differing(handle: int, files: dict[str, Known]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+def differing(handle: int, folder: Folder) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
     """Files of an open folder whose stat is not the known one, and those that cannot be looked at."""
+    return _differing(handle, folder.files)
+
+
+def _differing(handle: int, files: dict[str, Known]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
     odd: list[tuple[str, os.stat_result]] = []
     gone: list[str] = []
     look = os.stat
@@ -108,26 +120,49 @@ def quick_look() -> Quick:
     import ctypes
 
     try:
-        statx = ctypes.CDLL(None).statx
+        # To let go of the interpreter's lock for each file takes as long as the question.
+        statx = ctypes.PyDLL(None).statx
     except AttributeError:
         return differing
-    buffer: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
-    place = ctypes.c_void_p(ctypes.addressof(buffer))
+    room: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(_TO * (BATCH - 1) + 256)
+    # Of each answer the next one leaves the part that counts.
+    places = [ctypes.c_void_p(ctypes.addressof(room) + _TO * n) for n in range(BATCH)]
 
-    def look(handle: int, files: dict[str, Known]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+    def asked(handle: int, names: list[bytes]) -> bytes:
+        """What the kernel says of a batch of files; nothing where it cannot be asked for one of them."""
+        if any(map(statx, repeat(handle), names, repeat(_NOFOLLOW), repeat(_BASIC), places)):
+            return b""
+        return ctypes.string_at(room, _TO * len(names))
+
+    def same(handle: int, packed: Packed) -> bool:
+        names, said = packed
+        return all(asked(handle, names[n * BATCH : (n + 1) * BATCH]) == batch for n, batch in enumerate(said))
+
+    def pack(handle: int, files: dict[str, Known]) -> Packed | None:
+        """The answers, where they are those that the files are known by."""
+        names = [known.name for known in files.values()]
+        said = [asked(handle, names[at : at + BATCH]) for at in range(0, len(names), BATCH)]
+        for n, known in enumerate(files.values()):
+            at = n % BATCH * _TO
+            if not known.raw or said[n // BATCH][at + _FROM : at + _TO] != known.raw:
+                return None
+        return names, said
+
+    def look(handle: int, folder: Folder) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+        if folder.packed is not None and same(handle, folder.packed):
+            return [], []
+        folder.packed = None
         doubtful: dict[str, Known] = {}
-        for name, known in files.items():
-            if statx(handle, known.name, _NOFOLLOW, _BASIC, place) or known.raw != buffer.raw[_FROM:_TO]:
+        for name, known in folder.files.items():
+            known.name = known.name or os.fsencode(name)
+            if asked(handle, [known.name])[_FROM:] != known.raw or not known.raw:
                 doubtful[name] = known
         if not doubtful:
+            folder.packed = pack(handle, folder.files)
             return [], []
-        raws = {}
-        for name, known in doubtful.items():
-            known.name = known.name or os.fsencode(name)
-            failed = statx(handle, known.name, _NOFOLLOW, _BASIC, place)
-            raws[name] = b"" if failed else buffer.raw[_FROM:_TO]
+        raws = {name: asked(handle, [known.name])[_FROM:] for name, known in doubtful.items()}
         # Asked before the stat: what changes in between shows in the stat, or in the next look.
-        odd, gone = differing(handle, doubtful)
+        odd, gone = _differing(handle, doubtful)
         for name in doubtful.keys() - {name for name, _ in odd}:
             doubtful[name].raw = raws[name]
         return odd, gone
