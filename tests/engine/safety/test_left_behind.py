@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -93,6 +94,20 @@ async def test_a_second_cancel_spares_the_grace_and_leaves_nothing(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert not alive(mark)
+
+
+async def test_cancels_again_and_again_during_the_start_leave_nothing(
+    runner: ProcessRunner, mark: str, alive: Alive
+) -> None:
+    for cancels in range(2, 8):
+        task = asyncio.create_task(runner.run(["sleep", mark], limits=Limits(60, 10_000)))
+        for _ in range(cancels):
+            await asyncio.sleep(0)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    gc.collect()  # an open transport would warn here
     assert not alive(mark)
 
 

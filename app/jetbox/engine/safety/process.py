@@ -178,12 +178,18 @@ class _Running(asyncio.SubprocessProtocol):
                 start_new_session=True,
             )
         )
-        try:
-            self._transport, _ = await asyncio.shield(spawning)
-        except asyncio.CancelledError:
-            self._transport, _ = await spawning
-            await self._end(grace=0)
-            raise
+        cancelled = False
+        while not spawning.done():
+            try:
+                await asyncio.wait({spawning})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and spawning.exception() is not None:
+            raise asyncio.CancelledError
+        self._transport, _ = spawning.result()
+        if cancelled:
+            await self._settle(asyncio.create_task(self._end(grace=0)))
+            raise asyncio.CancelledError
         if stdin:
             pipe = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
             pipe.write(stdin)

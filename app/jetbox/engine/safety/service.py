@@ -68,13 +68,20 @@ class Service:
                 limit=BUFFER,
             )
         )
-        try:
-            process = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # Raised again, but never with a process left that nobody knows of.
-            await cls(launch, await starting).close()
-            raise
-        return cls(launch, process)
+        cancelled = False
+        while not starting.done():
+            try:
+                await asyncio.wait({starting})
+            except asyncio.CancelledError:
+                # Raised again, but never with a process left that nobody knows of.
+                cancelled = True
+        if cancelled and starting.exception() is not None:
+            raise asyncio.CancelledError
+        service = cls(launch, starting.result())
+        if cancelled:
+            await service.close()
+            raise asyncio.CancelledError
+        return service
 
     @property
     def pid(self) -> int:
@@ -112,12 +119,15 @@ class Service:
 
     async def close(self) -> None:
         """Kill it and all below it, and wait until it is gone; harmless when repeated."""
-        ending = asyncio.ensure_future(self._end())
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.wait([ending])
-            raise
+        ending, cancelled = asyncio.ensure_future(self._end()), False
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                cancelled = True
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _end(self) -> None:
         if self._process.stdin is not None:
