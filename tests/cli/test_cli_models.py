@@ -64,6 +64,22 @@ def test_a_session_leaves_its_figures(jetbox: Jetbox, sim_server: Sim, write_scr
     )
 
 
+def test_a_session_goes_on_with_another_model(jetbox: Jetbox, sim_server: Sim, write_script: WriteScript) -> None:
+    script = write_script(step(text="Well.", think="Hm."), step(text="And so."))
+    server = sim_server(scripts=[str(script)])
+    options = ("--host", server.url, "--output-format", "stream-json")
+    assert jetbox("run", "Say it", "-m", "gpt-oss:20b", *options).returncode == 0
+    done = jetbox("run", "-c", "-m", "llama3.2:3b", "Say more", *options)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (switched,) = [event for event in events if event["type"] == "model.switched"]
+    assert (switched["old"], switched["new"]) == ("gpt-oss:20b", "llama3.2:3b")
+    assert switched["expected"]["tokens"] > 500
+    assert [event["model"] for event in events if event["type"] == "model.switch_paid"] == ["llama3.2:3b"]
+    last = json.loads(server.stats()["bodies"][-1]["body"])
+    assert not any("thinking" in message for message in last["messages"])
+
+
 def test_a_model_is_pulled(jetbox: Jetbox, sim_server: Sim) -> None:
     server = sim_server()
     done = jetbox("models", "pull", "qwen3:8b", "--host", server.url)

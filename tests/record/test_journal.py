@@ -60,7 +60,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.one_of([values(each) for each in arguments])
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return st.builds(kind, **{f.name: values(f.type) for f in msgspec.structs.fields(kind)})
-    return {str: texts, int: integers, bool: st.booleans()}[kind]
+    floats = st.floats(allow_nan=False, allow_infinity=False)
+    return {str: texts, int: integers, bool: st.booleans(), float: floats}[kind]
 
 
 any_event = st.one_of([values(kind) for kind in get_args(AnyEvent)])

@@ -64,7 +64,7 @@ async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -
         await s.press("enter")
         assert s.bench.transcript.expanded
         await s.press("ctrl+p")
-        await s.press(*"model")
-        await hits(s, "/model NAME")
+        await s.press(*"interrupt")
+        await hits(s, "/now TEXT")
         await s.press("enter")
-        assert s.bench.prompt.text == "/model "
+        assert s.bench.prompt.text == "/now "

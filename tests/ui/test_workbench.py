@@ -104,6 +104,8 @@ async def test_slash_commands(show: Showing) -> None:
         assert await s.asked() == commands.SetMode("auto")
         await s.type("/model llama3.2:3b", "enter")
         assert await s.asked() == commands.SetModel("llama3.2:3b")
+        await s.type("/model llama3.2:3b now", "enter")
+        assert await s.asked() == commands.SetModel("llama3.2:3b", now=True)
         await s.type("/probe", "enter")
         assert await s.asked() == commands.RunProbes()
         await s.type("/m")

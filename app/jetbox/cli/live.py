@@ -34,6 +34,7 @@ from jetbox.record.journal import JournalWriter
 
 if TYPE_CHECKING:
     from jetbox.engine.models.base import ChatModel
+    from jetbox.engine.models.figures import Figures
     from jetbox.engine.parts import Parts
     from jetbox.record.lock import WorkspaceLock
     from jetbox.record.resume import Resumption
@@ -239,9 +240,20 @@ class Live:
             cut_off=resumed.cut_off if resumed else None,
             store=probes_folder(self._start.root),
         )
+        parts.known = self._known_figures
+        if resumed is not None and resumed.model and resumed.messages and resumed.model != parts.model_name:
+            from jetbox.engine.switching import go_on_with_another
+
+            await go_on_with_another(parts, resumed.model)
         choosing = choose_sandbox(parts)
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)
         return parts
+
+    def _known_figures(self, name: str, digest: str) -> Figures:
+        """What was measured of a model of this server, by this session and those before it."""
+        from jetbox.record.figures import FiguresStore
+
+        return FiguresStore().read(self._start.options.model.host, name, digest)
 
     def _record_lost_goal(self, outcome: Outcome, reason: str, code: ExitCode, hint: str = "") -> None:
         """What the user asked for is kept, though nothing could be done about it."""
@@ -274,6 +286,9 @@ class Live:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
             self._beside.spawn(self._beside.keep_figures(parts.model))
         if self._start.attended:
+            from jetbox.engine.models.desk import ModelsDesk
+
+            self._beside.spawn(ModelsDesk(parts).run())
             self._beside.spawn(self._beside.keep_grants(self._start.root))
         unfinished = resumed is not None and resumed.running is not None
         return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -166,15 +165,12 @@ def _loaded(entry: Entry) -> str:
 
 def _left(expires_at: str) -> str:
     """How long it stays."""
-    try:
-        # Go prints nanoseconds, Python reads microseconds.
-        head, dot, rest = expires_at.partition(".")
-        zone = rest.lstrip("0123456789") if dot else ""
-        when = datetime.fromisoformat((head + zone if dot else expires_at).replace("Z", "+00:00"))
-        seconds = (when - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
+    from jetbox.engine.models.desk import FOR_EVER_S, seconds_until
+
+    seconds = seconds_until(expires_at)
+    if seconds is None:
         return ""
-    if seconds > 365 * 86_400:
+    if seconds > FOR_EVER_S:
         return "for ever"
     return f"for {seconds / 60:.0f} min" if seconds >= 90 else f"for {max(0, seconds):.0f} s"
 

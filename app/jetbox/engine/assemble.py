@@ -107,6 +107,7 @@ def assemble(
         redactor=redactor,
         tool_specs=specs(tools),
         ready=ready,
+        window=window,
     )
     parts.use_model(info)
     if messages:

@@ -49,7 +49,26 @@ class SetMode(Command, frozen=True, tag="set_mode"):
 
 
 class SetModel(Command, frozen=True, tag="set_model"):
-    """Use another model from the next round on."""
+    """Use another model: from the next round on, or at once."""
+
+    name: str
+    now: bool = False
+
+
+class ListModels(Command, frozen=True, tag="list_models"):
+    """Tell what the server has, with what a switch would cost; `anew`: whatever was told before."""
+
+    anew: bool = False
+
+
+class WarmModel(Command, frozen=True, tag="warm_model"):
+    """Have a model loaded, with the session's options."""
+
+    name: str
+
+
+class UnloadModel(Command, frozen=True, tag="unload_model"):
+    """Have a model taken out of the server's memory."""
 
     name: str
 
@@ -65,4 +84,17 @@ class Close(Command, frozen=True, tag="close"):
     """Exit code of a goal that this interrupts: 130, or what a signal stands for."""
 
 
-AnyCommand = Goal | Steer | EditQueue | Answer | Cancel | SetMode | SetModel | RunProbes | Close
+AnyCommand = (
+    Goal
+    | Steer
+    | EditQueue
+    | Answer
+    | Cancel
+    | SetMode
+    | SetModel
+    | ListModels
+    | WarmModel
+    | UnloadModel
+    | RunProbes
+    | Close
+)

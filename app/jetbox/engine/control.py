@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,14 @@ class Asked(msgspec.Struct, frozen=True):
 
     allowed: bool
     reason: str
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """Another model, and why."""
+
+    name: str
+    reason: Literal["user", "routing", "escalation"] = "user"
+    why: str = ""
 
 
 class Control:
@@ -47,7 +56,8 @@ class Control:
         """Exit code of the goal that was cancelled."""
         self.failure: JetboxError | None = None
         """Set where a question could not be asked, or the folder failed us: the goal ends with it."""
-        self.new_model = ""
+        self.wish: Wish | None = None
+        """The model that the user wants next."""
         self._waited = 0
         self._asking_since = -1
 
@@ -62,7 +72,11 @@ class Control:
                 self._permissions.mode = command.mode
                 self._session.emit(ModeChanged(mode=command.mode))
             case SetModel():
-                self.new_model = command.name
+                self.wish = Wish(command.name)
+                if self.interrupt is None:
+                    return False  # nothing runs: whoever waits for commands sees to it
+                if command.now:
+                    self.interrupt()
             case Goal() | Steer() if self.interrupt is not None:
                 self._set_queue([*self._queue, command.text])
                 if isinstance(command, Steer) and command.now:

@@ -385,10 +385,76 @@ class ModeChanged(Event, frozen=True, kw_only=True, tag="mode.changed"):
     mode: Mode
 
 
+class SwitchCost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a model needs before it can go on with a session; -1 where that is not known."""
+
+    load_ns: int = -1
+    prefill_ns: int = -1
+    tokens: int = 0
+    """Of the prompt that are to be evaluated."""
+    cached: int = 0
+    """Of the prompt that are in the server's cache, as far as can be told."""
+
+    @property
+    def total_ns(self) -> int:
+        """Both together; -1 where one is not known."""
+        return -1 if self.load_ns < 0 or self.prefill_ns < 0 else self.load_ns + self.prefill_ns
+
+
 class ModelSwitched(Event, frozen=True, kw_only=True, tag="model.switched"):
     old: str
     new: str
     reason: Literal["user", "routing", "escalation"] = "user"
+    why: str = ""
+    """In words, where it was not the user."""
+    expected: SwitchCost = SwitchCost()
+
+
+class SwitchPaid(Event, frozen=True, kw_only=True, tag="model.switch_paid"):
+    """The new model has answered: what the switch did cost, beside what was expected."""
+
+    model: str
+    cost: SwitchCost
+    expected: SwitchCost
+
+
+class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model of the server: what it is, whether it is loaded, how fast it was here."""
+
+    name: str
+    size: int = 0
+    """Bytes."""
+    max_ctx: int = 0
+    capabilities: tuple[str, ...] = ()
+    lacks: str = ""
+    """Why an agent cannot use it."""
+    remote: str = ""
+    """Where it really runs, unless on the server."""
+    loaded: bool = False
+    memory: int = 0
+    """Bytes that it takes while it is loaded, and those of them on the GPU."""
+    memory_gpu: int = 0
+    window: int = 0
+    expires: int = 0
+    """Session time in ns at which the server unloads it; negative for never, 0 where it does not say."""
+    load_ns: int = 0
+    """Medians of what was measured here; 0 where nothing was."""
+    prefill: float = 0.0
+    decode: float = 0.0
+    ttft_ns: int = 0
+    calls: int = 0
+    calls_ok: int = 0
+    cost: SwitchCost = SwitchCost()
+
+
+class ModelsListed(Event, frozen=True, kw_only=True, tag="models.listed"):
+    """What the server has; told when somebody wants to see it."""
+
+    models: tuple[ListedModel, ...] = ()
+    loading: bool = False
+    """The server loads or unloads one, and does not say which are in memory."""
+    tokens: int = 0
+    """Of the prompt that a model would have to read."""
 
 
 class GuardTripped(Event, frozen=True, kw_only=True, tag="guard.tripped"):
@@ -445,6 +511,8 @@ AnyEvent = (
     | Steered
     | ModeChanged
     | ModelSwitched
+    | SwitchPaid
+    | ModelsListed
     | GuardTripped
     | Notice
     | Unknown

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from jetbox.engine.commands import Close, Goal, Steer
-from jetbox.engine.errors import ExitCode, JetboxError, ModelError, StorageError
-from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, ModelSwitched, Notice, Outcome
+from jetbox.engine.commands import Close, Goal, SetModel, Steer
+from jetbox.engine.errors import ExitCode, JetboxError, StorageError
+from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
 from jetbox.engine.guards import Guards
 from jetbox.engine.limits import Ending, Limits
-from jetbox.engine.models.choose import choose_model
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probing import AskedProbes
@@ -126,7 +125,10 @@ class Loop:
             limit = self._limits.reached()
             if limit is not None:
                 return limit
-            await self._switch_model()
+            if parts.control.wish is not None:
+                from jetbox.engine.switching import switch_as_wished
+
+                await switch_as_wished(parts)
             self._limits.rounds += 1
             parts.session.round += 1
             round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
@@ -341,20 +343,6 @@ class Loop:
             "say it in other words, or try another model with --model",
         )
 
-    async def _switch_model(self) -> None:
-        """Go over to the model that the user chose, if the server has it and it is fit; else say why not."""
-        parts = self._parts
-        new, parts.control.new_model = parts.control.new_model, ""
-        if not new or new == parts.model_name:
-            return
-        try:
-            info = await choose_model(parts.model, new)
-        except ModelError as error:
-            parts.session.emit(Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}"))
-            return
-        parts.session.emit(ModelSwitched(old=parts.model_name, new=new))
-        parts.use_model(info)
-
 
 def _nothing_to_interrupt() -> None:
     """Between two pieces of work; `cancelled` is looked at before the next one."""
@@ -378,6 +366,10 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> in
                     unfinished = False
                 case Close():
                     break
+                case SetModel() if parts.control.wish is not None:
+                    from jetbox.engine.switching import switch_as_wished
+
+                    await switch_as_wished(parts)
                 case _:
                     continue
     finally:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jetbox.engine.context.budget import Budget
+from jetbox.engine.context.carry import reader_of
 from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
-from jetbox.engine.events import ModelReady, Notice
+from jetbox.engine.events import ModelReady, Notice, SwitchCost
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns
 from jetbox.engine.models.prefix import PrefixWatch
@@ -20,6 +23,17 @@ from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import ToolContext
 from jetbox.engine.tools.dispatch import Dispatcher
+
+if TYPE_CHECKING:
+    from jetbox.engine.models.catalog import Catalog
+    from jetbox.engine.models.figures import Figures
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """A switch to a model that has not answered yet."""
+
+    old: str
+    expected: SwitchCost
 
 
 class Parts(msgspec.Struct):
@@ -52,6 +66,14 @@ class Parts(msgspec.Struct):
     prefix: PrefixWatch = msgspec.field(default_factory=PrefixWatch)
     cancel_heard: bool | None = None
     """Whether the server stops at once when a request is taken back; None before that was tried."""
+    window: int = 0
+    """Tokens of the window that the session was opened with; 0 for that of the budget."""
+    switched: Switched | None = None
+    """A switch whose cost is not known yet."""
+    catalog: Catalog | None = None
+    """What the server has; made when it is first asked for."""
+    known: Callable[[str, str], Figures] | None = None
+    """Looks up what was measured of a model, by name and digest; blocks. None where nothing is kept."""
 
     @property
     def may_probe(self) -> bool:
@@ -71,6 +93,7 @@ class Parts(msgspec.Struct):
         self.model_info = info
         self.loaded = False
         self.reading_rate = 0.0
+        self.history.read_by(reader_of(info))
         window = self.budget.num_ctx
         self.session.emit(model_ready(info, window, self.options.model.keep_alive))
         if window < SMALL_WINDOW:

@@ -169,6 +169,10 @@ class Round:
         if reuse is not None:
             parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
         parts.loaded = True
+        if parts.switched is not None:
+            from jetbox.engine.switching import pay
+
+            pay(parts, answer.metrics, reuse)
         count = answer.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(size, count)
         fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)

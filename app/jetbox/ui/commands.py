@@ -38,6 +38,14 @@ class Desk(Protocol):
 
     def switch_theme(self, name: str) -> None: ...
 
+    def show_models(self) -> None:
+        """Show what the server has, to choose from."""
+        ...
+
+    def switch_model(self, name: str, *, now: bool) -> None:
+        """Use another model."""
+        ...
+
     def toggle_expanded(self) -> None: ...
 
     def show_why(self) -> None:
@@ -81,11 +89,14 @@ def _mode(desk: Desk, argument: str) -> None:
 
 
 def _model(desk: Desk, argument: str) -> None:
-    if not argument:
-        desk.word("name the model: /model NAME")
-        return
-    desk.submit(engine.SetModel(argument))
-    desk.word(f"from the next round on: {argument}", "accent")
+    """Switch to a model; without a name, show what there is. A word `now` behind it does so at once."""
+    name, _, when = argument.partition(" ")
+    if not name:
+        desk.show_models()
+    elif when.strip() not in ("", "now"):
+        desk.word("say /model NAME, or /model NAME now")
+    else:
+        desk.switch_model(name, now=bool(when.strip()))
 
 
 def _now(desk: Desk, argument: str) -> None:
@@ -102,7 +113,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "mode", "What may be done without asking: the next mode, or this one", _mode, "[ask|edits|auto]", live=True
     ),
-    Command("model", "Use another model from the next round on", _model, "NAME", live=True),
+    Command(
+        "model",
+        "Use another model, from the next round on or now; show what there is",
+        _model,
+        "[NAME [now]]",
+        live=True,
+    ),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),

@@ -139,6 +139,8 @@ class SessionView:
     verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
     probing: dict[str, int] = field(default_factory=dict)
     """Probes that run, and since when."""
+    listed: e.ModelsListed | None = None
+    """What the server has, as it was last told."""
     files: dict[str, Changed] = field(default_factory=dict)
     """Files that changed, the latest at the end."""
     unnamed: tuple[int, str, str] = (0, "", "")
@@ -198,6 +200,8 @@ class SessionView:
                 self.keep_alive = event.keep_alive_ns
             case e.ModelSwitched():
                 self.model, self.loaded, self.answered = one_line(event.new), "unknown", -1
+            case e.ModelsListed():
+                self.listed = event
             case e.ModeChanged():
                 self.mode = event.mode
             case e.QueueChanged():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jetbox.engine.events import SwitchCost
+
 NS = 1_000_000_000
 
 
@@ -72,6 +74,17 @@ def size(n: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError
+
+
+def switch_cost(cost: SwitchCost) -> str:
+    """`about 12.4 s: load 8.0 s, 9.2k tokens to read 4.4 s`; what is not known is said."""
+    load = "load unknown" if cost.load_ns < 0 else f"load {duration(cost.load_ns)}" if cost.load_ns else "loaded"
+    cached = f" ({count(cost.cached)} cached)" if cost.cached else ""
+    read = f"{count(cost.tokens)} tokens to read{cached}"
+    if cost.prefill_ns >= 0:
+        read += f" {duration(cost.prefill_ns)}"
+    total = f"about {duration(cost.total_ns)}: " if cost.total_ns >= 0 else ""
+    return f"{total}{load}, {read}"
 
 
 def plural(n: int, one: str, many: str = "") -> str:

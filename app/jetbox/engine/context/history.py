@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from jetbox.engine.context.carry import Reader, carried
 from jetbox.engine.context.wire import Wanted, Wire
 from jetbox.engine.events import MessageAdded, PromptHead
 from jetbox.engine.models.base import Call, CallFunction
@@ -57,7 +58,13 @@ class History:
         """`messages` go on from an earlier process."""
         self._session = session
         self._wire = wire
+        self._said: list[bytes] = list(messages)
+        """As they came about."""
+        self._authors = [""] * len(self._said)
+        """The models that said or caused them; empty where that makes no difference."""
         self._messages: list[bytes] = list(messages)
+        """As the present model gets them."""
+        self._reader = Reader("")
         self._head = b""
         self._head_sha = ""
         self.bytes = sum(map(len, self._messages))
@@ -94,15 +101,42 @@ class History:
     def _add(self, role: str, message: dict[str, object]) -> None:
         data = msgspec.json.encode(message)
         self._session.emit(MessageAdded(index=len(self._messages), role=role, json=data.decode()))
+        self._said.append(data)
+        self._authors.append(self._reader.name if role in ("assistant", "tool") else "")
         self._messages.append(data)
         self.bytes += len(data)
+
+    def read_by(self, reader: Reader) -> None:
+        """Another model goes on: what others said is carried over to it, and the journal told."""
+        messages = self.as_read_by(reader)
+        self._reader = reader
+        pairs = zip(self._messages, messages, strict=True)
+        first = next((n for n, (old, new) in enumerate(pairs) if old != new), len(messages))
+        self._messages = messages
+        self.bytes = sum(map(len, messages))
+        for index in range(first, len(messages)):
+            role = msgspec.json.decode(messages[index])["role"]
+            self._session.emit(MessageAdded(index=index, role=role, json=messages[index].decode()))
+
+    def was_said_by(self, model: str) -> None:
+        """All that is there came about with this model."""
+        for index, data in enumerate(self._said):
+            told = msgspec.json.decode(data)["role"] in ("assistant", "tool")
+            self._authors[index] = model if told else ""
+
+    def as_read_by(self, reader: Reader) -> list[bytes]:
+        """The messages as that model would get them."""
+        return carried(self._said, self._authors, reader)
 
     def amend(self, text: str) -> None:
         """Add to the end of the newest message, which no answer stands on yet."""
         message = msgspec.json.decode(self._messages[-1])
         message["content"] += f"\n{text}"
         self.bytes -= len(self._messages.pop())
+        self._said.pop()
+        author = self._authors.pop()
         self._add(message["role"], message)
+        self._authors[-1] = author
 
     def system(self, text: str) -> None:
         self._add("system", {"role": "system", "content": text})
@@ -120,14 +154,18 @@ class History:
 
     def head(self, model: str, options: ModelOptions, tools: bytes) -> None:
         """Set what comes before the messages; the journal is told when it changes."""
-        opening = msgspec.json.encode(self._wire.head(model, options))[:-1]
-        if tools:
-            opening += b',"tools":' + tools
-        head = opening + b',"messages":['
+        head = self.head_for(model, options, tools)
         if head != self._head:
             self._head = head
             self._head_sha = hashlib.sha256(head).hexdigest()
             self._session.emit(PromptHead(sha=self._head_sha, json=head.decode()))
+
+    def head_for(self, model: str, options: ModelOptions, tools: bytes) -> bytes:
+        """What would stand before the messages for that model."""
+        opening = msgspec.json.encode(self._wire.head(model, options))[:-1]
+        if tools:
+            opening += b',"tools":' + tools
+        return opening + b',"messages":['
 
     @property
     def parts(self) -> tuple[bytes, Sequence[bytes]]:

@@ -58,6 +58,11 @@ class PrefixWatch:
         self._model = model
         self._last[model] = _Sent(head, list(messages), tail)
 
+    def shared(self, model: str, head: bytes, messages: Sequence[bytes]) -> float:
+        """The share of a prompt that this model was sent before, as the beginning of its latest request."""
+        last = self._last.get(model)
+        return _compared(last, head, messages, last.tail)[0] if last is not None else 0.0
+
     def answered(self, metrics: Mapping[str, int], *, warm: bool) -> Reuse | None:
         """What the server's figures say of the latest request; `warm`: the model had answered before.
 

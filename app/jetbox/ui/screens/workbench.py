@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -40,6 +40,17 @@ FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
 """The same while nothing runs: for the model's countdown."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A screen over the workbench that shows its state."""
+
+    def look(self) -> None:
+        """Show what is true now."""
+        ...
+
+
 LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
@@ -53,6 +64,7 @@ class Workbench(Screen[None]):
         Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
         Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
         Binding("ctrl+o", "toggle_expanded", "Expand, fold", id="transcript.expand", show=False, priority=True),
+        Binding("ctrl+l", "models", "Models", id="session.models", show=False, priority=True),
         Binding("pageup", "page(-1)", "A page up", id="transcript.page_up", show=False, priority=True),
         Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
     ]
@@ -165,6 +177,9 @@ class Workbench(Screen[None]):
         question = next(iter(self.view.asked.values()), None) if self.live else None
         self._ask(question)
         self._pace()
+        over = self.app.screen
+        if over is not self and isinstance(over, Watching):
+            over.look()
 
     def _show_moving(self, now: int) -> None:
         """What changes with time alone."""
@@ -323,6 +338,26 @@ class Workbench(Screen[None]):
             self.permission.action_scroll_diff(direction * 8)
         else:
             self.transcript.page(direction)
+
+    def action_models(self) -> None:
+        self.show_models()
+
+    def show_models(self) -> None:
+        """What the server has; a recording shows what was told then."""
+        from jetbox.ui.screens.models import Models
+
+        if self.app.screen is not self:
+            return
+        if not self.live and self.view.listed is None:
+            self.word("nothing was told of the models here")
+            return
+        self.app.push_screen(Models(self))
+
+    def switch_model(self, name: str, *, now: bool) -> None:
+        self.submit(commands.SetModel(name, now=now))
+        if self.live and not self._over:
+            when = "now" if now or not self.busy else "from the next round on"
+            self.word(f"{when}: {name}", "accent")
 
     def toggle_expanded(self) -> None:
         self.transcript.toggle_expanded()

@@ -100,8 +100,12 @@ class Story:
                 self._end_stream(t)
                 self.add(Said(safe_text(event.text)))
             case e.ModelSwitched():
-                why = "" if event.reason == "user" else f" ({event.reason})"
+                why = "" if event.reason == "user" else f" ({event.reason}{': ' if event.why else ''}{event.why})"
                 self.line(f"model: {event.old} to {event.new}{why}", "accent")
+                if event.expected.tokens:
+                    self.line(f"expected {words.switch_cost(event.expected)}", "dim")
+            case e.SwitchPaid():
+                self._switch_paid(event)
             case e.ModeChanged():
                 self.line(f"mode: {event.mode}", f"mode.{event.mode}")
             case e.SandboxChosen() if event.off or event.cannot or event.name == "none":
@@ -117,6 +121,13 @@ class Story:
                     self.line(f"session closed: {event.reason}", "dim", gap=True)
             case _:
                 pass
+
+    def _switch_paid(self, event: e.SwitchPaid) -> None:
+        """What a switch did cost, beside what was expected."""
+        cost, expected = event.cost.total_ns, event.expected.total_ns
+        said = f"the switch took {words.switch_cost(event.cost).removeprefix('about ')}"
+        beside = f", expected {words.duration(expected)}" if cost >= 0 and expected >= 0 else ""
+        self.line(said + beside, "dim")
 
     # ------------------------------------------------------------ blocks
 

@@ -1,0 +1,155 @@
+"""Answers the user's questions about models while a session runs: list, load, unload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from jetbox.engine.commands import AnyCommand, ListModels, UnloadModel, WarmModel
+from jetbox.engine.errors import ModelError
+from jetbox.engine.events import ListedModel, ModelsListed, Notice
+from jetbox.engine.models.catalog import Entry
+from jetbox.engine.models.figures import median
+from jetbox.engine.models.manage import unload, warm, window_for
+from jetbox.engine.parts import Parts
+from jetbox.engine.switching import catalog_of, known_of, predict
+
+DRIFT_NS = 5_000_000_000
+"""By so much the time at which a model is unloaded may seem to move without being told anew."""
+FOR_EVER_S = 365 * 86_400.0
+
+
+class ModelsDesk:
+    """Takes the commands about models; each is seen to beside the loop, none waits for another."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told: ModelsListed | None = None
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        remove = self._parts.session.listen(self.take)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            remove()
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+
+    def take(self, command: AnyCommand) -> bool:
+        """Begin with it; False where it is for somebody else."""
+        match command:
+            case ListModels():
+                self._begin(self._list(anew=command.anew))
+            case WarmModel():
+                self._begin(self._warm(command.name))
+            case UnloadModel():
+                self._begin(self._unload(command.name))
+            case _:
+                return False
+        return True
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(self._said(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _said(self, work: Coroutine[Any, Any, None]) -> None:
+        """A failure is a word to the user."""
+        try:
+            await work
+        except ModelError as error:
+            self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
+
+    async def _list(self, *, anew: bool) -> None:
+        parts = self._parts
+        listing = await catalog_of(parts).look()
+        listed = ModelsListed(
+            models=tuple([await self._listed(entry) for entry in listing.entries]),
+            loading=listing.loading,
+            tokens=parts.budget.estimate(parts.history.size),
+        )
+        if anew or self._told is None or _differs(listed, self._told):
+            self._told = listed
+            parts.session.emit(listed)
+
+    async def _listed(self, entry: Entry) -> ListedModel:
+        figures = await known_of(self._parts, entry)
+        info, held = entry.info, entry.loaded
+        return ListedModel(
+            name=info.name,
+            size=info.size,
+            max_ctx=info.max_ctx,
+            capabilities=info.capabilities,
+            lacks=entry.lacks,
+            remote=info.remote,
+            loaded=held is not None,
+            memory=held.size if held else 0,
+            memory_gpu=held.size_vram if held else 0,
+            window=held.window if held else 0,
+            expires=self._session_time(held.expires_at) if held else 0,
+            load_ns=int(median(figures.load)),
+            prefill=median(figures.prefill),
+            decode=median(figures.decode),
+            ttft_ns=int(median(figures.ttft_warm)),
+            calls=figures.calls + figures.garbled,
+            calls_ok=figures.calls_ok,
+            cost=predict(self._parts, entry, figures),
+        )
+
+    def _session_time(self, stamp: str) -> int:
+        """A server's time as the session's, in ns; negative where it is far away, 0 where it cannot be read."""
+        seconds = seconds_until(stamp)
+        if seconds is None:
+            return 0
+        return -1 if seconds > FOR_EVER_S else self._parts.session.now() + int(seconds * 1e9)
+
+    async def _warm(self, name: str) -> None:
+        parts = self._parts
+        entry = await self._find(name)
+        window = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
+        parts.session.emit(Notice(level="info", text=f"loading {name}"))
+        await warm(parts.model, name, parts.options.model, window)
+        parts.session.emit(Notice(level="info", text=f"{name} is loaded"))
+        await self._list(anew=True)
+
+    async def _unload(self, name: str) -> None:
+        parts = self._parts
+        await self._find(name)
+        await unload(parts.model, name, parts.options.model)
+        parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
+        await self._list(anew=True)
+
+    async def _find(self, name: str) -> Entry:
+        found = (await catalog_of(self._parts).look()).find(name)
+        return found or Entry(await self._parts.model.info(name))
+
+
+def seconds_until(stamp: str) -> float | None:
+    """How far away an RFC 3339 time is, also with nanoseconds as Go prints them; None where it is none."""
+    head, dot, rest = stamp.partition(".")
+    zone = rest.lstrip("0123456789") if dot else ""
+    text = (head + zone if dot else stamp).replace("Z", "+00:00")
+    try:
+        return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _differs(new: ModelsListed, old: ModelsListed) -> bool:
+    """Whether anything but a countdown and a small drift of it is new."""
+    if len(new.models) != len(old.models) or new.loading != old.loading:
+        return True
+    for one, other in zip(new.models, old.models, strict=True):
+        if abs(one.expires - other.expires) > DRIFT_NS:
+            return True
+        if msgspec.structs.replace(one, expires=0, cost=other.cost) != msgspec.structs.replace(other, expires=0):
+            return True
+    return False

@@ -1,0 +1,138 @@
+"""Goes over to another model in mid-session: what that will cost is told before, what it did cost after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
+from jetbox.engine.context.carry import reader_of
+from jetbox.engine.errors import ContextOverflow, ModelError
+from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
+from jetbox.engine.models.catalog import Catalog, Entry
+from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.figures import Figures, median
+from jetbox.engine.models.manage import window_for
+from jetbox.engine.models.prefix import Reuse
+from jetbox.engine.parts import Parts, Switched
+
+WARM_LOAD_NS = 150_000_000
+"""What a server takes at most before a model that is there: no load."""
+
+
+async def switch_as_wished(parts: Parts) -> bool:
+    """Go over to the model that is wished for, if the server has it and it is fit; else say why not."""
+    wish, parts.control.wish = parts.control.wish, None
+    if wish is None or wish.name == parts.model_name:
+        return False
+    try:
+        entry = await _entry(parts, wish.name)
+        _fits(parts, entry)
+    except ModelError as error:
+        parts.session.emit(
+            Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}", hint=error.hint)
+        )
+        return False
+    figures = await known_of(parts, entry)
+    expected = predict(parts, entry, figures)
+    old = parts.model_name
+    parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))
+    parts.budget.num_ctx = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
+    parts.use_model(entry.info)
+    parts.loaded = entry.loaded is not None
+    parts.reading_rate = median(figures.prefill)
+    parts.switched = Switched(old, expected)
+    return True
+
+
+async def go_on_with_another(parts: Parts, old: str) -> None:
+    """A session is taken up with another model than it had: its history is that one's."""
+    assert parts.model_info is not None
+    parts.history.was_said_by(old)
+    parts.history.read_by(reader_of(parts.model_info))
+    try:
+        found = (await catalog_of(parts).look()).find(parts.model_name)
+    except ModelError:
+        found = None  # the first request will say what is wrong
+    entry = found or Entry(parts.model_info)
+    expected = predict(parts, entry, await known_of(parts, entry))
+    parts.session.emit(ModelSwitched(old=old, new=parts.model_name, expected=expected))
+    parts.switched = Switched(old, expected)
+
+
+async def _entry(parts: Parts, name: str) -> Entry:
+    """The model as the server has it.
+
+    Raises:
+        ModelError: it is not there, is not fit, or the server does not answer.
+    """
+    entry = (await catalog_of(parts).look()).find(name)
+    if entry is None or entry.lacks:
+        # Not in the list, as far as that is new enough, or not fit: its words are said in one place.
+        info = await choose_model(parts.model, name)
+        entry = Entry(info)
+    return entry
+
+
+def _fits(parts: Parts, entry: Entry) -> None:
+    """Refuse a model whose window is too small for what was said already.
+
+    Raises:
+        ContextOverflow
+    """
+    most, tokens = entry.info.max_ctx, parts.budget.estimate(parts.history.size)
+    if most and tokens + MARGIN + LEAST_ANSWER > most:
+        raise ContextOverflow(
+            f"{entry.info.name} takes {most:,} tokens, and the session has about {tokens:,}",
+            "choose a model with a larger window",
+        )
+
+
+def catalog_of(parts: Parts) -> Catalog:
+    """The session's catalog of its server."""
+    if parts.catalog is None:
+        parts.catalog = Catalog(parts.model)
+    return parts.catalog
+
+
+async def known_of(parts: Parts, entry: Entry) -> Figures:
+    """What was measured of the model on this machine; empty where nothing is kept."""
+    if parts.known is None:
+        return Figures()
+    return await asyncio.to_thread(parts.known, entry.info.name, entry.info.digest)
+
+
+def predict(parts: Parts, entry: Entry, figures: Figures) -> SwitchCost:
+    """What this model would need to go on from here, by what was measured of it."""
+    info = entry.info
+    size = parts.budget.estimate(parts.history.size)
+    window = window_for(parts.window or parts.budget.num_ctx, info.max_ctx)
+    # Loaded with another window, it is loaded again.
+    there = entry.loaded is not None and entry.loaded.window in (0, window)
+    cached = 0
+    if there:
+        head = parts.history.head_for(info.name, parts.options.model, parts.tool_specs)
+        cached = int(size * parts.prefix.shared(info.name, head, parts.history.as_read_by(reader_of(info))))
+    fresh = max(1, size - cached)
+    rate = median(figures.prefill)
+    load = int(median(figures.load)) if figures.load else -1
+    if there or not parts.model.manages:
+        load = 0
+    return SwitchCost(load, int(fresh / rate * 1e9) if rate else -1, fresh, cached)
+
+
+def pay(parts: Parts, metrics: Mapping[str, int], reuse: Reuse | None) -> None:
+    """The new model has answered: compare."""
+    switched, parts.switched = parts.switched, None
+    if switched is None:
+        return
+    count = metrics.get("prompt_eval_count", 0)
+    cached = reuse.tokens if reuse is not None else metrics.get("prompt_eval_cached_count", 0)
+    load = metrics.get("load_duration", -1)
+    cost = SwitchCost(
+        load_ns=0 if 0 <= load < WARM_LOAD_NS else load,
+        prefill_ns=metrics.get("prompt_eval_duration", -1),
+        tokens=max(0, count - cached),
+        cached=cached,
+    )
+    parts.session.emit(SwitchPaid(model=parts.model_name, cost=cost, expected=switched.expected))

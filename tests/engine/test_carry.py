@@ -1,0 +1,88 @@
+"""What a model said is carried over to others, and comes back to it byte for byte."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jetbox.engine.context.carry import Reader, carried, reader_of, short_id
+from jetbox.engine.context.history import History
+from jetbox.engine.context.wire import OllamaWire, OpenAIWire, Wire
+from jetbox.engine.events import MessageAdded
+from jetbox.engine.models.base import Call, CallFunction, ModelInfo
+from jetbox.engine.session import NoRecorder, Session
+
+import msgspec  # isort: skip
+
+CALL = Call(CallFunction("read_file", msgspec.Raw(b'{"path": "a.py",  "n": 1e3}')), "call_abcdefgh")
+
+
+def history(wire: Wire) -> tuple[History, Session]:
+    session = Session(NoRecorder())
+    made = History(session, wire)
+    made.read_by(Reader("a"))
+    made.system("S")
+    made.user("Do it")
+    made.assistant("Reading.", "Let me think.", [CALL])
+    made.tool("read_file", "call_abcdefgh", "x = 1")
+    return made, session
+
+
+@pytest.mark.parametrize("wire", [OllamaWire(), OpenAIWire()])
+def test_thinking_stays_with_its_model_and_comes_back_byte_for_byte(wire: Wire) -> None:
+    made, _ = history(wire)
+    own = list(made.parts[1])
+    made.read_by(Reader("b"))
+    seen = [json.loads(data) for data in made.parts[1]]
+    assert not any("think" in data or "reasoning" in data for data in map(str, seen))
+    assert seen[2]["content"] == "Reading."
+    assert b'"n": 1e3' in made.parts[1][2] or "1e3" in str(seen[2])
+    made.assistant("", "Only thought.", [])
+    made.user("Well?")
+    size = made.bytes
+    assert size == sum(map(len, made.parts[1]))
+    made.read_by(Reader("a"))
+    assert list(made.parts[1])[:4] == own
+    assert json.loads(made.parts[1][4])["content"] == "Only thought.", (
+        "where it said nothing else, that is what it said"
+    )
+    assert made.bytes == sum(map(len, made.parts[1]))
+
+
+def test_the_journal_is_told_what_changes_and_what_stands_behind_it() -> None:
+    made, session = history(OllamaWire())
+    feed = session.feed()
+    made.read_by(Reader("b"))
+    told = [stamped.event for stamped in feed.drain().events]
+    assert [event.index for event in told if isinstance(event, MessageAdded)] == [2, 3]
+    made.read_by(Reader("b"))
+    assert feed.drain().events == ()
+
+
+def test_ids_are_translated_for_models_that_take_no_others() -> None:
+    made, _ = history(OpenAIWire())
+    reader = reader_of(ModelInfo("devstral:24b", family="llama"))
+    assert reader.short_ids
+    assert not reader_of(ModelInfo("qwen3:8b", family="qwen3")).short_ids
+    messages = [json.loads(data) for data in made.as_read_by(reader)]
+    new = messages[2]["tool_calls"][0]["id"]
+    assert messages[3]["tool_call_id"] == new == short_id("call_abcdefgh")
+    assert (len(new), new.isalnum()) == (9, True)
+    assert messages[2]["tool_calls"][0]["function"]["arguments"] == '{"path": "a.py",  "n": 1e3}'
+    assert (short_id(new), short_id(""), short_id("call_other") == new) == (new, "", False)
+
+
+def test_users_words_and_what_nobody_is_named_for_are_everybodys() -> None:
+    messages = [b'{"role":"user","content":"x","thinking":"t"}']
+    assert carried(messages, [""], Reader("b")) == messages
+
+
+def test_a_message_that_is_amended_stays_its_models() -> None:
+    made, _ = history(OllamaWire())
+    made.amend("[more]")
+    own = list(made.parts[1])
+    made.read_by(Reader("devstral", short_ids=True))
+    assert b"call_abcdefgh" not in made.parts[1][3]
+    made.read_by(Reader("a"))
+    assert list(made.parts[1]) == own

@@ -1,0 +1,174 @@
+"""Another model in mid-session: the next round or at once, with its cost before and after, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from engine.rig import Rig, within
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.loop import serve
+from jetbox.engine.models.desk import ModelsDesk, seconds_until
+from jetbox.engine.models.figures import Figures
+from jetbox.engine.models.manage import warm
+from jetbox.engine.options import ModelOptions
+from scripted import call, finish, step
+
+OpenRig = Callable[..., Awaitable[Rig]]
+SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
+MEASURED = Figures(load=[3_000_000_000], prefill=[1000.0])
+
+
+def know(live: Rig, figures: Figures = MEASURED) -> None:
+    live.parts.known = lambda name, digest: figures
+
+
+async def switched(live: Rig, *names: str, now: bool = False) -> None:
+    """Run a goal that stalls once for each name, and switch there."""
+    running = live.start()
+    for n, name in enumerate(names, start=1):
+        await live.stats(stalled=n)
+        live.submit(c.SetModel(name, now=now))
+        if not now:
+            await live.release()
+    await within(running)
+
+
+async def test_the_cost_is_told_before_and_compared_after(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), think="Look.", fault="stall@:1"), finish())
+    know(live)
+    await switched(live, SMALL)
+    (event,) = live.events(e.ModelSwitched)
+    assert event.expected.load_ns == 3_000_000_000
+    assert event.expected.prefill_ns == event.expected.tokens * 1_000_000
+    (paid,) = live.events(e.SwitchPaid)
+    assert (paid.model, paid.expected) == (SMALL, event.expected)
+    assert paid.cost.load_ns >= 0
+    assert 0.6 < paid.cost.tokens / event.expected.tokens < 1.6
+    kinds = live.kinds
+    assert kinds.index(e.ModelSwitched) < kinds.index(e.SwitchPaid)
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert [body["model"] for body in bodies] == [LARGE, SMALL]
+    assert not any("thinking" in message for message in bodies[1]["messages"]), "the other's thinking is left behind"
+    assert {body["options"]["num_ctx"] for body in bodies} == {16384}
+
+
+async def test_a_model_that_is_loaded_costs_its_reading_alone(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
+    know(live)
+    await warm(live.parts.model, SMALL, ModelOptions(), 16384)
+    await switched(live, SMALL)
+    (event,) = live.events(e.ModelSwitched)
+    assert event.expected.load_ns == 0
+    assert (await live.stats())["loads"] == 2
+
+
+async def test_a_switch_back_finds_the_model_loaded_and_its_prefix_in_the_cache(rig: OpenRig) -> None:
+    stalling = [step(call("list_dir", path="."), think="Hm.", fault="stall@:1") for _ in range(2)]
+    live = await rig(step(call("write_file", path="a.txt", content="long\n" * 400)), *stalling, finish())
+    know(live)
+    await switched(live, SMALL, LARGE)
+    there, back = live.events(e.ModelSwitched)
+    assert (there.expected.cached, back.new, back.expected.load_ns) == (0, LARGE, 0)
+    assert back.expected.cached > 500, "what it was sent before is still there"
+    paid = live.events(e.SwitchPaid)[-1]
+    assert abs(paid.cost.cached - back.expected.cached) < 0.2 * back.expected.cached
+    assert (await live.stats())["loads"] == 2
+    bodies = [body["body"] for body in (await live.stats())["bodies"]]
+    first, last = bodies[1], bodies[-1]
+    messages = first[first.index('"messages"') : first.rindex('],"options"')]
+    assert messages in last, "byte for byte"
+
+
+async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) -> None:
+    live = await rig(step(text="One two three four.", fault="stall@:2"), step(text="Done by another."))
+    await switched(live, SMALL, now=True)
+    assert (await live.stats(cancelled=1))["cancelled"] == 1
+    assert [r.model for r in live.events(e.RoundStarted)] == [LARGE, SMALL]
+    said = [json.loads(m.json) for m in live.events(e.MessageAdded) if m.role == "assistant"]
+    assert said[0]["content"].startswith("One")
+    assert live.events(e.GoalEnded)[0].outcome == "answered"
+
+
+async def test_while_nothing_runs_a_switch_happens_without_a_round(rig: OpenRig) -> None:
+    live = await rig(finish())
+    serving = asyncio.create_task(serve(live.parts))
+    try:
+        live.submit(c.SetModel(SMALL))
+        assert (await live.until(e.ModelSwitched)).new == SMALL
+        live.submit(c.Goal("Do it"))
+        await live.until(e.GoalEnded)
+        assert [r.model for r in live.events(e.RoundStarted)] == [SMALL]
+    finally:
+        live.submit(c.Close())
+        await within(serving)
+
+
+async def test_a_history_that_does_not_fit_is_not_carried_over(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
+    live.parts.budget.num_ctx = live.parts.window = 65536
+    running = live.start("word " * 30000)
+    await live.stats(stalled=1)
+    live.submit(c.SetModel("qwen2.5-coder:7b"))
+    await live.release()
+    await within(running)
+    assert live.events(e.ModelSwitched) == []
+    (word,) = [notice for notice in live.events(e.Notice) if "going on with" in notice.text]
+    assert "qwen2.5-coder:7b takes 32,768 tokens, and the session has about" in word.text
+
+
+async def test_a_smaller_window_is_kept_to(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
+    live.parts.budget.num_ctx = live.parts.window = 65536
+    await switched(live, "qwen2.5-coder:7b")
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert [body["options"]["num_ctx"] for body in bodies] == [65536, 32768]
+
+
+async def test_the_desk_lists_loads_and_unloads(rig: OpenRig) -> None:
+    live = await rig(finish())
+    know(live, Figures(decode=[50.0], calls=4, calls_ok=3, load=[2_000_000_000]))
+    working = asyncio.create_task(ModelsDesk(live.parts).run())
+    await asyncio.sleep(0)
+    try:
+        live.submit(c.ListModels())
+        listed = {m.name: m for m in (await live.until(e.ModelsListed)).models}
+        assert listed["gemma2:2b"].lacks == "cannot call tools"
+        assert (listed[SMALL].loaded, listed[SMALL].decode, listed[SMALL].calls_ok) == (False, 50.0, 3)
+        assert listed[SMALL].cost.load_ns == 2_000_000_000
+        live.submit(c.WarmModel(SMALL))
+        listed = {m.name: m for m in (await live.until(e.ModelsListed)).models}
+        small = listed[SMALL]
+        assert (small.loaded, small.window, small.cost.load_ns) == (True, 16384, 0)
+        assert small.memory_gpu == small.memory > 2e9
+        assert 29 * 60 < (small.expires - live.session.now()) / 1e9 < 31 * 60
+        live.submit(c.UnloadModel(SMALL))
+        assert not any(m.loaded for m in (await live.until(e.ModelsListed)).models)
+        live.submit(c.WarmModel("nix"))
+        assert "nix" in (await live.until(e.Notice, level="warning")).text
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+
+
+async def test_a_list_that_says_nothing_new_is_not_told_again(rig: OpenRig) -> None:
+    live = await rig(finish())
+    desk = ModelsDesk(live.parts)
+    for _ in range(3):
+        await desk._list(anew=False)
+    assert len(live.events(e.ModelsListed)) == 1
+    await desk._list(anew=True)
+    assert len(live.events(e.ModelsListed)) == 2
+
+
+def test_times_of_servers_are_read() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    soon = (datetime.now(UTC) + timedelta(seconds=60)).strftime("%Y-%m-%dT%H:%M:%S")
+    for stamp in (f"{soon}.123456789Z", f"{soon}Z", f"{soon}.5+00:00"):
+        seconds = seconds_until(stamp)
+        assert seconds is not None
+        assert 57 < seconds < 61
+    assert (seconds_until(""), seconds_until("soon")) == (None, None)
