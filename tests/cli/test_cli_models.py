@@ -71,7 +71,7 @@ def test_a_session_goes_on_with_another_model(jetbox: Jetbox, sim_server: Sim, w
     assert jetbox("run", "Say it", "-m", "gpt-oss:20b", *options).returncode == 0
     done = jetbox("run", "-c", "-m", "llama3.2:3b", "Say more", *options)
     assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [e for line in done.stdout.splitlines() if (e := json.loads(line).get("event"))]
     (switched,) = [event for event in events if event["type"] == "model.switched"]
     assert (switched["old"], switched["new"]) == ("gpt-oss:20b", "llama3.2:3b")
     assert switched["expected"]["tokens"] > 500
