@@ -258,7 +258,7 @@ class SweptChanges(Changes):
 
 
 LIMITS = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 TestWatched = Changes.TestCase
 TestWatched.settings = LIMITS
@@ -266,7 +266,7 @@ TestSwept = SweptChanges.TestCase
 TestSwept.settings = LIMITS
 
 
-@pytest.mark.parametrize("options", [["--lookups", "6000"], ["--lookups", "600", "--sweep"]])
+@pytest.mark.parametrize("options", [["--lookups", "3000"], ["--lookups", "300", "--sweep"]])
 def test_a_short_hunt_finds_nothing_stale(options: list[str]) -> None:
     hunt = Path(__file__).parents[3] / "benchmarks" / "stale_hunt.py"
     done = subprocess.run(
