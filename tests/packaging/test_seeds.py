@@ -94,7 +94,7 @@ def test_the_profiles_are_built_in() -> None:
     baseline, fast, quality = (load(None, profile=name).settings for name in ("baseline", "fast", "quality"))
     assert (default.performance.probe_parallel, default.performance.probe_cache) == (True, True)
     assert (baseline.performance.probe_parallel, baseline.performance.probe_cache) == (False, False)
-    assert fast.context.num_ctx < default.context.num_ctx < quality.context.num_ctx
+    assert 0 == default.context.num_ctx < fast.context.num_ctx < quality.context.num_ctx
     assert fast.model.num_predict < default.model.num_predict < quality.model.num_predict
     assert fast.loop.gate_attempts < default.loop.gate_attempts < quality.loop.gate_attempts
 

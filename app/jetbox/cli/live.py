@@ -216,11 +216,16 @@ class Live:
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble, choose_sandbox
         from jetbox.engine.models.choose import choose_model
+        from jetbox.engine.models.window import Window, choose_window
         from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
         try:
             info = await choose_model(model, options.model.name or (resumed.model if resumed else ""))
+            if resumed is not None and resumed.num_ctx:
+                window = Window(resumed.num_ctx, "as the session began with")
+            else:
+                window = await choose_window(model, info, options.context, os.environ)
         except JetboxError as error:
             self._record_lost_goal("failed", error.message, error.exit_code, error.hint)
             raise
@@ -236,7 +241,7 @@ class Live:
             attended=self._start.attended,
             environ=os.environ,
             messages=resumed.messages if resumed else (),
-            num_ctx=resumed.num_ctx if resumed else 0,
+            window=window,
             cut_off=resumed.cut_off if resumed else None,
             store=probes_folder(self._start.root),
         )
@@ -289,9 +294,22 @@ class Live:
             from jetbox.engine.models.desk import ModelsDesk
 
             self._beside.spawn(ModelsDesk(parts).run())
+            self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))
         unfinished = resumed is not None and resumed.running is not None
         return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished)
+
+    def _warm(self, parts: Parts, goal: str) -> None:
+        """Have the model ready before the first goal is typed, and follow how long the server keeps it."""
+        from jetbox.engine.held import watch_held
+        from jetbox.engine.warmup import WarmUp
+
+        if not parts.model.manages:
+            return
+        self._beside.spawn(watch_held(parts))
+        if not goal and parts.options.model.warmup:
+            parts.warmup = WarmUp(parts)
+            self._beside.spawn(parts.warmup.run())
 
     # -- ending
 

@@ -17,6 +17,7 @@ from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode
 from jetbox.engine.models import manage
 from jetbox.engine.models.catalog import Catalog, Entry
+from jetbox.engine.models.window import choose_window
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -35,7 +36,7 @@ def warm(asked: Invocation, name: str) -> int:
     async def work() -> None:
         async with _connected(asked) as model:
             entry = require(await Catalog(model).look(), name)
-            window = manage.window_for(asked.settings.context.num_ctx, entry.info.max_ctx)
+            window = await _window(model, asked, entry.info.name)
             await manage.warm(model, entry.info.name, asked.settings.model, window)
             held = next((m for m in await model.running() if m.name == entry.info.name), None)
             where = "" if held is None or not held.size else f", {held.size_vram / held.size:.0%} of it on the GPU"
@@ -122,7 +123,7 @@ async def _measure(
 
     entry: Entry = require(await Catalog(model).look(), name)
     info, settings = entry.info, asked.settings
-    window = manage.window_for(settings.context.num_ctx, info.max_ctx)
+    window = await _window(model, asked, info.name)
     figures = Figures()
     taken: list[Taken] = []
     if not quiet:
@@ -135,6 +136,11 @@ async def _measure(
     if not quiet:
         click.echo(plain(_result(figures)))
     return {"model": info.name, "digest": info.digest, "window": window, "measured": summary(figures), "taken": taken}
+
+
+async def _window(model: ChatModel, asked: Invocation, name: str) -> int:
+    """The window that a session would have: with another one the server would load the model again."""
+    return (await choose_window(model, await model.info(name), asked.settings.context, os.environ)).tokens
 
 
 def _taken(taken: Taken) -> str:

@@ -38,7 +38,7 @@ async def server_and_model(options: EngineOptions) -> list[Check]:
             return [server, found]
         ollama = model.product.startswith("Ollama")
         protocol = [] if ollama else [await _protocol(model, found)]
-        return [server, _capable(found, ollama=ollama), *protocol, _window(found, options.context.num_ctx)]
+        return [server, _capable(found, ollama=ollama), *protocol, await _window(model, found, options)]
     finally:
         await model.close()
 
@@ -106,17 +106,24 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
     return Check("model", "ok", f"{info.name}: {', '.join(info.capabilities)}")
 
 
-def _window(info: ModelInfo, wanted: int) -> Check:
+async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
+    from jetbox.engine.models.choose import SMALL_WINDOW
+    from jetbox.engine.models.window import choose_window
+    from jetbox.engine.parts import small_window
+
+    wanted = options.context.num_ctx
     if info.max_ctx and wanted > info.max_ctx:
         said = f"{wanted:,} tokens asked for, {info.max_ctx:,} are the model's most and will be used"
         return Check("window", "warn", said, f"--num-ctx {info.max_ctx}")
+    try:
+        window = await choose_window(model, info, options.context, os.environ)
+    except JetboxError as failure:
+        return fail("window", failure.message, failure.hint, failure.exit_code)
+    if window.tokens < SMALL_WINDOW:
+        cure = "--num-ctx 16384 or more, if memory allows"
+        return Check("window", "warn", small_window(window.tokens, window.why), cure)
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
-    from jetbox.engine.models.choose import SMALL_WINDOW
-
-    if wanted < SMALL_WINDOW:
-        said = f"{wanted:,} tokens{most}: an agent soon has no room left"
-        return Check("window", "warn", said, "--num-ctx 16384 or more, if memory allows")
-    return Check("window", "ok", f"{wanted:,} tokens{most}")
+    return Check("window", "ok", f"{window.tokens:,} tokens{most}: {window.why}")
 
 
 async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:

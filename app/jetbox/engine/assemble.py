@@ -12,6 +12,7 @@ from jetbox.engine.context.prompt import read_instructions, system_prompt
 from jetbox.engine.control import Control
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.window import DEFAULT, Window, within
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -52,12 +53,13 @@ def assemble(
     attended: bool,
     environ: Mapping[str, str],
     messages: Sequence[bytes] = (),
-    num_ctx: int = 0,
+    window: Window | None = None,
     cut_off: CutOff | None = None,
     store: Path | None = None,
 ) -> Parts:
-    """Make the parts; `messages`, `num_ctx` and `cut_off` go on from an earlier process.
+    """Make the parts; `messages` and `cut_off` go on from an earlier process.
 
+    `window` is what was decided with `choose_window`; without it, what is set or the default.
     `store` is a folder outside the workspace for what probes learn about it.
     """
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
@@ -91,14 +93,14 @@ def assemble(
         parallel=options.performance.parallel_tools,
         wrote=lambda paths: wrote(parts, paths),
     )
-    window = num_ctx or min(options.context.num_ctx, info.max_ctx or options.context.num_ctx)
+    window = window or within(Window(options.context.num_ctx or DEFAULT, "as it is set"), info.max_ctx)
     parts = Parts(
         session=session,
         model=model,
         model_name=info.name,
         options=options,
         history=History(session, model.wire(), messages),
-        budget=Budget(window),
+        budget=Budget(window.tokens),
         context=context,
         dispatcher=dispatcher,
         probes=None,
@@ -107,7 +109,8 @@ def assemble(
         redactor=redactor,
         tool_specs=specs(tools),
         ready=ready,
-        window=window,
+        window=window.tokens,
+        window_why=window.why,
     )
     parts.use_model(info)
     if messages:

@@ -105,6 +105,34 @@ class ModelReady(Event, frozen=True, kw_only=True, tag="session.model"):
     """How long the server keeps it after an answer; negative for ever."""
     digest: str = ""
     """Empty where the server did not say yet."""
+    why: str = ""
+    """Why the window is what it is."""
+
+
+class ModelWarmed(Event, frozen=True, kw_only=True, tag="model.warmed"):
+    """The model was loaded ahead of a goal, and has read what every request begins with."""
+
+    name: str
+    load_ns: int = 0
+    """How long loading took, waiting for others included."""
+    read_ns: int = 0
+    """How long reading took; 0 where a goal came before it was done."""
+    tokens: int = 0
+    """How many were read, those included that were there already."""
+
+
+class ModelHeld(Event, frozen=True, kw_only=True, tag="model.held"):
+    """What the server says that it holds of the model in use, asked for while nothing streams."""
+
+    name: str
+    loaded: bool = True
+    size: int = 0
+    """Bytes in all, and those of them on the GPU."""
+    size_vram: int = 0
+    window: int = 0
+    """Tokens of the window that it really has."""
+    expires: int = 0
+    """Session time in ns at which it is unloaded; negative for never, 0 where that is not told."""
 
 
 class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
@@ -485,6 +513,8 @@ AnyEvent = (
     | Environment
     | SandboxChosen
     | ModelReady
+    | ModelWarmed
+    | ModelHeld
     | SessionClosed
     | GoalStarted
     | GoalEnded

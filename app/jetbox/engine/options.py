@@ -38,13 +38,18 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     """Watchdog before the first chunk: connecting, queue, load and prompt reading."""
     chunk_s: float = 120.0
     """Watchdog between chunks."""
+    warmup: bool = True
+    """Load the model when the workbench opens, and let it read what every request begins with."""
     retries: int = 3
     """How often a request is tried again when the server is busy or breaks off before any call ran."""
 
 
 class ContextOptions(Section, frozen=True, kw_only=True):
-    num_ctx: int = 16384
-    """Tokens of the window: one value for the whole session, lowered to the model's maximum."""
+    num_ctx: int = 0
+    """Tokens of the window: one value for the whole session, lowered to the model's maximum; 0: decided
+    by what the server and its memory have."""
+    gpu_gib: float = 0.0
+    """Memory for models where the server runs, in GiB; 0: looked up where that is this machine."""
     instructions: bool = True
     """Read AGENTS.md."""
     instructions_bytes: int = 32768

@@ -27,6 +27,7 @@ from jetbox.engine.tools.dispatch import Dispatcher
 if TYPE_CHECKING:
     from jetbox.engine.models.catalog import Catalog
     from jetbox.engine.models.figures import Figures
+    from jetbox.engine.warmup import WarmUp
 
 
 class Switched(msgspec.Struct, frozen=True):
@@ -64,6 +65,10 @@ class Parts(msgspec.Struct):
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
     prefix: PrefixWatch = msgspec.field(default_factory=PrefixWatch)
+    window_why: str = ""
+    """Why the window is what it is, in words."""
+    warmup: WarmUp | None = None
+    """Loads the model and reads the beginning of its prompt ahead of a goal, where that is wanted."""
     cancel_heard: bool | None = None
     """Whether the server stops at once when a request is taken back; None before that was tried."""
     window: int = 0
@@ -95,19 +100,25 @@ class Parts(msgspec.Struct):
         self.reading_rate = 0.0
         self.history.read_by(reader_of(info))
         window = self.budget.num_ctx
-        self.session.emit(model_ready(info, window, self.options.model.keep_alive))
+        self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
         if window < SMALL_WINDOW:
             self.session.emit(
                 Notice(
                     level="warning",
-                    text=f"the window is {window:,} tokens; below 16k an agent soon has no room left",
+                    text=small_window(window, self.window_why),
                     hint="raise --num-ctx, or choose a model with a larger window",
                 )
             )
         self.set_head()
 
 
-def model_ready(info: ModelInfo, window: int, keep_alive: str) -> ModelReady:
+def small_window(window: int, why: str) -> str:
+    """What a window below 16k means for an agent."""
+    said = f"{window:,} tokens" + (f" ({why})" if why else "")
+    return f"the window is {said}; below 16k an agent soon has no room left for the files that it reads"
+
+
+def model_ready(info: ModelInfo, window: int, keep_alive: str, why: str = "") -> ModelReady:
     """What is known of the model, as an event."""
     return ModelReady(
         name=info.name,
@@ -117,4 +128,5 @@ def model_ready(info: ModelInfo, window: int, keep_alive: str) -> ModelReady:
         size=info.size,
         keep_alive_ns=duration_ns(keep_alive),
         digest=info.digest,
+        why=why,
     )

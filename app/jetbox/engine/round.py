@@ -123,6 +123,8 @@ class Round:
         """The first attempt that holds; a request is sent again only while no call of it has run."""
         parts = self._parts
         number = 0
+        if parts.warmup is not None:
+            await parts.warmup.make_way()
         while True:
             number += 1
             body, expected = self._body()

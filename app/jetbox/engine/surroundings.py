@@ -70,7 +70,9 @@ async def _server(parts: Parts) -> tuple[str, str]:
     if listed is None or parts.model_info is None:
         return version, ""
     parts.model_info = msgspec.structs.replace(parts.model_info, size=listed.size, digest=listed.digest)
-    parts.session.emit(model_ready(parts.model_info, parts.budget.num_ctx, parts.options.model.keep_alive))
+    parts.session.emit(
+        model_ready(parts.model_info, parts.budget.num_ctx, parts.options.model.keep_alive, parts.window_why)
+    )
     return version, listed.digest
 
 

@@ -18,7 +18,9 @@ from jetbox.settings.values import describe_type, describe_value, format_value, 
 
 FREE_SECTIONS = ("keys", "profiles")
 """Tables whose keys are the user's own."""
-_AT_LEAST = {"context.num_ctx": 256, "model.num_predict": 1, "tools.concurrency": 1, "tools.output_bytes": 200}
+_AT_LEAST = {"model.num_predict": 1, "tools.concurrency": 1, "tools.output_bytes": 200}
+LEAST_WINDOW = 256
+"""Tokens; 0 stands for a window that is decided at the start."""
 _MORE_THAN_ZERO = ("tools.command_s", "probes.time_s", "model.first_chunk_s", "model.chunk_s")
 _TEXT_OR_SCALAR = ("model.think", "model.keep_alive")
 """Texts that are naturally written as `true` or `-1` in TOML."""
@@ -122,6 +124,8 @@ def _checked(option: str, value: Any, source: Source) -> Any:
         if not math.isfinite(value) or value < least or (option in _MORE_THAN_ZERO and value <= 0):
             bound = "more than 0" if option in _MORE_THAN_ZERO else f"{least} or more"
             raise error(source, f"{option} must be {bound}, not {value}")
+        if option == "context.num_ctx" and 0 < value < LEAST_WINDOW:
+            raise error(source, f"{option} must be 0 or at least {LEAST_WINDOW}, not {value}")
     elif option == "model.host":
         return _checked_host(value, source)
     elif option == "model.keep_alive" and not _is_duration(value):

@@ -135,6 +135,10 @@ class SessionView:
     answered: int = -1
     """When the model last answered; -1 for never."""
     loaded: Loaded = "unknown"
+    held: e.ModelHeld | None = None
+    """What the server said last that it holds of the model, and when."""
+    held_at: int = -1
+    why_window: str = ""
 
     verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
     probing: dict[str, int] = field(default_factory=dict)
@@ -197,9 +201,12 @@ class SessionView:
                 self.sandbox = event
             case e.ModelReady():
                 self.model, self.window, self.model_size = one_line(event.name), event.num_ctx, event.size
-                self.keep_alive = event.keep_alive_ns
+                self.keep_alive, self.why_window = event.keep_alive_ns, one_line(event.why)
+            case e.ModelHeld() | e.ModelWarmed():
+                self._held(t, event)
             case e.ModelSwitched():
                 self.model, self.loaded, self.answered = one_line(event.new), "unknown", -1
+                self.held = None
             case e.ModelsListed():
                 self.listed = event
             case e.ModeChanged():
@@ -212,6 +219,13 @@ class SessionView:
                 self.asked.pop(event.id, None)
             case _:
                 pass
+
+    def _held(self, t: int, event: e.ModelHeld | e.ModelWarmed) -> None:
+        if isinstance(event, e.ModelHeld):
+            self.held, self.held_at = event, t
+        self.loaded = "loaded" if isinstance(event, e.ModelWarmed) or event.loaded else "unknown"
+        if not self.running:
+            self.doing = Doing()
 
     def _goal_event(self, t: int, event: e.GoalStarted | e.GoalEnded) -> None:
         if isinstance(event, e.GoalStarted):
@@ -349,7 +363,11 @@ class SessionView:
 
     def loaded_for(self, now: int) -> int | None:
         """How long the server will still keep the model, ns; None where unknown, negative for ever."""
-        if self.loaded != "loaded" or self.answered < 0 or not self.keep_alive:
+        if self.loaded != "loaded":
+            return None
+        if self.held is not None and self.held.expires and self.held_at >= self.answered:
+            return -1 if self.held.expires < 0 else max(0, self.held.expires - now)
+        if self.answered < 0 or not self.keep_alive:
             return None
         if self.keep_alive < 0:
             return -1

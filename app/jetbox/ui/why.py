@@ -17,8 +17,12 @@ def why(view: SessionView) -> list[tuple[str, str]]:
         out.append(("info", f"{name}{late}: {probe.state}, {came_by(probe)}" + _summary(probe.summary)))
         out += [("info", f"  {label:<{WIDE}}{one_line(words)}") for label, words in explained(probe)]
     if not out:
-        return [("warning", "no probe has given a verdict yet")]
-    return [*out, ("info", f"session: {', '.join(view.probing_words)}")] if view.probing_words else out
+        out.append(("warning", "no probe has given a verdict yet"))
+    if view.probing_words:
+        out.append(("info", f"session: {', '.join(view.probing_words)}"))
+    if view.why_window:
+        out.append(("info", f"window: {view.window:,} tokens, {view.why_window}"))
+    return out
 
 
 def _summary(summary: str) -> str:

@@ -177,6 +177,11 @@ class History:
         """Bytes of head and messages."""
         return len(self._head) + self.bytes + len(self._messages)
 
+    def prelude(self, wanted: Wanted) -> bytes:
+        """What is there so far, with a stub in the user's place: the next request begins in the same way."""
+        stub = msgspec.json.encode({"role": "user", "content": "."})
+        return self._head + b",".join([*self._messages, stub]) + self._wire.tail(wanted)
+
     def body(self, wanted: Wanted) -> Body:
         """The next request."""
         tail = self._wire.tail(wanted)

@@ -62,6 +62,10 @@ class ModelInfo(msgspec.Struct, frozen=True):
     quantisation: str = ""
     remote: str = ""
     """Where it really runs, unless on the server."""
+    kv_bytes: int = 0
+    """Memory that each token of the window takes; 0 where unknown."""
+    own_ctx: int = 0
+    """Tokens of the window that its own file asks for; 0 where it does not."""
 
 
 class LoadedModel(msgspec.Struct, frozen=True):

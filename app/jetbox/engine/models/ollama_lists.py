@@ -42,6 +42,7 @@ class Show(msgspec.Struct):
     model_info: dict[str, Any] = {}
     details: Details | None = None
     remote_host: str | None = ""
+    parameters: str | None = ""
 
 
 class Held(msgspec.Struct):
@@ -97,7 +98,35 @@ def shown(name: str, show: Show) -> ModelInfo:
         parameters=details.parameter_size or "",
         quantisation=details.quantization_level or "",
         remote=show.remote_host or "",
+        kv_bytes=_kv_bytes(show.model_info),
+        own_ctx=_own_ctx(show.parameters or ""),
     )
+
+
+def _kv_bytes(model_info: dict[str, Any]) -> int:
+    """Keys and values of a token at 16 bits, all layers as if they saw the whole window; 0 where unknown."""
+
+    def number(*names: str) -> int:
+        """The first of these that is told; where it is told for each layer, the largest."""
+        for name in names:
+            found = next((value for key, value in model_info.items() if key.endswith(f".{name}")), None)
+            if isinstance(found, list):
+                found = max((n for n in found if isinstance(n, int)), default=0)
+            if isinstance(found, int) and found > 0:
+                return found
+        return 0
+
+    layers, heads = number("block_count"), number("attention.head_count")
+    width = number("attention.key_length") or (number("embedding_length") // heads if heads else 0)
+    return 2 * 2 * layers * number("attention.head_count_kv", "attention.head_count") * width
+
+
+def _own_ctx(parameters: str) -> int:
+    for line in parameters.splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name == "num_ctx" and value.strip().isdigit():
+            return int(value)
+    return 0
 
 
 def held(ps: Ps) -> list[LoadedModel]:

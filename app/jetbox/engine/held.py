@@ -1,0 +1,109 @@
+"""What the server holds of the model in use and until when: asked for while nothing streams, and seldom."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from jetbox.engine.errors import ModelError
+from jetbox.engine.events import GoalEnded, ModelHeld, ModelSwitched, ModelWarmed, Notice
+from jetbox.engine.models.base import LoadedModel
+from jetbox.engine.parts import Parts
+
+LOOK_S = 10.0
+"""So often the server is asked while no goal runs."""
+ASK_S = 1.0
+"""A server that takes longer to answer loads or unloads a model; it is asked again later."""
+DRIFT_NS = 3_000_000_000
+"""A time of unloading that moves by less is not told anew."""
+FOR_EVER_S = 10 * 365 * 86_400.0
+ON_GPU = 0.99
+"""Below this share the part of the model that the CPU works on slows everything down."""
+
+
+async def watch_held(parts: Parts) -> None:
+    """Ask after each goal, and now and then while none runs, until cancelled."""
+    reader = parts.session.feed(GoalEnded, ModelSwitched, ModelWarmed, past=False)
+    last: ModelHeld | None = None
+    try:
+        while not parts.session.closed:
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await reader.ready()
+            except TimeoutError:
+                pass
+            reader.drain()
+            if parts.control.interrupt is None:  # no goal runs
+                last = await look_at_held(parts, last)
+    finally:
+        parts.session.drop(reader)
+
+
+async def look_at_held(parts: Parts, last: ModelHeld | None = None) -> ModelHeld | None:
+    """Ask once, and tell what is new since `last`; what is known now."""
+    try:
+        async with asyncio.timeout(ASK_S):
+            running = await parts.model.running()
+    except (TimeoutError, ModelError):
+        return last
+    names = (parts.model_name, f"{parts.model_name}:latest")
+    found = next((model for model in running if model.name in names), None)
+    seen = held(parts.model_name, found, parts.session.now())
+    if last is not None and _same(seen, last):
+        return last
+    parts.session.emit(seen)
+    _warn(parts, seen, last)
+    return seen
+
+
+def held(name: str, model: LoadedModel | None, now: int) -> ModelHeld:
+    """What the server said at session time `now` (ns)."""
+    if model is None:
+        return ModelHeld(name=name, loaded=False)
+    return ModelHeld(
+        name=name,
+        size=model.size,
+        size_vram=model.size_vram,
+        window=model.window,
+        expires=_expires(model.expires_at, now),
+    )
+
+
+def _expires(text: str, now: int) -> int:
+    """RFC 3339, with up to nine digits behind the point, as time of the session."""
+    try:
+        left = (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return -1 if left > FOR_EVER_S else max(1, now + int(left * 1e9))
+
+
+def _same(a: ModelHeld, b: ModelHeld) -> bool:
+    what = [(h.name, h.loaded, h.size, h.size_vram, h.window, h.expires < 0) for h in (a, b)]
+    return what[0] == what[1] and abs(a.expires - b.expires) < DRIFT_NS
+
+
+def _warn(parts: Parts, seen: ModelHeld, last: ModelHeld | None) -> None:
+    """What makes the next request slow is told when it is first seen."""
+    if not seen.loaded:
+        return
+    window = parts.budget.num_ctx
+    moved = last is None or last.window != seen.window
+    if seen.window and seen.window != window and moved:
+        parts.session.emit(
+            Notice(
+                level="warning",
+                text=f"the server holds {seen.name} with a window of {seen.window:,} tokens, not {window:,}: "
+                "another client loaded it, or the server allows no more",
+                hint="the next request loads it again; give all clients the same window",
+            )
+        )
+    share = seen.size_vram / seen.size if seen.size else 1.0
+    if share < ON_GPU and (last is None or last.size_vram != seen.size_vram or last.size != seen.size):
+        parts.session.emit(
+            Notice(
+                level="info",
+                text=f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory",
+                hint="a smaller --num-ctx or a smaller model is faster",
+            )
+        )

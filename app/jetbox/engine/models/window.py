@@ -1,0 +1,116 @@
+"""How large the window of a session is, and why: decided in one place, for everyone who sends a request.
+
+Two requests that name different windows make the server load the model again, so the answer is
+found once and holds for the session. It is the one that is set; else what the model's own file or
+the server's configuration asks for; else what the server holds the model with already; else the
+largest rung of a ladder that fits the memory there is; and never more than the model was made for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from jetbox.engine.errors import ModelError
+from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.choose import SMALL_WINDOW
+from jetbox.engine.models.memory import GIB, model_memory
+from jetbox.engine.options import ContextOptions
+
+DEFAULT = 16_384
+"""Tokens where nothing else is known: enough for an agent, and little memory on most models."""
+LADDER = (8_192, 16_384, 32_768, 65_536, 131_072)
+SPARE = int(1.5 * GIB)
+"""Bytes that a server needs beside weights and window."""
+ASK_S = 0.5
+"""A server that takes longer to say what it holds is loading; its word is not waited for."""
+VARIABLE = "OLLAMA_CONTEXT_LENGTH"
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The window of a session."""
+
+    tokens: int
+    why: str
+    """In words for people."""
+
+
+async def choose_window(
+    model: ChatModel, info: ModelInfo, options: ContextOptions, environ: Mapping[str, str]
+) -> Window:
+    """The window for this model on its server.
+
+    Raises:
+        ModelError: the server went away while it was asked.
+    """
+    asked = _asked_for(info, options, environ)
+    if asked is not None:
+        return within(asked, info.max_ctx)
+    if not model.manages or info.remote:
+        if info.max_ctx:
+            return Window(info.max_ctx, "what the model has where it runs" if info.remote else "what the server has")
+        return Window(DEFAULT, "the server does not say how large it is; this is the default")
+    return within(await _found(model, info, options), info.max_ctx)
+
+
+def _asked_for(info: ModelInfo, options: ContextOptions, environ: Mapping[str, str]) -> Window | None:
+    """What somebody has written down, in the order that Ollama goes by."""
+    if options.num_ctx:
+        return Window(options.num_ctx, "as it is set")
+    if info.own_ctx:
+        return Window(info.own_ctx, "as the model's own file asks for")
+    text = environ.get(VARIABLE, "").strip()
+    if text.isdigit() and int(text):
+        return Window(int(text), f"as {VARIABLE} says")
+    return None
+
+
+def within(window: Window, most: int) -> Window:
+    """The window, lowered to the model's maximum where that is known."""
+    if not most or window.tokens <= most:
+        return window
+    return Window(most, f"the model's most; {window.tokens:,} were wanted, {window.why}")
+
+
+async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> Window:
+    """What the server holds the model with, or what its memory has room for."""
+    try:
+        async with asyncio.timeout(ASK_S):
+            running = await model.running()
+    except (TimeoutError, ModelError):
+        running = []
+    held = next((m for m in running if m.name in (info.name, f"{info.name}:latest") and m.window), None)
+    if held is not None and held.window >= min(SMALL_WINDOW, info.max_ctx or SMALL_WINDOW):
+        return Window(held.window, "the server has the model loaded with it")
+    again = f"; another client had it loaded with {held.window:,}, too few for an agent" if held is not None else ""
+    memory = await model_memory(model.host, options.gpu_gib)
+    if memory is None:
+        return Window(DEFAULT, f"the default: how much memory the server has is not known{again}")
+    free = memory.free + (0 if memory.whole else sum(m.size_vram for m in running))
+    return await _fitting(model, info, free, again)
+
+
+async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> Window:
+    """The largest rung for which weights and window fit into `free` bytes."""
+    if not info.kv_bytes:
+        info = msgspec.structs.replace(info, kv_bytes=(await model.info(info.name)).kv_bytes)
+    if not info.size:
+        listed = next((m for m in await model.installed() if m.name in (info.name, f"{info.name}:latest")), info)
+        info = msgspec.structs.replace(info, size=listed.size)
+    if not (info.size and info.kv_bytes):
+        return Window(DEFAULT, f"the default: how much memory the model needs is not told{again}")
+    memory = f"{free / GIB:.1f} GiB of memory for models"
+    fits = [rung for rung in LADDER if info.size + rung * info.kv_bytes + SPARE < free]
+    if not fits:
+        return Window(DEFAULT, f"the default: the model does not fit into {memory}{again}")
+    rung = fits[-1]
+    if info.max_ctx and rung >= info.max_ctx:
+        return Window(info.max_ctx, f"the model's most, and there are {memory}{again}")
+    return Window(rung, f"the most that fits into {memory}{again}")
+
+
+def rung_below(window: int) -> int:
+    """The next smaller window of the ladder; 0 where there is none."""
+    return max((rung for rung in LADDER if rung < window), default=0)

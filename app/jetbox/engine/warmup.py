@@ -1,0 +1,104 @@
+"""Has the model ready before the first goal is typed: loads it, then lets it read what every request begins with.
+
+The same launch options as in every other request, so that nothing is loaded twice. A goal never
+waits for this: while the model loads, its request joins the wait at the server; while the prompt
+is read, the reading is taken back, and what was read by then stays in the server's cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from jetbox.engine.context.wire import Wanted
+from jetbox.engine.errors import ModelError, StorageError
+from jetbox.engine.events import ModelWarmed, Notice, Waiting
+from jetbox.engine.held import look_at_held
+from jetbox.engine.models.manage import last, warm
+from jetbox.engine.parts import Parts
+
+SPEAK_AFTER_S = 0.3
+"""A load that takes longer is put in words."""
+WAY_S = 0.25
+"""A request waits so long at most until the reading is taken back: closing a connection takes no time."""
+
+
+class WarmUp:
+    """One at the beginning of a session."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._goal = False
+        """A goal is there: nothing more is begun."""
+        self._reading: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Load, look, read; a failure is a word to the user, since the first request may do better."""
+        parts, session = self._parts, self._parts.session
+        start = session.now()
+        try:
+            await self._load()
+            loaded = session.now()
+            if self._goal:
+                session.emit(ModelWarmed(name=parts.model_name, load_ns=loaded - start))
+                return
+            await look_at_held(parts)
+            tokens = 0 if self._goal else await self._read()
+            read = session.now() - loaded if tokens else 0
+            session.emit(ModelWarmed(name=parts.model_name, load_ns=loaded - start, read_ns=read, tokens=tokens))
+        except ModelError as error:
+            session.emit(
+                Notice(
+                    level="info", text=f"the model could not be made ready ahead of a goal: {error}", hint=error.hint
+                )
+            )
+
+    async def make_way(self) -> None:
+        """A goal's request is about to be sent."""
+        self._goal = True
+        reading = self._reading
+        if reading is not None and not reading.done():
+            reading.cancel()
+            await asyncio.wait([reading], timeout=WAY_S)
+
+    async def _load(self) -> None:
+        parts = self._parts
+        voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say)
+        try:
+            await warm(parts.model, parts.model_name, parts.options.model, parts.budget.num_ctx)
+        finally:
+            voice.cancel()
+        parts.loaded = True
+
+    def _say(self) -> None:
+        if not self._goal:
+            with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
+                self._parts.session.emit(Waiting(what="loading"))
+
+    async def _read(self) -> int:
+        """Let the model read what there is of the prompt; how many tokens that were, 0 where a goal came first."""
+        counted: list[int] = []
+        self._reading = asyncio.ensure_future(self._prefill(counted))
+        try:
+            await asyncio.wait([self._reading])
+        except asyncio.CancelledError:
+            self._reading.cancel()
+            raise
+        if not self._reading.cancelled():
+            self._reading.result()
+        return counted[0] if counted else 0
+
+    async def _prefill(self, counted: list[int]) -> None:
+        parts, model = self._parts, self._parts.options.model
+        wanted = Wanted(parts.budget.num_ctx, 1, model.temperature, model.seed)
+        body = parts.history.prelude(wanted)
+        parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
+        end = await last(parts.model, body)
+        parts.prefix.answered(end.metrics, warm=False)
+        count = end.metrics.get("prompt_eval_count", 0)
+        parts.budget.learn(len(body), count)
+        counted.append(count)
+        fresh = count - end.metrics.get("prompt_eval_cached_count", 0)
+        spent = end.metrics.get("prompt_eval_duration", 0)
+        if fresh > 0 and spent > 0:
+            parts.reading_rate = fresh / (spent / 1e9)

@@ -1,0 +1,158 @@
+"""A model that is ready before the first goal, and never in its way: the real loop over the embedded server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from engine.rig import Rig, within
+from jetbox.engine import events as e
+from jetbox.engine import held
+from jetbox.engine.held import look_at_held, watch_held
+from jetbox.engine.warmup import WarmUp
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, finish
+
+Warm = Callable[..., Any]
+
+
+@pytest_asyncio.fixture
+async def warming(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> AsyncIterator[Warm]:
+    """Opens a session as the workbench does, with the warm-up under way."""
+    root = tmp_path / "work"
+    root.mkdir()
+    opened: list[tuple[Rig, asyncio.Task[None]]] = []
+
+    async def open_(**server: Any) -> tuple[Rig, asyncio.Task[None]]:
+        script = write_script(finish(), match="Do it")
+        made = await Rig(sim_server(scripts=[str(script)], **server), root).open()
+        made.parts.warmup = WarmUp(made.parts)
+        task = asyncio.create_task(made.parts.warmup.run())
+        opened.append((made, task))
+        return made, task
+
+    yield open_
+    for made, task in opened:
+        task.cancel()
+        await asyncio.wait([task])
+        await made.close()
+
+
+def launches(bodies: list[dict[str, Any]]) -> set[Any]:
+    return {json.loads(entry["body"])["options"]["num_ctx"] for entry in bodies}
+
+
+async def test_it_loads_and_reads_and_the_first_request_finds_it_read(warming: Warm) -> None:
+    rig, task = await warming()
+    await within(task)
+    (warmed,) = rig.events(e.ModelWarmed)
+    (seen,) = rig.events(e.ModelHeld)
+    assert warmed.tokens > 500
+    assert (seen.loaded, seen.window) == (True, 16384)
+    assert seen.expires > rig.session.now() + 29 * 60 * 10**9
+    assert (await rig.run()).outcome in ("done", "unverified")
+    first = rig.events(e.ModelAnswered)[0].metrics
+    assert first["prompt_eval_cached_count"] >= warmed.tokens - 8
+    stats = await rig.stats()
+    assert stats["loads"] == 1
+    bodies = stats["bodies"]
+    assert len(bodies) == 2
+    assert launches(bodies) == {16384}
+    assert {json.loads(entry["body"])["keep_alive"] for entry in bodies} == {"30m"}
+    assert not [r.miss for r in rig.events(e.PrefixReused) if r.miss]
+
+
+async def test_the_prompt_is_the_same_up_to_the_goal(warming: Warm) -> None:
+    rig, task = await warming()
+    await within(task)
+    await rig.run()
+    read, goal = [entry["body"] for entry in (await rig.stats())["bodies"]]
+    upto = read.index('{"role":"user"')
+    assert read[:upto] == goal[:upto]
+
+
+async def test_a_goal_during_the_load_joins_it(warming: Warm) -> None:
+    rig, task = await warming(profile="C", speed=10)
+    await rig.stats(requests=2)
+    assert (await rig.run()).outcome in ("done", "unverified")
+    await within(task)
+    stats = await rig.stats()
+    assert stats["loads"] == 1
+    assert len(stats["bodies"]) == 1, "nothing was read ahead of a goal that was there"
+    (warmed,) = rig.events(e.ModelWarmed)
+    assert (warmed.tokens, warmed.load_ns > 0) == (0, True)
+
+
+async def test_a_goal_takes_the_reading_back(warming: Warm) -> None:
+    rig, task = await warming(faults=["stall@1:0"])
+    await rig.stats(stalled=1)
+    goal = rig.start()
+    await within(task)
+    stats = await rig.stats(cancelled=1)
+    assert stats["cancelled"] == 1
+    assert (await within(goal)).outcome in ("done", "unverified")
+    assert rig.events(e.ModelWarmed)[0].read_ns == 0
+
+
+async def test_a_failure_is_a_word_and_no_end(warming: Warm) -> None:
+    rig, task = await warming(faults=["status:500@1"])
+    await within(task)
+    (notice,) = rig.events(e.Notice)
+    assert notice.level == "info"
+    assert "could not be made ready ahead of a goal: the server answered 500" in notice.text
+
+
+async def test_closing_the_session_takes_it_back(warming: Warm) -> None:
+    rig, task = await warming(faults=["stall@1:0"])
+    await rig.stats(stalled=1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (await rig.stats(cancelled=1))["cancelled"] == 1
+
+
+async def test_what_is_held_is_asked_for_between_goals_alone(warming: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "LOOK_S", 0.02)
+    rig, task = await warming(faults=["stall@2:0"])
+    await within(task)
+    watching = asyncio.create_task(watch_held(rig.parts))
+    try:
+        await rig.until(e.ModelHeld)
+        goal = rig.start()
+        await rig.stats(stalled=1)
+        looks = len(rig.events(e.ModelHeld))
+        await asyncio.to_thread(rig.server.other_client, "llama3.2:3b")
+        await rig.release()
+        await within(goal)
+        assert len(rig.events(e.ModelHeld)) == looks
+        await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", unload=True)
+        assert not (await rig.until(e.ModelHeld, loaded=False)).loaded
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def test_another_clients_window_is_told(warming: Warm) -> None:
+    rig, task = await warming()
+    await within(task)
+    last = rig.events(e.ModelHeld)[0]
+    assert await look_at_held(rig.parts, last) is last, "nothing new, nothing told"
+    await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", num_ctx=2048)
+    seen = await look_at_held(rig.parts, last)
+    assert seen is not None
+    assert seen.window == 2048
+    assert "with a window of 2,048 tokens, not 16,384" in rig.events(e.Notice)[-1].text
+
+
+async def test_a_part_that_is_not_on_the_gpu_is_told(warming: Warm) -> None:
+    rig, task = await warming(vram=8.0)
+    await within(task)
+    text = next(n.text for n in rig.events(e.Notice) if "CPU" in n.text)
+    assert text.endswith("of gpt-oss:20b is worked on by the CPU: it does not fit the GPU's memory")
