@@ -100,6 +100,8 @@ class Parts(msgspec.Struct):
         self.reading_rate = 0.0
         self.history.read_by(reader_of(info))
         window = self.budget.num_ctx
+        if self.window and window < self.window:
+            self.window_why = f"the model's most; the session began with {self.window:,}"
         self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
         if window < SMALL_WINDOW:
             self.session.emit(
