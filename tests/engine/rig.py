@@ -24,6 +24,7 @@ from jetbox.engine.options import (
     PerformanceOptions,
     PermissionOptions,
     ProbeOptions,
+    RoutingOptions,
 )
 from jetbox.engine.parts import Parts
 from jetbox.engine.safety.unconfined import NoSandbox
@@ -60,6 +61,7 @@ class Rig:
         permissions: dict[str, Any] | None = None,
         probes: dict[str, Any] | None = None,
         performance: dict[str, Any] | None = None,
+        routing: dict[str, Any] | None = None,
     ) -> Rig:
         """Put it together, as the command line does."""
         options = EngineOptions(
@@ -68,6 +70,7 @@ class Rig:
             permissions=PermissionOptions(**{"mode": "auto", "sandbox": False, **(permissions or {})}),
             probes=ProbeOptions(**(probes or {"enabled": False})),
             performance=PerformanceOptions(**(performance or {})),
+            routing=RoutingOptions(**(routing or {})),
         )
         self.session = Session(recorder or NoRecorder())
         self._feed = self.session.feed()

@@ -30,6 +30,10 @@ def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] |
     options = msgspec.structs.replace(
         loaded.settings, permissions=msgspec.structs.replace(permissions, mode=asked.mode, allow=allow)
     )
+    if options.routing.mode != "off":
+        from jetbox.engine.routing import check
+
+        check(options.routing)
     start = Start(
         root=root,
         options=options,

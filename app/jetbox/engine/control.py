@@ -57,7 +57,9 @@ class Control:
         self.failure: JetboxError | None = None
         """Set where a question could not be asked, or the folder failed us: the goal ends with it."""
         self.wish: Wish | None = None
-        """The model that the user wants next."""
+        """The model that is wanted next."""
+        self.chosen = False
+        """The user chose a model since the goal began."""
         self._waited = 0
         self._asking_since = -1
 
@@ -72,7 +74,7 @@ class Control:
                 self._permissions.mode = command.mode
                 self._session.emit(ModeChanged(mode=command.mode))
             case SetModel():
-                self.wish = Wish(command.name)
+                self.wish, self.chosen = Wish(command.name), True
                 if self.interrupt is None:
                     return False  # nothing runs: whoever waits for commands sees to it
                 if command.now:

@@ -438,6 +438,23 @@ class ModelSwitched(Event, frozen=True, kw_only=True, tag="model.switched"):
     expected: SwitchCost = SwitchCost()
 
 
+class Routed(Event, frozen=True, kw_only=True, tag="model.routed"):
+    """A rule decided which model works on."""
+
+    rule: str
+    """complexity, phase, evidence or cascade."""
+    model: str
+    why: str
+    phase: str = ""
+    """`scaffold` or `refine`, where the rule knows phases."""
+    score: int = -1
+    """Of the goal's complexity, from 0 to 100; -1 where the rule does not look at it."""
+    parts: dict[str, int] = {}
+    """What the score is the sum of."""
+    changes: bool = False
+    """Another model than the one before."""
+
+
 class SwitchPaid(Event, frozen=True, kw_only=True, tag="model.switch_paid"):
     """The new model has answered: what the switch did cost, beside what was expected."""
 
@@ -541,6 +558,7 @@ AnyEvent = (
     | Steered
     | ModeChanged
     | ModelSwitched
+    | Routed
     | SwitchPaid
     | ModelsListed
     | GuardTripped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jetbox.engine.commands import Close, Goal, SetModel, Steer
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
@@ -16,6 +16,9 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probing import AskedProbes
 from jetbox.engine.round import Round, RoundResult
 from jetbox.engine.stream import REPEATED
+
+if TYPE_CHECKING:
+    from jetbox.engine.routing import Router
 
 T = TypeVar("T")
 
@@ -57,6 +60,7 @@ class Loop:
         self._parts = parts
         self._number = goal
         self._options: LoopOptions = parts.options.loop
+        self._router: Router | None = None
         self._guards = Guards()
         self._limits = Limits(self._options, self._seconds)
         self._red = 0
@@ -85,6 +89,7 @@ class Loop:
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
         try:
+            self._route(text)
             ending = await self._rounds_until_done()
         except StorageError:
             raise
@@ -101,6 +106,16 @@ class Loop:
         ended = self._ended(ending)
         await parts.session.sync()
         return ended
+
+    def _route(self, goal: str) -> None:
+        """Let a rule choose the model of each round, where that is asked for."""
+        options = self._parts.options.routing
+        self._parts.control.chosen = False
+        if options.mode != "off":
+            from jetbox.engine.routing import Router
+
+            self._router = Router(self._parts, options)
+            self._router.begin(goal)
 
     def _ended(self, ending: Ending) -> GoalEnded:
         """Tell of the end."""
@@ -142,6 +157,8 @@ class Loop:
                 self._take_words()
                 continue
             ending, tail = await self._judge(round_, result)
+            if self._router is not None:
+                ending, tail = self._router.weigh(result, ending, tail)
             round_.remember(result, tail, over=ending is not None)
             begun = round_.end(result)
             if ending is not None:

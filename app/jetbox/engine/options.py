@@ -164,6 +164,31 @@ class PerformanceOptions(Section, frozen=True, kw_only=True):
     """Run independent calls side by side, and while the model still streams."""
 
 
+class RoutingOptions(Section, frozen=True, kw_only=True):
+    """Rules that choose the model of a round; each decision is told with its reason."""
+
+    mode: Literal["off", "complexity", "phase", "evidence", "cascade"] = "off"
+    """complexity: by a score of the goal; phase: the small model drafts, the large one refines and repairs;
+    evidence: the large one after red verdicts or unreadable calls, and back; cascade: the small one's work
+    is accepted where its log probabilities and the probes say so, else the large one goes on."""
+    small: str = ""
+    """Name of the small model."""
+    large: str = ""
+    """Name of the large model."""
+    threshold: int = 40
+    """Score of a goal, from 0 to 100, from which the large model works on it."""
+    escalate_red: int = 2
+    """So many red verdicts in a row call the large model."""
+    escalate_garbled: int = 2
+    """So many answers in a row with calls that nobody can read call the large model."""
+    escalate_syntax: int = 1
+    """So many verdicts in a row with syntax errors call the large model."""
+    step_down: int = 3
+    """So many green verdicts in a row give the work back to the small model; 0: never."""
+    confidence: float = 0.85
+    """Least geometric mean of the probabilities of an answer's tokens that is accepted of the small model."""
+
+
 class SessionOptions(Section, frozen=True, kw_only=True):
     record: bool = True
     """Write the journal; off with --no-session."""
@@ -181,4 +206,5 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     permissions: PermissionOptions = PermissionOptions()
     probes: ProbeOptions = ProbeOptions()
     performance: PerformanceOptions = PerformanceOptions()
+    routing: RoutingOptions = RoutingOptions()
     session: SessionOptions = SessionOptions()

@@ -158,7 +158,8 @@ class Round:
         model = parts.options.model
         tokens = parts.budget.estimate(parts.history.size)
         most = parts.budget.num_predict(tokens, model.num_predict)
-        body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed))
+        logprobs = parts.options.routing.mode == "cascade"
+        body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
         parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
         return body, Expectation(tokens, parts.loaded, reading)

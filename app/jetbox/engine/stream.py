@@ -51,6 +51,17 @@ class Answer(msgspec.Struct):
     suspect: bool = False
     """Its text holds what looks like a call that nobody could take from it."""
 
+    logprob: float = 0.0
+    """Of all tokens that the server told it of, summed, and how many those are."""
+    weighed: int = 0
+
+    @property
+    def confidence(self) -> float | None:
+        """The geometric mean of the probabilities of its tokens; None where the server does not tell."""
+        from math import exp
+
+        return exp(self.logprob / self.weighed) if self.weighed else None
+
     @property
     def cut(self) -> bool:
         """It ended before it had said all."""
@@ -217,6 +228,9 @@ class Attempt:
             safe = self._safe(call)
             answer.calls.append(safe)
             self._on_call(safe, "")
+        if chunk.logprobs:
+            answer.logprob += sum(chunk.logprobs)
+            answer.weighed += len(chunk.logprobs)
         if chunk.done:
             answer.done_reason = chunk.done_reason
             answer.metrics = chunk.metrics

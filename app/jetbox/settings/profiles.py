@@ -45,8 +45,10 @@ BUILT_IN: dict[str, dict[str, dict[str, Any]]] = {
         "context": {"num_ctx": 32768},
         "loop": {"gate_attempts": 5, "max_rounds": 48},
     },
+    "hybrid": {"routing": {"mode": "phase"}},
 }
 """`baseline` runs the probes one after another and without any cache or server, and the tools too, to
 compare with; `seed` runs the probes side by side and serves a verdict again for three seconds after it
 was found, unless a tool wrote meanwhile: without a proof, so marked *unproven*, and never at the gate;
-`fast` takes a small window and short answers; `quality` a large window, long answers and more rounds."""
+`fast` takes a small window and short answers; `quality` a large window, long answers and more rounds;
+`hybrid` lets `routing.small` draft, and `routing.large` refine and repair."""

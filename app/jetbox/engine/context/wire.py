@@ -20,6 +20,8 @@ class Wanted(msgspec.Struct, frozen=True):
     num_predict: int
     temperature: float | None = None
     seed: int | None = None
+    logprobs: bool = False
+    """Log probabilities of the answer's tokens."""
 
 
 class Wire(Protocol):
@@ -73,7 +75,8 @@ class OllamaWire:
 
     def tail(self, wanted: Wanted) -> bytes:
         options: Fields = {"num_ctx": wanted.num_ctx, "num_predict": wanted.num_predict}
-        return b'],"options":' + msgspec.json.encode(options | _sampling(wanted)) + b"}"
+        end = b',"logprobs":true}' if wanted.logprobs else b"}"
+        return b'],"options":' + msgspec.json.encode(options | _sampling(wanted)) + end
 
 
 class OpenAIWire:
@@ -117,6 +120,8 @@ class OpenAIWire:
 
     def tail(self, wanted: Wanted) -> bytes:
         fields: Fields = {"max_tokens": wanted.num_predict}
+        if wanted.logprobs:
+            fields["logprobs"] = True
         return b"]," + msgspec.json.encode(fields | _sampling(wanted))[1:]
 
 

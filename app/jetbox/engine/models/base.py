@@ -46,6 +46,8 @@ class Chunk(msgspec.Struct, frozen=True):
     done: bool = False
     done_reason: str = ""
     metrics: dict[str, int] = {}
+    logprobs: tuple[float, ...] = ()
+    """Of the tokens in it, where they were asked for and the server tells."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True):

@@ -55,11 +55,16 @@ class _Message(msgspec.Struct):
     tool_calls: list[Call] | None = None
 
 
+class _Logprob(msgspec.Struct):
+    logprob: float = 0.0
+
+
 class _Line(msgspec.Struct):
     message: _Message | None = None
     done: bool = False
     done_reason: str = ""
     error: str | dict[str, Any] | None = None
+    logprobs: list[_Logprob] | None = None
 
 
 class _Version(msgspec.Struct):
@@ -311,6 +316,7 @@ def _chunk(raw: bytes) -> Chunk:
         done=line.done,
         done_reason=line.done_reason,
         metrics=_metrics(raw) if line.done else {},
+        logprobs=tuple(each.logprob for each in line.logprobs or ()),
     )
 
 

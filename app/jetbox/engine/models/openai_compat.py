@@ -47,8 +47,17 @@ class _Delta(msgspec.Struct):
     tool_calls: list[_CallPiece] | None = None
 
 
+class _Logprob(msgspec.Struct):
+    logprob: float = 0.0
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Logprob] | None = None
+
+
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    logprobs: _Logprobs | None = None
     finish_reason: str | None = None
 
 
@@ -275,6 +284,8 @@ class _Stream:
         for choice in decoded.choices:
             if choice.delta is not None:
                 chunks += self._delta(choice.delta)
+            if choice.logprobs is not None and choice.logprobs.content:
+                chunks.append(Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content)))
             if choice.finish_reason:
                 self._reason = choice.finish_reason
                 chunks += self._whole(None)

@@ -104,6 +104,8 @@ class Story:
                 self.line(f"model: {event.old} to {event.new}{why}", "accent")
                 if event.expected.tokens:
                     self.line(f"expected {words.switch_cost(event.expected)}", "dim")
+            case e.Routed():
+                self.line(f"routing by {event.rule}: {event.model}, {event.why}", "dim")
             case e.SwitchPaid():
                 self._switch_paid(event)
             case e.ModeChanged():

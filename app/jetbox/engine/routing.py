@@ -1,0 +1,175 @@
+"""Which model works on the next round: by complexity, by phase, by evidence, or as a cascade.
+
+Off unless it is asked for; both models are named in the configuration. Each decision says why. A
+model that the user chooses in mid-goal is left alone until the goal ends.
+"""
+
+from __future__ import annotations
+
+from jetbox.engine.complexity import Complexity, complexity
+from jetbox.engine.control import Wish
+from jetbox.engine.errors import SettingsError
+from jetbox.engine.events import Routed
+from jetbox.engine.limits import Ending
+from jetbox.engine.options import RoutingOptions
+from jetbox.engine.parts import Parts
+from jetbox.engine.round import RoundResult
+
+REFINE = "[this was a draft: look at what was written, refine what needs it, then call finish]"
+LOOK_OVER = "[another model looks this over: check it, mend what is wrong, then finish or answer]"
+SYNTAX = ("SyntaxError", "invalid-syntax", "E999", "syntax error")
+"""What probes say of a text that is no program."""
+HELD = ("done", "unverified", "answered")
+"""Endings with which the model was content."""
+
+
+def check(options: RoutingOptions) -> None:
+    """Refuse routing without models.
+
+    Raises:
+        SettingsError
+    """
+    missing = [f"routing.{name}" for name in ("small", "large") if not getattr(options, name)]
+    if options.mode != "off" and missing:
+        raise SettingsError(
+            f"routing by {options.mode} needs the names of two models, and {' and '.join(missing)} is not set",
+            "jetbox-tui models lists what the server has",
+        )
+
+
+class Router:
+    """Decides for one goal. What it decides is an event, and a wish for the loop where the model changes."""
+
+    def __init__(self, parts: Parts, options: RoutingOptions) -> None:
+        check(options)
+        self._parts = parts
+        self._options = options
+        self._red = 0
+        self._garbled = 0
+        self._syntax = 0
+        self._green = 0
+        self._drafted = False
+
+    def begin(self, goal: str) -> None:
+        """The goal begins."""
+        parts, options = self._parts, self._options
+        if self._users:
+            return
+        if options.mode == "complexity":
+            scored = complexity(goal, parts.budget.estimate(parts.history.size), parts.budget.num_ctx)
+            large = scored.score >= options.threshold
+            model = options.large if large else options.small
+            sign = "at least" if large else "below"
+            self._decide(model, f"{scored.words}; {sign} {options.threshold}", scored=scored)
+        elif options.mode == "phase":
+            self._decide(options.small, "scaffold: the small model drafts", phase="scaffold")
+        else:
+            self._decide(options.small, "the small model begins")
+
+    def weigh(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
+        """What follows from a round: perhaps another model, perhaps no end yet."""
+        if self._users or self._options.mode == "complexity" or result.interrupted:
+            return ending, tail
+        if ending is not None and ending.outcome not in HELD:
+            return ending, tail
+        if self._options.mode == "phase":
+            return self._phase(result, ending, tail)
+        if self._options.mode == "cascade":
+            return self._cascade(result, ending, tail)
+        if ending is None:
+            self._evidence(result)
+        return ending, tail
+
+    # -- rules
+
+    def _phase(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
+        if self._drafted:
+            return ending, tail
+        red = _red(result)
+        if red:
+            self._drafted = True
+            self._decide(self._options.large, f"refine: {red} after the draft", phase="refine")
+        elif ending is not None and ending.outcome != "answered":
+            self._drafted = True
+            self._decide(self._options.large, "refine: the draft is complete", phase="refine")
+            return None, [*tail, REFINE]
+        return ending, tail
+
+    def _cascade(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
+        if self._parts.model_name != self._options.small:
+            return ending, tail
+        red, sure = _red(result), result.answer.confidence
+        least = self._options.confidence
+        if red or result.garbled:
+            why = red or "a call that nobody could read"
+            self._decide(self._options.large, f"not accepted: {why}", reason="escalation")
+        elif sure is not None and sure < least:
+            self._decide(
+                self._options.large, f"not accepted: confidence {sure:.2f} below {least:g}", reason="escalation"
+            )
+            return None, [*tail, LOOK_OVER] if ending is not None else tail
+        elif ending is not None:
+            told = "the server tells no confidence" if sure is None else f"confidence {sure:.2f}"
+            self._decide(self._options.small, f"accepted: {told}, no probe is red")
+        return ending, tail
+
+    def _evidence(self, result: RoundResult) -> None:
+        options, red = self._options, _red(result)
+        judged = [v for v in result.verdicts if v.state in ("passed", "failed", "error", "timeout")]
+        if judged:
+            self._red = self._red + 1 if red else 0
+            self._green = 0 if red else self._green + 1
+            broken = any(words in f"{v.summary} {v.output}" for v in judged if v.red for words in SYNTAX)
+            self._syntax = self._syntax + 1 if broken else 0
+        unread = result.garbled or result.answer.suspect
+        self._garbled = self._garbled + 1 if unread else 0 if result.done else self._garbled
+        if self._parts.model_name != options.large:
+            self._escalate(red)
+        elif options.step_down and self._green >= options.step_down:
+            self._green = 0
+            self._decide(options.small, f"stepped down: {options.step_down} green verdicts in a row")
+
+    def _escalate(self, red: str) -> None:
+        options = self._options
+        if self._red >= options.escalate_red:
+            why = f"{self._red} red verdicts in a row, the last: {red}"
+        elif self._syntax >= options.escalate_syntax:
+            why = f"{self._syntax} verdicts in a row with syntax errors"
+        elif self._garbled >= options.escalate_garbled:
+            why = f"{self._garbled} answers with calls that nobody could read"
+        else:
+            return
+        self._red = self._garbled = self._syntax = self._green = 0
+        self._decide(options.large, why, reason="escalation")
+
+    # -- what comes of it
+
+    @property
+    def _users(self) -> bool:
+        """The user chose a model since the goal began, or for its first round."""
+        control = self._parts.control
+        return control.chosen or (control.wish is not None and control.wish.reason == "user")
+
+    def _decide(
+        self, model: str, why: str, *, reason: str = "routing", phase: str = "", scored: Complexity | None = None
+    ) -> None:
+        parts = self._parts
+        changes = model != parts.model_name
+        parts.session.emit(
+            Routed(
+                rule=self._options.mode,
+                model=model,
+                why=why,
+                phase=phase,
+                score=scored.score if scored else -1,
+                parts=scored.parts if scored else {},
+                changes=changes,
+            )
+        )
+        if changes:
+            parts.control.wish = Wish(model, "escalation" if reason == "escalation" else "routing", why)
+
+
+def _red(result: RoundResult) -> str:
+    """The red verdicts of a round, in words; empty where there are none."""
+    return ", ".join(f"{v.name} {v.summary or v.state}" for v in (*result.verdicts, *result.late) if v.red)

@@ -1,0 +1,155 @@
+"""Rules choose the model of a round: each decision is told with its reason; over real HTTP, with the real ruff."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from engine.rig import Rig, within
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.errors import SettingsError
+from jetbox.engine.options import RoutingOptions
+from jetbox.engine.routing import LOOK_OVER, REFINE, check
+from scripted import call, finish, step
+
+OpenRig = Callable[..., Awaitable[Rig]]
+SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
+RUFF = {"pytest": False}
+GOOD = call("write_file", path="a.py", content="X = 1\n")
+UNUSED = call("write_file", path="a.py", content="import os\n")
+STILL = call("write_file", path="a.py", content="import os\nimport sys\n")
+BROKEN = call("write_file", path="a.py", content="def f(:\n")
+
+
+def rule(mode: str, **more: object) -> dict[str, object]:
+    return {"mode": mode, "small": SMALL, "large": LARGE, **more}
+
+
+def models(live: Rig) -> list[str]:
+    return [started.model for started in live.events(e.RoundStarted)]
+
+
+async def test_nothing_is_routed_unless_it_is_asked_for(rig: OpenRig) -> None:
+    live = await rig(step(GOOD), finish(), routing={"small": SMALL, "large": LARGE})
+    await live.run()
+    assert live.events(e.Routed) == []
+    assert set(models(live)) == {LARGE}
+
+
+@pytest.mark.parametrize("mode", ["complexity", "phase", "evidence", "cascade"])
+def test_models_must_be_named(mode: str) -> None:
+    options = RoutingOptions(mode=mode, small=SMALL)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="large is not set"):
+        check(options)
+    check(RoutingOptions(small=SMALL))
+
+
+async def test_a_goals_complexity_chooses_and_is_explained(rig: OpenRig) -> None:
+    live = await rig(step(text="Done."), routing=rule("complexity", threshold=20))
+    await live.run("What is it?")
+    await live.run("Refactor a_b() in x.py and y.py, split it, test every part: why and how is it safe without locks?")
+    easy, hard = live.events(e.Routed)
+    assert (easy.model, easy.score < 20, easy.changes) == (SMALL, True, True)
+    assert (hard.model, hard.score >= 20, hard.changes) == (LARGE, True, True)
+    assert hard.score == sum(hard.parts.values())
+    assert f"{hard.score}: length" in hard.why
+    assert models(live)[0] == SMALL
+    assert models(live)[-1] == LARGE
+    assert [s.reason for s in live.events(e.ModelSwitched)] == ["routing", "routing"]
+
+
+async def test_a_draft_is_refined_by_the_large_model(rig: OpenRig) -> None:
+    live = await rig(step(GOOD), finish(), step(text="Looks right."), finish(), probes=RUFF, routing=rule("phase"))
+    ended = await live.run()
+    assert ended.outcome == "done"
+    assert models(live) == [SMALL, SMALL, LARGE]
+    assert [(r.phase, r.model) for r in live.events(e.Routed)] == [("scaffold", SMALL), ("refine", LARGE)]
+    assert REFINE in str((await live.requests())[2][-1])
+
+
+async def test_a_red_draft_is_repaired_by_the_large_model(rig: OpenRig) -> None:
+    live = await rig(step(UNUSED), step(GOOD), finish(), probes=RUFF, routing=rule("phase"))
+    assert (await live.run()).outcome == "done"
+    assert models(live) == [SMALL, LARGE, LARGE]
+    assert live.events(e.Routed)[-1].why.startswith("refine: ruff")
+
+
+async def test_red_verdicts_in_a_row_call_the_large_model_and_green_ones_send_it_away(rig: OpenRig) -> None:
+    steps = [step(UNUSED), step(STILL), step(GOOD), step(call("write_file", path="b.py", content="Y = 1\n"))]
+    live = await rig(*steps, finish(), probes=RUFF, routing=rule("evidence", step_down=2))
+    assert (await live.run()).outcome == "done"
+    assert models(live) == [SMALL, SMALL, LARGE, LARGE, SMALL]
+    up, down = live.events(e.Routed)[1:]
+    assert up.why.startswith("2 red verdicts in a row, the last: ruff")
+    assert down.why == "stepped down: 2 green verdicts in a row"
+    assert [s.reason for s in live.events(e.ModelSwitched)] == ["routing", "escalation", "routing"]
+
+
+async def test_a_syntax_error_calls_the_large_model_at_once(rig: OpenRig) -> None:
+    live = await rig(step(BROKEN), step(GOOD), finish(), probes=RUFF, routing=rule("evidence", escalate_red=5))
+    await live.run()
+    assert models(live) == [SMALL, LARGE, LARGE]
+    assert "syntax errors" in live.events(e.Routed)[1].why
+
+
+async def test_unreadable_calls_call_the_large_model(rig: OpenRig) -> None:
+    live = await rig(
+        step(call("list_dir", path="."), send="xml-error"),
+        step(call("list_dir", path="."), send="xml-error"),
+        finish(),
+        faults=("send:xml-error@1", "send:xml-error@2"),
+        routing=rule("evidence", escalate_garbled=2),
+    )
+    await live.run()
+    assert models(live)[:3] == [SMALL, SMALL, LARGE]
+    assert live.events(e.Routed)[1].why == "2 answers with calls that nobody could read"
+
+
+async def test_a_cascade_accepts_what_is_sure_and_green(rig: OpenRig) -> None:
+    live = await rig(step(GOOD), finish(), probes=RUFF, routing=rule("cascade"))
+    assert (await live.run()).outcome == "done"
+    assert set(models(live)) == {SMALL}
+    accepted = live.events(e.Routed)[-1]
+    assert (accepted.model, accepted.changes) == (SMALL, False)
+    assert accepted.why.startswith("accepted: ")
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert all(body["logprobs"] is True for body in bodies)
+
+
+async def test_a_cascade_does_not_accept_an_unsure_answer(rig: OpenRig) -> None:
+    live = await rig(step(text="It may be so.", confidence=0.5), step(text="It is so."), routing=rule("cascade"))
+    assert (await live.run("Is it so?")).outcome == "answered"
+    assert models(live) == [SMALL, LARGE]
+    refused = live.events(e.Routed)[1]
+    assert refused.why.startswith("not accepted: confidence 0.")
+    assert (await live.requests())[1][-1]["content"] == LOOK_OVER
+
+
+async def test_a_cascade_does_not_accept_red_work(rig: OpenRig) -> None:
+    live = await rig(step(UNUSED), step(GOOD), finish(), probes=RUFF, routing=rule("cascade"))
+    assert (await live.run()).outcome == "done"
+    assert models(live) == [SMALL, LARGE, LARGE]
+    assert live.events(e.Routed)[1].why.startswith("not accepted: ruff")
+
+
+async def test_the_users_choice_is_left_alone_until_the_goal_ends(rig: OpenRig) -> None:
+    live = await rig(
+        step(UNUSED, fault="stall@:1"), step(STILL), step(GOOD), finish(), probes=RUFF, routing=rule("evidence")
+    )
+    running = live.start()
+    await live.stats(stalled=1)
+    live.submit(c.SetModel("qwen2.5-coder:7b"))
+    await live.release()
+    await within(running)
+    assert models(live) == [SMALL, *["qwen2.5-coder:7b"] * 3]
+    assert len(live.events(e.Routed)) == 1
+
+
+async def test_a_model_that_is_not_there_is_said_and_the_work_goes_on(rig: OpenRig) -> None:
+    live = await rig(step(GOOD), finish(), routing={"mode": "evidence", "small": "nix:1b", "large": LARGE})
+    assert (await live.run()).outcome == "unverified"
+    assert set(models(live)) == {LARGE}
+    assert any("nix:1b" in notice.text for notice in live.events(e.Notice))
