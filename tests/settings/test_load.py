@@ -130,6 +130,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         type(None): ("1", 1),
     }[type(default)]
     special = {
+        "routing.mode": ("phase", "phase"),
         "model.host": ("box:1", "http://box:1"),
         "model.keep_alive": ("-1", "-1"),
         "permissions.mode": ("auto", "auto"),
