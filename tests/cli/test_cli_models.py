@@ -80,6 +80,20 @@ def test_a_session_goes_on_with_another_model(jetbox: Jetbox, sim_server: Sim, w
     assert not any("thinking" in message for message in last["messages"])
 
 
+def test_a_rule_without_models_is_refused_and_one_with_them_is_told(
+    jetbox: Jetbox, sim_server: Sim, write_script: WriteScript
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Well.")))])
+    refused = jetbox("run", "Say it", "--profile", "hybrid", "--host", server.url)
+    assert refused.returncode == 2
+    assert "routing by phase needs the names of two models" in refused.stderr
+    named = ("--set", "routing.small=llama3.2:3b", "--set", "routing.large=gpt-oss:20b", "-m", "gpt-oss:20b")
+    done = jetbox("run", "Say it", "--profile", "hybrid", "--host", server.url, *named)
+    assert done.returncode == 0, done.stderr
+    assert "routing by phase: llama3.2:3b, scaffold: the small model drafts" in done.stderr
+    assert "model: gpt-oss:20b to llama3.2:3b (routing)" in done.stderr
+
+
 def test_a_model_is_pulled(jetbox: Jetbox, sim_server: Sim) -> None:
     server = sim_server()
     done = jetbox("models", "pull", "qwen3:8b", "--host", server.url)

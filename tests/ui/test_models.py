@@ -135,6 +135,13 @@ async def test_a_switch_stands_in_the_transcript_with_both_costs(show: Showing) 
         assert "expected load unknown, 900 tokens to read" in s.text
 
 
+async def test_decisions_of_rules_stand_in_the_transcript(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened())
+        await s.play(e.Routed(rule="evidence", model="llama3.2:3b", why="the small model begins", changes=True))
+        assert "routing by evidence: llama3.2:3b, the small model begins" in s.text
+
+
 async def test_a_recording_shows_what_was_told_then_and_asks_for_nothing(on_source: Playing) -> None:
     stage = Stage()
     stage.emit(*opened(), LISTED)

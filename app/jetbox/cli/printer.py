@@ -173,6 +173,11 @@ class Progress:
                 self._line(f"  … {event.what} {event.detail}")
             case e.Steered():
                 self._line(f"❯ {shortened(event.text)}")
+            case e.Routed():
+                self._line(f"  routing by {event.rule}: {event.model}, {event.why}")
+            case e.ModelSwitched():
+                why = "" if event.reason == "user" else f" ({event.reason})"
+                self._line(f"  model: {event.old} to {event.new}{why}")
             case e.GuardTripped():
                 self._line(f"  guard: {event.detail} ({event.action})")
             case e.Notice():
