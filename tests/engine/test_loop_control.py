@@ -10,7 +10,7 @@ import pytest
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine import round as rounds
+from jetbox.engine import retries
 from jetbox.engine.loop import serve
 from jetbox.engine.session import NoRecorder
 from jetbox.sim.launch import ServerProcess
@@ -25,7 +25,7 @@ ASK = {"mode": "ask"}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
 
 
 # ---------------------------------------------------------------- words
@@ -157,7 +157,7 @@ async def test_a_probe_is_interrupted_too(rig: OpenRig) -> None:
 
 
 async def test_the_back_off_is_interrupted_too(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "BACKOFF_S", (60.0,))
+    monkeypatch.setattr(retries, "BACKOFF_S", (60.0,))
     live = await rig(step(text="Yes."), faults=("busy:9",))
     goal = live.start()
     await live.until(e.Waiting, what="retrying")

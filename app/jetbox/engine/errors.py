@@ -73,7 +73,16 @@ class ServerUnreachable(ModelError):
 
 
 class ServerBusy(ModelError):
-    """The server refused the request for now (503)."""
+    """The server refused the request for now (503, 429, or a gateway before it)."""
+
+    def __init__(self, message: str, hint: str = "", retry_after: float = 0.0) -> None:
+        """`retry_after` are the seconds that it asks for; 0 where it names none."""
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class OutOfMemory(ModelError):
+    """The server has not enough memory to load the model with this window."""
 
 
 class ModelNotFound(ModelError):

@@ -40,7 +40,7 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     """Watchdog between chunks."""
     warmup: bool = True
     """Load the model when the workbench opens, and let it read what every request begins with."""
-    retries: int = 3
+    retries: int = 4
     """How often a request is tried again when the server is busy or breaks off before any call ran."""
 
 

@@ -10,17 +10,16 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import BadAnswer, CallGarbled, JetboxError, ModelError, ServerBusy, ServerUnreachable, Stalled
+from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
 from jetbox.engine.events import Notice, PrefixReused, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
+from jetbox.engine.retries import diagnosed, pause_before
 from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
 from jetbox.engine.tools.dispatch import Done
-
-BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
 
 
 class RoundResult(msgspec.Struct):
@@ -147,9 +146,13 @@ class Round:
                     parts.history.amend(late_text(red))
                     self._overlap.verdicts.clear()
                 continue
-            if answer.error is None or parts.dispatcher.count or not self._again(answer.error, number):
+            if answer.error is None or parts.dispatcher.count:
                 return answer
-            if not await self._back_off(answer.error, number):
+            answer.error = await diagnosed(answer.error, parts)
+            pause = pause_before(answer.error, number, parts)
+            if pause is None:
+                return answer
+            if pause and not await self._back_off(answer.error, pause):
                 answer.cancelled, answer.error = True, None
                 return answer
 
@@ -183,23 +186,10 @@ class Round:
         if fresh > 0 and duration > 0:
             parts.reading_rate = fresh / (duration / 1e9)
 
-    def _again(self, error: JetboxError, number: int) -> bool:
-        """Whether another attempt makes sense."""
-        retries = self._parts.options.model.retries
-        if isinstance(error, ServerUnreachable):
-            # A server that never answered in this session is not there: say so at once.
-            return self._parts.loaded and number <= retries
-        if isinstance(error, ServerBusy):
-            return number <= retries
-        if isinstance(error, CallGarbled):
-            return False
-        return isinstance(error, BadAnswer | Stalled) and number <= min(1, retries)
-
-    async def _back_off(self, error: JetboxError, number: int) -> bool:
+    async def _back_off(self, error: JetboxError, pause: float) -> bool:
         """Wait before the next attempt; False where the user interrupted."""
         session = self._parts.session
-        pause = BACKOFF_S[min(number, len(BACKOFF_S)) - 1]
-        session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:g} s"))
+        session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:.3g} s"))
         session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
         try:
             await asyncio.sleep(pause)
@@ -255,11 +245,14 @@ class Round:
         """
         parts = self._parts
         answer, done = result.answer, result.done
-        if not (answer.text or answer.calls or answer.thinking or result.garbled):
-            return
-        parts.history.assistant(answer.text, answer.thinking, answer.calls)
         closing = [words for words in (late_text(result.late), verdict_text(result.verdicts, result.pending)) if words]
         closing += tail
+        if not (answer.text or answer.calls or answer.thinking or result.garbled):
+            if answer.complete and tail and not over:
+                # The same request would be answered in the same way.
+                parts.history.amend("\n".join(closing))
+            return
+        parts.history.assistant(answer.text, answer.thinking, answer.calls)
         for n, call in enumerate(done):
             last = n == len(done) - 1
             text = "\n".join([call.text, *closing]) if last and closing else call.text

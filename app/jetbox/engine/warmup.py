@@ -11,11 +11,12 @@ import asyncio
 from contextlib import suppress
 
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import ModelError, StorageError
+from jetbox.engine.errors import ModelError, OutOfMemory, StorageError
 from jetbox.engine.events import ModelWarmed, Notice, Waiting
 from jetbox.engine.held import look_at_held
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
+from jetbox.engine.retries import lower_window
 
 SPEAK_AFTER_S = 0.3
 """A load that takes longer is put in words."""
@@ -65,10 +66,19 @@ class WarmUp:
         parts = self._parts
         voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say)
         try:
-            await warm(parts.model, parts.model_name, parts.options.model, parts.budget.num_ctx)
+            await self._warm()
         finally:
             voice.cancel()
         parts.loaded = True
+
+    async def _warm(self) -> None:
+        parts = self._parts
+        try:
+            await warm(parts.model, parts.model_name, parts.options.model, parts.budget.num_ctx)
+        except OutOfMemory:
+            if self._goal or not lower_window(parts):
+                raise
+            await self._warm()
 
     def _say(self) -> None:
         if not self._goal:

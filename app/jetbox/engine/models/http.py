@@ -19,6 +19,24 @@ PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 LOOPBACK = ("127.", "localhost", "[::1]")
 
 
+def retry_after(value: str) -> float:
+    """Seconds that a `Retry-After` asks for, as a number or as a date; 0 where it says nothing."""
+    value = value.strip()
+    if not value:
+        return 0.0
+    try:
+        return max(0.0, float(value)) if value[0].isdigit() and value[-1].isdigit() else _until(value)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _until(date: str) -> float:
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    return max(0.0, (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
+
+
 def client_for(host: str) -> tuple[httpx.AsyncClient, PlainTransport | None]:
     """A client for this host (a URL), and its transport where that is ours."""
     httpx = import_httpx()

@@ -22,11 +22,12 @@ from jetbox.engine.errors import (
     ModelError,
     ModelNotFound,
     ModelUnfit,
+    OutOfMemory,
     ServerBusy,
     ServerUnreachable,
 )
 from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import CONNECT_S, client_for
+from jetbox.engine.models.http import CONNECT_S, client_for, retry_after
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, held, listed, shown
 
@@ -45,6 +46,8 @@ OVERFLOW = (
     "longer than the context length",
 )
 """What servers of different ages say of a prompt that does not fit."""
+NO_MEMORY = ("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate")
+"""What it says of a load that its memory does not do for."""
 GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
 """What the server's parsers say of a call that they cannot read."""
 
@@ -105,16 +108,16 @@ class OllamaModel:
         Raises:
             ServerUnreachable, ServerBusy, ModelNotFound, ModelUnfit, ContextOverflow, BadAnswer
         """
-        status, stream = await self._sent(body)
+        status, stream, later = await self._sent(body)
         try:
             if status >= 400:
-                raise self._refusal(status, await self._whole(stream))
+                raise self._refusal(status, await self._whole(stream), later)
             yield self._chunks(stream)
         finally:
             await stream.aclose()
 
-    async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream]:
-        """Send a chat request; the status and the raw body of its answer."""
+    async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream, str]:
+        """Send a chat request; the status and the raw body of its answer, and its `Retry-After`."""
         httpx = import_httpx()
         client = self._http()
         try:
@@ -124,7 +127,7 @@ class OllamaModel:
             request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
             response = await client.send(request, stream=True)
             assert isinstance(response.stream, httpx.AsyncByteStream)
-            return response.status_code, response.stream
+            return response.status_code, response.stream, response.headers.get("retry-after", "")
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable() from error
         except httpx.HTTPError as error:
@@ -249,8 +252,14 @@ class OllamaModel:
             "start it with `ollama serve`, name another with --host, or try `jetbox-tui --demo`",
         )
 
-    def _refusal(self, status: int, raw: bytes) -> ModelError:
+    def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
         text = _error_text(raw)
+        if text is None and status in (502, 503, 504):
+            return ServerBusy(
+                f"what stands before the server at {self.host} does not reach it ({status})",
+                "see whether the server runs",
+                retry_after(later),
+            )
         if status == 403 and not raw:
             return ServerUnreachable(
                 f"the server at {self.host} answers to its own names alone (403)",
@@ -267,8 +276,13 @@ class OllamaModel:
             return _overflow(text)
         if status == 404:
             return ModelNotFound(text or "model not found", "list what is there with `ollama list`")
-        if status == 503:
-            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it")
+        if status in (429, 503):
+            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it", retry_after(later))
+        if status >= 500 and any(words in text.lower() for words in NO_MEMORY):
+            return OutOfMemory(
+                f"the server has not enough memory to load the model: {text[:200]}",
+                "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
+            )
         if "does not support tools" in text:
             return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
         if "does not support thinking" in text:

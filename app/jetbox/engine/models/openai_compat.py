@@ -18,7 +18,7 @@ from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import ASK_S, client_for
+from jetbox.engine.models.http import ASK_S, client_for, retry_after
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 
@@ -147,7 +147,9 @@ class OpenAIModel:
             raise self._broke_off(type(error).__name__) from error
         try:
             if response.status_code >= 400:
-                raise self._refusal(response.status_code, await response.aread())
+                raise self._refusal(
+                    response.status_code, await response.aread(), response.headers.get("retry-after", "")
+                )
             yield self._chunks(response)
         finally:
             await response.aclose()
@@ -225,15 +227,17 @@ class OpenAIModel:
     def _broke_off(self, how: str) -> BadAnswer:
         return BadAnswer(f"the server at {self.host} broke off ({how})", "see its log; go on with --continue")
 
-    def _refusal(self, status: int, raw: bytes) -> ModelError:
+    def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
         text = _error_text(raw)
         if status in (401, 403):
             return Unreachable(
                 f"the server at {self.host} wants a key ({status})",
                 "put it into a variable and name that with model.api_key_env",
             )
-        if status in (429, 503):
-            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it")
+        if status in (429, 502, 503, 504):
+            return ServerBusy(
+                f"the server is busy: {text[:200]}", "wait, or stop what else uses it", retry_after(later)
+            )
         if OVERFLOW.search(text):
             return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx")
         if NO_TOOLS.search(text):

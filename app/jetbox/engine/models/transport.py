@@ -147,8 +147,8 @@ class PlainTransport(httpx.AsyncBaseTransport):
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": bytes(answer.reason)},
         )
 
-    async def chat(self, base: httpx.URL, body: bytes, connect_s: float) -> tuple[int, Body]:
-        """Post a chat request, and return when the head of its answer is there: its status and its body.
+    async def chat(self, base: httpx.URL, body: bytes, connect_s: float) -> tuple[int, Body, str]:
+        """Post a chat request, and return with the head of its answer: status, body, and `Retry-After`.
 
         Each round goes through here; making httpx's own request and answer for it takes as long as the rest.
 
@@ -164,7 +164,8 @@ class PlainTransport(httpx.AsyncBaseTransport):
         ]
         head = h11.Request(method="POST", target=base.raw_path.rstrip(b"/") + b"/api/chat", headers=fields)
         answer, stream = await self._exchange(where, head, body, Limits(connect_s, 30.0, None))
-        return answer.status_code, stream
+        asked = next((value for name, value in answer.headers if name == b"retry-after"), b"")
+        return answer.status_code, stream, asked.decode("ascii", "replace")
 
     async def _exchange(
         self, where: tuple[str, int], head: h11.Request, body: bytes, limits: Limits

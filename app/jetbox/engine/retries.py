@@ -1,0 +1,95 @@
+"""Whether and when a request that failed is sent again; once a call of its answer has run, it never is.
+
+| what failed | what follows |
+|---|---|
+| nothing answers, and the server had answered before | back-off, as often as `model.retries` says |
+| busy (503, 429, a gateway's 502 or 504) | the same; the server's own `Retry-After` comes first |
+| broke off, ended without `done`, an error or garbage in mid-stream, 500 | once, the same bytes: its prefix is cached |
+| silence, and the server still says its version | once |
+| silence, and the server says nothing at all | no: it hangs |
+| not enough memory for the load | with the next smaller window, told |
+| a prompt that is too long, an unknown or unfit model, a key that is missing | no: the next would fail alike |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import random
+
+from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
+from jetbox.engine.errors import (
+    BadAnswer,
+    CallGarbled,
+    JetboxError,
+    ModelError,
+    OutOfMemory,
+    ServerBusy,
+    ServerUnreachable,
+    Stalled,
+)
+from jetbox.engine.events import Notice
+from jetbox.engine.models.window import rung_below
+from jetbox.engine.parts import Parts, model_ready
+
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
+JITTER = 0.25
+"""By so much a pause may be longer, so that clients which were refused together do not come together again."""
+LONGEST_S = 120.0
+"""A server that asks for a longer pause is not waited for."""
+ALIVE_S = 1.0
+"""A server that is well says its version sooner."""
+
+
+def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
+    """Seconds before the next attempt, after `number` of them; None where there is to be none."""
+    retries = parts.options.model.retries
+    if isinstance(error, ServerUnreachable):
+        # A server that never answered in this session is not there: that is said at once.
+        return _backed_off(number) if parts.loaded and number <= retries else None
+    if isinstance(error, ServerBusy):
+        if number > retries or error.retry_after > LONGEST_S:
+            return None
+        return error.retry_after or _backed_off(number)
+    if isinstance(error, OutOfMemory):
+        return 0.0 if lower_window(parts) else None
+    if isinstance(error, CallGarbled):
+        return None
+    return _backed_off(number) if isinstance(error, BadAnswer | Stalled) and number <= min(1, retries) else None
+
+
+def _backed_off(number: int) -> float:
+    return BACKOFF_S[min(number, len(BACKOFF_S)) - 1] * (1 + JITTER * random())
+
+
+async def diagnosed(error: JetboxError, parts: Parts) -> JetboxError:
+    """What silence means: a server that does not even say its version hangs, and is not asked again."""
+    if not isinstance(error, Stalled):
+        return error
+    try:
+        async with asyncio.timeout(ALIVE_S):
+            await parts.model.version()
+    except TimeoutError:
+        return ModelError(f"{error.message}; the server says nothing at all any more", "restart it, then --continue")
+    except ModelError as gone:
+        return gone if isinstance(gone, ServerUnreachable) else error
+    return error
+
+
+def lower_window(parts: Parts) -> bool:
+    """Go on with the next smaller window; False where the prompt would not fit it."""
+    was, lower = parts.budget.num_ctx, rung_below(parts.budget.num_ctx)
+    if not lower or parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER > lower:
+        return False
+    parts.budget.num_ctx = parts.window = lower
+    parts.window_why = f"lowered: the server's memory did not do for {was:,}"
+    parts.session.emit(
+        Notice(
+            level="warning",
+            text=f"the server has not enough memory for a window of {was:,} tokens; going on with {lower:,}",
+            hint=f"--num-ctx {lower} asks for that from the beginning; a smaller model leaves more room",
+        )
+    )
+    if parts.model_info is not None:
+        keep = parts.options.model.keep_alive
+        parts.session.emit(model_ready(parts.model_info, lower, keep, parts.window_why))
+    return True

@@ -1,0 +1,169 @@
+"""What is sent again, when, and what never is: each row of the table against the embedded server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from engine.conftest import OpenRig
+from engine.rig import within
+from jetbox.engine import events as e
+from jetbox.engine import retries
+from jetbox.engine.models.http import retry_after
+from jetbox.engine.models.manage import warm
+from scripted import call, finish, step
+
+YES = step(text="Yes and no.")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
+
+
+async def test_a_busy_server_is_asked_five_times(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("busy:99",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("failed", 6)
+    requests = live.events(e.RequestSent)
+    assert [r.attempt for r in requests] == [1, 2, 3, 4, 5]
+    assert len({r.sha for r in requests}) == 1
+    assert [w.what for w in live.events(e.Waiting)].count("retrying") == 4
+
+
+async def test_the_servers_own_pause_comes_first(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("limited:0.3@1",))
+    assert (await live.run()).outcome == "answered"
+    waiting = next(w for w in live.events(e.Waiting) if w.what == "retrying")
+    assert waiting.expected_ns == 300_000_000
+    first, second = [s.t for s in live.seen if isinstance(s.event, e.RequestSent)]
+    assert second - first >= 290_000_000
+
+
+async def test_a_pause_that_is_too_long_is_not_waited_for(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("limited:3600@1",))
+    ended = await live.run()
+    assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
+
+
+@pytest.mark.parametrize("fault", ["html:502@1", "html:503@1", "html:504@1"])
+async def test_a_gateways_page_is_a_busy_server(rig: OpenRig, fault: str) -> None:
+    live = await rig(YES, faults=(fault,))
+    assert (await live.run()).outcome == "answered"
+    text = live.events(e.Notice)[0].text
+    assert "does not reach it (50" in text
+    assert "<" not in text
+
+
+@pytest.mark.parametrize("fault", ["cut@1:1", "no_done@1:1", "error:boom@1:1", "error:boom@1:0", "guard@1"])
+async def test_what_breaks_off_is_sent_once_more_as_it_was(rig: OpenRig, fault: str) -> None:
+    live = await rig(YES, faults=(fault,))
+    assert (await live.run()).outcome == "answered"
+    first, second = live.events(e.RequestSent)[:2]
+    assert second.head == first.head
+
+
+async def test_a_request_whose_call_has_run_is_never_sent_again(rig: OpenRig) -> None:
+    append = call("run_cmd", command="echo x >> log.txt")
+    live = await rig(step(append, append), finish(), faults=("restart:0.05@1:1",))
+    await live.run()
+    assert (live.root / "log.txt").read_text() == "x\n"
+    shas = [r.sha for r in live.events(e.RequestSent)]
+    assert len(set(shas)) >= 2
+    assert shas.count(shas[0]) == 1
+
+
+async def test_a_server_that_restarts_between_rounds_is_waited_for(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.1, 0.2, 0.3, 0.4))
+    write = call("write_file", path="a.txt", content="a\n")
+    live = await rig(step(write), finish(), faults=("restart:0.15@2:0",))
+    assert (await live.run()).outcome == "unverified"
+    assert (await live.stats())["restarts"] == 1
+
+
+async def test_too_little_memory_means_a_smaller_window(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("oom:9000@*",))
+    assert (await live.run()).outcome == "answered"
+    assert "not enough memory for a window of 16,384 tokens; going on with 8,192" in live.events(e.Notice)[0].text
+    ready = live.events(e.ModelReady)[-1]
+    assert (ready.num_ctx, ready.why) == (8192, "lowered: the server's memory did not do for 16,384")
+    windows = [json.loads(b["body"])["options"]["num_ctx"] for b in (await live.stats())["bodies"]]
+    assert windows == [16384, 8192]
+
+
+async def test_no_window_that_fits_is_an_ending_in_words(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("oom@*",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("failed", 6)
+    assert "not enough memory to load the model" in ended.reason
+    assert "smaller model" in ended.hint
+    assert len(live.events(e.RequestSent)) == 2, "16k, 8k"
+
+
+async def test_silence_of_a_live_server_is_asked_once_more(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("stall@1:0",), model={"first_chunk_s": 0.2})
+    assert (await live.run()).outcome == "answered"
+    assert len(live.events(e.RequestSent)) == 2
+    assert (await live.stats(cancelled=1))["cancelled"] == 1
+
+
+async def test_a_server_that_hangs_is_not_asked_again(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "ALIVE_S", 0.1)
+    live = await rig(YES, faults=("hang@1",), model={"first_chunk_s": 0.2})
+    ended = await live.run()
+    assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
+    assert ended.reason.endswith("the server says nothing at all any more")
+    await live.release()
+
+
+@pytest.mark.parametrize("fault", ["thinking_only@1", "empty@1", "empty_length@1"])
+async def test_an_answer_that_says_nothing_is_never_asked_for_unchanged(rig: OpenRig, fault: str) -> None:
+    live = await rig(YES, faults=(fault,))
+    assert (await live.run()).outcome == "answered"
+    first, second = await live.requests()
+    assert second != first
+    assert second[-1]["role"] == "user"
+    assert "Your answer was" in second[-1]["content"]
+
+
+async def test_an_error_that_speaks_of_a_context_is_no_overflow(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("context_words@1",))
+    assert (await live.run()).outcome == "answered"
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+async def test_no_proxy_stands_before_this_machine(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        live = await rig(YES)
+        assert (await live.run()).outcome == "answered"
+        await within(warm(live.parts.model, "gpt-oss:20b", live.parts.options.model, 16384))
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    assert [retry_after(text) for text in ("", "2", " 1.5 ", "soon", "-3")] == [0, 2, 1.5, 0, 0]
+    later = retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True))
+    assert 25 < later <= 30
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+async def test_the_pause_can_be_interrupted(rig: OpenRig) -> None:
+    from jetbox.engine.commands import Cancel
+
+    live = await rig(YES, faults=("limited:60@1",))
+    goal = live.start()
+    await live.until(e.Waiting, what="retrying")
+    live.submit(Cancel())
+    assert (await asyncio.wait_for(goal, 5)).outcome == "interrupted"
