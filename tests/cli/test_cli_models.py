@@ -80,6 +80,22 @@ def test_a_session_goes_on_with_another_model(jetbox: Jetbox, sim_server: Sim, w
     assert not any("thinking" in message for message in last["messages"])
 
 
+def test_a_session_goes_on_over_another_protocol(jetbox: Jetbox, sim_server: Sim, write_script: WriteScript) -> None:
+    steps = (step(call("list_dir", path="."), think="Hm."), step(text="Empty."), step(text="Still empty."))
+    server = sim_server(scripts=[str(write_script(*steps))])
+    assert jetbox("run", "Look", "-m", "gpt-oss:20b", "--host", server.url).returncode == 0
+    done = jetbox(
+        "run", "-c", "Look again", "-m", "gpt-oss:20b", "--host", f"{server.url}/v1", "--set", "model.protocol=openai"
+    )
+    assert done.returncode == 0, done.stderr
+    sent = json.loads(server.stats()["bodies"][-1]["body"])["messages"]
+    made = next(message for message in sent if message.get("tool_calls"))
+    result = next(message for message in sent if message["role"] == "tool")
+    assert json.loads(made["tool_calls"][0]["function"]["arguments"]) == {"path": "."}
+    assert result["tool_call_id"] == made["tool_calls"][0]["id"] != ""
+    assert "tool_name" not in result
+
+
 def test_a_rule_without_models_is_refused_and_one_with_them_is_told(
     jetbox: Jetbox, sim_server: Sim, write_script: WriteScript
 ) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from jetbox.engine.context.carry import Reader, carried, reader_of, short_id
+from jetbox.engine.context.carry import Reader, carried, in_form_of, reader_of, short_id
 from jetbox.engine.context.history import History
 from jetbox.engine.context.wire import OllamaWire, OpenAIWire, Wire
 from jetbox.engine.events import MessageAdded
@@ -71,6 +71,33 @@ def test_ids_are_translated_for_models_that_take_no_others() -> None:
     assert (len(new), new.isalnum()) == (9, True)
     assert messages[2]["tool_calls"][0]["function"]["arguments"] == '{"path": "a.py",  "n": 1e3}'
     assert (short_id(new), short_id(""), short_id("call_other") == new) == (new, "", False)
+
+
+@pytest.mark.parametrize(("old", "new"), [(OllamaWire(), OpenAIWire()), (OpenAIWire(), OllamaWire())])
+def test_a_history_is_rewritten_for_another_protocol(old: Wire, new: Wire) -> None:
+    made, _ = history(old)
+    wanted, _ = history(type(new)())
+    taken_up = History(Session(NoRecorder()), new, made.parts[1])
+    taken_up.rewrite()
+    assert [json.loads(data) for data in taken_up.parts[1]] == [json.loads(data) for data in wanted.parts[1]]
+    before = list(taken_up.parts[1])
+    taken_up.rewrite()
+    assert list(taken_up.parts[1]) == before
+    assert in_form_of(old, made.parts[1]) == list(made.parts[1])
+
+
+def test_calls_without_ids_get_some_and_their_results_the_same() -> None:
+    source = OllamaWire()
+    call = msgspec.structs.replace(CALL, id="")
+    messages = [
+        msgspec.json.encode(source.assistant("", "", [call, call])),
+        msgspec.json.encode(source.tool("read_file", "", "one")),
+        msgspec.json.encode(source.tool("read_file", "", "two")),
+    ]
+    said, *results = [json.loads(data) for data in in_form_of(OpenAIWire(), messages)]
+    ids = [call["id"] for call in said["tool_calls"]]
+    assert len(set(ids)) == 2
+    assert [result["tool_call_id"] for result in results] == ids
 
 
 def test_users_words_and_what_nobody_is_named_for_are_everybodys() -> None:

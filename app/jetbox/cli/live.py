@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +246,7 @@ class Live:
             cut_off=resumed.cut_off if resumed else None,
             store=probes_folder(self._start.root),
         )
-        parts.known = self._known_figures
+        parts.known = partial(self._known_figures, model.host)
         if resumed is not None and resumed.model and resumed.messages and resumed.model != parts.model_name:
             from jetbox.engine.switching import go_on_with_another
 
@@ -254,11 +255,12 @@ class Live:
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)
         return parts
 
-    def _known_figures(self, name: str, digest: str) -> Figures:
+    @staticmethod
+    def _known_figures(host: str, name: str, digest: str) -> Figures:
         """What was measured of a model of this server, by this session and those before it."""
         from jetbox.record.figures import FiguresStore
 
-        return FiguresStore().read(self._start.options.model.host, name, digest)
+        return FiguresStore().read(host, name, digest)
 
     def _record_lost_goal(self, outcome: Outcome, reason: str, code: ExitCode, hint: str = "") -> None:
         """What the user asked for is kept, though nothing could be done about it."""

@@ -83,19 +83,19 @@ async def look(asked: Invocation) -> tuple[Listing, list[Figures]]:
 
     model = connect(asked.settings.model, os.environ)
     try:
-        return await look_at(model, asked.settings.model.host)
+        return await look_at(model)
     finally:
         await model.close()
 
 
-async def look_at(model: ChatModel, host: str) -> tuple[Listing, list[Figures]]:
+async def look_at(model: ChatModel) -> tuple[Listing, list[Figures]]:
     """The same of a server that is connected already."""
     from jetbox.engine.models.catalog import Catalog
     from jetbox.record.figures import FiguresStore
 
     listing = await Catalog(model).look()
     store = FiguresStore()
-    return listing, [store.read(host, entry.info.name, entry.info.digest) for entry in listing.entries]
+    return listing, [store.read(model.host, entry.info.name, entry.info.digest) for entry in listing.entries]
 
 
 def _row(entry: Entry, known: Figures) -> tuple[str, ...]:

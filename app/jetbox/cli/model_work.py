@@ -132,7 +132,7 @@ async def _measure(
         taken.append(each)
         if not quiet:
             click.echo(plain(_taken(each)))
-    await asyncio.to_thread(FiguresStore().add, settings.model.host, info.name, info.digest, figures)
+    await asyncio.to_thread(FiguresStore().add, model.host, info.name, info.digest, figures)
     if not quiet:
         click.echo(plain(_result(figures)))
     return {"model": info.name, "digest": info.digest, "window": window, "measured": summary(figures), "taken": taken}

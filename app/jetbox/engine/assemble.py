@@ -114,6 +114,7 @@ def assemble(
     )
     parts.use_model(info)
     if messages:
+        parts.history.rewrite()
         parts.history.mend()
         if cut_off is not None:
             parts.history.take_up(cut_off)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jetbox.engine.models.base import ModelInfo
+from jetbox.engine.context.wire import OpenAIWire, Wire
+from jetbox.engine.models.base import Call, CallFunction, ModelInfo
 
 THINKING = ("thinking", "reasoning_content")
 """The field of a message that holds it, in the protocols."""
@@ -93,3 +94,58 @@ def short_id(given: str) -> str:
         number, rest = divmod(number, len(LETTERS))
         letters.append(LETTERS[rest])
     return "".join(letters)
+
+
+def in_form_of(wire: Wire, messages: Sequence[bytes]) -> list[bytes]:
+    """Messages that were written for another protocol, as this one writes them; its own stay as they are."""
+    names: dict[str, str] = {}
+    out = []
+    for data in messages:
+        fields = msgspec.json.decode(data, type=Fields)
+        calls = _calls(fields)
+        names |= {call.id: call.function.name for call in calls}
+        foreign = bool(calls) and _as_text(fields) != isinstance(wire, OpenAIWire)
+        if foreign:
+            thought = next((fields[name] for name in THINKING if name in fields), msgspec.Raw(b'""'))
+            made = wire.assistant(_text(fields.get("content")), _text(thought), calls)
+            out.append(msgspec.json.encode(made))
+        elif _text(fields.get("role")) == "tool" and ("tool_name" in fields) == isinstance(wire, OpenAIWire):
+            call = _text(fields.get("tool_call_id"))
+            name = _text(fields.get("tool_name")) or names.get(call, "")
+            out.append(msgspec.json.encode(wire.tool(name, call, _text(fields.get("content")))))
+        else:
+            out.append(data)
+    return out
+
+
+def _calls(fields: Fields) -> list[Call]:
+    """The calls of a message, in either form, with their arguments as an object."""
+    made = []
+    for call in msgspec.json.decode(fields.get("tool_calls") or b"[]", type=list[dict[str, msgspec.Raw]]):
+        function = msgspec.json.decode(call["function"], type=Fields)
+        arguments = function.get("arguments", msgspec.Raw(b"{}"))
+        if bytes(arguments).startswith(b'"'):
+            arguments = msgspec.Raw(_object(_text(arguments)))
+        made.append(Call(CallFunction(_text(function.get("name")), arguments), _text(call.get("id"))))
+    return made
+
+
+def _as_text(fields: Fields) -> bool:
+    """Whether the arguments of the calls are text, as OpenAI's protocol has them."""
+    first = msgspec.json.decode(fields["tool_calls"], type=list[dict[str, msgspec.Raw]])[0]
+    function = msgspec.json.decode(first["function"], type=Fields)
+    return bytes(function.get("arguments", b"")).startswith(b'"')
+
+
+def _object(text: str) -> bytes:
+    """Arguments that are an object; an empty one where they are something else."""
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return b"{}"
+    return text.encode()
+
+
+def _text(raw: msgspec.Raw | None) -> str:
+    value = msgspec.json.decode(raw) if raw is not None else ""
+    return value if isinstance(value, str) else ""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jetbox.engine.context.carry import Reader, carried
+from jetbox.engine.context.carry import Reader, carried, in_form_of
 from jetbox.engine.context.wire import Wanted, Wire
 from jetbox.engine.events import MessageAdded, PromptHead
 from jetbox.engine.models.base import Call, CallFunction
@@ -108,8 +108,16 @@ class History:
 
     def read_by(self, reader: Reader) -> None:
         """Another model goes on: what others said is carried over to it, and the journal told."""
-        messages = self.as_read_by(reader)
         self._reader = reader
+        self._render()
+
+    def rewrite(self) -> None:
+        """Write what an earlier process recorded over another protocol as this one does, and tell the journal."""
+        self._said = in_form_of(self._wire, self._said)
+        self._render()
+
+    def _render(self) -> None:
+        messages = self.as_read_by(self._reader)
         pairs = zip(self._messages, messages, strict=True)
         first = next((n for n, (old, new) in enumerate(pairs) if old != new), len(messages))
         self._messages = messages
