@@ -142,6 +142,21 @@ async def test_decisions_of_rules_stand_in_the_transcript(show: Showing) -> None
         assert "routing by evidence: llama3.2:3b, the small model begins" in s.text
 
 
+async def test_the_phase_of_a_goal_stands_in_the_status_line_while_it_runs(show: Showing) -> None:
+    def status(s: Show) -> str:
+        return s.text.splitlines()[0]
+
+    async with show() as s:
+        await s.play(*opened(), e.GoalStarted(goal=1, text="Do it"))
+        await s.play(e.Routed(rule="phase", model="llama3.2:3b", why="scaffold: ...", phase="scaffold"))
+        await s.play(e.RoundStarted(model="llama3.2:3b", limit=24))
+        assert "scaffold, round 1/24" in status(s)
+        await s.play(e.Routed(rule="phase", model="gpt-oss:20b", why="refine: ...", phase="refine"))
+        assert "refine, round 1/24" in status(s)
+        await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0, rounds=1))
+        assert "refine" not in status(s)
+
+
 async def test_a_recording_shows_what_was_told_then_and_asks_for_nothing(on_source: Playing) -> None:
     stage = Stage()
     stage.emit(*opened(), LISTED)

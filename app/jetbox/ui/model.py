@@ -143,6 +143,8 @@ class SessionView:
     verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
     probing: dict[str, int] = field(default_factory=dict)
     """Probes that run, and since when."""
+    phase: str = ""
+    """Of the goal, where a rule that chooses models knows phases: `scaffold` or `refine`."""
     listed: e.ModelsListed | None = None
     """What the server has, as it was last told."""
     files: dict[str, Changed] = field(default_factory=dict)
@@ -209,6 +211,8 @@ class SessionView:
                 self.held = None
             case e.ModelsListed():
                 self.listed = event
+            case e.Routed():
+                self.phase = event.phase
             case e.ModeChanged():
                 self.mode = event.mode
             case e.QueueChanged():
@@ -230,7 +234,7 @@ class SessionView:
     def _goal_event(self, t: int, event: e.GoalStarted | e.GoalEnded) -> None:
         if isinstance(event, e.GoalStarted):
             self.goal, self.running, self.ended = event.goal, True, None
-            self.goal_started, self.goal_round = t, 0
+            self.goal_started, self.goal_round, self.phase = t, 0, ""
             self.doing = Doing("preparing", t)
         else:
             self.ended = event

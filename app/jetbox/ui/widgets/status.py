@@ -95,7 +95,8 @@ class Status(Lined):
         if not view.goal_round:
             return []
         limit = f"/{view.round_limit}" if view.round_limit else ""
-        return [("round ", "dim"), (f"{view.goal_round}{limit}", "")]
+        phase: Group = [(f"{view.phase}, ", "accent")] if view.phase and view.running else []
+        return [*phase, ("round ", "dim"), (f"{view.goal_round}{limit}", "")]
 
     def _clock(self, view: SessionView) -> Group:
         return [(words.stopwatch(view.goal_time(self._now)), "" if view.running else "dim")] if view.goal else []
