@@ -54,6 +54,8 @@ def _code(verdicts: list[Verdict]) -> ExitCode:
 
 
 async def _probe(asked: Invocation, show: Show, *, watch: bool, quiet: bool) -> None:
+    import msgspec
+
     from jetbox.engine.probes.runner import ProbeEngine
     from jetbox.engine.safety.choose import choose_sandbox
     from jetbox.engine.safety.process import ProcessRunner
@@ -76,7 +78,8 @@ async def _probe(asked: Invocation, show: Show, *, watch: bool, quiet: bool) -> 
             root,
             ProcessRunner(sandbox, root, pass_env=wanted.pass_env),
             options.probes,
-            options.performance,
+            # One run is as quick from scratch as from a server that has to be started first.
+            options.performance if watch else msgspec.structs.replace(options.performance, pytest_server=False),
             on_start=lambda name, why: _started(session, name),
             on_end=lambda verdict: _ended(session, verdict),
             store=probes_folder(root),

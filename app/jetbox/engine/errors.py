@@ -5,6 +5,7 @@
     ├── ModelError                  6  server or model not reachable, or its answer unusable
     │   ├── ServerUnreachable
     │   ├── ServerBusy
+    │   ├── OutOfMemory             the model does not fit with this window
     │   ├── ModelNotFound
     │   ├── ModelUnfit              the model lacks a capability that is needed
     │   ├── ContextOverflow         4  the prompt does not fit the window

@@ -191,6 +191,33 @@ async def test_probe_that_writes_the_same_each_time_is_told_and_not_kept(bench: 
     assert ((await asked(engine)).cache, probe.runs) == ("ran", 3)
 
 
+async def test_what_a_command_broke_while_the_baseline_ran_is_not_known_from_before(bench: Bench) -> None:
+    path = bench.write("a.py", "1")
+    probe = Content(bench.root)
+
+    def once() -> None:
+        if probe.runs == 1:
+            path.write_text("2")
+
+    probe.during = once
+    engine = bench.engine(probes=[probe])
+    engine.prepare()
+    behind = engine._behind
+    assert behind is not None
+    await asyncio.wait({behind.task})
+    assert probe.runs == 2
+    assert not engine._known.has("content")
+
+
+async def test_verdicts_of_a_server_that_was_wrong_are_served_no_more(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe])
+    wrong = await asked(engine)
+    engine._disproved(wrong, await engine.files.now())
+    assert (await asked(engine)).cache == "ran"
+
+
 async def test_files_that_keep_changing_are_an_error(bench: Bench) -> None:
     path = bench.write("a.py", "0")
     probe = Content(bench.root)

@@ -470,9 +470,12 @@ DIFFERS = "import gc\ndef test_a():\n    assert not gc.get_freeze_count(), 'fork
 
 
 async def test_a_difference_ends_the_forking_for_good(bench: Bench, suite: Suite) -> None:
+    disproved: list[str] = []
+    suite.probe.on_disproved = lambda plain, files: disproved.append(f"{plain.state} of {len(files.files)}")
     bench.write("test_a.py", DIFFERS)
     assert (await suite.run()).state == "failed"
     await suite.compared()
+    assert disproved == [f"passed of {len(suite.tree.last.files)}"]
     assert len(suite.told) == 1
     assert "a forked run said failed (1 of 1 failed: test_a), and one from scratch passed (1 passed)" in suite.told[0]
     assert (await suite.run()).state == "passed"
@@ -607,3 +610,35 @@ async def test_how_long_the_first_result_took_is_told(bench: Bench, suite: Suite
     verdict = await suite.run()
     assert suite.probe.first_ms is not None
     assert 0 < suite.probe.first_ms < verdict.duration_ns / 1e6 - 400
+
+
+async def test_a_module_that_is_named_as_one_that_is_loaded_is_the_workspaces_own(bench: Bench, suite: Suite) -> None:
+    bench.write("resource.py", "OURS = 1\n")
+    bench.write("tests/ctypes.py", "OURS = 2\n")
+    bench.write("tests/test_a.py", "import ctypes, resource\ndef test_a():\n    assert ctypes.OURS > resource.OURS\n")
+    verdict = await suite.run()
+    assert (verdict.state, verdict.summary) == ("passed", "1 passed")
+    (told,) = suite.told
+    assert told.startswith("pytest runs from scratch: a forked run broke off: the workspace has a module ")
+
+
+async def test_a_pipe_that_nobody_reads_is_an_error_and_no_end(bench: Bench, suite: Suite) -> None:
+    bench.write(
+        "test_a.py",
+        "import os, pytest\ndef test_a():\n    reading, writing = os.pipe()\n    os.close(reading)\n"
+        "    with pytest.raises(BrokenPipeError):\n        os.write(writing, b'x')\n",
+    )
+    verdict = await suite.run()
+    assert (verdict.state, verdict.summary) == ("passed", "1 passed")
+    assert suite.forks
+
+
+async def test_a_test_that_minds_being_looked_at_is_run_unwatched(bench: Bench, suite: Suite) -> None:
+    bench.write(
+        "test_a.py",
+        "import sys\ndef test_a():\n    assert sys.gettrace() is None and sys.getprofile() is None\n"
+        "    if hasattr(sys, 'monitoring'):\n        assert not any(sys.monitoring.get_tool(n) for n in range(6))\n",
+    )
+    await suite.tree.sweep()
+    verdict = await suite.probe.run(behind=True)
+    assert (verdict.state, verdict.summary) == ("passed", "1 passed")

@@ -12,7 +12,7 @@ import pytest
 from jetbox.engine.safety.choose import choose_sandbox, trial
 from jetbox.engine.safety.private import PrivateFolder
 from jetbox.engine.safety.process import Limits, ProcessRunner
-from jetbox.engine.safety.readable import readable_folders, secrets_in, without
+from jetbox.engine.safety.readable import project_above, readable_folders, secrets_in, without
 from jetbox.engine.safety.sandbox import Launch
 from jetbox.engine.safety.seatbelt import profile
 from jetbox.engine.safety.unconfined import NoSandbox
@@ -187,3 +187,18 @@ async def test_a_start_is_cheap(workspace: Path) -> None:
     times = sorted([(await runner.run(["/bin/true"], limits=limits)).duration_ns for _ in range(9)])
     await sandbox.close()
     assert times[0] < 100_000_000
+
+
+def test_the_project_above_a_workspace_is_readable_and_no_more(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    workspace = home / "code" / "project" / "parts" / "one"
+    workspace.mkdir(parents=True)
+    assert project_above(workspace, home) is None
+    (home / "code" / "project" / "parts" / "ruff.toml").touch()
+    assert project_above(workspace, home) == home / "code" / "project" / "parts"
+    (home / "code" / "project" / ".git").mkdir()
+    assert project_above(workspace, home) == home / "code" / "project"
+    (home / ".git").mkdir()
+    assert project_above(workspace, home) == home / "code" / "project", "never the home folder"
+    os.chmod(home / "code" / "project", 0o777)
+    assert project_above(workspace, home) == home / "code" / "project" / "parts", "nor one that all write to"

@@ -80,8 +80,7 @@ class CheckerProbe(Whole):
             **self._above(),
         }
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
-        names = {"PATH", "LANG", "LC_ALL", *self._processes.pass_env}
-        variables = {name: os.environ[name] for name in sorted(names) if name in os.environ}
+        variables = clean_environment(os.environ, self._processes.pass_env)
         noticed = facts.noticed
         if noticed is not None:
             noticed = (*noticed, *self._places())

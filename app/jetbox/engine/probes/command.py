@@ -102,7 +102,8 @@ class CommandProbe(Whole):
             outside = (*outside, *facts.noticed) if outside is not None and facts.noticed is not None else None
         keyed = {name: value for name, value in env.items() if name not in NOT_KEYED - {*self._processes.pass_env}}
         limits = f"{self._seconds:g} s, {self._memory} bytes"
-        return Scope((self._processes.sandbox.name, limits, *arguments), versions, keyed, outside)
+        sandbox = self._processes.sandbox
+        return Scope((sandbox.name, *sandbox.cannot, limits, *arguments), versions, keyed, outside)
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """The files that match its scope, and those that its words name."""

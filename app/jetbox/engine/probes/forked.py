@@ -58,8 +58,10 @@ def begin(request: Dict[str, Any], out: int) -> None:  # noqa: UP006
     os.dup2(out, 2)
     for fd in (null, out):
         os.close(fd)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    # As Python itself sets them when it starts.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if request["behind"]:
         os.nice(19)
     if request["memory"]:

@@ -63,6 +63,14 @@ class KnownFailures:
         if verdict.key and verdict.durable:
             self._keep(verdict.name, verdict.key, verdict.failing)
 
+    def forget(self, probe: str) -> None:
+        """What was taken for its baseline, and what is kept of it, was wrong."""
+        self._before.pop(probe, None)
+        kept = self._states()
+        for filed in [filed for filed in kept if filed[0] == probe]:
+            del kept[filed]
+        self._save()
+
     def recall(self, probe: str, key: str) -> bool:
         """Take the baseline from an earlier session that began with exactly this state (`Verdict.key`).
 
@@ -101,14 +109,18 @@ class KnownFailures:
         kept = self._states()
         if self._file is None or len(failing) > NAMES_OF_ONE or kept.get((probe, key)) == list(failing):
             return
-        from jetbox.engine.probes.stored import save
-
         kept[probe, key] = list(failing)
         kept.move_to_end((probe, key))
         names = sum(map(len, kept.values()))
         while len(kept) > STATES or names > NAMES_OF_ALL:
             names -= len(kept.popitem(last=False)[1])
-        save(self._file, _Store(FORMAT, [_State(*filed, names) for filed, names in kept.items()]))
+        self._save()
+
+    def _save(self) -> None:
+        if self._file is not None:
+            from jetbox.engine.probes.stored import save
+
+            save(self._file, _Store(FORMAT, [_State(*filed, names) for filed, names in self._states().items()]))
 
 
 def told_apart(failing: Sequence[str], before: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

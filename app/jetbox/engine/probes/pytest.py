@@ -27,10 +27,10 @@ from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.probes.zygote import Said
+from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.process import ProcessRunner
 
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
-VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS")
 
 
 class PytestProbe(Whole):
@@ -69,6 +69,8 @@ class PytestProbe(Whole):
             off=lambda: self._shadows.off,
             notice=notice,
         )
+        self.on_disproved: Callable[[Verdict, Snapshot], None] = lambda plain, files: None
+        """Is given what a run from scratch said where a forked one was wrong, and the files that it is about."""
         self.first_ms: float | None = None
         """From the start of the latest run until its first test was decided, where that is known."""
         self._learnt: tuple[dict[str, list[str]], Snapshot] | None = None
@@ -97,23 +99,29 @@ class PytestProbe(Whole):
         return ""
 
     async def scope(self) -> Scope:
-        """Interpreter, what is installed in it, and the variables that tests commonly read."""
+        """Interpreter, what is installed in it, and all that tests see of their surroundings."""
         interpreter = self._interpreters.find()
         facts = await self._interpreters.facts(interpreter)
         versions = {"python": f"{interpreter.path} {facts.version}", "pytest": facts.pytest}
         versions["packages"] = facts.packages
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
-        names = {*VARIABLES, *self._processes.pass_env}
-        environment = {name: os.environ[name] for name in sorted(names) if name in os.environ}
-        return Scope((self._processes.sandbox.name,), versions, environment, facts.noticed)
+        sandbox, options = self._processes.sandbox, self._options
+        environment = clean_environment(os.environ, self._processes.pass_env)
+        arguments = (sandbox.name, *sandbox.cannot, f"{options.memory} bytes")
+        return Scope(arguments, versions, environment, facts.noticed)
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
         await self._halt()
         files = self._tree.last
-        ended = await self.sessions.run((), behind=behind, touched=behind and self._affected is not None)
-        self.first_ms = ended.first_ms
+        watched = behind and self._affected is not None
+        ended = await self.sessions.run((), behind=behind, touched=watched)
         verdict = self._verdict(ended)
+        if watched and ended.forked and verdict.state != "passed":
+            # Tests can tell that they are looked at.
+            ended = await self.sessions.run((), behind=behind)
+            verdict = self._verdict(ended)
+        self.first_ms = ended.first_ms
         compared = verdict if ended.forked and self._shadows.due(verdict) else None
         if ended.said is not None and ended.said.touched:
             self._learnt = (ended.said.touched, files)
@@ -193,6 +201,7 @@ class PytestProbe(Whole):
         plain = self._verdict(await self.sessions.plain((), behind=True))
         if await self._unchanged(files) and self._shadows.compared(compared, plain):
             self.sessions.tell()
+            self.on_disproved(plain, files)
 
     async def _learn(self, files: Snapshot) -> None:
         """Take what the latest run behind touched, if it was about these files."""

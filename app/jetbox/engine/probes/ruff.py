@@ -132,7 +132,7 @@ class RuffProbe(Whole):
         outside = self._settings.outside()
         versions = {"ruff": identity(program) if program else ""}
         versions.update((f"settings {path}", " ".join(map(str, sign))) for path, sign in outside.items() if sign)
-        return Scope(ARGUMENTS, versions, outside=(*outside, *self._places()))
+        return Scope((*ARGUMENTS, self._processes.sandbox.name), versions, outside=(*outside, *self._places()))
 
     def _places(self) -> list[str]:
         """Every path whose change can make it another program."""

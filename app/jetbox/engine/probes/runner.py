@@ -17,8 +17,10 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import left_out, out_of_scope
 from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.proof import Proof
+from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
+from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.safety.process import ProcessRunner
 
 OTHERS = ("you", "git", "command")
@@ -87,7 +89,12 @@ class ProbeEngine:
         )
         self.probes = tuple(probes)
         """What is checked."""
+        for probe in self.probes:
+            if isinstance(probe, PytestProbe):
+                probe.on_disproved = self._disproved
         self._on_end = on_end
+        self._first: Snapshot | None = None
+        """The files before the first change, once they were looked at."""
         self._lock = asyncio.Lock()
         self._ahead: _Task | None = None
         self._behind: _Task | None = None
@@ -324,17 +331,29 @@ class ProbeEngine:
             before = await self.files.now(sweep=True)
             if self._behind is not None:
                 self._behind.files = before.digest
+            self._first = before
             for name, filed in await self._settler.keys(before):
                 self._known.recall(name, filed)
         # Not again and again: once files change, it is about other files than it was begun for.
         await self._settler.settle(work)
 
+    def _disproved(self, plain: Verdict, files: Snapshot) -> None:
+        """A forked run was wrong, and so may be every verdict of one, the baseline's among them."""
+        self._settler.forget()
+        if self._known.has(plain.name):
+            self._known.forget(plain.name)
+            if self._first is not None and self._first.digest == files.digest:
+                self._known.baseline(plain)
+
     def _came_behind(self, behind: _Task) -> None:
         if behind.task.cancelled() or behind.task.exception() is not None or self._closed:
             return
-        for one in behind.work.given.values():
+        narrow = {probe.name: probe.narrow for probe in self.probes}
+        for name, one in behind.work.given.items():
             if behind.work.baseline:
-                self._known.baseline(one.verdict)
+                # Where a command changed files meanwhile, it has settled on those.
+                if self._first is not None and one.holds(narrow[name](self._first)):
+                    self._known.baseline(one.verdict)
             elif one.whole and one.verdict.red:
                 self._news.append(one)
 

@@ -4,7 +4,7 @@ something else."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -70,6 +70,8 @@ class Sessions:
         self._off = off
         self._notice = notice
         self._told: set[str] = set()
+        self._paths: frozenset[str] = frozenset()
+        self._names: tuple[str, ...] = ()
 
     @property
     def refused(self) -> str:
@@ -97,7 +99,9 @@ class Sessions:
         zygote, broke = self._back if behind else self._front, ""
         if zygote is not None and not self._unasked():
             options = self._options
-            request = Request(files, options.time_s, options.memory, ROOM * options.output_bytes, behind, touched)
+            keep = ROOM * options.output_bytes
+            names = self._importable(self._tree.last.files)
+            request = Request(files, options.time_s, options.memory, keep, behind, touched, names)
             began = monotonic()
             async with self._processes.watching(["pytest"]):
                 answer = await zygote.run(await self._surroundings(), request)
@@ -112,6 +116,13 @@ class Sessions:
             await zygote.refuse(f"a forked run broke off: {broke}")
             self.tell()
         return plain
+
+    def _importable(self, files: Mapping[str, object]) -> tuple[str, ...]:
+        """Names of the workspace that an import could find first, if some folder of it comes onto the path."""
+        if files.keys() != self._paths:
+            self._paths = frozenset(files)
+            self._names = tuple(sorted(top_names(self._paths)))
+        return self._names
 
     async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session in a process of its own, from scratch."""
@@ -156,6 +167,22 @@ class Sessions:
         if refused and refused not in self._told and self._notice is not None:
             self._told.add(refused)
             self._notice(f"pytest runs from scratch: {refused}")
+
+
+def top_names(paths: Set[str]) -> set[str]:
+    """Names of the modules and packages among these files that are part of no other package."""
+    found = set()
+    for path in paths:
+        folder, _, file = path.rpartition("/")
+        name, dot, kind = file.partition(".")
+        if not dot or not (kind == "py" or kind.endswith("so")):
+            continue
+        if name == "__init__":
+            folder, _, name = folder.rpartition("/")
+        while folder and f"{folder}/__init__.py" in paths:
+            folder, _, name = folder.rpartition("/")
+        found.add(name)
+    return found - {"", "__main__", ".."}
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -72,6 +72,8 @@ class Request(msgspec.Struct, frozen=True):
     keep: int
     behind: bool = False
     touched: bool = False
+    names: tuple[str, ...] = ()
+    """Modules that an import could find in the workspace."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ TOOL_FOLDERS = (
 """Folders of tools in the home folder that programs on PATH lead to by symbolic link or by name."""
 
 
+PROJECT = (".git", "pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "ruff.toml", ".ruff.toml")
+"""What makes a folder above the workspace the project's."""
+
+
 def readable_folders(root: Path, environ: Mapping[str, str], extra: Sequence[Path] = ()) -> list[Path]:
     """Folders outside `root`, besides the system's, that confined commands read; each exists."""
     home = Path(os.path.realpath(environ.get("HOME") or os.path.expanduser("~")))
@@ -38,9 +43,34 @@ def readable_folders(root: Path, environ: Mapping[str, str], extra: Sequence[Pat
     )
     for path in (p for source in sources for p in source):
         _add(found, path, root, home)
+    project = project_above(root, home)
+    if project is not None:
+        _add(found, project, root, home)
     for path in extra:
         _add(found, path, root, None)
     return sorted(found)
+
+
+def project_above(root: Path, home: Path) -> Path | None:
+    """The project that the workspace is a part of: its configuration, and what it imports, lie above.
+
+    The farthest folder above that is a repository or holds configuration of tools; never one
+    that holds the home folder, or that everybody writes to.
+    """
+    found = None
+    for folder in root.parents:
+        if home.is_relative_to(folder) or len(folder.parts) < 3 or _is_shared(folder):
+            break
+        if any(os.path.lexists(folder / name) for name in PROJECT):
+            found = folder
+    return found
+
+
+def _is_shared(folder: Path) -> bool:
+    try:
+        return bool(os.stat(folder).st_mode & stat.S_IWOTH)
+    except OSError:
+        return True
 
 
 def _add(found: dict[Path, None], path: Path, root: Path, home: Path | None) -> None:
