@@ -17,6 +17,7 @@ from jetbox.engine.events import (
     ModelReady,
     Notice,
     PermissionAnswered,
+    PromptCut,
     RequestSent,
     RoundEnded,
     RoundStarted,
@@ -107,7 +108,16 @@ class Beside:
     def keep_figures(self, model: ChatModel) -> Coroutine[Any, Any, None]:
         """Collect what the session measures of its models, from now on, and keep it for later ones."""
         reader = self._session.feed(
-            ModelReady, RoundStarted, ModelAnswered, ToolCalled, ToolEnded, GoalStarted, GoalEnded, past=False
+            ModelReady,
+            RoundStarted,
+            RequestSent,
+            ModelAnswered,
+            PromptCut,
+            ToolCalled,
+            ToolEnded,
+            GoalStarted,
+            GoalEnded,
+            past=False,
         )
         return self._keep_figures(model, reader)
 

@@ -247,6 +247,7 @@ class Live:
             store=probes_folder(self._start.root),
         )
         parts.known = partial(self._known_figures, model.host)
+        parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))
         if resumed is not None and resumed.model and resumed.messages and resumed.model != parts.model_name:
             from jetbox.engine.switching import go_on_with_another
 

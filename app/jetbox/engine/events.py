@@ -218,6 +218,17 @@ class RequestSent(Event, frozen=True, kw_only=True, tag="model.request"):
     """Tokens of the prompt, estimated; corrected by the server's own counts."""
 
 
+class PromptCut(Event, frozen=True, kw_only=True, tag="prompt.cut"):
+    """The server left a part of the prompt out and did not say so: its own count gives it away."""
+
+    tokens: int
+    """That it read."""
+    of: int
+    """That were sent, as estimated."""
+    window: int = 0
+    """Tokens of the window that this length belongs to; 0 where it does not tell."""
+
+
 class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
     """What is waited for, in words for the screen."""
 
@@ -540,6 +551,7 @@ AnyEvent = (
     | MessageAdded
     | PromptHead
     | RequestSent
+    | PromptCut
     | Waiting
     | ThinkingDelta
     | TextDelta

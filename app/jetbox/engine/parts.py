@@ -11,6 +11,7 @@ import msgspec
 
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.carry import reader_of
+from jetbox.engine.context.cut import CutWatch
 from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
 from jetbox.engine.events import ModelReady, Notice, SwitchCost
@@ -65,6 +66,13 @@ class Parts(msgspec.Struct):
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
     prefix: PrefixWatch = msgspec.field(default_factory=PrefixWatch)
+    load_ns: int = 0
+    """How long the model took to load here before; 0 where unknown."""
+    server: str = ""
+    """Version of the server; empty until it is known."""
+    cuts: CutWatch = msgspec.field(default_factory=CutWatch)
+    cut_told: bool = False
+    """The user was told that the server cuts prompts in silence."""
     window_why: str = ""
     """Why the window is what it is, in words."""
     warmup: WarmUp | None = None
@@ -91,6 +99,14 @@ class Parts(msgspec.Struct):
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""
         self.history.head(self.model_name, self.options.model, self.tool_specs)
+
+    def recall(self, figures: Figures) -> None:
+        """Expect of the model in use what was measured of it before."""
+        from jetbox.engine.models.figures import median
+
+        self.budget.begin(median(figures.bytes_per_token))
+        self.reading_rate = median(figures.prefill)
+        self.load_ns = int(median(figures.load))
 
     def use_model(self, info: ModelInfo) -> None:
         """Work with this model from the next request on; the window stays as it is for the whole session."""

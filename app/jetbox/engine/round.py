@@ -11,7 +11,7 @@ from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
-from jetbox.engine.events import Notice, PrefixReused, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -20,6 +20,9 @@ from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import diagnosed, pause_before
 from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
 from jetbox.engine.tools.dispatch import Done
+
+UNCOUNTED = "0.30.0"
+"""A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
 
 
 class RoundResult(msgspec.Struct):
@@ -139,7 +142,7 @@ class Round:
             answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended
-            self._learn(answer, len(body.data))
+            self._learn(answer, len(body.data), expected.tokens)
             if again:
                 red = [redacted(verdict, parts.redactor) for verdict in self._overlap.verdicts if verdict.red]
                 if red:
@@ -160,14 +163,14 @@ class Round:
         parts = self._parts
         model = parts.options.model
         tokens = parts.budget.estimate(parts.history.size)
-        most = parts.budget.num_predict(tokens, model.num_predict)
+        most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
         logprobs = parts.options.routing.mode == "cascade"
         body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
         parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-        return body, Expectation(tokens, parts.loaded, reading)
+        return body, Expectation(tokens, parts.loaded, reading, parts.load_ns)
 
-    def _learn(self, answer: Answer, size: int) -> None:
+    def _learn(self, answer: Answer, size: int, estimate: int) -> None:
         parts = self._parts
         if not answer.complete:
             return
@@ -180,11 +183,36 @@ class Round:
 
             pay(parts, answer.metrics, reuse)
         count = answer.metrics.get("prompt_eval_count", 0)
+        if self._cut(answer, size, estimate):
+            return
         parts.budget.learn(size, count)
         fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
         duration = answer.metrics.get("prompt_eval_duration", 0)
         if fresh > 0 and duration > 0:
             parts.reading_rate = fresh / (duration / 1e9)
+
+    def _cut(self, answer: Answer, size: int, estimate: int) -> bool:
+        """Whether the server cut the prompt in silence; that is told, in words once."""
+        parts = self._parts
+        whole = not parts.model.manages or (bool(parts.server) and parts.server != UNCOUNTED)
+        cut = parts.cuts.look(
+            parts.model_name, size, estimate, answer.metrics, window=parts.budget.num_ctx, whole=whole
+        )
+        if cut is None:
+            return False
+        parts.session.emit(PromptCut(tokens=cut.read, of=cut.of, window=cut.window))
+        if not parts.cut_told:
+            parts.cut_told = True
+            real = f", as with a window of {cut.window:,}" if cut.window else ""
+            read = f"{cut.read:,} of about {cut.of:,} tokens{real}"
+            parts.session.emit(
+                Notice(
+                    level="warning",
+                    text=f"the server cut the prompt in silence: it read {read}; the model does not see the rest",
+                    hint="begin a new session with a smaller goal; a newer Ollama refuses instead of cutting",
+                )
+            )
+        return True
 
     async def _back_off(self, error: JetboxError, pause: float) -> bool:
         """Wait before the next attempt; False where the user interrupted."""

@@ -27,6 +27,8 @@ SPEAK_AFTER_S = 0.3
 SILENT_AFTER_S = 5.0
 REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
+PATIENCE = 3
+"""So many times the expected reading is waited for, beside the limit for the first chunk."""
 CLOSING_S = 1.0
 """How long the end of the body is waited for once the answer is complete."""
 
@@ -79,6 +81,8 @@ class Expectation(msgspec.Struct, frozen=True):
     loaded: bool
     reading_ns: int = 0
     """How long reading the prompt should take; 0 where unknown."""
+    loading_ns: int = 0
+    """The same of loading the model."""
 
 
 class Attempt:
@@ -125,7 +129,7 @@ class Attempt:
         answer = Answer(sent=session.now(), ended=session.now())
         voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say, answer, expected)
         try:
-            await self._stream(body, answer)
+            await self._stream(body, answer, expected)
         except StorageError:
             raise
         except CallGarbled as error:
@@ -168,15 +172,18 @@ class Attempt:
         if expected.loaded:
             self._wait(Waiting(what="reading", detail=f"{expected.tokens:,} tokens", expected_ns=expected.reading_ns))
         else:
-            self._wait(Waiting(what="loading", detail="or queued, or reading the prompt"))
+            both = expected.loading_ns + expected.reading_ns if expected.loading_ns else 0
+            self._wait(Waiting(what="loading", detail="or queued, or reading the prompt", expected_ns=both))
 
     def _wait(self, waiting: Waiting) -> None:
         # A timer has nobody to tell of a failure of the disk: the next event raises it again.
         with suppress(StorageError):
             self._session.emit(waiting)
 
-    async def _stream(self, body: Body, answer: Answer) -> None:
-        first_s, gap_s = self._options.first_chunk_s, self._options.chunk_s
+    async def _stream(self, body: Body, answer: Answer, expected: Expectation) -> None:
+        # A prompt that is known to take long is given the time for that, and to spare.
+        first_s = self._options.first_chunk_s + PATIENCE * expected.reading_ns / 1e9
+        gap_s = self._options.chunk_s
         silence: _Silence | None = None
         try:
             async with asyncio.timeout(first_s) as watchdog, self._model.chat(body.data) as chunks:
@@ -198,7 +205,7 @@ class Attempt:
             limit = first_s if answer.first < 0 else gap_s
             what = "nothing came" if answer.first < 0 else "the answer stopped"
             raise Stalled(
-                f"{what} for {limit:g} s; the request was cancelled",
+                f"{what} for {limit:.3g} s; the request was cancelled",
                 "raise model.first_chunk_s or model.chunk_s, or see what the server does",
             ) from error
         finally:

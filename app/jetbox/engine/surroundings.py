@@ -67,6 +67,7 @@ async def _server(parts: Parts) -> tuple[str, str]:
     except ModelError as error:
         parts.session.emit(Notice(level="info", text=f"the server did not say what it is: {error}"))
         return "", ""
+    parts.server = version
     if listed is None or parts.model_info is None:
         return version, ""
     parts.model_info = msgspec.structs.replace(parts.model_info, size=listed.size, digest=listed.digest)

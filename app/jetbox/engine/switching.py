@@ -40,7 +40,7 @@ async def switch_as_wished(parts: Parts) -> bool:
     parts.budget.num_ctx = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
     parts.use_model(entry.info)
     parts.loaded = entry.loaded is not None
-    parts.reading_rate = median(figures.prefill)
+    parts.recall(figures)
     parts.switched = Switched(old, expected)
     return True
 

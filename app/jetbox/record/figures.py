@@ -35,8 +35,13 @@ class FiguresStore:
         self._node = os.uname().nodename
 
     def read(self, host: str, name: str, digest: str) -> Figures:
-        """What is known of a model behind a server (a URL); empty where nothing is. Blocks."""
+        """What is known of a model behind a server (a URL); empty where nothing is. Blocks.
+
+        Without a digest it is what was added last under that name.
+        """
         file = self._read()
+        if not digest and file.format == FORMAT:
+            return _named(file.machines, (machine_of(host, "", ""), machine_of(host, self._node, "any")), name)
         models = file.machines.get(machine_of(host, self._node, digest), {}) if file.format == FORMAT else {}
         return models.get(_key(name, digest)) or Figures()
 
@@ -83,6 +88,15 @@ class FiguresStore:
             yield
         finally:
             os.close(handle)
+
+
+def _named(machines: Machines, places: tuple[str, ...], name: str) -> Figures:
+    found = Figures()
+    for place in places:
+        for key, figures in machines.get(place, {}).items():
+            if key.rpartition("@")[0] == name:
+                found = figures
+    return found
 
 
 def _key(name: str, digest: str) -> str:

@@ -6,6 +6,10 @@ from jetbox.engine.errors import ContextOverflow
 
 BYTES_PER_TOKEN = 3.4
 """Where a session begins; code and JSON lie between 3 and 4."""
+FEWEST, MOST = 2.0, 6.0
+"""Bounds of what a count may say."""
+UNSURE = 0.1
+"""By this share an estimate may be wrong."""
 MARGIN = 64
 """Tokens kept free for the chat template."""
 LEAST_ANSWER = 256
@@ -21,6 +25,11 @@ class Budget:
         self._known_tokens = 0
         self._ratio = BYTES_PER_TOKEN
 
+    def begin(self, ratio: float) -> None:
+        """Another model counts from here on, with so many bytes a token as it had before; 0 where unknown."""
+        self._known_bytes = self._known_tokens = 0
+        self._ratio = min(MOST, max(FEWEST, ratio)) if ratio else BYTES_PER_TOKEN
+
     def estimate(self, size: int) -> int:
         """Tokens of a prompt of `size` bytes: the last counted part as counted, the rest by ratio."""
         return self._known_tokens + int(max(0, size - self._known_bytes) / self._ratio)
@@ -30,10 +39,16 @@ class Budget:
         if tokens > 0 and size > 0:
             self._known_bytes = size
             self._known_tokens = tokens
-            self._ratio = min(6.0, max(2.0, size / tokens))
+            self._ratio = min(MOST, max(FEWEST, size / tokens))
 
-    def num_predict(self, prompt: int, most: int) -> int:
+    def unsure(self, size: int) -> int:
+        """Tokens by which the estimate of a prompt of `size` bytes may be too low: a share of what nobody counted."""
+        return int(max(0, size - self._known_bytes) / self._ratio * UNSURE)
+
+    def num_predict(self, prompt: int, most: int, unsure: int = 0) -> int:
         """Most tokens of the answer: bounded, so that the server never shifts the window.
+
+        `prompt` tokens are expected, and `unsure` more are kept free.
 
         Raises:
             ContextOverflow: nothing sensible is left.
@@ -44,4 +59,4 @@ class Budget:
                 f"the prompt needs about {prompt:,} of the window's {self.num_ctx:,} tokens: no room for an answer",
                 "raise --num-ctx, or begin a new session with a smaller goal",
             )
-        return min(most, left)
+        return min(most, max(min(left, LEAST_ANSWER), left - unsure))

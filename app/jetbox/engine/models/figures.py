@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.engine.context.budget import FEWEST, MOST
 
 KEPT = 32
 """Samples of a kind."""
@@ -31,6 +32,8 @@ class Figures(msgspec.Struct):
     load: list[int] = []
     prefill: list[float] = []
     decode: list[float] = []
+    bytes_per_token: list[float] = []
+    """Of whole requests, as the server counted them."""
     ttft_cold: list[int] = []
     """With a load before it."""
     ttft_warm: list[int] = []
@@ -48,7 +51,7 @@ class Figures(msgspec.Struct):
 
     def add(self, more: Figures) -> None:
         """Take in newer ones."""
-        for name in ("load", "prefill", "decode", "ttft_cold", "ttft_warm", "rounds_to_green"):
+        for name in ("load", "prefill", "decode", "bytes_per_token", "ttft_cold", "ttft_warm", "rounds_to_green"):
             setattr(self, name, [*getattr(self, name), *getattr(more, name)][-KEPT:])
         for name in ("answers", "calls", "calls_ok", "recovered", "garbled", "goals"):
             setattr(self, name, getattr(self, name) + getattr(more, name))
@@ -116,6 +119,8 @@ class FiguresReader:
         self._model = ""
         self._goal_models: set[str] = set()
         self._changed = False
+        self._bytes = 0
+        """Of the request that is to be answered next."""
         self._met: set[str] = set()
 
     def take(self, stamped: e.Stamped) -> None:
@@ -129,6 +134,10 @@ class FiguresReader:
             case e.RoundStarted():
                 self._model = event.model
                 self._goal_models.add(event.model)
+            case e.RequestSent():
+                self._bytes = event.bytes
+            case e.PromptCut() if self._of().bytes_per_token:
+                self._of().bytes_per_token.pop()  # of a prompt that was not read whole
             case e.ModelAnswered():
                 self._answered(event)
             case e.ToolCalled() if event.recovered:
@@ -153,6 +162,9 @@ class FiguresReader:
     def _answered(self, event: e.ModelAnswered) -> None:
         if event.garbled:
             self._of().garbled += 1
+        count = event.metrics.get("prompt_eval_count", 0)
+        if event.complete and count >= LEAST_TOKENS and FEWEST <= self._bytes / count <= MOST:
+            self._of().bytes_per_token.append(self._bytes / count)
         if event.complete:
             sample(self._of(), event.metrics, event.ttft_ns, first=self._model not in self._met)
             self._met.add(self._model)

@@ -1,0 +1,71 @@
+"""Tells when a server has cut a prompt in silence: its own count is lower than it can be.
+
+Ollama keeps a few tokens of the beginning and half of the window of the end, so a cut prompt has a
+length that gives it away; one whose oldest messages were dropped is shorter than the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+KEEPS = (4, 5)
+"""Tokens of the beginning that Ollama keeps, with and without one that begins every text."""
+WINDOWS = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072)
+MORE = 1.25
+"""What was sent has so many times the tokens that were read: else a length is a coincidence."""
+MOST_BYTES = 8.0
+"""No text that an agent sends has more bytes a token."""
+LEAST = 64
+"""Tokens by which a prompt that only grew may seem to shrink: templates drop old thinking."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What of a prompt was read."""
+
+    read: int
+    of: int
+    """Tokens that were sent, as estimated."""
+    window: int = 0
+    """Tokens of the window that this length belongs to; 0 where it does not tell."""
+
+
+def kept(window: int, keep: int) -> int:
+    """Tokens that Ollama leaves of a prompt that is too long for a window."""
+    return window - max((window - keep) // 2, 1)
+
+
+class CutWatch:
+    """Follows the counts of a session."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, int]] = {}
+
+    def look(
+        self, model: str, size: int, estimate: int, metrics: Mapping[str, int], *, window: int, whole: bool
+    ) -> Cut | None:
+        """What the server says of a prompt of `size` bytes, if that is less than was sent.
+
+        `whole`: this server counts the cached part of a prompt too.
+        """
+        count = metrics.get("prompt_eval_count", 0)
+        if count <= 0:
+            return None
+        last_size, last = self._last.get(model, (0, 0))
+        cut = self._by_length(count, estimate, window)
+        if cut is None and (whole or "prompt_eval_cached_count" in metrics):
+            grew = last and size >= last_size
+            if count < size / MOST_BYTES or (grew and count + LEAST < last and estimate > MORE * count):
+                cut = Cut(count, max(estimate, last))
+        if cut is None:
+            self._last[model] = (size, count)
+        return cut
+
+    def _by_length(self, count: int, estimate: int, window: int) -> Cut | None:
+        if estimate < MORE * count:
+            return None
+        for each in (window, *WINDOWS):
+            if each <= window and count in {kept(each, keep) for keep in KEEPS}:
+                return Cut(count, estimate, each)
+        return None

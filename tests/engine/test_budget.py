@@ -1,0 +1,136 @@
+"""What is counted of a prompt, what is kept of that, and what gives a silent cut away."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.conftest import OpenRig
+from engine.rig import within
+from jetbox.engine import events as e
+from jetbox.engine.context.budget import BYTES_PER_TOKEN, LEAST_ANSWER, MARGIN, Budget
+from jetbox.engine.context.cut import CutWatch, kept
+from jetbox.engine.errors import ContextOverflow
+from jetbox.engine.models.figures import Figures, FiguresReader
+from jetbox.record.figures import FiguresStore
+from scripted import call, finish, step
+
+HOST = "http://127.0.0.1:11434"
+
+
+def test_what_ollama_leaves_is_what_it_was_seen_to_leave() -> None:
+    assert [kept(4096, keep) for keep in (4, 5)] == [2050, 2051]
+    assert kept(32768, 5) == 16387
+
+
+def test_a_budget_begins_with_what_was_learned_before() -> None:
+    budget = Budget(8192)
+    assert budget.estimate(3400) == int(3400 / BYTES_PER_TOKEN)
+    budget.begin(4.25)
+    assert budget.estimate(4250) == 1000
+    budget.learn(8000, 1600)
+    assert budget.estimate(8500) == 1700, "what was counted as counted, the rest by the newest ratio"
+    budget.begin(0)
+    assert budget.estimate(3400) == 1000, "another model counts differently"
+
+
+def test_an_answer_is_bounded_by_what_is_left_for_certain() -> None:
+    budget = Budget(8192)
+    budget.begin(4.0)
+    assert budget.num_predict(4000, 8192) == 8192 - 4000 - MARGIN
+    assert budget.unsure(16_000) == 400
+    assert budget.num_predict(4000, 8192, budget.unsure(16_000)) == 8192 - 4000 - MARGIN - 400
+    assert budget.num_predict(4000, 100, 400) == 100
+    budget.learn(16_000, 4000)
+    assert budget.unsure(16_000) == 0, "what the server counted is certain"
+    assert budget.num_predict(8192 - MARGIN - LEAST_ANSWER, 8192, 400) == LEAST_ANSWER
+    with pytest.raises(ContextOverflow):
+        budget.num_predict(8192 - MARGIN - LEAST_ANSWER + 1, 8192)
+
+
+@pytest.mark.parametrize("count", [2050, 2051])
+def test_a_length_that_gives_a_window_away(count: int) -> None:
+    watch = CutWatch()
+    cut = watch.look("m", 60_000, 15_700, {"prompt_eval_count": count}, window=16384, whole=False)
+    assert cut is not None
+    assert (cut.read, cut.of, cut.window) == (count, 15_700, 4096)
+    assert CutWatch().look("m", 8000, 2100, {"prompt_eval_count": count}, window=16384, whole=True) is None
+
+
+def test_a_prompt_that_only_grew_is_not_shorter() -> None:
+    watch = CutWatch()
+    assert watch.look("m", 20_000, 5000, {"prompt_eval_count": 5000}, window=8192, whole=True) is None
+    cut = watch.look("m", 24_000, 6000, {"prompt_eval_count": 3111}, window=8192, whole=True)
+    assert cut is not None
+    assert (cut.of, cut.window) == (6000, 0)
+    assert watch.look("m", 24_000, 6000, {"prompt_eval_count": 6000}, window=8192, whole=True) is None
+
+
+def test_a_server_that_counts_what_it_evaluated_alone_is_not_accused() -> None:
+    watch = CutWatch()
+    watch.look("m", 20_000, 5000, {"prompt_eval_count": 5000}, window=8192, whole=False)
+    assert watch.look("m", 24_000, 6000, {"prompt_eval_count": 900}, window=8192, whole=False) is None
+
+
+async def test_a_prompt_cut_in_silence_is_told_once_and_not_learned_from(rig: OpenRig) -> None:
+    write = call("write_file", path="a.txt", content="a\n")
+    live = await rig(step(write), finish(), faults=("clip:4096@*",))
+    await live.run("Do it " + "word " * 6000)
+    cuts = live.events(e.PromptCut)
+    assert cuts[0].tokens == 2050
+    assert cuts[0].window == 4096
+    assert cuts[0].of > 7000
+    told = [n.text for n in live.events(e.Notice) if "in silence" in n.text]
+    assert len(told) == 1
+    assert "it read 2,050 of about" in told[0]
+    assert live.parts.budget.estimate(live.parts.history.size) > 7000
+
+
+async def test_messages_that_a_server_drops_are_missed(rig: OpenRig) -> None:
+    def write(name: str, size: int) -> tuple[str, dict[str, str]]:
+        return call("write_file", path=name, content="x = 1\n" * size)
+
+    live = await rig(step(write("a.py", 3000)), step(write("b.py", 1)), finish(), faults=("clip:4096@3",))
+    await live.run()
+    counts = [a.metrics["prompt_eval_count"] for a in live.events(e.ModelAnswered)]
+    assert counts[2] < counts[1]
+    (cut,) = live.events(e.PromptCut)
+    assert cut.tokens == counts[2]
+
+
+def test_bytes_a_token_are_kept_by_model_without_its_digest() -> None:
+    reader = FiguresReader()
+
+    def answered(size: int, count: int) -> None:
+        sent = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=size)
+        for event in (sent, e.ModelAnswered(attempt=1, metrics={"prompt_eval_count": count})):
+            reader.take(e.Stamped(0, 0, 1, event))
+
+    reader.take(e.Stamped(0, 0, 0, e.ModelReady(name="m", num_ctx=8192)))
+    answered(4000, 1000)
+    answered(4000, 10)
+    answered(5000, 1000)
+    reader.take(e.Stamped(0, 0, 1, e.PromptCut(tokens=1000, of=2000)))
+    assert reader.collect()["m"].bytes_per_token == [4.0]
+    FiguresStore().add(HOST, "m", "0123456789abcdef", Figures(bytes_per_token=[4.0]))
+    FiguresStore().add(HOST, "other", "0123456789abcdef", Figures(bytes_per_token=[5.0]))
+    assert FiguresStore().read(HOST, "m", "").bytes_per_token == [4.0]
+    assert FiguresStore().read("http://gpu.lan:11434", "m", "").empty
+
+
+async def test_waits_say_what_was_measured_before(rig: OpenRig) -> None:
+    live = await rig(step(text="Yes."), faults=("stall@1:0",))
+    live.parts.recall(Figures(load=[5 * 10**9], prefill=[1000.0], bytes_per_token=[4.0]))
+    goal = live.start()
+    waiting = await live.until(e.Waiting, what="loading")
+    tokens = live.events(e.RequestSent)[0].estimate
+    assert waiting.expected_ns == 5 * 10**9 + tokens * 10**6
+    await live.release()
+    await within(goal)
+
+
+async def test_a_long_prompt_is_given_time_to_be_read(rig: OpenRig) -> None:
+    live = await rig(step(text="Yes."), faults=("slow_headers:0.4@1",), model={"first_chunk_s": 0.1})
+    tokens = live.parts.budget.estimate(live.parts.history.size)
+    live.parts.recall(Figures(prefill=[tokens / 0.5]))
+    assert (await live.run()).outcome == "answered"
+    assert len(live.events(e.RequestSent)) == 1
