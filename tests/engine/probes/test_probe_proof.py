@@ -152,18 +152,29 @@ async def test_ignored_folders_are_not_watched_but_what_replaces_them_is(proved:
 
 
 async def test_folder_becomes_an_environment_and_ceases_to_be_one(proved: Proved) -> None:
-    mark = proved.root / "pkg" / "pyvenv.cfg"
+    code = proved.root / "env" / "app.py"
+
+    def make() -> None:
+        (proved.root / "env" / "lib").mkdir(parents=True)
+        (proved.root / "env" / "lib" / "m.py").write_text("1")
+
+    assert await proved.changed(make) == {"env", "env/lib", "env/lib/m.py"}
+    mark = proved.root / "env" / "pyvenv.cfg"
     gone = await proved.changed(lambda: mark.write_text(""))
-    assert gone == {"pkg", "pkg/a.py", "pkg/deep", "pkg/deep/c.py"}
-    assert await proved.changed(lambda: (proved.root / "pkg" / "a.py").write_text("7")) == frozenset()
+    assert gone == {"env", "env/lib", "env/lib/m.py"}
+    assert await proved.changed(lambda: (proved.root / "env" / "lib" / "m.py").write_text("7")) == frozenset()
     assert await proved.changed(mark.unlink) == gone
-    assert await proved.changed(lambda: (proved.root / "pkg" / "a.py").write_text("6")) == {"pkg/a.py"}
+    await proved.changed(lambda: mark.write_text(""))
+    # Code beside the parts of an environment is code.
+    assert await proved.changed(lambda: code.write_text("1")) == {*gone, "env/pyvenv.cfg", "env/app.py"}
+    assert await proved.changed(lambda: code.write_text("2")) == {"env/app.py"}
+    assert await proved.changed(code.unlink) == {*gone, "env/pyvenv.cfg", "env/app.py"}
     assert proved.sweeps == 1
     # The same by a sweep.
-    await proved.changed(lambda: mark.write_text(""))
-    await proved.proof.now(sweep=True)
-    mark.unlink()
-    assert "pkg/a.py" in (await proved.proof.now(sweep=True)).files
+    code.write_text("3")
+    assert "env/app.py" in (await proved.proof.now(sweep=True)).files
+    code.unlink()
+    assert "env" not in (await proved.proof.now(sweep=True)).files
 
 
 async def test_configuration_above_and_the_branch(proved: Proved) -> None:

@@ -22,7 +22,7 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.proof import Proof
 
-NAMES = st.sampled_from(["x.py", "y.txt", "pyproject.toml", "__pycache__", "pyvenv.cfg", "z", "link"])
+NAMES = st.sampled_from(["x.py", "y.txt", "pyproject.toml", "__pycache__", "pyvenv.cfg", "lib", "z", "link"])
 TEXTS = st.sampled_from(["", "1\n", "2\n", "three\n"])
 TARGETS = st.sampled_from(["a", "a/x.py", "x.py", "../outside", "../outside/x.py", "../none/x", ".", "z", "../more"])
 OUTSIDE = st.sampled_from(["x.py", "sub/y.txt", "sub"])

@@ -62,7 +62,7 @@ class Entries:
         found = [folder.real for folder in self._folders.values()]
         found += [f"{self.root}/{path}" for path in self._links]
         for folder in self._folders.values():
-            found += [f"{folder.real}/{name}/{ENVIRONMENT_MARK}" for name in folder.left]
+            found += [f"{folder.real}/{name}" for name in folder.left]
         return (self.root, *found, *looked_for(self.root).values())
 
     # ------------------------------------------------------------ noting

@@ -112,6 +112,9 @@ class Tree(Entries):
                 seen = os.lstat(real)
             except (FileNotFoundError, NotADirectoryError):
                 self._remove(folder, above + slash, name)
+                if above and folder.knows(ENVIRONMENT_MARK):
+                    # It may have been the last that was no part of an environment.
+                    self._out(folder, above + slash)
                 continue
             except OSError:
                 return None

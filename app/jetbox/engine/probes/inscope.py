@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK, FOLDERS
+from jetbox.engine.workspace.ignore import FOLDERS, is_environment
 
 FILES = frozenset({".coverage", ".testmondata", ".testmondata-shm", ".testmondata-wal", ".DS_Store"})
 """What probes themselves leave behind."""
@@ -20,7 +20,7 @@ def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     """True for what no verdict depends on; environments count by their `pyvenv.cfg`."""
     if not directory:
         return name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
-    return (name in FOLDERS and name != "node_modules") or os.path.lexists(os.path.join(folder, name, ENVIRONMENT_MARK))
+    return (name in FOLDERS and name != "node_modules") or is_environment(os.path.join(folder, name))
 
 
 def left_out(folder: str, path: str) -> bool:

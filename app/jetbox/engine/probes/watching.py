@@ -9,7 +9,7 @@ import msgspec
 from jetbox.engine.probes import inotify
 from jetbox.engine.probes.inotify import Devices, Inotify, Unwatchable
 from jetbox.engine.probes.trails import Trails
-from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK
+from jetbox.engine.workspace.ignore import ENVIRONMENT_MARK, is_part
 
 ABOVE, LINKS, OUTSIDE = "above", "links", "outside"
 
@@ -184,7 +184,7 @@ class Watch:
         targets = self._targets.get(watch, ())
         for target in targets:
             self._target(found, target, mask, name)
-        if watch in self._marks and (name == ENVIRONMENT_MARK or not name):
+        if watch in self._marks and (name == ENVIRONMENT_MARK or not is_part(name)):
             found.paths.add(self._marks[watch])
             found.folders = True
         kinds = self.trails.event(watch, mask, name)

@@ -43,7 +43,13 @@ FOLDERS = frozenset(
 """Names of folders that are ignored everywhere: version control, caches, environments, our own."""
 SUFFIXES = (".pyc", ".pyo", ".jetbox-tmp")
 ENVIRONMENT_MARK = "pyvenv.cfg"
-"""A folder that holds this file is a virtual environment, whatever its name."""
+"""A folder that holds this file is a virtual environment, whatever its name, unless it holds code beside it."""
+_PARTS = frozenset(
+    (
+        ENVIRONMENT_MARK, "bin", "lib", "lib64", "include", "share", "etc", "man", "Scripts", "Lib", "Include",
+        "CACHEDIR.TAG", "pip-selfcheck.json",
+    )
+)  # fmt: skip
 DEPTH = 100
 """Deeper folders are passed over."""
 RULES_BYTES = 1024**2
@@ -147,7 +153,7 @@ class IgnoreRules:
                 deeper = _open(entry.name, folder) if depth < DEPTH else None
                 if deeper is None:
                     continue
-                if _holds(deeper, ENVIRONMENT_MARK):
+                if is_environment(deeper):
                     os.close(deeper)
                     continue
                 yield from self._walk(deeper, path + "/", rules, status, depth + 1)
@@ -241,8 +247,18 @@ def _status(name: str, folder: int) -> os.stat_result | None:
         return None
 
 
-def _holds(folder: int, name: str) -> bool:
-    return _status(name, folder) is not None
+def is_part(name: str) -> bool:
+    """True for what stands in a virtual environment that holds nothing else."""
+    return name in _PARTS or name.startswith(".")
+
+
+def is_environment(folder: str | int) -> bool:
+    """True for a virtual environment; not for a folder of code that was made one too."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return ENVIRONMENT_MARK in names and all(map(is_part, names))
 
 
 def open_below(root: str, path: str) -> int | None:
