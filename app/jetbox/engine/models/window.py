@@ -16,12 +16,12 @@ import msgspec
 from jetbox.engine.errors import ModelError
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import SMALL_WINDOW
-from jetbox.engine.models.memory import GIB, model_memory
 from jetbox.engine.options import ContextOptions
 
 DEFAULT = 16_384
 """Tokens where nothing else is known: enough for an agent, and little memory on most models."""
 LADDER = (8_192, 16_384, 32_768, 65_536, 131_072)
+GIB = 1024**3
 SPARE = int(1.5 * GIB)
 """Bytes that a server needs beside weights and window."""
 ASK_S = 0.5
@@ -76,6 +76,8 @@ def within(window: Window, most: int) -> Window:
 
 async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> Window:
     """What the server holds the model with, or what its memory has room for."""
+    from jetbox.engine.models.memory import model_memory
+
     try:
         async with asyncio.timeout(ASK_S):
             running = await model.running()
