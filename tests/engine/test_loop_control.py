@@ -342,7 +342,7 @@ async def test_a_wait_is_put_into_words(rig: OpenRig) -> None:
     live = await rig(step(text="Yes."), faults=("stall@1",))
     goal = live.start()
     waiting = await live.until(e.Waiting)
-    assert (waiting.what, waiting.detail) == ("loading", "or queued, or reading the prompt")
+    assert (waiting.what, waiting.detail) == ("loading", "gpt-oss:20b")
     await live.release()
     await within(goal)
 

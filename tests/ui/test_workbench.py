@@ -172,10 +172,15 @@ async def test_what_is_waited_for_is_said_in_words(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3])
         assert "waiting for the model" in s.text
-        await s.play(e.Waiting(what="loading", detail="or queued", expected_ns=5000 * MS))
-        assert "loading the model of 12.9 GB, or queued" in s.text
+        await s.play(e.Waiting(what="loading", expected_ns=5000 * MS))
+        assert "loading the model of 12.9 GB" in s.text
+        await s.play(e.Waiting(what="loading", detail="gpt-oss:20b, 12.9 GB", expected_ns=5000 * MS))
+        assert "loading gpt-oss:20b, 12.9 GB" in s.text
         assert "of about 5.00 s" in s.text
         assert "gpt-oss:20b ● loading" in s.text
+        s.stage.clock.advance(4_000)
+        await s.play(e.Waiting(what="reading", detail="9,200 tokens", expected_ns=3000 * MS))
+        assert "the model reads 9,200 tokens  0.0 s of about 3.00 s" in s.text
         await s.play(e.ThinkingDelta(text="hm"))
         assert "thinking ~1 tokens" in s.text
         await s.play(*write_call()[:2])

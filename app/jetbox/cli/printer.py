@@ -170,7 +170,8 @@ class Progress:
             case e.RoundEnded():
                 self._round(stamped.round, event)
             case e.Waiting():
-                self._line(f"  … {event.what} {event.detail}")
+                about = f" (about {event.expected_ns / 1e9:.3g} s)" if event.expected_ns else ""
+                self._line(f"  … {event.what} {event.detail}".rstrip() + about)
             case e.Steered():
                 self._line(f"❯ {shortened(event.text)}")
             case e.Routed():

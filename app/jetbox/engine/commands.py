@@ -44,6 +44,10 @@ class Cancel(Command, frozen=True, tag="cancel"):
     """Interrupt the running goal; what was streamed is kept."""
 
 
+class SendAgain(Command, frozen=True, tag="send_again"):
+    """Take the request back that is waited for, and send it once more."""
+
+
 class SetMode(Command, frozen=True, tag="set_mode"):
     mode: Mode
 
@@ -90,6 +94,7 @@ AnyCommand = (
     | EditQueue
     | Answer
     | Cancel
+    | SendAgain
     | SetMode
     | SetModel
     | ListModels

@@ -8,7 +8,18 @@ from typing import Literal
 
 import msgspec
 
-from jetbox.engine.commands import Answer, AnyCommand, Cancel, Close, EditQueue, Goal, SetMode, SetModel, Steer
+from jetbox.engine.commands import (
+    Answer,
+    AnyCommand,
+    Cancel,
+    Close,
+    EditQueue,
+    Goal,
+    SendAgain,
+    SetMode,
+    SetModel,
+    Steer,
+)
 from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
 from jetbox.engine.safety.permissions import Permissions
@@ -43,13 +54,15 @@ class Control:
         self._session = session
         self._redactor = redactor
         self._permissions = permissions
-        self._attended = attended
+        self.attended = attended
         self._queue: list[str] = []
         self._open: dict[str, asyncio.Future[Answer]] = {}
         self._one_dialog = asyncio.Lock()
         self._asked = 0
         self.interrupt: Callable[[], object] | None = None
         """Set by the loop while a round runs."""
+        self.again: Callable[[], object] | None = None
+        """Takes the request back and sends it once more; set while one is waited for."""
         self.cancelled = False
         self.closing = False
         self.cancel_code = int(ExitCode.INTERRUPTED)
@@ -89,6 +102,9 @@ class Control:
                 if self.interrupt is not None:
                     self.cancelled = True
                     self.interrupt()
+            case SendAgain():
+                if self.again is not None:
+                    self.again()
             case Close():
                 self.closing = True
                 self.cancel_code = command.code
@@ -146,7 +162,7 @@ class Control:
                     scope=visible(self._permissions.scope_words(plan, tool)),
                 )
             )
-            if not self._attended:
+            if not self.attended:
                 self._session.emit(PermissionAnswered(id=number, answer="no", by="policy", reason="nobody can answer"))
                 self.failure = PermissionRefused(
                     f"{_short(plan.title)}: this needs a permission, and without a screen nobody can give it",

@@ -13,6 +13,7 @@
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
+    │       └── TakenBack           the user wants the request sent again
     ├── PermissionRefused           5  a needed permission was denied
     ├── SandboxMissing              5  no sandbox works here
     ├── RecordingError              7  a recording cannot be read
@@ -119,6 +120,10 @@ class CallGarbled(BadAnswer):
 
 class Stalled(ModelError):
     """No sign of life within the watchdog's limit."""
+
+
+class TakenBack(Stalled):
+    """The user did not want to wait any longer: the request is sent again."""
 
 
 class PermissionRefused(JetboxError):

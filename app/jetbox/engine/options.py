@@ -34,10 +34,11 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     seed: int | None = None
     num_predict: int = 8192
     """Most tokens of one answer; lowered to what is left of the window."""
-    first_chunk_s: float = 600.0
-    """Watchdog before the first chunk: connecting, queue, load and prompt reading."""
-    chunk_s: float = 120.0
-    """Watchdog between chunks."""
+    first_chunk_s: float = 0.0
+    """Watchdog before the first chunk: connecting, queue, load and prompt reading; 0: by what was measured
+    of the model here."""
+    chunk_s: float = 0.0
+    """Watchdog between chunks; 0: by the model's own pace."""
     warmup: bool = True
     """Load the model when the workbench opens, and let it read what every request begins with."""
     retries: int = 4

@@ -24,6 +24,7 @@ from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import ToolContext
 from jetbox.engine.tools.dispatch import Dispatcher
+from jetbox.engine.watchdog import Pace
 
 if TYPE_CHECKING:
     from jetbox.engine.models.catalog import Catalog
@@ -60,6 +61,8 @@ class Parts(msgspec.Struct):
     """A folder outside the workspace for what probes learn about it."""
     reading_rate: float = 0.0
     """Prompt tokens a second, measured in this session; 0 before the first."""
+    pace: Pace = msgspec.field(default_factory=Pace)
+    """Of the model in use."""
     loaded: bool = False
     """True once the model has answered in this session."""
     model_info: ModelInfo | None = None
@@ -107,6 +110,7 @@ class Parts(msgspec.Struct):
         self.budget.begin(median(figures.bytes_per_token))
         self.reading_rate = median(figures.prefill)
         self.load_ns = int(median(figures.load))
+        self.pace = Pace(median(figures.decode))
 
     def use_model(self, info: ModelInfo) -> None:
         """Work with this model from the next request on; the window stays as it is for the whole session."""
@@ -114,6 +118,8 @@ class Parts(msgspec.Struct):
         self.model_info = info
         self.loaded = False
         self.reading_rate = 0.0
+        self.load_ns = 0
+        self.pace = Pace()
         self.history.read_by(reader_of(info))
         window = self.budget.num_ctx
         if self.window and window < self.window:

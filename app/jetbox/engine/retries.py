@@ -7,6 +7,7 @@
 | broke off, ended without `done`, an error or garbage in mid-stream, 500 | once, the same bytes: its prefix is cached |
 | silence, and the server still says its version | once |
 | silence, and the server says nothing at all | no: it hangs |
+| the user's patience (`/again`) | at once, as often as that is asked for |
 | not enough memory for the load | with the next smaller window, told |
 | a prompt that is too long, an unknown or unfit model, a key that is missing | no: the next would fail alike |
 """
@@ -26,6 +27,7 @@ from jetbox.engine.errors import (
     ServerBusy,
     ServerUnreachable,
     Stalled,
+    TakenBack,
 )
 from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
@@ -43,6 +45,8 @@ ALIVE_S = 1.0
 def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
     """Seconds before the next attempt, after `number` of them; None where there is to be none."""
     retries = parts.options.model.retries
+    if isinstance(error, TakenBack):
+        return 0.0
     if isinstance(error, ServerUnreachable):
         # A server that never answered in this session is not there: that is said at once.
         return _backed_off(number) if parts.loaded and number <= retries else None
@@ -63,7 +67,7 @@ def _backed_off(number: int) -> float:
 
 async def diagnosed(error: JetboxError, parts: Parts) -> JetboxError:
     """What silence means: a server that does not even say its version hangs, and is not asked again."""
-    if not isinstance(error, Stalled):
+    if not isinstance(error, Stalled) or isinstance(error, TakenBack):
         return error
     try:
         async with asyncio.timeout(ALIVE_S):

@@ -12,14 +12,16 @@ from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
 from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.models.figures import COLD_NS
 from jetbox.engine.overlap import Overlap, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import diagnosed, pause_before
-from jetbox.engine.stream import Answer, Attempt, Expectation, model_spans
+from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.dispatch import Done
+from jetbox.engine.waiting import Expectation
 
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
@@ -138,8 +140,14 @@ class Round:
                 parts.dispatcher.submit,
                 parts.dispatcher,
                 parts.dispatcher.expect,
+                pace=parts.pace,
+                attended=parts.control.attended,
             )
-            answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
+            parts.control.again = attempt.again
+            try:
+                answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
+            finally:
+                parts.control.again = None
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended
             self._learn(answer, len(body.data), expected.tokens)
@@ -168,7 +176,11 @@ class Round:
         body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
         parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-        return body, Expectation(tokens, parts.loaded, reading, parts.load_ns)
+        size = parts.model_info.size if parts.model_info is not None else 0
+        window = parts.budget.num_ctx
+        return body, Expectation(
+            tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, window, most, logprobs
+        )
 
     def _learn(self, answer: Answer, size: int, estimate: int) -> None:
         parts = self._parts
@@ -178,6 +190,9 @@ class Round:
         if reuse is not None:
             parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
         parts.loaded = True
+        load = answer.metrics.get("load_duration", 0)
+        if load >= COLD_NS:
+            parts.load_ns = load
         if parts.switched is not None:
             from jetbox.engine.switching import pay
 

@@ -11,24 +11,23 @@ import msgspec
 
 from jetbox.engine.clock import Span
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError
+from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
 from jetbox.engine.models.repetition import Repetition
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
 from jetbox.engine.session import Session
+from jetbox.engine.waiting import Expectation, Voice
+from jetbox.engine.watchdog import Pace, Watchdog, first_limit, gap_limit
 
 if TYPE_CHECKING:
     from jetbox.engine.models.repair import Offer, Recovered
 
-SPEAK_AFTER_S = 0.3
-"""A wait that is longer is put in words."""
-SILENT_AFTER_S = 5.0
 REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
-PATIENCE = 3
-"""So many times the expected reading is waited for, beside the limit for the first chunk."""
+THINKS_AFTER_NS = 2_000_000_000
+"""Thinking that takes longer is put in words."""
 CLOSING_S = 1.0
 """How long the end of the body is waited for once the answer is complete."""
 
@@ -74,17 +73,6 @@ class Answer(msgspec.Struct):
         return not (self.text.strip() or self.calls)
 
 
-class Expectation(msgspec.Struct, frozen=True):
-    """What is known before the first chunk, for the words on the screen."""
-
-    tokens: int
-    loaded: bool
-    reading_ns: int = 0
-    """How long reading the prompt should take; 0 where unknown."""
-    loading_ns: int = 0
-    """The same of loading the model."""
-
-
 class Attempt:
     """Streams one request into events; calls go to `on_call` as they become complete."""
 
@@ -97,8 +85,14 @@ class Attempt:
         on_call: Callable[[Call, str], None],
         offer: Offer,
         on_coming: Callable[[Coming], None] | None = None,
+        *,
+        pace: Pace | None = None,
+        attended: bool = False,
     ) -> None:
-        """`on_call` also gets in which form a call stood in the text; `offer` says whether one is a call at all."""
+        """`on_call` also gets in which form a call stood in the text; `offer` says whether one is a call at all.
+
+        `pace` is the model's, and learns; with `attended`, somebody is asked before a silence ends the request.
+        """
         self._session = session
         self._model = model
         self._options = options
@@ -109,6 +103,11 @@ class Attempt:
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self._repetition = (Repetition(), Repetition())
+        self._pace = pace or Pace()
+        self._attended = attended
+        self._watchdog: Watchdog | None = None
+        self._again = False
+        self._thinks = False
         self.begun = False
         """True once anything of the answer has come."""
 
@@ -127,9 +126,9 @@ class Attempt:
             )
         )
         answer = Answer(sent=session.now(), ended=session.now())
-        voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say, answer, expected)
+        voice = Voice(session, self._model, expected)
         try:
-            await self._stream(body, answer, expected)
+            await self._stream(body, answer, expected, voice)
         except StorageError:
             raise
         except CallGarbled as error:
@@ -145,7 +144,7 @@ class Attempt:
             if task is not None:
                 task.uncancel()
         finally:
-            voice.cancel()
+            voice.end()
         self._flush(answer)
         if answer.complete and not answer.calls:
             self._recover(answer)
@@ -166,54 +165,76 @@ class Attempt:
         )
         return answer
 
-    def _say(self, answer: Answer, expected: Expectation) -> None:
-        if answer.first >= 0:
-            return
-        if expected.loaded:
-            self._wait(Waiting(what="reading", detail=f"{expected.tokens:,} tokens", expected_ns=expected.reading_ns))
-        else:
-            both = expected.loading_ns + expected.reading_ns if expected.loading_ns else 0
-            self._wait(Waiting(what="loading", detail="or queued, or reading the prompt", expected_ns=both))
+    def again(self) -> None:
+        """Take the request back, so that it is sent again: the user asks for that."""
+        if self._watchdog is not None:
+            self._again = True
+            self._watchdog.strike()
 
-    def _wait(self, waiting: Waiting) -> None:
+    async def _stream(self, body: Body, answer: Answer, expected: Expectation, voice: Voice) -> None:
+        options = self._options
+
+        def gap() -> float:
+            left = max(0, expected.most - answer.chunks)
+            silent = self._model.manages and not expected.logprobs
+            return gap_limit(options, self._pace.usual, left, silent_calls=silent)
+
+        asks = (self._attended and not options.first_chunk_s, self._attended and not options.chunk_s)
+        watchdog: Watchdog | None = None
+        try:
+            async with asyncio.timeout(None) as deadline:
+                first_s = first_limit(options, expected)
+                watchdog = self._watchdog = Watchdog(deadline, first_s, gap, self._silent, self._ask, asks)
+                async with self._model.chat(body.data) as chunks:
+                    async for chunk in chunks:
+                        self._heard(watchdog.heard(), voice)
+                        self._take(chunk, answer)
+                        if chunk.done:
+                            answer.complete = True
+                            answer.ended = self._session.now()
+                            watchdog.end(CLOSING_S)
+                        if chunk.calls:
+                            await asyncio.sleep(0)  # a call begins now, not when the next silence comes
+        except TimeoutError as error:
+            if not answer.complete:
+                raise self._stalled(answer, watchdog) from error
+        finally:
+            self._watchdog = None
+            if watchdog is not None:
+                watchdog.end()
+
+    def _heard(self, gap: float, voice: Voice) -> None:
+        if gap < 0:
+            voice.end()
+        else:
+            self._pace.add(gap)
+
+    def _stalled(self, answer: Answer, watchdog: Watchdog | None) -> Stalled:
+        if self._again:
+            return TakenBack("the request was taken back, as you asked")
+        limit = watchdog.limit if watchdog is not None else 0.0
+        what = "nothing came" if answer.first < 0 else "the answer stopped"
+        return Stalled(
+            f"{what} for {limit:.3g} s; the request was cancelled",
+            "raise model.first_chunk_s or model.chunk_s, or see what the server does",
+        )
+
+    def _wait(self, event: Waiting | Notice) -> None:
         # A timer has nobody to tell of a failure of the disk: the next event raises it again.
         with suppress(StorageError):
-            self._session.emit(waiting)
+            self._session.emit(event)
 
-    async def _stream(self, body: Body, answer: Answer, expected: Expectation) -> None:
-        # A prompt that is known to take long is given the time for that, and to spare.
-        first_s = self._options.first_chunk_s + PATIENCE * expected.reading_ns / 1e9
-        gap_s = self._options.chunk_s
-        silence: _Silence | None = None
-        try:
-            async with asyncio.timeout(first_s) as watchdog, self._model.chat(body.data) as chunks:
-                async for chunk in chunks:
-                    if silence is None:
-                        silence = _Silence(watchdog, gap_s, self._silent)
-                    self._take(chunk, answer)
-                    if chunk.done:
-                        answer.complete = True
-                        answer.ended = self._session.now()
-                        silence.end(CLOSING_S)
-                    else:
-                        silence.broken()
-                    if chunk.calls:
-                        await asyncio.sleep(0)  # a call begins now, not when the next silence comes
-        except TimeoutError as error:
-            if answer.complete:
-                return
-            limit = first_s if answer.first < 0 else gap_s
-            what = "nothing came" if answer.first < 0 else "the answer stopped"
-            raise Stalled(
-                f"{what} for {limit:.3g} s; the request was cancelled",
-                "raise model.first_chunk_s or model.chunk_s, or see what the server does",
-            ) from error
-        finally:
-            if silence is not None:
-                silence.end(0)
+    def _silent(self, seconds: float) -> None:
+        self._wait(Waiting(what="silent", detail=f"for {seconds:.0f} s; a tool call may be on its way"))
 
-    def _silent(self) -> None:
-        self._wait(Waiting(what="silent", detail=f"for {SILENT_AFTER_S:g} s; a tool call may be on its way"))
+    def _ask(self, seconds: float) -> None:
+        self._wait(
+            Notice(
+                level="warning",
+                text=f"nothing has come for {seconds:.0f} s, which is longer than this model should take",
+                hint="it is waited for; Esc stops it, /again sends the request once more",
+            )
+        )
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
         self.begun = True
@@ -227,6 +248,9 @@ class Attempt:
         self._watch(chunk, answer)
         if chunk.thinking:
             answer.thinking += self._emit_thinking(self._thinking.feed(chunk.thinking))
+            if not self._thinks and self._session.now() - answer.first > THINKS_AFTER_NS:
+                self._thinks = True
+                self._session.emit(Waiting(what="thinking"))
         if answer.spoke < 0 and (chunk.text or chunk.calls):
             answer.spoke = self._session.now()
         if chunk.text:
@@ -304,40 +328,6 @@ class Attempt:
             return call
         function = msgspec.structs.replace(call.function, arguments=msgspec.Raw(safe.encode()))
         return msgspec.structs.replace(call, function=function)
-
-
-class _Silence:
-    """Looks now and then how long nothing has come: a chunk costs a look at the clock, and no timer."""
-
-    def __init__(self, watchdog: asyncio.Timeout, gap_s: float, tell: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._watchdog = watchdog
-        self._gap = gap_s
-        self._tell = tell
-        self._told = False
-        self._last = self._loop.time()
-        self._watchdog.reschedule(self._last + gap_s)
-        self._timer = self._loop.call_later(min(SILENT_AFTER_S, gap_s / 4), self._look)
-
-    def broken(self) -> None:
-        """Something came."""
-        self._last = self._loop.time()
-        self._told = False
-
-    def _look(self) -> None:
-        self._watchdog.reschedule(self._last + self._gap)
-        silent = self._loop.time() - self._last
-        if silent >= SILENT_AFTER_S and not self._told:
-            self._told = True
-            self._tell()
-        left = SILENT_AFTER_S - silent if silent < SILENT_AFTER_S else SILENT_AFTER_S
-        self._timer = self._loop.call_later(max(0.01, min(left, self._gap / 4)), self._look)
-
-    def end(self, closing_s: float) -> None:
-        """Look no more; the body may take so many seconds more to its end, where that is not 0."""
-        self._timer.cancel()
-        if closing_s:
-            self._watchdog.reschedule(self._loop.time() + closing_s)
 
 
 def model_spans(answer: Answer) -> list[Span]:

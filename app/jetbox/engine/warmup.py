@@ -17,9 +17,8 @@ from jetbox.engine.held import look_at_held
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
 from jetbox.engine.retries import lower_window
+from jetbox.engine.waiting import SPEAK_AFTER_S, loading_words
 
-SPEAK_AFTER_S = 0.3
-"""A load that takes longer is put in words."""
 WAY_S = 0.25
 """A request waits so long at most until the reading is taken back: closing a connection takes no time."""
 
@@ -83,7 +82,10 @@ class WarmUp:
     def _say(self) -> None:
         if not self._goal:
             with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
-                self._parts.session.emit(Waiting(what="loading"))
+                parts = self._parts
+                size = parts.model_info.size if parts.model_info is not None else 0
+                words = loading_words(parts.model_name, size)
+                parts.session.emit(Waiting(what="loading", detail=words, expected_ns=parts.load_ns))
 
     async def _read(self) -> int:
         """Let the model read what there is of the prompt; how many tokens that were, 0 where a goal came first."""

@@ -21,7 +21,7 @@ FREE_SECTIONS = ("keys", "profiles")
 _AT_LEAST = {"model.num_predict": 1, "tools.concurrency": 1, "tools.output_bytes": 200}
 LEAST_WINDOW = 256
 """Tokens; 0 stands for a window that is decided at the start."""
-_MORE_THAN_ZERO = ("tools.command_s", "probes.time_s", "model.first_chunk_s", "model.chunk_s")
+_MORE_THAN_ZERO = ("tools.command_s", "probes.time_s")
 _TEXT_OR_SCALAR = ("model.think", "model.keep_alive")
 """Texts that are naturally written as `true` or `-1` in TOML."""
 _FOLDERS = ("session.folder", "probes.python", "permissions.read_outside")

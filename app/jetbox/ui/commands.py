@@ -108,6 +108,13 @@ def _now(desk: Desk, argument: str) -> None:
         desk.submit(engine.Goal(argument))
 
 
+def _again(desk: Desk, argument: str) -> None:
+    if desk.busy:
+        desk.submit(engine.SendAgain())
+    else:
+        desk.word("nothing is waited for")
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys and commands", lambda desk, _: desk.show_help()),
     Command(
@@ -121,6 +128,7 @@ COMMANDS: tuple[Command, ...] = (
         live=True,
     ),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
+    Command("again", "Take back the request that is waited for, and send it once more", _again, live=True),
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),

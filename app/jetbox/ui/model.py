@@ -101,6 +101,8 @@ class Doing:
     what: str = ""
     since: int = 0
     expected: int = 0
+    wait: str = ""
+    """The kind of wait, where the engine has named it."""
 
 
 @dataclass(slots=True)
@@ -282,7 +284,7 @@ class SessionView:
         said = {
             "connecting": "connecting",
             "queued": "queued at the server",
-            "loading": "loading the model",
+            "loading": "loading",
             "reading": "the model reads",
             "thinking": "thinking",
             "silent": "no sign of the model",
@@ -291,10 +293,13 @@ class SessionView:
         detail = one_line(event.detail)
         if event.what == "loading":
             self.loaded = "loading"
-            said += f" of {words.size(self.model_size)}" if self.model_size else ""
-            said += "," if detail else ""
-        since = t if event.what == "retrying" else self.doing.since or t
-        self.doing = Doing(f"{said} {detail}".strip(), since, event.expected_ns)
+            detail = detail or "the model" + (f" of {words.size(self.model_size)}" if self.model_size else "")
+        elif self.loaded == "loading":
+            self.loaded = "loaded" if event.what == "reading" else "unknown"
+        # One wait that follows another begins anew; the words for a wait that had none do not.
+        other = bool(self.doing.wait) and self.doing.wait != event.what
+        since = t if event.what == "retrying" or other else self.doing.since or t
+        self.doing = Doing(f"{said} {detail}".strip(), since, event.expected_ns, event.what)
 
     def _answer(self, t: int, event: e.ModelAnswered) -> None:
         if event.complete:

@@ -1,0 +1,155 @@
+"""Says what is waited for until the first chunk comes: told apart as well as the server lets it.
+
+Before the first chunk a server sends nothing, whether it queues, loads or reads. What it holds in
+memory tells: an answer that is held back means that it loads, a model that is not there is queued,
+one that is there reads, or waits for its turn. It is asked seldom, and never while something streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from jetbox.engine.errors import ModelError, ServerUnreachable, StorageError
+from jetbox.engine.events import Waiting
+from jetbox.engine.models.base import ChatModel, LoadedModel
+from jetbox.engine.session import Session
+
+SPEAK_AFTER_S = 0.3
+"""A wait that is longer is put in words."""
+HELD_BACK_S = 0.5
+"""A server that takes longer to say what it holds is loading."""
+LOOK_S = 1.0
+"""The pause after the first look; each next one is half as long again."""
+SELDOM_S = 5.0
+"""The longest pause between two looks."""
+PATIENCE = 3
+"""So many times what was measured, a wait is longer than it should be."""
+LATE_S = 2.0
+"""And by so much at least."""
+What = Literal["connecting", "queued", "loading", "reading"]
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What is known before the first chunk; durations in ns, 0 where unknown."""
+
+    tokens: int
+    """Of the prompt."""
+    loaded: bool
+    reading_ns: int = 0
+    """How long reading the prompt should take."""
+    loading_ns: int = 0
+    """The same of loading the model."""
+    name: str = ""
+    size: int = 0
+    """Bytes of the model; 0 where unknown."""
+    window: int = 0
+    """Tokens of the window that is asked for."""
+    most: int = 0
+    """Most tokens of the answer."""
+    logprobs: bool = False
+
+
+def loading_words(name: str, size: int) -> str:
+    """What is being loaded: `gpt-oss:20b, 13.8 GB`."""
+    return f"{name}, {size / 1e9:.1f} GB" if size else name
+
+
+class Voice:
+    """Speaks up where a request waits, until it is ended."""
+
+    def __init__(self, session: Session, model: ChatModel, expected: Expectation) -> None:
+        self._session = session
+        self._model = model
+        self._expected = expected
+        self._said: tuple[str, str] = ("", "")
+        self._since = session.now()
+        """When the present wait began."""
+        self._looking: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._speak)
+
+    def end(self) -> None:
+        """Say no more."""
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _speak(self) -> None:
+        """What is most likely is said at once; then the server is asked."""
+        self._say("reading" if self._expected.loaded or not self._model.manages else "loading")
+        self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        pause = LOOK_S
+        while True:
+            if self._model.manages and not await self._told():
+                return
+            await asyncio.sleep(pause)
+            pause = min(SELDOM_S, pause * 1.5)
+            self._say_late()
+
+    async def _told(self) -> bool:
+        """Ask the server once, and say what comes of it; False where it cannot tell."""
+        held_back = False
+
+        def hold() -> None:
+            nonlocal held_back
+            held_back = True
+            self._say("loading")
+
+        timer = asyncio.get_running_loop().call_later(HELD_BACK_S, hold)
+        try:
+            running = await self._model.running()
+        except ServerUnreachable:
+            if not held_back:
+                self._say("connecting")
+            return True
+        except ModelError:
+            return False
+        finally:
+            timer.cancel()
+        self._say_of(running)
+        return True
+
+    def _say_of(self, running: list[LoadedModel]) -> None:
+        name, window = self._expected.name, self._expected.window
+        held = next((m for m in running if m.name in (name, f"{name}:latest")), None)
+        if held is None:
+            others = ", ".join(m.name for m in running)
+            self._say("queued", f"{name} is not loaded yet" + (f"; the server holds {others}" if others else ""))
+        elif held.window and window and held.window != window:
+            self._say("queued", f"{name} is held with a window of {held.window:,} tokens and is loaded again")
+        else:
+            self._say("reading")
+
+    def _say_late(self) -> None:
+        """A wait that is longer than it should be is said to be."""
+        what, expected = self._said[0], self._expected
+        should = {"loading": expected.loading_ns, "reading": expected.reading_ns}.get(what, 0)
+        if should and self._session.now() - self._since > PATIENCE * should + int(LATE_S * 1e9):
+            why = "; other requests may come first" if what == "reading" else ""
+            self._say(what, f"{self._detail(what)}, longer than it took before{why}")  # type: ignore[arg-type]
+
+    def _detail(self, what: str) -> str:
+        expected = self._expected
+        if what == "loading":
+            return loading_words(expected.name, expected.size)
+        return f"{expected.tokens:,} tokens" if what == "reading" else ""
+
+    def _say(self, what: What, detail: str = "") -> None:
+        before = self._said
+        if before[0] == what and not detail:
+            return
+        said = (what, detail or self._detail(what))
+        if said == before:
+            return
+        if before[0] and before[0] != what:
+            self._since = self._session.now()
+        self._said = said
+        expected = {"loading": self._expected.loading_ns, "reading": self._expected.reading_ns}.get(what, 0)
+        # A timer has nobody to tell of a failure of the disk: the next event raises it again.
+        with suppress(StorageError):
+            self._session.emit(Waiting(what=what, detail=said[1], expected_ns=expected))

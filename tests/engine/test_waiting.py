@@ -1,0 +1,227 @@
+"""What is said while nothing streams, and how long it is waited for: over the embedded server's own waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from engine.conftest import OpenRig
+from engine.rig import Rig, within
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine import waiting, watchdog
+from jetbox.engine.models.figures import Figures
+from jetbox.engine.models.manage import warm
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.options import ModelOptions
+from jetbox.engine.waiting import Expectation
+from jetbox.engine.watchdog import Pace, first_limit, gap_limit
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
+
+Serve = Callable[..., Any]
+YES = step(text="Yes and no.")
+MEASURED = Figures(load=[2 * 10**9], prefill=[2000.0], decode=[50.0])
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 0.01)
+    monkeypatch.setattr(waiting, "HELD_BACK_S", 0.02)
+    monkeypatch.setattr(waiting, "LOOK_S", 0.02)
+    monkeypatch.setattr(waiting, "SELDOM_S", 0.02)
+
+
+@pytest_asyncio.fixture
+async def served(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> AsyncIterator[Serve]:
+    """A session over a server with latencies of its own."""
+    root = tmp_path / "work"
+    root.mkdir()
+    opened: list[Rig] = []
+
+    async def open_(*steps: Any, rig: dict[str, Any] | None = None, **server: Any) -> Rig:
+        made = await Rig(sim_server(scripts=[str(write_script(*steps))], **server), root).open(**rig or {})
+        opened.append(made)
+        return made
+
+    yield open_
+    for made in opened:
+        await made.close()
+
+
+def words(rig: Rig) -> list[tuple[str, str]]:
+    return [(w.what, w.detail) for w in rig.events(e.Waiting)]
+
+
+async def test_loading_is_told_from_reading(served: Serve) -> None:
+    rig = await served(YES, speed=30.0, profile="A", faults=("stall@1:0",))
+    rig.parts.recall(MEASURED)
+    goal = rig.start()
+    reading = await rig.until(e.Waiting, what="reading")
+    await rig.stats(stalled=1)
+    await rig.release()
+    await within(goal)
+    tokens = rig.events(e.RequestSent)[0].estimate
+    assert words(rig)[0] == ("loading", "gpt-oss:20b")
+    assert rig.events(e.Waiting)[0].expected_ns == 2 * 10**9
+    assert (reading.detail, reading.expected_ns) == (f"{tokens:,} tokens", tokens * 500_000)
+
+
+async def test_a_request_behind_another_model_is_queued(served: Serve) -> None:
+    rig = await served(YES, vram=14.0, faults=("stall@1:0",))
+    other = OllamaModel(rig.server.url)
+    body = b'{"model":"llama3.2:3b","messages":[{"role":"user","content":"."}]}'
+
+    async def occupy() -> None:
+        async with other.chat(body) as chunks:
+            async for _ in chunks:
+                pass
+
+    busy = asyncio.create_task(occupy())
+    await rig.stats(stalled=1)
+    goal = rig.start()
+    queued = await rig.until(e.Waiting, what="queued")
+    assert queued.detail == "gpt-oss:20b is not loaded yet; the server holds llama3.2:3b"
+    await rig.release()
+    await within(busy)
+    assert (await within(goal)).outcome == "answered"
+    await other.close()
+
+
+async def test_a_model_that_another_client_holds_otherwise_is_said_to_be_loaded_again(served: Serve) -> None:
+    rig = await served(YES, faults=("stall@1:0",))
+    other = OllamaModel(rig.server.url)
+    await warm(other, "gpt-oss:20b", ModelOptions(), 4096)
+    rig.parts.loaded = True
+    answer = asyncio.create_task(_occupied(other))
+    await rig.stats(stalled=1)
+    goal = rig.start()
+    queued = await rig.until(e.Waiting, what="queued")
+    assert queued.detail == "gpt-oss:20b is held with a window of 4,096 tokens and is loaded again"
+    assert words(rig)[0][0] == "reading", "what is most likely comes first"
+    await rig.release()
+    await within(answer)
+    await within(goal)
+    await other.close()
+
+
+async def _occupied(other: OllamaModel) -> None:
+    body = b'{"model":"gpt-oss:20b","messages":[{"role":"user","content":"."}],"options":{"num_ctx":4096}}'
+    async with other.chat(body) as chunks:
+        async for _ in chunks:
+            pass
+
+
+async def test_a_wait_that_takes_longer_than_before_is_said_to(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LATE_S", 0.0)
+    live = await rig(YES, faults=("stall@1:0",))
+    live.parts.recall(Figures(prefill=[10.0**6]))
+    live.parts.loaded = True
+    goal = live.start()
+    tokens = (await live.until(e.RequestSent)).estimate
+    late = f"{tokens:,} tokens, longer than it took before; other requests may come first"
+    await live.until(e.Waiting, what="reading", detail=late)
+    await live.release()
+    await within(goal)
+    assert words(live) == [("reading", f"{tokens:,} tokens"), ("reading", late)], "each word once"
+
+
+async def test_an_answer_that_comes_at_once_needs_no_words(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 60.0)
+    live = await rig(step(call("list_dir")), finish())
+    await live.run()
+    assert words(live) == []
+
+
+# ---------------------------------------------------------------- limits
+
+
+def test_the_limit_before_the_first_chunk_follows_what_was_measured() -> None:
+    options = ModelOptions()
+    known = Expectation(10_000, loaded=True, reading_ns=20 * 10**9, loading_ns=200 * 10**9)
+    assert first_limit(options, known) == 120 + 60
+    cold = Expectation(10_000, loaded=False, reading_ns=20 * 10**9, loading_ns=200 * 10**9)
+    assert first_limit(options, cold) == 120 + 60 + 600
+    assert first_limit(options, Expectation(10_000, loaded=False)) == 600
+    assert first_limit(ModelOptions(first_chunk_s=5), known) == 65
+
+
+def test_the_limit_between_chunks_follows_the_models_own_pace() -> None:
+    options = ModelOptions()
+    assert gap_limit(options, 0.0, 4000, silent_calls=True) == 120
+    assert gap_limit(options, 0.02, 4000, silent_calls=True) == 80, "a call of 4,000 tokens at 50 a second"
+    assert gap_limit(options, 0.02, 100, silent_calls=True) == 60
+    assert gap_limit(options, 0.02, 4000, silent_calls=False) == 20
+    assert gap_limit(options, 2.0, 4000, silent_calls=False) == 100
+    assert gap_limit(ModelOptions(chunk_s=7), 2.0, 4000, silent_calls=True) == 7
+
+
+def test_the_pace_is_the_median_of_the_newest_gaps() -> None:
+    pace = Pace(50.0)
+    assert pace.usual == 0.02
+    for gap in (0.1, 0.1, 30.0, 0.1, 0.2, 0.1, 0.2):
+        pace.add(gap)
+    assert pace.usual == 0.02, "too few to tell"
+    pace.add(0.1)
+    assert pace.usual == 0.1
+
+
+async def test_the_pace_is_learnt_from_the_stream(rig: OpenRig) -> None:
+    live = await rig(step(text="One word after another, and then some more of them."))
+    assert live.parts.pace.usual == 0
+    await live.run()
+    assert 0 < live.parts.pace.usual < 5
+
+
+# ---------------------------------------------------------------- somebody is asked
+
+
+async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.05)
+    monkeypatch.setattr(watchdog, "ASKED", 1000)
+    live = await rig(YES, faults=("stall@1:0",), attended=True, model={"retries": 0})
+    goal = live.start()
+    notice = await live.until(e.Notice)
+    assert "longer than this model should take" in notice.text
+    assert "/again" in notice.hint
+    live.submit(c.SendAgain())
+    assert (await within(goal)).outcome == "answered"
+    first, second = live.events(e.RequestSent)
+    assert first.sha == second.sha
+    assert (await live.stats(cancelled=1))["cancelled"] == 1
+    assert len([n for n in live.events(e.Notice) if "longer than" in n.text]) == 1
+
+
+async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "GAP_S", 0.05)
+    monkeypatch.setattr(watchdog, "ASKED", 1000)
+    live = await rig(YES, faults=("stall@1:1",), attended=True)
+    goal = live.start()
+    await live.until(e.Notice)
+    assert not goal.done()
+    await live.release()
+    assert (await within(goal)).outcome == "answered"
+    assert len(live.events(e.RequestSent)) == 1, "it was waited for, and it came"
+
+
+async def test_without_anybody_silence_ends_the_request_at_its_limit(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.05)
+    live = await rig(YES, faults=("stall@1:0",))
+    assert (await live.run()).outcome == "answered"
+    assert live.events(e.ModelAnswered)[0].error == "nothing came for 0.05 s; the request was cancelled"
+
+
+async def test_there_is_nothing_to_send_again_between_requests(rig: OpenRig) -> None:
+    live = await rig(YES)
+    live.submit(c.SendAgain())
+    assert (await live.run()).outcome == "answered"
+    assert len(live.events(e.RequestSent)) == 1
