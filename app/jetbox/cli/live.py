@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jetbox.engine.models.base import ChatModel
     from jetbox.engine.models.figures import Figures
     from jetbox.engine.parts import Parts
+    from jetbox.engine.undoing import UndoDesk
     from jetbox.record.lock import WorkspaceLock
     from jetbox.record.resume import Resumption
 
@@ -293,14 +294,18 @@ class Live:
         if self._recorder.folder is not None:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
             self._beside.spawn(self._beside.keep_figures(parts.model))
+        undo: UndoDesk | None = None
         if self._start.attended:
             from jetbox.engine.models.desk import ModelsDesk
+            from jetbox.engine.undoing import UndoDesk
 
+            undo = UndoDesk(parts)
+            self._beside.spawn(undo.run())
             self._beside.spawn(ModelsDesk(parts).run())
             self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))
         unfinished = resumed is not None and resumed.running is not None
-        return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished)
+        return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished, undo=undo)
 
     def _warm(self, parts: Parts, goal: str) -> None:
         """Have the model ready before the first goal is typed, and follow how long the server keeps it."""

@@ -81,6 +81,27 @@ class RunProbes(Command, frozen=True, tag="run_probes"):
     """Run all probes now, whole."""
 
 
+class PlanUndo(Command, frozen=True, tag="plan_undo"):
+    """Tell what going back to before a round would change; 0: the last goal's first round."""
+
+    round: int = 0
+
+
+class Undo(Command, frozen=True, tag="undo"):
+    """Have files, messages or both as they were before a round; not while a goal runs."""
+
+    round: int = 0
+    """0: the last goal's first round."""
+    files: bool = True
+    messages: bool = True
+    force: bool = False
+    """Also files that were changed by somebody else since."""
+
+
+class Clear(Command, frozen=True, tag="clear"):
+    """Forget what was said: the prompt begins anew, files stay as they are."""
+
+
 class Close(Command, frozen=True, tag="close"):
     """End the session in good order."""
 
@@ -101,5 +122,8 @@ AnyCommand = (
     | WarmModel
     | UnloadModel
     | RunProbes
+    | PlanUndo
+    | Undo
+    | Clear
     | Close
 )

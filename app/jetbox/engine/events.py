@@ -513,6 +513,75 @@ class ModelsListed(Event, frozen=True, kw_only=True, tag="models.listed"):
     """Of the prompt that a model would have to read."""
 
 
+class PromptRewound(Event, frozen=True, kw_only=True, tag="prompt.rewound"):
+    """Messages were taken out of the history by the user: from this index on there are none."""
+
+    count: int
+
+
+UndoState = Literal["ready", "changed", "lost"]
+
+
+class UndoFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What undoing would do to one file."""
+
+    path: str
+    kind: Literal["created", "modified", "deleted"]
+    """What becomes of it: it comes back, gets its old content, or goes."""
+    state: UndoState = "ready"
+    """`changed`: not as the agent left it; `lost`: what was there before was not kept."""
+    why: str = ""
+    added: int = 0
+    removed: int = 0
+    diff: str = ""
+    """From what is there now to what would be, for the screen."""
+
+
+class UndoRound(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A round that can be gone back to, as it was before it began."""
+
+    round: int
+    goal: int
+    title: str
+    """What it did, in a line; for the first of a goal, the goal."""
+    began: int = 0
+    """Session time in ns."""
+    files: int = 0
+    """How many files it changed."""
+    first: bool = False
+    """It begins with words of the user's."""
+
+
+class UndoPlanned(Event, frozen=True, kw_only=True, tag="undo.planned"):
+    """What going back would change; told when somebody wants to see it."""
+
+    round: int
+    """Everything as it was before this round; 0 where there is nothing to go back to."""
+    rounds: tuple[UndoRound, ...] = ()
+    """All that can be gone back to, the newest at the end."""
+    files: tuple[UndoFile, ...] = ()
+    messages: int = 0
+    """That would leave the prompt."""
+    words: str = ""
+    """The user's words that the round began with."""
+
+
+class Undone(Event, frozen=True, kw_only=True, tag="undo.done"):
+    """Files, or messages, or both are as they were before a round."""
+
+    round: int
+    scope: Literal["both", "files", "messages"] = "both"
+    """What was asked for."""
+    files: tuple[FileChange, ...] = ()
+    """What was put back; `before` is the blob with what was replaced."""
+    left: tuple[UndoFile, ...] = ()
+    """What was not put back, and why."""
+    messages: int = 0
+    """That left the prompt."""
+    words: str = ""
+    """The user's words that went with them."""
+
+
 class GuardTripped(Event, frozen=True, kw_only=True, tag="guard.tripped"):
     """The same thing again and again: first a word to the model, then a stop."""
 
@@ -573,6 +642,9 @@ AnyEvent = (
     | Routed
     | SwitchPaid
     | ModelsListed
+    | PromptRewound
+    | UndoPlanned
+    | Undone
     | GuardTripped
     | Notice
     | Unknown

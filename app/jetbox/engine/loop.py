@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jetbox.engine.commands import Close, Goal, SetModel, Steer
+from jetbox.engine.commands import Clear, Close, Goal, SetModel, Steer, Undo
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
 from jetbox.engine.guards import Guards
@@ -19,6 +19,7 @@ from jetbox.engine.stream import REPEATED
 
 if TYPE_CHECKING:
     from jetbox.engine.routing import Router
+    from jetbox.engine.undoing import UndoDesk
 
 T = TypeVar("T")
 
@@ -365,7 +366,7 @@ def _nothing_to_interrupt() -> None:
     """Between two pieces of work; `cancelled` is looked at before the next one."""
 
 
-async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> int:
+async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo: UndoDesk | None = None) -> int:
     """Work on goals as they come, until the session is closed; returns the last goal's exit code.
 
     `goals` were there before; `unfinished`: the last of them was cut off, and what comes goes on with it.
@@ -381,6 +382,8 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False) -> in
                     goals += 1
                     code = (await Loop(parts, goals, changed=unfinished).run(command.text)).exit_code
                     unfinished = False
+                case Undo() | Clear() if undo is not None:
+                    await undo.act(command)
                 case Close():
                     break
                 case SetModel() if parts.control.wish is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.commands import AnyCommand
+from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import AnyEvent, Event, Stamped
 
 
@@ -38,6 +39,14 @@ class Recorder(Protocol):
 
     async def put_blob(self, data: bytes) -> str:
         """Keep the bytes durably; returns their SHA-256 in hex."""
+        ...
+
+    async def get_blob(self, sha: str) -> bytes:
+        """What `put_blob` kept under this name.
+
+        Raises:
+            RecordingError: it is not there, or damaged.
+        """
         ...
 
     async def close(self) -> None:
@@ -88,6 +97,9 @@ class NoRecorder:
         import hashlib
 
         return hashlib.sha256(data).hexdigest()
+
+    async def get_blob(self, sha: str) -> bytes:
+        raise RecordingError("nothing is recorded: what was there before was not kept")
 
     async def close(self) -> None:
         pass

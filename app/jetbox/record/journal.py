@@ -269,6 +269,14 @@ class JournalWriter:
         """
         return await self._thread.run(lambda: self._blobs.write(data, durable=True))
 
+    async def get_blob(self, sha: str) -> bytes:
+        """What `put_blob` kept.
+
+        Raises:
+            RecordingError: it is missing or damaged, or nothing is recorded.
+        """
+        return await self._thread.run(lambda: self._blobs.read(sha))
+
     async def close(self) -> None:
         """Write what is held back, sync, release the lock; harmless when repeated.
 

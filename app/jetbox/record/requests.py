@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jetbox.engine.errors import RecordingError
-from jetbox.engine.events import MessageAdded, PromptHead, RequestSent, Stamped
+from jetbox.engine.events import MessageAdded, PromptHead, PromptRewound, RequestSent, Stamped
 from jetbox.record.blobs import digest
 from jetbox.record.recording import Recording
 from jetbox.record.resume import add_message
@@ -39,6 +39,8 @@ def _bodies(recording: Recording, wanted: int | None) -> Iterator[tuple[Stamped,
         event = stamped.event
         if isinstance(event, MessageAdded):
             add_message(messages, event)
+        elif isinstance(event, PromptRewound):
+            del messages[event.count :]
         elif isinstance(event, PromptHead):
             heads[event.sha] = event.json.encode()
         elif isinstance(event, RequestSent) and wanted in (None, stamped.seq):

@@ -15,6 +15,7 @@ from jetbox.engine.events import (
     ModelReady,
     ModelSwitched,
     PromptHead,
+    PromptRewound,
     QueueChanged,
     RequestSent,
     SessionClosed,
@@ -122,6 +123,8 @@ class _State:
         match stamped.event:
             case MessageAdded() as message:
                 add_message(self.messages, message)
+            case PromptRewound(count=count):
+                del self.messages[count:]
             case PromptHead() as head:
                 self.head = head
             case GoalStarted() as goal:

@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.engine.context.carry import Reader, carried, in_form_of
 from jetbox.engine.context.wire import Wanted, Wire
-from jetbox.engine.events import MessageAdded, PromptHead
+from jetbox.engine.events import MessageAdded, PromptHead, PromptRewound
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.session import Session
@@ -135,6 +135,16 @@ class History:
     def as_read_by(self, reader: Reader) -> list[bytes]:
         """The messages as that model would get them."""
         return carried(self._said, self._authors, reader)
+
+    def rewind(self, count: int) -> int:
+        """Take out the messages from this index on, and tell the journal; how many that were."""
+        gone = len(self._messages) - count
+        if gone > 0:
+            self._session.emit(PromptRewound(count=count))
+            for kept in (self._said, self._authors, self._messages):
+                del kept[count:]
+            self.bytes = sum(map(len, self._messages))
+        return max(0, gone)
 
     def amend(self, text: str) -> None:
         """Add to the end of the newest message, which no answer stands on yet."""

@@ -13,7 +13,7 @@ from jetbox.engine.safety.process import Finished, Limits
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
 from jetbox.engine.tools.command_scope import command_scope
-from jetbox.engine.tools.sweep import Sweep, changes, git_changes, sweep
+from jetbox.engine.tools.sweep import Sweep, changes, git_changes, sweep, with_digests
 from jetbox.engine.workspace.names import shown
 
 NAMED_FILES = 12
@@ -126,7 +126,8 @@ async def _run(
     text = "\n".join([_verdict(done, seconds), *_output(done), *_notes(before, after, len(changed))])
     ok = done.state == "exited" and done.code == 0
     unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
-    return ToolResult(text, ok=ok, changes=changed[:REPORTED_FILES], unsure=unsure)
+    named = await asyncio.to_thread(with_digests, root, changed[:REPORTED_FILES]) if changed else ()
+    return ToolResult(text, ok=ok, changes=named, unsure=unsure)
 
 
 def command_environment(root: Path, passed: tuple[str, ...], python: str = "") -> dict[str, str]:

@@ -13,6 +13,8 @@ from jetbox.engine.workspace.ignore import IgnoreRules
 
 FILES = 20_000
 """In a larger workspace a command's changes are not looked for."""
+DIGEST_BYTES = 2_000_000
+"""A larger file that a command made is not hashed."""
 _GIT_FILES = ("config", "HEAD", "index", "packed-refs", "hooks", "info/exclude", "info/attributes")
 
 Stamp = tuple[int, int, int, int]
@@ -69,6 +71,22 @@ def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
         kind = "created" if old is None else "deleted" if new is None else "modified"
         found.append(FileChange(path=path, kind=kind))  # type: ignore[arg-type]
     return tuple(found)
+
+
+def with_digests(root: Path, found: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    """The changes with the hashes of what is there now: undoing tells by them whether somebody changed it since."""
+    import hashlib
+
+    out = []
+    for change in found:
+        try:
+            path = root / change.path
+            small = path.is_file() and not path.is_symlink() and path.stat().st_size <= DIGEST_BYTES
+            after = hashlib.sha256(path.read_bytes()).hexdigest() if small and change.kind == "created" else ""
+        except OSError:
+            after = ""
+        out.append(msgspec.structs.replace(change, after=after) if after else change)
+    return tuple(out)
 
 
 def git_changes(before: Sweep, after: Sweep) -> list[str]:

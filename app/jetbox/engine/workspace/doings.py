@@ -18,6 +18,7 @@ from jetbox.engine.events import (
     ToolCalled,
     ToolEnded,
     ToolStarted,
+    Undone,
 )
 from jetbox.engine.session import Session
 
@@ -70,6 +71,7 @@ class Doings:
             PermissionAnswered,
             ProbeStarted,
             ProbeEnded,
+            Undone,
             past=False,
         )
         self._calls: dict[str, str] = {}
@@ -110,6 +112,8 @@ class Doings:
                     self._end(event.call, t)
                     self._calls.pop(event.call, None)
                     self._tell(event.changes, t)
+                case Undone() as event:
+                    self._tell(event.files, t)
                 case ProbeStarted() as event:
                     self._open[f"probe {event.name}"] = running = Running(t)
                     self.probes.append(running)

@@ -50,6 +50,10 @@ class ReadLedger:
         """The file is gone."""
         self._entries.pop(path, None)
 
+    def clear(self) -> None:
+        """The model does not see any more what it has read."""
+        self._entries.clear()
+
     def check(self, path: str, data: bytes) -> Known:
         """How the content of now stands to what the model saw; a mere touch changes nothing."""
         entry = self._entries.get(path)

@@ -52,6 +52,24 @@ def write_file(workspace: Workspace, path: str, data: bytes, *, expected: bytes 
         raise explain_write(error, path, workspace.root) from None
 
 
+def remove_file(workspace: Workspace, path: str, *, expected: bytes) -> None:
+    """Remove the file at a resolved path if it still holds `expected`.
+
+    Raises:
+        FileMoved: something else is there by now, or nothing.
+        ToolError: it may not or cannot be removed.
+    """
+    check_writable(path)
+    try:
+        with workspace.parent(path) as (folder, name):
+            _still(folder, name, path, expected)
+            os.unlink(name, dir_fd=folder)
+            if name.endswith(".py"):
+                _drop_bytecode(folder, name)
+    except OSError as error:
+        raise explain_write(error, path, workspace.root) from None
+
+
 def _still(folder: int, name: str, path: str, expected: bytes | None) -> os.stat_result | None:
     """The status of the file, when it is what the plan saw."""
     try:
