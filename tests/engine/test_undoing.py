@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
@@ -17,6 +19,7 @@ from jetbox.record.journal import JournalWriter
 from jetbox.record.recording import read_journal
 from jetbox.record.requests import rebuild_all
 from jetbox.record.resume import resumption
+from record.conftest import header
 from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
@@ -86,10 +89,15 @@ async def test_files_and_messages_go_back_to_before_the_goal(rig: OpenRig, tmp_p
         last = (await live.requests())[4]
         assert [m["role"] for m in last] == ["system", "user"]
         assert last[1]["content"] == "Something else"
-    state = resumption(read_journal(tmp_path / "session"))
+    written = JournalWriter.create(tmp_path / "whole")
+    for stamped in (e.Stamped(0, 0, 0, header()), *live.seen):
+        shift = 0 if isinstance(stamped.event, e.SessionOpened) else 1
+        written.record(msgspec.structs.replace(stamped, seq=stamped.seq + shift))
+    await written.close()
+    state = resumption(read_journal(tmp_path / "whole"))
     assert [json.loads(m)["role"] for m in state.messages][:2] == ["system", "user"]
     assert json.loads(state.messages[1])["content"] == "Something else"
-    bodies = list(rebuild_all(read_journal(tmp_path / "session")))
+    bodies = list(rebuild_all(read_journal(tmp_path / "whole")))
     assert len(bodies) == 8, "every request can still be rebuilt byte for byte"
 
 
