@@ -34,7 +34,11 @@ def child(request: Dict[str, Any], root: str, private: str, out: int, said: int,
 
 def session(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
     """Run pytest, say how it ended, and leave."""
-    begin(request, out)
+    detached(out)
+    if request["behind"]:
+        os.nice(19)
+    bounded(request)
+    anew()
     os.chdir(root)
     if not forget_stale(root):
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
@@ -47,10 +51,8 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     plugins.tell(int(pytest.main(sys.argv[1:], plugins=plugins.all)))
 
 
-def begin(request: Dict[str, Any], out: int) -> None:  # noqa: UP006
-    """Make a process of its own out of a forked one."""
-    import random
-
+def detached(out: int) -> None:
+    """Make a process of its own out of a forked one, with what it prints going to `out`."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -62,13 +64,21 @@ def begin(request: Dict[str, Any], out: int) -> None:  # noqa: UP006
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    if request["behind"]:
-        os.nice(19)
+    gc.enable()
+
+
+def bounded(request: Dict[str, Any]) -> None:  # noqa: UP006
+    """Keep it within the memory that it may take."""
     if request["memory"]:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
-    gc.enable()
+
+
+def anew() -> None:
+    """Forget what was known of folders, and what comes next at random."""
+    import random
+
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
     random.seed()

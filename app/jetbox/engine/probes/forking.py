@@ -1,14 +1,14 @@
 """Forks a process for each run of pytest, from one that has pytest and its plugins loaded.
 
 The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`,
-`loading`, `forked` and `watched`; like them it needs the standard library and pytest alone, and runs on
+`loading`, `forked`, `watched` and `standby`; like them it needs the standard library and pytest alone, and runs on
 Python 3.8 and later. Nothing of the workspace is imported here: that is left to the forked process,
 which lives for one run.
 
 The settings come as one line on the standard input, one line that says whether we are ready goes
 to the standard output. Then one request a line comes, and one answer a line goes:
     {"run": 1, "files": [...], "names": [...], "seconds": 60, "memory": 0, "behind": false, "keep": 80000,
-     "touched": false}
+     "touched": false, "ahead": true}
     {"cancel": 1}
 """
 
@@ -24,12 +24,13 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from typing import Any, Dict, List, Optional  # noqa: UP035 - evaluated by old interpreters
+from typing import Any, Dict, List, Optional, Tuple  # noqa: UP035 - evaluated by old interpreters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.forked import alone, child, written
     from jetbox.engine.probes.loading import Loaded, elsewhere, refusal
+    from jetbox.engine.probes.standby import Standby
     from jetbox.engine.probes.watched import Run, end
 
 SET_CHILD_SUBREAPER = 36
@@ -62,25 +63,31 @@ class Lines:
 class Server:
     """Takes requests until its standard input ends."""
 
-    def __init__(self, root: str, loaded: Any, lines: Lines, replies: int) -> None:
+    def __init__(self, root: str, loaded: Any, lines: Lines, replies: int, ahead: List[str]) -> None:  # noqa: UP006
+        """`ahead`: names of configuration that a run reads, where one is to be begun ahead of its request."""
         self.root = root
         self.loaded = loaded
         self.lines = lines
         self.replies = replies
         self.late: Optional[List[str]] = None  # noqa: UP006, UP045
         """Modules that each run would import for itself; None while that is not known."""
+        self.ahead = ahead
+        self.standby: Optional[Standby] = None  # noqa: UP045
 
     def serve(self) -> None:
         """One after the other."""
         while True:
-            if self.late != [] and not self.lines.waiting:
+            if (self.late != [] or self.ahead) and not self.lines.waiting:
                 self.prepare()
             line = self.lines()
             if line is None:
-                return
+                break
             request = json.loads(line)
             if "run" in request and not self.run(request):
-                return
+                break
+        if self.standby is not None:
+            self.standby.drop()
+            shutil.rmtree(self.standby.private, ignore_errors=True)
 
     def run(self, request: Dict[str, Any]) -> bool:  # noqa: UP006
         """One run; False where the standard input ended meanwhile."""
@@ -91,6 +98,24 @@ class Server:
             answer = {"run": request["run"], "state": "exited", "code": 70, "output": "", "ms": 0.0, "said": words}
             written(self.replies, json.dumps(answer).encode() + b"\n")
             return True
+        run, private = self.begun(request)
+        state = run.watch(self.lines)
+        code = end(run.pid)
+        run.rest()
+        if state != "gone":
+            written(self.replies, json.dumps(run.answer(state, code)).encode() + b"\n")
+        shutil.rmtree(private, ignore_errors=True)
+        return state != "gone"
+
+    def begun(self, request: Dict[str, Any]) -> Tuple[Run, str]:  # noqa: UP006
+        """The process that makes a run, and the folder that is its own."""
+        standby, self.standby = self.standby, None
+        if standby is not None:
+            if request["ahead"] and standby.begin(request):
+                return Run(request, standby.pid, standby.out, standby.said, True), standby.private
+            standby.drop()
+            shutil.rmtree(standby.private, ignore_errors=True)
+            self.ahead = self.ahead if standby.fit else []
         private = tempfile.mkdtemp(prefix="jetbox-pytest-")
         out, out_end = os.pipe()
         said, said_end = os.pipe()
@@ -101,14 +126,7 @@ class Server:
             alone(lambda: child(request, self.root, private, out_end, said_end, self.loaded))
         os.close(out_end)
         os.close(said_end)
-        run = Run(request, pid, out, said)
-        state = run.watch(self.lines)
-        code = end(pid)
-        run.rest()
-        if state != "gone":
-            written(self.replies, json.dumps(run.answer(state, code)).encode() + b"\n")
-        shutil.rmtree(private, ignore_errors=True)
-        return state != "gone"
+        return Run(request, pid, out, said), private
 
     def prepare(self) -> None:
         """While nothing is asked for: import what every run imports late, as an empty one tells."""
@@ -119,8 +137,12 @@ class Server:
             if name not in sys.modules:
                 with suppress(Exception):
                     importlib.import_module(name)
-        if not self.late:
-            still()
+        if self.late:
+            return
+        still()
+        if self.ahead and self.standby is None and not self.lines.waiting:
+            private = tempfile.mkdtemp(prefix="jetbox-pytest-")
+            self.standby = Standby(self.root, private, self.loaded, self.ahead, (self.replies,))
 
     def rehearsed(self) -> Optional[List[str]]:  # noqa: UP006, UP045
         """What an empty run imports; None where a request came first."""
@@ -188,4 +210,4 @@ def serve() -> None:
     still()
     written(replies, json.dumps(words).encode() + b"\n")
     if not words["refused"]:
-        Server(root, loaded, lines, replies).serve()
+        Server(root, loaded, lines, replies, settings.get("ahead", [])).serve()

@@ -41,6 +41,8 @@ class Ended(msgspec.Struct, frozen=True):
     forked: bool = False
     first_ms: float | None = None
     """Until the first test was decided, where that is known."""
+    ahead: bool = False
+    """Its options had been read before it was asked for."""
 
 
 class Sessions:
@@ -64,14 +66,15 @@ class Sessions:
         self._options = options
         self._tree = tree
         self._interpreters = interpreters
-        self._front = Zygote(root, processes) if forks else None
-        self._back = Zygote(root, processes) if forks else None
+        self._front = Zygote(root, processes, ahead=True) if forks else None
+        self._back = Zygote(root, processes, ahead=False) if forks else None
         self._refusals = Refusals(root)
         self._off = off
         self._notice = notice
         self._told: set[str] = set()
         self._paths: frozenset[str] = frozenset()
         self._names: tuple[str, ...] = ()
+        self._alike = False
 
     @property
     def refused(self) -> str:
@@ -100,8 +103,9 @@ class Sessions:
         if zygote is not None and not self._unasked():
             options = self._options
             keep = ROOM * options.output_bytes
-            names = self._importable(self._tree.last.files)
-            request = Request(files, options.time_s, options.memory, keep, behind, touched, names)
+            names, alike = self._importable(self._tree.last.files)
+            ahead = bool(files) and alike and not touched
+            request = Request(files, options.time_s, options.memory, keep, behind, touched, names, ahead)
             began = monotonic()
             async with self._processes.watching(["pytest"]):
                 answer = await zygote.run(await self._surroundings(), request)
@@ -109,7 +113,7 @@ class Sessions:
             if answer is not None and answer.state != "cancelled" and not broke:
                 state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
                 spent = monotonic() - began
-                return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms)
+                return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms, answer.ahead)
         self.tell()
         plain = await self.plain(files, behind=behind)
         if zygote is not None and broke and plain.said is not None:
@@ -117,12 +121,15 @@ class Sessions:
             self.tell()
         return plain
 
-    def _importable(self, files: Mapping[str, object]) -> tuple[str, ...]:
-        """Names of the workspace that an import could find first, if some folder of it comes onto the path."""
+    def _importable(self, files: Mapping[str, object]) -> tuple[tuple[str, ...], bool]:
+        """Names of the workspace that an import could find first, if some folder of it comes onto the path; and
+        True where pytest finds the same root and options whichever files it is to run, and no code with them."""
         if files.keys() != self._paths:
             self._paths = frozenset(files)
             self._names = tuple(sorted(top_names(self._paths)))
-        return self._names
+            last = {path.rpartition("/")[2] for path in files if not path.startswith("../") and "/" in path}
+            self._alike = "setup.py" not in last and not any(path.endswith("conftest.py") for path in files)
+        return self._names, self._alike
 
     async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session in a process of its own, from scratch."""

@@ -49,8 +49,10 @@ class Kept:
 class Run:
     """A forked process, what it prints, and what it says of itself."""
 
-    def __init__(self, request: Dict[str, Any], pid: int, out: int, said: int) -> None:  # noqa: UP006
+    def __init__(self, request: Dict[str, Any], pid: int, out: int, said: int, ahead: bool = False) -> None:  # noqa: UP006
+        """`ahead`: it had begun before it was asked for."""
         self.request = request
+        self.ahead = ahead
         self.pid = pid
         self.out = out
         self.said = said
@@ -127,6 +129,7 @@ class Run:
             "ms": (time.monotonic() - self.began) * 1000,
             "first_ms": None if self.first is None else self.first * 1000,
             "said": said,
+            "ahead": self.ahead,
         }
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
 
@@ -26,7 +27,9 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
-SOURCES = ("inside", "calls", "touched", "loading", "forked", "watched", "forking")
+SOURCES = ("inside", "calls", "touched", "loading", "forked", "watched", "standby", "forking")
+READ = OF_PYTEST | {"setup.py", "conftest.py"}
+"""Files by which pytest finds its root and its options."""
 READY_S = 30.0
 CANCEL_S = 1.0
 """How long a cancelled run may take to be gone before its server is killed."""
@@ -61,6 +64,8 @@ class Answer(msgspec.Struct, frozen=True):
     first_ms: float | None = None
     """Until the first test was decided."""
     said: Said | None = None
+    ahead: bool = False
+    """It had read its options before it was asked for."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -74,6 +79,8 @@ class Request(msgspec.Struct, frozen=True):
     touched: bool = False
     names: tuple[str, ...] = ()
     """Modules that an import could find in the workspace."""
+    ahead: bool = False
+    """A run that read its options before the files to run were known would mean the same."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -96,9 +103,11 @@ class _Hello(msgspec.Struct):
 class Zygote:
     """One server; one run at a time."""
 
-    def __init__(self, root: Path, processes: ProcessRunner) -> None:
+    def __init__(self, root: Path, processes: ProcessRunner, *, ahead: bool) -> None:
+        """`ahead`: have the next run read its options before it is asked for."""
         self._root = root
         self._processes = processes
+        self._ahead = ahead
         self._service: Service | None = None
         self._surroundings: Surroundings | None = None
         self._elsewhere: dict[str, tuple[int, ...]] = {}
@@ -187,7 +196,8 @@ class Zygote:
     async def _start(self, surroundings: Surroundings) -> None:
         sources = _sources()
         argv = [surroundings.python, "-c", LOADER, *(str(len(source)) for source in sources)]
-        settings = msgspec.json.encode({"blocked": surroundings.blocked})
+        ahead = sorted(READ) if self._ahead else []
+        settings = msgspec.json.encode({"blocked": surroundings.blocked, "ahead": ahead})
         service = None
         try:
             service = await Service.start(self._processes, argv, cwd=self._root)

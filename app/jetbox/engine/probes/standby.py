@@ -1,0 +1,187 @@
+"""A forked process in which pytest has read its options already, waiting for the files that it is to run.
+
+The source of this module is handed to the workspace's interpreter as that of `forking` is, and runs on
+Python 3.8 and later. What takes longest in a short run of pytest comes before the files to run are known;
+it is done here while nobody waits. One such process makes one run at most. Nothing of the workspace is
+imported in it beforehand, and it gives up where a configuration that it may have read is another one by
+the time it is wanted, or where a plugin is loaded of which it is not known that it looks at nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from contextlib import suppress
+from types import ModuleType
+from typing import Any, Dict, List, Tuple  # noqa: UP035 - evaluated by old interpreters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, written
+    from jetbox.engine.probes.inside import ARGUMENTS, forget_stale
+    from jetbox.engine.probes.loading import of_workspace
+    from jetbox.engine.probes.watched import end
+
+KNOWN = frozenset(
+    (
+        "jetbox",
+        "_pytest",
+        "pytest",
+        "_hypothesis_pytestplugin",
+        "anyio",
+        "platformdirs",
+        "pytest_asyncio",
+        "pytest_mock",
+        "pytest_textual_snapshot",
+        "pytest_timeout",
+        "syrupy",
+        "xdist",
+    )
+)
+"""Plugins that look at options alone before the session starts."""
+WAIT_S = 5.0
+"""How long one that is still reading its options is waited for; no other follows one that took longer."""
+
+
+class Standby:
+    """The server's side: forked ahead, and handed one request."""
+
+    def __init__(self, root: str, private: str, loaded: Any, names: List[str], apart: Tuple[int, ...]) -> None:  # noqa: UP006
+        """`names` of configuration are looked for in the root and above; `apart` are not for the forked process."""
+        self.private = private
+        out, out_end = os.pipe()
+        said, said_end = os.pipe()
+        asked_end, asked = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            for fd in (out, said, asked, *apart):
+                os.close(fd)
+            alone(lambda: Waiting(root, private, names, asked_end, said_end).run(out_end, loaded))
+        for fd in (out_end, said_end, asked_end):
+            os.close(fd)
+        self.out = out
+        self.said = said
+        self._asked = asked
+        self.fit = True
+        """False where others will be of no use either."""
+
+    def begin(self, request: Dict[str, Any]) -> bool:  # noqa: UP006
+        """Have it run this; False where it is of no use, and has to be dropped."""
+        if self._line() != b"ready":
+            return False
+        with suppress(OSError):
+            written(self._asked, json.dumps(request).encode() + b"\n")
+            if self._line() == b"begun":
+                os.close(self._asked)
+                return True
+        return False
+
+    def _line(self) -> bytes:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            if not select.select([self.said], [], [], WAIT_S)[0]:
+                self.fit = False
+                return b""
+            data = os.read(self.said, 1)
+            if not data:
+                return b""
+            line += data
+        self.fit = self.fit and line != b"unfit\n"
+        return bytes(line[:-1])
+
+    def drop(self) -> None:
+        """End it."""
+        end(self.pid)
+        for fd in (self._asked, self.out, self.said):
+            os.close(fd)
+
+
+class Waiting:
+    """The forked process, and the plugin that holds it before the session starts."""
+
+    def __init__(self, root: str, private: str, names: List[str], asked: int, said: int) -> None:  # noqa: UP006
+        self._root = root
+        self._private = private
+        self._asked = asked
+        self._said = said
+        self._paths = [os.path.join(folder, name) for folder in above(root) for name in names]
+        self._seen: List[Tuple[int, ...]] = []  # noqa: UP006
+
+    def run(self, out: int, loaded: Any) -> None:
+        """Run pytest, wait where it is ready for a session, then make the run; it never returns."""
+        detached(out)
+        os.chdir(self._root)
+        sys.path.insert(0, self._root)
+        anew()
+        self._seen = [stamp(path) for path in self._paths]
+        loaded.enter()
+        plugins = Plugins({"touched": False}, self._root, self._said)
+        sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
+        import pytest
+
+        hook = pytest.hookimpl(tryfirst=True)(lambda session: self._wait(session.config))
+        plugins.all.append(type("Wait", (), {"__module__": "jetbox", "pytest_sessionstart": staticmethod(hook)})())
+        plugins.tell(int(pytest.main(sys.argv[1:], plugins=plugins.all)))
+
+    def _wait(self, config: Any) -> None:
+        self._say(b"ready" if self._is_fit(config) else b"unfit")
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            data = os.read(self._asked, 65536)
+            if not data:
+                os._exit(0)
+            line += data
+        os.close(self._asked)
+        if self._seen != [stamp(path) for path in self._paths]:
+            self._say(b"stale")
+            os._exit(0)
+        request = json.loads(bytes(line))
+        bounded(request)
+        anew()
+        if not forget_stale(self._root):
+            sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(self._private, "pycache")
+        self._take(config, request["files"])
+        self._say(b"begun")
+
+    def _is_fit(self, config: Any) -> bool:
+        """True where nothing that was done would be done otherwise later."""
+        for _, plugin in config.pluginmanager.list_name_plugin():
+            home = plugin.__name__ if isinstance(plugin, ModuleType) else getattr(plugin, "__module__", "")
+            if plugin is not None and home.partition(".")[0] not in KNOWN:
+                return False
+        options = [*config.getini("addopts"), *os.environ.get("PYTEST_ADDOPTS", "").split()]
+        read = any(word.startswith("@") for word in options)  # more options, from a file
+        return not read and not of_workspace(self._root) and len(os.listdir("/proc/self/task")) == 1
+
+    def _take(self, config: Any, files: List[str]) -> None:  # noqa: UP006
+        """As if these files had been among the arguments."""
+        sys.argv += files
+        before = config.invocation_params
+        config.invocation_params = type(before)(args=(*before.args, *files), plugins=before.plugins, dir=before.dir)
+        config.option.file_or_dir = [*config.option.file_or_dir, *files]
+        config.args = list(config.option.file_or_dir)
+        source = getattr(type(config), "ArgsSource", None)
+        if source is not None:
+            config.args_source = source.ARGS
+
+    def _say(self, word: bytes) -> None:
+        written(self._said, word + b"\n")
+
+
+def above(root: str) -> List[str]:  # noqa: UP006
+    """A folder and all that it lies in."""
+    found = [root]
+    while os.path.dirname(found[-1]) != found[-1]:
+        found.append(os.path.dirname(found[-1]))
+    return found
+
+
+def stamp(path: str) -> Tuple[int, ...]:  # noqa: UP006
+    """What tells whether a file was changed; empty where there is none."""
+    try:
+        seen, through = os.lstat(path), os.stat(path)
+    except OSError:
+        return ()
+    return (seen.st_ino, seen.st_ctime_ns, through.st_ino, through.st_ctime_ns, through.st_mtime_ns, through.st_size)

@@ -1,0 +1,170 @@
+"""Runs that had read their options before they were asked for, beside runs from scratch."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.probes.test_probe_forked import Suite, plugin, suite
+from jetbox.engine.probes.sessions import Ended
+
+if TYPE_CHECKING:
+    from engine.probes.conftest import Bench
+
+__all__ = ["plugin", "suite"]
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
+TESTS = "from m import X\n\ndef test_a(): assert X == {}\n"
+TELLS = (
+    "import sys\ndef test_a(pytestconfig, request):\n    c = pytestconfig\n"
+    "    p = c.invocation_params\n"
+    "    own = [a for a in p.args if 'cache_dir' not in str(a)]\n"
+    "    said = (own, str(p.dir), c.args, str(c.args_source), c.option.file_or_dir, str(c.rootpath), str(c.inipath),\n"
+    "        [a for a in sys.argv if 'cache_dir' not in a], sys.path[:2], request.session.testscollected,\n"
+    "        str(request.session.startpath), sorted(sys.modules.keys() & {'m', 'test_a', 'conftest'}))\n"
+    "    assert 0, repr(said)\n"
+)
+MANY = 20
+
+
+async def ran(suite: Suite, *files: str) -> Ended:
+    await suite.tree.sweep()
+    return await suite.probe.sessions.run(files)
+
+
+async def idle(suite: Suite) -> None:
+    """Until the server has forked ahead."""
+    while len(interpreters(suite.bench.root)) < 2:
+        await asyncio.sleep(0.01)
+
+
+async def ahead(suite: Suite, *files: str) -> Ended:
+    """One that was begun ahead."""
+    for _ in range(MANY):
+        await suite.probe.sessions.prepare()
+        async with asyncio.timeout(60):
+            await idle(suite)
+        ended = await ran(suite, *files)
+        if ended.ahead:
+            return ended
+    raise AssertionError("no run was begun ahead")
+
+
+def interpreters(root: Path) -> list[int]:
+    """Processes of Python that are at work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == root.resolve():
+                program = (entry / "cmdline").read_bytes().partition(b"\0")[0]
+                if b"python" in program and int(entry.name) != os.getpid():
+                    found.append(int(entry.name))
+    return found
+
+
+def failure(ended: Ended) -> list[str]:
+    """What a test told by its failure."""
+    return [line for line in ended.output.splitlines() if line.startswith("E ")]
+
+
+async def test_each_edit_is_judged_as_it_is(bench: Bench, suite: Suite) -> None:
+    bench.write("m.py", "X = 0\n")
+    bench.write("test_a.py", TESTS.format(0))
+    for n in range(4):
+        bench.write("m.py", f"X = {n}\n")
+        bench.write("test_a.py", TESTS.format(n + n % 2))
+        ended = await (ahead if n > 1 else ran)(suite, "test_a.py")
+        assert ended.code == n % 2, ended.output
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"pyproject.toml": "[tool.pytest.ini_options]\naddopts = 'test_b.py'\n", "test_b.py": "def test_b(): pass\n"},
+        {"tox.ini": "[pytest]\ntestpaths = sub\n", "sub/test_c.py": "def test_c(): pass\n"},
+    ],
+)
+async def test_it_means_the_same(bench: Bench, suite: Suite, configuration: dict[str, str]) -> None:
+    for path, text in {**configuration, "test_a.py": TELLS, "sub/test_a_too.py": TELLS}.items():
+        bench.write(path, text)
+    for file in ("test_a.py", "sub/test_a_too.py"):
+        soon = await ahead(suite, file)
+        plain = await suite.probe.sessions.plain((file,))
+        assert failure(soon) == failure(plain)
+        assert failure(soon)
+        assert soon.said == plain.said
+
+
+async def test_another_configuration_is_read_anew(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "def test_a(): pass\ndef check_b(): assert 0\n")
+    await ahead(suite, "test_a.py")
+    bench.write("pytest.ini", "[pytest]\npython_functions = check_*\n")
+    assert (await ran(suite, "test_a.py")).code == 1
+    await ahead(suite, "test_a.py")
+    bench.write("pytest.ini", "[pytest]\npython_functions = chick_*\n")
+    assert (await ran(suite, "test_a.py")).code == 5
+    (bench.root / "pytest.ini").unlink()
+    assert (await ran(suite, "test_a.py")).code == 0
+
+
+async def test_a_conftest_that_comes_is_loaded(bench: Bench, suite: Suite) -> None:
+    bench.write("tests/test_a.py", "def test_a(one): assert one == 1\n")
+    assert (await ahead(suite, "tests/test_a.py")).code == 1
+    bench.write("tests/conftest.py", "import pytest\n@pytest.fixture\ndef one(): return 1\n")
+    ended = await ran(suite, "tests/test_a.py")
+    assert (ended.code, ended.ahead) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"sub/setup.py": ""},
+        {"pytest.ini": "[pytest]\naddopts = -p helper\n", "helper.py": ""},
+        {"pytest.ini": "[pytest]\naddopts = @more.txt\n", "more.txt": "-q"},
+    ],
+)
+async def test_where_it_could_mean_something_else_none_is_begun(
+    bench: Bench, suite: Suite, files: dict[str, str]
+) -> None:
+    for path, text in {**files, "test_a.py": "def test_a(): pass\n"}.items():
+        bench.write(path, text)
+    assert not any([(await ran(suite, "test_a.py")).ahead for _ in range(3)])
+
+
+async def test_a_plugin_of_which_nothing_is_known_waits_for_the_files(
+    bench: Bench, suite: Suite, plugin: Callable[..., None]
+) -> None:
+    plugin("def pytest_configure(config): pass\n")
+    bench.write("test_a.py", "def test_a(): pass\n")
+    for _ in range(3):
+        ended = await ran(suite, "test_a.py")
+        assert (ended.code, ended.forked, ended.ahead) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("deed", "state"),
+    [
+        ("import os; os._exit(0)", "error"),
+        ("bytearray(8 * 1024**3)", "failed"),
+        ("import sys; sys.stdout.write('x' * 10_000_000)", "passed"),
+    ],
+)
+async def test_what_a_test_does_is_its_own_affair(bench: Bench, suite: Suite, deed: str, state: str) -> None:
+    bench.write("test_a.py", f"def test_a():\n    {deed}\n")
+    ended = await ahead(suite, "test_a.py")
+    assert suite.probe._verdict(ended).state == state
+
+
+async def test_one_that_nobody_wanted_goes_with_its_server(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "def test_a(): pass\n")
+    await ahead(suite, "test_a.py")
+    async with asyncio.timeout(60):
+        await idle(suite)
+    await suite.probe.close()
+    assert not interpreters(bench.root)
