@@ -18,6 +18,7 @@ from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.options import (
+    ContextOptions,
     EngineOptions,
     LoopOptions,
     ModelOptions,
@@ -62,10 +63,12 @@ class Rig:
         probes: dict[str, Any] | None = None,
         performance: dict[str, Any] | None = None,
         routing: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
     ) -> Rig:
         """Put it together, as the command line does."""
         options = EngineOptions(
             model=ModelOptions(**{"name": name, "host": self.server.url, **(model or {})}),
+            context=ContextOptions(**(context or {})),
             loop=LoopOptions(**(loop or {})),
             permissions=PermissionOptions(**{"mode": "auto", "sandbox": False, **(permissions or {})}),
             probes=ProbeOptions(**(probes or {"enabled": False})),

@@ -11,6 +11,7 @@ from jetbox.cli.output import LineOut
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.words import compacted
 
 ECHO_LINES = 5
 ECHO_CHARS = 300
@@ -174,6 +175,8 @@ class Progress:
                 self._line(f"  … {event.what} {event.detail}".rstrip() + about)
             case e.Steered():
                 self._line(f"❯ {shortened(event.text)}")
+            case e.Compacted():
+                self._line(f"  {compacted(event)}")
             case e.Routed():
                 self._line(f"  routing by {event.rule}: {event.model}, {event.why}")
             case e.ModelSwitched():

@@ -48,6 +48,10 @@ class SendAgain(Command, frozen=True, tag="send_again"):
     """Take the request back that is waited for, and send it once more."""
 
 
+class Compact(Command, frozen=True, tag="compact"):
+    """Make the history shorter with a summary: now, or before the next request."""
+
+
 class SetMode(Command, frozen=True, tag="set_mode"):
     mode: Mode
 
@@ -116,6 +120,7 @@ AnyCommand = (
     | Answer
     | Cancel
     | SendAgain
+    | Compact
     | SetMode
     | SetModel
     | ListModels

@@ -13,6 +13,7 @@ from jetbox.engine.commands import (
     AnyCommand,
     Cancel,
     Close,
+    Compact,
     EditQueue,
     Goal,
     SendAgain,
@@ -63,6 +64,8 @@ class Control:
         """Set by the loop while a round runs."""
         self.again: Callable[[], object] | None = None
         """Takes the request back and sends it once more; set while one is waited for."""
+        self.compact = False
+        """The history is to be made shorter before the next request."""
         self.cancelled = False
         self.closing = False
         self.cancel_code = int(ExitCode.INTERRUPTED)
@@ -105,6 +108,10 @@ class Control:
             case SendAgain():
                 if self.again is not None:
                     self.again()
+            case Compact():
+                if self.interrupt is None:
+                    return False
+                self.compact = True
             case Close():
                 self.closing = True
                 self.cancel_code = command.code

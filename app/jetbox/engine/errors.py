@@ -100,6 +100,12 @@ class ContextOverflow(ModelError):
 
     exit_code = ExitCode.LIMIT
 
+    def __init__(self, message: str, hint: str = "", tokens: int = 0, window: int = 0) -> None:
+        """`tokens` of the prompt, and `window`, as the server counts them; 0 where it does not say."""
+        super().__init__(message, hint)
+        self.tokens = tokens
+        self.window = window
+
 
 class BadAnswer(ModelError):
     """The answer cannot be used: garbage, an error in mid-stream, or no `done`."""

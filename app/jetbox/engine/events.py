@@ -229,10 +229,31 @@ class PromptCut(Event, frozen=True, kw_only=True, tag="prompt.cut"):
     """Tokens of the window that this length belongs to; 0 where it does not tell."""
 
 
+class Compacted(Event, frozen=True, kw_only=True, tag="prompt.compacted"):
+    """The history was made shorter to make room; the messages that follow in the journal are what stands now."""
+
+    why: str
+    how: Literal["outputs", "summary", "list"]
+    """Old outputs were left out; the model wrote a summary; calls were listed, since it did not."""
+    before: int
+    """Tokens of the prompt, as estimated."""
+    after: int
+    messages: int
+    of: int
+    """How many there were."""
+    kept: int = 0
+    """The newest ones, that stayed in their places, if with shorter outputs."""
+    bytes_before: int = 0
+    duration_ns: int = 0
+    summary: str = ""
+    metrics: dict[str, int] = {}
+    """The server's figures of the summary."""
+
+
 class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
     """What is waited for, in words for the screen."""
 
-    what: Literal["connecting", "queued", "loading", "reading", "thinking", "silent", "retrying"]
+    what: Literal["connecting", "queued", "loading", "reading", "thinking", "silent", "retrying", "compacting"]
     detail: str = ""
     expected_ns: int = 0
     """0 where nothing is known."""
@@ -621,6 +642,7 @@ AnyEvent = (
     | PromptHead
     | RequestSent
     | PromptCut
+    | Compacted
     | Waiting
     | ThinkingDelta
     | TextDelta

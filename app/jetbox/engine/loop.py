@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jetbox.engine.commands import Clear, Close, Goal, SetModel, Steer, Undo
+from jetbox.engine.commands import Clear, Close, Compact, Goal, SetModel, Steer, Undo
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
 from jetbox.engine.guards import Guards
@@ -87,6 +87,7 @@ class Loop:
         # From here on the goal runs: what comes before the first round must find somebody who listens.
         parts.control.interrupt = _nothing_to_interrupt
         parts.history.user(text)
+        parts.goal = text
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
         try:
@@ -386,10 +387,10 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo:
                     await undo.act(command)
                 case Close():
                     break
-                case SetModel() if parts.control.wish is not None:
-                    from jetbox.engine.switching import switch_as_wished
+                case Compact() | SetModel():
+                    from jetbox.engine.resting import between_goals
 
-                    await switch_as_wished(parts)
+                    await between_goals(parts, command)
                 case _:
                     continue
     finally:

@@ -51,6 +51,8 @@ class ContextOptions(Section, frozen=True, kw_only=True):
     by what the server and its memory have."""
     gpu_gib: float = 0.0
     """Memory for models where the server runs, in GiB; 0: looked up where that is this machine."""
+    compact: bool = True
+    """Make the history shorter when the window is nearly full: old outputs first, then a summary."""
     instructions: bool = True
     """Read AGENTS.md."""
     instructions_bytes: int = 32768

@@ -76,6 +76,8 @@ class Parts(msgspec.Struct):
     cuts: CutWatch = msgspec.field(default_factory=CutWatch)
     cut_told: bool = False
     """The user was told that the server cuts prompts in silence."""
+    goal: str = ""
+    """What the user asked for last."""
     window_why: str = ""
     """Why the window is what it is, in words."""
     warmup: WarmUp | None = None

@@ -10,7 +10,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
+from jetbox.engine.errors import CallGarbled, ContextOverflow, JetboxError, ModelError
 from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.models.figures import COLD_NS
 from jetbox.engine.overlap import Overlap, superseded
@@ -25,6 +25,10 @@ from jetbox.engine.waiting import Expectation
 
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
+
+
+LEAST_REAL = 4096
+"""A window that is smaller than this has no room for what every request begins with."""
 
 
 class RoundResult(msgspec.Struct):
@@ -67,6 +71,7 @@ class Round:
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
+        self._shortened = False
         self._since = self._start
         """Up to here every instant is in a span."""
 
@@ -131,6 +136,7 @@ class Round:
             await parts.warmup.make_way()
         while True:
             number += 1
+            await self._make_room()
             body, expected = self._body()
             attempt = Attempt(
                 parts.session,
@@ -159,6 +165,8 @@ class Round:
                 continue
             if answer.error is None or parts.dispatcher.count:
                 return answer
+            if isinstance(answer.error, ContextOverflow) and await self._refused(answer.error):
+                continue
             answer.error = await diagnosed(answer.error, parts)
             pause = pause_before(answer.error, number, parts)
             if pause is None:
@@ -166,6 +174,35 @@ class Round:
             if pause and not await self._back_off(answer.error, pause):
                 answer.cancelled, answer.error = True, None
                 return answer
+
+    async def _make_room(self) -> None:
+        """Make the history shorter where the window is nearly full, or where the user asked for it."""
+        from jetbox.engine.compacting import crowded, make_room
+
+        parts, asked = self._parts, self._parts.control.compact
+        parts.control.compact = False
+        if asked:
+            await make_room(parts, "you asked for it", whole=True)
+        elif parts.options.context.compact and not self._shortened and crowded(parts):
+            self._shortened = True
+            await make_room(parts, "the window is nearly full")
+
+    async def _refused(self, error: ContextOverflow) -> bool:
+        """The server counts more than was estimated, or takes less; True where the request can be sent anew."""
+        from jetbox.engine.compacting import crowded, make_room
+
+        parts = self._parts
+        if error.tokens:
+            parts.budget.learn(parts.history.size, error.tokens)
+        less = 0 < error.window < parts.budget.window
+        if less:
+            parts.budget.real = error.window
+        if self._shortened or not parts.options.context.compact:
+            return False
+        self._shortened = True
+        if less and not crowded(parts):
+            return True  # a shorter answer is all that it takes
+        return await make_room(parts, "the server refused the prompt as too long")
 
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
@@ -215,6 +252,8 @@ class Round:
         )
         if cut is None:
             return False
+        if cut.window >= LEAST_REAL:
+            parts.budget.real = cut.window  # from here on no more is sent than is read
         parts.session.emit(PromptCut(tokens=cut.read, of=cut.of, window=cut.window))
         if not parts.cut_told:
             parts.cut_told = True

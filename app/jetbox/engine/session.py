@@ -214,6 +214,15 @@ class Session:
         """The next command that nobody took."""
         return await self._inbox.get()
 
+    async def waiting_command(self) -> None:
+        """Return when there is a command that nobody took; it stays where it is."""
+        command = await self._inbox.get()
+        rest = [command]
+        while not self._inbox.empty():
+            rest.append(self._inbox.get_nowait())
+        for each in rest:
+            self._inbox.put_nowait(each)
+
     async def sync(self) -> None:
         """Return when all that was emitted is on the disk."""
         await self.recorder.sync()

@@ -6,6 +6,7 @@ import msgspec
 
 from jetbox.engine.events import (
     AnyEvent,
+    Compacted,
     FileChange,
     GoalStarted,
     MessageAdded,
@@ -20,6 +21,7 @@ from jetbox.engine.events import (
 )
 
 KINDS = (
+    Compacted,
     GoalStarted,
     MessageAdded,
     PromptRewound,
@@ -86,6 +88,8 @@ class Trail:
                 # What was said before the first event that was read is not known by its role.
                 self._roles += ["system"] * (event.index - len(self._roles))
                 self._roles[event.index :] = [event.role]
+            case Compacted():
+                self._compacted(event)
             case PromptRewound():
                 self._rewound(event.count)
             case Undone():
@@ -115,6 +119,12 @@ class Trail:
         for step in self.steps:
             # Its answer stood at `count` of its own, or behind the words before it.
             step.gone = step.gone or step.count + len(step.words) >= count
+
+    def _compacted(self, event: Compacted) -> None:
+        """What was written anew cannot be gone back to; what was kept stands elsewhere now."""
+        for step in self.steps:
+            step.gone = step.gone or step.count < event.of - event.kept
+            step.count += event.messages - event.of
 
     def _undone(self, event: Undone) -> None:
         if event.scope == "messages":

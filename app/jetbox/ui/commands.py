@@ -128,6 +128,12 @@ COMMANDS: tuple[Command, ...] = (
         live=True,
     ),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
+    Command(
+        "compact",
+        "Make the history shorter with a summary, to make room in the window",
+        lambda desk, _: desk.submit(engine.Compact()),
+        live=True,
+    ),
     Command("again", "Take back the request that is waited for, and send it once more", _again, live=True),
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),

@@ -213,6 +213,9 @@ class SessionView:
                 self.held = None
             case e.ModelsListed():
                 self.listed = event
+            case e.Compacted():
+                self.tokens, self.estimated = event.after, True
+                self.doing = Doing("preparing", t) if self.running else Doing()
             case e.Routed():
                 self.phase = event.phase
             case e.ModeChanged():
@@ -289,6 +292,7 @@ class SessionView:
             "thinking": "thinking",
             "silent": "no sign of the model",
             "retrying": "trying again",
+            "compacting": "making room, a summary of",
         }[event.what]
         detail = one_line(event.detail)
         if event.what == "loading":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.events import SwitchCost
+from jetbox.engine.events import Compacted, SwitchCost
 
 NS = 1_000_000_000
 
@@ -85,6 +85,16 @@ def switch_cost(cost: SwitchCost) -> str:
         read += f" {duration(cost.prefill_ns)}"
     total = f"about {duration(cost.total_ns)}: " if cost.total_ns >= 0 else ""
     return f"{total}{load}, {read}"
+
+
+def compacted(event: Compacted) -> str:
+    """`history made shorter: 12k to 4.1k tokens, old outputs left out (the window is nearly full)`."""
+    how = {
+        "outputs": "old outputs left out",
+        "summary": f"summary by the model in {duration(event.duration_ns)}",
+        "list": "older rounds as a list of their calls",
+    }[event.how]
+    return f"history made shorter: ~{count(event.before)} to ~{count(event.after)} tokens, {how} ({event.why})"
 
 
 def plural(n: int, one: str, many: str = "") -> str:

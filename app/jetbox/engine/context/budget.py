@@ -21,14 +21,30 @@ class Budget:
 
     def __init__(self, num_ctx: int) -> None:
         self.num_ctx = num_ctx
+        self.real = 0
+        """Tokens that the server has said it takes, where that is less; 0 where it has not."""
         self._known_bytes = 0
         self._known_tokens = 0
         self._ratio = BYTES_PER_TOKEN
 
     def begin(self, ratio: float) -> None:
         """Another model counts from here on, with so many bytes a token as it had before; 0 where unknown."""
-        self._known_bytes = self._known_tokens = 0
+        self._known_bytes = self._known_tokens = self.real = 0
         self._ratio = min(MOST, max(FEWEST, ratio)) if ratio else BYTES_PER_TOKEN
+
+    @property
+    def window(self) -> int:
+        """Tokens that prompt and answer may have."""
+        return min(self.num_ctx, self.real or self.num_ctx)
+
+    @property
+    def ratio(self) -> float:
+        """Bytes a token."""
+        return self._ratio
+
+    def rewritten(self) -> None:
+        """The prompt is another one from here on: of what was counted, only the bytes a token has still hold."""
+        self._known_bytes = self._known_tokens = 0
 
     def estimate(self, size: int) -> int:
         """Tokens of a prompt of `size` bytes: the last counted part as counted, the rest by ratio."""
@@ -53,10 +69,10 @@ class Budget:
         Raises:
             ContextOverflow: nothing sensible is left.
         """
-        left = self.num_ctx - prompt - MARGIN
-        if left < min(LEAST_ANSWER, self.num_ctx // 4):
+        left = self.window - prompt - MARGIN
+        if left < min(LEAST_ANSWER, self.window // 4):
             raise ContextOverflow(
-                f"the prompt needs about {prompt:,} of the window's {self.num_ctx:,} tokens: no room for an answer",
+                f"the prompt needs about {prompt:,} of the window's {self.window:,} tokens: no room for an answer",
                 "raise --num-ctx, or begin a new session with a smaller goal",
             )
         return min(most, max(min(left, LEAST_ANSWER), left - unsure))

@@ -122,9 +122,41 @@ class History:
         first = next((n for n, (old, new) in enumerate(pairs) if old != new), len(messages))
         self._messages = messages
         self.bytes = sum(map(len, messages))
-        for index in range(first, len(messages)):
-            role = msgspec.json.decode(messages[index])["role"]
-            self._session.emit(MessageAdded(index=index, role=role, json=messages[index].decode()))
+        self._tell(first)
+
+    def _tell(self, first: int) -> None:
+        """What stands from there on is new to the journal."""
+        for index in range(first, len(self._messages)):
+            role = msgspec.json.decode(self._messages[index])["role"]
+            self._session.emit(MessageAdded(index=index, role=role, json=self._messages[index].decode()))
+
+    @property
+    def said(self) -> list[bytes]:
+        """The messages as they came about, whoever reads them."""
+        return list(self._said)
+
+    def carried(self, messages: Sequence[bytes]) -> list[bytes]:
+        """Messages that these may be replaced by, as the present model would get them."""
+        return carried(messages, self._authors_of(messages), self._reader)
+
+    def _authors_of(self, messages: Sequence[bytes]) -> list[str]:
+        """Of messages whose newest are those of the history."""
+        added = len(messages) - len(self._said)
+        authors = []
+        for n, data in enumerate(messages):
+            told = msgspec.json.decode(data)["role"] in ("assistant", "tool")
+            authors.append(self._authors[n - added] if told else "")
+        return authors
+
+    def replace(self, messages: Sequence[bytes]) -> None:
+        """Go on from a shorter history, whose newest messages are those of the old one; the journal is told."""
+        self._authors = self._authors_of(messages)
+        self._said = list(messages)
+        before, self._messages = self._messages, self.as_read_by(self._reader)
+        self.bytes = sum(map(len, self._messages))
+        pairs = zip(before, self._messages, strict=False)
+        first = next((n for n, (old, new) in enumerate(pairs) if old != new), len(self._messages) - 1)
+        self._tell(first)
 
     def was_said_by(self, model: str) -> None:
         """All that is there came about with this model."""

@@ -366,8 +366,12 @@ def _overflow(text: str) -> ContextOverflow:
     prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
     window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
     said = text[:200]
-    if prompt and window:
-        said = f"{int(prompt[1]):,} tokens for a window of {int(window[1]):,}"
+    tokens, most = int(prompt[1]) if prompt else 0, int(window[1]) if window else 0
+    if tokens and most:
+        said = f"{tokens:,} tokens for a window of {most:,}"
     return ContextOverflow(
-        f"the prompt does not fit the window: {said}", "raise --num-ctx, or begin a new session with a smaller goal"
+        f"the prompt does not fit the window: {said}",
+        "raise --num-ctx, or begin a new session with a smaller goal",
+        tokens,
+        most,
     )

@@ -25,8 +25,19 @@ from jetbox.engine.models.members import Members
 if TYPE_CHECKING:
     import httpx
 
-OVERFLOW = re.compile(r"context length|context window|exceed_context_size|maximum context|too long", re.IGNORECASE)
+OVERFLOW = re.compile(
+    r"context length|context window|context size|exceed_context_size|maximum context|too long", re.IGNORECASE
+)
 NO_TOOLS = re.compile(r"tool.?choice|tool.?call.?parser|does not support tools", re.IGNORECASE)
+COUNTED = (
+    re.compile(r"\(?(?P<tokens>\d+)(?: tokens\)|\s+in the messages)"),
+    re.compile(r'n_prompt_tokens\\?"?\s*:\s*(?P<tokens>\d+)'),
+    re.compile(r"first (?P<tokens>\d+) tokens"),
+)
+WINDOW = (
+    re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
+    re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
+)
 
 
 class _Function(msgspec.Struct):
@@ -239,7 +250,7 @@ class OpenAIModel:
                 f"the server is busy: {text[:200]}", "wait, or stop what else uses it", retry_after(later)
             )
         if OVERFLOW.search(text):
-            return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx")
+            return _overflow(text)
         if NO_TOOLS.search(text):
             return ModelUnfit(
                 f"the server does not parse tool calls: {text[:200]}",
@@ -401,3 +412,10 @@ def _words(error: Any) -> str:
             return msgspec.json.encode(error).decode()[:300]
         error = inner
     return str(error)[:300]
+
+
+def _overflow(text: str) -> ContextOverflow:
+    """With the two numbers, where the server says them."""
+    tokens = next((int(found[1]) for each in COUNTED if (found := each.search(text))), 0)
+    window = next((int(found[1]) for each in WINDOW if (found := each.search(text))), 0)
+    return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx", tokens, window)

@@ -48,6 +48,11 @@ class PrefixWatch:
         self._rates: dict[str, float] = {}
         self._shared = 0.0
         self._reason = ""
+        self._broke = ""
+
+    def broke(self, why: str) -> None:
+        """We have changed what was sent before, and this is why."""
+        self._broke = why
 
     def sent(self, model: str, head: bytes, messages: Sequence[bytes], tail: str) -> None:
         """A request goes out to the model."""
@@ -55,6 +60,9 @@ class PrefixWatch:
         self._shared, self._reason = _compared(last, head, messages, tail)
         if self._model and self._model != model and last is None:
             self._reason = f"the switch from {self._model}"
+        if self._broke and self._reason:
+            self._reason = self._broke
+        self._broke = ""
         self._model = model
         self._last[model] = _Sent(head, list(messages), tail)
 

@@ -104,6 +104,8 @@ class Story:
                 self.line(f"model: {event.old} to {event.new}{why}", "accent")
                 if event.expected.tokens:
                     self.line(f"expected {words.switch_cost(event.expected)}", "dim")
+            case e.Compacted():
+                self._compacted(event)
             case e.Routed():
                 self.line(f"routing by {event.rule}: {event.model}, {event.why}", "dim")
             case e.SwitchPaid():
@@ -123,6 +125,12 @@ class Story:
                     self.line(f"session closed: {event.reason}", "dim", gap=True)
             case _:
                 pass
+
+    def _compacted(self, event: e.Compacted) -> None:
+        """A mark where the model's memory of the session becomes another one."""
+        self.line(words.compacted(event), "accent")
+        if event.summary:
+            self.line(f"summary: {event.summary}", "dim")
 
     def _switch_paid(self, event: e.SwitchPaid) -> None:
         """What a switch did cost, beside what was expected."""

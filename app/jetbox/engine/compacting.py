@@ -1,0 +1,172 @@
+"""Makes room in the window: cheapest means first, once a round, and never so that nothing is gained.
+
+Old outputs are left out where that is enough. Else the model writes a summary of all but the newest
+rounds, over the messages that it has in its cache; where that fails, a list of what was called has to
+do. The prefix breaks there, which is why it happens late and then leaves room for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
+from jetbox.engine.context.compact import (
+    CLIP,
+    INSTRUCTION,
+    clipped,
+    listed,
+    newest,
+    rewritten,
+    rounds_of,
+    without_old_outputs,
+)
+from jetbox.engine.context.wire import Wanted
+from jetbox.engine.errors import ModelError
+from jetbox.engine.events import Compacted, Waiting
+from jetbox.engine.parts import Parts
+from jetbox.engine.waiting import Expectation
+from jetbox.engine.watchdog import first_limit
+
+ROOM = 8
+"""The part of the window below which an answer has too little room."""
+AIM = 0.5
+"""Of what stands beside system message and tools, at most so much is used after it."""
+KEEP = 0.3
+"""Of the same, for the newest rounds as they are."""
+WORDS = 0.25
+"""And for what the user said before them."""
+SUMMARY_TOKENS = 1024
+SLOW_S = 0.2
+"""Seconds that a token of a summary may take where nothing was measured."""
+GAIN = 0.95
+"""A history that is not shorter than this part of what it was is left as it is."""
+
+
+def crowded(parts: Parts) -> bool:
+    """Whether the next answer would have too little room."""
+    window = parts.budget.window
+    left = window - parts.budget.estimate(parts.history.size) - MARGIN
+    return left < max(window // ROOM, min(LEAST_ANSWER, window // 4))
+
+
+async def make_room(parts: Parts, why: str, *, whole: bool = False) -> bool:
+    """Make the history shorter; False where that gains nothing. `whole`: with a summary in any case.
+
+    Raises:
+        StorageError: the journal cannot be written.
+    """
+    said, start = parts.history.said, parts.session.now()
+    if not rounds_of(said):
+        return False
+    lean = without_old_outputs(said)
+    if not whole and _used(parts, lean) <= AIM and _gains(lean, said):
+        made = _Made("outputs", lean, len(lean))
+    else:
+        made = await _rewritten(parts, said, lean)
+    if not _gains(made.messages, said):
+        return False
+    parts.session.emit(
+        Compacted(
+            why=why,
+            how=made.how,
+            before=parts.budget.estimate(parts.history.size),
+            after=int(_estimate(parts, made.messages)),
+            messages=len(made.messages),
+            of=len(said),
+            kept=made.kept,
+            bytes_before=parts.history.size,
+            duration_ns=parts.session.now() - start,
+            summary=made.summary,
+            metrics=made.metrics,
+        )
+    )
+    parts.history.replace(made.messages)
+    parts.budget.rewritten()
+    parts.prefix.broke(f"the history was made shorter: {why}")
+    return True
+
+
+class _Made(NamedTuple):
+    """A shorter history, and how it came about."""
+
+    how: Literal["outputs", "summary", "list"]
+    messages: list[bytes]
+    kept: int
+    summary: str = ""
+    metrics: dict[str, int] = {}  # noqa: RUF012 (never changed)
+
+
+async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes]) -> _Made:
+    """All but the newest rounds as one message, and those as they are where there is room for that."""
+    free = _free(parts) * parts.budget.ratio
+    begin = newest(said, int(KEEP * free))
+    if begin <= rounds_of(said)[0]:  # nothing is older
+        return _Made("outputs", clipped(said, CLIP), len(said))
+    text, metrics = await _summary(parts, said, lean)
+    summary = parts.redactor.redact(text) or listed(said[1:begin])
+    messages = rewritten(said, begin, summary, parts.goal, int(WORDS * free))
+    if _used(parts, messages) > 1 - 2 / ROOM:
+        messages = clipped(messages, CLIP)
+    kept = len(said) - begin
+    return _Made("summary", messages, kept, summary, metrics) if text else _Made("list", messages, kept, summary)
+
+
+def _fixed(parts: Parts) -> float:
+    """Tokens of what every request begins with."""
+    head, messages = parts.history.parts
+    return (len(head) + len(messages[0])) / parts.budget.ratio
+
+
+def _free(parts: Parts) -> float:
+    """Tokens of the window beside them."""
+    return max(1.0, parts.budget.window - _fixed(parts))
+
+
+def _used(parts: Parts, messages: Sequence[bytes]) -> float:
+    """The share of those that this history takes."""
+    return (_estimate(parts, messages) - _fixed(parts)) / _free(parts)
+
+
+def _estimate(parts: Parts, messages: Sequence[bytes]) -> float:
+    head, _ = parts.history.parts
+    return (len(head) + sum(map(len, messages)) + len(messages)) / parts.budget.ratio
+
+
+def _gains(new: Sequence[bytes], old: Sequence[bytes]) -> bool:
+    return sum(map(len, new)) < GAIN * sum(map(len, old))
+
+
+async def _summary(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes]) -> tuple[str, dict[str, int]]:
+    """What the model writes, with the server's figures; empty where it writes nothing, or has no room for it."""
+    for messages in (said, lean):
+        tokens = int(_estimate(parts, messages)) if messages is lean else parts.budget.estimate(parts.history.size)
+        most = min(SUMMARY_TOKENS, parts.budget.window - tokens - MARGIN - len(INSTRUCTION) // 3)
+        if most >= min(LEAST_ANSWER, parts.budget.window // 8):
+            with suppress(ModelError, TimeoutError):
+                return await _asked(parts, messages, tokens, most)
+            return "", {}
+    return "", {}
+
+
+async def _asked(parts: Parts, messages: Sequence[bytes], tokens: int, most: int) -> tuple[str, dict[str, int]]:
+    model, window = parts.options.model, parts.budget.num_ctx
+    reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
+    expected = Expectation(tokens, parts.loaded, reading, parts.load_ns)
+    parts.session.emit(Waiting(what="compacting", detail=f"{tokens:,} tokens", expected_ns=reading))
+    shown = parts.history.carried(messages)
+    question = msgspec.json.encode({"role": "user", "content": INSTRUCTION})
+    body = parts.history.parts[0] + b",".join([*shown, question])
+    body += parts.model.wire().tail(Wanted(window, most, model.temperature, model.seed))
+    text = ""
+    metrics: dict[str, int] = {}
+    limit = first_limit(model, expected) + most * max(SLOW_S, 2 * parts.pace.usual)
+    async with asyncio.timeout(limit), parts.model.chat(body) as chunks:
+        async for chunk in chunks:
+            text += chunk.text
+            metrics = chunk.metrics if chunk.done else metrics
+    return text.strip(), metrics

@@ -1,0 +1,33 @@
+"""What is done between two goals because the user asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jetbox.engine.commands import Compact, SetModel
+from jetbox.engine.compacting import make_room
+from jetbox.engine.events import Notice
+from jetbox.engine.parts import Parts
+from jetbox.engine.switching import switch_as_wished
+
+
+async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
+    """Make the history shorter, or go over to another model."""
+    if isinstance(command, Compact):
+        await _compact(parts)
+    elif parts.control.wish is not None:
+        await switch_as_wished(parts)
+
+
+async def _compact(parts: Parts) -> None:
+    """Whatever else the user wants meanwhile comes first."""
+    work = asyncio.ensure_future(make_room(parts, "you asked for it", whole=True))
+    other = asyncio.ensure_future(parts.session.waiting_command())
+    try:
+        await asyncio.wait({work, other}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done() and not work.result():
+            parts.session.emit(Notice(level="info", text="there is nothing yet that could be made shorter"))
+    finally:
+        for task in (work, other):
+            task.cancel()
+        await asyncio.wait({work, other})
