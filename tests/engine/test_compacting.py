@@ -287,6 +287,7 @@ async def test_what_was_written_anew_cannot_be_gone_back_to(rig: OpenRig) -> Non
     live = await rig(*reading_steps(step(text=WORDS), TALK), context={"num_ctx": 6144})
     parts_in(live.root)
     await live.run(GOAL)
+    assert live.events(e.Compacted)
     trail = Trail()
     for stamped in live.seen:
         trail.take(stamped)
