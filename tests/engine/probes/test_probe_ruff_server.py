@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import sys
@@ -114,6 +115,19 @@ async def test_text_that_was_only_tried_is_not_taken_for_the_file(bench: Bench, 
     await ruff.probe.candidate("a.py", "import os\n")
     bench.write("a.py", "x = 2\n")
     assert said(await ruff.early())[0] == "passed"
+
+
+KINDS = ("import os", "x = '\u00e9\U0001f600'; y = z", "def f():\x0c return 1", "", '"""', "\tpass\r", "q = 1")
+
+
+async def test_after_many_changes_the_server_still_has_the_same_text(bench: Bench, ruff: Ruff) -> None:
+    rng, lines = random.Random(7), ["x = 1"] * 6
+    for n in range(40):
+        at = rng.randrange(len(lines) + 1)
+        lines[at : at + rng.randrange(3)] = rng.choices(KINDS, k=rng.randrange(3))
+        text = "\n".join(lines)
+        kept = await ruff.server.check("a.py", text)
+        assert kept == await ruff.server.check(f"new{n}.py", text)
 
 
 # ------------------------------------------------------------ before the write

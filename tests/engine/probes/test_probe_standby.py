@@ -93,9 +93,10 @@ async def test_each_edit_is_judged_as_it_is(bench: Bench, suite: Suite) -> None:
 async def test_it_means_the_same(bench: Bench, suite: Suite, configuration: dict[str, str]) -> None:
     for path, text in {**configuration, "test_a.py": TELLS, "sub/test_a_too.py": TELLS}.items():
         bench.write(path, text)
-    for file in ("test_a.py", "sub/test_a_too.py"):
-        soon = await ahead(suite, file)
-        plain = await suite.probe.sessions.plain((file,))
+    whole: tuple[tuple[str, ...], ...] = () if "tox.ini" in configuration else ((),)
+    for files in (("test_a.py",), ("sub/test_a_too.py", "test_a.py"), *whole):
+        soon = await ahead(suite, *files)
+        plain = await suite.probe.sessions.plain(files)
         assert failure(soon) == failure(plain)
         assert failure(soon)
         assert soon.said == plain.said
@@ -111,6 +112,15 @@ async def test_another_configuration_is_read_anew(bench: Bench, suite: Suite) ->
     assert (await ran(suite, "test_a.py")).code == 5
     (bench.root / "pytest.ini").unlink()
     assert (await ran(suite, "test_a.py")).code == 0
+
+
+async def test_folders_that_are_named_for_a_whole_run_are_looked_for_when_it_begins(bench: Bench, suite: Suite) -> None:
+    bench.write("pytest.ini", "[pytest]\ntestpaths = t*\n")
+    bench.write("ta/test_a.py", "def test_a(): pass\n")
+    await ahead(suite, "ta/test_a.py")
+    await idle(suite)
+    bench.write("tb/test_b.py", "def test_b(): assert 0\n")
+    assert (await ran(suite)).code == 1
 
 
 async def test_a_conftest_that_comes_is_loaded(bench: Bench, suite: Suite) -> None:

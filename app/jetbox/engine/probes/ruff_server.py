@@ -13,6 +13,7 @@ from jetbox.engine.probes.command import identity as identity_of
 from jetbox.engine.probes.lsp import LspClient, ServerGone
 from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.engine.probes.ruff_settings import Look, RuffSettings
+from jetbox.engine.probes.span import change
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
 
@@ -176,7 +177,9 @@ class RuffServer:
             document |= {"languageId": "python", "text": text}
             client.notify("textDocument/didOpen", {"textDocument": document})
         elif held[1] != text:
-            client.notify("textDocument/didChange", {"textDocument": document, "contentChanges": [{"text": text}]})
+            client.notify(
+                "textDocument/didChange", {"textDocument": document, "contentChanges": [change(held[1], text)]}
+            )
         self._open.pop(path, None)
         self._open[path] = (version, text)
         while len(self._open) > OPEN_MOST:

@@ -104,7 +104,7 @@ class Sessions:
             options = self._options
             keep = ROOM * options.output_bytes
             names, alike = self._importable(self._tree.last.files)
-            ahead = bool(files) and alike and not touched
+            ahead = alike and not touched and not behind
             request = Request(files, options.time_s, options.memory, keep, behind, touched, names, ahead)
             began = monotonic()
             async with self._processes.watching(["pytest"]):

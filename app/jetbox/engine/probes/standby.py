@@ -134,10 +134,12 @@ class Waiting:
                 os._exit(0)
             line += data
         os.close(self._asked)
-        if self._seen != [stamp(path) for path in self._paths]:
+        request = json.loads(bytes(line))
+        # Which of the folders that are named for a whole run exist has been looked at already.
+        early = not request["files"] and config.getini("testpaths")
+        if early or self._seen != [stamp(path) for path in self._paths]:
             self._say(b"stale")
             os._exit(0)
-        request = json.loads(bytes(line))
         bounded(request)
         anew()
         if not forget_stale(self._root):
@@ -157,6 +159,8 @@ class Waiting:
 
     def _take(self, config: Any, files: List[str]) -> None:  # noqa: UP006
         """As if these files had been among the arguments."""
+        if not files:
+            return
         sys.argv += files
         before = config.invocation_params
         config.invocation_params = type(before)(args=(*before.args, *files), plugins=before.plugins, dir=before.dir)
