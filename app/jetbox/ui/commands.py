@@ -52,6 +52,10 @@ class Desk(Protocol):
         """Say what went into the latest verdicts, and why they ran or were served again."""
         ...
 
+    def show_undo(self) -> None:
+        """Show what each round did, to go back to before it."""
+        ...
+
     def leave(self) -> None:
         """End the session and the screen."""
         ...
@@ -115,6 +119,16 @@ def _again(desk: Desk, argument: str) -> None:
         desk.word("nothing is waited for")
 
 
+def _undo(desk: Desk, argument: str) -> None:
+    """Show what can be undone; with a number, go back to before that round at once."""
+    if not argument:
+        desk.show_undo()
+    elif argument.isdecimal() and int(argument):
+        desk.submit(engine.Undo(int(argument)))
+    else:
+        desk.word(f"{argument!r} is no number of a round")
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys and commands", lambda desk, _: desk.show_help()),
     Command(
@@ -139,6 +153,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
+    Command("undo", "What each round changed, and going back to before it", _undo, "[ROUND]"),
+    Command("clear", "Forget what was said; files stay", lambda desk, _: desk.submit(engine.Clear()), live=True),
     Command("quit", "End the session and leave", lambda desk, _: desk.leave()),
 )
 """Every command, in the order in which help shows them."""

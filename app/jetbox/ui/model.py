@@ -151,6 +151,8 @@ class SessionView:
     """What the server has, as it was last told."""
     files: dict[str, Changed] = field(default_factory=dict)
     """Files that changed, the latest at the end."""
+    undo: e.UndoPlanned | None = None
+    """What going back would change, as it was last told."""
     unnamed: tuple[int, str, str] = (0, "", "")
     """How many files changed at once the last time that not all were named, who did that, and when."""
     tools: dict[str, str] = field(default_factory=dict)
@@ -216,6 +218,13 @@ class SessionView:
             case e.Compacted():
                 self.tokens, self.estimated = event.after, True
                 self.doing = Doing("preparing", t) if self.running else Doing()
+            case e.UndoPlanned():
+                self.undo = event
+            case e.Undone():
+                self.undo = None
+                for change in event.files:
+                    self.files.pop(one_line(change.path), None)
+                self._change(t, event.files, "undo")
             case e.Routed():
                 self.phase = event.phase
             case e.ModeChanged():

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.dom import DOMNode
-from textual.screen import Screen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -22,6 +21,7 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
+from jetbox.ui.screens.overlays import Overlays
 from jetbox.ui.screens.sizes import size_classes
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.footer import Footer
@@ -55,7 +55,7 @@ LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
 
-class Workbench(Screen[None]):
+class Workbench(Overlays):
     """One session, live or recorded."""
 
     AUTO_FOCUS = ""
@@ -147,6 +147,7 @@ class Workbench(Screen[None]):
         for stamped in batch.events:
             self.view.apply(stamped)
             self.transcript.story.apply(stamped)
+            self.note(stamped, anew=batch.reset)
             if not isinstance(stamped.event, e.Delta):
                 deltas_only = False
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
@@ -164,6 +165,7 @@ class Workbench(Screen[None]):
 
     def _restart(self) -> None:
         self.view = SessionView()
+        self.forget()
         self.transcript.restart()
         for notice in self._notices:
             self.transcript.story.notice(*notice)
@@ -280,10 +282,6 @@ class Workbench(Screen[None]):
     def mode(self) -> e.Mode:
         return self.view.mode
 
-    @property
-    def busy(self) -> bool:
-        return self.view.running
-
     def submit(self, command: commands.AnyCommand) -> None:
         """Hand a command to the session."""
         if not self.live:
@@ -326,6 +324,8 @@ class Workbench(Screen[None]):
             self.word("stopping: what was streamed is kept", "dim")
         else:
             self._home_focus()
+            if self.live:
+                self.escape_twice()
 
     def action_next_mode(self) -> None:
         run_line(self, "/mode")

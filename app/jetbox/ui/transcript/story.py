@@ -114,6 +114,8 @@ class Story:
                 self.line(f"mode: {event.mode}", f"mode.{event.mode}")
             case e.SandboxChosen() if event.off or event.cannot or event.name == "none":
                 self._sandbox(event)
+            case e.Undone():
+                self._undone(event)
             case e.GuardTripped():
                 did = "told the model" if event.action == "warn" else "stopped"
                 self.notice("warning", f"guard: {event.detail}", did)
@@ -131,6 +133,14 @@ class Story:
         self.line(words.compacted(event), "accent")
         if event.summary:
             self.line(f"summary: {event.summary}", "dim")
+
+    def _undone(self, event: e.Undone) -> None:
+        """What went back, and what did not."""
+        parts = [f"{words.plural(len(event.files), 'file')} put back"] if event.files else []
+        parts += [f"{words.plural(event.messages, 'message')} out of the prompt"] if event.messages else []
+        self.line(f"back to before round {event.round}: {', '.join(parts) or 'nothing changed'}", "accent", gap=True)
+        for file in event.left:
+            self.notice("warning", f"{file.path} stays as it is: {file.why}")
 
     def _switch_paid(self, event: e.SwitchPaid) -> None:
         """What a switch did cost, beside what was expected."""

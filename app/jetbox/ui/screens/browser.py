@@ -1,0 +1,166 @@
+"""A list with what the chosen row is about beside it: the frame of the screens over the workbench."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+
+from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.keys import bound_keys
+from jetbox.ui.text.rows import Row, fit
+from jetbox.ui.widgets.leaf import Leaf
+from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.pick import Pick
+
+if TYPE_CHECKING:
+    from jetbox.ui.glyphs import Glyphs
+    from jetbox.ui.screens.overlays import Overlays
+
+BESIDE = 96
+"""Columns from which list and text stand side by side."""
+
+
+class Search(Lined):
+    """What is searched for, as it is typed."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(glyphs, id="browser-search")
+        self.text = ""
+        self.typing = False
+        self.found = ""
+        """How many were found, in words."""
+
+    def lines(self, width: int) -> list[Row]:
+        if not (self.typing or self.text):
+            return [Row(fit((("/ searches", "faint"), (f"   {self.found}", "faint")), width))]
+        cursor = (self.glyphs.block, "accent") if self.typing else ("", "")
+        return [Row(fit((("/", "key"), (self.text, ""), cursor, (f"   {self.found}", "faint")), width))]
+
+
+class Browser(ModalScreen[None]):
+    """Subclasses say the rows, what stands beside them, and the keys of their own."""
+
+    TITLE_TEXT: ClassVar[str] = ""
+    SEARCHES: ClassVar[bool] = False
+    WIDE_LIST: ClassVar[bool] = False
+    """The list, not the text beside it, has the most room."""
+    HINTS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Ids of keys and what they do, for the border."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "close", "Close", id="list.close", show=False),
+        Binding("up,k", "move(-1)", "The one above", id="list.up", show=False),
+        Binding("down,j", "move(1)", "The one below", id="list.down", show=False),
+        Binding("home,g", "ends(-1)", "The first", id="list.first", show=False),
+        Binding("end,G", "ends(1)", "The last", id="list.last", show=False),
+        Binding("pageup,ctrl+u", "read(-1)", "Text a page up", id="list.page_up", show=False),
+        Binding("pagedown,space,ctrl+d", "read(1)", "Text a page down", id="list.page_down", show=False),
+        Binding("slash", "search", "Search", id="list.search", show=False),
+    ]
+
+    def __init__(self, bench: Overlays) -> None:
+        super().__init__(classes="-ascii" if bench.glyphs.ascii else None)
+        self.bench = bench
+        self.list = Pick(bench.glyphs, id="browser-list")
+        self.leaf = Leaf(bench.glyphs, id="browser-leaf")
+        self.search = Search(bench.glyphs)
+        for widget in (self.list, self.leaf, self.search):
+            widget.paint(bench.status.colours)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="browser") as box:
+            box.border_title = self.TITLE_TEXT
+            if self.SEARCHES:
+                yield self.search
+            with Horizontal(id="browser-body"):
+                yield self.list
+                yield self.leaf
+
+    def on_mount(self) -> None:
+        self.set_class(self.WIDE_LIST, "-wide-list")
+        self.search.redraw()
+        self._hint()
+        self.begin()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < BESIDE, "-stacked")
+
+    def begin(self) -> None:
+        """The screen is there: fill it."""
+
+    def chose(self) -> None:
+        """Another row is chosen: show what it is about."""
+
+    def search_for(self, text: str) -> None:
+        """Show the rows that have the text."""
+
+    def _hint(self) -> None:
+        """The keys that matter, as they are bound."""
+        ascii = self.bench.glyphs.ascii
+        known = {name: keys.split(" ")[0] for keys, _, name in bound_keys(self, ascii=ascii)}
+        hints = [f"{known[name]} {does}" for name, does in (*self.HINTS, ("list.close", "closes")) if name in known]
+        self.query_one("#browser").border_subtitle = "  ".join(hints).replace("[", "\\[")
+
+    # ------------------------------------------------------------ keys
+
+    @on(Pick.Moved)
+    def _moved(self, message: Pick.Moved) -> None:
+        self.chose()
+        if message.again:
+            self.enter()
+
+    def enter(self) -> None:
+        """The chosen row was clicked once more."""
+
+    def action_move(self, by: int) -> None:
+        self.list.move(by)
+
+    def action_ends(self, which: int) -> None:
+        self.list.go(0 if which < 0 else self.list.count)
+
+    def action_read(self, pages: int) -> None:
+        self.leaf.scroll(pages * max(1, self.leaf.page - 2))
+
+    def action_search(self) -> None:
+        if self.SEARCHES:
+            self.search.typing = True
+            self.search.redraw()
+
+    def action_close(self) -> None:
+        """Out of the search, or out of the screen."""
+        if self.search.typing or self.search.text:
+            self.search.typing, self.search.text = False, ""
+            self.search_for("")
+            self.search.redraw()
+        else:
+            self.dismiss(None)
+
+    def on_key(self, event: events.Key) -> None:
+        """While something is searched for, keys are its text; up and down still choose."""
+        search = self.search
+        if not search.typing or event.key in ("up", "down", "escape", "pageup", "pagedown"):
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == "enter":
+            search.typing = False
+        elif event.key == "backspace":
+            search.text = search.text[:-1]
+        elif event.key == "ctrl+w":
+            search.text = ""
+        elif event.is_printable and event.character:
+            search.text += event.character
+        else:
+            return
+        self.search_for(search.text)
+        search.redraw()
+
+    def on_paste(self, event: events.Paste) -> None:
+        if self.search.typing:
+            self.search.text += " ".join(safe_text(event.text).split())
+            self.search_for(self.search.text)
+            self.search.redraw()

@@ -1,0 +1,100 @@
+"""The screens over the workbench, and the keys that open them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.ui.deeds import Deeds
+
+if TYPE_CHECKING:
+    from jetbox.engine.session import SessionSource
+    from jetbox.ui.glyphs import Glyphs
+    from jetbox.ui.model import SessionView
+    from jetbox.ui.widgets.prompt import Prompt
+    from jetbox.ui.widgets.status import Status
+
+AGAIN_S = 1.0
+"""So soon a second Esc must follow the first to mean the two together."""
+
+
+class Overlays(Screen[None]):
+    """What of the workbench opens something over itself."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
+    ]
+    source: SessionSource
+    live: bool
+    view: SessionView
+    glyphs: Glyphs
+    status: Status
+    prompt: Prompt
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deeds = Deeds()
+        self._armed = False
+
+    @property
+    def busy(self) -> bool:
+        return self.view.running
+
+    def submit(self, command: commands.AnyCommand) -> None:
+        """Hand a command to the session."""
+        raise NotImplementedError
+
+    def word(self, text: str, style: str = "warning") -> None:
+        """Say something in the last line, until the next key."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ events
+
+    def note(self, stamped: e.Stamped, *, anew: bool) -> None:
+        """Take an event; `anew`: it is told again with all that came before."""
+        self.deeds.take(stamped)
+        if isinstance(stamped.event, e.Undone) and not anew:
+            self._undone(stamped.event)
+
+    def forget(self) -> None:
+        """Everything will be told anew."""
+        self.deeds = Deeds()
+
+    def _undone(self, event: e.Undone) -> None:
+        """The user's words come back to where they were typed."""
+        if event.words and self.live and not self.prompt.text:
+            self.prompt.write(event.words)
+
+    # ------------------------------------------------------------ screens
+
+    @property
+    def on_top(self) -> bool:
+        """Whether nothing lies over the workbench."""
+        return self.app.screen is self
+
+    def action_undo(self) -> None:
+        self.show_undo()
+
+    def show_undo(self) -> None:
+        """What each round did, and going back to before it."""
+        from jetbox.ui.screens.undo import Undo
+
+        if self.on_top:
+            self.app.push_screen(Undo(self))
+
+    def escape_twice(self) -> None:
+        """The first Esc where nothing is to be interrupted says what a second one does."""
+        if self._armed:
+            self._armed = False
+            self.word("", "dim")
+            self.show_undo()
+        else:
+            self._armed = True
+            self.set_timer(AGAIN_S, self._disarm)
+
+    def _disarm(self) -> None:
+        self._armed = False

@@ -1,0 +1,61 @@
+"""Rows that scroll: laid out once for a width, drawn as far as they are in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual import events
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.text.rows import Row, row
+from jetbox.ui.widgets.lined import Lined
+
+LayOut = Callable[[int], Sequence[Row]]
+"""The rows for a width."""
+
+
+class Leaf(Lined):
+    """One text beside a list; its last row says what is below it, where not all of it is shown."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(glyphs, id=id)
+        self._lay_out: LayOut = lambda _width: ()
+        self._laid_out: tuple[int, Sequence[Row]] = (-1, ())
+        self._top = 0
+
+    def show(self, lay_out: LayOut, *, keep: bool = False) -> None:
+        """Show this from its beginning; with `keep` from where it stands."""
+        self._lay_out = lay_out
+        self._laid_out = (-1, ())
+        if not keep:
+            self._top = 0
+        self.redraw()
+
+    def scroll(self, by: int) -> None:
+        """Some rows down, or up."""
+        self._top = max(0, self._top + by)
+        self.redraw()
+
+    @property
+    def page(self) -> int:
+        """Rows that are in sight at once."""
+        return max(1, self.size.height)
+
+    def lines(self, width: int) -> list[Row]:
+        if self._laid_out[0] != width:
+            self._laid_out = (width, self._lay_out(width))
+        rows, height = self._laid_out[1], self.page
+        self._top = max(0, min(self._top, len(rows) - height))
+        shown = list(rows[self._top : self._top + height])
+        below = len(rows) - self._top - height
+        if below > 0:
+            shown[-1] = row((f"{self.glyphs.more} {below + 1} more lines", "faint"))
+        return shown
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll(3)
