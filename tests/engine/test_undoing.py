@@ -14,6 +14,7 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.loop import serve
+from jetbox.engine.trail import Trail
 from jetbox.engine.undoing import UndoDesk
 from jetbox.record.journal import JournalWriter
 from jetbox.record.recording import read_journal
@@ -176,3 +177,23 @@ async def test_nothing_is_undone_while_a_goal_runs(rig: OpenRig, tmp_path: Path)
         live.submit(c.Undo(round=1))
         await live.until(e.Undone)
         assert files(live) == {"old.py": OLD}
+
+
+def test_messages_behind_a_summary_are_found_where_they_moved_to() -> None:
+    trail = Trail()
+    events: list[tuple[int, e.AnyEvent]] = [(0, e.MessageAdded(index=0, role="system", json="{}"))]
+    for number in (1, 2, 3):
+        events += [
+            (0, e.GoalStarted(goal=number, text=f"goal {number}")),
+            (0, e.MessageAdded(index=2 * number - 1, role="user", json="{}")),
+            (number, e.RoundStarted(model="m")),
+            (number, e.MessageAdded(index=2 * number, role="assistant", json="{}")),
+        ]
+    events.append((3, e.Compacted(why="full", how="summary", before=9, after=5, messages=4, of=7, kept=2)))
+    for seq, (number, event) in enumerate(events):
+        trail.take(e.Stamped(seq, seq, number, event))
+    assert [(step.number, step.folded) for step in trail.steps] == [(1, True), (2, True), (3, False)]
+    last = trail.find(3)
+    assert last is not None
+    assert trail.cut(last) == (2, "goal 3")
+    assert [step.number for step in trail.offered] == [3]

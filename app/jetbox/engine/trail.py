@@ -50,6 +50,8 @@ class Step(msgspec.Struct):
     """Titles of its calls."""
     gone: bool = False
     """Its messages have left the prompt."""
+    folded: bool = False
+    """They became part of a summary."""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -121,10 +123,14 @@ class Trail:
             step.gone = step.gone or step.count + len(step.words) >= count
 
     def _compacted(self, event: Compacted) -> None:
-        """What was written anew cannot be gone back to; what was kept stands elsewhere now."""
+        """Messages that a summary stands for cannot be taken out of it; those behind it have moved."""
+        if event.messages == event.of:
+            return
         for step in self.steps:
-            step.gone = step.gone or step.count < event.of - event.kept
-            step.count += event.messages - event.of
+            if step.count >= event.of - event.kept:
+                step.count -= event.of - event.messages
+            elif not step.gone:
+                step.gone = step.folded = True
 
     def _undone(self, event: Undone) -> None:
         if event.scope == "messages":

@@ -141,7 +141,7 @@ class UndoDesk:
             return
         for path in paths:
             parts.context.ledger.forget(path)
-        if not gone:
+        if not gone or step.folded:
             parts.history.user(_told_to_the_model(step.number, paths))
         wrote(parts, paths)
 
