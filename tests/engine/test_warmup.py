@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 
 from engine.rig import Rig, within
+from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import held
 from jetbox.engine.held import look_at_held, watch_held
+from jetbox.engine.loop import serve
 from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish
@@ -156,3 +158,31 @@ async def test_a_part_that_is_not_on_the_gpu_is_told(warming: Warm) -> None:
     await within(task)
     text = next(n.text for n in rig.events(e.Notice) if "CPU" in n.text)
     assert text.endswith("of gpt-oss:20b is worked on by the CPU: it does not fit the GPU's memory")
+
+
+async def test_a_switch_between_goals_warms_the_new_model(warming: Warm) -> None:
+    rig, task = await warming()
+    await within(task)
+    begun: list[asyncio.Task[None]] = []
+
+    def warm_up() -> None:
+        rig.parts.warmup = WarmUp(rig.parts)
+        begun.append(asyncio.create_task(rig.parts.warmup.run()))
+
+    rig.parts.warm_up = warm_up
+    serving = asyncio.create_task(serve(rig.parts))
+    await asyncio.sleep(0)
+    rig.submit(c.SetModel("llama3.2:3b"))
+    warmed = await rig.until(e.ModelWarmed, name="llama3.2:3b")
+    assert warmed.tokens > 500
+    (paid,) = rig.events(e.SwitchPaid)
+    assert paid.model == "llama3.2:3b"
+    assert paid.cost.tokens > 500, "what it read ahead of the goal is what it cost"
+    rig.submit(c.Goal("Do it"))
+    await rig.until(e.GoalEnded)
+    rig.submit(c.Close())
+    await within(serving)
+    first = rig.events(e.ModelAnswered)[0].metrics
+    assert first["prompt_eval_cached_count"] >= warmed.tokens - 8
+    assert len(rig.events(e.SwitchPaid)) == 1
+    await within(begun[0])

@@ -224,7 +224,7 @@ class Live:
         options, resumed = self._start.options, self._resumed
         try:
             info = await choose_model(model, options.model.name or (resumed.model if resumed else ""))
-            if resumed is not None and resumed.num_ctx:
+            if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
                 window = Window(resumed.num_ctx, "as the session began with")
             else:
                 window = await choose_window(model, info, options.context, os.environ)
@@ -315,9 +315,15 @@ class Live:
         if not parts.model.manages:
             return
         self._beside.spawn(watch_held(parts))
-        if not goal and parts.options.model.warmup:
-            parts.warmup = WarmUp(parts)
-            self._beside.spawn(parts.warmup.run())
+        if parts.options.model.warmup:
+
+            def warm_up() -> None:
+                parts.warmup = WarmUp(parts)
+                self._beside.spawn(parts.warmup.run())
+
+            parts.warm_up = warm_up
+            if not goal:
+                warm_up()
 
     # -- ending
 

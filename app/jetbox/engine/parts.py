@@ -82,6 +82,8 @@ class Parts(msgspec.Struct):
     """Why the window is what it is, in words."""
     warmup: WarmUp | None = None
     """Loads the model and reads the beginning of its prompt ahead of a goal, where that is wanted."""
+    warm_up: Callable[[], None] | None = None
+    """Begins with that; None where it is not wanted."""
     cancel_heard: bool | None = None
     """Whether the server stops at once when a request is taken back; None before that was tried."""
     window: int = 0

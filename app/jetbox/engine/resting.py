@@ -15,8 +15,11 @@ async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
     """Make the history shorter, or go over to another model."""
     if isinstance(command, Compact):
         await _compact(parts)
-    elif parts.control.wish is not None:
-        await switch_as_wished(parts)
+    elif parts.control.wish is not None and await switch_as_wished(parts):
+        if parts.warmup is not None:
+            await parts.warmup.make_way()
+        if parts.warm_up is not None:
+            parts.warm_up()
 
 
 async def _compact(parts: Parts) -> None:

@@ -17,6 +17,7 @@ from jetbox.engine.held import look_at_held
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
 from jetbox.engine.retries import lower_window
+from jetbox.engine.switching import pay
 from jetbox.engine.waiting import SPEAK_AFTER_S, loading_words
 
 WAY_S = 0.25
@@ -24,10 +25,12 @@ WAY_S = 0.25
 
 
 class WarmUp:
-    """One at the beginning of a session."""
+    """One at the beginning of a session, and one after each switch between two goals."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._name = parts.model_name
+        self._load_ns = 0
         self._goal = False
         """A goal is there: nothing more is begun."""
         self._reading: asyncio.Task[None] | None = None
@@ -39,13 +42,14 @@ class WarmUp:
         try:
             await self._load()
             loaded = session.now()
+            self._load_ns = loaded - start
             if self._goal:
-                session.emit(ModelWarmed(name=parts.model_name, load_ns=loaded - start))
+                session.emit(ModelWarmed(name=self._name, load_ns=loaded - start))
                 return
             await look_at_held(parts)
             tokens = 0 if self._goal else await self._read()
             read = session.now() - loaded if tokens else 0
-            session.emit(ModelWarmed(name=parts.model_name, load_ns=loaded - start, read_ns=read, tokens=tokens))
+            session.emit(ModelWarmed(name=self._name, load_ns=loaded - start, read_ns=read, tokens=tokens))
         except ModelError as error:
             session.emit(
                 Notice(
@@ -68,12 +72,13 @@ class WarmUp:
             await self._warm()
         finally:
             voice.cancel()
-        parts.loaded = True
+        if parts.model_name == self._name:
+            parts.loaded = True
 
     async def _warm(self) -> None:
         parts = self._parts
         try:
-            await warm(parts.model, parts.model_name, parts.options.model, parts.budget.num_ctx)
+            await warm(parts.model, self._name, parts.options.model, parts.budget.num_ctx)
         except OutOfMemory:
             if self._goal or not lower_window(parts):
                 raise
@@ -106,7 +111,9 @@ class WarmUp:
         body = parts.history.prelude(wanted)
         parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
         end = await last(parts.model, body)
-        parts.prefix.answered(end.metrics, warm=False)
+        reuse = parts.prefix.answered(end.metrics, warm=False)
+        if parts.switched is not None:
+            pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(len(body), count)
         counted.append(count)
