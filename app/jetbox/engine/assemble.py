@@ -80,7 +80,7 @@ def assemble(
         read_outside=options.permissions.read_outside,
         python=options.probes.python,
     )
-    tools = standard_tools()
+    tools = standard_tools(plan=options.loop.plan)
     ready = asyncio.Event()
     dispatcher = Dispatcher(
         session,
@@ -122,7 +122,7 @@ def assemble(
         instructions = ""
         if options.context.instructions:
             instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))
-        parts.history.system(system_prompt(instructions))
+        parts.history.system(system_prompt(instructions, plan=options.loop.plan))
     return parts
 
 

@@ -378,6 +378,72 @@ class PrefixReused(Event, frozen=True, kw_only=True, tag="model.prefix"):
     """Why it was less than that; empty where it was not."""
 
 
+# ---------------------------------------------------------------- plans
+
+
+class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call of a plan."""
+
+    id: str
+    title: str
+    """One line for people: the tool and what it touches."""
+    after: tuple[str, ...] = ()
+    """Steps that it waits for: as the plan says, or since both touch the same."""
+
+
+class PlanMade(Event, frozen=True, kw_only=True, tag="plan.made"):
+    """The model planned its work in one answer; the steps are in an order in which they could run."""
+
+    plan: str
+    """Id of the call that holds it, unique in the session."""
+    steps: tuple[PlannedStep, ...]
+    notes: tuple[str, ...] = ()
+    """What was mended or left out."""
+
+
+class StepBegun(Event, frozen=True, kw_only=True, tag="plan.step_begun"):
+    """All that a step waits for is done; its call goes the way of all calls."""
+
+    plan: str
+    step: str
+    call: str
+    """Id of its `ToolCalled`."""
+
+
+class StepEnded(Event, frozen=True, kw_only=True, tag="plan.step_ended"):
+    plan: str
+    step: str
+    state: Literal["ok", "failed", "denied", "cancelled", "skipped"]
+    """skipped: what it needs did not come about."""
+    why: str = ""
+    duration_ns: int = 0
+
+
+class PlanEnded(Event, frozen=True, kw_only=True, tag="plan.ended"):
+    """The plan is over, and the model sees what came of it."""
+
+    plan: str
+    outcome: Literal["done", "broken", "cancelled", "refused"]
+    """broken: a step did not succeed; refused: it could not be read, and nothing of it ran."""
+    why: str = ""
+    done: int = 0
+    """Steps that succeeded."""
+    wall_ns: int = 0
+    alone_ns: int = 0
+    """What the steps would have taken one after another."""
+    together: int = 0
+    """Most steps that ran at one time."""
+
+
+class PlanJoined(Event, frozen=True, kw_only=True, tag="plan.joined"):
+    """The model has seen what came of the plan, and decided."""
+
+    plan: str
+    done: bool
+    """False where it goes on, call by call."""
+    why: str = ""
+
+
 # ---------------------------------------------------------------- probes and files
 
 
@@ -654,6 +720,11 @@ AnyEvent = (
     | ToolEnded
     | PermissionAsked
     | PermissionAnswered
+    | PlanMade
+    | StepBegun
+    | StepEnded
+    | PlanEnded
+    | PlanJoined
     | ProbeStarted
     | ProbeEnded
     | FilesChanged

@@ -18,6 +18,7 @@ from jetbox.engine.round import Round, RoundResult
 from jetbox.engine.stream import REPEATED
 
 if TYPE_CHECKING:
+    from jetbox.engine.planning import Planner
     from jetbox.engine.routing import Router
     from jetbox.engine.undoing import UndoDesk
 
@@ -62,6 +63,7 @@ class Loop:
         self._number = goal
         self._options: LoopOptions = parts.options.loop
         self._router: Router | None = None
+        self._planner: Planner | None = None
         self._guards = Guards()
         self._limits = Limits(self._options, self._seconds)
         self._red = 0
@@ -91,7 +93,7 @@ class Loop:
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
         try:
-            self._route(text)
+            self._prepare(text)
             ending = await self._rounds_until_done()
         except StorageError:
             raise
@@ -109,8 +111,8 @@ class Loop:
         await parts.session.sync()
         return ended
 
-    def _route(self, goal: str) -> None:
-        """Let a rule choose the model of each round, where that is asked for."""
+    def _prepare(self, goal: str) -> None:
+        """Let a rule choose the model of each round, and the model plan its work, where that is asked for."""
         options = self._parts.options.routing
         self._parts.control.chosen = False
         if options.mode != "off":
@@ -118,6 +120,10 @@ class Loop:
 
             self._router = Router(self._parts, options)
             self._router.begin(goal)
+        if self._options.plan:
+            from jetbox.engine.planning import Planner
+
+            self._planner = Planner(self._parts.session, self._parts.dispatcher)
 
     def _ended(self, ending: Ending) -> GoalEnded:
         """Tell of the end."""
@@ -148,7 +154,7 @@ class Loop:
                 await switch_as_wished(parts)
             self._limits.rounds += 1
             parts.session.round += 1
-            round_ = Round(parts, limit=self._options.max_rounds, begun=begun)
+            round_ = Round(parts, limit=self._options.max_rounds, begun=begun, planner=self._planner)
             try:
                 result = await self._interruptible(round_.run())
             except Interrupted:  # before it had begun
@@ -161,6 +167,8 @@ class Loop:
             ending, tail = await self._judge(round_, result)
             if self._router is not None:
                 ending, tail = self._router.weigh(result, ending, tail)
+            if self._planner is not None:
+                self._planner.joined(over=ending is not None, why=ending.reason if ending is not None else "")
             round_.remember(result, tail, over=ending is not None)
             begun = round_.end(result)
             if ending is not None:

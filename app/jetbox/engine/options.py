@@ -68,6 +68,8 @@ class LoopOptions(Section, frozen=True, kw_only=True):
     """Longest time of one goal, without waiting for the user; 0 for no limit."""
     gate_attempts: int = 3
     """How often red probes go back to the model when it says it is done."""
+    plan: bool = False
+    """Let the model plan all steps of a goal in one call; independent ones run together, and one more call joins."""
 
 
 class ToolOptions(Section, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +24,9 @@ from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.dispatch import Done
 from jetbox.engine.waiting import Expectation
 
+if TYPE_CHECKING:
+    from jetbox.engine.planning import Planner
+
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
 
@@ -36,6 +40,8 @@ class RoundResult(msgspec.Struct):
 
     answer: Answer
     done: list[Done] = []
+    told: list[Done] | None = None
+    """Those that are results on the wire, where they are not all of them."""
     verdicts: list[Verdict] = []
     late: list[Verdict] = []
     """On the files as they are, asked for in an earlier round."""
@@ -64,9 +70,13 @@ class RoundResult(msgspec.Struct):
 class Round:
     """Runs one round. Cancelling its task interrupts it: what was streamed is kept."""
 
-    def __init__(self, parts: Parts, *, limit: int, begun: int = -1) -> None:
-        """`begun` is when the previous round ended, so that no time falls between two rounds."""
+    def __init__(self, parts: Parts, *, limit: int, begun: int = -1, planner: Planner | None = None) -> None:
+        """`begun` is when the previous round ended, so that no time falls between two rounds.
+
+        `planner` takes the calls where the goal may be planned.
+        """
         self._parts = parts
+        self._planner = planner
         self._limit = limit
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
@@ -89,6 +99,8 @@ class Round:
             return await self._run()
         except BaseException:
             # Whatever ends the round, no call of it goes on unseen.
+            if self._planner is not None:
+                await self._planner.cancel()
             await parts.dispatcher.abandon()
             raise
 
@@ -102,9 +114,9 @@ class Round:
         result = RoundResult(answer, interrupted=answer.cancelled)
         try:
             if answer.cancelled:
-                result.done = await parts.dispatcher.cancel()
+                await self._cancel(result)
             else:
-                result.done = await parts.dispatcher.results()
+                await self._results(result)
                 if result.done:
                     self._account("tools")
                 await self._probe(result)
@@ -113,7 +125,7 @@ class Round:
             if task is not None:
                 task.uncancel()
             result.interrupted = True
-            result.done = await parts.dispatcher.cancel()
+            await self._cancel(result)
         if isinstance(answer.error, CallGarbled) and not result.done:
             result.garbled = True
             parts.session.emit(Notice(level="warning", text=answer.error.message, hint=answer.error.hint))
@@ -127,6 +139,24 @@ class Round:
                 Notice(level="warning", text=answer.error.message, hint="going on from what came; its calls have run")
             )
         return result
+
+    async def _results(self, result: RoundResult) -> None:
+        """Wait for what the answer's calls come to."""
+        if self._planner is not None:
+            await self._planner.settle()
+        result.done = await self._parts.dispatcher.results()
+        self._take_plan(result)
+
+    async def _cancel(self, result: RoundResult) -> None:
+        """End what runs; what had ended keeps its result."""
+        if self._planner is not None:
+            await self._planner.cancel()
+        result.done = await self._parts.dispatcher.cancel()
+        self._take_plan(result)
+
+    def _take_plan(self, result: RoundResult) -> None:
+        if self._planner is not None and self._planner.planned:
+            result.done, result.told = self._planner.close(result.answer.calls, result.done)
 
     async def _answer(self) -> Answer:
         """The first attempt that holds; a request is sent again only while no call of it has run."""
@@ -143,7 +173,7 @@ class Round:
                 parts.model,
                 parts.options.model,
                 parts.redactor,
-                parts.dispatcher.submit,
+                self._planner.take if self._planner is not None else parts.dispatcher.submit,
                 parts.dispatcher,
                 parts.dispatcher.expect,
                 pace=parts.pace,
@@ -163,7 +193,7 @@ class Round:
                     parts.history.amend(late_text(red))
                     self._overlap.verdicts.clear()
                 continue
-            if answer.error is None or parts.dispatcher.count:
+            if answer.error is None or parts.dispatcher.count or (self._planner is not None and self._planner.planned):
                 return answer
             if isinstance(answer.error, ContextOverflow) and await self._refused(answer.error):
                 continue
@@ -326,7 +356,7 @@ class Round:
         When the goal is `over`, an answer without calls stands as the last word.
         """
         parts = self._parts
-        answer, done = result.answer, result.done
+        answer, done = result.answer, result.done if result.told is None else result.told
         closing = [words for words in (late_text(result.late), verdict_text(result.verdicts, result.pending)) if words]
         closing += tail
         if not (answer.text or answer.calls or answer.thinking or result.garbled):

@@ -82,7 +82,7 @@ class Attempt:
         model: ChatModel,
         options: ModelOptions,
         redactor: Redactor,
-        on_call: Callable[[Call, str], None],
+        on_call: Callable[[Call, str], object],
         offer: Offer,
         on_coming: Callable[[Coming], None] | None = None,
         *,

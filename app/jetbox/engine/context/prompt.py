@@ -18,14 +18,20 @@ You are a coding agent working in the user's project folder. Work on the goal un
 - To answer a question, just answer.
 """
 
+PLAN = """\
+- Begin with one call of plan: every step that you can foresee (reads, writes, edits, commands), each with its tool and
+  arguments. Steps that do not depend on each other run at once. When you see the results, call finish, or go on.
+"""
+
 INSTRUCTIONS = ("AGENTS.md",)
 
 
-def system_prompt(instructions: str = "") -> str:
-    """The system message; `instructions` come from the project."""
+def system_prompt(instructions: str = "", *, plan: bool = False) -> str:
+    """The system message; `instructions` come from the project, with `plan` work begins with a plan."""
+    system = SYSTEM + PLAN if plan else SYSTEM
     if not instructions:
-        return SYSTEM
-    return f"{SYSTEM}\nThe project's own instructions (AGENTS.md):\n{instructions}"
+        return system
+    return f"{system}\nThe project's own instructions (AGENTS.md):\n{instructions}"
 
 
 def read_instructions(root: Path, limit: int) -> str:

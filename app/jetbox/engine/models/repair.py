@@ -250,6 +250,8 @@ def _named(value: Any, end: int) -> _Found | None:
     inner = value.get("function")
     if isinstance(inner, dict):
         value = inner
+    if isinstance(value.get("steps"), list) and len(value) == 1:
+        return _Found("plan", _encoded(value), end)
     name = next((value[key] for key in (*_NAMES, "function") if isinstance(value.get(key), str)), None)
     key = next((key for key in _ARGUMENTS if key in value), None)
     if name is None or key is None:
@@ -341,7 +343,7 @@ def _past(text: str, at: int, tag: str) -> int:
 
 _BARE = (
     r"(?m)^[ \t]*\[?\s*\{\s*[\"']?"
-    r"(?:name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params)\b"
+    r"(?:name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps)\b"
 )
 _FORMS: tuple[tuple[str, str, Callable[[str, int], list[_Found]]], ...] = (
     ("tool_call tags", r"<(?:tool_call|function_call|tools?)>", _tagged),

@@ -129,10 +129,26 @@ class Dispatcher:
         for each in writes:
             self._context.expect(each, coming.arguments.get("content"))
 
-    def submit(self, call: Call, recovered: str = "") -> None:
+    def look_up(self, name: str) -> Tool:
+        """The tool that is meant by a name.
+
+        Raises:
+            ToolError: there is none.
+        """
+        return find(self._tools, name)
+
+    def touches(self, tool: Tool, arguments: dict[str, Any]) -> Access:
+        """What a call would touch.
+
+        Raises:
+            ToolError: the guard of paths refuses it.
+        """
+        return tool.access(arguments, self._context)
+
+    def submit(self, call: Call, recovered: str = "") -> asyncio.Task[Done]:
         """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""
         raw = bytes(call.function.arguments).decode(errors="replace")
-        pending = _Pending(self._unique(call.id), call.id, call.function.name, raw)
+        pending = _Pending(self.unique(call.id), call.id, call.function.name, raw)
         self._pending.append(pending)
         arguments: dict[str, Any] = {}
         notes: list[str] = []
@@ -152,7 +168,7 @@ class Dispatcher:
                 call=pending.call,
                 name=pending.name,
                 arguments=raw,
-                title=_title(pending.name, arguments),
+                title=title(pending.name, arguments),
                 recovered=recovered,
             )
         )
@@ -169,9 +185,10 @@ class Dispatcher:
                 return self._end(pending, "denied", f"not run: it depends on {blocker.name}, which was not allowed")
             return await self._execute(pending, tool, arguments, notes, synced)
 
-        self._schedule.add(access, run)
+        return self._schedule.add(access, run).task
 
-    def _unique(self, wire_id: str) -> str:
+    def unique(self, wire_id: str) -> str:
+        """An identifier for a call that no other call of the session has."""
         call = wire_id or f"call_{len(self._seen) + 1}"
         while call in self._seen:
             call += "+"
@@ -298,6 +315,11 @@ class Dispatcher:
         """Calls of this round so far."""
         return len(self._pending)
 
+    @property
+    def newest(self) -> str:
+        """Identifier of the call that was taken last."""
+        return self._pending[-1].call
+
     async def results(self) -> list[Done]:
         """The results in the order of the calls, when all calls have ended.
 
@@ -337,7 +359,8 @@ class _Allowed(str):
 _ALLOWED = _Allowed("")
 
 
-def _title(name: str, arguments: dict[str, Any]) -> str:
+def title(name: str, arguments: dict[str, Any]) -> str:
+    """One line for people: the tool and what it touches."""
     for key in TITLE:
         value = arguments.get(key)
         if value:

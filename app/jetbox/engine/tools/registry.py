@@ -47,8 +47,8 @@ _OTHER_NAMES = {
 }
 
 
-def standard_tools() -> dict[str, Tool]:
-    """All tools by name; the order is the order in the request and never changes."""
+def standard_tools(*, plan: bool = False) -> dict[str, Tool]:
+    """All tools by name, with `plan` or without; the order is the order in the request and never changes."""
     tools: tuple[Tool, ...] = (
         ReadFile(),
         WriteFile(),
@@ -59,6 +59,10 @@ def standard_tools() -> dict[str, Tool]:
         RunCmd(),
         Finish(),
     )
+    if plan:
+        from jetbox.engine.tools.plan import PlanSteps
+
+        tools = (*tools, PlanSteps())
     return {tool.name: tool for tool in tools}
 
 

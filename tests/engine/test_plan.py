@@ -1,0 +1,149 @@
+"""Plans as models write them: what is read, what is refused, what waits for what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jetbox.engine.errors import ToolError
+from jetbox.engine.plan import STEPS_MOST, PlanRefused, accessed, bare, read_plan, resolved, waits
+from jetbox.engine.tools.base import Access, Tool
+from jetbox.engine.tools.registry import find, standard_tools
+
+TOOLS = standard_tools(plan=True)
+
+
+def do(tool: str, /, **arguments: Any) -> dict[str, Any]:
+    return {"tool": tool, "arguments": arguments}
+
+
+def write(path: str, content: str = "x") -> dict[str, Any]:
+    return do("write_file", path=path, content=content)
+
+
+def read(steps: Any) -> tuple[list[Any], list[str]]:
+    return read_plan(json.dumps({"steps": steps}), lambda name: find(TOOLS, name))
+
+
+def touches(tool: Tool, arguments: dict[str, Any]) -> Access:
+    if tool.name == "run_cmd":
+        return Access(barrier=True)
+    if arguments["path"].startswith("/"):
+        raise ToolError("outside")
+    paths = frozenset([arguments["path"]])
+    return Access(writes=paths) if tool.name == "write_file" else Access(reads=paths)
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([write("a") | {"after": ["1"]}], "step 1 refers to itself"),
+        ([write("a", "${steps.1}")], "step 1 refers to itself"),
+        ([write("a") | {"after": ["7"]}], "step 1 refers to step 7, which there is not"),
+        ([write("a"), write("b", "${steps.9:1}")], "step 2 refers to step 9, which there is not"),
+        ([write("a", "${steps.2}"), write("b", "${steps.3}"), write("c", "${steps.1}")], "steps 1, 2, 3 wait for"),
+        ([write("a"), do("write_file", path="b")], "step 2: write_file: missing content"),
+        ([write("a") | {"id": "x"}, write("b") | {"id": "x"}], "two steps are called x"),
+        ([write("a") | {"id": 2}, write("b")], "two steps are called 2"),
+        ([write(f"f{n}") for n in range(100)], f"the plan has 100 steps; {STEPS_MOST} are the most"),
+        ([write("a"), do("plan", steps=[])], "step 2: a plan cannot hold another one"),
+        ([do("cat", path="a")], "step 1: there is no tool 'cat'; use read_file"),
+        ([write("a"), {"arguments": {"path": "b"}}], "step 2 names no tool"),
+        ([write("a"), "then b"], "step 2 must be an object"),
+        ([write("a") | {"after": {"x": 1}}], "step 1: after must be a list of steps"),
+        ([write("a") | {"after": [None]}], "step 1: after must be a list of steps"),
+        ([write("a") | {"arguments": "{"}], "step 1: the arguments are no JSON"),
+        ([write("a") | {"arguments": 5}], "step 1: the arguments must be an object"),
+        ([do("finish", summary="")], "the plan has no steps"),
+        ([], "the plan has no steps"),
+        ("first this, then that", "the plan is no JSON"),
+        (None, "the plan must be a list of steps"),
+        (7, "the plan must be a list of steps"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_with_the_reason(steps: Any, why: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        read(steps)
+    assert str(refused.value).startswith(why)
+
+
+@pytest.mark.parametrize("raw", ["", "{", "[" * 100_000, '{"steps": "{\\"steps\\": 1}"}', '"\\ud800"', "null"])
+def test_no_text_breaks_it(raw: str) -> None:
+    with pytest.raises(PlanRefused):
+        read_plan(raw, lambda name: find(TOOLS, name))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"tool": "read_file", "arguments": {"path": "a"}},
+        {"tool": "read_file", "arguments": '{"path": "a"}'},
+        {"name": "functions.read_file", "args": {"path": "a"}},
+        {"tool": "read_file", "path": "a"},
+    ],
+)
+def test_steps_are_read_as_models_write_them(step: dict[str, Any]) -> None:
+    (made,), notes = read([step])
+    assert (made.id, made.tool, made.arguments, made.needs, notes) == ("1", "read_file", {"path": "a"}, (), [])
+
+
+@pytest.mark.parametrize("after", [[1], ["1"], "1", 1, ["$1"], ["${steps.1}"], ["step 1"], ["step_1"], ["step1"]])
+def test_an_earlier_step_may_be_named_in_many_ways(after: Any) -> None:
+    steps, _ = read([write("a"), write("b", "$1") | {"after": after}])
+    assert steps[1].needs == ("1",)
+    assert resolved(steps[1], {"1": "told"})["content"] == "told"
+
+
+def test_what_a_result_says_is_not_looked_through_again() -> None:
+    steps, _ = read([write("a"), write("b"), write("c", "${steps.1} $${steps.2} ${steps.2:2} $1 ${HOME}")])
+    filled = resolved(steps[2], {"1": "${steps.2} $${steps.2}", "2": "first\nsecond"})
+    assert filled["content"] == "${steps.2} $${steps.2} ${steps.2} second $1 ${HOME}"
+    with pytest.raises(PlanRefused, match="the result of step 2 has no line 2"):
+        resolved(steps[2], {"1": "", "2": "one"})
+
+
+def test_steps_come_behind_what_they_name_and_else_as_they_were_written() -> None:
+    steps, _ = read([write("a") | {"after": ["3"]}, write("b"), write("c"), write("d")])
+    assert [step.id for step in steps] == ["2", "3", "1", "4"]
+
+
+def test_what_is_touched_decides_where_nothing_is_said() -> None:
+    steps, _ = read(
+        [
+            do("read_file", path="a"),
+            write("a"),
+            write("b", "${steps.1}"),
+            do("read_file", path="${steps.1}"),
+            do("read_file", path="c"),
+            do("run_cmd", command="true"),
+        ]
+    )
+    accesses = [accessed(step, TOOLS[step.tool], touches) for step in steps]
+    assert accesses[2] == Access(writes=frozenset("b"))  # what is written does not matter
+    assert accesses[3].barrier  # nobody knows yet what it will read
+    assert waits(steps, accesses) == {
+        "1": (),
+        "2": ("1",),
+        "3": ("1",),
+        "4": ("1", "2", "3"),
+        "5": ("4",),
+        "6": ("1", "2", "3", "4", "5"),
+    }
+    (outside,), _ = read([write("/etc/x")])
+    assert accessed(outside, TOOLS["write_file"], touches).barrier
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("exit code 0\na.txt\nb.txt\n[files changed: c]", "a.txt\nb.txt"),
+        ("exit code 0\n[no output]", ""),
+        ("exit code 0", ""),
+        ("X = [1]\n", "X = [1]"),
+        ("exit code 2\nbad", "exit code 2\nbad"),
+    ],
+)
+def test_a_reference_gives_what_a_result_says(text: str, said: str) -> None:
+    assert bare(text) == said
