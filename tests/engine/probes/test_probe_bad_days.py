@@ -128,7 +128,7 @@ async def test_a_test_that_kills_its_parents_group(bench: Bench, forks: bool) ->
 @pytest.mark.parametrize("forks", PATHS)
 async def test_a_test_that_writes_into_the_workspace(bench: Bench, forks: bool) -> None:
     bench.write(
-        "test_m.py", "import os, pathlib\ndef test_a():\n    pathlib.Path('out.log').write_text(str(os.getpid()))\n"
+        "test_m.py", "import os, pathlib\ndef test_a():\n    pathlib.Path('out.log').write_text(os.urandom(8).hex())\n"
     )
     engine = only_pytest(bench, forks)
     verdict = await verdict_of(engine)

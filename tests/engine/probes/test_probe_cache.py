@@ -180,6 +180,43 @@ async def test_program_text_that_came_and_went_during_a_run_is_noticed(bench: Be
     assert (verdict.state, probe.runs) == ("passed", 2)
 
 
+async def test_a_data_file_that_came_and_went_during_a_run_is_noticed(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+
+    def once() -> None:
+        if probe.runs == 1:
+            bench.write("flag.txt", "").unlink()
+
+    probe.during = once
+    engine = bench.engine(probes=[probe])
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 2)
+    assert ((await asked(engine)).cache, probe.runs) == ("hit", 2)
+
+
+async def test_a_file_that_a_probe_makes_and_removes_each_time_is_its_own(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.during = lambda: bench.write(f"{probe.runs}.db", "").unlink()
+    engine = bench.engine(probes=[probe])
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 2)
+    assert ((await asked(engine)).cache, probe.runs) == ("hit", 2)
+
+
+async def test_an_edit_of_what_is_named_like_a_file_that_the_probe_writes_is_noticed(bench: Bench) -> None:
+    edited = bench.write("data/case2.json", "1")
+    probe = Content(bench.root)
+
+    def write() -> None:
+        bench.write("data/case1.json", "1")
+        if probe.runs == 2:
+            edited.write_text("2")
+
+    probe.during = write
+    verdict = await asked(bench.engine(probes=[probe]))
+    assert (verdict.state, verdict.summary, probe.runs) == ("passed", content(bench.root), 3)
+
+
 async def test_probe_that_writes_the_same_each_time_is_told_and_not_kept(bench: Bench) -> None:
     path = bench.write("made.py", "1")
     probe = Content(bench.root)

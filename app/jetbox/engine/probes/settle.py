@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
@@ -15,6 +14,7 @@ from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
 from jetbox.engine.probes.cache import VerdictCache, key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.known import KnownFailures
+from jetbox.engine.probes.own import Own
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
 from jetbox.engine.probes.variables import Variables
@@ -41,8 +41,6 @@ class Given(msgspec.Struct, frozen=True):
     files: Snapshot
     whole: bool = True
     """False for one on what a change can have touched."""
-    own: frozenset[str] = frozenset()
-    """Shapes of the files that the probe itself changes each time it runs."""
     told: bool = False
     under: tuple[str, Scope] | None = None
     """Why the probe did not apply, and its scope; None where it is not judged by them."""
@@ -51,7 +49,7 @@ class Given(msgspec.Struct, frozen=True):
         """True where it is about the files as they are."""
         if not now.proved:
             return True
-        return now.digest == self.files.digest or (bool(self.own) and _shapes(now.changed(self.files)) <= self.own)
+        return now.digest == self.files.digest
 
 
 class Slot(msgspec.Struct):
@@ -64,7 +62,8 @@ class Slot(msgspec.Struct):
     """The scope that `latest` was given under."""
     early: tuple[Verdict, str, Verdict] | None = None
     """What the latest early verdict started from, the digest of the files that it is about, and itself."""
-    own: frozenset[str] = frozenset()
+    own: Own = Own()
+    """What the probe itself changes each time it runs."""
     restless: bool = False
     """Its scope changed during two runs in a row: it changes that itself."""
     cut: int = 0
@@ -147,7 +146,7 @@ class Settler:
                 continue
             changed = narrow(now).changed(narrow(began))
             # What a probe changes each time it runs ends no run of it.
-            if changed and not _shapes(changed) <= slot.own:
+            if changed and not slot.own.covers(changed, _standing(now, began)):
                 slot.cut += 1
                 task.cancel()
 
@@ -280,12 +279,11 @@ class Settler:
         verdict = msgspec.structs.replace(verdict, key=filed, why=why, inputs=said, slow=probe.slow)
         verdict = self._known.split(verdict)
         moved = after.changed(files) if after.proved else frozenset()
-        stirred = self._stirred(after, since) - moved
+        stirred = self.files.stirred(since) - moved
         whole = verdict.cache != "partial"
         if whole:
             self.cache_or_memory.judged(name, after, scope, verdict.state)
-        if moved or stirred:
-            self._moved(work, slot, verdict, after, moved, stirred)
+        if (moved or stirred) and self._moved(work, slot, verdict, (files, after), moved, stirred):
             return
         unchanged, under = not words and scope_after == scope, _under(words, scope_after)
         if not unchanged and under is not None and not slot.restless:
@@ -302,11 +300,6 @@ class Settler:
             # Kept here alone: whoever made it cannot tell whether the files held still meanwhile.
             slot.early = (slot.latest.verdict, after.digest, tried)
         self._give(work, Given(verdict, after, whole=whole, told=True, under=under))
-
-    def _stirred(self, after: Snapshot, since: int) -> frozenset[str]:
-        """What was changed and changed back, or came and went, and can have been read meanwhile."""
-        paths = self.files.stirred(since)
-        return frozenset(path for path in paths if path in after.files or path.endswith(PROGRAM))
 
     async def _tried(self, work: Work, slot: Slot, scope: Scope, files: Snapshot) -> Verdict:
         probe = slot.probe
@@ -330,29 +323,33 @@ class Settler:
         work: Work,
         slot: Slot,
         verdict: Verdict,
-        after: Snapshot,
+        seen: tuple[Snapshot, Snapshot],
         moved: frozenset[str],
         stirred: frozenset[str],
-    ) -> None:
-        """Files changed during a run: drop its verdict, unless the probe writes these files each time.
+    ) -> bool:
+        """Files changed during a run; False where its verdict holds all the same.
 
-        A probe that leaves other program text is not believed to be the writer: that is what people
-        and agents change, and a verdict about older text would be given as new. `stirred` files are
-        afterwards as they were before.
+        It is dropped, unless the probe does this each time. A probe that leaves other program text is
+        not believed to be the writer: that is what people and agents change, and a verdict about older
+        text would be given as new. `stirred` files are afterwards as they were before.
         """
-        name = verdict.name
-        work.tries[name] += 1
+        name, (_, after) = verdict.name, seen
         earlier = work.moved.get(name, frozenset())
+        own = slot.own.more(earlier)
         work.moved[name] = earlier | moved | stirred
         shown = ", ".join(sorted(moved | stirred)[:3])
-        own = slot.own | _shapes(earlier)
-        if _shapes(moved | stirred) <= own and not any(path.endswith(PROGRAM) for path in moved):
+        if own.covers(moved | stirred, _standing(*seen)) and not any(path.endswith(PROGRAM) for path in moved):
             slot.own = own
+            if not moved and not any(path.endswith(PROGRAM) for path in stirred):
+                return False
+            work.tries[name] += 1
             kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
-            self._give(work, Given(kept, after, whole=verdict.cache != "partial", own=own, told=True))
+            self._give(work, Given(kept, after, whole=verdict.cache != "partial", told=True))
         else:
+            work.tries[name] += 1
             words = f"changed while it ran: {shown}"
             self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=words, output=""))
+        return True
 
     def _give(self, work: Work, given: Given) -> None:
         self.slots[given.verdict.name].cut = 0
@@ -376,6 +373,6 @@ def _under(words: str, scope: Scope) -> tuple[str, Scope] | None:
     return (words, scope) if scope.outside is not None else None
 
 
-def _shapes(paths: frozenset[str]) -> frozenset[str]:
-    """Paths without their numbers and random parts: `out/run-17.txt` is what `out/run-18.txt` was."""
-    return frozenset(re.sub(r"tmp[a-z0-9_]{8}|[0-9a-f]*[0-9][0-9a-f]*", "#", path) for path in paths)
+def _standing(before: Snapshot, after: Snapshot) -> Container[str]:
+    """Files that are there in both."""
+    return before.files.keys() & after.files.keys()
