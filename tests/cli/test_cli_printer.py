@@ -107,3 +107,26 @@ def test_the_summary_tells_hits_what_they_saved_and_what_was_waited_for() -> Non
         summary.apply(e.Stamped(0, 0, 1, event))
     assert summary.probing == "probes: 2 of 4 from the cache (50%), 1 unproven, saved 100 ms, waited for 16 ms"
     assert summary.probes == {"pytest": {"state": "failed", "summary": "1 failed", "cache": "partial"}}
+
+
+def test_a_plan_is_told_step_by_step() -> None:
+    steps = (e.PlannedStep("1", "write_file a.py"), e.PlannedStep("2", "run_cmd cat a.py", ("1",)))
+    text = said(
+        e.PlanMade(plan="p", steps=steps, notes=("step 3 left out",)),
+        e.StepEnded(plan="p", step="1", state="failed"),
+        e.StepEnded(plan="p", step="2", state="skipped", why="not run: it needs step 1, which failed"),
+        e.PlanEnded(plan="p", outcome="broken", why="step 1 failed", wall_ns=30 * MS, alone_ns=52 * MS, together=1),
+        e.PlanJoined(plan="p", done=False),
+        e.PlanEnded(plan="q", outcome="refused", why="the plan has no steps"),
+        e.PlanJoined(plan="r", done=True),
+    )
+    assert text.splitlines() == [
+        "  plan: 2 steps (step 3 left out)",
+        "    1 write_file a.py",
+        "    2 run_cmd cat a.py  after 1",
+        "  – step 2 not run: it needs step 1, which failed",
+        "  plan broken: step 1 failed; 0 done, up to 1 at once, 30 ms, one by one 52 ms",
+        "  plan joined: going on call by call",
+        "  plan not taken: the plan has no steps; going on call by call",
+        "  plan joined: done",
+    ]

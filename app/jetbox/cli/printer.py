@@ -182,6 +182,8 @@ class Progress:
             case e.ModelSwitched():
                 why = "" if event.reason == "user" else f" ({event.reason})"
                 self._line(f"  model: {event.old} to {event.new}{why}")
+            case e.PlanMade() | e.StepEnded() | e.PlanEnded() | e.PlanJoined():
+                self._plan(event)
             case e.GuardTripped():
                 self._line(f"  guard: {event.detail} ({event.action})")
             case e.Notice():
@@ -198,6 +200,27 @@ class Progress:
         self._line(f"  {mark} {title}  {event.duration_ns / 1e6:.0f} ms  {changes}".rstrip())
         if event.state == "failed":
             self._line("    " + event.text.strip()[:300].replace("\n", "\n    "))
+
+    def _plan(self, event: e.PlanMade | e.StepEnded | e.PlanEnded | e.PlanJoined) -> None:
+        match event:
+            case e.PlanMade():
+                notes = f" ({'; '.join(event.notes)})" if event.notes else ""
+                self._line(f"  plan: {len(event.steps)} step{'' if len(event.steps) == 1 else 's'}{notes}")
+                for step in event.steps:
+                    self._line(
+                        f"    {step.id} {step.title}" + (f"  after {', '.join(step.after)}" if step.after else "")
+                    )
+            case e.StepEnded():
+                if event.state == "skipped":
+                    self._line(f"  – step {event.step} {event.why}")
+            case e.PlanEnded(outcome="refused"):
+                self._line(f"  plan not taken: {event.why}; going on call by call")
+            case e.PlanEnded():
+                why = f": {event.why}" if event.why else ""
+                took = f"{event.done} done, up to {event.together} at once, {event.wall_ns / 1e6:.0f} ms"
+                self._line(f"  plan {event.outcome}{why}; {took}, one by one {event.alone_ns / 1e6:.0f} ms")
+            case e.PlanJoined():
+                self._line("  plan joined: done" if event.done else "  plan joined: going on call by call")
 
     def _probe(self, number: int, event: e.ProbeEnded) -> None:
         glyph = cache_sign(event.state, event.cache, unproven=event.unproven)

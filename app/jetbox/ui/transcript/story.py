@@ -10,6 +10,7 @@ from jetbox.ui.glyphs import plain as in_signs
 from jetbox.ui.model import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
+from jetbox.ui.transcript.plan import PlanCard
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.tool import Tool
 
@@ -42,6 +43,8 @@ class Story:
         """The block that takes deltas."""
         self._safe = SafeStream()
         self._calls: dict[str, int] = {}
+        self._plan: int | None = None
+        """The block of the plan that runs."""
         self._asked: dict[str, e.PermissionAsked] = {}
         self._rounds: dict[int, int] = {}
         self._verdicts_of: dict[int, int] = {}
@@ -80,6 +83,8 @@ class Story:
                 self._tool_event(stamped, event)
             case e.ProbeStarted() | e.ProbeEnded():
                 self._probe_event(stamped, event)
+            case e.PlanMade() | e.StepBegun() | e.StepEnded() | e.PlanEnded() | e.PlanJoined():
+                self._plan_event(stamped.t, event)
             case e.GoalStarted():
                 self._end_stream(stamped.t)
                 self.add(Said(safe_text(event.text)))
@@ -256,6 +261,7 @@ class Story:
 
     def _close_round(self, t: int) -> None:
         """A round whose end was never told does not go on counting."""
+        self._plan_over()
         header = self._open_header()
         if header is not None and header.ended is None and header.moving:
             header.break_off(t)
@@ -279,6 +285,35 @@ class Story:
             tool.started = stamped.t
         else:
             tool.end(event)
+
+    def _plan_event(self, t: int, event: e.PlanMade | e.StepBegun | e.StepEnded | e.PlanEnded | e.PlanJoined) -> None:
+        match event:
+            case e.PlanMade():
+                self._end_stream(t)
+                self._plan = self.add(PlanCard(event))
+            case e.PlanEnded(outcome="refused"):
+                self.notice("info", f"the plan was not taken: {event.why}", "going on call by call")
+            case e.PlanJoined():
+                if not event.done:
+                    self.line("after the plan it goes on, call by call", "dim")
+            case _:
+                card = self._plan_card()
+                if card is not None:
+                    card.take(event)
+                if isinstance(event, e.PlanEnded):
+                    self._plan = None
+
+    def _plan_card(self) -> PlanCard | None:
+        block = None if self._plan is None else self.blocks[self._plan]
+        self._touch(self._plan)
+        return block if isinstance(block, PlanCard) else None
+
+    def _plan_over(self) -> None:
+        """A plan whose end was never told does not go on."""
+        card = self._plan_card()
+        if card is not None:
+            card.break_off()
+        self._plan = None
 
     def _probe_event(self, stamped: e.Stamped, event: e.ProbeStarted | e.ProbeEnded) -> None:
         self._end_stream(stamped.t)
