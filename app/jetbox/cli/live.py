@@ -223,7 +223,13 @@ class Live:
 
         options, resumed = self._start.options, self._resumed
         try:
-            info = await choose_model(model, options.model.name or (resumed.model if resumed else ""))
+            name = options.model.name or (resumed.model if resumed else "")
+            if self._start.attended:
+                from jetbox.engine.models.missing import choose_or_ask
+
+                info = await choose_or_ask(self.session, model, name)
+            else:
+                info = await choose_model(model, name)
             if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
                 window = Window(resumed.num_ctx, "as the session began with")
             else:

@@ -81,6 +81,12 @@ class UnloadModel(Command, frozen=True, tag="unload_model"):
     name: str
 
 
+class PullModel(Command, frozen=True, tag="pull_model"):
+    """Have the server fetch a model, and use it then."""
+
+    name: str
+
+
 class RunProbes(Command, frozen=True, tag="run_probes"):
     """Run all probes now, whole."""
 
@@ -126,6 +132,7 @@ AnyCommand = (
     | ListModels
     | WarmModel
     | UnloadModel
+    | PullModel
     | RunProbes
     | PlanUndo
     | Undo

@@ -561,6 +561,29 @@ class SwitchPaid(Event, frozen=True, kw_only=True, tag="model.switch_paid"):
     expected: SwitchCost
 
 
+class ModelMissing(Event, frozen=True, kw_only=True, tag="model.missing"):
+    """A model cannot be used, and another one, or its download, is waited for."""
+
+    name: str
+    why: str
+    there: tuple[str, ...] = ()
+    """Models of the server that can be used."""
+    pull: str = ""
+    """What the server may be asked to fetch; empty where it cannot, or where that would not help."""
+
+
+class ModelPulled(Event, frozen=True, kw_only=True, tag="model.pulled"):
+    """How far a download is; told a few times a second."""
+
+    name: str
+    state: Literal["running", "done", "failed", "cancelled"] = "running"
+    status: str = ""
+    """The server's word, or why it failed."""
+    total: int = 0
+    """Bytes, as far as known, and those that are there."""
+    completed: int = 0
+
+
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model of the server: what it is, whether it is loaded, how fast it was here."""
 
@@ -735,6 +758,8 @@ AnyEvent = (
     | Routed
     | SwitchPaid
     | ModelsListed
+    | ModelMissing
+    | ModelPulled
     | PromptRewound
     | UndoPlanned
     | Undone

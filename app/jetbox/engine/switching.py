@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
-from jetbox.engine.errors import ContextOverflow, ModelError
+from jetbox.engine.errors import ContextOverflow, ModelError, ModelNotFound
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.choose import choose_model
@@ -29,6 +29,10 @@ async def switch_as_wished(parts: Parts) -> bool:
         entry = await _entry(parts, wish.name)
         _fits(parts, entry)
     except ModelError as error:
+        if isinstance(error, ModelNotFound) and wish.reason == "user" and parts.control.attended:
+            from jetbox.engine.models.missing import missing
+
+            parts.session.emit(await missing(parts.model, wish.name, error))
         parts.session.emit(
             Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}", hint=error.hint)
         )

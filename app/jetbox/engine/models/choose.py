@@ -21,7 +21,7 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
             there = ", ".join(m.name for m in installed) or "nothing yet"
             raise ModelNotFound(
                 f"no model was named, and the server has: {there}",
-                "name one with --model" if installed else "get one with `ollama pull gpt-oss:20b`",
+                "name one with --model" if installed else _get_one(model, "gpt-oss:20b"),
             )
         name = installed[0].name
     try:
@@ -29,15 +29,23 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
     except ModelNotFound as error:
         there = ", ".join(m.name for m in await model.installed()) or "nothing yet"
         raise ModelNotFound(
-            f"the server does not have {name}; it has: {there}", f"get it with `ollama pull {name}`"
+            f"the server does not have {name}; it has: {there}",
+            f"get it with `ollama pull {name}`" if model.manages else "name one of those with --model",
         ) from error
     if info.capabilities and "tools" not in info.capabilities:
         fit = [m.name for m in await model.installed() if "tools" in m.capabilities]
         raise ModelUnfit(
             f"{name} cannot call tools, which an agent needs",
-            f"choose one that can: {', '.join(fit)}" if fit else "get one that can, for example `ollama pull qwen3:8b`",
+            f"choose one that can: {', '.join(fit)}" if fit else _get_one(model, "qwen3:8b"),
         )
     return info
+
+
+def _get_one(model: ChatModel, example: str) -> str:
+    """How a server comes to a model that can call tools."""
+    if model.manages:
+        return f"get one that can call tools, for example with `ollama pull {example}`"
+    return f"start {model.product} with a model that can call tools"
 
 
 def duration_ns(text: str) -> int:

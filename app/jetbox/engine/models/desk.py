@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from jetbox.engine.commands import AnyCommand, ListModels, UnloadModel, WarmModel
+from jetbox.engine.commands import AnyCommand, ListModels, PullModel, SetModel, UnloadModel, WarmModel
 from jetbox.engine.errors import ModelError
 from jetbox.engine.events import ListedModel, ModelsListed, Notice
 from jetbox.engine.models.catalog import Entry
@@ -52,6 +52,8 @@ class ModelsDesk:
                 self._begin(self._warm(command.name))
             case UnloadModel():
                 self._begin(self._unload(command.name))
+            case PullModel():
+                self._begin(self._pull(command.name))
             case _:
                 return False
         return True
@@ -126,6 +128,13 @@ class ModelsDesk:
         await unload(parts.model, name, parts.options.model)
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
         await self._list(anew=True)
+
+    async def _pull(self, name: str) -> None:
+        """Fetched because it was wanted: it is switched to."""
+        from jetbox.engine.models.missing import pull
+
+        if await pull(self._parts.session, self._parts.model, name):
+            self._parts.session.submit(SetModel(name))
 
     async def _find(self, name: str) -> Entry:
         found = (await catalog_of(self._parts).look()).find(name)

@@ -38,6 +38,11 @@ class Overlays(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.deeds = Deeds()
+        self.missing: e.ModelMissing | None = None
+        """A model that cannot be used, while there is no answer to that."""
+        self.pulled: e.ModelPulled | None = None
+        """What is being fetched, as it was last told."""
+        self._offered: e.ModelMissing | None = None
         self._armed = False
 
     @property
@@ -57,12 +62,36 @@ class Overlays(Screen[None]):
     def note(self, stamped: e.Stamped, *, anew: bool) -> None:
         """Take an event; `anew`: it is told again with all that came before."""
         self.deeds.take(stamped)
+        match stamped.event:
+            case e.ModelMissing() as missing:
+                self.missing, self.pulled = missing, None
+            case e.ModelPulled() as pulled:
+                self.pulled = pulled
+            case e.ModelReady() | e.SessionClosed():
+                self.settle_model()
+            case _:
+                pass
         if isinstance(stamped.event, e.Undone) and not anew:
             self._undone(stamped.event)
 
     def forget(self) -> None:
         """Everything will be told anew."""
         self.deeds = Deeds()
+        self.settle_model()
+
+    def settle_model(self) -> None:
+        """There is a model, or one was chosen."""
+        self.missing = self.pulled = None
+
+    def offer_models(self) -> None:
+        """Ask which model to use, once for each time that one is missing."""
+        if self.missing is self._offered:
+            return
+        self._offered = self.missing
+        if self.missing is not None and self.live and self.on_top:
+            from jetbox.ui.screens.missing import Missing
+
+            self.app.push_screen(Missing(self))
 
     def _undone(self, event: e.Undone) -> None:
         """The user's words come back to where they were typed."""

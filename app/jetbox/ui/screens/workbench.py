@@ -179,6 +179,7 @@ class Workbench(Overlays):
         question = next(iter(self.view.asked.values()), None) if self.live else None
         self._ask(question)
         self._pace()
+        self.offer_models()
         over = self.app.screen
         if over is not self and isinstance(over, Watching):
             over.look()

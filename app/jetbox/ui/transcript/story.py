@@ -109,6 +109,12 @@ class Story:
                 self.line(f"model: {event.old} to {event.new}{why}", "accent")
                 if event.expected.tokens:
                     self.line(f"expected {words.switch_cost(event.expected)}", "dim")
+            case e.ModelMissing():
+                can = [f"p fetches {event.pull}"] if event.pull else []
+                can += ["/model NAME uses another"] if event.there else []
+                self.notice("warning", event.why, ", ".join(can))
+            case e.ModelPulled() if event.state in ("done", "cancelled"):
+                self.line(f"{event.name} was fetched" if event.state == "done" else f"{event.name}: not fetched", "dim")
             case e.Compacted():
                 self._compacted(event)
             case e.Routed():

@@ -1,0 +1,159 @@
+"""A model that is not there: it is fetched, or another is used, as whoever sits there says; over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from engine.rig import Rig, within
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.errors import ModelNotFound
+from jetbox.engine.loop import serve
+from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.desk import ModelsDesk
+from jetbox.engine.models.missing import choose_or_ask
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.openai_compat import OpenAIModel
+from jetbox.engine.session import Feed, NoRecorder, Session
+from jetbox.sim.launch import ServerProcess
+from scripted import step
+
+Serve = Callable[..., ServerProcess]
+FETCHED = "qwen3:8b"
+
+
+class Asking:
+    """A session that looks for its model."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self.session = Session(NoRecorder())
+        self.feed: Feed = self.session.feed()
+        self.model = model
+        self.seen: list[e.Event] = []
+        self.choosing: asyncio.Task[ModelInfo]
+
+    def begin(self, name: str) -> None:
+        self.choosing = asyncio.create_task(choose_or_ask(self.session, self.model, name))
+
+    async def told(self, kind: type[e.Event]) -> e.Event:
+        async def look() -> e.Event:
+            while True:
+                self.seen += [stamped.event for stamped in self.feed.drain().events]
+                found = [event for event in self.seen if isinstance(event, kind)]
+                if found:
+                    return found[-1]
+                await self.feed.ready()
+
+        return await within(look())
+
+
+@pytest_asyncio.fixture
+async def asking(sim_server: Serve) -> AsyncIterator[Asking]:
+    model = OllamaModel(sim_server().url)
+    yield Asking(model)
+    await model.close()
+
+
+async def test_it_can_be_fetched(asking: Asking) -> None:
+    asking.begin(FETCHED)
+    missing = await asking.told(e.ModelMissing)
+    assert isinstance(missing, e.ModelMissing)
+    assert (missing.name, missing.pull) == (FETCHED, FETCHED)
+    assert "gpt-oss:20b" in missing.there
+    assert "gemma2:2b" not in missing.there, "it cannot call tools"
+    asking.session.submit(c.Goal("Meanwhile"))
+    asking.session.submit(c.PullModel(FETCHED))
+    info = await within(asking.choosing)
+    assert info.name == FETCHED
+    done = await asking.told(e.ModelPulled)
+    assert isinstance(done, e.ModelPulled)
+    assert (done.state, done.completed) == ("done", done.total)
+    assert done.total > 10**9
+    assert await within(asking.session.next_command()) == c.Goal("Meanwhile")
+
+
+async def test_another_can_be_used(asking: Asking) -> None:
+    asking.begin(FETCHED)
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.SetModel("llama3.2:3b"))
+    assert (await within(asking.choosing)).name == "llama3.2:3b"
+
+
+async def test_one_that_is_not_fit_is_not_fetched_and_none_that_is_named_is_asked_for(asking: Asking) -> None:
+    asking.begin("gemma2:2b")
+    missing = await asking.told(e.ModelMissing)
+    assert isinstance(missing, e.ModelMissing)
+    assert "cannot call tools" in missing.why
+    assert missing.pull == ""
+    asking.session.submit(c.SetModel("gpt-oss:20b"))
+    await within(asking.choosing)
+    asking.begin("")
+    asking.seen.clear()
+    unnamed = await asking.told(e.ModelMissing)
+    assert isinstance(unnamed, e.ModelMissing)
+    assert (unnamed.name, unnamed.pull) == ("", "")
+    asking.session.submit(c.SetModel("gpt-oss:20b"))
+    await within(asking.choosing)
+
+
+async def test_what_nobody_has_is_said_and_asked_about_again(asking: Asking) -> None:
+    asking.begin("nowhere:7b")
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.PullModel("nowhere:7b"))
+    notice = await asking.told(e.Notice)
+    assert isinstance(notice, e.Notice)
+    assert notice.text.startswith("nobody has a model nowhere:7b")
+    asking.session.submit(c.Close())
+    with pytest.raises(ModelNotFound):
+        await within(asking.choosing)
+    assert await within(asking.session.next_command()) == c.Close()
+
+
+async def test_fetching_can_be_stopped(sim_server: Serve) -> None:
+    model = OllamaModel(sim_server(speed=0.01).url)
+    asking = Asking(model)
+    asking.begin(FETCHED)
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.PullModel(FETCHED))
+    await asking.told(e.ModelPulled)
+    asking.session.submit(c.Cancel())
+    asking.session.submit(c.SetModel("gpt-oss:20b"))
+    assert (await within(asking.choosing)).name == "gpt-oss:20b"
+    last = await asking.told(e.ModelPulled)
+    assert isinstance(last, e.ModelPulled)
+    assert last.state == "cancelled"
+    await model.close()
+
+
+async def test_a_switch_to_one_that_is_not_there_offers_to_fetch_it(rig: Callable[..., Awaitable[Rig]]) -> None:
+    live = await rig(step(text="Yes."), attended=True)
+    desk = asyncio.create_task(ModelsDesk(live.parts).run())
+    serving = asyncio.create_task(serve(live.parts))
+    await asyncio.sleep(0)
+    live.submit(c.SetModel(FETCHED))
+    missing = await live.until(e.ModelMissing)
+    assert missing.pull == FETCHED
+    live.submit(c.PullModel(FETCHED))
+    switched = await live.until(e.ModelSwitched)
+    assert switched.new == FETCHED
+    live.submit(c.Close())
+    await within(serving)
+    desk.cancel()
+    await asyncio.wait([desk])
+
+
+@pytest.mark.parametrize("flavour", ["vllm", "llamacpp"])
+async def test_servers_that_fetch_nothing_are_never_said_to(sim_server: Serve, flavour: str) -> None:
+    model = OpenAIModel(sim_server(flavour=flavour).url)
+    try:
+        with pytest.raises(ModelNotFound) as caught:
+            await choose_model(model, "nowhere:7b")
+        assert "ollama" not in f"{caught.value.message} {caught.value.hint}"
+        assert caught.value.hint == "name one of those with --model"
+    finally:
+        await model.close()
