@@ -149,3 +149,22 @@ def test_what_is_typed_before_the_first_frame_is_kept(open_terminal: Callable[..
     assert terminal.end() == 0
     started = [e for e in journal() if e.get("type") == "goal.started"]
     assert [e["text"] for e in started] == ["What is a context manager?"]
+
+
+def test_a_session_is_gone_on_with_from_another_one(open_terminal: Callable[..., Terminal]) -> None:
+    terminal = open_terminal("--yolo", "What is a context manager in Python, and when should I write one?")
+    terminal.until(b"answered")
+    terminal.type(b"\x11")
+    assert terminal.end() == 0
+    began = journal()[0]["id"]
+    terminal = open_terminal("--yolo")
+    terminal.until(b"ready")
+    terminal.type(b"\x12")
+    terminal.until(b"goes on")
+    terminal.until(b"context manager")
+    terminal.type(b"\r")
+    terminal.until(b"session goes on")
+    terminal.type(b"\x11")
+    assert terminal.end() == 0
+    folder = Path(os.environ["XDG_DATA_HOME"]) / "jetbox" / "sessions" / str(began)
+    assert b'"session.resumed"' in (folder / "journal.jsonl").read_bytes()

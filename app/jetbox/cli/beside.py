@@ -21,6 +21,7 @@ from jetbox.engine.events import (
     RequestSent,
     RoundEnded,
     RoundStarted,
+    SessionLabelled,
     ToolCalled,
     ToolEnded,
 )
@@ -139,6 +140,19 @@ class Beside:
                 figures.take(stamped)
             self._session.drop(reader)
             await _store(model, figures)
+
+    async def keep_label(self, folder: Path) -> None:
+        """What the user calls the session stands beside its journal too, where a list of sessions finds it."""
+        from jetbox.record.library import keep_label
+
+        reader = self._session.feed(SessionLabelled, past=False)
+        try:
+            while await reader.ready():
+                for stamped in reader.drain().events:
+                    if isinstance(stamped.event, SessionLabelled):
+                        await asyncio.to_thread(keep_label, folder, stamped.event.label)
+        finally:
+            self._session.drop(reader)
 
     async def keep_grants(self, root: Path) -> None:
         """What the user allows for good is kept for this workspace's later sessions."""

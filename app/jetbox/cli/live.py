@@ -300,6 +300,8 @@ class Live:
         if self._recorder.folder is not None:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
             self._beside.spawn(self._beside.keep_figures(parts.model))
+            if self._start.attended:
+                self._beside.spawn(self._beside.keep_label(self._recorder.folder))
         undo: UndoDesk | None = None
         if self._start.attended:
             from jetbox.engine.models.desk import ModelsDesk

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jetbox.cli.options import Invocation
+    from jetbox.ui.wanted import Wanted
 
 
 def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int:
@@ -14,14 +17,30 @@ def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int
     Raises:
         RecordingError: there is no such recording, or it cannot be read.
     """
-    import asyncio
-
     from jetbox.record.library import find, sessions_folder
 
     where = find(session, sessions_folder(asked.settings.session.folder))
+    code, wanted = show_recording(where, asked, at, speed)
+    if wanted is not None:
+        from jetbox.cli.workbench import go_on
 
-    async def show() -> int:
+        code = go_on(wanted, asked)
+    return code
+
+
+def show_recording(
+    where: Path, asked: Invocation, at: int | None = None, speed: float = 1.0
+) -> tuple[int, Wanted | None]:
+    """One recording: the exit code, and where the user went from it.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    import asyncio
+
+    async def show() -> tuple[int, Wanted | None]:
         from jetbox.record.follow import Follower
+        from jetbox.record.library import sessions_folder
         from jetbox.record.lock import is_held
         from jetbox.record.playback import Playback
         from jetbox.record.recording import journal_path, read_journal
@@ -37,7 +56,9 @@ def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int
                 source.play()
             else:
                 source.seek_round(at)
-        app = JetboxApp(source, theme=asked.settings.ui.theme, keys=asked.settings.keys)
-        return await app.run_async() or 0
+        settings = asked.settings
+        folder = sessions_folder(settings.session.folder)
+        app = JetboxApp(source, theme=settings.ui.theme, keys=settings.keys, sessions=folder)
+        return await app.run_async() or 0, app.wanted
 
     return asyncio.run(show())

@@ -13,6 +13,7 @@ from jetbox.engine.errors import ExitCode
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
+    from jetbox.ui.wanted import Wanted
 
 GONE = (errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF)
 """What writing to a terminal that was closed says, before or after the signal that tells of it."""
@@ -24,17 +25,47 @@ def workbench(asked: Invocation) -> int:
     Raises:
         JetboxError: the session cannot be opened.
     """
-    import asyncio
-
     if asked.resume == "":
         from jetbox.cli.choose import choose_session
         from jetbox.record.places import sessions_folder
 
         chosen = choose_session(asked.cwd.resolve(), sessions_folder(asked.settings.session.folder))
         asked = msgspec.structs.replace(asked, resume=chosen)
+    code, wanted = _live(asked)
+    return code if wanted is None else go_on(wanted, asked)
+
+
+def go_on(wanted: Wanted | None, asked: Invocation) -> int:
+    """Show one session after the other, as the user goes from one to the next; returns the last exit code.
+
+    Raises:
+        JetboxError: one of them cannot be opened.
+    """
+    from pathlib import Path
+
+    code = int(ExitCode.DONE)
+    while wanted is not None:
+        if wanted.how == "replay":
+            from jetbox.cli.replay import show_recording
+
+            code, wanted = show_recording(wanted.session, asked)
+        else:
+            there = {"cwd": Path(wanted.workspace), "cwd_given": True, "resume": wanted.session.name}
+            none = {"goal": "", "continue_last": False, "demo": False}
+            asked = msgspec.structs.replace(asked, **there, **none)
+            code, wanted = _live(asked)
+    return code
+
+
+def _live(asked: Invocation) -> tuple[int, Wanted | None]:
+    """One live session: its exit code, and where the user went from it."""
+    import asyncio
+
+    from jetbox.record.places import sessions_folder
+
     with opening(asked, attended=True) as start:
 
-        async def show() -> int:
+        async def show() -> tuple[int, Wanted | None]:
             from jetbox.ui.app import JetboxApp
 
             live = Live(start)
@@ -45,6 +76,7 @@ def workbench(asked: Invocation) -> int:
                 keys=asked.settings.keys,
                 driver=live.drive,
                 stop=live.stop,
+                sessions=sessions_folder(asked.settings.session.folder),
             )
             try:
                 code = await app.run_async()
@@ -53,6 +85,6 @@ def workbench(asked: Invocation) -> int:
                 if live.signal is None and error.errno not in GONE:
                     raise
                 code = int(live.signal or ExitCode.HANGUP)
-            return ExitCode.INTERNAL if code is None else code
+            return int(ExitCode.INTERNAL if code is None else code), app.wanted if live.signal is None else None
 
         return asyncio.run(show())

@@ -112,6 +112,12 @@ class Clear(Command, frozen=True, tag="clear"):
     """Forget what was said: the prompt begins anew, files stay as they are."""
 
 
+class Label(Command, frozen=True, tag="label"):
+    """Call the session something."""
+
+    text: str
+
+
 class Close(Command, frozen=True, tag="close"):
     """End the session in good order."""
 
@@ -137,5 +143,6 @@ AnyCommand = (
     | PlanUndo
     | Undo
     | Clear
+    | Label
     | Close
 )

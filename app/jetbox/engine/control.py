@@ -16,13 +16,21 @@ from jetbox.engine.commands import (
     Compact,
     EditQueue,
     Goal,
+    Label,
     SendAgain,
     SetMode,
     SetModel,
     Steer,
 )
 from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
-from jetbox.engine.events import ModeChanged, PermissionAnswered, PermissionAsked, QueueChanged, Steered
+from jetbox.engine.events import (
+    ModeChanged,
+    PermissionAnswered,
+    PermissionAsked,
+    QueueChanged,
+    SessionLabelled,
+    Steered,
+)
 from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.safety.terminal import visible
@@ -30,6 +38,7 @@ from jetbox.engine.session import Session
 from jetbox.engine.tools.base import Plan
 
 TITLE_CHARS = 80
+LABEL_CHARS = 80
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -89,6 +98,9 @@ class Control:
             case SetMode():
                 self._permissions.mode = command.mode
                 self._session.emit(ModeChanged(mode=command.mode))
+            case Label():
+                label = " ".join(visible(self._redactor.redact(command.text)).split())[:LABEL_CHARS]
+                self._session.emit(SessionLabelled(label=label))
             case SetModel():
                 self.wish, self.chosen = Wish(command.name), True
                 if self.interrupt is None:

@@ -142,6 +142,12 @@ class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
     reason: str = ""
 
 
+class SessionLabelled(Event, frozen=True, kw_only=True, tag="session.label"):
+    """What the user calls the session."""
+
+    label: str
+
+
 # ---------------------------------------------------------------- goal and round
 
 
@@ -723,6 +729,7 @@ AnyEvent = (
     | ModelWarmed
     | ModelHeld
     | SessionClosed
+    | SessionLabelled
     | GoalStarted
     | GoalEnded
     | RoundStarted

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from jetbox.engine.errors import JetboxError, RecordingError
-from jetbox.engine.events import GoalEnded, GoalStarted, Outcome, SessionOpened, Stamped
+from jetbox.engine.events import GoalEnded, GoalStarted, Outcome, RequestSent, SessionOpened, Stamped, TextDelta
 from jetbox.record.blobs import BlobStore
 from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.journal import BLOBS, JOURNAL
@@ -17,8 +17,22 @@ from jetbox.record.lock import is_held
 from jetbox.record.places import new_session_id, sessions_folder
 from jetbox.record.recording import read_header
 
-__all__ = ["Summary", "find", "latest", "new_session_id", "samples", "sessions_folder", "summaries", "summary"]
+__all__ = [
+    "Glimpse",
+    "Summary",
+    "find",
+    "glimpse",
+    "latest",
+    "new_session_id",
+    "newest_first",
+    "samples",
+    "sessions_folder",
+    "summaries",
+    "summary",
+]
 
+LABEL = "label"
+"""File beside a journal with what the user calls the session, so that a list need not read all of it."""
 HEAD_BYTES = 65_536
 TAIL_BYTES = 65_536
 
@@ -41,8 +55,20 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A process writes it now."""
     size: int = 0
     """Bytes of the journal, without blobs."""
+    label: str = ""
+    """What the user calls it."""
     problem: str = ""
     """Why it cannot be read; empty where it can."""
+
+
+class Glimpse(msgspec.Struct, frozen=True):
+    """How a session ended, from the tail of its journal."""
+
+    goal: str = ""
+    """The last one, where the tail has its beginning."""
+    reason: str = ""
+    answer: str = ""
+    """What the model said last."""
 
 
 def samples() -> dict[str, Path]:
@@ -103,7 +129,7 @@ def _nearest(name: str, known: dict[str, Path]) -> str:
 def latest(workspace: Path, folder: Path | None = None) -> Path | None:
     """The newest session of a workspace; None where there is none."""
     wanted = os.path.realpath(workspace)
-    for session in _newest_first(sessions_folder() if folder is None else folder):
+    for session in newest_first(sessions_folder() if folder is None else folder):
         try:
             header = _header(session / JOURNAL)
         except JetboxError:
@@ -116,7 +142,7 @@ def latest(workspace: Path, folder: Path | None = None) -> Path | None:
 def summaries(folder: Path | None = None, *, limit: int = 0) -> list[Summary]:
     """All sessions, newest first, from the head and tail of each journal; at most `limit` where it is given."""
     found = []
-    for session in _newest_first(sessions_folder() if folder is None else folder):
+    for session in newest_first(sessions_folder() if folder is None else folder):
         found.append(summary(session))
         if len(found) == limit:
             break
@@ -152,7 +178,52 @@ def summary(session: Path) -> Summary:
         outcome=outcome,
         running=is_held(file),
         size=size,
+        label=label_of(session),
     )
+
+
+def label_of(session: Path) -> str:
+    """What the user calls it; empty where it has no label."""
+    try:
+        return (session / LABEL).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def keep_label(session: Path, label: str) -> None:
+    """Put the label where lists look for it; the journal has it as well.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    private = os.open(session / f"{LABEL}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(private, "w", encoding="utf-8") as file:
+        file.write(f"{label}\n")
+    os.replace(session / f"{LABEL}.new", session / LABEL)
+
+
+def glimpse(session: Path) -> Glimpse:
+    """What the end of the journal tells; what cannot be read is left out."""
+    try:
+        with open(session / JOURNAL, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL_BYTES))
+            tail = stream.read(TAIL_BYTES).split(b"\n")
+    except OSError:
+        return Glimpse()
+    goal = reason = answer = ""
+    for stamped in _events(tail, b'"seq"', BlobStore(session / BLOBS)):
+        match stamped.event:
+            case GoalStarted(text=text):
+                goal = text
+            case GoalEnded() as ended:
+                reason = ended.reason
+            case RequestSent():
+                answer = ""
+            case TextDelta(text=text):
+                answer += text
+            case _:
+                pass
+    return Glimpse(goal, reason, answer.strip())
 
 
 def _end(lines: list[bytes], blobs: BlobStore) -> tuple[int, Outcome | None]:
@@ -203,5 +274,6 @@ def _session_folders(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def newest_first(folder: Path) -> list[Path]:
+    """The folders of all sessions, without a look into them."""
     return sorted(_session_folders(folder), key=lambda path: path.name, reverse=True)

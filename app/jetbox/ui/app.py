@@ -18,11 +18,13 @@ from jetbox.engine.commands import Close
 from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.session import SessionSource
+from jetbox.record.places import sessions_folder
 from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes
+from jetbox.ui.wanted import Wanted
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
@@ -63,17 +65,20 @@ class JetboxApp(App[int]):
         glyphs: signs.Glyphs | None = None,
         home: str | None = None,
         theme_folders: tuple[Path, ...] | None = None,
+        sessions: Path | None = None,
     ) -> None:
         """`driver` is the engine's main coroutine: its result is the exit code, its failure is shown.
 
         Without it the screen looks on, or plays a recording. `stop` ends the session as a
-        signal asks. `home` is written as `~`.
+        signal asks. `home` is written as `~`. `sessions` is the folder of all recordings.
         """
         import os
 
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
         self.failure: BaseException | None = None
+        self.wanted: Wanted | None = None
+        """Another session that the user went to."""
         self._driver_call = driver
         self._engine: asyncio.Task[int] | None = None
         self._stop = stop
@@ -93,6 +98,7 @@ class JetboxApp(App[int]):
             glyphs=glyphs or signs.choose(),
             home=os.path.expanduser("~") if home is None else home,
             live=driver is not None,
+            sessions=sessions if sessions is not None else sessions_folder(),
         )
 
     def get_default_screen(self) -> Screen[None]:

@@ -56,6 +56,10 @@ class Desk(Protocol):
         """Show what each round did, to go back to before it."""
         ...
 
+    def show_sessions(self) -> None:
+        """Show what was recorded."""
+        ...
+
     def leave(self) -> None:
         """End the session and the screen."""
         ...
@@ -119,6 +123,13 @@ def _again(desk: Desk, argument: str) -> None:
         desk.word("nothing is waited for")
 
 
+def _label(desk: Desk, argument: str) -> None:
+    if argument:
+        desk.submit(engine.Label(argument))
+    else:
+        desk.word("say what to call it: /label TEXT")
+
+
 def _undo(desk: Desk, argument: str) -> None:
     """Show what can be undone; with a number, go back to before that round at once."""
     if not argument:
@@ -153,6 +164,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
+    Command("sessions", "What was recorded here: go on with it, or play it", lambda desk, _: desk.show_sessions()),
+    Command("label", "Call this session something, to find it again", _label, "TEXT", live=True),
     Command("undo", "What each round changed, and going back to before it", _undo, "[ROUND]"),
     Command("clear", "Forget what was said; files stay", lambda desk, _: desk.submit(engine.Clear()), live=True),
     Command("quit", "End the session and leave", lambda desk, _: desk.leave()),

@@ -16,6 +16,7 @@ _NAMES = {
     "right": "→",
     "up": "↑",
     "down": "↓",
+    "slash": "/",
 }
 _PLAIN = {"left": "left", "right": "right", "up": "up", "down": "down"}
 

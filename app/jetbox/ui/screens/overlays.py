@@ -12,9 +12,12 @@ from jetbox.engine import events as e
 from jetbox.ui.deeds import Deeds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jetbox.engine.session import SessionSource
     from jetbox.ui.glyphs import Glyphs
     from jetbox.ui.model import SessionView
+    from jetbox.ui.wanted import Wanted
     from jetbox.ui.widgets.prompt import Prompt
     from jetbox.ui.widgets.status import Status
 
@@ -26,6 +29,7 @@ class Overlays(Screen[None]):
     """What of the workbench opens something over itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "sessions", "Sessions", id="session.sessions", show=False, priority=True),
         Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
     ]
     source: SessionSource
@@ -35,8 +39,10 @@ class Overlays(Screen[None]):
     status: Status
     prompt: Prompt
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Path) -> None:
+        """`sessions` is the folder of all recordings."""
         super().__init__()
+        self.sessions = sessions
         self.deeds = Deeds()
         self.missing: e.ModelMissing | None = None
         """A model that cannot be used, while there is no answer to that."""
@@ -114,6 +120,38 @@ class Overlays(Screen[None]):
 
         if self.on_top:
             self.app.push_screen(Undo(self))
+
+    def action_sessions(self) -> None:
+        self.show_sessions()
+
+    def show_sessions(self) -> None:
+        """What was recorded on this machine."""
+        from jetbox.ui.screens.sessions import Sessions
+
+        if self.on_top:
+            self.app.push_screen(Sessions(self))
+
+    def go_to(self, wanted: Wanted) -> None:
+        """Leave for another session; what runs is stopped when the user agrees."""
+        if not (self.live and self.busy):
+            self._leave_for(wanted)
+            return
+        from jetbox.ui.screens.question import Question
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._leave_for(wanted)
+
+        said = "A goal runs here. It is stopped when you leave, and can be gone on with later."
+        question = Question(self.glyphs, self.status.colours, said, yes="stop it and leave", no="stay")
+        self.app.push_screen(question, answered)
+
+    def _leave_for(self, wanted: Wanted) -> None:
+        from jetbox.ui.app import JetboxApp
+
+        assert isinstance(self.app, JetboxApp)
+        self.app.wanted = wanted
+        self.app.leave()
 
     def escape_twice(self) -> None:
         """The first Esc where nothing is to be interrupted says what a second one does."""

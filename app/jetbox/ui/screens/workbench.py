@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events, on, work
@@ -69,9 +70,9 @@ class Workbench(Overlays):
         Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
     ]
 
-    def __init__(self, source: SessionSource, *, glyphs: Glyphs, home: str, live: bool) -> None:
+    def __init__(self, source: SessionSource, *, glyphs: Glyphs, home: str, live: bool, sessions: Path) -> None:
         """`live`: commands are heard; else the screen looks on, or plays a recording."""
-        super().__init__()
+        super().__init__(sessions)
         self.source = source
         self.live = live
         self.view = SessionView()

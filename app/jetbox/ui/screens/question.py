@@ -1,0 +1,46 @@
+"""One question with yes and no, over whatever is there."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.rows import BLANK, Row, flow, row
+from jetbox.ui.widgets.lined import Lined
+
+
+class Words(Lined):
+    """The question and its answers."""
+
+    def __init__(self, glyphs: Glyphs, question: str, yes: str, no: str) -> None:
+        super().__init__(glyphs)
+        self._question, self._yes, self._no = question, yes, no
+
+    def lines(self, width: int) -> list[Row]:
+        answers = row(("y", "key"), (f" {self._yes}    ", ""), ("n", "key"), (f" {self._no}", ""))
+        return [*flow(((self._question, ""),), width), BLANK, answers]
+
+
+class Question(ModalScreen[bool]):
+    """True where the answer is yes."""
+
+    BINDING_GROUP_TITLE = "Question"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y,enter", "dismiss(True)", "Yes", id="question.yes", show=False),
+        Binding("n,escape,q", "dismiss(False)", "No", id="question.no", show=False),
+    ]
+
+    def __init__(self, glyphs: Glyphs, paint: Paint, question: str, *, yes: str = "yes", no: str = "no") -> None:
+        super().__init__(classes="-ascii" if glyphs.ascii else None)
+        self._words = Words(glyphs, question, yes, no)
+        self._words.paint(paint)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="question"):
+            yield self._words

@@ -1,0 +1,131 @@
+"""The recordings over the workbench: found, looked at, gone on with, played; real journals in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.record.journal import JournalWriter
+from jetbox.record.library import keep_label, summary
+from jetbox.ui.screens.sessions import Sessions
+from ui.conftest import Show, Showing
+from ui.played import opened, stamped, whole
+
+Record = Callable[..., Path]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """Writes a session with this goal into the folder of the sessions that are shown."""
+
+    def make(name: str, goal: str, workspace: Path = tmp_path) -> Path:
+        writer = JournalWriter.create(tmp_path / "sessions" / name)
+        for one in stamped(whole()):
+            event = one.event
+            if isinstance(event, e.SessionOpened):
+                event = msgspec.structs.replace(event, id=name, workspace=str(workspace))
+            elif isinstance(event, e.GoalStarted):
+                event = msgspec.structs.replace(event, text=goal)
+            writer.record(msgspec.structs.replace(one, event=event))
+        writer.flush()
+        writer.release()
+        return tmp_path / "sessions" / name
+
+    return make
+
+
+async def begin(s: Show, folder: Path) -> None:
+    s.bench.sessions = folder / "sessions"
+    header = opened()[0]
+    assert isinstance(header, e.SessionOpened)
+    await s.play(msgspec.structs.replace(header, workspace=str(folder)), *opened()[1:])
+    await look(s)
+
+
+async def look(s: Show) -> None:
+    """Open the list and wait until all is read."""
+    await s.press("ctrl+r")
+    await settled(s)
+
+
+async def settled(s: Show) -> None:
+    async with asyncio.timeout(10):
+        while any(each.group in ("sessions", "glimpse") and not each.is_finished for each in s.app.workers):
+            await s.pilot.pause()
+    await s.pilot.pause()
+
+
+async def test_sessions_are_listed_searched_and_looked_into(show: Showing, record: Record, tmp_path: Path) -> None:
+    record("20260101-100000-000-aaaa", "Build the calculator")
+    keep_label(record("20260102-100000-000-bbbb", "Mend the parser"), "parser day")
+    record("20260103-100000-000-cccc", "Elsewhere", Path("/somewhere/else"))
+    async with show() as s:
+        await begin(s, tmp_path)
+        text = s.text
+        assert "parser day  Mend the parser" in text
+        assert text.index("Mend the parser") < text.index("Build the calculator"), "the newest above"
+        assert "Elsewhere" not in text
+        assert "how it ended" in text
+        assert "done, probes green: ruff" in text
+        assert "2 of 3" in text
+        await s.press("a")
+        assert "Elsewhere" in s.text
+        await s.press("slash", *"CALC")
+        assert "Mend the parser" not in s.text
+        assert "Build the calculator" in s.text
+        await s.press("escape", "escape")
+        assert s.app.screen is s.bench
+
+
+async def test_a_session_is_gone_on_with_or_played(show: Showing, record: Record, tmp_path: Path) -> None:
+    path = record("20260101-100000-000-aaaa", "Build the calculator")
+    async with show() as s:
+        await begin(s, tmp_path)
+        await s.press("enter")
+        assert s.app.wanted is not None
+        assert (s.app.wanted.how, s.app.wanted.session) == ("resume", path)
+    async with show() as s:
+        await begin(s, tmp_path)
+        await s.press("p")
+        assert s.app.wanted is not None
+        assert (s.app.wanted.how, s.app.wanted.session) == ("replay", path)
+
+
+async def test_what_runs_is_stopped_only_when_asked(show: Showing, record: Record, tmp_path: Path) -> None:
+    record("20260101-100000-000-aaaa", "Build the calculator")
+    async with show() as s:
+        await begin(s, tmp_path)
+        await s.press("escape")
+        await s.play(e.GoalStarted(goal=1, text="work"))
+        await look(s)
+        await s.press("enter")
+        assert "A goal runs here" in s.text
+        await s.press("n")
+        assert s.app.wanted is None
+        assert s.app.screen is s.bench
+
+
+async def test_a_session_that_cannot_be_gone_on_with_says_why(show: Showing, record: Record, tmp_path: Path) -> None:
+    record("20260103-100000-000-cccc", "Elsewhere", Path("/somewhere/else"))
+    async with show() as s:
+        await begin(s, tmp_path)
+        await s.press("a", "enter")
+        assert "its folder /somewhere/else is gone" in s.text
+        assert isinstance(s.app.screen, Sessions)
+        await s.press("escape")
+        await s.type("/label good one", "enter")
+        assert await s.asked() == commands.Label("good one")
+
+
+def test_a_label_stands_beside_the_journal(record: Record) -> None:
+    path = record("20260101-100000-000-aaaa", "Build")
+    keep_label(path, "früh")
+    keep_label(path, "spät")
+    assert summary(path).label == "spät"
+    assert sorted(each.name for each in path.iterdir()) == ["journal.jsonl", "label"]
