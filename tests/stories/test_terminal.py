@@ -105,13 +105,24 @@ def journal() -> list[dict[str, object]]:
     return [msgspec.json.decode(line).get("event", {}) for line in lines]
 
 
-def test_a_goal_to_its_end_and_out(open_terminal: Callable[..., Terminal]) -> None:
+def test_a_goal_to_its_end_and_gone_on_with_from_another_session(open_terminal: Callable[..., Terminal]) -> None:
     terminal = open_terminal("--yolo", "What is a context manager in Python, and when should I write one?")
     terminal.until(b"answered")
     terminal.type(b"\x11")
     assert terminal.end() == 0
     assert b"\x1b[?1049l" in terminal.seen, "the terminal is not restored"
-    assert journal()[-1]["type"] == "session.closed"
+    recorded = journal()
+    assert recorded[-1]["type"] == "session.closed"
+    terminal = open_terminal("--yolo")
+    terminal.until(b"ready")
+    terminal.type(b"\x12")
+    terminal.until(b"1 round")
+    terminal.type(b"\r")
+    terminal.until(b"session goes on")
+    terminal.type(b"\x11")
+    assert terminal.end() == 0
+    folder = Path(os.environ["XDG_DATA_HOME"]) / "jetbox" / "sessions" / str(recorded[0]["id"])
+    assert b'"session.resumed"' in (folder / "journal.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -149,22 +160,3 @@ def test_what_is_typed_before_the_first_frame_is_kept(open_terminal: Callable[..
     assert terminal.end() == 0
     started = [e for e in journal() if e.get("type") == "goal.started"]
     assert [e["text"] for e in started] == ["What is a context manager?"]
-
-
-def test_a_session_is_gone_on_with_from_another_one(open_terminal: Callable[..., Terminal]) -> None:
-    terminal = open_terminal("--yolo", "What is a context manager in Python, and when should I write one?")
-    terminal.until(b"answered")
-    terminal.type(b"\x11")
-    assert terminal.end() == 0
-    began = journal()[0]["id"]
-    terminal = open_terminal("--yolo")
-    terminal.until(b"ready")
-    terminal.type(b"\x12")
-    terminal.until(b"goes on")
-    terminal.until(b"context manager")
-    terminal.type(b"\r")
-    terminal.until(b"session goes on")
-    terminal.type(b"\x11")
-    assert terminal.end() == 0
-    folder = Path(os.environ["XDG_DATA_HOME"]) / "jetbox" / "sessions" / str(began)
-    assert b'"session.resumed"' in (folder / "journal.jsonl").read_bytes()
