@@ -56,6 +56,10 @@ class Desk(Protocol):
         """Show what each round did, to go back to before it."""
         ...
 
+    def show_request(self) -> None:
+        """Show what the model saw."""
+        ...
+
     def show_sessions(self) -> None:
         """Show what was recorded."""
         ...
@@ -164,6 +168,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
+    Command(
+        "request", "What the model saw, byte for byte, and what broke the prefix", lambda desk, _: desk.show_request()
+    ),
     Command("sessions", "What was recorded here: go on with it, or play it", lambda desk, _: desk.show_sessions()),
     Command("label", "Call this session something, to find it again", _label, "TEXT", live=True),
     Command("undo", "What each round changed, and going back to before it", _undo, "[ROUND]"),

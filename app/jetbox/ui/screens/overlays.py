@@ -10,6 +10,7 @@ from textual.screen import Screen
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui.deeds import Deeds
+from jetbox.ui.prompts import Prompts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ class Overlays(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "sessions", "Sessions", id="session.sessions", show=False, priority=True),
         Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
+        Binding("f4", "request", "The exact request", id="session.request", show=False, priority=True),
     ]
     source: SessionSource
     live: bool
@@ -68,6 +70,7 @@ class Overlays(Screen[None]):
     def note(self, stamped: e.Stamped, *, anew: bool) -> None:
         """Take an event; `anew`: it is told again with all that came before."""
         self.deeds.take(stamped)
+        self.prompts.take(stamped)
         match stamped.event:
             case e.ModelMissing() as missing:
                 self.missing, self.pulled = missing, None
@@ -83,6 +86,7 @@ class Overlays(Screen[None]):
     def forget(self) -> None:
         """Everything will be told anew."""
         self.deeds = Deeds()
+        self.prompts = Prompts()
         self.settle_model()
 
     def settle_model(self) -> None:
@@ -120,6 +124,16 @@ class Overlays(Screen[None]):
 
         if self.on_top:
             self.app.push_screen(Undo(self))
+
+    def action_request(self) -> None:
+        self.show_request()
+
+    def show_request(self) -> None:
+        """What the model saw, byte for byte."""
+        from jetbox.ui.screens.request import Request
+
+        if self.on_top:
+            self.app.push_screen(Request(self))
 
     def action_sessions(self) -> None:
         self.show_sessions()

@@ -1,0 +1,94 @@
+"""The exact request: its messages, what is new in it, and the first that broke the prefix."""
+
+from __future__ import annotations
+
+import json
+
+from jetbox.engine import events as e
+from jetbox.ui.prompts import Compared, Prompts
+from ui.conftest import Showing
+from ui.played import answered, opened, stamped
+
+HEAD = '{"model":"gpt-oss:20b","tools":[{"function":{"name":"read_file","description":"Read."}}],"messages":['
+
+
+def message(index: int, role: str, content: str) -> e.MessageAdded:
+    return e.MessageAdded(
+        index=index, role=role, json=json.dumps({"role": role, "content": content}, separators=(",", ":"))
+    )
+
+
+def sent(count: int, head: str = "h") -> e.RequestSent:
+    return e.RequestSent(attempt=1, head=head, count=count, tail='],"stream":true}', sha="s", bytes=900)
+
+
+def asked() -> list[e.AnyEvent]:
+    return [
+        e.PromptHead(sha="h", json=HEAD),
+        message(0, "system", "You are an agent."),
+        e.GoalStarted(goal=1, text="Do it"),
+        message(1, "user", "Do it"),
+        e.RoundStarted(model="gpt-oss:20b"),
+        sent(2),
+        answered(),
+        message(2, "assistant", "I look."),
+        message(3, "tool", "nothing here"),
+        e.RoundStarted(model="gpt-oss:20b"),
+        sent(4),
+        e.PrefixReused(tokens=90, of=100, expected=95),
+    ]
+
+
+def compared(*events: e.AnyEvent) -> Compared | None:
+    prompts = Prompts()
+    for each in stamped([*asked(), *events]):
+        prompts.take(each)
+    return prompts.compared(len(prompts.sent) - 1)
+
+
+def test_a_prompt_that_grew_begins_as_the_one_before() -> None:
+    assert compared() == Compared(2, 0)
+
+
+def test_what_broke_the_prefix_is_named() -> None:
+    late = message(3, "tool", "nothing here\n[pytest: failed]")
+    assert compared(late, sent(4)) == Compared(3, 4, "words were added to its end")
+    assert compared(e.PromptRewound(count=2), message(2, "user", "Other"), sent(3)) == Compared(
+        2, 3, "messages were taken out of the prompt"
+    )
+    other = e.PromptHead(sha="i", json=HEAD.replace("Read.", "Reads."))
+    assert compared(other, sent(4, "i")) == Compared(0, -1, "tools changed")
+    anew = message(1, "user", "[a summary]")
+    shorter = e.Compacted(why="full", how="summary", before=9, after=4, messages=2, of=4)
+    assert compared(shorter, anew, sent(2)) == Compared(1, 2, "the history was made shorter")
+    assert compared(e.PromptHead(sha="i", json=HEAD.replace("gpt-oss:20b", "other")), sent(4, "i")) is None
+
+
+def test_the_messages_are_those_that_were_sent() -> None:
+    prompts = Prompts()
+    events = [*asked(), message(3, "tool", "something else"), sent(4)]
+    for each in stamped(events):
+        prompts.take(each)
+    assert [json.loads(each)["content"] for each in prompts.messages(1)][-1] == "nothing here"
+    assert [json.loads(each)["content"] for each in prompts.messages(2)][-1] == "something else"
+    assert prompts.head(2) == HEAD
+
+
+async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *asked(), message(3, "tool", "nothing here\n[pytest: failed]"), sent(4))
+        await s.press("f4")
+        text = s.text
+        assert "request of round 2" in text
+        assert "differs from message 4 on: words were added to its end" in text
+        assert "the prefix breaks here" in text
+        assert "[pytest: failed]" in text
+        await s.press("left")
+        assert "begins with the 2 messages of the one before; 90% of 100 tokens from the cache" in s.text
+        assert "nothing here" in s.text
+        await s.press("g")
+        assert "read_file" in s.text
+        await s.press("b")
+        assert '"function":{"name":"read_file"' in s.text.replace("\n", "")
+        await s.press("slash", *"AGENT", "enter")
+        assert "in 1 message" in s.text
