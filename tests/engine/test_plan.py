@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from jetbox.engine.errors import ToolError
-from jetbox.engine.plan import STEPS_MOST, PlanRefused, accessed, bare, read_plan, resolved, waits
+from jetbox.engine.plan import STEPS_MOST, PlanRefused, accessed, bare, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access, Tool
 from jetbox.engine.tools.registry import find, standard_tools
+from jetbox.sim.script import load_shipped
 
 TOOLS = standard_tools(plan=True)
 
@@ -123,7 +124,9 @@ def test_what_is_touched_decides_where_nothing_is_said() -> None:
     accesses = [accessed(step, TOOLS[step.tool], touches) for step in steps]
     assert accesses[2] == Access(writes=frozenset("b"))  # what is written does not matter
     assert accesses[3].barrier  # nobody knows yet what it will read
-    assert waits(steps, accesses) == {
+    found = waits(steps, accesses)
+    assert direct(found) == {"1": (), "2": ("1",), "3": ("1",), "4": ("2", "3"), "5": ("4",), "6": ("5",)}
+    assert found == {
         "1": (),
         "2": ("1",),
         "3": ("1",),
@@ -147,3 +150,8 @@ def test_what_is_touched_decides_where_nothing_is_said() -> None:
 )
 def test_a_reference_gives_what_a_result_says(text: str, said: str) -> None:
     assert bare(text) == said
+
+
+def test_the_plans_of_the_shipped_scripts_can_be_carried_out() -> None:
+    calls = [call for script in load_shipped() for step in script.steps for call in step.calls if call.name == "plan"]
+    assert [len(read(call.arguments["steps"])[0]) for call in calls] == [3, 10, 6]

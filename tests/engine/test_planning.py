@@ -74,7 +74,6 @@ async def test_without_the_option_nobody_is_told_of_plans(rig: OpenRig) -> None:
     await live.run()
     assert live.events(e.PlanMade) == []
     assert not (live.root / "a.py").exists()
-    assert "there is no tool 'plan'" in live.results()[0]
     body = json.loads((await live.stats())["bodies"][0]["body"])
     assert "plan" not in [tool["function"]["name"] for tool in body["tools"]]
     assert "plan" not in body["messages"][0]["content"]
@@ -110,7 +109,7 @@ async def test_a_step_waits_for_what_it_names_and_for_what_it_touches(rig: OpenR
     assert {one.id: one.after for one in made.steps} == {
         "write": (),
         "1": ("write",),
-        "3": ("write", "1"),
+        "3": ("1",),
         "4": ("write",),
     }
     assert states(live) == {"write": "ok", "1": "failed", "3": "ok", "4": "ok"}  # a read that fails keeps no write

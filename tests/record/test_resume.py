@@ -62,6 +62,26 @@ def test_a_session_whose_process_died(story: list[Stamped], write: Write) -> Non
     assert known.queue == ("and this",)
 
 
+def test_the_steps_of_a_plan_that_was_killed_are_calls_that_have_run(story: list[Stamped], write: Write) -> None:
+    events = more(
+        story,
+        e.GoalStarted(goal=2, text="again"),
+        e.RequestSent(attempt=1, head="h", count=1, tail="", sha="", bytes=1),
+        e.PlanMade(plan="p", steps=(e.PlannedStep("1", "write_file a"), e.PlannedStep("2", "run_cmd b", ("1",)))),
+        e.ToolCalled(call="p.1", name="write_file", arguments='{"path":"a"}'),
+        e.StepBegun(plan="p", step="1", call="p.1"),
+        e.ToolEnded(call="p.1", state="ok", text="written"),
+        e.StepEnded(plan="p", step="1", state="ok"),
+        e.ToolCalled(call="p.2", name="run_cmd", arguments='{"command":"b"}'),
+    )
+    known = resumption(read_journal(write(events)))
+    assert known.cut_off is not None
+    assert [(call.call, call.name, call.result) for call in known.cut_off.calls] == [
+        ("p.1", "write_file", "written"),
+        ("p.2", "run_cmd", None),
+    ]
+
+
 def test_a_history_that_was_taken_back_is_taken_back(story: list[Stamped], write: Write) -> None:
     events = more(story, e.MessageAdded(index=1, role="user", json='{"anew":1}'))
     known = resumption(read_journal(write(events)))

@@ -41,6 +41,9 @@ GREEN = "[probes] ruff: passed (0 problems); pytest: passed (no test failed: goo
         (HEAD + STEP + '[[step.call]]\nname = "x"\narguments = { t = 2026-01-01 }\n', ["key 'arguments'"]),
         (HEAD + '[[step]]\nid = "e"\n', ["step 'e'", "says nothing"]),
         (HEAD + '[[step]]\nid = "end"\ntext = "x"\n', ["'end'", "reserved"]),
+        (HEAD + STEP + "plan = 1\n", ["step 'a', key 'plan': must be a list of texts"]),
+        (HEAD + STEP + 'plan = ["a"]\n', ["step 'a', key 'plan': no step 'a'"]),
+        (HEAD + STEP + '[[step]]\nid = "b"\nplan = ["aa"]\n', ["key 'plan': no step 'aa' (did you mean 'a'?)"]),
     ],
 )
 def test_errors_name_file_step_and_key(text: str, words: list[str]) -> None:
@@ -195,6 +198,37 @@ def test_a_goal_may_follow_other_words_of_the_user() -> None:
     opening = [{"role": "user", "content": "The folder is empty."}, {"role": "user", "content": "go"}]
     turn = player.next_turn(opening, [script])
     assert (turn.script.name, turn.goal, turn.round) == ("own", 1, 1)
+
+
+PLANS = """
+[[step]]
+id = "plan"
+plan = ["look", "write"]
+goto = "end"
+
+[[step]]
+id = "look"
+call = [{ name = "list_dir", arguments = { path = "." } }]
+
+[[step]]
+id = "write"
+call = [{ name = "write_file", arguments = { path = "a", content = "b" } }]
+"""
+
+
+def test_a_step_that_plans_is_there_where_plans_are_offered(client_of: Any, script_file: Any) -> None:
+    client = client_of(scripts=[script_file(HEAD + PLANS)])
+    (plain,) = client.chat("go")
+    assert [call["function"]["name"] for call in plain["message"]["tool_calls"]] == ["list_dir"]
+    (planned,) = client.chat("go", tools=[{"type": "function", "function": {"name": "plan", "parameters": {}}}])
+    (call,) = planned["message"]["tool_calls"]
+    assert call["function"]["name"] == "plan"
+    assert call["function"]["arguments"] == {
+        "steps": [
+            {"tool": "list_dir", "arguments": {"path": "."}},
+            {"tool": "write_file", "arguments": {"path": "a", "content": "b"}},
+        ]
+    }
 
 
 def test_the_example_of_the_documentation_plays(agent: Any, client_of: Any, script_file: Any) -> None:

@@ -394,7 +394,7 @@ class PlannedStep(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str
     """One line for people: the tool and what it touches."""
     after: tuple[str, ...] = ()
-    """Steps that it waits for: as the plan says, or since both touch the same."""
+    """Steps that it waits for, as the plan says or since both touch the same; not those that these wait for."""
 
 
 class PlanMade(Event, frozen=True, kw_only=True, tag="plan.made"):

@@ -251,3 +251,14 @@ def waits(steps: Sequence[Step], accesses: Sequence[Access]) -> dict[str, tuple[
         touching = [other.id for m, other in enumerate(steps[:n]) if conflict(accesses[m], accesses[n])]
         found[step.id] = tuple(other.id for other in steps[:n] if other.id in step.needs or other.id in touching)
     return found
+
+
+def direct(found: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What each step waits for, without what the steps that it waits for wait for themselves."""
+    behind: dict[str, set[str]] = {}
+    for name, earlier in found.items():
+        behind[name] = {*earlier, *(far for near in earlier for far in behind[near])}
+    return {
+        name: tuple(each for each in earlier if not any(each in behind[near] for near in earlier))
+        for name, earlier in found.items()
+    }

@@ -15,7 +15,7 @@ import msgspec
 from jetbox.engine.errors import StorageError, ToolError
 from jetbox.engine.events import PlanEnded, PlanJoined, PlanMade, PlannedStep, StepBegun, StepEnded
 from jetbox.engine.models.base import Call, CallFunction
-from jetbox.engine.plan import PlanRefused, Step, accessed, bare, read_plan, resolved, waits
+from jetbox.engine.plan import PlanRefused, Step, accessed, bare, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access
 from jetbox.engine.tools.dispatch import Dispatcher, Done, State, title
 from jetbox.engine.tools.plan import PLAN
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from jetbox.engine.session import Session
 
 JOIN = "[the plan has run: call finish if the goal is reached; else go on, call by call]"
-BROKEN = "[the plan broke off: {why}. Steps that needed it were not run; go on from here, call by call]"
+BROKEN = "[the plan broke off: {why}; what needed it was not run. Go on from here, call by call]"
+ALL_RAN = "[the plan has run, but {why}. Go on from here, call by call]"
 STATES: dict[str, State] = {"done": "ok", "broken": "failed", "refused": "failed", "cancelled": "cancelled"}
 REFUSED = "the plan was not run: {why}. Go on without a plan, call by call"
 
@@ -89,9 +90,8 @@ class Planner:
         tools = {step.id: dispatcher.look_up(step.tool) for step in self._steps}
         self._accesses = {step.id: accessed(step, tools[step.id], dispatcher.touches) for step in self._steps}
         self._waits = waits(self._steps, list(self._accesses.values()))
-        planned = tuple(
-            PlannedStep(step.id, title(step.tool, step.arguments), self._waits[step.id]) for step in self._steps
-        )
+        after = direct(self._waits)
+        planned = tuple(PlannedStep(step.id, title(step.tool, step.arguments), after[step.id]) for step in self._steps)
         self._session.emit(PlanMade(plan=self._plan, steps=planned, notes=tuple(notes)))
         for step in self._steps:
             self._ran[step.id] = _Ran()
@@ -124,11 +124,11 @@ class Planner:
             self._ended(step, ran, done.state, done.text)
 
     def _blocks(self, other: str, step: Step) -> bool:
-        """Whether a step must not run after another that it waited for: that was to give or to change something."""
-        if self._ran[other].state == "ok":
-            return False
-        access = self._accesses[other]
-        return other in step.needs or access.barrier or bool(access.writes)
+        """Whether a step must not run after another: it builds upon it, or both were to change something."""
+        state = self._ran[other].state
+        if state in ("ok", "denied"):
+            return state == "denied"
+        return other in step.needs or (_acts(self._accesses[other]) and _acts(self._accesses[step.id]))
 
     def _ended(self, step: Step, ran: _Ran, state: str, text: str) -> None:
         ran.state, ran.text, ran.ended = state, text, self._session.now()  # type: ignore[assignment]
@@ -216,8 +216,10 @@ class Planner:
             together=max((sum(a.begun <= b.begun < a.ended for a in timed) for b in timed), default=0),
         )
         parts = [_told(step, self._ran[step.id]) for step in self._steps]
-        parts.append("" if cut else BROKEN.format(why=why) if first else JOIN)
-        return "\n".join(part for part in parts if part), ended
+        if not cut:
+            skipped = any(each.state == "skipped" for each in ran)
+            parts.append((BROKEN if skipped else ALL_RAN).format(why=why) if first else JOIN)
+        return "\n".join(parts), ended
 
     def joined(self, *, over: bool, why: str) -> None:
         """A round is judged: where its answer was the one that joins, tell what it decided."""
@@ -226,6 +228,10 @@ class Planner:
         elif self._joins:
             self._joins = False
             self._session.emit(PlanJoined(plan=self._plan, done=over, why=why))
+
+
+def _acts(access: Access) -> bool:
+    return access.barrier or bool(access.writes)
 
 
 def _told(step: Step, ran: _Ran) -> str:

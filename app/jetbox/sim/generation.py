@@ -110,7 +110,10 @@ class Generation:
     def _scripts(self) -> Sequence[Any]:
         scripts = self._world.scripts()
         name = self._asked.model.name
-        return [script for script in scripts if not script.models or name in script.models] or scripts
+        fitting = [script for script in scripts if not script.models or name in script.models] or scripts
+        if any(_name_of(tool) == "plan" for tool in self._asked.tools):
+            return fitting
+        return [one._replace(steps=tuple(step for step in one.steps if not step.plans)) for one in fitting]
 
     def _runner(self) -> AbstractContextManager[tuple[Runner, bool]]:
         asked = self._asked
@@ -334,3 +337,8 @@ def overflow(size: int, limit: int) -> str:
         "n_ctx": limit,
     }
     return json.dumps({"error": inner}, separators=(",", ":"))
+
+
+def _name_of(tool: Any) -> str:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return str(function.get("name", "")) if isinstance(function, dict) else ""

@@ -16,7 +16,7 @@ SCRIPT_KEYS = ("name", "match", "about", "goal", "workspace", "models")
 MODEL_KEYS = ("calls",)
 STEP_KEYS = (
     *("id", "think", "text", "call", "when", "else", "goto", "fault"),
-    *("send", "damage", "ids", "thinking", "confidence"),
+    *("send", "damage", "ids", "thinking", "confidence", "plan"),
 )
 MANNERS = {name: kind.words for name, kind in fault_kinds.CALLS.items()}
 """How an answer is sent: key of a step, and what it may be."""
@@ -56,6 +56,13 @@ class Step(NamedTuple):
     thinking: str = ""
     confidence: float = 0.0
     """Probability of its tokens; 0 for the usual one."""
+    plan: tuple[str, ...] = ()
+    """Steps whose calls it makes as one plan."""
+
+    @property
+    def plans(self) -> bool:
+        """True where it calls `plan`: it is passed over where no such tool is offered."""
+        return any(call.name == "plan" for call in self.calls)
 
     @property
     def ends_goal(self) -> bool:
@@ -211,11 +218,25 @@ class _Checker:
                 raise self.error(f"step {step.id!r}", "id", "is reserved" if step.id == END else "is used twice")
             steps.append(step)
         known = [END, *(step.id for step in steps)]
+        steps = [self.planned(step, steps) for step in steps]
         for step in steps:
             for key, target in (("goto", step.goto), ("else", step.otherwise)):
                 if target and target not in known:
                     raise self.error(f"step {step.id!r}", key, f"no step {target!r}{_nearest(target, known)}")
         return tuple(steps)
+
+    def planned(self, step: Step, steps: list[Step]) -> Step:
+        """A step that plans, with the calls of the others in its own."""
+        if not step.plan:
+            return step
+        made: list[dict[str, Any]] = []
+        for name in step.plan:
+            other = next((each for each in steps if each.id == name and not each.plan), None)
+            if other is None:
+                known = [each.id for each in steps if not each.plan]
+                raise self.error(f"step {step.id!r}", "plan", f"no step {name!r}{_nearest(name, known)}")
+            made += [{"tool": call.name, "arguments": call.arguments} for call in other.calls]
+        return step._replace(calls=(*step.calls, ScriptedCall("plan", {"steps": made})))
 
     def step(self, table: Any, number: int) -> Step:
         place = f"step {number}"
@@ -234,13 +255,23 @@ class _Checker:
             raise self.error(place, "else", "makes no sense without 'when'")
         calls = self.calls(table.get("call", []), place)
         text, think = self.text(table, "text", place), self.text(table, "think", place)
-        if not (calls or text or think):
+        plan = self.texts(table, "plan", place)
+        if not (calls or text or think or plan):
             raise self.error(place, "", "says nothing: give it text, think or [[step.call]]")
         targets = self.text(table, "else", place), self.text(table, "goto", place)
         manners = {key: self.word(table, key, place, words) for key, words in MANNERS.items()}
         confidence = self.probability(table, "confidence", place)
         return Step(
-            name, think, text, calls, when, *targets, self.fault(table, place), confidence=confidence, **manners
+            name,
+            think,
+            text,
+            calls,
+            when,
+            *targets,
+            self.fault(table, place),
+            confidence=confidence,
+            plan=plan,
+            **manners,
         )
 
     def calls(self, value: Any, place: str) -> tuple[ScriptedCall, ...]:
