@@ -32,7 +32,7 @@ MEASURED = Figures(load=[2 * 10**9], prefill=[2000.0], decode=[50.0])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 0.01)
-    monkeypatch.setattr(waiting, "HELD_BACK_S", 0.02)
+    monkeypatch.setattr(waiting, "HELD_BACK_S", 60.0)
     monkeypatch.setattr(waiting, "LOOK_S", 0.02)
     monkeypatch.setattr(waiting, "SELDOM_S", 0.02)
 
@@ -69,9 +69,21 @@ async def test_loading_is_told_from_reading(served: Serve) -> None:
     await rig.release()
     await within(goal)
     tokens = rig.events(e.RequestSent)[0].estimate
-    assert words(rig)[0] == ("loading", "gpt-oss:20b")
+    assert words(rig)[:2] == [("loading", "gpt-oss:20b"), ("loading", "gpt-oss:20b, 13.8 GB")]
     assert rig.events(e.Waiting)[0].expected_ns == 2 * 10**9
     assert (reading.detail, reading.expected_ns) == (f"{tokens:,} tokens", tokens * 500_000)
+
+
+async def test_an_answer_that_is_held_back_means_that_the_model_is_loaded(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "HELD_BACK_S", 0.01)
+    rig = await served(YES, speed=30.0, profile="A")
+    rig.parts.loaded = True  # as far as we know
+    goal = rig.start()
+    await rig.until(e.Waiting, what="reading")
+    await rig.until(e.Waiting, what="loading")
+    await within(goal)
 
 
 async def test_a_request_behind_another_model_is_queued(served: Serve) -> None:
@@ -225,3 +237,16 @@ async def test_there_is_nothing_to_send_again_between_requests(rig: OpenRig) -> 
     live.submit(c.SendAgain())
     assert (await live.run()).outcome == "answered"
     assert len(live.events(e.RequestSent)) == 1
+
+
+async def test_heartbeats_make_a_silent_call_heard(rig: OpenRig) -> None:
+    """Each token of a call that is written in silence is a chunk of its own then."""
+    write = call("write_file", path="a.txt", content="one two three four five six seven eight nine ten")
+    chunks = {}
+    for wanted in (False, True):
+        live = await rig(step(write), finish(), model={"heartbeats": wanted})
+        await live.run()
+        chunks[wanted] = live.events(e.ModelAnswered)[0].chunks
+        sent = (await live.stats())["bodies"][0]["body"]
+        assert ('"logprobs":true' in sent) is wanted
+    assert chunks[True] > chunks[False] + 5

@@ -190,6 +190,16 @@ async def test_what_is_waited_for_is_said_in_words(show: Showing) -> None:
         assert "0.3 s …" in s.text
 
 
+async def test_what_is_done_ahead_of_a_goal_is_said_too(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), e.Waiting(what="loading", detail="gpt-oss:20b, 12.9 GB", expected_ns=5000 * MS))
+        assert "loading gpt-oss:20b, 12.9 GB  0.0 s of about 5.00 s" in s.text
+        await s.play(e.Notice(level="info", text="the model could not be made ready"))
+        assert "loading" not in s.text
+        await s.play(e.Waiting(what="compacting", detail="9,200 tokens"))
+        assert "making room, a summary of 9,200 tokens" in s.text
+
+
 async def test_time_moves_on_the_screen_without_events(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3])

@@ -39,6 +39,8 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     of the model here."""
     chunk_s: float = 0.0
     """Watchdog between chunks; 0: by the model's own pace."""
+    heartbeats: bool = False
+    """Ask for log probabilities with each token, so that a call that is written in silence shows signs of life."""
     warmup: bool = True
     """Load the model when the workbench opens, and let it read what every request begins with."""
     retries: int = 4

@@ -239,7 +239,7 @@ class Round:
         model = parts.options.model
         tokens = parts.budget.estimate(parts.history.size)
         most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
-        logprobs = parts.options.routing.mode == "cascade"
+        logprobs = parts.options.routing.mode == "cascade" or model.heartbeats
         body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
         parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0

@@ -88,7 +88,7 @@ def _fits(parts: Parts, entry: Entry) -> None:
     if most and tokens + MARGIN + LEAST_ANSWER > most:
         raise ContextOverflow(
             f"{entry.info.name} takes {most:,} tokens, and the session has about {tokens:,}",
-            "choose a model with a larger window",
+            "choose a model with a larger window, or make the history shorter with /compact",
         )
 
 

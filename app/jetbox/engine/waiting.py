@@ -65,6 +65,7 @@ class Voice:
         self._session = session
         self._model = model
         self._expected = expected
+        self._size = expected.size
         self._said: tuple[str, str] = ("", "")
         self._since = session.now()
         """When the present wait began."""
@@ -84,12 +85,23 @@ class Voice:
 
     async def _look(self) -> None:
         pause = LOOK_S
+        if self._model.manages and not self._size and not self._expected.loaded:
+            await self._weigh()
         while True:
             if self._model.manages and not await self._told():
                 return
             await asyncio.sleep(pause)
             pause = min(SELDOM_S, pause * 1.5)
             self._say_late()
+
+    async def _weigh(self) -> None:
+        """How large the model is that is being loaded."""
+        name = self._expected.name
+        with suppress(ModelError):
+            installed = await self._model.installed()
+            self._size = next((m.size for m in installed if m.name in (name, f"{name}:latest")), 0)
+        if self._size and self._said[0] == "loading":
+            self._say("loading", loading_words(name, self._size))
 
     async def _told(self) -> bool:
         """Ask the server once, and say what comes of it; False where it cannot tell."""
@@ -136,7 +148,7 @@ class Voice:
     def _detail(self, what: str) -> str:
         expected = self._expected
         if what == "loading":
-            return loading_words(expected.name, expected.size)
+            return loading_words(expected.name, self._size)
         return f"{expected.tokens:,} tokens" if what == "reading" else ""
 
     def _say(self, what: What, detail: str = "") -> None:

@@ -215,6 +215,9 @@ class SessionView:
                 self.held = None
             case e.ModelsListed():
                 self.listed = event
+            case e.Notice() if not self.running:
+                self.doing = Doing()  # what was done ahead of a goal came to nothing
+                self.loaded = "unknown" if self.loaded == "loading" else self.loaded
             case e.Compacted():
                 self.tokens, self.estimated = event.after, True
                 self.doing = Doing("preparing", t) if self.running else Doing()
@@ -417,7 +420,7 @@ class SessionView:
         """What happens now: its kind (idle, busy, ask) and the words for it."""
         if self.asked:
             return "ask", one_line(next(iter(self.asked.values())).title)
-        if not self.running:
+        if not self.running and not self.doing.wait:
             return "idle", ""
         if self.doing.what:
             said = self.doing.what

@@ -27,7 +27,7 @@ from jetbox.engine.errors import (
     ServerUnreachable,
 )
 from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import CONNECT_S, client_for, retry_after
+from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for, retry_after
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, held, listed, shown
 
@@ -229,6 +229,11 @@ class OllamaModel:
         httpx = import_httpx()
         try:
             response = await self._http().request(method, path, content=body)
+        except httpx.ReadTimeout as error:
+            raise ServerUnreachable(
+                f"the server at {self.host} took the question and did not answer within {ASK_S:g} s",
+                "it may be loading a model; else see its log",
+            ) from error
         except httpx.HTTPError as error:
             raise self._unreachable() from error
         if response.status_code >= 400:
