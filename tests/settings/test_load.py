@@ -138,6 +138,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "model.protocol": ("openai", "openai"),
         "probes.commands": ("[{ name = 'a', command = 'b c' }]", (ProbeCommand(name="a", command="b c"),)),
         "ui.theme": ("jetbox-light", "jetbox-light"),
+        "ui.notify": ("bell", "bell"),
     }
     text, value = special.get(option, (text, value))
     variable = f"JETBOX_{section}_{key}".upper()

@@ -58,7 +58,7 @@ def show_recording(
                 source.seek_round(at)
         settings = asked.settings
         folder = sessions_folder(settings.session.folder)
-        app = JetboxApp(source, theme=settings.ui.theme, keys=settings.keys, sessions=folder)
+        app = JetboxApp(source, theme=settings.ui.theme, keys=settings.keys, sessions=folder, loaded=asked.loaded)
         return await app.run_async() or 0, app.wanted
 
     return asyncio.run(show())

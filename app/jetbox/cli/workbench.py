@@ -77,6 +77,7 @@ def _live(asked: Invocation) -> tuple[int, Wanted | None]:
                 driver=live.drive,
                 stop=live.stop,
                 sessions=sessions_folder(asked.settings.session.folder),
+                loaded=asked.loaded,
             )
             try:
                 code = await app.run_async()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Theme of the screen: a shipped one, or a file of the user's theme folder."""
     color: bool = True
     """Use colours; NO_COLOR turns them off."""
+    notify: Literal["auto", "bell", "off"] = "auto"
+    """How the terminal tells that somebody is waited for, or that the work is over, while it is not looked at."""
 
 
 class TelemetryOptions(Section, frozen=True, kw_only=True):

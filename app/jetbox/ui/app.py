@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App
@@ -25,6 +25,9 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes
 from jetbox.ui.wanted import Wanted
+
+if TYPE_CHECKING:
+    from jetbox.settings.load import Loaded
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
@@ -66,17 +69,20 @@ class JetboxApp(App[int]):
         home: str | None = None,
         theme_folders: tuple[Path, ...] | None = None,
         sessions: Path | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """`driver` is the engine's main coroutine: its result is the exit code, its failure is shown.
 
         Without it the screen looks on, or plays a recording. `stop` ends the session as a
-        signal asks. `home` is written as `~`. `sessions` is the folder of all recordings.
+        signal asks. `home` is written as `~`. `sessions` is the folder of all recordings;
+        `loaded` are the settings with where they came from.
         """
         import os
 
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
         self.failure: BaseException | None = None
+        self.loaded = loaded
         self.wanted: Wanted | None = None
         """Another session that the user went to."""
         self._driver_call = driver
@@ -131,7 +137,25 @@ class JetboxApp(App[int]):
         self._apply_keys()
         if not self.is_headless:
             self._add_signals()
+            self._add_herald()
         self.call_after_refresh(self._begin)
+
+    def _add_herald(self) -> None:
+        from jetbox.ui.herald import Herald
+
+        def write(text: str) -> None:
+            if self._driver is not None:
+                self._driver.write(text)
+
+        notify = self.loaded.settings.ui.notify if self.loaded is not None else "auto"
+        if self._driver_call is None:
+            notify = "off"
+        self.workbench.herald = Herald(write, lambda: self.app_focus, notify=notify)
+        self.workbench.herald.begin()
+
+    def on_unmount(self) -> None:
+        if self.workbench.herald is not None:
+            self.workbench.herald.end()
 
     def _begin(self) -> None:
         """After the first frame: the engine starts, what was typed early is taken."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from jetbox.engine.session import SessionSource
     from jetbox.ui.glyphs import Glyphs
+    from jetbox.ui.herald import Herald
     from jetbox.ui.model import SessionView
     from jetbox.ui.wanted import Wanted
     from jetbox.ui.widgets.prompt import Prompt
@@ -51,6 +52,8 @@ class Overlays(Screen[None]):
         self.pulled: e.ModelPulled | None = None
         """What is being fetched, as it was last told."""
         self._offered: e.ModelMissing | None = None
+        self.herald: Herald | None = None
+        """Writes to the terminal around the screen; None where there is none."""
         self._armed = False
 
     @property
@@ -82,6 +85,16 @@ class Overlays(Screen[None]):
                 pass
         if isinstance(stamped.event, e.Undone) and not anew:
             self._undone(stamped.event)
+        if self.herald is not None and not anew and isinstance(stamped.event, e.PermissionAsked | e.GoalEnded):
+            self.herald.tell(self.view.workspace, stamped.event)
+
+    def show_title(self) -> None:
+        """The terminal's title says how it stands."""
+        if self.herald is not None:
+            view = self.view
+            ended = view.ended.outcome if view.ended is not None else ""
+            working = f"round {view.round}" if view.running else ended
+            self.herald.show(view.workspace, "waits for you" if view.asked else working)
 
     def forget(self) -> None:
         """Everything will be told anew."""

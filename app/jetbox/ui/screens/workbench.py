@@ -179,6 +179,7 @@ class Workbench(Overlays):
         self.queue.show(self.view.queue)
         question = next(iter(self.view.asked.values()), None) if self.live else None
         self._ask(question)
+        self.show_title()
         self._pace()
         self.offer_models()
         over = self.app.screen
