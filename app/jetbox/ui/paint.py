@@ -9,6 +9,7 @@ from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
 
+from jetbox.ui.text.inline import LINK
 from jetbox.ui.text.rows import Row, cells
 
 STYLES: dict[str, tuple[str, str, str]] = {
@@ -16,16 +17,26 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "": ("foreground", "", ""),
     "bold": ("foreground", "", "bold"),
     "italic": ("foreground", "", "italic"),
+    "bold.italic": ("foreground", "", "bold italic"),
+    "strike": ("muted", "", "strike"),
+    "link": ("secondary", "", "underline"),
     "dim": ("muted", "", ""),
     "dim.italic": ("muted", "", "italic"),
     "faint": ("faint", "", ""),
     "title": ("muted", "", "bold"),
     "brand": ("primary", "", "bold"),
     "accent": ("accent", "", ""),
+    "heading.one": ("heading", "", "bold underline"),
     "heading": ("heading", "", "bold"),
+    "heading.three": ("heading", "", "italic"),
     "code": ("code", "", ""),
     "code.block": ("code", "code-background", ""),
     "code.label": ("faint", "code-background", ""),
+    "code.keyword": ("primary", "code-background", ""),
+    "code.string": ("success", "code-background", ""),
+    "code.number": ("accent", "code-background", ""),
+    "code.comment": ("muted", "code-background", "italic"),
+    "code.name": ("secondary", "code-background", ""),
     "list": ("muted", "", ""),
     "quote": ("muted", "", "italic"),
     "user": ("user", "", "bold"),
@@ -41,6 +52,8 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "removed": ("diff-removed", "", ""),
     "diff.added": ("diff-added", "diff-added-background", ""),
     "diff.removed": ("diff-removed", "diff-removed-background", ""),
+    "diff.added.word": ("diff-added", "diff-added-background+diff-added", "bold"),
+    "diff.removed.word": ("diff-removed", "diff-removed-background+diff-removed", "bold"),
     "diff.same": ("muted", "", ""),
     "diff.number": ("faint", "", ""),
     "tier.instant": ("tier-instant", "", ""),
@@ -62,12 +75,18 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "mode.edits": ("mode-edits", "", ""),
     "mode.auto": ("mode-auto", "", ""),
     "key": ("primary", "", ""),
+    "match": ("background", "accent", ""),
+    "match.current": ("background", "primary", "bold"),
+    "chosen": ("foreground", "panel", ""),
+    "below": ("background", "primary", ""),
     "thumb": ("faint", "", ""),
     "track": ("panel", "", ""),
     "selected": ("background", "primary", ""),
 }
 
-VARIABLES = frozenset(name for fore, back, _ in STYLES.values() for name in (fore, back) if name)
+VARIABLES = frozenset(
+    name for fore, back, _ in STYLES.values() for names in (fore, back) for name in names.split("+") if name
+)
 """The theme's variables that the screen needs."""
 
 _WITHOUT_COLOUR = {
@@ -85,6 +104,15 @@ _WITHOUT_COLOUR = {
     "quote": "dim italic",
     "diff.number": "dim",
     "selected": "reverse",
+    "diff.added.word": "bold underline",
+    "diff.removed.word": "dim strike",
+    "match": "reverse",
+    "match.current": "reverse bold underline",
+    "chosen": "reverse",
+    "below": "reverse",
+    "code.comment": "dim",
+    "code.label": "dim",
+    "strike": "dim strike",
     "brand": "bold",
     "title": "bold",
 }
@@ -123,10 +151,17 @@ class Paint:
         return [self.strip(row, width) for row in rows]
 
     def _over(self, fill: Style, name: str, fill_name: str) -> Style:
-        style = self._styles[name]
+        style = self._styles.get(name)
+        if style is None:
+            return self._linked(name)
         if not fill_name or not self._colour or STYLES[name][1]:
             return style
         return style + Style(bgcolor=fill.bgcolor)
+
+    def _linked(self, name: str) -> Style:
+        """The style of a link: its name ends in the address."""
+        assert name.startswith(LINK), name
+        return self._styles["link"] + Style(link=name[len(LINK) :])
 
 
 def _style(
@@ -147,7 +182,15 @@ def _style(
     )
 
 
+MIXED = 0.25
+"""How much of the second colour is in `one+other`."""
+
+
 def _colour(variables: Mapping[str, str], name: str) -> Color | None:
+    first, plus, second = name.partition("+")
+    if plus:
+        ground, over = _colour(variables, first), _colour(variables, second)
+        return ground.blend(over, MIXED) if ground is not None and over is not None else ground
     try:
         return Color.parse(variables[name])
     except (KeyError, ColorParseError):

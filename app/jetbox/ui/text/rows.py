@@ -19,6 +19,10 @@ class Row(NamedTuple):
     pieces: tuple[Piece, ...] = ()
     fill: str = ""
     """Style beneath the whole row, to its end."""
+    joined: str = "\n"
+    """What stood between this row and the one before: a line's end, or what a break left out."""
+    lead: int = 0
+    """Characters at its beginning that only indent what goes on from the row before."""
 
     @property
     def text(self) -> str:
@@ -123,10 +127,14 @@ def flow(
     if room < 4:
         first = rest = ()
         room = width
-    return [
-        Row((*(rest if n else first), *cut(pieces, start, end)), fill)
-        for n, (start, end) in enumerate(wrap(text, room, words=words))
-    ]
+    spans = wrap(text, room, words=words)
+    start, end = spans[0]
+    out = [Row((*first, *(pieces if len(spans) == 1 else cut(pieces, start, end))), fill)]
+    lead = sum(len(t) for t, _ in rest) if len(spans) > 1 else 0
+    for start, following in spans[1:]:
+        out.append(Row((*rest, *cut(pieces, start, following)), fill, text[end:start], lead))
+        end = following
+    return out
 
 
 def lines(text: str, style: str, width: int, *, indent: str = "", fill: str = "", words: bool = True) -> list[Row]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.text.markdown import MarkdownFlow, Signs
+from jetbox.ui.text.cutting import Cutter
+from jetbox.ui.text.markdown import MarkdownFlow, Signs, State, next_line
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row, spread
+
+ASCII_SIGNS = Signs("-", "|", "-", "|", "+", "[x]", "[ ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +25,15 @@ class Look:
 
     @property
     def signs(self) -> Signs:
-        return Signs(self.glyphs.bullet, self.glyphs.quote, self.glyphs.rule)
+        glyphs = self.glyphs
+        if glyphs.ascii:
+            return ASCII_SIGNS
+        return Signs(glyphs.bullet, glyphs.quote, glyphs.rule, glyphs.separator, done=glyphs.ok, todo=glyphs.unloaded)
 
 
 INDENT = "  "
+PART_ROWS = 60
+"""About as many rows are made at a time."""
 FIGURES_AT = 96
 """Figures at the end of a line stand here at the latest."""
 
@@ -37,13 +47,24 @@ class Block:
     expanded = False
     """Unfolded by itself, besides what the whole transcript does."""
 
+    grows = False
+    """Whether `rows` tells what is new, instead of `parts` all of it."""
+
     def rows(self, width: int, look: Look, have: int) -> tuple[int, list[Row]]:
         """Keep this many of the `have` rows that the caller holds for this width, and put these behind them."""
         return 0, self.layout(width, look)
 
+    def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
+        """All rows, in parts that are each made within a frame."""
+        yield self.layout(width, look)
+
     def layout(self, width: int, look: Look) -> list[Row]:
-        """All rows."""
-        raise NotImplementedError
+        """All rows at once."""
+        return [row for part in self.parts(width, look) for row in part]
+
+    def source(self) -> str:
+        """What is copied, and searched: the text as it came."""
+        return ""
 
     def estimate(self, width: int) -> int:
         """About how many rows it has."""
@@ -67,6 +88,9 @@ class Lines(Block):
         self._paragraphs = paragraphs
         self._gap = gap
 
+    def source(self) -> str:
+        return "\n".join("".join(text for text, _ in pieces) for _, pieces in self._paragraphs)
+
     def layout(self, width: int, look: Look) -> list[Row]:
         out = [BLANK] if self._gap else []
         for head, pieces in self._paragraphs:
@@ -78,44 +102,84 @@ class Lines(Block):
         return len(self._paragraphs) + self._gap
 
 
+SAID_LINES = 40
+"""Lines of the user's words that are shown folded."""
+
+
 class Said(Block):
-    """The user's words: a goal, or steering."""
+    """The user's words: a goal, or steering; long ones are folded."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._lines = text.count("\n") + 1
+        self.expandable = self._lines > SAID_LINES or len(text) > SAID_LINES * 200
 
-    def layout(self, width: int, look: Look) -> list[Row]:
-        out = [BLANK]
+    def source(self) -> str:
+        return self.text
+
+    def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
         head: tuple[Piece, ...] = ((f"{look.glyphs.prompt} ", "user.mark"),)
-        for line in self.text.split("\n"):
-            out += flow(((line, "user"),), width, first=head, rest=((INDENT, ""),))
-            head = ((INDENT, ""),)
-        return out
+        rest: tuple[Piece, ...] = ((INDENT, ""),)
+        folded = self.expandable and not self.open(look)
+        out, made = [BLANK], 0
+        for line in _bounded(self.text):
+            if folded and made >= SAID_LINES:
+                left = max(1, self._lines - made)
+                yield [*out, more_row(look, words.plural(left, "more line"), False)]
+                return
+            out += flow(((line, "user"),), width, first=head, rest=rest)
+            head, made = rest, made + 1
+            if len(out) >= PART_ROWS:
+                yield out
+                out = []
+        yield out
 
     def estimate(self, width: int) -> int:
-        return 1 + estimate_text(self.text, width)
+        return 1 + min(estimate_text(self.text, width), SAID_LINES)
 
 
 class Text(Block):
-    """The model's words, in markdown, growing while they stream."""
+    """The model's words, in markdown, growing while they stream. A long answer is several of them."""
 
-    def __init__(self) -> None:
+    grows = True
+
+    def __init__(self, begin: State | None = None, *, goes_on: bool = False) -> None:
+        """`begin`: what the text before leaves open; `goes_on`: this is the same answer."""
         self.text = ""
+        self.goes_on = goes_on
+        self._begin = begin
+        self._cutter: Cutter | None = Cutter(begin)
         self._flow: MarkdownFlow | None = None
         self._signs: Signs | None = None
+
+    def source(self) -> str:
+        return self.text
+
+    def cut(self) -> tuple[str, State] | None:
+        """What belongs into a block of its own, with what is open there; this one is finished then."""
+        found = self._cutter.cut(self.text) if self._cutter is not None else None
+        if found is None:
+            return None
+        at, state = found
+        rest, self.text = self.text[at:], self.text[:at]
+        self.finish()
+        return rest, state
 
     def rows(self, width: int, look: Look, have: int) -> tuple[int, list[Row]]:
         signs = look.signs
         if self._flow is None or signs != self._signs:
-            self._flow, self._signs, have = MarkdownFlow(signs, INDENT), signs, 0
-        return self._flow.rows(self.text, width, have)
+            self._flow, self._signs, have = MarkdownFlow(signs, INDENT, self._begin), signs, 0
+        keep, rows = self._flow.rows(self.text, width, have)
+        if self._cutter is None:
+            self._flow = None
+        return keep, rows
 
     def layout(self, width: int, look: Look) -> list[Row]:
-        return MarkdownFlow(look.signs, INDENT).rows(self.text, width, 0)[1]
+        return MarkdownFlow(look.signs, INDENT, self._begin).rows(self.text, width, 0)[1]
 
     def finish(self) -> None:
         """It grows no more: what was kept for laying out its end can go."""
-        self._flow = None
+        self._cutter = None
 
     def estimate(self, width: int) -> int:
         return estimate_text(self.text, width)
@@ -123,6 +187,7 @@ class Text(Block):
 
 LIVE_THOUGHT_ROWS = 4
 """How many rows of thinking are shown while it streams."""
+LIVE_THOUGHT_ROWS_UNFOLDED = 20
 LIVE_THOUGHT_CHARS = 4000
 
 
@@ -132,27 +197,68 @@ class Thinking(Block):
     expandable = True
 
     def __init__(self, began: int) -> None:
-        self.text = ""
+        self._pieces: list[str] = []
         self.began = began
         self.took = -1
         """ns; negative while it streams."""
 
-    def layout(self, width: int, look: Look) -> list[Row]:
+    @property
+    def text(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces[:] = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def add(self, text: str) -> None:
+        """It goes on."""
+        self._pieces.append(text)
+
+    def source(self) -> str:
+        return self.text.strip()
+
+    def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
         unfolded = self.open(look)
         if self.took < 0:
-            tail = self.text if unfolded else self.text[-LIVE_THOUGHT_CHARS:]
-            out = lines(tail.strip(), "dim.italic", width, indent=INDENT)
-            return out if unfolded else out[-LIVE_THOUGHT_ROWS:]
-        from jetbox.ui.words import elapsed
-
+            out = lines(self._end().strip(), "dim.italic", width, indent=INDENT)
+            yield out[-(LIVE_THOUGHT_ROWS_UNFOLDED if unfolded else LIVE_THOUGHT_ROWS) :]
+            return
         sign = look.glyphs.unfolded if unfolded else look.glyphs.folded
-        head = row(INDENT, (f"{sign} thought for {elapsed(self.took)}", "dim"))
-        if not unfolded:
-            return [head]
-        return [head, *lines(self.text.strip(), "dim.italic", width, indent=INDENT * 2)]
+        yield [row(INDENT, (f"{sign} thought for {words.elapsed(self.took)}", "dim"))]
+        if unfolded:
+            out = []
+            for line in _bounded(self.source()):
+                out += lines(line, "dim.italic", width, indent=INDENT * 2)
+                if len(out) >= PART_ROWS:
+                    yield out
+                    out = []
+            yield out
+
+    def _end(self) -> str:
+        """The last of it, without joining all of it with each frame."""
+        size, n = 0, len(self._pieces)
+        while n and size < LIVE_THOUGHT_CHARS:
+            n -= 1
+            size += len(self._pieces[n])
+        return "".join(self._pieces[n:])[-LIVE_THOUGHT_CHARS:]
 
     def estimate(self, width: int) -> int:
         return 1
+
+
+def _bounded(text: str) -> Iterator[str]:
+    """The lines of a text; a very long one in several."""
+    at = 0
+    while at <= len(text):
+        found = next_line(text, at)
+        if found is None:
+            yield text[at:]
+            return
+        line, at = found
+        yield line
+
+
+def more_row(look: Look, said: str, unfolded: bool, indent: str = INDENT) -> Row:
+    """What is left out, and the key that shows it."""
+    return row(indent, (f"{look.glyphs.more} {said}" + ("" if unfolded else "  ^O expands"), "faint"))
 
 
 class Titled(Block):

@@ -205,8 +205,18 @@ class Story:
             block = Text()
             text = text.lstrip("\n")
             self._stream = self.add(block)
-        block.text += self._safe.feed(text)
+        self._grow(block, self._safe.feed(text))
+
+    def _grow(self, block: Text, text: str) -> None:
+        """The answer goes on, in a block of its own where this one is long enough."""
+        block.text += text
         self._touch(self._stream)
+        rest = block.cut()
+        while rest is not None:
+            block = Text(rest[1], goes_on=True)
+            block.text = rest[0]
+            self._stream = self.add(block)
+            rest = block.cut()
 
     def _think(self, text: str, t: int) -> None:
         block = self._streaming()
@@ -214,7 +224,7 @@ class Story:
             self._end_stream(t)
             block = Thinking(t)
             self._stream = self.add(block)
-        block.text += self._safe.feed(text)
+        block.add(self._safe.feed(text))
         self._touch(self._stream)
 
     def _streaming(self) -> Block | None:
@@ -231,10 +241,13 @@ class Story:
             return
         rest = self._safe.flush()
         if isinstance(block, Text):
-            block.text = (block.text + rest).rstrip()
+            self._grow(block, rest)
+            block = self._streaming()
+            assert isinstance(block, Text)
+            block.text = block.text.rstrip()
             block.finish()
         elif isinstance(block, Thinking):
-            block.text += rest
+            block.add(rest)
             block.took = max(0, t - block.began)
         self._touch(self._stream)
         self._stream = None

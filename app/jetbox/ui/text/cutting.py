@@ -1,0 +1,43 @@
+"""Where a long text may be cut, so that each part can be laid out alone in the time of a frame.
+
+Depends on the text alone, not on how it came: live and played back it is cut alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from jetbox.ui.text.markdown import State, next_line, pass_over
+from jetbox.ui.text.table import may_be_row
+
+_INK = re.compile(r"\S")
+
+LONG = 2500
+"""From here on a text is cut at the next line outside fences and tables."""
+TOO_LONG = 6000
+"""From here on at any line."""
+
+
+class Cutter:
+    """Reads a growing text line by line."""
+
+    def __init__(self, begin: State | None = None) -> None:
+        self._state = replace(begin) if begin is not None else State()
+        self._at = 0
+        self._cut = 0
+        """Where the text may be cut; it is, when something follows that is no blank line."""
+
+    def cut(self, text: str) -> tuple[int, State] | None:
+        """Where this text ends and another begins, and what is open there; none while it may grow."""
+        while True:
+            if self._cut:
+                return (self._cut, self._state) if _INK.search(text, self._cut) else None
+            found = next_line(text, self._at)
+            if found is None:
+                return None
+            line, self._at = found
+            pass_over(line, self._state)
+            loose = not self._state.mark and not may_be_row(line)
+            if self._at >= TOO_LONG or (self._at >= LONG and loose):
+                self._cut = self._at

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from jetbox.engine import events as e
+from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.code import code_pieces, family_of
+from jetbox.ui.text.cutting import LONG
+from jetbox.ui.text.inline import inline
+from jetbox.ui.text.markdown import MarkdownFlow, fences
+from jetbox.ui.text.rows import Row, cells
+from jetbox.ui.text.table import MOST_LINES
+from jetbox.ui.transcript.blocks import Look, Text, Thinking
+from jetbox.ui.transcript.story import Story
+
+PAINT = Paint({}, colour=False)
+LOOK = Look(UNICODE)
+LANGUAGES = ("py", "js", "c", "rs", "sh", "json", "sql", "html", "css", "lua", "diff", "make")
+
+
+def rows_of(text: str, width: int = 60) -> list[Row]:
+    return MarkdownFlow().rows(text, width, 0)[1]
+
+
+def seen(text: str, width: int = 60) -> list[str]:
+    return [row.text.rstrip() for row in rows_of(text, width)]
+
+
+def styled(text: str, width: int = 60) -> list[tuple[str, str]]:
+    return [piece for row in rows_of(text, width) for piece in row.pieces if piece[1]]
+
+
+def told(*pieces: str) -> Story:
+    story = Story()
+    for n, piece in enumerate(pieces):
+        story.apply(e.Stamped(n + 1, n, 1, e.TextDelta(text=piece)))
+    story.apply(e.Stamped(len(pieces) + 1, len(pieces), 1, e.ModelAnswered(attempt=1)))
+    return story
+
+
+class TestLines:
+    def test_lists_nest_and_hang(self) -> None:
+        text = "- one\n  - two words more\n    1. deep\n- [x] done\n- [ ] to do\n  goes on"
+        assert seen(text, 12) == [
+            "• one",
+            "  • two",
+            "    words",
+            "    more",
+            "    1. deep",
+            "✓ done",
+            "○ to do",
+            "  goes on",
+        ]
+
+    def test_quotes_hold_what_text_holds(self) -> None:
+        text = "> said **so**\n> > deeper\n> - item\n> ```py\n> x = 1\n> ```\n> end\nout"
+        assert seen(text) == ["▎ said so", "▎ ▎ deeper", "▎ • item", "▎  py", "▎  x = 1", "▎ end", "out"]
+
+    def test_a_quote_that_ends_closes_its_fence(self) -> None:
+        assert seen("> ```\n> code\n- item") == ["▎  code", "• item"]
+
+    def test_a_fence_in_a_list_keeps_the_indent_of_the_code_alone(self) -> None:
+        assert seen("1. do\n   ```sh\n   ls\n     -l\n   ```\n2. end") == [
+            "1. do",
+            "    sh",
+            "    ls",
+            "      -l",
+            "2. end",
+        ]
+
+    def test_headings_differ(self) -> None:
+        assert [style for _, style in styled("# a\n## b\n### c")] == ["heading.one", "heading", "heading.three"]
+
+    def test_a_row_knows_what_the_break_before_it_left_out(self) -> None:
+        rows = rows_of("- aa bb\ncc", 6)
+        assert [(row.text, row.joined, row.lead) for row in rows] == [
+            ("• aa", "\n", 0),
+            ("  bb", " ", 2),
+            ("cc", "\n", 0),
+        ]
+
+
+class TestInline:
+    def test_emphasis_nests(self) -> None:
+        assert inline("**a `b` *c* d**, ~~d~~ \\*e\\*", "") == [
+            ("a ", "bold"),
+            ("b", "code"),
+            (" ", "bold"),
+            ("c", "bold.italic"),
+            (" d", "bold"),
+            (", ", ""),
+            ("d", "strike"),
+            (" ", ""),
+            ("*", ""),
+            ("e", ""),
+            ("*", ""),
+        ]
+
+    def test_a_link_says_where_it_leads_unless_its_label_does(self) -> None:
+        assert inline("[docs](https://a.b/c(d))", "") == [("docs", "link https://a.b/c(d)"), (" (a.b)", "faint")]
+        assert inline("see https://a.b/c.", "")[1] == ("https://a.b/c", "link https://a.b/c")
+        assert inline("<https://a.b>", "") == [("https://a.b", "link https://a.b")]
+
+    def test_only_addresses_of_the_web_open(self) -> None:
+        assert inline("[x](javascript:alert)", "") == [("x", ""), (" (javascript:alert)", "faint")]
+        assert inline("[x](file.py)", "") == [("x", ""), (" (file.py)", "faint")]
+
+    def test_a_link_is_painted_as_one(self) -> None:
+        strip = PAINT.strip(rows_of("[docs](https://a.b/c)")[0], 60)
+        assert next(s.style.link for s in strip if s.style and s.text == "docs") == "https://a.b/c"
+
+
+class TestTables:
+    TABLE = "| name | what |\n|:--|--:|\n| `add` | adds two numbers |\n| mul | **x** |\n"
+
+    def test_columns_are_as_wide_as_they_need(self) -> None:
+        assert seen(self.TABLE) == [
+            "name │             what",
+            "─────┼─────────────────",
+            "add  │ adds two numbers",
+            "mul  │                x",
+        ]
+
+    def test_the_widest_column_gives_way(self) -> None:
+        assert seen(self.TABLE, 16) == [
+            "name │      what",
+            "─────┼──────────",
+            "add  │  adds two",
+            "     │   numbers",
+            "mul  │         x",
+        ]
+
+    def test_where_nothing_fits_the_lines_stand_as_they_are(self) -> None:
+        assert len(seen("| a | b | c | d | e |\n|-|-|-|-|-|\n", 8)) == 2
+
+    def test_a_long_table_goes_on_with_its_head(self) -> None:
+        text = "| n |\n|---|\n" + "".join(f"| {n} |\n" for n in range(MOST_LINES))
+        assert [line for line in seen(text) if line == "n"] == ["n", "n"]
+        assert all(str(n) in seen(text) for n in range(MOST_LINES))
+
+    def test_a_pipe_alone_makes_no_table(self) -> None:
+        assert seen("a | b\nc | d\nend") == ["a | b", "c | d", "end"]
+
+    @settings(deadline=None, max_examples=60)
+    @given(
+        st.lists(st.sampled_from(["|", "a", "猫猫", "-", ":", "**b**", "\n", "|-|-|\n"]), max_size=30),
+        st.integers(3, 20),
+    )
+    def test_no_row_is_too_wide(self, parts: list[str], width: int) -> None:
+        text = "".join(parts)
+        assert all(cell_len(PAINT.strip(row, width).text) == width for row in rows_of(text, width))
+
+
+class TestCode:
+    def test_tokens_of_python(self) -> None:
+        pieces, state = code_pieces('def add(x): return "a" + f(12)  # why', "python")
+        assert state == ""
+        named = {text: style for text, style in pieces if style != "code.block"}
+        assert named == {
+            "def": "code.keyword",
+            "add": "code.name",
+            "return": "code.keyword",
+            '"a"': "code.string",
+            "f": "code.name",
+            "12": "code.number",
+            "# why": "code.comment",
+        }
+
+    def test_what_is_open_goes_on(self) -> None:
+        assert code_pieces('x = """a', "python")[1] == '"""'
+        assert code_pieces('b""" + y', "python", '"""') == ([('b"""', "code.string"), (" + y", "code.block")], "")
+        assert styled("```js\n/* a\nb */ x\n```")[-2:] == [("b */", "code.comment"), (" x", "code.block")]
+
+    def test_an_unknown_language_has_one_colour(self) -> None:
+        assert family_of("brainfuck") == ""
+        assert code_pieces("def x", "") == ([("def x", "code.block")], "")
+
+    @settings(deadline=None)
+    @given(
+        st.text(alphabet="ab01\"'`/*#-<!> [](){}\\猫", max_size=60),
+        st.sampled_from(["py", "js", "c", "rs", "sh", "json", "sql", "html", "css", "lua"]),
+    )
+    def test_nothing_is_lost(self, line: str, language: str) -> None:
+        assert "".join(text for text, _ in code_pieces(line, family_of(language))[0]) == line
+
+    def test_fences_are_found(self) -> None:
+        text = "a\n```py\nx\n\ny\n```\nb\n> ~~~\n> z\n\n```\nlast"
+        assert fences(text) == ["x\n\ny", "z", "last"]
+
+
+class TestLongAnswers:
+    @settings(deadline=None, max_examples=8)
+    @given(st.lists(st.integers(0, 9000), max_size=6), st.integers(0, 4))
+    def test_they_are_cut_alike_however_they_came(self, cuts: list[int], kind: int) -> None:
+        line = ["word " * 20, "| a | b |", "x = 1", "y" * 900, " "][kind]
+        begin = "```py\n" if kind == 2 else "|a|\n|-|\n" if kind == 1 else ""
+        text = (begin + f"{line}\n" * (9000 // (len(line) + 1)))[:9000] + "end"
+        edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+        whole = [block.source() for block in told(text).blocks]
+        assert [block.source() for block in told(*(text[a:b] for a, b in pairwise(edges))).blocks] == whole
+        assert "".join(whole) == text.lstrip("\n")
+
+    def test_no_block_is_longer_than_a_frame_can_lay_out(self) -> None:
+        blocks = told("# t\n" + "some words of an answer\n\n" * 400).blocks
+        assert len(blocks) > 3
+        assert all(len(block.source()) < LONG + 100 for block in blocks)
+        assert [isinstance(block, Text) and block.goes_on for block in blocks] == [False] + [True] * (len(blocks) - 1)
+
+    def test_a_fence_goes_on_in_its_colours(self) -> None:
+        blocks = told("```py\n" + 's = """\n' + "in = text\n" * 1200 + "```\nend").blocks
+        assert len(blocks) > 1
+        last = blocks[-1].layout(60, LOOK)
+        assert ("in = text", "code.string") in last[0].pieces
+        assert last[-1].pieces[-1] == ("end", "")
+
+    def test_thinking_that_streams_shows_its_end_whatever_its_length(self) -> None:
+        block = Thinking(0)
+        for n in range(3000):
+            block.add(f"thought {n}\n")
+        assert block.layout(60, LOOK)[-1].text.strip() == "thought 2999"
+        assert block.text.count("\n") == 3000
+
+
+def test_right_to_left_and_wide_text_keeps_to_its_width() -> None:
+    for line in ("שלום עולם " * 9, "مرحبا بالعالم " * 9, "👩‍💻🇩🇪猫 " * 20):
+        assert all(cells(row.text) <= 20 for row in rows_of(line, 20))
