@@ -6,7 +6,7 @@ import pytest
 from textual.color import Color
 
 from jetbox.settings.themes import shipped_folder
-from jetbox.ui.paint import STYLES, VARIABLES, Paint
+from jetbox.ui.paint import STYLES, VARIABLES, Paint, colour_of
 from jetbox.ui.themes import load_themes
 from ui.conftest import SHIPPED, Showing
 from ui.played import opened, whole
@@ -32,17 +32,29 @@ def test_the_shipped_ones_load_and_say_every_colour() -> None:
         assert all(Paint(known)[name].color is not None for name in STYLES)
 
 
+COLOURS = ("primary", "secondary", "accent", "success", "warning", "error", "panel")
+
+
+def behind(known: dict[str, str], name: str) -> str:
+    colour = colour_of(known, name)
+    assert colour is not None
+    return colour.hex
+
+
 @pytest.mark.parametrize("name", ["jetbox-dark", "jetbox-light"])
 def test_text_can_be_read_on_its_ground(name: str) -> None:
     theme = load_themes(SHIPPED).loaded[name]
-    known = {"foreground": theme.foreground, "background": theme.background} | theme.variables
-    known |= {key: getattr(theme, key) for key in ("primary", "accent", "success", "warning", "error", "panel")}
+    known = {"foreground": str(theme.foreground), "background": str(theme.background)} | theme.variables
+    known |= {
+        key: str(getattr(theme, key))
+        for key in ("primary", "secondary", "accent", "success", "warning", "error", "panel")
+    }
     ground = str(theme.background)
     for style, (fore, back, _) in STYLES.items():
         if style.startswith("phase.") or fore in ("panel", "background"):
             continue
         least = 2.5 if fore == "faint" else 4.0
-        assert contrast(str(known[fore]), str(known[back]) if back else ground) >= least, style
+        assert contrast(str(known[fore]), behind(known, back) if back else ground) >= least, style
 
 
 def test_the_folder_of_a_checkout_is_found() -> None:

@@ -126,7 +126,7 @@ class Paint:
         self._styles: dict[str, Style] = {}
         self._ascii = ascii
         self._colour = colour
-        ground = _colour(variables, "background") if colour else None
+        ground = colour_of(variables, "background") if colour else None
         for name, (fore, back, attributes) in STYLES.items():
             self._styles[name] = _style(name, variables, fore, back, attributes, ground, colour)
         self.base = self._styles[""]
@@ -175,21 +175,22 @@ def _style(
 ) -> Style:
     if not colour:
         return Style.parse(_WITHOUT_COLOUR.get(name, attributes) or "none")
-    behind = _colour(variables, back) if back else ground
-    front = _colour(variables, fore)
+    behind = colour_of(variables, back) if back else ground
+    front = colour_of(variables, fore)
     return Style.parse(attributes or "none") + Style(
         color=front.rich_color if front else None, bgcolor=behind.rich_color if behind else None
     )
 
 
-MIXED = 0.25
+MIXED = 0.2
 """How much of the second colour is in `one+other`."""
 
 
-def _colour(variables: Mapping[str, str], name: str) -> Color | None:
+def colour_of(variables: Mapping[str, str], name: str) -> Color | None:
+    """A colour by the name of its variable; `one+other` mixes some of the other into it."""
     first, plus, second = name.partition("+")
     if plus:
-        ground, over = _colour(variables, first), _colour(variables, second)
+        ground, over = colour_of(variables, first), colour_of(variables, second)
         return ground.blend(over, MIXED) if ground is not None and over is not None else ground
     try:
         return Color.parse(variables[name])

@@ -80,6 +80,7 @@ class _Ends:
     """Finds how far a row of text with wide glyphs goes."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
         self._spans = split_graphemes(text)[0]
         self._at = 0
 
@@ -94,6 +95,9 @@ class _Ends:
             if used > width and n > self._at:
                 break
             n += 1
+        # Joiners that join nothing are measured differently within the text and at its beginning.
+        while n - 1 > self._at and cell_len(self._text[start : spans[n - 1][1]]) > width:
+            n -= 1
         return spans[n - 1][1]
 
 
