@@ -198,7 +198,7 @@ class TestLongAnswers:
     @given(st.lists(st.integers(0, 9000), max_size=6), st.integers(0, 4))
     def test_they_are_cut_alike_however_they_came(self, cuts: list[int], kind: int) -> None:
         line = ["word " * 20, "| a | b |", "x = 1", "y" * 900, " "][kind]
-        begin = "```py\n" if kind == 2 else "|a|\n|-|\n" if kind == 1 else ""
+        begin = ("", "|a|\n|-|\n", "```py\n", "", "begin\n")[kind]
         text = (begin + f"{line}\n" * (9000 // (len(line) + 1)))[:9000] + "end"
         edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
         whole = [block.source() for block in told(text).blocks]
