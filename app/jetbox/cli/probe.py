@@ -164,8 +164,9 @@ def _print(verdicts: list[Verdict], why: bool) -> None:
         state = click.style(f"{verdict.state:<9}", fg=_COLOURS.get(verdict.state, "yellow"))
         time = f"{verdict.duration_ns / 1e6:.0f} ms" if verdict.cache != "none" else ""
         sign = cache_sign(verdict.state, verdict.cache, unproven=not verdict.proved)
-        saved = f", saved {verdict.saved_ns / 1e6:.0f} ms" if verdict.saved_ns else ""
-        click.echo(f"{verdict.name:<7} {state} {sign} {time:>9}  {plain(verdict.summary)}{saved}")
+        saved = f"saved {verdict.saved_ns / 1e6:.0f} ms" if verdict.saved_ns else ""
+        words = ", ".join(filter(None, (plain(verdict.summary), saved)))
+        click.echo(f"{verdict.name:<7} {state} {sign} {time:>9}  {words}".rstrip())
         if why:
             _print_why(verdict)
     for verdict in verdicts:

@@ -227,3 +227,17 @@ async def test_active_environment_is_used_where_the_workspace_has_none(
     monkeypatch.setenv("VIRTUAL_ENV", str(other))
     state, summary = await judged(bench, GREEN)
     assert (state, summary.split(";")[0]) == ("skipped", f"{other}/bin/python has no pytest")
+
+
+@pytest.mark.parametrize("forks", [True, False], ids=["forked", "from scratch"])
+async def test_a_package_that_is_imported_from_elsewhere_is_no_green(bench: Bench, forks: bool) -> None:
+    bench.write("src/h11/__init__.py", "X = 1\n")
+    bench.write("test_a.py", "import h11\ndef test_a(): assert h11\n")
+    engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
+    [verdict] = await engine.verdicts()
+    assert verdict.state == "error"
+    assert "h11 was imported from " in verdict.summary
+    assert "not from the workspace; cure: " in verdict.summary
+    bench.write("pytest.ini", "[pytest]\npythonpath = src\n")
+    [verdict] = await engine.verdicts()
+    assert (verdict.state, verdict.summary) == ("passed", "1 passed")

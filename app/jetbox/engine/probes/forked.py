@@ -90,16 +90,16 @@ class Plugins:
     def __init__(self, request: Dict[str, Any], root: str, said: int) -> None:  # noqa: UP006
         self._said = said
         self._me = os.getpid()
-        self._report = Report()
+        self.report = Report(request["packages"])
         self._touched = Touched(root) if request["touched"] else None
-        self.all: List[Any] = [self._report, First(said)]  # noqa: UP006
+        self.all: List[Any] = [self.report, First(said)]  # noqa: UP006
         if self._touched is not None:
             self.all.append(self._touched)
 
     def tell(self, code: int) -> None:
         """Say how it ended, and end; a test that forks may have come here twice."""
         if os.getpid() == self._me:
-            words = self._report.words(code)
+            words = self.report.words(code)
             if self._touched is not None:
                 words["touched"] = self._touched.map()
             sys.stdout.flush()

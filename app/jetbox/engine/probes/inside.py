@@ -26,7 +26,10 @@ NAMES_BYTES = 30_000
 class Report:
     """A pytest plugin that counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, packages: List[str]) -> None:  # noqa: UP006
+        """`packages` of the workspace should be imported from it."""
+        self.packages = packages
+        self.root = os.path.realpath(os.getcwd()) + os.sep
         self.counts: Dict[str, int] = {}  # noqa: UP006
         self.failed: List[str] = []  # noqa: UP006
         self.room = NAMES_BYTES
@@ -76,7 +79,17 @@ class Report:
             "counts": self.counts,
             "failed": self.failed,
             "more": self.more,
+            "strange": self.strange(),
         }
+
+    def strange(self) -> Dict[str, str]:  # noqa: UP006
+        """Packages of the workspace that were imported from elsewhere, and from where."""
+        found = {}
+        for name in self.packages:
+            path = getattr(sys.modules.get(name), "__file__", None)
+            if path and not os.path.realpath(path).startswith(self.root):
+                found[name] = os.path.dirname(path)
+        return found
 
 
 def sources(folder: str, name: str) -> List[str]:  # noqa: UP006
@@ -132,8 +145,11 @@ def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
     return True
 
 
-def main(mark: str, files: List[str]) -> None:  # noqa: UP006
-    """Run the session, of these files or of all, say how it ended, exit as pytest would."""
+def main(mark: str, files: List[str], packages: List[str]) -> None:  # noqa: UP006
+    """Run the session, of these files or of all, say how it ended, exit as pytest would.
+
+    `packages` are those of the workspace.
+    """
     said, me = os.dup(2), os.getpid()
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
         os.environ.pop(name, None)
@@ -153,7 +169,7 @@ def main(mark: str, files: List[str]) -> None:  # noqa: UP006
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
     sys.path.insert(0, root)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *files]
-    report = Report()
+    report = Report(packages)
     try:
         code = int(pytest.main(sys.argv[1:], plugins=[report]))
     finally:

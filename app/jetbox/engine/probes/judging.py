@@ -32,6 +32,17 @@ def result(said: Said) -> tuple[VerdictState, str, bool]:
     return "passed", counted(counts), True
 
 
+def elsewhere(state: VerdictState, summary: str, said: Said, own: bool) -> tuple[VerdictState, str]:
+    """State and summary where the tests were about a package that is not the workspace's; `own`: in our interpreter,
+    which nobody chose for them, so that what they say is about nothing of the workspace."""
+    name, place = next(iter(said.strange.items()))
+    words = f"{name} was imported from {place}, not from the workspace"
+    if own and state == "passed":
+        cure = "make a .venv here and `pip install -e .` in it, or set probes.python"
+        return "error", f"{words}; cure: {cure}"
+    return state, f"{summary}; {words}"
+
+
 def counted(counts: dict[str, int]) -> str:
     """`3 passed, 1 skipped`."""
     kinds = ("passed", "xfailed", "xpassed", "skipped", "deselected")

@@ -22,7 +22,7 @@ from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
-from jetbox.engine.probes.judging import counted, last_error, names, result, unfinished
+from jetbox.engine.probes.judging import counted, elsewhere, last_error, names, result, unfinished
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
@@ -224,6 +224,8 @@ class PytestProbe(Whole):
     def _verdict(self, ended: Ended) -> Verdict:
         state, summary, durable = self._judge(ended)
         said = ended.said
+        if said is not None and said.strange:
+            state, summary = elsewhere(state, summary, said, self._interpreters.find().origin == "own")
         hollow = ""
         if state == "skipped" and said is not None and not said.missing:
             hollow = self._why_hollow(said)

@@ -4,7 +4,7 @@ something else."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -74,6 +74,7 @@ class Sessions:
         self._told: set[str] = set()
         self._paths: frozenset[str] = frozenset()
         self._names: tuple[str, ...] = ()
+        self._packages: tuple[str, ...] = ()
         self._alike = False
 
     @property
@@ -103,9 +104,11 @@ class Sessions:
         if zygote is not None and not self._unasked():
             options = self._options
             keep = ROOM * options.output_bytes
-            names, alike = self._importable(self._tree.last.files)
+            names, alike = self._importable()
             ahead = alike and not touched and not behind
-            request = Request(files, options.time_s, options.memory, keep, behind, touched, names, ahead)
+            request = Request(
+                files, options.time_s, options.memory, keep, behind, touched, names, self._packages, ahead
+            )
             began = monotonic()
             async with self._processes.watching(["pytest"]):
                 answer = await zygote.run(await self._surroundings(), request)
@@ -121,12 +124,14 @@ class Sessions:
             self.tell()
         return plain
 
-    def _importable(self, files: Mapping[str, object]) -> tuple[tuple[str, ...], bool]:
+    def _importable(self) -> tuple[tuple[str, ...], bool]:
         """Names of the workspace that an import could find first, if some folder of it comes onto the path; and
         True where pytest finds the same root and options whichever files it is to run, and no code with them."""
+        files = self._tree.last.files
         if files.keys() != self._paths:
             self._paths = frozenset(files)
             self._names = tuple(sorted(top_names(self._paths)))
+            self._packages = tuple(sorted(filter(None, map(package, self._paths))))
             last = {path.rpartition("/")[2] for path in files if not path.startswith("../") and "/" in path}
             self._alike = "setup.py" not in last and not any(path.endswith("conftest.py") for path in files)
         return self._names, self._alike
@@ -134,11 +139,12 @@ class Sessions:
     async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session in a process of its own, from scratch."""
         mark = f"[{os.urandom(8).hex()}] "
+        self._importable()
         done = await self._processes.run(
             [self._interpreters.find().path, "-c", LOADER],
             limits=Limits(self._options.time_s, ROOM * self._options.output_bytes, self._options.memory),
             cwd=self._root,
-            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r})\n".encode(),
+            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r}, {list(self._packages)!r})\n".encode(),
             background=behind,
         )
         before, found, after = done.output.rpartition("\n" + mark)
@@ -190,6 +196,14 @@ def top_names(paths: Set[str]) -> set[str]:
             folder, _, name = folder.rpartition("/")
         found.add(name)
     return found - {"", "__main__", ".."}
+
+
+def package(path: str) -> str:
+    """The package that this file makes one of what is meant to be imported from the workspace; empty for others."""
+    parts = path.split("/")
+    if parts[0] in ("src", "lib"):
+        del parts[0]
+    return parts[0] if len(parts) == 2 and parts[1] == "__init__.py" else ""
 
 
 def _identity(path: Path) -> tuple[int, ...]:

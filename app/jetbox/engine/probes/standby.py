@@ -108,6 +108,7 @@ class Waiting:
         self._said = said
         self._paths = [os.path.join(folder, name) for folder in above(root) for name in names]
         self._seen: List[Tuple[int, ...]] = []  # noqa: UP006
+        self._plugins: Any = None
 
     def run(self, out: int, loaded: Any) -> None:
         """Run pytest, wait where it is ready for a session, then make the run; it never returns."""
@@ -117,7 +118,7 @@ class Waiting:
         anew()
         self._seen = [stamp(path) for path in self._paths]
         loaded.enter()
-        plugins = Plugins({"touched": False}, self._root, self._said)
+        plugins = self._plugins = Plugins({"touched": False, "packages": []}, self._root, self._said)
         sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
 
@@ -144,6 +145,7 @@ class Waiting:
         anew()
         if not forget_stale(self._root):
             sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(self._private, "pycache")
+        self._plugins.report.packages = request["packages"]
         self._take(config, request["files"])
         self._say(b"begun")
 

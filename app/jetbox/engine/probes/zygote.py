@@ -48,6 +48,8 @@ class Said(msgspec.Struct, frozen=True):
     failed: list[str] = []
     more: bool = False
     """More is red than `failed` names."""
+    strange: dict[str, str] = {}
+    """Packages of the workspace that were imported from elsewhere, and from where."""
     touched: dict[str, list[str]] = {}
     broke: str = ""
     """What kept a forked run from coming to an end; nothing else is told then."""
@@ -79,6 +81,8 @@ class Request(msgspec.Struct, frozen=True):
     touched: bool = False
     names: tuple[str, ...] = ()
     """Modules that an import could find in the workspace."""
+    packages: tuple[str, ...] = ()
+    """Those that are meant to be imported from it."""
     ahead: bool = False
     """A run that read its options before the files to run were known would mean the same."""
 
