@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from jetbox.ui.paint import STYLES, VARIABLES, Paint, colour_of
 from jetbox.ui.themes import load_themes
 from ui.conftest import SHIPPED, Showing
 from ui.played import opened, whole
+
+NAMES = ["ansi", "colorblind", "contrast", "ember", "jetbox-dark", "jetbox-light", "paper"]
+LEAST = {"contrast": (4.5, 7.0)}
+"""Contrast of faint and of other text, where it is more than usual."""
 
 
 def contrast(one: str, other: str) -> float:
@@ -24,7 +29,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_the_shipped_ones_load_and_say_every_colour() -> None:
     themes = load_themes(SHIPPED)
-    assert sorted(themes.loaded) == ["jetbox-dark", "jetbox-light"]
+    assert sorted(themes.loaded) == NAMES
     assert not themes.broken
     for theme in themes.loaded.values():
         known = theme.to_color_system().generate() | theme.variables
@@ -41,7 +46,7 @@ def behind(known: dict[str, str], name: str) -> str:
     return colour.hex
 
 
-@pytest.mark.parametrize("name", ["jetbox-dark", "jetbox-light"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "ansi"])
 def test_text_can_be_read_on_its_ground(name: str) -> None:
     theme = load_themes(SHIPPED).loaded[name]
     known = {"foreground": str(theme.foreground), "background": str(theme.background)} | theme.variables
@@ -53,8 +58,63 @@ def test_text_can_be_read_on_its_ground(name: str) -> None:
     for style, (fore, back, _) in STYLES.items():
         if style.startswith("phase.") or fore in ("panel", "background"):
             continue
-        least = 2.5 if fore == "faint" else 4.0
+        faint, full = LEAST.get(name, (2.5, 4.0))
+        least = faint if fore == "faint" else full
         assert contrast(str(known[fore]), behind(known, back) if back else ground) >= least, style
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, on linear light.
+BLINDNESS = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+
+
+def seen(colour: str, by: str) -> tuple[float, float, float]:
+    """The colour in CIE L*a*b* as somebody with this blindness sees it."""
+    parts = [part / 255 for part in Color.parse(colour).rgb]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    r, g, b = (min(1.0, max(0.0, sum(w * part for w, part in zip(row, linear, strict=True)))) for row in BLINDNESS[by])
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883
+    fx, fy, fz = (v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+@pytest.mark.parametrize("by", BLINDNESS)
+def test_meanings_are_told_apart_with_every_colour_blindness(by: str) -> None:
+    theme = load_themes(SHIPPED).loaded["colorblind"]
+    known = theme.variables | {key: str(getattr(theme, key)) for key in ("success", "warning", "error")}
+    opposed = [
+        ("success", "error"),
+        ("success", "warning"),
+        ("warning", "error"),
+        ("diff-added", "diff-removed"),
+        ("mode-ask", "mode-edits"),
+        ("mode-edits", "mode-auto"),
+        ("mode-ask", "mode-auto"),
+        ("tier-instant", "tier-acceptable"),
+        ("tier-fast", "tier-acceptable"),
+        ("tier-fast", "tier-slow"),
+        ("tier-acceptable", "tier-slow"),
+        ("tier-noticeable", "tier-slow"),
+    ]
+    for one, other in opposed:
+        distance = math.dist(seen(known[one], by), seen(known[other], by))
+        assert distance >= 20, f"{one} and {other}: {distance:.0f}"
+
+
+def test_the_terminals_own_colours_are_used_alone() -> None:
+    theme = load_themes(SHIPPED).loaded["ansi"]
+    assert theme.ansi
+    assert all(value.startswith("ansi_") for value in theme.variables.values())
+    paint = Paint(theme.to_color_system().generate() | theme.variables)
+    colours = [colour for name in STYLES for colour in (paint[name].color, paint[name].bgcolor) if colour]
+    assert colours
+    assert all(colour.number is None or colour.number < 16 for colour in colours)
+    assert not [colour for colour in colours if colour.triplet]
 
 
 def test_the_folder_of_a_checkout_is_found() -> None:
@@ -64,20 +124,21 @@ def test_the_folder_of_a_checkout_is_found() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name = ", "Invalid value"),
-        ('[colors]\nprimary = "#12"\n', "colors.primary: '#12' is no colour"),
-        ('[colors]\nbase = "#123456"\n', "unknown colour 'base'"),
-        ("dark = 1\n", "dark must be true or false"),
-        ("colour = 1\n", "unknown key 'colour'"),
-        ("[variables]\nfaint = 3\n", "variables.faint must be a colour as text"),
+        ("name = ", "mine.toml:1: TOML syntax: Invalid value"),
+        ('[colors]\nprimary = "#12"\n', "mine.toml:2: colors.primary: '#12' is no colour"),
+        ('[colors]\n\nbase = "#123456"\n', "mine.toml:3: unknown colour 'base'"),
+        ("dark = 1\n", "mine.toml:1: dark must be true or false"),
+        ("# mine\ncolour = 1\n", "mine.toml:2: unknown key 'colour'"),
+        ("[variables]\nfaint = 3\n", "mine.toml:2: variables.faint must be a colour as text"),
+        ('name = "x"\n# \udcff', "mine.toml:2: is no UTF-8"),
     ],
 )
 def test_a_broken_one_is_reported_with_its_reason(tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "mine.toml").write_text(text, errors="surrogateescape")
     themes = load_themes(SHIPPED, tmp_path)
     assert [broken.path for broken in themes.broken] == [tmp_path / "mine.toml"]
-    assert reason in themes.broken[0].reason
-    assert sorted(themes.loaded) == ["jetbox-dark", "jetbox-light"]
+    assert reason in str(themes.broken[0])
+    assert sorted(themes.loaded) == NAMES
 
 
 def test_one_that_is_no_text_is_reported(tmp_path: Path) -> None:
@@ -98,8 +159,8 @@ async def test_a_broken_theme_is_told_and_the_screen_comes_up(show: Showing, tmp
     (tmp_path / "mine.toml").write_text('[colors]\nprimary = "pinkish"\n')
     async with show(themes=(SHIPPED, tmp_path), theme="mine", size=(200, 40)) as s:
         await s.play(*opened())
-        assert f"{tmp_path}/mine.toml: colors.primary: 'pinkish' is no colour" in s.text
-        assert "there is no theme 'mine' — there are jetbox-dark, jetbox-light" in s.text
+        assert f"{tmp_path}/mine.toml:2: colors.primary: 'pinkish' is no colour" in s.text
+        assert "there is no theme 'mine' — there are ansi, colorblind" in s.text
         assert s.app.theme == "jetbox-dark"
 
 
@@ -127,3 +188,25 @@ def test_no_colour_stands_in_the_style_sheet() -> None:
     for line in sheet.read_text().splitlines():
         selector = line.strip().endswith("{") or line.strip().startswith(("#", "."))
         assert selector or "#" not in line, line
+
+
+async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(show: Showing, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[colors]\nbackground = "#101112"\n')
+    async with show(themes=(SHIPPED, tmp_path), theme="mine", size=(200, 40)) as s:
+        await s.play(*opened())
+        before = s.app.export_screenshot()
+        mine.write_text('[colors]\nbackground = "#203040"\n# longer')
+        await s.app._themes.look()
+        await s.pilot.pause()
+        after = s.app.export_screenshot()
+        assert "#101112" in before
+        assert "#203040" not in before
+        assert "#203040" in after
+        assert "theme: mine as it is now" in s.text
+        mine.write_text('[colors]\nbackground = "#2030"\nsurface = 4\n# longer still')
+        await s.app._themes.look()
+        await s.pilot.pause()
+        assert f"{mine}:3: colors.surface must be a colour as text" in s.text
+        assert s.app.theme == "mine"
+        assert "#203040" in s.app.export_screenshot()

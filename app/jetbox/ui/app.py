@@ -23,8 +23,9 @@ from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
-from jetbox.ui.themes import DEFAULT_DARK, Themes, load_themes
+from jetbox.ui.themes import DEFAULT_DARK
 from jetbox.ui.wanted import Wanted
+from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from jetbox.settings.load import Loaded
@@ -89,12 +90,8 @@ class JetboxApp(App[int]):
         self._engine: asyncio.Task[int] | None = None
         self._stop = stop
         self._struck: ExitCode | None = None
-        self._themes = self._load_themes(theme_folders or (shipped_folder(), user_folder()))
-        self._wanted = theme
         # Before the style sheet is read: it uses the theme's variables.
-        if self._themes.loaded:
-            self.set_reactive(App.theme, theme if theme in self._themes.loaded else DEFAULT_DARK)
-        self.stylesheet.set_variables(self.get_css_variables())
+        self._themes = Wardrobe(self, theme_folders or (shipped_folder(), user_folder()), theme)
         self._user_keys = keys or {}
         self._armed = False
         self._leaving = False
@@ -131,7 +128,7 @@ class JetboxApp(App[int]):
     # ------------------------------------------------------------ start
 
     def on_mount(self) -> None:
-        self._tell_of_themes()
+        self._themes.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._repaint())
         self._repaint()
         self._apply_keys()
@@ -205,32 +202,9 @@ class JetboxApp(App[int]):
 
     # ------------------------------------------------------------ themes
 
-    def _load_themes(self, folders: tuple[Path, ...]) -> Themes:
-        themes = load_themes(*folders)
-        for name in list(self.available_themes):
-            if name not in ("textual-dark", "textual-light"):
-                self.unregister_theme(name)
-        for theme in themes.loaded.values():
-            self.register_theme(theme)
-        return themes
-
-    def _tell_of_themes(self) -> None:
-        for broken in self._themes.broken:
-            self.workbench.notice("warning", f"theme {broken.path}: {broken.reason}")
-        if self._wanted not in self._themes.loaded:
-            names = ", ".join(sorted(self._themes.loaded))
-            self.workbench.notice("warning", f"there is no theme {self._wanted!r}", f"there are {names}")
-
     def use_theme(self, name: str) -> None:
         """Show this theme; without a name, the next one."""
-        names = sorted(self._themes.loaded)
-        if not name and names:
-            name = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
-        if name in self._themes.loaded:
-            self.theme = name
-            self.workbench.word(f"theme: {name}", "dim")
-        else:
-            self.workbench.word(f"there is no theme {name!r}: {', '.join(names)}")
+        self._themes.use(name)
 
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))

@@ -175,6 +175,11 @@ def _style(
 ) -> Style:
     if not colour:
         return Style.parse(_WITHOUT_COLOUR.get(name, attributes) or "none")
+    if name == "selected" and ground is not None and ground.ansi is not None:
+        # What the terminal's own background is, nobody knows: it is swapped, not written.
+        fore, back, attributes = back, "", "reverse"
+    if "+" in back and ground is not None and ground.ansi is not None:
+        back, attributes = back.partition("+")[0], f"{attributes} underline"
     behind = colour_of(variables, back) if back else ground
     front = colour_of(variables, fore)
     return Style.parse(attributes or "none") + Style(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from jetbox.ui.paint import VARIABLES
 
 DEFAULT_DARK = "jetbox-dark"
 DEFAULT_LIGHT = "jetbox-light"
+ANSI = "ansi"
+"""The one that uses the terminal's own colours."""
 
 COLORS = (
     "primary",
@@ -38,6 +41,11 @@ class BrokenTheme:
 
     path: Path
     reason: str
+    line: int = 0
+    """From 1; 0 where it is about the whole file."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -49,7 +57,11 @@ class Themes:
 
 
 class ThemeError(ValueError):
-    """A theme file says something that no theme can."""
+    """A theme file says something that no theme can; `key` is where, table and name."""
+
+    def __init__(self, reason: str, *key: str) -> None:
+        super().__init__(reason)
+        self.key = key
 
 
 def load_themes(*folders: Path) -> Themes:
@@ -59,11 +71,30 @@ def load_themes(*folders: Path) -> Themes:
         for path in _files(folder, found):
             try:
                 theme = _read(path, found.loaded)
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ThemeError) as error:
-                found.broken.append(BrokenTheme(path, str(error)))
+            except OSError as error:
+                found.broken.append(BrokenTheme(path, error.strerror or str(error)))
+            except ThemeError as error:
+                found.broken.append(BrokenTheme(path, str(error), _line(path, error.key)))
+            except UnicodeDecodeError as error:
+                found.broken.append(BrokenTheme(path, "is no UTF-8", error.object.count(b"\n", 0, error.start) + 1))
+            except tomllib.TOMLDecodeError as error:
+                reason, _, place = str(error).partition(" (at ")
+                at = re.match(r"line (\d+)", place)
+                line = int(at[1]) if at else path.read_bytes().count(b"\n") + 1
+                found.broken.append(BrokenTheme(path, f"TOML syntax: {reason}", line))
             else:
                 found.loaded[theme.name] = theme
     return found
+
+
+def _line(path: Path, key: tuple[str, ...]) -> int:
+    from jetbox.settings.scan import key_lines
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return 0  # written anew meanwhile
+    return key_lines(text).get(key, 0) if key else 0
 
 
 def _files(folder: Path, found: Themes) -> list[Path]:
@@ -73,25 +104,25 @@ def _files(folder: Path, found: Themes) -> list[Path]:
     except OSError as error:
         found.broken.append(BrokenTheme(folder, error.strerror or str(error)))
         return []
-    return sorted(paths, key=lambda path: (path.stem not in (DEFAULT_DARK, DEFAULT_LIGHT), path.name))
+    return sorted(paths, key=lambda path: (path.stem not in (DEFAULT_DARK, DEFAULT_LIGHT, ANSI), path.name))
 
 
 def _read(path: Path, known: dict[str, Theme]) -> Theme:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     name = data.pop("name", path.stem)
     if not isinstance(name, str) or not name:
-        raise ThemeError("name must be a text")
-    dark = data.pop("dark", True)
-    if not isinstance(dark, bool):
-        raise ThemeError("dark must be true or false")
+        raise ThemeError("name must be a text", "name")
+    dark = _switch(data, "dark", True)
+    ansi = _switch(data, "ansi", False)
     colors = _table(data, "colors")
     variables = _table(data, "variables")
     if data:
-        raise ThemeError(f"unknown key {next(iter(data))!r}: a theme has name, dark, [colors] and [variables]")
+        key = next(iter(data))
+        raise ThemeError(f"unknown key {key!r}: a theme has name, dark, ansi, [colors] and [variables]", key)
     for key in colors:
         if key not in COLORS:
-            raise ThemeError(f"unknown colour {key!r} in [colors]: there are {', '.join(COLORS)}")
-    base = known.get(DEFAULT_DARK if dark else DEFAULT_LIGHT)
+            raise ThemeError(f"unknown colour {key!r} in [colors]: there are {', '.join(COLORS)}", "colors", key)
+    base = known.get(ANSI if ansi else DEFAULT_DARK if dark else DEFAULT_LIGHT)
     if base is not None:
         colors = {key: getattr(base, key) for key in COLORS if getattr(base, key)} | colors
         variables = base.variables | variables
@@ -100,22 +131,29 @@ def _read(path: Path, known: dict[str, Theme]) -> Theme:
     missing = sorted(VARIABLES - set(variables) - set(colors))
     if missing:
         raise ThemeError(f"[variables] lacks {', '.join(missing)}")
-    return Theme(name=name, dark=dark, variables=variables, **colors)  # type: ignore[arg-type]
+    return Theme(name=name, dark=dark, ansi=ansi, variables=variables, **colors)  # type: ignore[arg-type]
+
+
+def _switch(data: dict[str, Any], name: str, default: bool) -> bool:
+    value = data.pop(name, default)
+    if not isinstance(value, bool):
+        raise ThemeError(f"{name} must be true or false", name)
+    return value
 
 
 def _table(data: dict[str, Any], name: str) -> dict[str, str]:
     table = data.pop(name, {})
     if not isinstance(table, dict):
-        raise ThemeError(f"{name} must be a table")
+        raise ThemeError(f"{name} must be a table", name)
     for key, value in table.items():
         if not isinstance(value, str):
-            raise ThemeError(f"{name}.{key} must be a colour as text")
-        _check(f"{name}.{key}", value)
+            raise ThemeError(f"{name}.{key} must be a colour as text", name, key)
+        _check(name, key, value)
     return dict(table)
 
 
-def _check(key: str, value: str) -> None:
+def _check(table: str, key: str, value: str) -> None:
     try:
         Color.parse(value)
     except ColorParseError:
-        raise ThemeError(f"{key}: {value!r} is no colour; write it as #rrggbb") from None
+        raise ThemeError(f"{table}.{key}: {value!r} is no colour; write it as #rrggbb", table, key) from None

@@ -1,0 +1,114 @@
+"""The themes that the application can wear: read at the start, and again when one is saved."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from jetbox.settings.themes import theme_files
+from jetbox.ui.themes import DEFAULT_DARK, BrokenTheme, Themes, load_themes
+
+if TYPE_CHECKING:
+    from jetbox.ui.app import JetboxApp
+
+LOOK_S = 1.0
+"""How often the folders are looked at: so late may a saved theme be seen."""
+
+Print = tuple[tuple[str, int, int], ...]
+"""Names, sizes and times (ns) of all theme files."""
+
+
+class Wardrobe:
+    """Loads themes, says what is wrong with them, and changes from one to another."""
+
+    def __init__(self, app: JetboxApp, folders: tuple[Path, ...], wanted: str) -> None:
+        """Load all themes, and wear the wanted one where it exists."""
+        self._app = app
+        self._folders = folders
+        self._wanted = wanted
+        self._looking: asyncio.Task[None] | None = None
+        self._print = _fingerprint(folders)
+        self._told: set[str] = set()
+        self.themes = Themes()
+        for name in list(app.available_themes):
+            if name not in ("textual-dark", "textual-light"):
+                app.unregister_theme(name)
+        self._take(load_themes(*folders))
+        if self.themes.loaded:
+            app.set_reactive(App.theme, wanted if wanted in self.themes.loaded else DEFAULT_DARK)
+        app.stylesheet.set_variables(app.get_css_variables())
+
+    @property
+    def names(self) -> list[str]:
+        """Every theme that can be worn."""
+        return sorted(self.themes.loaded)
+
+    def begin(self) -> None:
+        """Say what is wrong with themes, and look after them from now on."""
+        bench = self._app.workbench
+        for broken in self.themes.broken:
+            self._tell(broken)
+        if self._wanted not in self.themes.loaded:
+            bench.notice("warning", f"there is no theme {self._wanted!r}", f"there are {', '.join(self.names)}")
+        self._app.set_interval(LOOK_S, self._look_aside)
+
+    def use(self, name: str) -> None:
+        """Wear this one; without a name, the next one."""
+        names, bench = self.names, self._app.workbench
+        if not name and names:
+            worn = self._app.theme
+            name = names[(names.index(worn) + 1) % len(names)] if worn in names else names[0]
+        if name in self.themes.loaded:
+            self._app.theme = name
+            bench.word(f"theme: {name}", "dim")
+        else:
+            bench.word(f"there is no theme {name!r}: {', '.join(names)}")
+
+    def _look_aside(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.look(), name="themes")
+
+    async def look(self) -> None:
+        """Read all themes anew where a file changed; the one that is worn is put on again."""
+        found = await asyncio.to_thread(_fingerprint, self._folders)
+        if found == self._print:
+            return
+        self._print = found
+        worn = self._app.theme
+        before = self.themes.loaded.get(worn)
+        self._take(await asyncio.to_thread(load_themes, *self._folders))
+        still_broken = {str(broken) for broken in self.themes.broken}
+        self._told &= still_broken
+        for broken in self.themes.broken:
+            self._tell(broken)
+        if worn not in self.themes.loaded and before is not None:
+            self.themes.loaded[worn] = before  # broken just now: what is worn stays
+        elif self.themes.loaded.get(worn) != before:
+            self._app.mutate_reactive(App.theme)
+            self._app.workbench.word(f"theme: {worn} as it is now", "dim")
+
+    def _take(self, themes: Themes) -> None:
+        self.themes = themes
+        for theme in themes.loaded.values():
+            self._app.register_theme(theme)
+
+    def _tell(self, broken: BrokenTheme) -> None:
+        text = str(broken)
+        if text not in self._told:
+            self._told.add(text)
+            self._app.workbench.notice("warning", f"theme {text}")
+
+
+def _fingerprint(folders: tuple[Path, ...]) -> Print:
+    found = []
+    for folder in folders:
+        try:
+            for path in theme_files(folder):
+                status = path.stat()
+                found.append((str(path), status.st_size, status.st_mtime_ns))
+        except OSError:
+            continue  # loading tells of it
+    return tuple(found)
