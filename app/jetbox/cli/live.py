@@ -74,6 +74,7 @@ class Live:
         self._lock: WorkspaceLock | None = None
         self._resumed: Resumption | None = None
         self._driving: asyncio.Task[Any] | None = None
+        self._key = ""
         """Set while the session is being opened."""
         self.signal: ExitCode | None = None
         if not start.root.is_dir():
@@ -175,12 +176,16 @@ class Live:
         return int(self.signal or code)
 
     async def _drive(self) -> int:
-        from jetbox.engine.models.connect import connect
+        from jetbox.engine.models.connect import connect, key_for
 
         self._emit_header()
         for text in (*self._start.notices, *self._words_of_the_lock()):
             self.session.emit(Notice(level="warning", text=text))
-        model = connect(self._start.options.model, os.environ)
+        wanted = self._start.options.model
+        if wanted.api_key:  # it may have to be unlocked
+            self.session.emit(Notice(level="info", text="asking the keyring for the server's key"))
+        self._key = await key_for(wanted, os.environ)
+        model = connect(wanted, self._key)
         try:
             parts = await self._parts(model)
             try:
@@ -252,6 +257,7 @@ class Live:
             window=window,
             cut_off=resumed.cut_off if resumed else None,
             store=probes_folder(self._start.root),
+            key=self._key,
         )
         parts.known = partial(self._known_figures, model.host)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))

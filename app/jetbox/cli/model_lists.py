@@ -79,9 +79,9 @@ def require(listing: Listing, name: str) -> Entry:
 
 async def look(asked: Invocation) -> tuple[Listing, list[Figures]]:
     """What the server has, and what was measured of each."""
-    from jetbox.engine.models.connect import connect
+    from jetbox.engine.models.connect import connected
 
-    model = connect(asked.settings.model, os.environ)
+    model = await connected(asked.settings.model, os.environ)
     try:
         return await look_at(model)
     finally:

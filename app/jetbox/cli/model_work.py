@@ -183,9 +183,9 @@ def _progress(words: str, *, last: bool = False) -> None:
 
 @asynccontextmanager
 async def _connected(asked: Invocation) -> AsyncIterator[ChatModel]:
-    from jetbox.engine.models.connect import connect
+    from jetbox.engine.models.connect import connected
 
-    model = connect(asked.settings.model, os.environ)
+    model = await connected(asked.settings.model, os.environ)
     try:
         yield model
     finally:

@@ -34,6 +34,10 @@ def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] |
         from jetbox.engine.routing import check
 
         check(options.routing)
+    if options.model.api_key:
+        from jetbox.engine.models.keys import keyring_entry
+
+        keyring_entry(options.model)
     start = Start(
         root=root,
         options=options,

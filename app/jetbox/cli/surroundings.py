@@ -26,9 +26,9 @@ LINKS_NAMED = 3
 
 async def server_and_model(options: EngineOptions) -> list[Check]:
     """Server, model and window; each needs the one before it."""
-    from jetbox.engine.models.connect import connect
+    from jetbox.engine.models.connect import connected
 
-    model = connect(options.model, os.environ)
+    model = await connected(options.model, os.environ)
     try:
         server = await _server(model)
         if server.state == "fail":

@@ -56,14 +56,16 @@ def assemble(
     window: Window | None = None,
     cut_off: CutOff | None = None,
     store: Path | None = None,
+    key: str = "",
 ) -> Parts:
     """Make the parts; `messages` and `cut_off` go on from an earlier process.
 
     `window` is what was decided with `choose_window`; without it, what is set or the default.
-    `store` is a folder outside the workspace for what probes learn about it.
+    `store` is a folder outside the workspace for what probes learn about it. `key` is what the server knows us by:
+    it is a secret like those of the variables.
     """
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
-    redactor = Redactor.from_environment(environ)
+    redactor = Redactor.from_environment(environ, [("MODEL_API_KEY", key)])
     control = Control(session, permissions, redactor, attended=attended)
     processes = ProcessRunner(
         Undecided(),

@@ -26,6 +26,8 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     """What the server speaks; auto: OpenAI's where the host ends with /v1, else Ollama's own."""
     api_key_env: str = ""
     """Name of the variable that holds the key for the server; empty: none is sent."""
+    api_key: str = ""
+    """Where in the system's keyring the key is kept instead, as `keyring:SERVICE/USER`."""
     keep_alive: str = "30m"
     """How long the server keeps the model after an answer: a duration, or -1 for ever."""
     think: str = ""

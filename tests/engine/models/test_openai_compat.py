@@ -256,8 +256,8 @@ def test_a_history_is_written_as_the_protocol_wants_it() -> None:
 
 
 def test_the_host_names_the_protocol() -> None:
-    assert isinstance(connect(ModelOptions(host="http://box:8000/v1"), {}), OpenAIModel)
-    assert isinstance(connect(ModelOptions(host="http://box:11434"), {}), OllamaModel)
-    keyed = connect(ModelOptions(host="http://box:8000", protocol="openai", api_key_env="KEY"), {"KEY": "k"})
+    assert isinstance(connect(ModelOptions(host="http://box:8000/v1")), OpenAIModel)
+    assert isinstance(connect(ModelOptions(host="http://box:11434")), OllamaModel)
+    keyed = connect(ModelOptions(host="http://box:8000", protocol="openai"), "k")
     assert isinstance(keyed, OpenAIModel)
     assert keyed.host == "http://box:8000"

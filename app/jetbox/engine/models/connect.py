@@ -8,13 +8,39 @@ from jetbox.engine.models.base import ChatModel
 from jetbox.engine.options import ModelOptions
 
 
-def connect(options: ModelOptions, environ: Mapping[str, str]) -> ChatModel:
+def speaks_openai(options: ModelOptions) -> bool:
     """OpenAI's protocol where it is asked for or the host ends with `/v1`, else Ollama's own."""
-    openai = options.protocol == "openai" or (options.protocol == "auto" and options.host.rstrip("/").endswith("/v1"))
-    if not openai:
+    return options.protocol == "openai" or (options.protocol == "auto" and options.host.rstrip("/").endswith("/v1"))
+
+
+def connect(options: ModelOptions, key: str = "") -> ChatModel:
+    """The adapter, by the protocol; `key` is for servers that want one."""
+    if not speaks_openai(options):
         from jetbox.engine.models.ollama import OllamaModel
 
         return OllamaModel(options.host)
     from jetbox.engine.models.openai_compat import OpenAIModel
 
-    return OpenAIModel(options.host, environ.get(options.api_key_env, "") if options.api_key_env else "")
+    return OpenAIModel(options.host, key)
+
+
+async def key_for(options: ModelOptions, environ: Mapping[str, str]) -> str:
+    """The key that is configured for the server; empty where its protocol knows none.
+
+    Raises:
+        SettingsError: it is not where it should be.
+    """
+    if not speaks_openai(options):
+        return ""
+    from jetbox.engine.models.keys import api_key
+
+    return await api_key(options, environ)
+
+
+async def connected(options: ModelOptions, environ: Mapping[str, str]) -> ChatModel:
+    """The adapter, with the key that is configured.
+
+    Raises:
+        SettingsError: it is not where it should be.
+    """
+    return connect(options, await key_for(options, environ))

@@ -243,7 +243,7 @@ class OpenAIModel:
         if status in (401, 403):
             return Unreachable(
                 f"the server at {self.host} wants a key ({status})",
-                "put it into a variable and name that with model.api_key_env",
+                "put it into a variable that model.api_key_env names, or into the keyring (model.api_key)",
             )
         if status in (429, 502, 503, 504):
             return ServerBusy(

@@ -1,0 +1,74 @@
+"""The key for a model server: from a variable, or from the system's keyring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jetbox.engine.errors import SettingsError
+from jetbox.engine.options import ModelOptions
+
+KEYRING = "keyring:"
+
+
+class Entry(NamedTuple):
+    """Where in the keyring a key is kept."""
+
+    service: str
+    user: str
+
+
+def keyring_entry(options: ModelOptions) -> Entry | None:
+    """The entry that is configured; None where none is.
+
+    Raises:
+        SettingsError: what is configured names no entry. The error does not repeat it: it could be a key.
+    """
+    if not options.api_key:
+        return None
+    service, _, user = options.api_key.removeprefix(KEYRING).rpartition("/")
+    if not options.api_key.startswith(KEYRING) or not service or not user:
+        raise SettingsError(
+            "model.api_key must be keyring:SERVICE/USER",
+            "a key itself belongs in no file: keep it in the keyring, or in a variable that model.api_key_env names",
+        )
+    if options.api_key_env:
+        raise SettingsError("model.api_key and model.api_key_env are both set", "leave one of them out")
+    return Entry(service, user)
+
+
+async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
+    """The key; empty where none is configured. Somebody may have to unlock the keyring first.
+
+    Raises:
+        SettingsError: the keyring does not give it.
+    """
+    entry = keyring_entry(options)
+    if entry is None:
+        return environ.get(options.api_key_env, "") if options.api_key_env else ""
+    import asyncio
+
+    return await asyncio.to_thread(_from_keyring, entry)
+
+
+def _from_keyring(entry: Entry) -> str:
+    try:
+        import keyring
+    except ImportError:
+        raise SettingsError(
+            "model.api_key names the keyring, but the library for it is not installed",
+            "pip install 'jetbox-tui[keyring]', or put the key into a variable that model.api_key_env names",
+        ) from None
+    try:
+        key = keyring.get_password(entry.service, entry.user)
+    except Exception as error:  # backends raise what their services raise
+        raise SettingsError(
+            f"the keyring cannot be read: {type(error).__name__}: {str(error)[:120]}",
+            "unlock it, see `keyring --list-backends`, or put the key into a variable that model.api_key_env names",
+        ) from error
+    if not key:
+        raise SettingsError(
+            f"the keyring holds no key of {entry.user} for {entry.service}",
+            f"put it there: keyring set {entry.service} {entry.user}",
+        )
+    return key

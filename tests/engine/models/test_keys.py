@@ -1,0 +1,116 @@
+"""The key for a server out of the system's keyring: a real library, a backend that keeps its entries in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+from jetbox.engine.errors import JetboxError, SettingsError
+from jetbox.engine.models.connect import connected, key_for
+from jetbox.engine.models.keys import api_key, keyring_entry
+from jetbox.engine.options import ModelOptions
+from jetbox.sim.launch import ServerProcess
+
+KEY = "sk-from-the-ring-0123"
+NAMED = ModelOptions(protocol="openai", host="http://gpu-box:8000", api_key="keyring:gpu-box/ada")
+
+
+class FileRing(KeyringBackend):
+    """Keeps its entries in a file."""
+
+    priority = 1
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.path = path
+        self.locked = False
+
+    def _entries(self) -> dict[str, str]:
+        entries: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return entries
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.locked:
+            raise KeyringLocked("the collection is locked")
+        return self._entries().get(f"{service}\0{username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.path.write_text(json.dumps(self._entries() | {f"{service}\0{username}": password}))
+
+    def delete_password(self, service: str, username: str) -> None:
+        entries = self._entries()
+        del entries[f"{service}\0{username}"]
+        self.path.write_text(json.dumps(entries))
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[FileRing]:
+    before = keyring.get_keyring()
+    made = FileRing(tmp_path / "ring.json")
+    keyring.set_keyring(made)
+    yield made
+    keyring.set_keyring(before)
+
+
+async def test_a_server_that_wants_a_key_gets_the_one_of_the_keyring(
+    ring: FileRing, sim_server: Callable[..., ServerProcess]
+) -> None:
+    server = sim_server(flavour="vllm", api_key=KEY)
+    named = ModelOptions(protocol="openai", host=server.url, api_key="keyring:gpu-box/ada")
+    keyring.set_password("gpu-box", "ada", "another-key-0123")
+    refused = await connected(named, {})
+    with pytest.raises(JetboxError, match="wants a key"):
+        await refused.installed()
+    await refused.close()
+    keyring.set_password("gpu-box", "ada", KEY)
+    model = await connected(named, {})
+    assert [info.name for info in await model.installed()] == ["gpt-oss:20b"]
+    await model.close()
+
+
+async def test_an_entry_that_is_not_there_is_said_with_what_puts_it_there(ring: FileRing) -> None:
+    with pytest.raises(SettingsError) as caught:
+        await api_key(NAMED, {})
+    assert caught.value.message == "the keyring holds no key of ada for gpu-box"
+    assert caught.value.hint == "put it there: keyring set gpu-box ada"
+
+
+async def test_a_locked_keyring_is_said(ring: FileRing) -> None:
+    ring.locked = True
+    with pytest.raises(SettingsError, match="cannot be read: KeyringLocked: the collection is locked"):
+        await api_key(NAMED, {})
+
+
+async def test_without_the_library_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(SettingsError, match="is not installed") as caught:
+        await api_key(NAMED, {})
+    assert "jetbox-tui[keyring]" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["sk-0123456789", "keyring:", "keyring:gpu-box", "keyring:/ada", "keyring:gpu-box/"])
+def test_what_is_no_entry_is_refused_and_not_repeated(value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        keyring_entry(ModelOptions(api_key=value))
+    assert caught.value.message == "model.api_key must be keyring:SERVICE/USER"
+    assert "sk-" not in caught.value.hint
+
+
+def test_only_one_place_can_be_named() -> None:
+    with pytest.raises(SettingsError, match="both set"):
+        keyring_entry(ModelOptions(api_key="keyring:a/b", api_key_env="KEY"))
+    assert keyring_entry(ModelOptions(api_key="keyring:http://box/v1/ada")) == ("http://box/v1", "ada")
+
+
+async def test_the_keyring_is_asked_where_it_is_named_alone(ring: FileRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)  # an import would fail
+    assert await api_key(ModelOptions(api_key_env="KEY"), {"KEY": "k"}) == "k"
+    assert await api_key(ModelOptions(), {"KEY": "k"}) == ""
+    assert await key_for(ModelOptions(host="http://box:11434", api_key="keyring:a/b"), {}) == ""
