@@ -18,6 +18,7 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
@@ -485,6 +486,32 @@ async def test_a_difference_ends_the_forking_for_good(bench: Bench, suite: Suite
     assert suite.told == suite.told[:1] * 2, "told once by each probe"
 
 
+async def test_a_comparison_that_was_cut_off_is_made_when_nobody_waits(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", DIFFERS)
+    assert (await suite.run()).state == "failed"
+    await suite.probe._halt()
+    assert not suite.told
+    suite.probe.idle()
+    await suite.compared()
+    assert "and one from scratch passed" in suite.told[0]
+
+
+def test_comparisons_count_errors_and_a_part_leaves_the_whole_due(tmp_path: Path) -> None:
+    shadows = Shadows(tmp_path)
+    passed, crashed = Verdict("pytest", "passed", "1 passed"), Verdict("pytest", "error", "killed by SIGSEGV")
+    assert shadows.never
+    assert shadows.compared(passed, Verdict("pytest", "timeout")) == ""
+    assert shadows.never
+    assert shadows.compared(passed, passed, whole=False) == ""
+    assert not shadows.never
+    assert not Shadows(tmp_path).never
+    assert shadows.owed, "the whole is still to be compared"
+    assert shadows.compared(crashed, Verdict("pytest", "error", "killed by SIGKILL")) == ""
+    assert not shadows.owed
+    assert "error" in shadows.compared(crashed, passed)
+    assert Shadows(tmp_path).off == shadows.off != ""
+
+
 async def test_a_comparison_of_other_files_counts_for_nothing(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", DIFFERS)
     assert (await suite.run()).state == "failed"
@@ -518,6 +545,19 @@ class Edited:
     async def early(self, last: Verdict, before: object) -> Verdict | None:
         now = await self.suite.tree.sweep()
         return await self.suite.probe.early(Change(last, before, now, now.changed(before)))  # type: ignore[arg-type]
+
+
+async def test_the_first_comparison_is_made_of_the_few_tests_of_a_change(bench: Bench, suite: Suite) -> None:
+    edited = Edited(bench, suite)
+    whole = await suite.run()
+    before = suite.tree.last
+    bench.write("a.py", "import gc\ndef a():\n    return 0 if gc.get_freeze_count() else 1\n")
+    early = await edited.early(whole, before)
+    assert early is not None
+    assert early.state == "failed"
+    assert not suite.told, "what followed the whole run was cut off"
+    assert (await suite.probe.run(behind=True)).state == "passed"
+    assert "and one from scratch passed" in suite.told[0], "the run behind went after the comparison"
 
 
 async def test_only_the_tests_of_a_change_are_run(bench: Bench, suite: Suite) -> None:

@@ -78,6 +78,8 @@ class PytestProbe(Whole):
         self._again = Tree(root, out_of_scope)
         """Looked at after a run that is to be learnt from: the other one is not ours to look with."""
         self._following: asyncio.Task[None] | None = None
+        self._small: asyncio.Task[None] | None = None
+        """The comparison of an early run, while none was made of a whole one."""
         self._preparing: asyncio.Task[None] | None = None
 
     @property
@@ -112,6 +114,8 @@ class PytestProbe(Whole):
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""
+        if behind and self._small is not None:
+            await asyncio.wait({self._small})
         await self._halt()
         files = self._tree.last
         watched = behind and self._affected is not None
@@ -128,6 +132,17 @@ class PytestProbe(Whole):
         if compared is not None or self._learnt is not None:
             self._following = asyncio.create_task(self._follow(compared, files), name="after pytest")
         return verdict
+
+    def idle(self) -> None:
+        """Nobody waits for a while: make a comparison that is due, and was cut off or found nothing to follow."""
+        busy = self._following is not None and not self._following.done()
+        if self._shadows.owed and self.sessions.forks and not busy:
+            self._following = asyncio.create_task(self._take_up(), name="compare pytest")
+
+    def hurry(self) -> None:
+        """Somebody waits for a whole run that nobody waited for: nothing goes before it."""
+        if self._small is not None:
+            self._small.cancel()
 
     async def early(self, change: Change) -> Verdict | None:
         """The tests that the change can have touched; what failed elsewhere before still counts as failed."""
@@ -149,6 +164,10 @@ class PytestProbe(Whole):
         ended = await self.sessions.run(tuple(tests))
         self.first_ms = ended.first_ms
         verdict = self._verdict(ended)
+        if ended.forked and self._shadows.never:
+            # Whole runs may never hold still for long enough; these few tests do sooner.
+            small = self._compare(verdict, change.now, tuple(tests))
+            self._following = self._small = asyncio.create_task(small, name="compare early pytest")
         if verdict.state not in ("passed", "failed"):
             return None
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
@@ -196,12 +215,29 @@ class PytestProbe(Whole):
         if self._learnt is not None and await self._unchanged(files):
             self._learning = asyncio.create_task(self._learn(files), name="learn what tests touch")
             await asyncio.shield(self._learning)
-        if compared is None:
-            return
-        plain = self._verdict(await self.sessions.plain((), behind=True))
-        if await self._unchanged(files) and self._shadows.compared(compared, plain):
+        if compared is not None:
+            await self._compare(compared, files, ())
+
+    async def _take_up(self) -> None:
+        files = self._tree.last
+        ended = await self.sessions.run((), behind=True)
+        if ended.forked:
+            await self._compare(self._verdict(ended), files, ())
+
+    async def _compare(self, forked: Verdict, files: Snapshot, tests: tuple[str, ...]) -> None:
+        """Make a run of these tests, or of all, again from scratch; it counts only where the files held still."""
+        plain = self._verdict(await self.sessions.plain(tests, behind=True))
+        if forked.state != plain.state and "error" in (forked.state, plain.state):
+            # A process can be killed for reasons that are none of the tests'.
+            if forked.state == "error":
+                forked = self._verdict(await self.sessions.run(tests, behind=True))
+            else:
+                plain = self._verdict(await self.sessions.plain(tests, behind=True))
+            if "error" not in (forked.state, plain.state):
+                return
+        if await self._unchanged(files) and self._shadows.compared(forked, plain, whole=not tests):
             self.sessions.tell()
-            self.on_disproved(plain, files)
+            self.on_disproved(msgspec.structs.replace(plain, cache="partial") if tests else plain, files)
 
     async def _learn(self, files: Snapshot) -> None:
         """Take what the latest run behind touched, if it was about these files."""
@@ -217,7 +253,7 @@ class PytestProbe(Whole):
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait({self._following})
-            self._following = None
+            self._following = self._small = None
 
     # ------------------------------------------------------------ judging
 

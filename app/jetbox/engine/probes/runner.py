@@ -89,9 +89,9 @@ class ProbeEngine:
         )
         self.probes = tuple(probes)
         """What is checked."""
-        for probe in self.probes:
-            if isinstance(probe, PytestProbe):
-                probe.on_disproved = self._disproved
+        self._pytests = [probe for probe in self.probes if isinstance(probe, PytestProbe)]
+        for probe in self._pytests:
+            probe.on_disproved = self._disproved
         self._on_end = on_end
         self._first: Snapshot | None = None
         """The files before the first change, once they were looked at."""
@@ -212,6 +212,9 @@ class ProbeEngine:
         await self._settler.settle(work)
         if self._closed:
             return []
+        if final:
+            for probe in self._pytests:
+                probe.idle()
         return self._given(work)
 
     def _given(self, work: Work, skip: frozenset[str] = frozenset()) -> list[Verdict]:
@@ -342,7 +345,8 @@ class ProbeEngine:
         self._settler.forget()
         if self._known.has(plain.name):
             self._known.forget(plain.name)
-            if self._first is not None and self._first.digest == files.digest:
+            first = self._first is not None and self._first.digest == files.digest
+            if first and plain.cache != "partial":
                 self._known.baseline(plain)
 
     def _came_behind(self, behind: _Task) -> None:
@@ -364,6 +368,8 @@ class ProbeEngine:
             return
         now = await self.files.now(sweep=work.final)
         if behind.files == now.digest and (work.final or behind.work.baseline):
+            for probe in self._pytests:
+                probe.hurry()
             try:
                 await asyncio.wait({behind.task})
             except asyncio.CancelledError:
