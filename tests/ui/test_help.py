@@ -9,7 +9,7 @@ from ui.played import opened
 
 
 async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> None:
-    async with show(size=(120, 70)) as s:
+    async with show(size=(120, 110)) as s:
         await s.play(*opened())
         await s.press("f1")
         text = s.text
@@ -32,7 +32,7 @@ async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> 
 
 
 async def test_a_key_of_the_users_is_in_force_and_in_the_help(show: Showing) -> None:
-    async with show(size=(120, 70), keys={"session.cancel": "ctrl+x", "no.such": "f9"}) as s:
+    async with show(size=(120, 110), keys={"session.cancel": "ctrl+x", "no.such": "f9"}) as s:
         await s.play(*opened())
         assert "keys: there is nothing named 'no.such'" in s.text
         await s.press("f1")

@@ -77,6 +77,7 @@ def test_the_messages_are_those_that_were_sent() -> None:
 async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *asked(), message(3, "tool", "nothing here\n[pytest: failed]"), sent(4))
+        await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0))
         await s.press("f4")
         text = s.text
         assert "request of round 2" in text
@@ -90,5 +91,5 @@ async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
         assert "read_file" in s.text
         await s.press("b")
         assert '"function":{"name":"read_file"' in s.text.replace("\n", "")
-        await s.press("slash", *"AGENT", "enter")
+        await s.press("slash", *"AGEN", "enter")
         assert "in 1 message" in s.text

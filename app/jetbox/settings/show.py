@@ -70,6 +70,17 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
+def help_texts() -> dict[str, str]:
+    """What each option is for, by its name."""
+    from jetbox.settings.model import Settings
+
+    texts, sections = _docstrings(), Settings()
+    return {
+        option: texts.get((type(getattr(sections, option.partition(".")[0])).__name__, option.partition(".")[2]), "")
+        for option in option_names()
+    }
+
+
 def _docstrings() -> dict[tuple[str, str], str]:
     """The string under each field of the option classes, by class and field."""
     import ast

@@ -103,6 +103,7 @@ class JetboxApp(App[int]):
             live=driver is not None,
             sessions=sessions if sessions is not None else sessions_folder(),
         )
+        self.workbench.loaded = loaded
 
     def get_default_screen(self) -> Screen[None]:
         return self.workbench
@@ -186,14 +187,11 @@ class JetboxApp(App[int]):
 
     def _apply_keys(self) -> None:
         from jetbox.ui.keys import binding_ids
-        from jetbox.ui.widgets.permission import Permission
-        from jetbox.ui.widgets.prompt import Prompt
-        from jetbox.ui.widgets.transcript import Transcript
-        from jetbox.ui.widgets.transport import TransportBar
+        from jetbox.ui.screens.bound import everything_bound
 
         if not self._user_keys:
             return
-        known = binding_ids(JetboxApp, Workbench, Prompt, Transcript, Permission, TransportBar)
+        known = binding_ids(JetboxApp, Workbench, *everything_bound())
         for name in self._user_keys:
             if name not in known:
                 self.workbench.notice("warning", f"keys: there is nothing named {name!r}", "F1 shows the names")

@@ -60,6 +60,22 @@ class Desk(Protocol):
         """Show what the model saw."""
         ...
 
+    def show_settings(self) -> None:
+        """Show what holds, and why."""
+        ...
+
+    def show_context(self) -> None:
+        """Say what fills the window."""
+        ...
+
+    def show_held(self) -> None:
+        """Say what the server holds."""
+        ...
+
+    def export(self, name: str) -> None:
+        """Write the session as a document."""
+        ...
+
     def show_sessions(self) -> None:
         """Show what was recorded."""
         ...
@@ -173,6 +189,10 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("sessions", "What was recorded here: go on with it, or play it", lambda desk, _: desk.show_sessions()),
     Command("label", "Call this session something, to find it again", _label, "TEXT", live=True),
+    Command("settings", "What holds, and where each value came from", lambda desk, _: desk.show_settings()),
+    Command("ctx", "What fills the window", lambda desk, _: desk.show_context()),
+    Command("ps", "What the server holds in memory, and until when", lambda desk, _: desk.show_held()),
+    Command("export", "Write the session as Markdown", lambda desk, name: desk.export(name), "[FILE]"),
     Command("undo", "What each round changed, and going back to before it", _undo, "[ROUND]"),
     Command("clear", "Forget what was said; files stay", lambda desk, _: desk.submit(engine.Clear()), live=True),
     Command("quit", "End the session and leave", lambda desk, _: desk.leave()),

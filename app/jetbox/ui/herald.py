@@ -12,6 +12,7 @@ MOST = 120
 """Characters of what is told."""
 SAVE, RESTORE = "\x1b[22;0t", "\x1b[23;0t"
 """Put the title aside, and back."""
+WAYS = ("auto", "bell", "off")
 WITHOUT_TITLE = ("dumb", "linux", "")
 """Values of TERM without a title."""
 
@@ -50,7 +51,7 @@ class Herald:
         """`notify` is `auto`, `bell` or `off`."""
         self._write = write
         self._looked_at = looked_at
-        self._notify = notify
+        self.notify = notify
         self._environ = os.environ if environ is None else environ
         self._titles = self._environ.get("TERM", "") not in WITHOUT_TITLE
         self._title = ""
@@ -73,10 +74,14 @@ class Herald:
             self._title = title
             self._write(f"\x1b]2;{title}\x1b\\")
 
+    def next_way(self) -> None:
+        """Notify in the next of the three ways."""
+        self.notify = WAYS[(WAYS.index(self.notify) + 1) % len(WAYS)] if self.notify in WAYS else WAYS[0]
+
     def tell(self, workspace: str, event: e.PermissionAsked | e.GoalEnded) -> None:
         """Somebody is waited for, or the work is over: say so where nobody looks."""
-        if self._notify == "off" or self._looked_at():
+        if self.notify == "off" or self._looked_at():
             return
         folder = os.path.basename(workspace.rstrip("/")) or "jetbox"
         said = f"waits for you: {event.title}" if isinstance(event, e.PermissionAsked) else event.reason
-        self._write("\a" if self._notify == "bell" else notification(self._environ, f"jetbox {folder}", said))
+        self._write("\a" if self.notify == "bell" else notification(self._environ, f"jetbox {folder}", said))

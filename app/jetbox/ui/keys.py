@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.app import App
+from textual.binding import BindingsMap
 from textual.dom import DOMNode
 from textual.keys import key_to_character
 
@@ -51,6 +53,18 @@ def bound_keys(node: DOMNode, *, ascii: bool = False) -> list[Key]:
             continue
         keys, _ = found.setdefault(binding.id, ([], binding.description))
         keys.append(key_name(key, ascii=ascii))
+    return [(" ".join(keys), does, name) for name, (keys, does) in found.items()]
+
+
+def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) -> list[Key]:
+    """What a class of screens that are not there now binds of its own, the user's own keys in force."""
+    bindings = BindingsMap(node.__dict__.get("BINDINGS", ()))
+    bindings.apply_keymap(app._keymap)
+    found: dict[str, tuple[list[str], str]] = {}
+    for key, binding in bindings:
+        if binding.id:
+            keys, _ = found.setdefault(binding.id, ([], binding.description))
+            keys.append(key_name(key, ascii=ascii))
     return [(" ".join(keys), does, name) for name, (keys, does) in found.items()]
 
 

@@ -69,11 +69,15 @@ class Prompts:
 
     def messages(self, at: int) -> list[str]:
         """The messages of that request as JSON, byte for byte."""
+        return [text for _, text in self.roles(at)]
+
+    def roles(self, at: int) -> list[tuple[str, str]]:
+        """The messages of that request with their roles."""
         sent = self.sent[at]
-        found: list[str] = []
+        found: list[tuple[str, str]] = []
         for event in self._log[: sent.at]:
             if isinstance(event, e.MessageAdded):
-                found[event.index :] = [event.json]
+                found[event.index :] = [(event.role, event.json)]
             else:
                 del found[event.count :]
         return found[: sent.request.count]

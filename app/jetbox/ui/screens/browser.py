@@ -45,6 +45,7 @@ class Search(Lined):
 class Browser(ModalScreen[None]):
     """Subclasses say the rows, what stands beside them, and the keys of their own."""
 
+    BINDING_GROUP_TITLE = "Lists"
     TITLE_TEXT: ClassVar[str] = ""
     SEARCHES: ClassVar[bool] = False
     WIDE_LIST: ClassVar[bool] = False

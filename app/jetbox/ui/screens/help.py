@@ -24,13 +24,17 @@ Group = tuple[str, list[Key]]
 class HelpText(Lined):
     """The text of the help."""
 
-    def __init__(self, glyphs: Glyphs, groups: Sequence[Group], commands: Sequence[Command]) -> None:
+    def __init__(
+        self, glyphs: Glyphs, groups: Sequence[Group], commands: Sequence[Command], more: Sequence[Group]
+    ) -> None:
+        """`more` are the groups of screens that are not there now; they stand behind the commands."""
         super().__init__(glyphs)
         self._groups = groups
+        self._more = more
         self._commands = commands
 
     def lines(self, width: int) -> list[Row]:
-        keys = [key for _, group in self._groups for key in group]
+        keys = [key for _, group in (*self._groups, *self._more) for key in group]
         column = min(max((cells(key) for key, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
         out: list[Row] = []
@@ -39,6 +43,9 @@ class HelpText(Lined):
                 out += [row((title, "title")), *(self._key(key, column, names, width) for key in group), BLANK]
         if self._commands:
             out += [row(("Commands", "title")), *self._usages(width), BLANK]
+        for title, group in self._more:
+            if group:
+                out += [row((title, "title")), *(self._key(key, column, names, width) for key in group), BLANK]
         words = 'The name at the end of a line is what a key is changed by: [keys] "session.cancel" = "ctrl+x"'
         return [*out, *flow(((words, "dim"),), width)]
 
@@ -68,9 +75,16 @@ class Help(ModalScreen[None]):
         Binding("escape,q,f1", "dismiss(None)", "Close", id="help.close", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, paint: Paint, groups: Sequence[Group], commands: Sequence[Command]) -> None:
+    def __init__(
+        self,
+        glyphs: Glyphs,
+        paint: Paint,
+        groups: Sequence[Group],
+        commands: Sequence[Command],
+        more: Sequence[Group] = (),
+    ) -> None:
         super().__init__(classes="-ascii" if glyphs.ascii else None)
-        self._text = HelpText(glyphs, groups, commands)
+        self._text = HelpText(glyphs, groups, commands, more)
         self._text.paint(paint)
 
     def compose(self) -> ComposeResult:

@@ -9,6 +9,8 @@ from textual.screen import Screen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.engine.errors import JetboxError
+from jetbox.ui.commands import run_line
 from jetbox.ui.deeds import Deeds
 from jetbox.ui.prompts import Prompts
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jetbox.engine.session import SessionSource
+    from jetbox.settings.load import Loaded
     from jetbox.ui.glyphs import Glyphs
     from jetbox.ui.herald import Herald
     from jetbox.ui.model import SessionView
@@ -35,6 +38,8 @@ class Overlays(Screen[None]):
         Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
         Binding("f4", "request", "The exact request", id="session.request", show=False, priority=True),
     ]
+    loaded: Loaded | None = None
+    """The settings with where they came from."""
     source: SessionSource
     live: bool
     view: SessionView
@@ -55,6 +60,8 @@ class Overlays(Screen[None]):
         self.herald: Herald | None = None
         """Writes to the terminal around the screen; None where there is none."""
         self._armed = False
+        self._tell_held = False
+        """The server was asked what it holds, and the answer is wanted in words."""
 
     @property
     def busy(self) -> bool:
@@ -67,6 +74,22 @@ class Overlays(Screen[None]):
     def word(self, text: str, style: str = "warning") -> None:
         """Say something in the last line, until the next key."""
         raise NotImplementedError
+
+    def notice(self, level: str, text: str, hint: str = "") -> None:
+        """A word in the transcript that is no event."""
+        raise NotImplementedError
+
+    def switch_theme(self, name: str) -> None:
+        """Other colours."""
+        raise NotImplementedError
+
+    def show_models(self) -> None:
+        """What the server has."""
+        raise NotImplementedError
+
+    def next_mode(self) -> None:
+        """The next mode."""
+        run_line(self, "/mode")  # type: ignore[arg-type]
 
     # ------------------------------------------------------------ events
 
@@ -87,6 +110,10 @@ class Overlays(Screen[None]):
             self._undone(stamped.event)
         if self.herald is not None and not anew and isinstance(stamped.event, e.PermissionAsked | e.GoalEnded):
             self.herald.tell(self.view.workspace, stamped.event)
+
+        if self._tell_held and isinstance(stamped.event, e.ModelsListed):
+            self._tell_held = False
+            self._say_held()
 
     def show_title(self) -> None:
         """The terminal's title says how it stands."""
@@ -179,6 +206,52 @@ class Overlays(Screen[None]):
         assert isinstance(self.app, JetboxApp)
         self.app.wanted = wanted
         self.app.leave()
+
+    def show_settings(self) -> None:
+        """What holds, and why."""
+        from jetbox.ui.screens.settings import Settings
+
+        if self.on_top:
+            self.app.push_screen(Settings(self))
+
+    # ------------------------------------------------------------ words
+
+    def show_context(self) -> None:
+        """What fills the window."""
+        from jetbox.ui.accounts import context_words
+
+        for text in context_words(self.view, self.prompts):
+            self.notice("info", text)
+
+    def show_held(self) -> None:
+        """What the server holds; asked for, where somebody can be asked."""
+        if self.live:
+            self._tell_held = True
+            self.submit(commands.ListModels(anew=True))
+        else:
+            self._say_held()
+
+    def _say_held(self) -> None:
+        from jetbox.ui.accounts import held_words
+
+        for text in held_words(self.view.listed, self.source.now()):
+            self.notice("info", text)
+
+    def export(self, name: str) -> None:
+        """Write the session as Markdown: beside its journal, or where the user says."""
+        self.run_worker(self._export(name), group="export", exclusive=True)
+
+    async def _export(self, name: str) -> None:
+        import asyncio
+
+        from jetbox.ui.export import export
+
+        try:
+            path = await asyncio.to_thread(export, self.view.id, self.sessions, name)
+        except (OSError, JetboxError) as error:
+            self.notice("warning", f"not exported: {getattr(error, 'strerror', None) or error}")
+        else:
+            self.app.notify(str(path), title="exported", markup=False)
 
     def escape_twice(self) -> None:
         """The first Esc where nothing is to be interrupted says what a second one does."""

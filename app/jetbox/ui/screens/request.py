@@ -54,11 +54,11 @@ class Request(Browser):
             self.list.fill(0, self._row)
             return
         sent = prompts.sent[self._at]
-        messages = prompts.messages(self._at)
+        messages = prompts.roles(self._at)
         self._compared = prompts.compared(self._at)
         made = [
             ("head", prompts.head(self._at)),
-            *((_role(each), each) for each in messages),
+            *messages,
             ("end", sent.request.tail),
         ]
         self._parts = tuple(made)
@@ -167,14 +167,6 @@ def _decode(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _role(text: str) -> str:
-    """The role of a message, without decoding all of it where it stands in its usual place."""
-    head = text[:40]
-    if head.startswith('{"role":"'):
-        return head[9:].partition('"')[0]
-    return str(_decode(text).get("role", "message"))
 
 
 def _gist(role: str, text: str, width: int) -> str:

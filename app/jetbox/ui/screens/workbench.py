@@ -372,6 +372,8 @@ class Workbench(Overlays):
             self.notice(level, text)
 
     def show_help(self) -> None:
+        from jetbox.ui.keys import class_keys
+        from jetbox.ui.screens.bound import screens_bound
         from jetbox.ui.screens.help import Group, Help
 
         ascii = self.glyphs.ascii
@@ -380,7 +382,10 @@ class Workbench(Overlays):
             nodes = [self.prompt, *nodes, self.permission]
         groups: list[Group] = [("Workbench", [*bound_keys(self.app, ascii=ascii), *bound_keys(self, ascii=ascii)])]
         groups += [(node.BINDING_GROUP_TITLE or "", bound_keys(node, ascii=ascii)) for node in nodes]
-        self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else ()))
+        more: list[Group] = [
+            (each.BINDING_GROUP_TITLE or "", class_keys(each, self.app, ascii=ascii)) for each in screens_bound()
+        ]
+        self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else (), more))
 
     def switch_theme(self, name: str) -> None:
         from jetbox.ui.app import JetboxApp

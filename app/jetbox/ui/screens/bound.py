@@ -1,0 +1,29 @@
+"""Every class that binds keys under an id, besides the application and the workbench."""
+
+from __future__ import annotations
+
+from textual.dom import DOMNode
+
+
+def everything_bound() -> tuple[type[DOMNode], ...]:
+    """Widgets of the workbench, and the screens over it; imported here, when help or the user's keys want them."""
+    from jetbox.ui.widgets.permission import Permission
+    from jetbox.ui.widgets.prompt import Prompt
+    from jetbox.ui.widgets.transcript import Transcript
+    from jetbox.ui.widgets.transport import TransportBar
+
+    return (Prompt, Transcript, Permission, TransportBar, *screens_bound())
+
+
+def screens_bound() -> tuple[type[DOMNode], ...]:
+    """The screens over the workbench."""
+    from jetbox.ui.screens.browser import Browser
+    from jetbox.ui.screens.help import Help
+    from jetbox.ui.screens.models import Models
+    from jetbox.ui.screens.question import Question
+    from jetbox.ui.screens.request import Request
+    from jetbox.ui.screens.sessions import Sessions
+    from jetbox.ui.screens.settings import Settings
+    from jetbox.ui.screens.undo import Undo
+
+    return (Models, Browser, Undo, Request, Sessions, Settings, Question, Help)

@@ -1,0 +1,92 @@
+"""Settings with where they came from, and what is told in words: the window, the server's memory, an export."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.record.journal import JournalWriter
+from jetbox.record.markdown import markdown
+from jetbox.settings.load import load, parse_assignment
+from ui.conftest import Show, Showing
+from ui.played import opened, stamped, whole
+from ui.test_models import LISTED
+from ui.test_request import asked
+
+
+async def begin(s: Show) -> None:
+    s.bench.loaded = load(None, environment={"JETBOX_LOOP_MAX_ROUNDS": "7"}, flags=[parse_assignment("ui.notify=bell")])
+    await s.play(*opened())
+    await s.type("/settings", "enter")
+
+
+async def test_settings_say_where_they_came_from(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("slash", *"max_r", "enter")
+        assert "from environment: JETBOX_LOOP_MAX_ROUNDS" in s.text
+        await s.press("escape", "c")
+        rows = [line for line in s.text.split("\n") if "loop.max_rounds" in line or "ui.notify" in line]
+        assert any("7  environment" in line for line in rows)
+        assert "context.num_ctx" not in s.text
+
+
+async def test_what_may_change_live_does(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("slash", *"s.mo", "enter", "enter")
+        assert await s.asked() == commands.SetMode("edits")
+        await s.press("escape", "slash", *"them", "enter")
+        before = s.app.theme
+        await s.press("enter")
+        assert s.app.theme != before
+        assert s.app.theme in s.text
+
+
+async def test_the_window_and_the_servers_memory_in_words(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *asked())
+        await s.type("/ctx", "enter")
+        assert "context: 1.6k of 16k tokens (10%)" in s.text
+        assert "the last request, by bytes: tools and options" in s.text
+        assert "of its 100 tokens 90% came from the server's cache" in s.text
+        await s.type("/ps", "enter")
+        assert await s.asked() == commands.ListModels(anew=True)
+        await s.play(LISTED)
+        assert "gpt-oss:20b: 14.6 GB, 50% on CPU, window 16k, unloads in 10m" in s.text
+
+
+async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: Showing, tmp_path: Path) -> None:
+    name = "20260101-120000-abcd"
+    writer = JournalWriter.create(tmp_path / name)
+    for one in stamped(whole()):
+        writer.record(one)
+    writer.flush()
+    writer.release()
+    async with show() as s:
+        s.bench.sessions = tmp_path
+        await s.play(*opened())
+        mine = tmp_path / "mine.md"
+        mine.write_text("mine")
+        await s.type(f"/export {mine}", "enter")
+        async with asyncio.timeout(10):
+            while "not exported: File exists" not in s.text:
+                await s.pilot.pause()
+        assert mine.read_text() == "mine"
+        await s.type("/export", "enter")
+        async with asyncio.timeout(10):
+            while "exported" not in "".join(s.text.split("\n")[:9]):
+                await s.pilot.pause()
+        assert s.bench.prompt.region.y > 12, "the word of it lies above, not over the input"
+    assert "## Goal 1" in (tmp_path / name / "session.md").read_text()
+
+
+def test_the_document_holds_answers_calls_diffs_and_verdicts() -> None:
+    text = markdown(stamped([*whole(), e.ToolEnded(call="c9", state="ok", text="```\ncode\n```")]))
+    assert "I begin with the **package**, in `mathx`.\n\n- add\n- multiply" in text
+    assert "- `write_file mathx/__init__.py`: ok, 3 ms\n\n```diff\n--- /dev/null" in text
+    assert "- probe **pytest**: failed 1 of 3 failed: test_mul 64 ms" in text
+    assert "````\n```\ncode\n```\n````" in text
+    assert "**done**: done, probes green" in text
