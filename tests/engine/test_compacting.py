@@ -15,6 +15,7 @@ from engine.conftest import OpenRig
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine.compacting import on_wish
 from jetbox.engine.context import compact
 from jetbox.engine.context.compact import ASKED, HEADING, SUMMARY, listed, newest, rewritten, without_old_outputs
 from jetbox.engine.loop import serve
@@ -227,6 +228,16 @@ async def test_the_user_can_ask_for_it_between_goals(rig: OpenRig) -> None:
     live.submit(c.Close())
     await within(serving)
     assert WORDS in live.events(e.MessageAdded)[-1].json or WORDS in live.everything()
+
+
+async def test_asked_for_it_keeps_the_newest_rounds_alone_however_much_room_there_is(rig: OpenRig) -> None:
+    live = await rig(*reading_steps(step(text=WORDS), TALK), context={"num_ctx": 131_072})
+    parts_in(live.root)
+    await live.run(GOAL)
+    await within(on_wish(live.parts))
+    (told,) = live.events(e.Compacted)
+    assert (told.how, told.kept) == ("summary", 2 * 2)
+    assert told.after < told.before / 2
 
 
 async def test_another_wish_comes_before_it(rig: OpenRig) -> None:

@@ -18,6 +18,7 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.compact import (
     CLIP,
     INSTRUCTION,
+    KEPT_OUTPUTS,
     clipped,
     listed,
     newest,
@@ -27,7 +28,7 @@ from jetbox.engine.context.compact import (
 )
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import ModelError
-from jetbox.engine.events import Compacted, Waiting
+from jetbox.engine.events import Compacted, Notice, Waiting
 from jetbox.engine.parts import Parts
 from jetbox.engine.waiting import Expectation
 from jetbox.engine.watchdog import first_limit
@@ -54,6 +55,12 @@ def crowded(parts: Parts) -> bool:
     return left < max(window // ROOM, min(LEAST_ANSWER, window // 4))
 
 
+async def on_wish(parts: Parts) -> None:
+    """Make the history shorter since the user asked for it; where that gains nothing, that is said."""
+    if not await make_room(parts, "you asked for it", whole=True):
+        parts.session.emit(Notice(level="info", text="there is nothing yet that could be made shorter"))
+
+
 async def make_room(parts: Parts, why: str, *, whole: bool = False) -> bool:
     """Make the history shorter; False where that gains nothing. `whole`: with a summary in any case.
 
@@ -67,7 +74,7 @@ async def make_room(parts: Parts, why: str, *, whole: bool = False) -> bool:
     if not whole and _used(parts, lean) <= AIM and _gains(lean, said):
         made = _Made("outputs", lean, len(lean))
     else:
-        made = await _rewritten(parts, said, lean)
+        made = await _rewritten(parts, said, lean, whole=whole)
     if not _gains(made.messages, said):
         return False
     parts.session.emit(
@@ -101,11 +108,13 @@ class _Made(NamedTuple):
     metrics: dict[str, int] = {}  # noqa: RUF012 (never changed)
 
 
-async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes]) -> _Made:
+async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes], *, whole: bool) -> _Made:
     """All but the newest rounds as one message, and those as they are where there is room for that."""
-    free = _free(parts) * parts.budget.ratio
+    free, rounds = _free(parts) * parts.budget.ratio, rounds_of(said)
     begin = newest(said, int(KEEP * free))
-    if begin <= rounds_of(said)[0]:  # nothing is older
+    if whole and len(rounds) > KEPT_OUTPUTS:
+        begin = max(begin, rounds[-KEPT_OUTPUTS])
+    if begin <= rounds[0]:  # nothing is older
         return _Made("outputs", clipped(said, CLIP), len(said))
     text, metrics = await _summary(parts, said, lean)
     summary = parts.redactor.redact(text) or listed(said[1:begin])

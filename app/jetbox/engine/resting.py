@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from jetbox.engine.commands import Compact, SetModel
-from jetbox.engine.compacting import make_room
-from jetbox.engine.events import Notice
+from jetbox.engine.compacting import on_wish
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import switch_as_wished
 
@@ -24,12 +23,12 @@ async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
 
 async def _compact(parts: Parts) -> None:
     """Whatever else the user wants meanwhile comes first."""
-    work = asyncio.ensure_future(make_room(parts, "you asked for it", whole=True))
+    work = asyncio.ensure_future(on_wish(parts))
     other = asyncio.ensure_future(parts.session.waiting_command())
     try:
         await asyncio.wait({work, other}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done() and not work.result():
-            parts.session.emit(Notice(level="info", text="there is nothing yet that could be made shorter"))
+        if work.done():
+            work.result()
     finally:
         for task in (work, other):
             task.cancel()

@@ -207,12 +207,12 @@ class Round:
 
     async def _make_room(self) -> None:
         """Make the history shorter where the window is nearly full, or where the user asked for it."""
-        from jetbox.engine.compacting import crowded, make_room
+        from jetbox.engine.compacting import crowded, make_room, on_wish
 
         parts, asked = self._parts, self._parts.control.compact
         parts.control.compact = False
         if asked:
-            await make_room(parts, "you asked for it", whole=True)
+            await on_wish(parts)
         elif parts.options.context.compact and not self._shortened and crowded(parts):
             self._shortened = True
             await make_room(parts, "the window is nearly full")

@@ -25,6 +25,9 @@ ENGINE_WORDS = (
     "[your ",
     "[what is red",
     "[interrupted",
+    "[the plan ",
+    "[this was a draft",
+    "[another model",
     "Your answer was ",
 )
 """How messages begin that stand in the user's place and are not the user's."""
