@@ -273,3 +273,22 @@ async def test_a_question_is_answered_without_a_plan(rig: OpenRig) -> None:
     ended = await live.run("Is it so?")
     assert (ended.outcome, ended.rounds) == ("answered", 1)
     assert live.events(e.PlanEnded) == []
+
+
+async def test_steps_run_one_by_one_where_calls_do(rig: OpenRig) -> None:
+    live = await rig(
+        planned(write("a.py"), write("b.py"), do("read_file", path="a.py")),
+        finish(),
+        loop=PLAN,
+        performance={"parallel_tools": False},
+    )
+    assert (await live.run()).outcome == "unverified"
+    order = [kind for kind in live.kinds if kind in (e.ToolStarted, e.ToolEnded)]
+    assert order == [e.ToolStarted, e.ToolEnded] * 4  # finish is the fourth
+
+
+async def test_a_step_that_nobody_can_allow_ends_the_goal(rig: OpenRig) -> None:
+    live = await rig(planned(write("a.py")), finish(), loop=PLAN, permissions={"mode": "ask"})
+    assert (await live.run()).outcome == "denied"
+    assert states(live) == {"1": "denied"}
+    assert not (live.root / "a.py").exists()
