@@ -14,6 +14,7 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.loop import serve
+from jetbox.engine.options import ProbeCommand
 from jetbox.engine.trail import Trail
 from jetbox.engine.undoing import UndoDesk
 from jetbox.record.journal import JournalWriter
@@ -36,10 +37,10 @@ STEPS = (
 
 
 @asynccontextmanager
-async def serving(rig: OpenRig, tmp_path: Path, *steps: object) -> AsyncIterator[Rig]:
+async def serving(rig: OpenRig, tmp_path: Path, *steps: object, **options: object) -> AsyncIterator[Rig]:
     """A recorded session that takes commands; its goal has ended."""
     recorder = JournalWriter.create(tmp_path / "session")
-    live = await rig(*(steps or STEPS), recorder=recorder)
+    live = await rig(*(steps or STEPS), recorder=recorder, **options)
     (live.root / "old.py").write_text(OLD)
     desk = UndoDesk(live.parts)
     listening = asyncio.ensure_future(desk.run())
@@ -149,6 +150,17 @@ async def test_messages_alone_and_a_cleared_prompt_leave_the_files(rig: OpenRig,
         live.submit(c.PlanUndo(round=2))
         plan = await live.until(e.UndoPlanned)
         assert (plan.messages, len(plan.files)) == (0, 2)
+
+
+async def test_verdicts_are_given_anew(rig: OpenRig, tmp_path: Path) -> None:
+    write = step(call("write_file", path="bad.py", content="import os\n"))
+    check = ProbeCommand(name="clean", command="test ! -e bad.py")
+    probes = {"ruff": False, "pytest": False, "commands": (check,)}
+    async with serving(rig, tmp_path, write, finish(), probes=probes, loop={"gate_attempts": 0}) as live:
+        assert live.events(e.ProbeEnded)[-1].state == "failed"
+        live.submit(c.Undo())
+        await live.until(e.Undone)
+        await live.until(e.ProbeEnded, state="passed")
 
 
 async def test_what_a_command_changed_is_said_to_be_lost(rig: OpenRig, tmp_path: Path) -> None:

@@ -73,10 +73,13 @@ async def test_words_come_back_and_the_round_is_marked(show: Showing) -> None:
         await s.press("escape")
         left = e.UndoFile("notes.md", "modified", "changed", "changed since by somebody else")
         files = (e.FileChange("mathx/__init__.py", "deleted"),)
-        await s.play(e.Undone(round=1, files=files, left=(left,), messages=7, words=PLAN.words))
+        await s.play(
+            e.PromptRewound(count=1), e.Undone(round=1, files=files, left=(left,), messages=7, words=PLAN.words)
+        )
         assert s.bench.prompt.text == PLAN.words
         assert "back to before round 1: 1 file put back, 7 messages out of the prompt" in s.text
         assert "notes.md stays as it is: changed since by somebody else" in s.text
+        assert not s.bench.view.verdicts, "a verdict about other files is not shown"
         await s.press("f3")
         assert s.text.count("undone") >= 3
 

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from jetbox.engine.assemble import wrote
-from jetbox.engine.commands import AnyCommand, Clear, PlanUndo, Undo
+from jetbox.engine.commands import AnyCommand, Clear, PlanUndo, RunProbes, Undo
 from jetbox.engine.errors import RecordingError, ToolError
 from jetbox.engine.events import FileChange, Notice, UndoFile, Undone, UndoPlanned, UndoState
 from jetbox.engine.parts import Parts
@@ -144,6 +144,8 @@ class UndoDesk:
         if not gone or step.folded:
             parts.history.user(_told_to_the_model(step.number, paths))
         wrote(parts, paths)
+        if parts.probes is not None and parts.may_probe:
+            parts.session.submit(RunProbes())  # what was found out about the files does not hold any more
 
     # ------------------------------------------------------------ files
 

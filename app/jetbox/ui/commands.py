@@ -76,6 +76,10 @@ class Desk(Protocol):
         """Write the session as a document."""
         ...
 
+    def replay(self, name: str) -> None:
+        """Leave, and play the recording of this name; without one, choose among them."""
+        ...
+
     def show_sessions(self) -> None:
         """Show what was recorded."""
         ...
@@ -188,6 +192,7 @@ COMMANDS: tuple[Command, ...] = (
         "request", "What the model saw, byte for byte, and what broke the prefix", lambda desk, _: desk.show_request()
     ),
     Command("sessions", "What was recorded here: go on with it, or play it", lambda desk, _: desk.show_sessions()),
+    Command("replay", "Leave, and play a recording", lambda desk, name: desk.replay(name), "[SESSION]"),
     Command("label", "Call this session something, to find it again", _label, "TEXT", live=True),
     Command("settings", "What holds, and where each value came from", lambda desk, _: desk.show_settings()),
     Command("ctx", "What fills the window", lambda desk, _: desk.show_context()),

@@ -223,8 +223,12 @@ class SessionView:
                 self.doing = Doing("preparing", t) if self.running else Doing()
             case e.UndoPlanned():
                 self.undo = event
+            case e.PromptRewound():
+                self.tokens, self.estimated = 0, False
             case e.Undone():
                 self.undo = None
+                if event.files:
+                    self.verdicts.clear()  # they are about other files
                 for change in event.files:
                     self.files.pop(one_line(change.path), None)
                 self._change(t, event.files, "undo")

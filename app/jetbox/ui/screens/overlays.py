@@ -185,6 +185,19 @@ class Overlays(Screen[None]):
         if self.on_top:
             self.app.push_screen(Sessions(self))
 
+    def replay(self, name: str) -> None:
+        """Leave, and play the recording of this name; without one, choose among them."""
+        if not name:
+            self.show_sessions()
+            return
+        from jetbox.record.library import find
+        from jetbox.ui.wanted import Wanted
+
+        try:
+            self.go_to(Wanted("replay", find(name, self.sessions)))
+        except JetboxError as error:
+            self.word(f"{error.message}{': ' if error.hint else ''}{error.hint}")
+
     def go_to(self, wanted: Wanted) -> None:
         """Leave for another session; what runs is stopped when the user agrees."""
         if not (self.live and self.busy):

@@ -148,9 +148,9 @@ class Workbench(Overlays):
         for stamped in batch.events:
             self.view.apply(stamped)
             self.transcript.story.apply(stamped)
-            self.note(stamped, anew=batch.reset)
             if not isinstance(stamped.event, e.Delta):
                 deltas_only = False
+                self.note(stamped, anew=batch.reset)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
                     self.prompt.remember(stamped.event.text)
         now = self.source.now()
