@@ -8,6 +8,7 @@ import msgspec
 
 from jetbox.engine.events import RED, CacheState, VerdictState
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.safety.sandbox import Sandbox
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -62,6 +63,14 @@ class Scope(msgspec.Struct, frozen=True):
     outside: tuple[str, ...] | None = None
     """Every file and folder outside the tree whose change can change this scope, or whether the probe
     applies; None where they are not known, and the scope is asked for each time."""
+    confines: tuple[str, ...] = ()
+    """The sandbox, and limits of time and memory, in words."""
+
+
+def confines(sandbox: Sandbox, *, memory: int = 0, seconds: float = 0.0) -> tuple[str, ...]:
+    """`Scope.confines` of a run in this sandbox, with its limits in bytes and seconds; 0 is none."""
+    bounds = ([f"{memory / 2**30:g} GiB of memory"] if memory else []) + ([f"{seconds:g} s"] if seconds else [])
+    return (f"sandbox {sandbox.name}", *(f"not forbidden: {words}" for words in sandbox.cannot), *bounds)
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -63,7 +63,7 @@ class Memory(msgspec.Struct):
 def key(name: str, files: Snapshot, scope: Scope) -> str:
     """What a verdict is filed under."""
     digest = blake2b(digest_size=16)
-    for part in (name, files.digest, *scope.arguments):
+    for part in (name, files.digest, *scope.arguments, "", *scope.confines):
         digest.update(part.encode(errors="surrogateescape") + b"\0")
     for table in (scope.versions, scope.environment):
         digest.update(b"\1")

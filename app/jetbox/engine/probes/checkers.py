@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from jetbox.engine.options import ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
 from jetbox.engine.probes.command import broken, environment, identity
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
@@ -84,7 +84,7 @@ class CheckerProbe(Whole):
         noticed = facts.noticed
         if noticed is not None:
             noticed = (*noticed, *self._places())
-        return Scope((self._processes.sandbox.name, *self.arguments()), versions, variables, noticed)
+        return Scope(self.arguments(), versions, variables, noticed, confines(self._processes.sandbox))
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """Program text, folders (which can be packages), and configuration."""

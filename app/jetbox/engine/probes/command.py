@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetbox.engine.options import ProbeCommand, ProbeOptions
-from jetbox.engine.probes.base import Scope, Verdict, Whole
+from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import MOST_NOTICED, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
@@ -101,9 +101,8 @@ class CommandProbe(Whole):
             versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
             outside = (*outside, *facts.noticed) if outside is not None and facts.noticed is not None else None
         keyed = {name: value for name, value in env.items() if name not in NOT_KEYED - {*self._processes.pass_env}}
-        limits = f"{self._seconds:g} s, {self._memory} bytes"
-        sandbox = self._processes.sandbox
-        return Scope((sandbox.name, *sandbox.cannot, limits, *arguments), versions, keyed, outside)
+        bounds = confines(self._processes.sandbox, memory=self._memory, seconds=self._seconds)
+        return Scope(tuple(arguments), versions, keyed, outside, bounds)
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """The files that match its scope, and those that its words name."""

@@ -17,7 +17,7 @@ import msgspec
 from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.affected import Affected
-from jetbox.engine.probes.base import Change, Scope, Verdict, Whole
+from jetbox.engine.probes.base import Change, Scope, Verdict, Whole, confines
 from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
@@ -107,10 +107,9 @@ class PytestProbe(Whole):
         versions = {"python": f"{interpreter.path} {facts.version}", "pytest": facts.pytest}
         versions["packages"] = facts.packages
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
-        sandbox, options = self._processes.sandbox, self._options
         environment = clean_environment(os.environ, self._processes.pass_env)
-        arguments = (sandbox.name, *sandbox.cannot, f"{options.memory} bytes")
-        return Scope(arguments, versions, environment, facts.noticed)
+        bounds = confines(self._processes.sandbox, memory=self._options.memory)
+        return Scope((), versions, environment, facts.noticed, bounds)
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""

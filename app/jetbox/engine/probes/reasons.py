@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
@@ -15,6 +16,8 @@ WHO = {"agent": "the agent", "command": "a command", "you": "you", "git": "git",
 NAMES = {"python": "interpreter", "packages": "installed packages"}
 """Versions that have a better name than their key's."""
 SHOWN = 3
+STAMP = re.compile(r"(?:^| )\d+(?: \d+){2,}$")
+"""Numbers by which a file is told from its successor, behind its name."""
 WORDS = 200
 """Most characters of one value of `inputs`."""
 
@@ -48,11 +51,11 @@ def ago(ns: int) -> str:
 
 def sealed(scope: Scope) -> Scope:
     """The scope with digests in the place of its values: enough to tell that one changed, and nothing more."""
-    arguments = (_digest("\0".join(scope.arguments)),)
+    arguments, bounds = ((_digest("\0".join(words)),) for words in (scope.arguments, scope.confines))
     versions, environment = (
         {name: _digest(value) for name, value in table.items()} for table in (scope.versions, scope.environment)
     )
-    return Scope(arguments, versions, environment)
+    return Scope(arguments, versions, environment, confines=bounds)
 
 
 def _digest(text: str) -> str:
@@ -63,6 +66,8 @@ def scope_words(old: Scope, new: Scope) -> Iterable[str]:
     """What differs besides the files."""
     if old.arguments != new.arguments:
         yield "arguments changed"
+    if old.confines != new.confines:
+        yield "sandbox or limits changed"
     for name in _different(old.versions, new.versions):
         yield f"{NAMES.get(name, name)} changed"
     for name in _different(old.environment, new.environment):
@@ -128,10 +133,16 @@ def inputs(files: Snapshot, scope: Scope) -> dict[str, str]:
     found = {
         "files": f"{count}, digest {files.digest[:12]}" + ("" if files.proved else ", not proved"),
         "arguments": " ".join(scope.arguments),
-        "versions": ", ".join(f"{name} {value}" for name, value in sorted(scope.versions.items())),
+        "versions": ", ".join(f"{name} {_stamped(value)}" for name, value in sorted(scope.versions.items())),
         "variables": ", ".join(sorted(scope.environment)),
+        "confined": ", ".join(scope.confines),
     }
     return {name: _short(words) for name, words in found.items() if words}
+
+
+def _stamped(value: str) -> str:
+    """With a digest in the place of a file's numbers and times, which say nothing to anybody."""
+    return STAMP.sub(lambda found: f" ({_digest(found[0])[:8]})", value)
 
 
 def _short(words: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.options import ProbeOptions
-from jetbox.engine.probes.base import Change, Scope, Verdict, Whole
+from jetbox.engine.probes.base import Change, Scope, Verdict, Whole, confines
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.interpreter import Interpreters
@@ -132,7 +132,8 @@ class RuffProbe(Whole):
         outside = self._settings.outside()
         versions = {"ruff": identity(program) if program else ""}
         versions.update((f"settings {path}", " ".join(map(str, sign))) for path, sign in outside.items() if sign)
-        return Scope((*ARGUMENTS, self._processes.sandbox.name), versions, outside=(*outside, *self._places()))
+        noticed = (*outside, *self._places())
+        return Scope(ARGUMENTS, versions, outside=noticed, confines=confines(self._processes.sandbox))
 
     def _places(self) -> list[str]:
         """Every path whose change can make it another program."""
