@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.probes.judging import last_error
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
@@ -241,3 +242,11 @@ async def test_a_package_that_is_imported_from_elsewhere_is_no_green(bench: Benc
     bench.write("pytest.ini", "[pytest]\npythonpath = src\n")
     [verdict] = await engine.verdicts()
     assert (verdict.state, verdict.summary) == ("passed", "1 passed")
+
+
+@pytest.mark.parametrize("name", ["pytest", "pytest.main()", "python -m pytest"])
+def test_an_option_that_is_not_known_is_told(name: str) -> None:
+    said = (
+        "ERROR: usage: %s [options] [file_or_dir]\n%s: error: unrecognized arguments: --odd\n  inifile: /x/pytest.ini\n"
+    )
+    assert last_error(said % (name, name)) == "unrecognized arguments: --odd"
