@@ -68,9 +68,6 @@ def last_error(output: str) -> str:
     lines = [text.strip() for text in output.splitlines() if text.strip()]
     raised = [text.removeprefix("E ").strip() for text in lines if text.startswith("E ")]
     said = [text.removeprefix("ERROR:").strip() for text in lines if text.startswith(("ERROR:", "ImportError"))]
-    refused = [
-        text.partition(": error: ")[2]
-        for text in lines
-        if "pytest" in text.partition(": error: ")[0] and ": error: " in text
-    ]
+    parted = (text.partition(": error: ") for text in lines)
+    refused = [words for name, _, words in parted if words and "pytest" in name]
     return (raised[-1:] or refused[:1] or said[:1] or lines[-1:] or ["exit code 4"])[0][:200]
