@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -55,6 +55,14 @@ def phases(spans: Iterable[Span], start: int, end: int) -> dict[str, int]:
     Each instant goes to the covering span whose phase stands first in `PHASES`; what no
     span covers is "other".
     """
+    total = dict.fromkeys(PHASES, 0)
+    for name, low, high in segments(spans, start, end):
+        total[name] += high - low
+    return {name: ns for name, ns in total.items() if ns}
+
+
+def segments(spans: Iterable[Span], start: int, end: int) -> list[tuple[str, int, int]]:
+    """Which phase [start, end] belongs to from when to when, in order and without gaps."""
     rank = {name: n for n, name in enumerate(PHASES)}
     clipped = [
         (max(span.start, start), min(span.end, end), rank[span.phase])
@@ -62,11 +70,41 @@ def phases(spans: Iterable[Span], start: int, end: int) -> dict[str, int]:
         if span.end > start and span.start < end
     ]
     cuts = sorted({start, end, *(edge for low, high, _ in clipped for edge in (low, high))})
-    total = dict.fromkeys(PHASES, 0)
+    out: list[tuple[str, int, int]] = []
     for low, high in itertools.pairwise(cuts):
-        best = min((r for a, b, r in clipped if a <= low and b >= high), default=rank["other"])
-        total[PHASES[best]] += high - low
-    return {name: ns for name, ns in total.items() if ns}
+        name = PHASES[min((r for a, b, r in clipped if a <= low and b >= high), default=rank["other"])]
+        since = out.pop()[1] if out and out[-1][0] == name else low
+        out.append((name, since, high))
+    return out
+
+
+def model_spans(
+    sent: int, first: int, spoke: int, ended: int, metrics: Mapping[str, int], *, thought: bool
+) -> list[Span]:
+    """The model's part of a round as spans; `first` and `spoke` are -1 where nothing came.
+
+    Before the first chunk the client only knows how long it waited; the server's own
+    durations split that wait from its end backwards: prompt eval, then load and queue.
+    Where a call arrives whole on the last chunk, decoding lies before it too.
+    """
+    begun = first if first >= 0 else ended
+    load_end = begun
+    spans = []
+    decode = min(max(0, metrics.get("eval_duration", 0) - (ended - begun)), begun - sent)
+    if decode:
+        spans.append(Span("decode", begun - decode, begun))
+        load_end = begun - decode
+    prompt = min(metrics.get("prompt_eval_duration", 0), load_end - sent)
+    if prompt > 0:
+        spans.append(Span("prompt eval", load_end - prompt, load_end))
+        load_end -= prompt
+    spans.append(Span("queue and load", sent, load_end))
+    if thought and first >= 0:
+        until = spoke if spoke >= 0 else ended
+        spans.append(Span("thinking", begun, until))
+        begun = until
+    spans.append(Span("decode", begun, ended))
+    return [s for s in spans if s.end > s.start]
 
 
 def tier(ns: int) -> str:

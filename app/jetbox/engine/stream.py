@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jetbox.engine.clock import Span
+from jetbox.engine.clock import model_spans as spans_of_model
 from jetbox.engine.context.history import Body
 from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
@@ -331,29 +332,7 @@ class Attempt:
 
 
 def model_spans(answer: Answer) -> list[Span]:
-    """The model's part of a round as spans.
-
-    Before the first chunk the client only knows how long it waited; the server's own
-    durations split that wait from its end backwards: prompt eval, then load and queue.
-    Where a call arrives whole on the last chunk, decoding lies before it too.
-    """
-    start, end = answer.sent, answer.ended
-    first = answer.first if answer.first >= 0 else end
-    load_end = first
-    spans = []
-    streamed = end - first
-    decode = min(max(0, answer.metrics.get("eval_duration", 0) - streamed), first - start)
-    if decode:
-        spans.append(Span("decode", first - decode, first))
-        load_end = first - decode
-    prompt = min(answer.metrics.get("prompt_eval_duration", 0), load_end - start)
-    if prompt > 0:
-        spans.append(Span("prompt eval", load_end - prompt, load_end))
-        load_end -= prompt
-    spans.append(Span("queue and load", start, load_end))
-    if answer.thinking and answer.first >= 0:
-        until = answer.spoke if answer.spoke >= 0 else end
-        spans.append(Span("thinking", first, until))
-        first = until
-    spans.append(Span("decode", first, end))
-    return [s for s in spans if s.end > s.start]
+    """The model's part of a round as spans."""
+    return spans_of_model(
+        answer.sent, answer.first, answer.spoke, answer.ended, answer.metrics, thought=bool(answer.thinking)
+    )

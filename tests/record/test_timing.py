@@ -1,0 +1,197 @@
+"""Where the time of sessions went: against the recordings that ship, and against figures worked out by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+
+from jetbox.engine import events as e
+from jetbox.engine.clock import Span, phases
+from jetbox.record.library import find
+from jetbox.record.playback import read_journal
+from jetbox.record.targets import targets
+from jetbox.record.timing import Timing, percentile
+
+MS = 1_000_000
+NAMES = ("fix-test", "mathx", "question", "refactor")
+
+
+def journal(name: str) -> list[e.Stamped]:
+    return list(read_journal(find(name)).events)
+
+
+def taken(events: Iterable[e.Stamped]) -> Timing:
+    timing = Timing()
+    for stamped in events:
+        timing.take(stamped)
+    return timing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rounds_phases_and_walls_are_the_journals(name: str) -> None:
+    events = journal(name)
+    timing = taken(events)
+    ended = [s.event for s in events if isinstance(s.event, e.RoundEnded)]
+    assert [r.wall for r in timing.rounds] == [event.wall_ns for event in ended]
+    assert timing.walls == sorted(event.wall_ns for event in ended)
+    assert sum(timing.phases.values()) == sum(timing.walls)
+    for done, event in zip(timing.rounds, ended, strict=True):
+        split = dict.fromkeys(event.phases, 0)
+        for phase, low, high in done.segments:
+            split[phase] += high - low
+        assert split == event.phases
+        assert done.start == done.segments[0][1]
+        assert done.end == done.segments[-1][2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_live_round_agrees_with_the_journal_to_the_millisecond(name: str) -> None:
+    timing = Timing()
+    compared = 0
+    for stamped in journal(name):
+        event, live = stamped.event, timing.live
+        if isinstance(event, e.RoundEnded) and live is not None:
+            end = live.start + event.wall_ns
+            shown = phases(live.spans(end), live.start, end)
+            for phase in {*shown, *event.phases}:
+                assert shown.get(phase, 0) == pytest.approx(event.phases.get(phase, 0), abs=MS), (live.number, phase)
+            compared += 1
+        timing.take(stamped)
+        if isinstance(event, e.RoundStarted) and timing.live is not None:
+            began = timing.live.start
+            assert stamped.t - began < 5 * MS
+    assert compared == len(timing.rounds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_live_round_has_no_gap_and_only_grows(name: str) -> None:
+    timing = Timing()
+    for stamped in journal(name):
+        timing.take(stamped)
+        if timing.live is not None and stamped.t > timing.live.start:
+            parts = timing.live.segments(stamped.t)
+            assert parts[0][1] == timing.live.start
+            assert parts[-1][2] == stamped.t
+            assert all(a[2] == b[1] for a, b in itertools.pairwise(parts))
+            assert "other" not in {part[0] for part in parts}
+
+
+def test_tools_verdicts_and_ttft_are_counted() -> None:
+    events = journal("fix-test")
+    timing = taken(events)
+    assert {name: tool.calls for name, tool in timing.tools.items()} == {
+        "run_cmd": 2,
+        "read_file": 2,
+        "edit_file": 2,
+        "finish": 1,
+    }
+    assert timing.tools["run_cmd"].failed == 1
+    assert timing.tools["run_cmd"].total == 439_988_917 + 395_286_861
+    assert timing.tools["run_cmd"].longest == 439_988_917
+    assert (timing.verdicts, timing.hits, timing.probes_saved) == (6, 2, 24_650_076 + 431_811_882)
+    assert timing.rounds[0].ttft == 3_247_687_347
+    assert timing.rounds[1].reuse == pytest.approx(887 / 1100)
+    assert timing.reused == 887 + 1161 + 1535 + 1879 + 1937
+    fresh = 857 + 213 + 283 + 216 + 30 + 35
+    spent = 245240462 + 61070169 + 81072387 + 61980617 + 28615902 + 22592876
+    assert timing.prefix_saved == pytest.approx(timing.reused * spent / fresh, abs=2)
+
+
+def test_what_could_be_saved_in_a_recording() -> None:
+    found = [(s.kind, s.round, s.ns) for s in taken(journal("fix-test")).savings]
+    # The first load; the probe of round 3 beside round 4's 680 ms, and that of round 4 beside round 5's 573 ms.
+    assert found == [("load", 1, 2_982_675_811), ("probe", 3, 556_912_472), ("probe", 4, 435_365_113)]
+
+
+def made(*events: tuple[float, int, e.AnyEvent]) -> Timing:
+    return taken(e.Stamped(n, int(ms * MS), number, event) for n, (ms, number, event) in enumerate(events))
+
+
+def read_round(number: int, at: float, *, model: str = "m", call_ms: float = 10, calls: int = 1) -> list:  # type: ignore[type-arg]
+    """A round of 100 ms before the first token, 50 of writing, then reads one after another."""
+    metrics = {
+        "prompt_eval_count": 1000 * number,
+        "prompt_eval_cached_count": 1000 * (number - 1),
+        "prompt_eval_duration": 80 * MS,
+        "eval_count": 5,
+        "eval_duration": 50 * MS,
+    }
+    out: list[tuple[float, int, e.AnyEvent]] = [
+        (at, number, e.RoundStarted(model=model)),
+        (at, number, e.RequestSent(attempt=1, head="h", count=1, tail="", sha="", bytes=1)),
+        (at + 100, number, e.TextDelta(text="x")),
+        (at + 150, number, e.ModelAnswered(attempt=1, ttft_ns=100 * MS, metrics=metrics)),
+    ]
+    t = at + 150
+    for n in range(calls):
+        call = f"{number}.{n}"
+        out += [
+            (t, number, e.ToolCalled(call=call, name="read_file", arguments="{}")),
+            (t, number, e.ToolStarted(call=call)),
+            (t + call_ms, number, e.ToolEnded(call=call, state="ok", duration_ns=int(call_ms * MS))),
+        ]
+        t += call_ms
+    spans = (
+        Span("queue and load", int(at * MS), int((at + 20) * MS)),
+        Span("prompt eval", int((at + 20) * MS), int((at + 100) * MS)),
+        Span("decode", int((at + 100) * MS), int((at + 150) * MS)),
+        Span("tools", int((at + 150) * MS), int(t * MS)),
+    )
+    wall = int((t - at) * MS)
+    split = phases(spans, int(at * MS), int(at * MS) + wall)
+    ended = e.RoundEnded(wall_ns=wall, phases=split, spans=spans, tier="instant", tools=calls)
+    return [*out, (t, number, ended)]
+
+
+def test_rounds_that_only_read_could_have_been_one() -> None:
+    timing = made((0, 0, e.GoalStarted(goal=1, text="")), *read_round(1, 0), *read_round(2, 160))
+    assert [(s.kind, s.round, s.ns) for s in timing.savings] == [("reads", 2, 100 * MS)]
+    assert timing.savings[0].why == "rounds 1 and 2 only read"
+
+
+def test_reads_that_ran_one_after_another_could_have_run_together() -> None:
+    timing = made((0, 0, e.GoalStarted(goal=1, text="")), *read_round(1, 0, calls=3, call_ms=10))
+    assert [(s.kind, s.ns, s.why) for s in timing.savings] == [("reads", 20 * MS, "3 reads ran one after another")]
+
+
+def test_a_broken_prefix_costs_what_is_read_again() -> None:
+    second = read_round(2, 160)
+    broken = e.PrefixReused(tokens=400, of=2000, expected=500, miss="message 3 changed")
+    second.insert(-1, (310, 2, broken))
+    timing = made((0, 0, e.GoalStarted(goal=1, text="")), *read_round(1, 0), *second)
+    lost = next(s for s in timing.savings if s.kind == "prefix")
+    # 1,000 tokens could have been reused, 400 were; both rounds read 1,000 tokens in 80 ms.
+    assert lost.why == "message 3 changed: 600 tokens"
+    assert lost.ns == pytest.approx(600 * 80 * MS / 1000, abs=2)
+
+
+def test_medians_before_and_after_a_switch() -> None:
+    timing = made(
+        (0, 0, e.GoalStarted(goal=1, text="")),
+        *read_round(1, 0),
+        (160, 1, e.ModelSwitched(old="m", new="k", reason="user")),
+        *read_round(2, 160, model="k"),
+    )
+    assert timing.around(timing.switches[0]) == (150 * MS, 150 * MS)
+    assert timing.rounds[1].model == "k"
+
+
+def test_percentiles_by_hand() -> None:
+    assert percentile([], 0.5) == -1
+    assert percentile([7], 0.99) == 7
+    assert percentile([10, 20, 30, 40], 0.5) == 25
+    assert percentile(list(range(101)), 0.95) == 95
+
+
+def test_targets_have_lights_that_know_how_few_values_there_are() -> None:
+    lights = {t.name: (t.light, t.n) for t in targets(taken(journal("fix-test")))}
+    assert lights == {
+        "P50": ("met", 6),
+        "P95": ("few", 6),
+        "P99": ("few", 6),
+        "hit rate": ("met", 6),
+        "parallel": ("missed", 7),
+    }
+    assert {t.light for t in targets(Timing())} == {"none"}
