@@ -21,10 +21,10 @@ LEAST_NS = 1_000_000
 
 Kind = Literal["reads", "prefix", "probe", "load"]
 KINDS: dict[Kind, str] = {
-    "reads": "reads that could have run together",
+    "reads": "reads one after another",
     "prefix": "prompt read again",
-    "probe": "probes waited for, beside which the model could have worked",
-    "load": "model loaded while it was waited for",
+    "probe": "probes waited for",
+    "load": "model loads waited for",
 }
 
 
@@ -60,8 +60,8 @@ def within(
         out.append(Saving("prefix", done.number, round(lost * reading), f"{prefix.miss}: {lost:,} tokens"))
     if done.load >= COLD_NS:
         spared = min(done.load, done.phases.get("queue and load", 0))
-        why = "it had been unloaded" if again else "it could have been loaded ahead"
-        out.append(Saving("load", done.number, spared, f"{done.model}: {why}"))
+        why = f"{done.model} had been unloaded" if again else "could be loaded ahead"
+        out.append(Saving("load", done.number, spared, why))
     return [each for each in out if each.ns >= LEAST_NS]
 
 
@@ -74,7 +74,7 @@ def between(before: RoundTime, done: RoundTime) -> list[Saving]:
         out.append(Saving("reads", done.number, spared, f"rounds {before.number} and {done.number} only read"))
     if before.probe and not before.final:
         spared = min(before.probe, done.llm)
-        out.append(Saving("probe", before.number, spared, f"round {done.number} could have begun meanwhile"))
+        out.append(Saving("probe", before.number, spared, f"round {done.number} could begin beside it"))
     return [each for each in out if each.ns >= LEAST_NS]
 
 

@@ -170,6 +170,8 @@ class Timing:
 
     def __init__(self) -> None:
         self.rounds: list[RoundTime] = []
+        self.idle = array("q")
+        """For each round, how long nothing was worked on before it in all, ns."""
         self.live: Live | None = None
         self.tools: dict[str, ToolTime] = {}
         self.switches: list[Switch] = []
@@ -230,7 +232,7 @@ class Timing:
                 pass
 
     def _begin(self, number: int, t: int, model: str) -> None:
-        start = self._ended if self._ended >= 0 else t
+        start = min(t, self._ended) if self._ended >= 0 else t
         self.live = Live(number, start, model, since=start)
         self._figures, self._ttft, self._prefix = {}, -1, None
         self._reads, self._only_reads, self._final = [], True, False
@@ -356,6 +358,7 @@ class Timing:
         self.savings += within(done, self._reads, self._prefix, self._prompts.get(done.model, 0), reading, again=known)
         if before is not None and before.goal == done.goal:
             self.savings += between(before, done)
+        self.idle.append(self.idle_before(done.start))
         self.rounds.append(done)
         if done.prompt:
             self._prompts[done.model] = done.prompt
@@ -386,6 +389,12 @@ class Timing:
     def prefix_saved(self) -> int:
         """About how long reading what was reused would have taken, ns: by each model's own rate here."""
         return round(sum(cached * spent / fresh for fresh, spent, cached in self._rates.values() if fresh))
+
+    def idle_before(self, start: int) -> int:
+        """How long nothing was worked on before a round that begins then and follows those that are over, ns."""
+        if not self.rounds:
+            return start
+        return self.idle[-1] + max(0, start - self.rounds[-1].end)
 
     def around(self, switch: Switch) -> tuple[int, int]:
         """Medians of the rounds' time with the model, ns, from the switch before and up to the next; -1 for none."""

@@ -84,6 +84,10 @@ class Desk(Protocol):
         """Show what was recorded."""
         ...
 
+    def show_timing(self) -> None:
+        """Show where the time went."""
+        ...
+
     def leave(self) -> None:
         """End the session and the screen."""
         ...
@@ -186,6 +190,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("again", "Take back the request that is waited for, and send it once more", _again, live=True),
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
+    Command("timing", "Where the time went, and what could be saved", lambda desk, _: desk.show_timing()),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
     Command(

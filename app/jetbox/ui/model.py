@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.record.timing import Timing
 from jetbox.ui import words
 from jetbox.ui.text.rows import one_line
 
@@ -129,6 +130,8 @@ class SessionView:
     goal_round: int = 0
     round_limit: int = 0
     rounds: list[RoundFigures] = field(default_factory=list)
+    timing: Timing = field(default_factory=Timing)
+    """Where the time of the rounds went."""
 
     tokens: int = 0
     """Of the window that are used, as far as known."""
@@ -173,6 +176,7 @@ class SessionView:
         """Take an event."""
         self.seq = stamped.seq
         event = stamped.event
+        self.timing.take(stamped)
         match event:
             case e.TextDelta() | e.ThinkingDelta():
                 self._delta("writing" if isinstance(event, e.TextDelta) else "thinking", stamped.t)

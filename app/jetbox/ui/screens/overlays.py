@@ -35,6 +35,7 @@ class Overlays(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "sessions", "Sessions", id="session.sessions", show=False, priority=True),
+        Binding("f2", "timing", "Where the time went", id="session.timing", show=False, priority=True),
         Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
         Binding("f4", "request", "The exact request", id="session.request", show=False, priority=True),
     ]
@@ -265,6 +266,16 @@ class Overlays(Screen[None]):
             self.notice("warning", f"not exported: {getattr(error, 'strerror', None) or error}")
         else:
             self.app.notify(str(path), title="exported", markup=False)
+
+    def action_timing(self) -> None:
+        self.show_timing()
+
+    def show_timing(self) -> None:
+        """All rounds in time, and what could still be saved."""
+        from jetbox.ui.screens.timing import TimingScreen
+
+        if self.on_top:
+            self.app.push_screen(TimingScreen(self))
 
     def escape_twice(self) -> None:
         """The first Esc where nothing is to be interrupted says what a second one does."""

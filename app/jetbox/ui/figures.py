@@ -1,0 +1,195 @@
+"""What the timing screen says beside the rounds: figures of the session, of one round, and what could be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jetbox.engine.clock import PHASES, TIERS
+from jetbox.record.savings import KINDS, Saving
+from jetbox.record.targets import Light, Target, targets
+from jetbox.record.timing import RoundTime, Timing, percentile
+from jetbox.ui import words
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row, spread
+
+SLOWEST = 5
+NAMED = 14
+"""Cells of a name."""
+LIGHTS: dict[Light, tuple[str, str]] = {
+    "met": ("ok", "met"),
+    "missed": ("failed", "missed"),
+    "few": ("warning", "too few"),
+    "none": ("faint", "none yet"),
+}
+
+
+def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    """Targets, percentiles, phases, tools, how rounds felt."""
+    if not timing.rounds:
+        return [row(("no round is over yet", "dim"))]
+    return [
+        *_targets(timing, width, glyphs),
+        *_percentiles(timing, width),
+        *_phases(timing, width, glyphs),
+        *_tools(timing, width),
+        *_tiers(timing, width, glyphs),
+    ]
+
+
+def _title(text: str) -> Row:
+    return row((text, "title"))
+
+
+def _targets(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    out = [_title("targets")]
+    for target in targets(timing):
+        style, said = LIGHTS[target.light]
+        left: list[Piece] = [
+            (f"{glyphs.loaded if target.light in ('met', 'missed') else glyphs.unloaded} ", style),
+            (f"{target.name:<10}", ""),
+            (f"{_value(target, target.value):>8}", "" if target.light != "missed" else "failed"),
+            (f"  {'<' if target.is_time else '>'} {_value(target, target.aim):<7}", "dim"),
+        ]
+        out.append(spread(left, ((said, style), (f"{f'n {target.n}':>8}", "dim")), width))
+    return [*out, BLANK]
+
+
+def _value(target: Target, value: float) -> str:
+    if value < 0:
+        return "-"
+    return words.duration(round(value)) if target.is_time else f"{value:.0%}"
+
+
+def _percentiles(timing: Timing, width: int) -> list[Row]:
+    llm = sorted(done.llm for done in timing.rounds)
+    out = [row((f"{'':<{NAMED}}", ""), (f"{'P50':>9}{'P95':>9}{'P99':>9}{'n':>7}", "dim"))]
+    out.insert(0, _title("percentiles"))
+    for name, values in (("round", timing.walls), ("llm", llm), ("ttft", timing.ttfts)):
+        if values:
+            figures = "".join(f"{words.duration(percentile(values, share)):>9}" for share in (0.5, 0.95, 0.99))
+            out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>7}", "dim")))
+    return [*out, BLANK]
+
+
+def _phases(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    total = sum(timing.phases.values()) or 1
+    out = [_title("time by phase")]
+    for name in PHASES:
+        ns = timing.phases.get(name, 0)
+        if ns:
+            out.append(_share(name, ns, total, f"phase.{name}", width, glyphs))
+    return [*out, BLANK]
+
+
+def _share(name: str, ns: int, total: int, style: str, width: int, glyphs: Glyphs) -> Row:
+    room = max(4, width - NAMED - 20)
+    bar = glyphs.block * max(1, round(ns / total * room))
+    left: list[Piece] = [(f"{glyphs.square} ", style), (f"{name:<{NAMED + 2}}", "dim"), (bar, style)]
+    return spread(left, ((f"{words.duration(ns):>8}", ""), (f"{ns / total:>5.0%}", "dim")), width)
+
+
+def _tools(timing: Timing, width: int) -> list[Row]:
+    if not timing.tools:
+        return []
+    out = [_title("time by tool")]
+    for name, tool in sorted(timing.tools.items(), key=lambda item: -item[1].total):
+        failed = f", {tool.failed} failed" if tool.failed else ""
+        left: list[Piece] = [
+            (f"{one_line(name):<{NAMED}}", ""),
+            (f" {words.plural(tool.calls, 'call')}{failed}", "dim"),
+        ]
+        longest = f"  longest {words.duration(tool.longest)}" if tool.calls > 1 else ""
+        out.append(spread(left, ((f"{words.duration(tool.total)}", ""), (longest, "dim")), width))
+    return [*out, BLANK]
+
+
+def _tiers(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    out = [_title("how rounds felt")]
+    n = len(timing.rounds)
+    bounds = {name: f"under {words.duration(ms * 1_000_000)}" for ms, name in TIERS}
+    for name in (*(name for _, name in TIERS), "slow"):
+        count = timing.tiers.get(name, 0)
+        bar = glyphs.block * (max(1, round(count / n * max(4, width - NAMED - 24))) if count else 0)
+        left: list[Piece] = [(f"{name:<12}", f"tier.{name}"), (f"{bounds.get(name, 'above'):<14}", "dim")]
+        out.append(spread([*left, (bar, f"tier.{name}")], ((f"{count}", "" if count else "faint"),), width))
+    return [*out, BLANK]
+
+
+# ---------------------------------------------------------------- what caches saved, what could be saved
+
+
+def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    """What caches saved, what could still be saved, the slowest rounds."""
+    if not timing.rounds:
+        return [row(("no round is over yet", "dim"))]
+    out = [_title("saved by caches")]
+    hits = f"{timing.hits} of {words.plural(timing.verdicts, 'verdict')}"
+    out.append(spread(((f"{'probes':<10}", ""), (hits, "dim")), ((words.duration(timing.probes_saved), "hit"),), width))
+    reused = f"{words.count(timing.reused)} tokens reused"
+    about = f"about {words.duration(timing.prefix_saved)}" if timing.prefix_saved else "unknown"
+    out.append(spread(((f"{'prompt':<10}", ""), (reused, "dim")), ((about, "hit"),), width))
+    out += [BLANK, *_open(timing.savings, width, glyphs), BLANK, _title("slowest rounds")]
+    slow = sorted(timing.rounds, key=lambda done: -done.wall)[:SLOWEST]
+    for done in slow:
+        name, ns = max(done.phases.items(), key=lambda item: item[1], default=("other", 0))
+        left: list[Piece] = [
+            (f"{glyphs.round} {done.number:<4}", "accent"),
+            (f"{words.duration(done.wall):>8}", f"tier.{done.tier}"),
+        ]
+        out.append(spread([*left, (f"  {name}", "dim")], ((words.duration(ns), ""),), width))
+    return out
+
+
+def _open(savings: Sequence[Saving], width: int, glyphs: Glyphs) -> list[Row]:
+    whole = sum(each.ns for each in savings)
+    head = spread((("could still be saved", "title"),), ((f"at most {words.duration(whole)}", "bold"),), width)
+    if not savings:
+        return [_title("could still be saved"), row((f"{glyphs.ok} ", "ok"), ("nothing that can be told", "dim"))]
+    out = [head]
+    for kind, said in KINDS.items():
+        found = [each for each in savings if each.kind == kind]
+        if not found:
+            continue
+        out.append(spread(((said, ""),), ((words.duration(sum(each.ns for each in found)), "warning"),), width))
+        most = sorted(found, key=lambda each: -each.ns)[:SLOWEST]
+        for each in sorted(most, key=lambda each: each.round):
+            left: list[Piece] = [(f"  {glyphs.round} {each.round:<4}", "dim"), (one_line(each.why), "dim")]
+            out.append(spread(left, ((words.duration(each.ns), "dim"),), width))
+        if len(found) > len(most):
+            out.append(row((f"  {glyphs.more} {len(found) - len(most)} smaller ones", "faint")))
+    return out
+
+
+# ---------------------------------------------------------------- one round
+
+
+def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    """One round in figures."""
+    out = [row((f"round {done.number}", "title"), (f"   goal {done.goal}   {one_line(done.model)}", "dim")), BLANK]
+    out.append(spread((("wall time", "dim"),), ((words.duration(done.wall), f"tier.{done.tier}"),), width))
+    if done.ttft >= 0:
+        out.append(spread((("first token after", "dim"),), ((words.duration(done.ttft), ""),), width))
+    if done.rate:
+        said = f"{done.rate:.0f} tokens/s, {done.written:,} in all"
+        out.append(spread((("wrote", "dim"),), ((said, ""),), width))
+    if done.prompt:
+        had = f", {done.reuse:.0%} of it reused" if done.reuse is not None else ""
+        out.append(spread((("prompt", "dim"),), ((f"{done.prompt:,} tokens{had}", ""),), width))
+    if done.tools:
+        beside = f", {done.parallel} beside another" if done.parallel else ""
+        out.append(spread((("tools", "dim"),), ((f"{words.plural(done.tools, 'call')}{beside}", ""),), width))
+    out += [BLANK, _title("what it waited for")]
+    for name, low, high in done.segments:
+        at = words.duration(low - done.start)
+        left: list[Piece] = [
+            (f"{glyphs.square} ", f"phase.{name}"),
+            (f"{name:<{NAMED + 2}}", ""),
+            (f"from {at}", "dim"),
+        ]
+        out.append(spread(left, ((words.duration(high - low), ""),), width))
+    missed = [each for each in timing.savings if each.round == done.number]
+    if missed:
+        out += [BLANK, _title("could have been saved")]
+        for each in missed:
+            out += flow(((f"{words.duration(each.ns)}  ", "warning"), (one_line(each.why), "dim")), width)
+    return out

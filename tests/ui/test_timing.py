@@ -1,0 +1,124 @@
+"""The timing screen: what it shows of a session, and that it grows with the round that runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from jetbox.engine import events as e
+from jetbox.record.library import find
+from jetbox.record.playback import read_journal
+from jetbox.ui.glyphs import ASCII, UNICODE
+from jetbox.ui.widgets.bars import axis, painted
+from ui.conftest import Playing, Show, Showing, screen_text
+from ui.played import Stage, first_round, opened, request, whole
+
+MS = 1_000_000
+
+
+async def recorded(s: Show, name: str) -> None:
+    """Everything of a recording at once, with its own times."""
+    for stamped in read_journal(find(name)).events:
+        s.stage.clock.now = max(s.stage.clock.now, stamped.t)
+        s.stage.emit(stamped.event)
+    await s.bench.reached(s.stage.last)
+    await s.pilot.pause()
+
+
+async def test_a_recording_in_bars_figures_and_savings(show: Showing) -> None:
+    async with show(size=(160, 50)) as s:
+        await recorded(s, "fix-test")
+        await s.press("f2")
+        text = s.text
+        assert "◆ 1     4.09 s █" in text
+        assert "P50         1.04 s  < 1.50 s" in text
+        assert "too few     n 6" in text
+        assert "run_cmd        2 calls, 1 failed" in text
+        await s.press("tab")
+        text = s.text
+        assert "2 of 6 verdicts" in text
+        assert "about 2.27 s" in text
+        assert "could still be saved" in text
+        assert "round 4 could begin beside it" in text
+        await s.press("g", "enter")
+        assert "round 1   goal 1   gpt-oss:20b" in s.text
+        assert "could be loaded ahead" in s.text
+        await s.press("f2")
+        assert s.app.screen is s.bench
+
+
+async def test_the_table_sorts_by_each_column(show: Showing) -> None:
+    def numbers(s: Show) -> list[int]:
+        rows = [line.split("│")[-2] for line in s.text.splitlines() if "│" in line]
+        return [int(row.split()[0]) for row in rows if row.split() and row.split()[0].isdecimal()]
+
+    async with show(size=(80, 40)) as s:
+        await recorded(s, "fix-test")
+        await s.press("f2", "t")
+        assert numbers(s) == [1, 2, 3, 4, 5, 6]
+        await s.press("s")
+        assert numbers(s) == [1, 3, 4, 5, 2, 6]
+        await s.press("r")
+        assert numbers(s) == [6, 2, 5, 4, 3, 1]
+
+
+async def test_bars_zoom_pan_and_follow_the_chosen_round(show: Showing) -> None:
+    async with show(size=(120, 30)) as s:
+        await recorded(s, "fix-test")
+        await s.press("f2")
+        fitting = s.text
+        await s.press("g", "plus")
+        assert s.text != fitting
+        assert "2.00 s" in s.text
+        await s.press("G")
+        assert "◆ 6     455 ms   " in s.text
+        assert "█" in next(line for line in s.text.splitlines() if "◆ 6 " in line)
+        await s.press("0")
+        assert s.text == fitting
+        await s.press("right")
+        assert s.text != fitting
+
+
+async def test_it_grows_with_the_round_that_runs(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round(), after_ms=20)
+        await s.play(e.RoundStarted(model="gpt-oss:20b", limit=24), request())
+        await s.press("f2")
+        assert "no round is over yet" not in s.text
+        s.stage.clock.advance(1500)
+        await s.play(e.TextDelta(text="x"), e.QueueChanged(items=()))
+        assert "█" in next(line for line in s.text.splitlines() if "◆ 2 " in line and "1.6 s" in line)
+
+
+async def test_a_session_without_rounds_says_so(show: Showing) -> None:
+    async with show(glyphs=ASCII) as s:
+        await s.play(*opened())
+        await s.type("/timing", "enter")
+        assert "no round is over yet" in s.text
+        await s.press("plus", "t", "s", "r", "0", "left", "enter", "tab", "escape")
+        assert s.app.screen is s.bench
+
+
+async def test_what_was_idle_between_goals_is_left_out(on_source: Playing) -> None:
+    stage = Stage()
+    stage.emit(*whole(), after_ms=10)
+    stage.clock.advance(3_600_000)
+    stage.emit(e.GoalStarted(goal=2, text="more"), *first_round()[1:], after_ms=10)
+    async with on_source(stage.feed) as (app, pilot):
+        await app.workbench.reached(stage.last)
+        await pilot.press("f2")
+        await pilot.pause()
+        assert all("█" in line for line in screen_text(app).splitlines() if "◆ " in line and " ms " in line)
+
+
+@pytest.mark.parametrize("width", [1, 7, 40])
+def test_bars_take_the_phase_that_has_most_of_each_cell(width: int) -> None:
+    parts = [("context", 0, 10), ("decode", 10, 90), ("probe", 90, 100)]
+    pieces = painted(parts, 0, 100, width, UNICODE)
+    assert sum(len(text) for text, _ in pieces) == width
+    assert ("phase.decode") in {style for _, style in pieces}
+    assert painted(parts, 200, 300, width, UNICODE) == [(" " * width, "")]
+
+
+def test_the_axis_has_round_figures_that_do_not_touch() -> None:
+    assert axis(0, 1000 * MS, 0, 60) == "0           200 ms      400 ms      600 ms      800 ms"
+    assert axis(0, 0, 0, 60) == ""
