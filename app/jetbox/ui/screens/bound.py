@@ -24,6 +24,7 @@ def screens_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.screens.request import Request
     from jetbox.ui.screens.sessions import Sessions
     from jetbox.ui.screens.settings import Settings
+    from jetbox.ui.screens.timing import TimingScreen
     from jetbox.ui.screens.undo import Undo
 
-    return (Models, Browser, Undo, Request, Sessions, Settings, Question, Help)
+    return (Models, Browser, Undo, TimingScreen, Request, Sessions, Settings, Question, Help)
