@@ -68,6 +68,7 @@ async def test_it_loads_and_reads_and_the_first_request_finds_it_read(warming: W
     bodies = stats["bodies"]
     assert len(bodies) == 2
     assert launches(bodies) == {16384}
+    assert json.loads(bodies[0]["body"])["options"]["num_predict"] == 1, "0 would mean without a limit"
     assert {json.loads(entry["body"])["keep_alive"] for entry in bodies} == {"30m"}
     assert not [r.miss for r in rig.events(e.PrefixReused) if r.miss]
 

@@ -146,6 +146,7 @@ def test_num_predict_zero_means_unset(client: Any) -> None:
         ({"model": "llama3.2:3b", "think": True}, 400, '"llama3.2:3b" does not support thinking'),
         ({"think": "very"}, 400, 'invalid think value: "very"'),
         ({"options": {"num_ctx": "4096"}}, 500, 'option "num_ctx" must be of type integer'),
+        ({"format": "xml"}, 500, 'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object'),
         ({"keep_alive": "-1"}, 400, 'missing unit in duration "-1"'),
         ({"keep_alive": "soon"}, 400, "invalid duration"),
         ({"keep_alive": True}, 400, "Unsupported type: 'bool'"),

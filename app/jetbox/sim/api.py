@@ -146,7 +146,7 @@ def _reply(world: World, connection: Connection, request: Request) -> Any:
     setup = world.setup
     match request.path:
         case "/api/tags":
-            return {"models": [model.listing() for model in setup.models]}
+            return {"models": [model.listing(setup.release) for model in setup.models]}
         case "/api/show":
             return ask.shown(request.body, setup).description(setup.release)
         case "/api/ps":

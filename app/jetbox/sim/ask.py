@@ -15,6 +15,7 @@ LAUNCH = ("num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_n
 LEVELS = ("low", "medium", "high", "max")
 CHOICES = '"high", "medium", "low", "max", true, or false'
 NAME = re.compile(r"(?:[\w.:-]+/)*[\w.-]+(?::[\w.-]+)?", re.ASCII)
+LACKING = "model '{}' not found"
 
 
 class Asked(NamedTuple):
@@ -79,6 +80,9 @@ def asked(data: dict[str, Any], setup: Setup, messages: list[dict[str, Any]], us
         raise ApiError(400, f'"{data["model"]}" does not support {use}')
     if think and "thinking" not in model.capabilities:
         raise ApiError(400, f'"{data["model"]}" does not support thinking')
+    if (wanted := data.get("format")) and wanted != "json" and not isinstance(wanted, dict):
+        said = json.dumps(json.dumps(wanted))
+        raise ApiError(500, f'invalid format: {said}; expected "json" or a valid JSON Schema object')
     tools = data.get("tools") or []
     if tools and "tools" not in model.capabilities:
         raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support tools")
@@ -129,8 +133,10 @@ def read_json(body: bytes, struct: str) -> dict[str, Any]:
     return data  # type: ignore[no-any-return]
 
 
-def require_model(name: str | None, installed: tuple[catalog.Model, ...], *, full: bool = False) -> catalog.Model:
-    """The model that a request names; `full` says what is missing with its tag.
+def require_model(
+    name: str | None, installed: tuple[catalog.Model, ...], *, full: bool = False, lacking: str = LACKING
+) -> catalog.Model:
+    """The model that a request names; `full` says what is missing with its tag, `lacking` in which words.
 
     Raises:
         ApiError: none is named, or it is not installed.
@@ -141,7 +147,7 @@ def require_model(name: str | None, installed: tuple[catalog.Model, ...], *, ful
         raise ApiError(400, "invalid model name")
     model = catalog.find(name, installed)
     if model is None:
-        raise ApiError(404, f"model '{catalog.with_tag(name) if full else name}' not found")
+        raise ApiError(404, lacking.format(catalog.with_tag(name) if full else name))
     return model
 
 
@@ -154,7 +160,7 @@ def shown(body: bytes, setup: Setup) -> catalog.Model:
     data = read_json(body, "ShowRequest")
     for name in ("model", "name"):
         fields.check_text(data, name, "ShowRequest")
-    return require_model(data.get("model") or data.get("name"), setup.models, full=True)
+    return require_model(data.get("model") or data.get("name"), setup.models, full=setup.release >= (0, 30))
 
 
 def _think(value: Any) -> Any:

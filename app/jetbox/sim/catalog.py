@@ -59,16 +59,17 @@ class Model(NamedTuple):
             "quantization_level": self.quantisation,
         }
 
-    def listing(self) -> dict[str, Any]:
-        """The entry in `/api/tags`."""
+    def listing(self, version: tuple[int, ...] = (0, 33)) -> dict[str, Any]:
+        """The entry in `/api/tags`, in that version of the server."""
+        told = version >= (0, 30)
         return {
             "name": self.name,
             "model": self.name,
             "modified_at": self.modified_at,
             "size": self.size,
             "digest": self.digest,
-            "details": {**self.details(), "context_length": self.context_length},
-            "capabilities": list(self.capabilities),
+            "details": {**self.details(), **({"context_length": self.context_length} if told else {})},
+            **({"capabilities": list(self.capabilities)} if told else {}),
             **({"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}),
         }
 

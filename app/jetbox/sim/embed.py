@@ -18,6 +18,7 @@ from jetbox.sim.world import World
 WORD = re.compile(r"\w+")
 PER_WORD = 8
 """Places of a vector that a word touches."""
+OLDER_LACKING = 'model "{}" not found, try pulling it first'
 
 
 class Embedded(NamedTuple):
@@ -70,7 +71,8 @@ def embedded(
         ApiError: no such model, or a text that is too long and may not be cut.
     """
     begun = time.monotonic_ns()
-    model = ask.require_model(data.get("model"), world.setup.models)
+    older = world.setup.release < (0, 30)
+    model = ask.require_model(data.get("model"), world.setup.models, lacking=OLDER_LACKING if older else ask.LACKING)
     options = data.get("options") or {}
     fields.check_options(options)
     launch = ask.launch_options(

@@ -179,7 +179,8 @@ class Generation:
             message, fields = flavour.overflow(size, limit, output)
             raise ApiError(400, message, **fields)
         if not asked.truncate:
-            raise ApiError(400, overflow(size, limit))
+            older = self._world.setup.release < (0, 30)
+            raise ApiError(400, "the input length exceeds the context length" if older else overflow(size, limit))
         blocks, kept = prompt.cut_messages(asked.messages, limit, asked.tools, asked.think, **how)
         if self._has("no_user") and not any(message.get("role") == "user" for message in kept):
             raise ApiError(500, "no user query found in messages")

@@ -187,6 +187,12 @@ def test_the_corpus_is_large() -> None:
     assert len(POSITIVE) + len(TWO) + len(NEGATIVE) > 200
 
 
+def test_every_textual_format_is_in_the_corpus() -> None:
+    marks = ("<tool_call>", "<function=", "<parameter=", "```", "[TOOL_CALLS]", "[ARGS]", "<|channel|>")
+    for mark in (*marks, "assistant to=", "<|python_tag|>", "<arg_key>", "'arguments'", '"arguments"', "read_file("):
+        assert sum(mark in text for _, text, _ in POSITIVE) >= 3, mark
+
+
 @pytest.mark.parametrize(("text", "call"), [(t, c) for _, t, c in POSITIVE], ids=[name for name, _, _ in POSITIVE])
 def test_a_call_is_found_with_its_arguments(text: str, call: tuple[str, dict[str, Any]]) -> None:
     found = recover(text, "", fits)
