@@ -16,12 +16,14 @@ from jetbox.ui.words import compacted
 ECHO_LINES = 5
 ECHO_CHARS = 300
 FILES_SHOWN = 3
-GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭"}
+GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭", "error": "✗"}
 """How a verdict came about: it ran, was served again, ran in part, was skipped."""
 
 
 def cache_sign(state: str, cache: str, *, unproven: bool = False) -> str:
     """The sign of how a verdict came about; `↻?` was served without a proof."""
+    if state in e.RED and cache == "none":
+        return GLYPHS["error"]
     return GLYPHS["none" if state == "skipped" else cache] + ("?" if unproven else "")
 
 

@@ -34,7 +34,15 @@ async def look_around(parts: Parts) -> None:
 
 async def observe(parts: Parts) -> None:
     """Tell the journal, and the probes, which files change while the session runs, and who changes them."""
-    await asyncio.sleep(QUIET_S)
+    from jetbox.engine.workspace.doings import Doings
+
+    # A command that begins before anything is watched may change files long after.
+    doings = Doings(parts.session)
+    try:
+        await asyncio.sleep(QUIET_S)
+    except asyncio.CancelledError:
+        doings.close()
+        raise
     from jetbox.engine.probes.inscope import out_of_scope
     from jetbox.engine.workspace.observer import Observer
 
@@ -42,7 +50,7 @@ async def observe(parts: Parts) -> None:
         if parts.probes is not None:
             parts.probes.heard(paths, by)
 
-    await Observer(parts.session, parts.context.workspace.root, out_of_scope, on_change=changed).run()
+    await Observer(parts.session, parts.context.workspace.root, out_of_scope, on_change=changed, doings=doings).run()
 
 
 def _machine() -> Environment:

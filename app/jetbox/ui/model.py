@@ -73,7 +73,7 @@ class RoundFigures:
     def cache(self) -> str:
         """The cache's part in its verdicts: ran, partial, unproven, hit, skipped; empty without probes."""
         states = {came_by(probe) for probe in self.probes}
-        order = ("ran", "partial", "unproven", "hit")
+        order = ("error", "ran", "partial", "unproven", "hit")
         return next((state for state in order if state in states), "skipped" if states else "")
 
     @property
@@ -455,9 +455,11 @@ def began(created: str, t: int) -> datetime | None:
 
 
 def came_by(probe: e.ProbeEnded) -> str:
-    """How a verdict came about: ran, hit, unproven, partial, skipped."""
+    """How a verdict came about: ran, hit, unproven, partial, skipped; error for one that no run came to."""
     if probe.state == "skipped":
         return "skipped"
+    if probe.state in e.RED and probe.cache == "none":
+        return "error"
     return "unproven" if probe.unproven else probe.cache
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from jetbox.cli.printer import cache_sign
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.cache import KEPT, VerdictCache
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
+from jetbox.engine.probes.judging import last_error
 from jetbox.engine.probes.reasons import explained
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.probes.verdicts import AGE_S, BYTES, FILE, OF_ONE
@@ -273,3 +275,15 @@ async def test_engines_one_after_another_share_their_verdicts(bench: Bench, tmp_
     again = await judge()
     assert (again.cache, again.why, probe.runs) == ("ran", "a.py changed", 2)
     assert explained(again)[-1] == ("miss", "a.py changed")
+
+
+def test_an_error_without_a_run_is_told_as_one() -> None:
+    verdict = Verdict("pytest", "error", "files keep changing while it runs: a.py", cache="none")
+    assert dict(explained(verdict)) == {"error": "no run came to an end"}
+    assert cache_sign(verdict.state, verdict.cache) == "✗"
+
+
+def test_an_option_that_pytest_does_not_know_is_named() -> None:
+    said = "ERROR: usage: pytest [options] [file]\npytest: error: unrecognized arguments: --nope\n  inifile: /x"
+    assert last_error(said) == "unrecognized arguments: --nope"
+    assert last_error("ERROR: /ws/pytest.ini:2: unexpected line") == "/ws/pytest.ini:2: unexpected line"

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from jetbox.engine import events as e
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.session import NoRecorder, Session
 from jetbox.engine.workspace import watcher
+from jetbox.engine.workspace.doings import Doings, Seen
 from jetbox.engine.workspace.observer import LOST, NAMED, Observer
 from jetbox.engine.workspace.watcher import CannotWatch, Watch, look
 
@@ -199,6 +201,17 @@ async def test_what_changes_while_a_command_runs_is_the_commands(watching: Watch
         "old.txt": ("deleted", "command"),
     }
     ws.end("out.txt", "old.txt")
+
+
+def test_a_command_that_began_before_anything_was_watched_is_known(tmp_path: Path) -> None:
+    session = Session(NoRecorder())
+    doings = Doings(session)
+    session.emit(e.ToolCalled(call="c1", name="run_cmd", arguments="{}"))
+    session.emit(e.ToolStarted(call="c1"))
+    observer = Observer(session, tmp_path, lambda folder, name, directory: False, doings=doings)
+    observer._doings.update()
+    now = time.time_ns()
+    assert observer._doings.who(Seen("a.py", "modified", now), now, now, git=False) == "command"
 
 
 async def test_a_command_that_waits_for_an_answer_does_not_run(watching: Watching) -> None:

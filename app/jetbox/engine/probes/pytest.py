@@ -84,8 +84,8 @@ class PytestProbe(Whole):
 
     @property
     def slow(self) -> str:
-        """Why runs are not forked."""
-        return self.sessions.refused
+        """Why runs are not forked; what ended that is told where it is switched off too."""
+        return self.sessions.refused or self._shadows.off
 
     async def skip(self) -> str:
         """No tests, or no pytest to run them with."""

@@ -157,6 +157,8 @@ def explained(probe: Verdict | ProbeEnded) -> list[tuple[str, str]]:
     known = len(probe.known)
     if probe.state == "skipped" and not probe.key:
         rows.append(("skipped", probe.summary))
+    elif probe.state == "error" and probe.cache == "none":
+        rows.append(("error", probe.why or "no run came to an end"))
     elif probe.cache == "hit":
         proof = "by age alone, not proved" if _unproven(probe) else "nothing that it depends on has changed"
         rows.append(("hit", f"{proof}; the run took {probe.saved_ns / 1e6:.0f} ms"))

@@ -59,7 +59,7 @@ class Running(msgspec.Struct):
 class Doings:
     """What the session's events tell of who may have changed files, and when."""
 
-    def __init__(self, session: Session, commands: frozenset[str]) -> None:
+    def __init__(self, session: Session, commands: frozenset[str] = frozenset({"run_cmd"})) -> None:
         """`commands` are names of tools that run commands."""
         self._session = session
         self._commands = commands

@@ -54,16 +54,19 @@ class Observer:
         ignored: Ignored,
         *,
         on_change: OnChange | None = None,
-        commands: frozenset[str] = frozenset({"run_cmd"}),
+        doings: Doings | None = None,
         watch: Callable[..., Watch] = Watch,
     ) -> None:
-        """`ignored(folder, name, directory)` says whether `name` in `folder` is out of scope."""
+        """`doings` may have begun before.
+
+        `ignored(folder, name, directory)` says whether `name` in `folder` is out of scope.
+        """
         self._session = session
         self._root = os.path.realpath(root)
         self._ignored = ignored
         self._on_change = on_change
         self._watch = watch
-        self._doings = Doings(session, commands)
+        self._doings = doings if doings is not None else Doings(session)
         self._rules = IgnoreRules(self._root)
         self._watches: list[Watch] = []
         self._look = Look(frozenset(), (), ())

@@ -90,6 +90,7 @@ class RoundHeader(Block):
 def cache_sign(state: str, glyphs: Glyphs) -> str:
     """The sign of how a verdict came about."""
     signs = {"ran": glyphs.ran, "hit": glyphs.hit, "unproven": glyphs.unproven, "partial": glyphs.partial}
+    signs["error"] = glyphs.failed
     return signs.get(state, glyphs.skipped).strip()
 
 
@@ -161,10 +162,13 @@ class Verdicts(Block):
         late = f" of round {probe.of_round}" if self.late else ""
         how = came_by(probe)
         return (
-            (f"{cache_sign(how, glyphs)} ", "hit" if how in ("hit", "partial") else "warning"),
+            (
+                f"{cache_sign(how, glyphs)} ",
+                "failed" if how == "error" else "hit" if how in ("hit", "partial") else "warning",
+            ),
             (name, ""),
             (late, "dim"),
-            (f" {sign}", style),
+            ("" if how == "error" else f" {sign}", style),
             (f" {said}" if said else "", style if probe.state in RED else ""),
             (f" {figures}", "dim"),
         )
