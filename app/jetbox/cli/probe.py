@@ -136,11 +136,22 @@ async def _again_and_again(engine: ProbeEngine, session: Session, show: Show, *,
             if observing.done():
                 await asyncio.sleep(_LOOK_S)
             else:
-                await news.wait()
+                await _woken(engine, news)
             news.clear()
     finally:
         observing.cancel()
         await asyncio.wait({observing})
+
+
+async def _woken(engine: ProbeEngine, news: asyncio.Event) -> None:
+    """Return when something was heard, or was found to have changed where nobody listens: above, behind links."""
+    before = (engine.tree.last.digest, engine.files.outside_generation)
+    while not news.is_set():
+        await asyncio.wait({waiting := asyncio.ensure_future(news.wait())}, timeout=_LOOK_S)
+        waiting.cancel()
+        now = await engine.files.now()
+        if (now.digest, engine.files.outside_generation) != before:
+            return
 
 
 def _news(verdict: Verdict) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from jetbox.cli import probe as probe_command
 from jetbox.cli.printer import cache_sign
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
@@ -287,3 +289,12 @@ def test_an_option_that_pytest_does_not_know_is_named() -> None:
     said = "ERROR: usage: pytest [options] [file]\npytest: error: unrecognized arguments: --nope\n  inifile: /x"
     assert last_error(said) == "unrecognized arguments: --nope"
     assert last_error("ERROR: /ws/pytest.ini:2: unexpected line") == "/ws/pytest.ini:2: unexpected line"
+
+
+async def test_watching_wakes_for_configuration_above(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_command, "_LOOK_S", 0.01)
+    engine = bench.engine(probes=[])
+    await engine.files.now()
+    waiting = asyncio.create_task(probe_command._woken(engine, asyncio.Event()))
+    (bench.root.parent / "pyproject.toml").write_text("[tool.ruff]\n")
+    await waiting
