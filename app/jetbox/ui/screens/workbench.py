@@ -17,8 +17,10 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import Batch, SessionSource
 from jetbox.ui.commands import COMMANDS, Command, run_line
+from jetbox.ui.completing import Completer
 from jetbox.ui.footing import Keys, footer_state, wanted_hints
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.history import Memory
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
@@ -32,6 +34,7 @@ from jetbox.ui.widgets.prompt import Prompt
 from jetbox.ui.widgets.queue import Queue
 from jetbox.ui.widgets.side import Side, TimeLine
 from jetbox.ui.widgets.status import Status
+from jetbox.ui.widgets.suggest import Suggest
 from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
 from jetbox.ui.widgets.transport import TransportBar
@@ -86,6 +89,10 @@ class Workbench(Overlays):
         self.queue = Queue(glyphs, id="queue")
         self.permission = Permission(glyphs, source.now, id="permission")
         self.prompt = Prompt(id="prompt", placeholder="what shall be done here?  /help")
+        self.suggest = Suggest(glyphs, id="suggest")
+        self.completer = Completer(self.prompt, self.suggest, self.word)
+        self.prompt.completer = self.completer
+        self.memory = Memory(self.prompt, self.word)
         self.footer = Footer(glyphs, id="footer")
         self.bar = TransportBar(glyphs, self.transport, id="transport") if self.transport is not None else None
         self._mark = Mark(glyphs, id="mark")
@@ -108,6 +115,7 @@ class Workbench(Overlays):
             yield self.bar
         yield self.queue
         yield self.permission
+        yield self.suggest
         with Horizontal(id="entry"):
             yield self._mark
             yield self.prompt
@@ -151,6 +159,8 @@ class Workbench(Overlays):
             if not isinstance(stamped.event, e.Delta):
                 deltas_only = False
                 self.note(stamped, anew=batch.reset)
+                if isinstance(stamped.event, e.SessionOpened) and self.live:
+                    self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
                     self.prompt.remember(stamped.event.text)
         now = self.source.now()
@@ -163,6 +173,18 @@ class Workbench(Overlays):
         elif self.view.doing is not doing or not self._fast:
             self._show_moving(now)
         self._settle_waiters()
+
+    def _workspace(self, folder: str) -> None:
+        from jetbox.ui.app import JetboxApp
+
+        self.completer.root(Path(folder))
+        loaded = self.app.loaded if isinstance(self.app, JetboxApp) else None
+        if loaded is not None and loaded.settings.session.record:
+            self.run_worker(self.memory.open(folder), group="memory")
+
+    async def on_unmount(self) -> None:
+        await self.completer.close()
+        await self.memory.close()
 
     def _restart(self) -> None:
         self.view = SessionView()
@@ -273,6 +295,7 @@ class Workbench(Overlays):
             self.side,
             self.queue,
             self.permission,
+            self.suggest,
             self._mark,
             self.footer,
         )
@@ -306,6 +329,7 @@ class Workbench(Overlays):
     @on(Prompt.Sent)
     def _sent(self, message: Prompt.Sent) -> None:
         text = message.text
+        self.memory.keep(text)
         self.transcript.action_scroll_to_end()
         if text.startswith("/") and not message.now:
             run_line(self, text)
@@ -314,14 +338,21 @@ class Workbench(Overlays):
         else:
             self.submit(commands.Goal(text))
 
+    @on(Prompt.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.completer.typed()
+
     @on(Prompt.Changed)
     def _typed(self) -> None:
+        self.completer.typed()
         if self.prompt.text:
             self._word = ("", "")
         self._show_footer(self.source.now())
 
     def action_interrupt(self) -> None:
-        """Stop the goal; where none runs, go back to the input."""
+        """Close what is offered; stop the goal; where none runs, go back to the input."""
+        if self.completer.drop():
+            return
         if self.live and self.busy:
             self.submit(commands.Cancel())
             self.word("stopping: what was streamed is kept", "dim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -11,8 +11,14 @@ from textual.widgets import TextArea
 
 from jetbox.engine.safety.terminal import safe_text
 
+if TYPE_CHECKING:
+    from jetbox.ui.completing import Completer
+
 HISTORY = 200
-IN_ORDER = ("send", "send_now", "newline")
+LARGE_CHARS = 2_000
+LARGE_LINES = 20
+"""A paste of more stands in the input as a marker, and is put in its place when it is sent."""
+IN_ORDER = ("send", "send_now", "newline", "complete", "earlier", "later")
 """Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
 
 
@@ -22,7 +28,9 @@ class Prompt(TextArea):
     BINDING_GROUP_TITLE = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "send", "Send", id="input.send", show=False),
-        Binding("ctrl+j,shift+enter", "newline", "Break the line", id="input.newline", show=False),
+        Binding("tab", "complete", "Complete a command or @file", id="input.complete", show=False),
+        Binding("ctrl+g", "edit", "Write it in your editor", id="input.edit", show=False),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "Break the line", id="input.newline", show=False),
         Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False),
         Binding("up", "earlier", "Earlier prompt", id="input.earlier", show=False),
         Binding("down", "later", "Later prompt", id="input.later", show=False),
@@ -64,6 +72,14 @@ class Prompt(TextArea):
         self._at = 0
         """Place in the history; its length for what is being typed."""
         self._draft = ""
+        self._pasted: dict[str, str] = {}
+        """Large pastes by their markers."""
+        self.completer: Completer | None = None
+
+    def recall(self, texts: list[str]) -> None:
+        """These were sent in earlier sessions."""
+        self._sent = [*texts, *self._sent][-HISTORY:]
+        self._at = len(self._sent)
 
     def remember(self, text: str) -> None:
         """One more prompt that can be called back."""
@@ -82,18 +98,56 @@ class Prompt(TextArea):
         self._send(now=True)
 
     def _send(self, *, now: bool) -> None:
-        text = self.text.strip()
+        if self._offered is not None and self._offered.takes_enter:
+            self._offered.take()
+            return
+        text = self.whole.strip()
         if text:
+            self._pasted.clear()
             self.remember(text)
             self.clear()
             self.post_message(self.Sent(text, now=now))
 
+    @property
+    def whole(self) -> str:
+        """The text with what was pasted in the place of its markers."""
+        text = self.text
+        for marker, pasted in self._pasted.items():
+            text = text.replace(marker, pasted)
+        return text
+
+    @property
+    def _offered(self) -> Completer | None:
+        return self.completer if self.completer is not None and self.completer.open else None
+
     def action_newline(self) -> None:
         self.insert("\n")
 
+    def action_complete(self) -> None:
+        """Put in what is offered; where nothing is, go on to the next part of the screen."""
+        if self._offered is not None:
+            self._offered.take()
+        else:
+            self.screen.focus_next()
+
+    async def action_edit(self) -> None:
+        """Write the text in the user's editor; the session goes on meanwhile."""
+        from jetbox.ui.editing import edit
+
+        if self.completer is None:
+            return
+        text = self.whole
+        changed = await edit(self.app, text, self.completer.say)
+        if changed is not None and changed != text:
+            self._pasted.clear()
+            self.load_text(safe_text(changed).rstrip("\n"))
+            self.move_cursor(self.document.end)
+
     def action_earlier(self) -> None:
         """To the prompt before, from the first row; else one row up."""
-        if self.wrapped_document.location_to_offset(self.cursor_location).y > 0:
+        if self._offered is not None:
+            self._offered.move(-1)
+        elif self.wrapped_document.location_to_offset(self.cursor_location).y > 0:
             self.action_cursor_up()
         elif self._at > 0:
             if self._at == len(self._sent):
@@ -102,6 +156,9 @@ class Prompt(TextArea):
 
     def action_later(self) -> None:
         """To the prompt after, from the last row; else one row down."""
+        if self._offered is not None:
+            self._offered.move(1)
+            return
         last = self.wrapped_document.height - 1
         if self.wrapped_document.location_to_offset(self.cursor_location).y < last:
             self.action_cursor_down()
@@ -115,4 +172,11 @@ class Prompt(TextArea):
 
     def on_paste(self, event: events.Paste) -> None:
         """A paste is text, whatever it holds; the text area goes on from here."""
-        event.text = safe_text(event.text)
+        text = safe_text(event.text)
+        lines = text.count("\n") + 1
+        if len(text) > LARGE_CHARS or lines > LARGE_LINES:
+            size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
+            marker = f"[pasted {len(self._pasted) + 1}: {size}]"
+            self._pasted[marker] = text
+            text = marker
+        event.text = text

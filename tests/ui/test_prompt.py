@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from jetbox.engine import commands
+from jetbox.engine.workspace.finder import best
+from jetbox.ui.app import JetboxApp
+from jetbox.ui.finding import FileFinder
+from jetbox.ui.history import History, Memory
+from ui.conftest import Show, Showing
+from ui.played import opened
+
+
+async def until_offered(s: Show, text: str) -> None:
+    """Wait until this is offered."""
+    for _ in range(2000):
+        await s.pilot.pause()
+        if s.bench.suggest.chosen == text:
+            return
+    raise AssertionError(s.text)
+
+
+async def test_a_slash_offers_commands_and_tab_completes_one(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("/mod")
+        assert "/mode   What may be done" in s.text
+        await s.press("down", "tab")
+        assert s.bench.prompt.text == "/model "
+        assert not s.bench.completer.open
+        await s.press("ctrl+c")
+        await s.type("/th")
+        await s.press("escape")
+        assert not s.bench.completer.open
+        assert s.bench.prompt.text == "/th"
+        await s.press("e")
+        assert s.bench.completer.open
+
+
+async def test_an_at_sign_offers_files_that_are_not_ignored(show: Showing, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "parser.py").write_text("")
+    (tmp_path / "src" / "path.py").write_text("")
+    (tmp_path / "parser.log").write_text("")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    async with show() as s:
+        await s.play(*opened())
+        s.bench.completer.root(tmp_path)
+        await s.type("look at @pars")
+        await until_offered(s, "@src/parser.py")
+        assert "parser.log" not in s.text
+        await s.press("enter")
+        assert s.bench.prompt.text == "look at @src/parser.py "
+        await s.press("enter")
+        assert await s.asked() == commands.Goal("look at @src/parser.py")
+
+
+async def test_an_ended_search_is_begun_anew_and_a_newer_question_wins(tmp_path: Path) -> None:
+    import asyncio
+
+    (tmp_path / "one.py").write_text("")
+    (tmp_path / "two.py").write_text("")
+    finder = FileFinder(tmp_path)
+    try:
+        assert await finder.find("one") == ["one.py"]
+        await finder.close()
+        older, newer = await asyncio.gather(finder.find("o"), finder.find("tw"))
+        assert older is None
+        assert newer == ["two.py"]
+    finally:
+        await finder.close()
+
+
+def test_the_likeliest_file_comes_first_among_many() -> None:
+    paths = [f"packages/part{n // 100}/module_{n}/index_{n}.py" for n in range(5_000)]
+    paths += ["app/ui/widgets/prompt.py", "tests/ui/test_prompt.py", "docs/promptness.md"]
+    assert best(paths, "prompt.py", 3)[:2] == ["app/ui/widgets/prompt.py", "tests/ui/test_prompt.py"]
+    assert best(paths, "auwp", 1) == ["app/ui/widgets/prompt.py"]
+    assert len(best(paths, "", 8)) == 8
+
+
+async def test_a_large_paste_is_a_marker_and_is_sent_whole(show: Showing) -> None:
+    large = "\n".join(f"line {n} of what was pasted" for n in range(40_000))
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("explain ")
+        s.app.post_message(events.Paste(large))
+        await s.pilot.pause()
+        assert s.bench.prompt.text == "explain [pasted 1: 40,000 lines]"
+        await s.press("enter")
+        assert await s.asked() == commands.Goal(f"explain {large}")
+        s.app.post_message(events.Paste("two\nlines"))
+        await s.pilot.pause()
+        assert s.bench.prompt.text == "two\nlines"
+
+
+async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "editor"
+    script.write_text("#!/bin/sh\nprintf ' and more\\n' >> \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script))
+    monkeypatch.setattr(JetboxApp, "suspend", lambda app: nullcontext())
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("this", "ctrl+g")
+        for _ in range(2000):
+            if s.bench.prompt.text != "this":
+                break
+            await s.pilot.pause()
+        assert s.bench.prompt.text == "this and more"
+        monkeypatch.setenv("VISUAL", "no-such-editor")
+        await s.press("ctrl+g")
+        assert "no-such-editor: No such file or directory; set EDITOR" in s.text
+
+
+def test_what_was_typed_is_kept_per_workspace(tmp_path: Path) -> None:
+    here, there = History(str(tmp_path / "a"), tmp_path), History(str(tmp_path / "b"), tmp_path)
+    for text in ("one", "two\nlines", "two\nlines"):
+        here.add(text)
+    with here.path.open("ab") as file:
+        file.write(b'"torn')
+    assert History(str(tmp_path / "a"), tmp_path).read() == ["one", "two\nlines"]
+    assert there.read() == []
+    assert stat.S_IMODE(here.path.stat().st_mode) == 0o600
+
+
+async def test_earlier_sessions_come_back_and_secrets_stay_out(
+    show: Showing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MY_API_TOKEN", "hunter2hunter2")
+    async with show() as s:
+        await s.play(*opened())
+        memory = Memory(s.bench.prompt, s.bench.word)
+        await memory.open(str(tmp_path))
+        memory.keep("earlier words")
+        memory.keep("the token is hunter2hunter2")
+        await memory.close()
+    assert "hunter2" not in History(str(tmp_path)).path.read_text()
+    async with show() as s:
+        await s.play(*opened())
+        await Memory(s.bench.prompt, s.bench.word).open(str(tmp_path))
+        await s.press("up", "up")
+        assert s.bench.prompt.text == "earlier words"
+
+
+def test_the_search_ends_with_whoever_asked(tmp_path: Path) -> None:
+    from jetbox.engine.workspace import finder
+
+    request = f'{{"path": {sys.path!r}, "root": "{tmp_path}"}}\n'.replace("'", '"')
+    ended = subprocess.run([sys.executable, "-I", finder.__file__], input=request.encode(), check=False, timeout=20)
+    assert ended.returncode == 0
