@@ -31,17 +31,20 @@ async def test_a_slash_offers_commands_and_tab_completes_one(show: Showing) -> N
     async with show() as s:
         await s.play(*opened())
         await s.type("/mod")
+        await until_offered(s, "/mode")
+        await s.pilot.pause()
         assert "/mode   What may be done" in s.text
         await s.press("down", "tab")
         assert s.bench.prompt.text == "/model "
         assert not s.bench.completer.open
         await s.press("ctrl+c")
         await s.type("/th")
+        await until_offered(s, "/theme")
         await s.press("escape")
         assert not s.bench.completer.open
         assert s.bench.prompt.text == "/th"
         await s.press("e")
-        assert s.bench.completer.open
+        await until_offered(s, "/theme")
 
 
 async def test_an_at_sign_offers_files_that_are_not_ignored(show: Showing, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ async def test_another_theme_repaints_what_is_shown(show: Showing) -> None:
 def test_no_colour_stands_in_the_style_sheet() -> None:
     sheet = Path(SHIPPED).parent / "app" / "jetbox" / "ui" / "app.tcss"
     for line in sheet.read_text().splitlines():
-        selector = line.strip().endswith("{") or line.strip().startswith(("#", "."))
+        selector = line.strip().endswith(("{", ",")) or line.strip().startswith(("#", "."))
         assert selector or "#" not in line, line
 
 
