@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from textual.widgets._toast import Toast
+
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.record.journal import JournalWriter
 from jetbox.record.markdown import markdown
 from jetbox.settings.load import load, parse_assignment
-from ui.conftest import Show, Showing
-from ui.played import opened, stamped, whole
+from jetbox.ui.app import JetboxApp
+from ui.conftest import SHIPPED, Show, Showing, screen_text
+from ui.played import Stage, opened, stamped, whole
 from ui.test_models import LISTED
 from ui.test_request import asked
 
@@ -45,6 +48,22 @@ async def test_what_may_change_live_does(show: Showing) -> None:
         assert s.app.theme in s.text
 
 
+async def test_limits_hold_from_the_next_goal_on(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("slash", *"max_r", "enter", "enter")
+        assert s.bench.prompt.text == "/set loop.max_rounds "
+        await s.type("40", "enter")
+        assert await s.asked() == commands.SetOption("loop.max_rounds", 40)
+        await s.play(e.OptionChanged(option="loop.max_rounds", value="40"))
+        assert "loop.max_rounds = 40, from the next goal on" in s.text
+        await s.type("/set loop.max_rounds many", "enter")
+        assert "loop.max_rounds must be" in s.text
+        await s.type("/set probes.time_s 3", "enter")
+        assert "probes.time_s cannot be changed while a session runs" in s.text
+        assert s.nothing_asked
+
+
 async def test_the_window_and_the_servers_memory_in_words(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *asked())
@@ -76,11 +95,24 @@ async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: 
                 await s.pilot.pause()
         assert mine.read_text() == "mine"
         await s.type("/export", "enter")
+        written = tmp_path / name / "session.md"
         async with asyncio.timeout(10):
-            while "exported" not in "".join(s.text.split("\n")[:9]):
+            while not (written.exists() and "## Goal 1" in written.read_text()):
                 await s.pilot.pause()
-        assert s.bench.prompt.region.y > 12, "the word of it lies above, not over the input"
-    assert "## Goal 1" in (tmp_path / name / "session.md").read_text()
+
+
+async def test_a_word_in_passing_never_covers_the_input() -> None:
+    stage = Stage()
+    app = JetboxApp(stage.feed, home="/home/ada", theme_folders=(SHIPPED,))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await app.workbench.reached(stage.emit(*opened()))
+        app.notify("/somewhere/session.md", title="exported")
+        async with asyncio.timeout(10):
+            while "exported" not in screen_text(app):
+                await pilot.pause()
+        (toast,) = app.screen.query(Toast)
+        assert toast.region.bottom < 10
+        assert toast.region.x > 10
 
 
 def test_the_document_holds_answers_calls_diffs_and_verdicts() -> None:

@@ -311,10 +311,12 @@ class Live:
         undo: UndoDesk | None = None
         if self._start.attended:
             from jetbox.engine.models.desk import ModelsDesk
+            from jetbox.engine.tuning import TuningDesk
             from jetbox.engine.undoing import UndoDesk
 
             undo = UndoDesk(parts)
             self._beside.spawn(undo.run())
+            self._beside.spawn(TuningDesk(parts).run())
             self._beside.spawn(ModelsDesk(parts).run())
             self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))

@@ -112,6 +112,14 @@ class Clear(Command, frozen=True, tag="clear"):
     """Forget what was said: the prompt begins anew, files stay as they are."""
 
 
+class SetOption(Command, frozen=True, tag="set_option"):
+    """Another value of a limit of goals, from the next one on."""
+
+    option: str
+    """Such as `loop.max_rounds`."""
+    value: bool | int | float
+
+
 class Label(Command, frozen=True, tag="label"):
     """Call the session something."""
 
@@ -144,5 +152,6 @@ AnyCommand = (
     | Undo
     | Clear
     | Label
+    | SetOption
     | Close
 )

@@ -142,6 +142,14 @@ class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
     reason: str = ""
 
 
+class OptionChanged(Event, frozen=True, kw_only=True, tag="session.option"):
+    """A limit of goals has another value from the next one on."""
+
+    option: str
+    value: str
+    """As TOML."""
+
+
 class SessionLabelled(Event, frozen=True, kw_only=True, tag="session.label"):
     """What the user calls the session."""
 
@@ -730,6 +738,7 @@ AnyEvent = (
     | ModelHeld
     | SessionClosed
     | SessionLabelled
+    | OptionChanged
     | GoalStarted
     | GoalEnded
     | RoundStarted

@@ -151,6 +151,23 @@ def _again(desk: Desk, argument: str) -> None:
         desk.word("nothing is waited for")
 
 
+def _set(desk: Desk, argument: str) -> None:
+    """Another value of an option, where a running session takes one."""
+    from jetbox.engine.errors import SettingsError
+    from jetbox.engine.tuning import changeable
+    from jetbox.settings.fields import fit_text
+    from jetbox.settings.model import Source
+
+    option, _, text = argument.replace("=", " ", 1).partition(" ")
+    if option not in changeable():
+        desk.word(f"{option or 'it'} cannot be changed while a session runs: {', '.join(changeable())}")
+        return
+    try:
+        desk.submit(engine.SetOption(option, fit_text(option, text.strip(), Source("flag", "/set"))))
+    except SettingsError as error:
+        desk.word(error.message)
+
+
 def _label(desk: Desk, argument: str) -> None:
     if argument:
         desk.submit(engine.Label(argument))
@@ -200,6 +217,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("replay", "Leave, and play a recording", lambda desk, name: desk.replay(name), "[SESSION]"),
     Command("label", "Call this session something, to find it again", _label, "TEXT", live=True),
     Command("settings", "What holds, and where each value came from", lambda desk, _: desk.show_settings()),
+    Command("set", "Another value of a limit, from the next goal on", _set, "OPTION VALUE", live=True),
     Command("ctx", "What fills the window", lambda desk, _: desk.show_context()),
     Command("ps", "What the server holds in memory, and until when", lambda desk, _: desk.show_held()),
     Command("export", "Write the session as Markdown", lambda desk, name: desk.export(name), "[FILE]"),

@@ -154,6 +154,8 @@ class SessionView:
     """What the server has, as it was last told."""
     files: dict[str, Changed] = field(default_factory=dict)
     """Files that changed, the latest at the end."""
+    changed: dict[str, str] = field(default_factory=dict)
+    """Options that have another value since the session began."""
     undo: e.UndoPlanned | None = None
     """What going back would change, as it was last told."""
     unnamed: tuple[int, str, str] = (0, "", "")
@@ -225,6 +227,8 @@ class SessionView:
             case e.Compacted():
                 self.tokens, self.estimated = event.after, True
                 self.doing = Doing("preparing", t) if self.running else Doing()
+            case e.OptionChanged():
+                self.changed[event.option] = event.value
             case e.UndoPlanned():
                 self.undo = event
             case e.PromptRewound():

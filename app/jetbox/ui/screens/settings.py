@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
+from jetbox.engine.tuning import changeable
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row
 
@@ -84,6 +85,7 @@ class Settings(Browser):
             "ui.theme": self.app.theme,
             "permissions.mode": self.bench.view.mode,
             "model.name": self.bench.view.model,
+            **self.bench.view.changed,
             "ui.notify": self.bench.herald.notify if self.bench.herald is not None else "",
         }.get(each.option, "")
         return now or one_line(each.shown)
@@ -113,7 +115,8 @@ class Settings(Browser):
         out.append(BLANK)
         loaded = self.bench.loaded
         path = loaded.user_path if loaded is not None else ""
-        said = LIVE.get(each.option, f"holds from the next session on when it is changed in {path}")
+        said = LIVE.get(each.option, "enter changes it from the next goal on" if each.option in changeable() else "")
+        said = said or (f"holds from the next session on when it is changed in {path}")
         return [*out, *flow(((said, "faint"),), width)]
 
     # ------------------------------------------------------------ keys
@@ -137,6 +140,11 @@ class Settings(Browser):
         elif option == "model.name" and self.bench.live:
             self.dismiss(None)
             self.bench.call_after_refresh(self.bench.show_models)
+            return
+        elif option in changeable() and self.bench.live:
+            self.dismiss(None)
+            self.bench.prompt.clear()
+            self.bench.prompt.write(f"/set {option} ")
             return
         else:
             return

@@ -125,6 +125,8 @@ class Story:
                 self.line(f"mode: {event.mode}", f"mode.{event.mode}")
             case e.SandboxChosen() if event.off or event.cannot or event.name == "none":
                 self._sandbox(event)
+            case e.OptionChanged():
+                self.line(f"{event.option} = {event.value}, from the next goal on", "accent")
             case e.SessionLabelled():
                 self.line(f"label: {event.label}", "accent")
             case e.Undone():
