@@ -1,9 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 
+from textual.dom import DOMNode
+
+from jetbox import ui
 from jetbox.engine import commands
+from jetbox.ui.app import JetboxApp
 from jetbox.ui.commands import COMMANDS
+from jetbox.ui.keys import binding_ids
+from jetbox.ui.screens.bound import everything_bound
+from jetbox.ui.screens.workbench import Workbench
 from ui.conftest import Show, Showing
 from ui.played import opened
 
@@ -68,3 +77,11 @@ async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -
         await hits(s, "/now TEXT")
         await s.press("enter")
         assert s.bench.prompt.text == "/now "
+
+
+def test_every_key_that_is_bound_under_a_name_can_be_changed() -> None:
+    known = binding_ids(JetboxApp, Workbench, *everything_bound())
+    for module in pkgutil.walk_packages(ui.__path__, "jetbox.ui."):
+        for each in vars(importlib.import_module(module.name)).values():
+            if isinstance(each, type) and issubclass(each, DOMNode) and each.__module__.startswith("jetbox.ui"):
+                assert {binding.id for binding in each.__dict__.get("BINDINGS", ()) if binding.id} <= known, each

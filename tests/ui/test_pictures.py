@@ -13,6 +13,8 @@ from jetbox.ui.app import JetboxApp
 from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
 from ui.conftest import SHIPPED
 from ui.played import EDIT, Stage, first_round, opened, second_round, whole
+from ui.test_request import asked
+from ui.test_undo import PLAN
 
 Matches = Callable[..., bool]
 ASKED = e.PermissionAsked(
@@ -34,6 +36,7 @@ def picture(
     theme: str = "jetbox-dark",
     glyphs: Glyphs = UNICODE,
     keys: tuple[str, ...] = (),
+    then: tuple[e.AnyEvent, ...] = (),
 ) -> bool:
     """Whether the screen after these events and keys looks as it did."""
     stage = Stage()
@@ -49,6 +52,8 @@ def picture(
         await app.workbench.reached(stage.emit(*events, after_ms=40))
         await pilot.pause()
         await pilot.press(*keys)
+        if then:
+            await app.workbench.reached(stage.emit(*then))
         await pilot.pause()
 
     return matches(app, size=size, before=before)
@@ -99,3 +104,12 @@ def test_failed(screen_matches: Matches) -> None:
 
 def test_without_unicode(screen_matches: Matches) -> None:
     assert picture(screen_matches, whole(), glyphs=ASCII, size=(120, 50))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_undo(screen_matches: Matches, size: tuple[int, int]) -> None:
+    assert picture(screen_matches, whole(), keys=("f3",), then=(PLAN,), size=size)
+
+
+def test_the_exact_request(screen_matches: Matches) -> None:
+    assert picture(screen_matches, [*opened(), *asked()], keys=("f4",))

@@ -14,6 +14,7 @@ from jetbox.engine import events as e
 from jetbox.record.journal import JournalWriter
 from jetbox.record.library import keep_label, summary
 from jetbox.ui.screens.sessions import Sessions
+from jetbox.ui.text.rows import Piece
 from ui.conftest import Show, Showing
 from ui.played import opened, stamped, whole
 
@@ -129,3 +130,23 @@ def test_a_label_stands_beside_the_journal(record: Record) -> None:
     keep_label(path, "spät")
     assert summary(path).label == "spät"
     assert sorted(each.name for each in path.iterdir()) == ["journal.jsonl", "label"]
+
+
+async def test_of_ten_thousand_rows_only_those_in_sight_are_made(show: Showing, tmp_path: Path) -> None:
+    async with show() as s:
+        await begin(s, tmp_path)
+        screen = s.app.screen
+        assert isinstance(screen, Sessions)
+        made: list[int] = []
+
+        def describe(number: int, width: int) -> list[Piece]:
+            made.append(number)
+            return [(f"row {number}", "")]
+
+        screen.list.fill(10_000, describe, 5_000)
+        assert len(made) <= screen.list.page
+        assert 5_000 in made
+        made.clear()
+        screen.list.go(9_999)
+        assert made[-1] == 9_999
+        assert len(made) <= screen.list.page
