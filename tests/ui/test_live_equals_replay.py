@@ -80,7 +80,7 @@ async def test_equal_screens_at_equal_sequence_numbers(
     width, height = size
     live, replay = LiveUntil(events), Playback(recording)
     look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))
-    seqs = [*range(0, len(events), max(1, len(events) // 25)), len(events) - 1]
+    seqs = [*range(0, len(events), max(1, len(events) // 10)), len(events) - 1]
     shown: dict[int, str] = {}
     async with look_on as (app, pilot):
         for seq in seqs:
