@@ -16,6 +16,7 @@ from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
+from jetbox.settings.load import Loaded
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from ui.played import Stage
@@ -82,6 +83,7 @@ def show() -> Showing:
         keys: dict[str, str] | None = None,
         themes: tuple[Path, ...] = (SHIPPED,),
         theme: str = "jetbox-dark",
+        loaded: Loaded | None = None,
     ) -> AsyncIterator[Show]:
         stage = Stage()
         over = asyncio.Event()
@@ -100,8 +102,9 @@ def show() -> Showing:
             return 3
 
         app = JetboxApp(
-            stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes
-        )
+            stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes,
+            loaded=loaded,
+        )  # fmt: skip
         async with app.run_test(size=size) as pilot:
             yield Show(stage, app, pilot)
             over.set()

@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
+from pathlib import Path
 
 from textual.dom import DOMNode
 
 from jetbox import ui
 from jetbox.engine import commands
+from jetbox.settings.load import Loaded
+from jetbox.settings.model import Settings, Source
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.commands import COMMANDS
-from jetbox.ui.keys import binding_ids
+from jetbox.ui.keys import binding_ids, clashes
 from jetbox.ui.screens.bound import everything_bound
 from jetbox.ui.screens.workbench import Workbench
 from ui.conftest import Show, Showing
@@ -85,3 +88,26 @@ def test_every_key_that_is_bound_under_a_name_can_be_changed() -> None:
         for each in vars(importlib.import_module(module.name)).values():
             if isinstance(each, type) and issubclass(each, DOMNode) and each.__module__.startswith("jetbox.ui"):
                 assert {binding.id for binding in each.__dict__.get("BINDINGS", ()) if binding.id} <= known, each
+
+
+async def test_clashing_and_unknown_keys_are_told_with_file_and_line(show: Showing, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    loaded = Loaded(
+        Settings(),
+        {
+            "keys.session.mode": Source("user", str(file), 3),
+            "keys.sesion.cancel": Source("user", str(file), 4),
+        },
+    )
+    async with show(size=(240, 40), keys={"session.mode": "ctrl+l", "sesion.cancel": "f9"}, loaded=loaded) as s:
+        await s.play(*opened())
+        text = " ".join(s.text.split())
+        assert f"{file}:3: keys: 'ctrl+l' of 'session.mode' does 'session.models' already" in text
+        assert f"{file}:4: keys: there is nothing named 'sesion.cancel' — did you mean 'session.cancel'?" in text
+
+
+def test_what_is_bound_as_it_is_shipped_is_no_clash() -> None:
+    bound = everything_bound()
+    shared = (JetboxApp, Workbench)
+    assert clashes({"permission.no": "escape,n", "input.send": "enter"}, shared, bound) == []
+    assert clashes({"input.send": "ctrl+l"}, shared, bound) == [("input.send", "ctrl+l", "session.models")]

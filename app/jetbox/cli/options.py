@@ -36,6 +36,7 @@ _SWITCHES = {
     "no_sandbox": ("permissions.sandbox", "false", "--no-sandbox"),
     "no_session": ("session.record", "false", "--no-session"),
     "yolo": ("permissions.mode", "auto", "--yolo"),
+    "debug": ("ui.debug", "true", "--debug"),
 }
 """Flags without a value: the setting and what it becomes."""
 
@@ -102,6 +103,7 @@ def settings_options(command: F) -> F:
         click.option("--yolo", "--auto-approve", "yolo", is_flag=True, help="The same as --mode auto."),
         click.option("--no-sandbox", is_flag=True, help="Run commands and probes unconfined."),
         click.option("--no-session", is_flag=True, help="Record nothing."),
+        click.option("--debug", is_flag=True, help="Say what holds up the screen."),
     ]
     return _apply(command, decorators)
 

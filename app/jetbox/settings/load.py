@@ -172,7 +172,7 @@ class _Merge:
     def _option_of(self, variable: str, source: Source) -> str:
         from jetbox.settings.fields import error, nearest, option_names, section_names
 
-        names = {"JETBOX_PROFILE": "profile"}
+        names = {"JETBOX_PROFILE": "profile", "JETBOX_DEBUG": "ui.debug"}
         names |= {"JETBOX_" + option.replace(".", "_").upper(): option for option in option_names()}
         if variable in names:
             return names[variable]

@@ -16,6 +16,8 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Use colours; NO_COLOR turns them off."""
     notify: Literal["auto", "bell", "off"] = "auto"
     """How the terminal tells that somebody is waited for, or that the work is over, while it is not looked at."""
+    debug: bool = False
+    """Say in the transcript what holds up the screen for more than 5 ms."""
 
 
 class TelemetryOptions(Section, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from jetbox.settings.load import Loaded
+    from jetbox.ui.lag import LagWatch
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
@@ -93,6 +94,7 @@ class JetboxApp(App[int]):
         # Before the style sheet is read: it uses the theme's variables.
         self._themes = Wardrobe(self, theme_folders or (shipped_folder(), user_folder()), theme)
         self._user_keys = keys or {}
+        self._lag: LagWatch | None = None
         self._armed = False
         self._leaving = False
         self._early: list[str] = []
@@ -154,6 +156,8 @@ class JetboxApp(App[int]):
     def on_unmount(self) -> None:
         if self.workbench.herald is not None:
             self.workbench.herald.end()
+        if self._lag is not None:
+            self._lag.end()
 
     def _begin(self) -> None:
         """After the first frame: the engine starts, what was typed early is taken."""
@@ -164,6 +168,7 @@ class JetboxApp(App[int]):
         if self._driver_call is not None:
             self._engine = asyncio.create_task(self._driver_call(), name="engine")
             self._engine.add_done_callback(self._engine_ended)
+        self._watch_lag()
         for text in self._early:
             self._type(text)
         self._early.clear()
@@ -186,17 +191,34 @@ class JetboxApp(App[int]):
             self.workbench.type(text)
 
     def _apply_keys(self) -> None:
-        from jetbox.ui.keys import binding_ids
+        from jetbox.ui.keys import binding_ids, clashes, near_name
         from jetbox.ui.screens.bound import everything_bound
 
         if not self._user_keys:
             return
         known = binding_ids(JetboxApp, Workbench, *everything_bound())
+        place = self._key_place
         for name in self._user_keys:
             if name not in known:
-                self.workbench.notice("warning", f"keys: there is nothing named {name!r}", "F1 shows the names")
+                hint = near_name(name, known) or "F1 shows the names"
+                self.workbench.notice("warning", f"{place(name)}keys: there is nothing named {name!r}", hint)
+        for name, key, other in clashes(self._user_keys, (JetboxApp, Workbench), everything_bound()):
+            text = f"{place(name)}keys: {key!r} of {name!r} does {other!r} already"
+            self.workbench.notice("warning", text, "change one of the two")
         self.set_keymap({name: keys for name, keys in self._user_keys.items() if name in known})
         self.workbench.know_keys()
+
+    def _key_place(self, name: str) -> str:
+        """File and line where the user says this key."""
+        source = self.loaded.source(f"keys.{name}") if self.loaded is not None else None
+        return f"{source.where}:{source.line}: " if source is not None and source.line else ""
+
+    def _watch_lag(self) -> None:
+        if self.loaded is not None and self.loaded.settings.ui.debug:
+            from jetbox.ui.lag import LagLog, LagWatch
+
+            self._lag = LagWatch(LagLog(self.workbench.notice).take)
+            self._lag.begin()
 
     # ------------------------------------------------------------ themes
 

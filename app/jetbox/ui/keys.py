@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from textual.app import App
 from textual.binding import BindingsMap
 from textual.dom import DOMNode
 from textual.keys import key_to_character
+from textual.screen import Screen
 
 Key = tuple[str, str, str]
 """Keys as they are shown, what they do, and the id under which they can be changed."""
@@ -71,3 +74,43 @@ def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) ->
 def binding_ids(*nodes: type[DOMNode]) -> set[str]:
     """Every id under which these classes bind a key."""
     return {binding.id for node in nodes for _, binding in node._merge_bindings() if binding.id}
+
+
+def near_name(name: str, known: set[str]) -> str:
+    """What was meant by a name that does not exist, as a question; empty where nothing is like it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def clashes(
+    user: Mapping[str, str], everywhere: Iterable[type[DOMNode]], others: Iterable[type[DOMNode]]
+) -> list[tuple[str, str, str]]:
+    """Keys of the user's that do something else already where both hold: its name, the key, the other's name.
+
+    `everywhere` holds together, and with each of the `others` in turn.
+    """
+    shared = tuple(everywhere)
+    found: list[tuple[str, str, str]] = []
+    for other in others:
+        shipped = _bound(shared, other, {})
+        bound: dict[str, str] = {}
+        for name, keys in sorted(_bound(shared, other, user).items(), key=lambda item: item[0] in user):
+            for key in keys:
+                if name in user and key not in shipped[name] and (taken := bound.get(key)) is not None:
+                    found.append((name, key, taken))
+                bound.setdefault(key, name)
+    return list(dict.fromkeys(found))
+
+
+def _bound(shared: tuple[type[DOMNode], ...], other: type[DOMNode], user: Mapping[str, str]) -> dict[str, list[str]]:
+    keys: dict[str, list[str]] = {}
+    # Over a screen of its own only what the application binds holds.
+    for node in (*(shared[:1] if issubclass(other, Screen) else shared), other):
+        for key, binding in node._merge_bindings():
+            if binding.id and binding.id not in user:
+                keys.setdefault(binding.id, []).append(key)
+            elif binding.id:
+                keys[binding.id] = [one.strip() for one in user[binding.id].split(",")]
+    return keys
