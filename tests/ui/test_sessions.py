@@ -84,13 +84,8 @@ async def test_sessions_are_listed_searched_and_looked_into(show: Showing, recor
         assert s.app.screen is s.bench
 
 
-async def test_a_session_is_gone_on_with_or_played(show: Showing, record: Record, tmp_path: Path) -> None:
+async def test_a_session_is_played(show: Showing, record: Record, tmp_path: Path) -> None:
     path = record("20260101-100000-000-aaaa", "Build the calculator")
-    async with show() as s:
-        await begin(s, tmp_path)
-        await s.press("enter")
-        assert s.app.wanted is not None
-        assert (s.app.wanted.how, s.app.wanted.session) == ("resume", path)
     async with show() as s:
         await begin(s, tmp_path)
         await s.press("p")
@@ -102,9 +97,7 @@ async def test_what_runs_is_stopped_only_when_asked(show: Showing, record: Recor
     record("20260101-100000-000-aaaa", "Build the calculator")
     async with show() as s:
         await begin(s, tmp_path)
-        await s.press("escape")
         await s.play(e.GoalStarted(goal=1, text="work"))
-        await look(s)
         await s.press("enter")
         assert "A goal runs here" in s.text
         await s.press("n")

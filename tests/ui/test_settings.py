@@ -13,6 +13,7 @@ from jetbox.record.journal import JournalWriter
 from jetbox.record.markdown import markdown
 from jetbox.settings.load import load, parse_assignment
 from jetbox.ui.app import JetboxApp
+from jetbox.ui.screens.settings import Settings
 from ui.conftest import SHIPPED, Show, Showing, screen_text
 from ui.played import Stage, opened, stamped, whole
 from ui.test_models import LISTED
@@ -22,15 +23,24 @@ from ui.test_request import asked
 async def begin(s: Show) -> None:
     s.bench.loaded = load(None, environment={"JETBOX_LOOP_MAX_ROUNDS": "7"}, flags=[parse_assignment("ui.notify=bell")])
     await s.play(*opened())
-    await s.type("/settings", "enter")
+    s.bench.show_settings()
+    await s.pilot.pause()
+
+
+async def choose(s: Show, option: str) -> None:
+    """Choose the row of an option."""
+    screen = s.app.screen
+    assert isinstance(screen, Settings)
+    screen.list.go(next(n for n, each in enumerate(screen._shown) if each.option == option))
+    await s.pilot.pause()
 
 
 async def test_settings_say_where_they_came_from(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("slash", *"max_r", "enter")
+        await choose(s, "loop.max_rounds")
         assert "from environment: JETBOX_LOOP_MAX_ROUNDS" in s.text
-        await s.press("escape", "c")
+        await s.press("c")
         rows = [line for line in s.text.split("\n") if "loop.max_rounds" in line or "ui.notify" in line]
         assert any("7  environment" in line for line in rows)
         assert "context.num_ctx" not in s.text
@@ -39,9 +49,10 @@ async def test_settings_say_where_they_came_from(show: Showing) -> None:
 async def test_what_may_change_live_does(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("slash", *"s.mo", "enter", "enter")
+        await choose(s, "permissions.mode")
+        await s.press("enter")
         assert await s.asked() == commands.SetMode("edits")
-        await s.press("escape", "slash", *"them", "enter")
+        await choose(s, "ui.theme")
         before = s.app.theme
         await s.press("enter")
         assert s.app.theme != before
@@ -51,7 +62,8 @@ async def test_what_may_change_live_does(show: Showing) -> None:
 async def test_limits_hold_from_the_next_goal_on(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("slash", *"max_r", "enter", "enter")
+        await choose(s, "loop.max_rounds")
+        await s.press("enter")
         assert s.bench.prompt.text == "/set loop.max_rounds "
         await s.type("40", "enter")
         assert await s.asked() == commands.SetOption("loop.max_rounds", 40)

@@ -44,7 +44,6 @@ async def test_files_or_messages_alone_and_files_of_others_too(show: Showing) ->
     async with show() as s:
         for key, wanted in (
             ("f", commands.Undo(1, messages=False)),
-            ("m", commands.Undo(1, files=False)),
             ("exclamation_mark", commands.Undo(1, force=True)),
         ):
             if key == "f":
