@@ -29,7 +29,7 @@ async def switched(live: Rig, *names: str, now: bool = False) -> None:
     """Run a goal that stalls once for each name, and switch there."""
     running = live.start()
     for n, name in enumerate(names, start=1):
-        await live.stats(stalled=n)
+        await live.stats(faults=n, stalled=1)
         live.submit(c.SetModel(name, now=now))
         if not now:
             await live.release()
