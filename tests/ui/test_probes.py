@@ -69,6 +69,18 @@ async def test_late_verdicts_stand_in_their_round(show: Showing) -> None:
     assert (view.rounds[0].red, view.rounds[1].red) == (True, False)
 
 
+async def test_words_that_stream_are_not_parted_by_a_verdict_of_the_round_before(show: Showing) -> None:
+    async with show(size=(160, 50)) as s:
+        await s.play(*opened(), *begun(e.ProbeStarted(name="pytest")), ended(300, probe_ms=0))
+        said: list[e.AnyEvent] = [
+            e.TextDelta(text="Once more, both"),
+            verdict(of_round=1),
+            e.TextDelta(text=" of them."),
+        ]
+        await s.play(e.RoundStarted(model="m"), request(), *said)
+        assert "Once more, both of them." in s.text
+
+
 async def test_a_late_verdict_without_a_place_says_of_which_round_it_is(show: Showing) -> None:
     async with show(size=(160, 50)) as s:
         await s.play(*opened(), *begun(), ended(300), *begun(verdict(cache="hit", of_round=1)))

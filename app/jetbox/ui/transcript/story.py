@@ -339,16 +339,15 @@ class Story:
         self._plan = None
 
     def _probe_event(self, stamped: e.Stamped, event: e.ProbeStarted | e.ProbeEnded) -> None:
-        self._end_stream(stamped.t)
         if isinstance(event, e.ProbeStarted):
-            index, block = self._verdicts_for(event.name, stamped.round)
+            index, block = self._verdicts_for(event.name, stamped)
             block.start(event.name, stamped.t)
             self._probing[event.name] = index
         else:
             # A verdict stands where its run began, or with the others of the round whose files it judges.
             began = self._probing.pop(event.name, None)
             number = event.of_round or stamped.round
-            index, block = self._verdicts_for(event.name, number, began)
+            index, block = self._verdicts_for(event.name, stamped, number, began)
             block.late = block.late or (index > (self._header or 0) and number != stamped.round)
             block.end(event)
             at = self._rounds.get(number)
@@ -359,11 +358,16 @@ class Story:
                 self._touch(at)
         self._touch(index)
 
-    def _verdicts_for(self, name: str, number: int, index: int | None = None) -> tuple[int, Verdicts]:
-        """The block for a verdict: this one, else the round's latest where it has room, else a new one."""
+    def _verdicts_for(
+        self, name: str, stamped: e.Stamped, number: int | None = None, index: int | None = None
+    ) -> tuple[int, Verdicts]:
+        """The block for a verdict: this one, else the round's latest where it has room, else a new one, behind
+        what streams."""
+        number = stamped.round if number is None else number
         index = self._verdicts_of.get(number) if index is None else index
         block = None if index is None else self.blocks[index]
         if index is None or not isinstance(block, Verdicts) or not block.takes(name):
+            self._end_stream(stamped.t)
             block = Verdicts()
             index = self._verdicts_of[number] = self.add(block)
         return index, block
