@@ -81,6 +81,7 @@ def assemble(
         put_blob=session.recorder.put_blob,
         read_outside=options.permissions.read_outside,
         python=options.probes.python,
+        parse=options.performance.lint_candidates,
     )
     tools = standard_tools(plan=options.loop.plan)
     ready = asyncio.Event()

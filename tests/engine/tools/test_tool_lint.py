@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -67,3 +68,43 @@ async def test_without_a_linter_or_with_it_switched_off_nothing_is_said(bench: B
     bench.context.lint = off.lint
     assert await bench.text("write_file", path="b.py", content="import os\n") == "created b.py: +1"
     await off.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "says"),
+    [
+        ("calc.py", "(def add(a, b): return a + b;\n", r"parse: this is no valid Python 3\.\d+: line 1: "),
+        ("deep/typed.pyi", "x: int\ndef f(:\n", r"Python 3\.\d+: line 2: "),
+        ("data.json", '{"a": 1,}\n', "parse: this is no valid JSON: line 1, column 9: "),
+        ("pyproject.toml", '[project]\nname = x"\n', r"parse: this is no valid TOML: .*line 2"),
+        ("escape.py", 'x = "\\d"\n', ""),
+        ("nested.py", "x = " + "-" * 3000 + "1\n", ""),
+        ("nested.json", "[" * 3000, ""),
+        ("tsconfig.json", '{"a": 1,}\n', ""),
+        ("commented.json", '// one\n{"a": 1}\n', ""),
+        ("words.txt", "def f(:\n", ""),
+    ],
+)
+async def test_what_does_not_parse_is_told_without_a_linter(bench: Bench, path: str, content: str, says: str) -> None:
+    first, *rest = (await bench.text("write_file", path=path, content=content)).split("\n", 1)
+    assert first.startswith(f"created {path}: ")
+    assert re.search(says, rest[0]) if says else rest == []
+    assert (bench.root / path).read_text() == content, "told, and written all the same"
+
+
+async def test_a_long_text_is_parsed_elsewhere_and_an_edit_is_told_of_too(bench: Bench) -> None:
+    long = "x = 1\n" * 1000
+    assert await bench.text("write_file", path="long.py", content=long + "y = 2\n") == "created long.py: +1001"
+    text = await bench.text("edit_file", path="long.py", edits=[{"old": "y = 2", "new": "y = ("}])
+    assert text.splitlines()[1].endswith("line 1001: '(' was never closed")
+    bench.context.parse = False
+    text = await bench.text("edit_file", path="long.py", edits=[{"old": "y = (", "new": "y = ["}])
+    assert text == "edited long.py: +1 -1"
+
+
+async def test_a_linter_that_has_spoken_is_enough(bench: Bench) -> None:
+    async def lint(path: str, text: str) -> str:
+        return "ruff: 1 problem"
+
+    bench.context.lint = lint
+    assert await bench.text("write_file", path="a.py", content="def f(:\n") == "created a.py: +1\nruff: 1 problem"

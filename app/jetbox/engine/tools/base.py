@@ -81,6 +81,8 @@ class ToolContext(msgspec.Struct):
     commands: dict[str, int] = {}
     lint: Callable[[str, str], Awaitable[str]] | None = None
     """Takes a path and the text that is about to be written there; what a linter says of it, in words."""
+    parse: bool = True
+    """Where no linter says anything, a text is parsed before it is written."""
     expect: Callable[[str, str | None], None] | None = None
     """Takes a path that a call on its way will write, and the new text where that is known; never waits."""
 

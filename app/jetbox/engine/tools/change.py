@@ -92,8 +92,13 @@ def refuse_secret_marks(text: str) -> None:
 
 
 async def lint(path: str, text: str, context: ToolContext) -> str:
-    """What a linter says of the text before it is written; empty where there is none or it has nothing to say."""
-    return await context.lint(path, text) if context.lint is not None else ""
+    """What a linter says of the text before it is written, else whether it parses; empty where all is well."""
+    said = await context.lint(path, text) if context.lint is not None else ""
+    if said or not context.parse:
+        return said
+    from jetbox.engine.tools.parses import parse_words
+
+    return await parse_words(path, text)
 
 
 def change_plan(
