@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -15,7 +17,7 @@ from textual.dom import DOMNode
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
-from jetbox.engine.session import Batch, SessionSource
+from jetbox.engine.session import SessionSource
 from jetbox.ui.commands import COMMANDS, Command, run_line
 from jetbox.ui.completing import Completer
 from jetbox.ui.footing import Keys, footer_state, wanted_hints
@@ -40,6 +42,11 @@ from jetbox.ui.widgets.transcript import Transcript
 from jetbox.ui.widgets.transport import TransportBar
 
 FRAME_S = 1 / 30
+FAST_FRAME_S = 1 / 60
+"""The same while nobody types."""
+TYPING_S = 0.3
+AT_ONCE = 500
+"""Events that are taken before keys are looked at again."""
 FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
@@ -100,6 +107,7 @@ class Workbench(Overlays):
         self._word = ("", "")
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
+        self._typed_at = -TYPING_S
         self._key_names: dict[str, str] = {}
         self._over = ""
         """Why nothing can be asked of the session any more."""
@@ -143,26 +151,43 @@ class Workbench(Overlays):
         """Everything that is new, once a frame; nothing at all while nothing comes."""
         try:
             while await self.source.ready():
-                self.apply(self.source.drain())
-                await asyncio.sleep(FRAME_S)
+                batch = self.source.drain()
+                doing = self.view.doing
+                if batch.reset:
+                    self._restart()
+                deltas_only = not batch.reset
+                for start in range(0, len(batch.events), AT_ONCE):
+                    if start:
+                        await asyncio.sleep(0)
+                    deltas_only &= self._take(batch.events[start : start + AT_ONCE], anew=batch.reset)
+                self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
+                await asyncio.sleep(self._frame())
         except JetboxError as error:
             self.fail(error.message, error.hint)
 
-    def apply(self, batch: Batch) -> None:
-        """Show what came."""
-        if batch.reset:
-            self._restart()
-        deltas_only, doing = not batch.reset, self.view.doing
-        for stamped in batch.events:
+    def _frame(self) -> float:
+        """How long the next frame may wait: while somebody types, keys come before words."""
+        typing = time.monotonic() - self._typed_at < TYPING_S
+        return FRAME_S if typing else FAST_FRAME_S
+
+    def _take(self, taken: Sequence[e.Stamped], *, anew: bool) -> bool:
+        """Take events; whether they only go on with what streams."""
+        deltas_only = True
+        for stamped in taken:
             self.view.apply(stamped)
             self.transcript.story.apply(stamped)
             if not isinstance(stamped.event, e.Delta):
+                self.note(stamped, anew=anew)
                 deltas_only = False
                 self.note(stamped, anew=batch.reset)
                 if isinstance(stamped.event, e.SessionOpened) and self.live:
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
                     self.prompt.remember(stamped.event.text)
+        return deltas_only
+
+    def _show_taken(self, *, deltas_only: bool, other: bool) -> None:
+        """Show what came; `other`: the model does something else now."""
         now = self.source.now()
         self.transcript.update(now)
         if not self._fast:
@@ -170,7 +195,7 @@ class Workbench(Overlays):
             self.transcript.tick(now)
         if not deltas_only:
             self._show(now)
-        elif self.view.doing is not doing or not self._fast:
+        elif other or not self._fast:
             self._show_moving(now)
         self._settle_waiters()
 
@@ -345,6 +370,7 @@ class Workbench(Overlays):
     @on(Prompt.Changed)
     def _typed(self) -> None:
         self.completer.typed()
+        self._typed_at = time.monotonic()
         if self.prompt.text:
             self._word = ("", "")
         self._show_footer(self.source.now())

@@ -42,6 +42,9 @@ class Story:
         self._stream: int | None = None
         """The block that takes deltas."""
         self._safe = SafeStream()
+        self._said: list[str] = []
+        """The answer's words that came since they were last laid down."""
+        self._said_from = 0
         self._calls: dict[str, int] = {}
         self._plan: int | None = None
         """The block of the plan that runs."""
@@ -68,9 +71,13 @@ class Story:
     def apply(self, stamped: e.Stamped) -> None:
         """Take an event."""
         event = stamped.event
+        if type(event) is e.TextDelta:
+            if not self._said:
+                self._said_from = stamped.t
+            self._said.append(event.text)
+            return
+        self.settle()
         match event:
-            case e.TextDelta():
-                self._text(event.text, stamped.t)
             case e.ThinkingDelta():
                 self._think(event.text, stamped.t)
             case e.ToolOutput():
@@ -94,6 +101,13 @@ class Story:
                 self._permission_event(event)
             case _:
                 self._other(stamped.t, event)
+
+    def settle(self) -> None:
+        """Words that were streamed are laid down together: once a frame is enough for any rate."""
+        if self._said:
+            said = "".join(self._said)
+            self._said.clear()
+            self._text(said, self._said_from)
 
     def _other(self, t: int, event: e.AnyEvent) -> None:
         match event:
@@ -205,7 +219,7 @@ class Story:
             if not text.strip():
                 return
             block = Text()
-            text = text.lstrip("\n")
+            text = text.lstrip()
             self._stream = self.add(block)
         self._grow(block, self._safe.feed(text))
 

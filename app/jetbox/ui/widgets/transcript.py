@@ -73,6 +73,7 @@ class Transcript(ScrollView, can_focus=True):
         """Show what the story has become; once a frame."""
         self._now = now
         story = self.story
+        story.settle()
         first = len(self._heights)
         if not self._columns:
             return
@@ -93,7 +94,7 @@ class Transcript(ScrollView, can_focus=True):
         if not self._columns:
             return
         low, high = self._visible()
-        moving = [index for index in self.story.moving if low <= index <= high]
+        moving = [index for index in self.story.moving if low <= index <= high and index < len(self._heights)]
         if moving:
             top = self._anchor()
             for index in moving:

@@ -1,0 +1,351 @@
+"""How soon the screen answers, measured on a real terminal: start-up, keys and tokens while a model streams.
+
+    python benchmarks/ui.py [--quick] [--only startup|rates|lengths|rounds|beside|side] [--json FILE]
+
+The terminal is a pty of 120x40 whose reader time-stamps each read and answers the query for
+synchronized output. Keys are typed all the time, 20 to 60 ms apart: one is answered when the
+terminal has got it. A token is late by the time from when it was due to the first bytes that
+hold it, or a later one. `beside` runs the same workbench with Textual's MarkdownStream in the
+place of the transcript.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from terminal import Terminal, share
+
+MARK = re.compile(rb"q(\d{6})z")
+TYPED = re.compile(rb"#([A-Z])([a-z]*)")
+CYCLE = 18
+"""Letters typed before the line is cleared."""
+WORDS = re.findall(
+    r"\w+",
+    "the quick agent reads file then plans next step and calls tool with args to probe cache while model decodes more "
+    "text for user",
+)
+ROUND = "The **package** is complete: both `add` and `multiply` are typed and tested, and ruff finds nothing.\n" * 6
+HEAD = f"{'case':<26}{'keys p50':>9}{'p95':>7}{'p99':>7}{'lag p50':>9}{'p95':>7}{'cpu':>7}{'kB/s':>7}{'MiB':>6}"
+
+Case = dict[str, Any]
+
+
+def cases(quick: bool) -> dict[str, list[Case]]:
+    """What is measured, by group."""
+    seconds = 4 if quick else 10
+    base: Case = {"rate": 500, "length": 1000, "rounds": 0, "seconds": seconds, "kind": "transcript"}
+    lengths = (20_000,) if quick else (20_000, 100_000)
+    rounds = (200, 10_000) if quick else (200, 2000, 10_000)
+    beside = [base | {"kind": "markdown"}]
+    if not quick:
+        beside += [base | {"kind": "markdown", "rate": 2000}, base | {"kind": "markdown", "length": 20_000}]
+    return {
+        "rates": [base | {"rate": rate} for rate in ((500, 10_000) if quick else (100, 500, 2000, 10_000))],
+        "lengths": [base | {"length": length} for length in lengths],
+        "rounds": [base | {"rounds": count} for count in rounds],
+        "beside": beside,
+        "side": [base | {"kind": "panel", "rate": 0}],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    groups = cases(False)
+    parser.add_argument("--quick", action="store_true", help="fewer cases, shorter ones")
+    parser.add_argument("--only", choices=["startup", *groups], action="append")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        asyncio.run(draw(json.loads(options.child)))
+        return 0
+    chosen = options.only or ["startup", *groups]
+    out: dict[str, Any] = {}
+    if "startup" in chosen:
+        out["startup"] = startup(3 if options.quick else 9)
+    print(HEAD)
+    for group, members in cases(options.quick).items():
+        for case in members if group in chosen else ():
+            figures = measure(case)
+            print(line(case, figures), flush=True)
+            out[name_of(case)] = figures
+    if options.json:
+        options.json.write_text(json.dumps(out, indent=1), encoding="utf-8")
+    return 0
+
+
+def name_of(case: Case) -> str:
+    kind = "" if case["kind"] == "transcript" else f"{case['kind']} "
+    return f"{kind}{case['rate']}/s {case['length']} tok {case['rounds']} r"
+
+
+def line(case: Case, found: dict[str, float]) -> str:
+    return (
+        f"{name_of(case):<26}{found['key50']:>9.1f}{found['key95']:>7.1f}{found['key99']:>7.1f}{found['lag50']:>9.1f}"
+        f"{found['lag95']:>7.1f}{found['cpu']:>7.1%}{found['kbs']:>7.0f}{found['mib']:>6.0f}"
+    )
+
+
+# ---------------------------------------------------------------- start-up
+
+
+def startup(times: int) -> dict[str, float]:
+    """From the start of the process to skeleton, first frame and first key; keys typed before are to be there."""
+    found: dict[str, list[float]] = {"skeleton": [], "frame": [], "key": []}
+    lost = 0
+    with tempfile.TemporaryDirectory() as home:
+        environ = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/c", "XDG_DATA_HOME": f"{home}/d"}
+        environ |= {"XDG_STATE_HOME": f"{home}/s", "XDG_CACHE_HOME": f"{home}/k", "OLLAMA_HOST": "http://127.0.0.1:9"}
+        command = [sys.executable, "-c", "from jetbox.cli.main import console; console()", "-C", home, "--no-session"]
+        for attempt in range(times + 1):
+            terminal = Terminal(command, environ)
+            terminal.pump_until(terminal.begun + 0.06)
+            terminal.write(b"#Aab")
+            early = terminal.wait_for(rb"#Aab", 20)
+            frame = terminal.time_of(rb"F1")
+            terminal.write(b"c")
+            typed = time.monotonic()
+            answered = terminal.wait_for(rb"#Aabc", 20)
+            terminal.end()
+            lost += early is None
+            if attempt and early is not None and answered is not None:
+                found["skeleton"].append((terminal.reads[0][0] - terminal.begun) * 1000)
+                found["frame"].append(((frame or early) - terminal.begun) * 1000)
+                found["key"].append((early - terminal.begun) * 1000)
+                found.setdefault("then", []).append((answered - typed) * 1000)
+    medians = {name: statistics.median(values) for name, values in found.items() if values}
+    print(f"start-up, n = {times}, ms: " + ", ".join(f"{k} {v:.0f}" for k, v in medians.items()) + f"; lost {lost}")
+    return medians | {"lost": lost}
+
+
+# ---------------------------------------------------------------- streaming
+
+
+def measure(case: Case) -> dict[str, float]:
+    """Run one case; ms, share of a core, kB/s, MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = case | {"out": f"{folder}/figures.json", "ready": f"{folder}/ready"}
+        terminal = Terminal([sys.executable, __file__, "--child", json.dumps(case)], {"HOME": folder})
+        while not Path(case["ready"]).exists():
+            if not terminal.pump(0.02):
+                raise SystemExit(b"".join(data for _, data in terminal.reads[-3:]).decode(errors="replace"))
+        keys = type_on(terminal, Path(case["out"]))
+        terminal.end()
+        told = json.loads(Path(case["out"]).read_text(encoding="utf-8"))
+    begin, end = told["begin"], told["end"]
+    waited = [seconds * 1000 for at, seconds in answers(terminal.reads, keys) if begin <= at <= end]
+    lags = [seconds * 1000 for seconds in lateness(terminal.reads, told["marks"])]
+    sent = sum(len(data) for at, data in terminal.reads if begin <= at <= end)
+    return {
+        **{f"key{n}": share(waited, n) for n in (50, 95, 99)},
+        **{f"lag{n}": share(lags, n) for n in (50, 95)},
+        "keys": len(waited),
+        "cpu": told["cpu"] / (end - begin),
+        "kbs": sent / (end - begin) / 1000,
+        "mib": told["mib"],
+    }
+
+
+Key = tuple[float, int, int]
+"""When it was typed, the line's number, and how many letters the line has with it."""
+
+
+def type_on(terminal: Terminal, until: Path) -> list[Key]:
+    """Type lines of letters until the child has told its figures."""
+    chance, keys, number = random.Random(3), list[Key](), 0
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and not until.exists():
+        for begin in (b"\x15", b"#", bytes([65 + number % 26])):
+            terminal.write(begin)
+            terminal.pump_until(time.monotonic() + 0.06)
+        for letter in range(CYCLE):
+            keys.append((terminal.write(bytes([97 + letter])), number % 26, letter + 1))
+            terminal.pump_until(time.monotonic() + chance.uniform(0.02, 0.06))
+        number += 1
+    return keys
+
+
+def answers(reads: Sequence[tuple[float, bytes]], keys: list[Key]) -> list[tuple[float, float]]:
+    """For each key when it was typed and how long until the terminal had it, s; 8 where it never came."""
+    seen: dict[int, list[tuple[float, int]]] = {}
+    carried = b""
+    for at, data in reads:
+        buffer = carried + data
+        for found in TYPED.finditer(buffer):
+            seen.setdefault(found[1][0] - 65, []).append((at, len(found[2])))
+        carried = buffer[-64:]
+    out = []
+    for at, number, length in keys:
+        after = (when for when, letters in seen.get(number, ()) if at <= when < at + 8 and letters >= length)
+        out.append((at, next(after, at + 8) - at))
+    return out
+
+
+def lateness(reads: Sequence[tuple[float, bytes]], marks: list[tuple[int, float]]) -> list[float]:
+    """How long after it was due each marked token, or a later one, was on the terminal, s."""
+    seen: list[tuple[int, float]] = []
+    carried, newest = b"", -1
+    for at, data in reads:
+        buffer = carried + data
+        for found in MARK.finditer(buffer):
+            if int(found[1]) > newest:
+                newest = int(found[1])
+                seen.append((newest, at))
+        carried = buffer[-64:]
+    out, n = [], 0
+    for number, due in marks:
+        while n < len(seen) and seen[n][0] < number:
+            n += 1
+        out.append(max(0.0, seen[n][1] - due) if n < len(seen) else 8.0)
+    return out
+
+
+# ---------------------------------------------------------------- the child
+
+
+async def draw(case: Case) -> None:
+    """The process that draws: a session whose model streams as the case says."""
+    from jetbox.engine.session import NoRecorder, Session
+    from jetbox.ui.app import JetboxApp
+
+    session = Session(NoRecorder())
+
+    async def engine() -> int:
+        await app.workbench.reached(open_session(session, case))
+        put = await beside(app, case) if case["kind"] == "markdown" else told(session)
+        await put(text_of(case["length"], 7))
+        await asyncio.sleep(0.6)
+        await asyncio.to_thread(Path(case["ready"]).touch)
+        await asyncio.sleep(0.4)
+        figures = await (panel(session, case) if case["kind"] == "panel" else stream(put, case))
+        await asyncio.sleep(0.3)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        found = re.search(r"VmRSS:\s+(\d+)", status)
+        figures["mib"] = int(found[1]) / 1024 if found else 0.0
+        spare = Path(case["out"] + ".part")
+        spare.write_text(json.dumps(figures), encoding="utf-8")
+        spare.rename(case["out"])
+        await asyncio.Event().wait()
+        return 0
+
+    app = JetboxApp(session.feed(), driver=engine)
+    await app.run_async()
+
+
+async def stream(put: Any, case: Case) -> dict[str, Any]:
+    """Hand the tokens over when they are due."""
+    rate, count = case["rate"], int(case["rate"] * case["seconds"])
+    source, every = tokens(11), max(1, case["rate"] // 50)
+    marks: list[tuple[int, float]] = []
+    cpu, begin, sent = time.process_time(), time.monotonic(), 0
+    while sent < count and time.monotonic() - begin < case["seconds"] * 3:
+        due, parts = min(count, int((time.monotonic() - begin) * rate) + 1), []
+        while sent < due:
+            token = next(source)
+            if sent % every == 0:
+                token = f" q{len(marks):06d}z "
+                marks.append((len(marks), begin + sent / rate))
+            parts.append(token)
+            sent += 1
+        for token in parts:
+            await put(token)
+        await asyncio.sleep(max(0.0005, min(0.01, begin + sent / rate - time.monotonic())))
+    end = time.monotonic()
+    return {"begin": begin, "end": end, "marks": marks, "cpu": time.process_time() - cpu}
+
+
+async def panel(session: Any, case: Case) -> dict[str, Any]:
+    """Nothing but the panel beside: ten rounds a second end."""
+    cpu, begin = time.process_time(), time.monotonic()
+    while time.monotonic() - begin < case["seconds"]:
+        emit_round(session, "")
+        await asyncio.sleep(0.1)
+    return {"begin": begin, "end": time.monotonic(), "marks": [], "cpu": time.process_time() - cpu}
+
+
+def tokens(seed: int) -> Any:
+    """Endless tokens of markdown, about 4.7 characters each."""
+    chance = random.Random(seed)
+    while True:
+        kind = chance.random()
+        if kind < 0.12:
+            yield from ("\n## ", *(f"{word} " for word in chance.sample(WORDS, 5)), "\n\n")
+        elif kind < 0.3:
+            for _ in range(5):
+                yield from ("- ", f"**{chance.choice(WORDS)}** ", *(f"{w} " for w in chance.sample(WORDS, 8)), "\n")
+            yield "\n"
+        elif kind < 0.45:
+            yield "\n```python\n"
+            for n in range(8):
+                yield from ("def ", chance.choice(WORDS), "(x):", "\n", "    return ", "x + ", str(n), "\n")
+            yield "```\n\n"
+        else:
+            yield from (f"{chance.choice(WORDS)} " for _ in range(chance.randint(25, 70)))
+            yield "\n\n"
+
+
+def text_of(count: int, seed: int) -> str:
+    source = tokens(seed)
+    return "".join(next(source) for _ in range(count))
+
+
+def open_session(session: Any, case: Case) -> int:
+    """A session with the rounds of the case; returns its last event's number."""
+    from jetbox.engine import events as e
+
+    session.emit(e.SessionOpened(format=1, id="bench", created="", workspace="/tmp/bench", app="0", model="bench"))
+    session.emit(e.GoalStarted(goal=1, text="stream"))
+    for _ in range(case["rounds"]):
+        emit_round(session, ROUND)
+    session.round += 1
+    last: int = session.emit(e.RoundStarted(model="bench")).seq
+    return last
+
+
+def emit_round(session: Any, text: str) -> None:
+    from jetbox.engine import events as e
+
+    session.round += 1
+    session.emit(e.RoundStarted(model="bench"))
+    if text:
+        session.emit(e.TextDelta(text=text))
+    session.emit(e.RoundEnded(wall_ns=700_000_000, phases={"decode": 700_000_000}, tier="fast"))
+
+
+def told(session: Any) -> Any:
+    """Tokens as events of the session."""
+    from jetbox.engine.events import TextDelta
+
+    async def put(token: str) -> None:
+        session.emit(TextDelta(text=token))
+
+    return put
+
+
+async def beside(app: Any, case: Case) -> Any:
+    """Tokens into Textual's own stream of markdown, where the transcript stands."""
+    from textual.containers import VerticalScroll
+    from textual.widgets import Markdown
+
+    holder = VerticalScroll()
+    app.workbench.transcript.display = False
+    await app.workbench.query_one("#body").mount(holder, before=0)
+    shown = Markdown("")
+    await holder.mount(shown)
+    holder.anchor()
+    return Markdown.get_stream(shown).write
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
