@@ -134,6 +134,11 @@ class Paint:
     def __getitem__(self, name: str) -> Style:
         return self._styles[name]
 
+    def ground(self, name: str) -> Style:
+        """Only what a style puts beneath a text; without colours the style itself."""
+        style = self._styles[name]
+        return Style(bgcolor=style.bgcolor) if style.bgcolor is not None else style
+
     def strip(self, row: Row, width: int) -> Strip:
         """A row as a strip of exactly `width` cells."""
         fill = self._styles[row.fill]

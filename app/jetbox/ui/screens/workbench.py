@@ -34,6 +34,7 @@ from jetbox.ui.widgets.mark import Mark
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.prompt import Prompt
 from jetbox.ui.widgets.queue import Queue
+from jetbox.ui.widgets.search import Search
 from jetbox.ui.widgets.side import Side, TimeLine
 from jetbox.ui.widgets.status import Status
 from jetbox.ui.widgets.suggest import Suggest
@@ -75,6 +76,7 @@ class Workbench(Overlays):
         Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
         Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
         Binding("ctrl+o", "toggle_expanded", "Expand, fold", id="transcript.expand", show=False, priority=True),
+        Binding("ctrl+f", "find", "Search the transcript", id="transcript.find", show=False, priority=True),
         Binding("ctrl+l", "models", "Models", id="session.models", show=False, priority=True),
         Binding("pageup", "page(-1)", "A page up", id="transcript.page_up", show=False, priority=True),
         Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
@@ -92,6 +94,7 @@ class Workbench(Overlays):
         self.timeline = TimeLine(glyphs, id="timeline")
         self.transcript = Transcript(glyphs, id="transcript")
         self.thumb = Thumb(glyphs, id="thumb")
+        self.search = Search(glyphs, id="search")
         self.side = Side(glyphs, id="side")
         self.queue = Queue(glyphs, id="queue")
         self.permission = Permission(glyphs, source.now, id="permission")
@@ -121,6 +124,7 @@ class Workbench(Overlays):
             yield self.side
         if self.bar is not None:
             yield self.bar
+        yield self.search
         yield self.queue
         yield self.permission
         yield self.suggest
@@ -179,7 +183,6 @@ class Workbench(Overlays):
             if not isinstance(stamped.event, e.Delta):
                 self.note(stamped, anew=anew)
                 deltas_only = False
-                self.note(stamped, anew=batch.reset)
                 if isinstance(stamped.event, e.SessionOpened) and self.live:
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
@@ -317,6 +320,7 @@ class Workbench(Overlays):
             self.status,
             self.timeline,
             self.thumb,
+            self.search,
             self.side,
             self.queue,
             self.permission,
@@ -493,7 +497,37 @@ class Workbench(Overlays):
 
     @on(Transcript.Moved)
     def _moved(self) -> None:
-        self.thumb.show(self.transcript.scroll_offset.y, self.transcript.virtual_size.height)
+        transcript = self.transcript
+        marks = transcript.marks(self.thumb.size.height)
+        self.thumb.show(transcript.scroll_offset.y, transcript.virtual_size.height, marks)
+
+    @on(Transcript.Finding)
+    def action_find(self) -> None:
+        """Search the transcript."""
+        if self.app.screen is self and self.permission.question is None:
+            self.search.open()
+
+    @on(Search.Asked)
+    def _searched(self, message: Search.Asked) -> None:
+        self.transcript.seek(message.wanted, message.step)
+
+    @on(Transcript.Found)
+    def _found(self, message: Transcript.Found) -> None:
+        self.search.tell(message.said)
+
+    @on(Search.Closed)
+    def _search_closed(self) -> None:
+        self.search.display = False
+        self.transcript.end_search()
+        self._home_focus()
+
+    @on(Transcript.Copied)
+    async def _copied(self, message: Transcript.Copied) -> None:
+        from jetbox.ui.clipboard import copy_natively
+
+        self.app.copy_to_clipboard(message.text)
+        self.word(f"copied {message.what}", "dim")
+        await copy_natively(message.text)
 
     @on(Thumb.Dragged)
     def _dragged(self, message: Thumb.Dragged) -> None:

@@ -137,6 +137,10 @@ class Verdicts(Block):
         self.running.pop(event.name, None)
         self.ended[event.name] = event
 
+    def source(self) -> str:
+        said = (f"{each.name} {each.state} {each.summary}\n{safe_text(each.output)}" for each in self.ended.values())
+        return "\n".join(each.strip() for each in said)
+
     def layout(self, width: int, look: Look) -> list[Row]:
         glyphs = look.glyphs
         groups = [self._verdict(probe, glyphs) for probe in self.ended.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
@@ -36,6 +38,10 @@ class Story:
     def __init__(self, glyphs: Glyphs = UNICODE) -> None:
         self.blocks: list[Block] = []
         self.changed: set[int] = set()
+        self.headers: list[int] = []
+        """Blocks at which rounds begin."""
+        self.alarms: list[int] = []
+        """Blocks with errors and red verdicts, in order."""
         self._glyphs = glyphs
         self._model = ""
         self._header: int | None = None
@@ -186,6 +192,12 @@ class Story:
         self.changed.add(len(self.blocks) - 1)
         return len(self.blocks) - 1
 
+    def _alarm(self, index: int) -> None:
+        """A block that the scroll bar marks."""
+        at = bisect_left(self.alarms, index)
+        if self.alarms[at : at + 1] != [index]:
+            self.alarms.insert(at, index)
+
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
         self._lines(((INDENT, ""),), ((one_line(text), style),), gap=gap)
@@ -197,6 +209,8 @@ class Story:
         pieces: tuple[Piece, ...] = ((one_line(text), style),)
         if hint:
             pieces = (*pieces, (in_signs(f" — {one_line(hint)}", self._glyphs), "dim"))
+        if level == "error":
+            self._alarm(len(self.blocks))
         self._lines(((f"{sign} " if sign != INDENT else INDENT, style),), pieces)
 
     def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
@@ -281,6 +295,7 @@ class Story:
                 self._model = model
                 self._header = self.add(RoundHeader(stamped.round, stamped.t, shown))
                 self._rounds[stamped.round] = self._header
+                self.headers.append(self._header)
             case e.RoundEnded():
                 self._end_stream(stamped.t)
                 header = self._open_header()
@@ -322,6 +337,8 @@ class Story:
             tool.started = stamped.t
         else:
             tool.end(event)
+            if event.state == "failed":
+                self._alarm(self._calls[event.call])
 
     def _plan_event(self, t: int, event: e.PlanMade | e.StepBegun | e.StepEnded | e.PlanEnded | e.PlanJoined) -> None:
         match event:
@@ -364,6 +381,8 @@ class Story:
             index, block = self._verdicts_for(event.name, stamped, number, began)
             block.late = block.late or (index > (self._header or 0) and number != stamped.round)
             block.end(event)
+            if event.state in e.RED:
+                self._alarm(index)
             at = self._rounds.get(number)
             header = None if at is None else self.blocks[at]
             counts = event.state not in ("skipped", "cancelled") and not event.baseline

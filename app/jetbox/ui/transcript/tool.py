@@ -56,6 +56,11 @@ class Tool(Titled):
         self.ended = event
         self.live = ""
 
+    def source(self) -> str:
+        ended = self.ended
+        result = self.live if ended is None else safe_text(ended.diff or ended.text)
+        return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
+
     def layout(self, width: int, look: Look) -> list[Row]:
         out = [self._head(width, look)]
         if self.summary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual import events
 from textual.message import Message
 
@@ -22,24 +24,33 @@ class Thumb(Lined):
     _top = 0
     _length = 0
     _dragging = False
+    _marks: Mapping[int, str] = {}
 
-    def show(self, position: int, total: int) -> None:
-        """Row at the top and rows in all."""
+    def show(self, position: int, total: int, marks: Mapping[int, str]) -> None:
+        """Row at the top, rows in all, and the styles of its own rows that stand for something."""
         height = self.size.height
         if not height or total <= height:
             top = length = 0
         else:
             length = max(1, round(height * height / total))
             top = round((height - length) * position / (total - height))
-        if (top, length) != (self._top, self._length):
-            self._top, self._length = top, length
+        if (top, length, marks) != (self._top, self._length, self._marks):
+            self._top, self._length, self._marks = top, length, marks
             self.redraw()
 
     def lines(self, width: int) -> list[Row]:
         if not self._length:
             return []
         inside = range(self._top, self._top + self._length)
-        return [row((self.glyphs.thumb, "track")) if n in inside else BLANK for n in range(self.size.height)]
+        return [self._row(self._marks.get(n, ""), n in inside) for n in range(self.size.height)]
+
+    def _row(self, mark: str, inside: bool) -> Row:
+        glyphs = self.glyphs
+        if mark == "failed":
+            return row((glyphs.bang if glyphs.ascii else glyphs.thumb, mark))
+        if inside:
+            return row((glyphs.thumb, "track"))
+        return row((glyphs.dot, mark)) if mark else BLANK
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragging = True

@@ -1,364 +1,351 @@
-"""The transcript: one widget for the whole session, drawn line by line.
-
-Blocks keep their source and are laid out when they are shown; their strips live in an
-LRU, their heights in a tree, as estimates until they were shown once. Only what changed
-is laid out again, once a frame. Growing never asks for a layout of the screen.
-"""
+"""The transcript: what one does with the rows of a story: search, select, copy, jump, unfold."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
-from textual.reactive import Reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.paint import Paint
-from jetbox.ui.text.heights import Heights
-from jetbox.ui.transcript.blocks import Block, Look
-from jetbox.ui.transcript.story import Story
+from jetbox.ui.text.inline import openable
+from jetbox.ui.text.markdown import fences
+from jetbox.ui.text.rows import Row, cells, wrap
+from jetbox.ui.transcript.blocks import Text
+from jetbox.ui.transcript.find import Find
+from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over, places
+from jetbox.ui.widgets.paged import Paged
 
-KEPT_BLOCKS = 512
-"""Blocks whose strips are kept."""
+Spot = tuple[int, int, int]
+"""Block, row within it, cell."""
 
 
-class Transcript(ScrollView, can_focus=True):
-    """Shows a story; follows its end until one scrolls up, and again from where one reaches the end."""
+class Transcript(Paged):
+    """Shows a story; follows its end until one scrolls up, and says what is new below until one is there again."""
 
-    ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_lines(-1)", "Up", id="transcript.up", show=False),
-        Binding("down,j", "scroll_lines(1)", "Down", id="transcript.down", show=False),
-        Binding("home,g", "scroll_to_start", "To the start", id="transcript.start", show=False),
-        Binding("end,G", "scroll_to_end", "To the end", id="transcript.end", show=False),
+        Binding("slash", "find", "Search", id="transcript.search", show=False),
+        Binding("n", "step(-1)", "Next place found, upwards", id="transcript.next", show=False),
+        Binding("N", "step(1)", "Previous place found", id="transcript.previous", show=False),
+        Binding("left_curly_bracket", "round(-1)", "A round up", id="transcript.round_up", show=False),
+        Binding("right_curly_bracket", "round(1)", "A round down", id="transcript.round_down", show=False),
+        Binding("left_square_bracket", "alarm(-1)", "An error up", id="transcript.error_up", show=False),
+        Binding("right_square_bracket", "alarm(1)", "An error down", id="transcript.error_down", show=False),
+        Binding("y", "copy", "Copy the selection, else the answer", id="transcript.copy", show=False),
+        Binding("c", "copy_code", "Copy its code; again: the code before", id="transcript.copy_code", show=False),
     ]
-    BINDING_GROUP_TITLE = "Transcript"
 
-    virtual_size = Reactive(Size(0, 0), layout=False)
+    class Finding(Message):
+        """One wants to search."""
 
-    class Moved(Message):
-        """What is shown, or how much there is, changed."""
+    class Found(Message):
+        """What came of a search."""
+
+        def __init__(self, said: str) -> None:
+            super().__init__()
+            self.said = said
+
+    class Copied(Message):
+        """This is for the clipboard."""
+
+        def __init__(self, text: str, what: str) -> None:
+            super().__init__()
+            self.text = text
+            self.what = what
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self.story = Story(glyphs)
-        self.follow = True
-        self.expanded = False
-        self._now = 0
-        self._columns = 0
-        self._paint = Paint({}, colour=False)
-        self._heights = Heights()
-        self._measured = bytearray()
-        self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
-        self._placing = False
+        super().__init__(glyphs, id=id)
+        self._forget()
 
-    # ------------------------------------------------------------ what it shows
+    def _forget(self) -> None:
+        self._find: Find | None = None
+        self._step = 0
+        self._place_found: Spot = (-1, 0, 0)
+        self._pressed: Spot | None = None
+        self._chosen: tuple[Spot, Spot] | None = None
+        self._dragged = False
+        self._code = 0
+        self._marks: dict[int, str] = {}
+        self._marks_of = (0, 0, 0, 0)
 
     def restart(self) -> None:
-        """Forget everything: another story begins."""
-        self.story = Story(self._glyphs)
-        self._heights = Heights()
-        self._measured = bytearray()
-        self._strips.clear()
-        self.follow = True
+        super().restart()
+        self._forget()
 
-    def update(self, now: int) -> None:
-        """Show what the story has become; once a frame."""
-        self._now = now
-        story = self.story
-        story.settle()
-        first = len(self._heights)
-        if not self._columns:
-            return
-        top = self._anchor()
-        for index in range(first, len(story.blocks)):
-            self._heights.append(story.blocks[index].estimate(self._columns))
-            self._measured.append(0)
-        changed, story.changed = story.changed, set()
-        if not changed:
-            return
-        for index in sorted(changed):
-            self._changed(index)
-        self._settle(top, min(changed))
+    def marks(self, rows: int) -> dict[int, str]:
+        """What a scroll bar of so many rows marks."""
+        story, total = self.story, self._heights.total
+        now = (len(story.alarms), len(story.headers), rows, total)
+        if now != self._marks_of:
+            self._marks, self._marks_of = bar_marks(story, self._heights, rows), now
+        return self._marks
 
-    def tick(self, now: int) -> None:
-        """Time went on: what shows it is drawn anew."""
-        self._now = now
-        if not self._columns:
-            return
-        low, high = self._visible()
-        moving = [index for index in self.story.moving if low <= index <= high and index < len(self._heights)]
-        if moving:
-            top = self._anchor()
-            for index in moving:
-                self._changed(index)
-            self._settle(top, moving[0])
+    # ------------------------------------------------------------ search
 
-    def paint(self, paint: Paint) -> None:
-        """Other colours."""
-        self._paint = paint
-        self._strips.clear()
+    def action_find(self) -> None:
+        self.post_message(self.Finding())
+
+    def action_step(self, by: int) -> None:
+        if self._find is not None:
+            self.seek(self._find.wanted, by)
+
+    def seek(self, wanted: str, step: int = 0) -> None:
+        """Search for a text, from what is shown upwards; with a step, go on from place to place."""
+        if self._find is None or self._find.wanted != wanted:
+            self._find, self._step = Find(self.story, wanted), -1
+        else:
+            self._find.again()
+            self._step = step or self._step
+        self._search()
+
+    def _search(self) -> None:
+        find = self._find
+        if find is None:
+            return
+        if find.go_on():
+            self.call_later(self._search)
+        elif self._step:
+            index = find.step(self._step, self._visible()[1])
+            self._step = 0
+            if index is not None:
+                self._show_place(index, find)
+        self.post_message(self.Found(find.said))
         self.refresh()
 
-    def toggle_expanded(self) -> None:
-        """Show everything in full, or folded again; what is at the top stays there."""
-        self.expanded = not self.expanded
-        for block in self.story.blocks:
-            block.expanded = False
-        self._lay_out_anew()
+    def end_search(self) -> None:
+        """What was found is marked no more."""
+        self._find, self._place_found = None, (-1, 0, 0)
+        self.refresh()
 
-    def show_round(self, number: int) -> None:
-        """Bring the beginning of a round to the top."""
-        index = self.story.round_block(number)
-        if index is None or not self._columns:
-            return
+    def _show_place(self, index: int, find: Find) -> None:
+        """Bring a place into sight, unfolding what hides it."""
+        rows = self._rows_with(index, find)
+        block = self.story.blocks[index]
+        if find.nth >= len(rows) and block.expandable and not block.open(self._look()):
+            block.expanded = True
+            self._make(index, [])
+            rows = self._rows_with(index, find)
+        self._place_found = (index, *rows[min(find.nth, len(rows) - 1)]) if rows else (index, 0, -1)
         self.follow = False
         self._measure_from(index)
-        self._place(self._heights.top(index))
-        self.refresh()
+        self._resize()
+        self._place(self._heights.top(index) + self._place_found[1] - self.size.height // 3)
+        self.post_message(self.Moved())
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the last row is shown."""
-        return self.scroll_offset.y >= self.max_scroll_y
+    def _rows_with(self, index: int, find: Find) -> list[tuple[int, int]]:
+        """Row and cell of each place of a block."""
+        strips = self._block(index)
+        return [
+            (n, start) for n, s in enumerate(strips) for start, _ in places(s.text, find.wanted, folded=find.folded)
+        ]
 
-    # ------------------------------------------------------------ layout
+    # ------------------------------------------------------------ jumps
 
-    def _look(self) -> Look:
-        return Look(self._glyphs, self.expanded, self._now)
+    def action_round(self, step: int) -> None:
+        self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
 
-    def _changed(self, index: int) -> None:
-        """A block has other rows; where it was shown they are made now, from the first that differs."""
-        block = self.story.blocks[index]
-        if not self._measured[index] and not self.follow:
-            self._heights.set(index, block.estimate(self._columns))
-            return
-        strips = self._strips.get(index)
-        if strips is None and not self._near_end(index):
-            self._measured[index] = 0
-            self._heights.set(index, block.estimate(self._columns))
-            return
-        self._make(index, strips if strips is not None else [])
+    def action_alarm(self, step: int) -> None:
+        self._jump_to(neighbour(self.story.alarms, self._anchor()[0], step))
 
-    def _near_end(self, index: int) -> bool:
-        return index >= len(self._heights) - 64
-
-    def _make(self, index: int, strips: list[Strip]) -> list[Strip]:
-        """Lay a block out, on top of the strips it has."""
-        keep, rows = self.story.blocks[index].rows(self._columns, self._look(), len(strips))
-        # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
-        strips[keep:] = self._paint.strips(rows, self._columns)
-        self._strips[index] = strips
-        self._strips.move_to_end(index)
-        if len(self._strips) > KEPT_BLOCKS:
-            self._strips.popitem(last=False)
-        self._measured[index] = 1
-        self._heights.set(index, len(strips))
-        return strips
-
-    def _block(self, index: int) -> list[Strip]:
-        strips = self._strips.get(index)
-        if strips is None:
-            return self._make(index, [])
-        self._strips.move_to_end(index)
-        return strips
-
-    def _lay_out_anew(self) -> None:
-        """Other widths or another fold: heights are estimates again, the place is kept."""
-        if not self._columns:
-            return
-        top = self._anchor()
-        self._strips.clear()
-        self._measured = bytearray(len(self._heights))
-        self._heights.replace(block.estimate(self._columns) for block in self.story.blocks[: len(self._heights)])
-        self._settle(top, 0)
-        self.refresh()
-
-    def _anchor(self) -> tuple[int, int]:
-        """The block at the top, and the row within it."""
-        return self._heights.find(self.scroll_offset.y) if len(self._heights) else (0, 0)
-
-    def _visible(self) -> tuple[int, int]:
-        top = self.scroll_offset.y
-        return self._heights.find(top)[0], self._heights.find(top + self.size.height)[0]
-
-    def _settle(self, top: tuple[int, int], first: int) -> None:
-        """After a change from block `first` on: measure what is shown, and keep the place."""
-        if self.follow:
-            self._measure_back()
-            self._resize()
-            self._place(self.max_scroll_y)
-        else:
-            index = min(top[0], max(0, len(self._heights) - 1))
+    def _jump_to(self, index: int | None) -> None:
+        if index is not None and index < len(self._heights):
+            self.follow = False
             self._measure_from(index)
-            row = min(top[1], max(0, self._heights[index] - 1)) if len(self._heights) else 0
             self._resize()
-            self._place(self._heights.top(index) + row)
-        first_row = self._heights.top(min(first, len(self._heights)))
-        if first_row < self.scroll_offset.y + self.size.height:
-            y = max(0, first_row - self.scroll_offset.y)
-            self.refresh(Region(0, y, self.size.width, self.size.height - y))
-        self.post_message(self.Moved())
+            self._place(self._heights.top(index))
+            self.refresh()
 
-    def _measure_from(self, index: int) -> None:
-        """Measure from a block downwards until the window is full."""
-        left = self.size.height + 1
-        while left > 0 and index < len(self._heights):
-            if not self._measured[index]:
-                self._make(index, [])
-            left -= self._heights[index]
-            index += 1
+    # ------------------------------------------------------------ copying
 
-    def _measure_back(self) -> None:
-        """Measure from the end upwards until the window is full."""
-        left = self.size.height + 1
-        index = len(self._heights) - 1
-        while left > 0 and index >= 0:
-            if not self._measured[index]:
-                self._make(index, [])
-            left -= self._heights[index]
+    def action_copy(self) -> None:
+        if self._chosen is not None:
+            self.run_worker(self._copy_chosen(), group="copy", exclusive=True)
+            return
+        answer = self._answer(self._visible()[1])
+        if answer:
+            self._copied(answer[1].strip(), "the answer")
+
+    def action_copy_code(self) -> None:
+        """The last code above the window's end; pressed again, the one before it."""
+        before, skip = self._visible()[1], self._code
+        while answer := self._answer(before):
+            before, code = answer[0] - 1, fences(answer[1])
+            if skip < len(code):
+                self._code += 1
+                self._copied(code[-1 - skip], "code")
+                return
+            skip -= len(code)
+        self._code = 0
+
+    def _answer(self, index: int) -> tuple[int, str] | None:
+        """The answer at a block, or above it: its first block and its whole text."""
+        blocks = self.story.blocks
+        index = min(index, len(blocks) - 1)
+        while index >= 0 and not isinstance(blocks[index], Text):
             index -= 1
+        if index < 0:
+            return None
+        first = index
+        while first > 0 and isinstance(block := blocks[first], Text) and block.goes_on:
+            first -= 1
+        last = first + 1
+        while last < len(blocks) and isinstance(block := blocks[last], Text) and block.goes_on:
+            last += 1
+        return first, "".join(block.source() for block in blocks[first:last])
 
-    def _resize(self) -> None:
-        size = Size(self._columns, self._heights.total)
-        if size != self.virtual_size:
-            self.virtual_size = size
+    def _copied(self, text: str, what: str) -> None:
+        self.post_message(self.Copied(text, f"{what}, {words.plural(text.count(chr(10)) + 1, 'line')}"))
 
-    def _place(self, row: int) -> None:
-        """Put this row at the top, without animation and without a word about following."""
-        row = min(max(row, 0), self.max_scroll_y)
-        if row == self.scroll_y:
+    async def _copy_chosen(self) -> None:
+        """The selected rows as text; lines that were broken for the screen are whole again."""
+        if self._chosen is None:
             return
-        self._placing = True
-        self.set_reactive(Transcript.scroll_target_y, float(row))
-        self.scroll_y = float(row)
-        self._placing = False
+        begin, end = sorted(self._chosen)
+        out: list[str] = []
+        for index in range(begin[0], min(end[0] + 1, len(self.story.blocks))):
+            for n, row in enumerate(self.story.blocks[index].layout(self._columns, self._look())):
+                if begin[:2] <= (index, n) <= end[:2]:
+                    start = begin[2] if (index, n) == begin[:2] else 0
+                    stop = end[2] + 1 if (index, n) == end[:2] else self._columns
+                    _join(out, row, start, stop)
+            if not index % 32:
+                await asyncio.sleep(0)
+        from textwrap import dedent
 
-    # ------------------------------------------------------------ scrolling
+        text = dedent("".join(out)).strip("\n")
+        if text:
+            self._copied(text, "the selection")
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        if round(old_value) == round(new_value):
+    # ------------------------------------------------------------ mouse
+
+    def _spot(self, event: events.MouseEvent) -> Spot:
+        y = min(max(event.y, 0), self.size.height - 1)
+        index, row = self._heights.find(y + self.scroll_offset.y)
+        return (index, row, min(max(event.x, 0), max(0, self._columns - 1)))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        if event.button == 1:
+            self._dragged = False
+            self._pressed = self._spot(event)
+            self.capture_mouse()
+            if self._chosen is not None:
+                self._chosen = None
+                self.refresh()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._pressed is None:
             return
-        if not self._placing and self._columns and len(self._heights):
-            self._scrolled(round(new_value))
-        self.refresh()
-        self.post_message(self.Moved())
+        if not 0 <= event.y < self.size.height:
+            self.move(-1 if event.y < 0 else 1)
+        spot = self._spot(event)
+        if spot != self._pressed or self._dragged:
+            self._dragged = True
+            self._chosen = (self._pressed, spot)
+            self.refresh()
 
-    def _scrolled(self, row: int) -> None:
-        """The user moved: heights that were guessed become known without moving what was shown."""
-        index, inside = self._heights.find(row)
-        if index < len(self._heights) and not self._measured[index] and inside:
-            guessed = self._heights[index]
-            self._make(index, [])
-            row += self._heights[index] - guessed
-        self._measure_from(index)
-        self._resize()
-        self._place(row)
-        self.follow = self.scroll_offset.y >= self.max_scroll_y
-
-    def move(self, rows: int) -> None:
-        """Scroll by rows; upwards the rows that come into sight are measured before."""
-        if rows < 0 and len(self._heights):
-            self._measure_above(-rows)
-        self.jump(self.scroll_offset.y + rows)
-
-    def jump(self, row: int) -> None:
-        """Scroll to a row, as far as heights are known."""
-        target = min(max(row, 0), self.max_scroll_y)
-        self.set_reactive(Transcript.scroll_target_y, float(target))
-        self.scroll_y = float(target)
-        if self.at_end:
-            self.follow = True
-
-    def _measure_above(self, rows: int) -> None:
-        """Measure from the top of the window upwards; what is shown stays where it is."""
-        index, inside = self._anchor()
-        left, above = rows - inside, index - 1
-        while left > 0 and above >= 0:
-            if not self._measured[above]:
-                self._make(above, [])
-            left -= self._heights[above]
-            above -= 1
-        self._resize()
-        self._place(self._heights.top(index) + inside)
-
-    def page(self, direction: int) -> None:
-        """Scroll by a window, less two rows to hold on to."""
-        self.move(direction * max(1, self.size.height - 2))
-
-    def action_scroll_lines(self, rows: int) -> None:
-        self.move(rows)
-
-    def action_scroll_to_start(self) -> None:
-        self.jump(0)
-
-    def action_scroll_to_end(self) -> None:
-        """To the end, and on with it."""
-        self.follow = True
-        self._measure_back()
-        self._resize()
-        self._place(self.max_scroll_y)
-        self.refresh()
-        self.post_message(self.Moved())
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        event.prevent_default()
-        self.move(-3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        event.prevent_default()
-        self.move(3)
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        if self._pressed is not None:
+            self._pressed = None
+            self.release_mouse()
+            if self._dragged:
+                self.action_copy()
 
     def on_click(self, event: events.Click) -> None:
-        """A click unfolds what can be unfolded."""
-        index = self._heights.find(event.y + self.scroll_offset.y)[0]
+        """A click opens a link, goes to what is new, or unfolds what can be unfolded."""
+        if self._dragged:
+            return
+        if event.y == self.size.height - 1 and self._news() and event.x >= self._columns - self._news_cells():
+            self.action_scroll_to_end()
+            return
+        index, row = self._heights.find(event.y + self.scroll_offset.y)
         if index >= len(self._heights):
             return
-        block: Block = self.story.blocks[index]
-        if block.expandable:
+        link = self._link(index, row, event.x)
+        block = self.story.blocks[index]
+        if link:
+            self.app.open_url(link)
+        elif block.expandable:
             block.expanded = not block.expanded
             self.follow = False
             top = self._anchor()
             self._make(index, [])
             self._settle(top, index)
 
+    def _link(self, index: int, row: int, x: int) -> str:
+        """The address under a cell."""
+        strips = self._block(index)
+        for segment in strips[row].crop(x, x + 1) if row < len(strips) else ():
+            if segment.style is not None and segment.style.link and openable(segment.style.link):
+                return segment.style.link
+        return ""
+
     # ------------------------------------------------------------ drawing
 
-    def on_resize(self, event: events.Resize) -> None:
-        columns = event.size.width
-        if columns == self._columns:
-            if self._columns:
-                self._settle(self._anchor(), 0)
-            return
-        fresh = not self._columns
-        self._columns = columns
-        if fresh:
-            self.update(self._now)
-        else:
-            self._lay_out_anew()
+    def _settle(self, top: tuple[int, int], first: int) -> None:
+        super()._settle(top, first)
+        if not self.follow:
+            self.refresh(Region(0, max(0, self.size.height - 1), self.size.width, 1))
+
+    def _news(self) -> str:
+        """What came below, while it does not follow."""
+        if self.follow or self.at_end:
+            return ""
+        blocks, rows = self._left
+        return news(self.story, blocks, self._heights.total - rows)
+
+    def _news_cells(self) -> int:
+        return cells(self._said_news())
+
+    def _said_news(self) -> str:
+        return f" {'v' if self._glyphs.ascii else '↓'} {self._news()}  end "
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The strips of the visible rows, as they are kept."""
-        row, need = crop.y + self.scroll_offset.y, crop.height
-        out: list[Strip] = []
-        if self._columns and len(self._heights):
-            index, inside = self._heights.find(row)
-            while need > len(out) and index < len(self._heights):
-                out += self._block(index)[inside : inside + need - len(out)]
-                index, inside = index + 1, 0
-        out += [Strip.blank(self._columns or crop.width, self._paint.base)] * (need - len(out))
+        out = super().render_lines(crop)
         if crop.x or crop.width != self._columns:
-            out = [strip.crop_extend(crop.x, crop.right, self._paint.base) for strip in out]
+            return out
+        if self._chosen is not None or (self._find is not None and self._find.wanted):
+            first = crop.y + self.scroll_offset.y
+            out = [self._with_marks(strip, first + n) for n, strip in enumerate(out)]
+        if crop.bottom >= self.size.height and self._news():
+            start = max(0, self._columns - self._news_cells())
+            said = self._paint.strip(Row(((self._said_news(), "below"),)), self._columns - start)
+            out[-1] = Strip([*out[-1].crop(0, start), *said], self._columns)
         return out
 
-    def render_line(self, y: int) -> Strip:
-        return self.render_lines(Region(0, y, self.size.width, 1))[0]
+    def _with_marks(self, strip: Strip, row: int) -> Strip:
+        """A row with what is found and what is selected in it."""
+        index, inside = self._heights.find(row)
+        find = self._find
+        if find is not None and find.wanted:
+            for start, end in places(strip.text, find.wanted, folded=find.folded):
+                present = self._place_found == (index, inside, start)
+                strip = over(strip, start, end, self._paint["match.current" if present else "match"])
+        if self._chosen is not None:
+            begin, end_spot = sorted(self._chosen)
+            if begin[:2] <= (index, inside) <= end_spot[:2]:
+                start = begin[2] if (index, inside) == begin[:2] else 0
+                stop = end_spot[2] + 1 if (index, inside) == end_spot[:2] else strip.cell_length
+                strip = over(strip, start, stop, self._paint.ground("chosen"))
+        return strip
+
+
+def _join(out: list[str], row: Row, start: int, stop: int) -> None:
+    """Put a row's text between two cells behind what there is, as the row goes on from it."""
+    text = row.text
+    begin = _at_cell(text, start)
+    end = _at_cell(text, stop)
+    goes_on = row.joined != "\n" and bool(out) and start == 0
+    out.append(row.joined if goes_on else "\n" if out else "")
+    out.append(text[max(begin, row.lead) if goes_on else begin : end].rstrip())
+
+
+def _at_cell(text: str, cell: int) -> int:
+    """The offset of the character at a cell."""
+    if text.isascii() or not cell:
+        return min(cell, len(text))
+    return len(text) if cells(text) <= cell else wrap(text, cell, words=False)[0][1]

@@ -1,0 +1,68 @@
+"""Searching a story: in the sources of its blocks, folded ones too, a slice at a time."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right
+
+from jetbox.ui.transcript.story import Story
+
+SLICE_S = 0.003
+"""How long a slice may take before keys are looked at again."""
+
+
+class Find:
+    """The places of a text. Lower case finds any case."""
+
+    def __init__(self, story: Story, wanted: str) -> None:
+        self.wanted = wanted
+        self.folded = wanted == wanted.lower()
+        self.blocks: list[int] = []
+        """Blocks that hold it, in order; one appears as often as it holds it."""
+        self.at = -1
+        """Which of them is the present one; negative while none is."""
+        self._story = story
+        self._next = 0
+
+    def go_on(self) -> bool:
+        """Search for a slice's time; whether there is more to be searched."""
+        if not self.wanted:
+            return False
+        blocks, until = self._story.blocks, time.monotonic() + SLICE_S
+        while self._next < len(blocks):
+            source = blocks[self._next].source()
+            if self.folded:
+                source = source.lower()
+            self.blocks += [self._next] * source.count(self.wanted)
+            self._next += 1
+            if time.monotonic() > until:
+                return self._next < len(blocks)
+        return False
+
+    def again(self) -> None:
+        """What grew since is searched too: the blocks at the end."""
+        self._next = max(0, self._next - 32)
+        del self.blocks[bisect_left(self.blocks, self._next) :]
+
+    def step(self, by: int, top: int) -> int | None:
+        """Go to the next place, or the one before, around the ends; at first to the nearest from block `top` up."""
+        if not self.blocks:
+            return None
+        if self.at < 0:
+            self.at = max(0, bisect_right(self.blocks, top) - 1)
+        else:
+            self.at = (self.at + by) % len(self.blocks)
+        return self.blocks[self.at]
+
+    @property
+    def nth(self) -> int:
+        """The how manieth of its block the present place is, from 0."""
+        return self.at - bisect_left(self.blocks, self.blocks[self.at]) if self.at >= 0 else 0
+
+    @property
+    def said(self) -> str:
+        if not self.wanted:
+            return ""
+        if not self.blocks:
+            return "nothing found"
+        return f"{self.at + 1} of {len(self.blocks)}" if self.at >= 0 else f"{len(self.blocks)} found"

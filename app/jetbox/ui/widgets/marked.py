@@ -1,0 +1,74 @@
+"""What stands out in the transcript besides its words: rounds, errors, matches, what is new below."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from jetbox.ui import words
+from jetbox.ui.text.heights import Heights
+from jetbox.ui.text.rows import cells
+from jetbox.ui.transcript.story import Story
+
+
+def bar_marks(story: Story, heights: Heights, rows: int) -> dict[int, str]:
+    """The rows of a scroll bar that stand for an error or a round, by their styles."""
+    out: dict[int, str] = {}
+    total = heights.total
+    if total <= rows or not rows:
+        return out
+    rounds = len(story.headers) * 2 <= rows
+    first = 0
+    for n in range(rows):
+        after = heights.find((n + 1) * total // rows - 1)[0] + 1
+        if _any(story.alarms, first, after):
+            out[n] = "failed"
+        elif rounds and _any(story.headers, first, after):
+            out[n] = "faint"
+        first = max(first, after)
+    return out
+
+
+def _any(indexes: list[int], first: int, after: int) -> bool:
+    at = bisect_left(indexes, first)
+    return at < len(indexes) and indexes[at] < after
+
+
+def neighbour(indexes: list[int], index: int, step: int) -> int | None:
+    """The next of these blocks from one on, or the one before it."""
+    at = bisect_right(indexes, index) if step > 0 else bisect_left(indexes, index) - 1
+    return indexes[at] if 0 <= at < len(indexes) else None
+
+
+def news(story: Story, since: int, rows: int) -> str:
+    """What came below since the transcript stopped following: blocks from `since` on, so many rows."""
+    rounds = len(story.headers) - bisect_left(story.headers, since)
+    alarms = len(story.alarms) - bisect_left(story.alarms, since)
+    parts = [words.plural(rounds, "round")] if rounds else []
+    parts += [f"{alarms} red"] if alarms else []
+    parts += [words.plural(rows, "line")] if rows > 0 else []
+    return ", ".join(parts)
+
+
+def over(strip: Strip, start: int, end: int, style: Style) -> Strip:
+    """The strip with this style over some of its cells."""
+    left, middle, right = strip.crop(0, start), strip.crop(start, end), strip.crop(end, strip.cell_length)
+    painted = [Segment(s.text, (s.style or Style.null()) + style, s.control) for s in middle]
+    return Strip([*left, *painted, *right], strip.cell_length)
+
+
+def places(text: str, wanted: str, *, folded: bool) -> list[tuple[int, int]]:
+    """The cells at which a text holds another."""
+    whole = text.lower() if folded else text
+    if len(whole) != len(text):
+        whole = text
+    out: list[tuple[int, int]] = []
+    at = whole.find(wanted)
+    while at >= 0:
+        start = cells(text[:at])
+        out.append((start, start + cells(text[at : at + len(wanted)])))
+        at = whole.find(wanted, at + len(wanted))
+    return out

@@ -1,0 +1,364 @@
+"""The rows of a story: one widget for the whole session, drawn line by line.
+
+Blocks keep their source and are laid out when they are shown; their strips live in an
+LRU, their heights in a tree, as estimates until they were shown once. Only what changed
+is laid out again, once a frame. Growing never asks for a layout of the screen.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import Reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.heights import Heights
+from jetbox.ui.transcript.blocks import Look
+from jetbox.ui.transcript.story import Story
+
+KEPT_BLOCKS = 512
+"""Blocks whose strips are kept."""
+
+
+class Paged(ScrollView, can_focus=True):
+    """Shows a story; follows its end until one scrolls up, and again from where one reaches the end."""
+
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_lines(-1)", "Up", id="transcript.up", show=False),
+        Binding("down,j", "scroll_lines(1)", "Down", id="transcript.down", show=False),
+        Binding("home,g", "scroll_to_start", "To the start", id="transcript.start", show=False),
+        Binding("end,G", "scroll_to_end", "To the end", id="transcript.end", show=False),
+    ]
+    BINDING_GROUP_TITLE = "Transcript"
+
+    virtual_size = Reactive(Size(0, 0), layout=False)
+
+    class Moved(Message):
+        """What is shown, or how much there is, changed."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self.story = Story(glyphs)
+        self._follow = True
+        self._left = (0, 0)
+        """Blocks and rows that there were when it stopped following."""
+        self.expanded = False
+        self._now = 0
+        self._columns = 0
+        self._paint = Paint({}, colour=False)
+        self._heights = Heights()
+        self._measured = bytearray()
+        self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
+        self._placing = False
+
+    # ------------------------------------------------------------ what it shows
+
+    def restart(self) -> None:
+        """Forget everything: another story begins."""
+        self.story = Story(self._glyphs)
+        self._heights = Heights()
+        self._measured = bytearray()
+        self._strips.clear()
+        self.follow = True
+
+    @property
+    def follow(self) -> bool:
+        """Whether the end stays in sight."""
+        return self._follow
+
+    @follow.setter
+    def follow(self, follow: bool) -> None:
+        if self._follow and not follow:
+            self._left = (len(self._heights), self._heights.total)
+        self._follow = follow
+
+    def update(self, now: int) -> None:
+        """Show what the story has become; once a frame."""
+        self._now = now
+        story = self.story
+        story.settle()
+        first = len(self._heights)
+        if not self._columns:
+            return
+        top = self._anchor()
+        for index in range(first, len(story.blocks)):
+            self._heights.append(story.blocks[index].estimate(self._columns))
+            self._measured.append(0)
+        changed, story.changed = story.changed, set()
+        if not changed:
+            return
+        for index in sorted(changed):
+            self._changed(index)
+        self._settle(top, min(changed))
+
+    def tick(self, now: int) -> None:
+        """Time went on: what shows it is drawn anew."""
+        self._now = now
+        if not self._columns:
+            return
+        low, high = self._visible()
+        moving = [index for index in self.story.moving if low <= index <= high and index < len(self._heights)]
+        if moving:
+            top = self._anchor()
+            for index in moving:
+                self._changed(index)
+            self._settle(top, moving[0])
+
+    def paint(self, paint: Paint) -> None:
+        """Other colours."""
+        self._paint = paint
+        self._strips.clear()
+        self.refresh()
+
+    def toggle_expanded(self) -> None:
+        """Show everything in full, or folded again; what is at the top stays there."""
+        self.expanded = not self.expanded
+        for block in self.story.blocks:
+            block.expanded = False
+        self._lay_out_anew()
+
+    def show_round(self, number: int) -> None:
+        """Bring the beginning of a round to the top."""
+        index = self.story.round_block(number)
+        if index is None or not self._columns:
+            return
+        self.follow = False
+        self._measure_from(index)
+        self._place(self._heights.top(index))
+        self.refresh()
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the last row is shown."""
+        return self.scroll_offset.y >= self.max_scroll_y
+
+    # ------------------------------------------------------------ layout
+
+    def _look(self) -> Look:
+        return Look(self._glyphs, self.expanded, self._now)
+
+    def _changed(self, index: int) -> None:
+        """A block has other rows; where it was shown they are made now, from the first that differs."""
+        block = self.story.blocks[index]
+        if not self._measured[index] and not self.follow:
+            self._heights.set(index, block.estimate(self._columns))
+            return
+        strips = self._strips.get(index)
+        if strips is None and not self._near_end(index):
+            self._measured[index] = 0
+            self._heights.set(index, block.estimate(self._columns))
+            return
+        self._make(index, strips if strips is not None else [])
+
+    def _near_end(self, index: int) -> bool:
+        return index >= len(self._heights) - 64
+
+    def _make(self, index: int, strips: list[Strip]) -> list[Strip]:
+        """Lay a block out, on top of the strips it has."""
+        keep, rows = self.story.blocks[index].rows(self._columns, self._look(), len(strips))
+        # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
+        strips[keep:] = self._paint.strips(rows, self._columns)
+        self._strips[index] = strips
+        self._strips.move_to_end(index)
+        if len(self._strips) > KEPT_BLOCKS:
+            self._strips.popitem(last=False)
+        self._measured[index] = 1
+        self._heights.set(index, len(strips))
+        return strips
+
+    def _block(self, index: int) -> list[Strip]:
+        strips = self._strips.get(index)
+        if strips is None:
+            return self._make(index, [])
+        self._strips.move_to_end(index)
+        return strips
+
+    def _lay_out_anew(self) -> None:
+        """Other widths or another fold: heights are estimates again, the place is kept."""
+        if not self._columns:
+            return
+        top = self._anchor()
+        self._strips.clear()
+        self._measured = bytearray(len(self._heights))
+        self._heights.replace(block.estimate(self._columns) for block in self.story.blocks[: len(self._heights)])
+        self._settle(top, 0)
+        self.refresh()
+
+    def _anchor(self) -> tuple[int, int]:
+        """The block at the top, and the row within it."""
+        return self._heights.find(self.scroll_offset.y) if len(self._heights) else (0, 0)
+
+    def _visible(self) -> tuple[int, int]:
+        top = self.scroll_offset.y
+        return self._heights.find(top)[0], self._heights.find(top + self.size.height)[0]
+
+    def _settle(self, top: tuple[int, int], first: int) -> None:
+        """After a change from block `first` on: measure what is shown, and keep the place."""
+        if self.follow:
+            self._measure_back()
+            self._resize()
+            self._place(self.max_scroll_y)
+        else:
+            index = min(top[0], max(0, len(self._heights) - 1))
+            self._measure_from(index)
+            row = min(top[1], max(0, self._heights[index] - 1)) if len(self._heights) else 0
+            self._resize()
+            self._place(self._heights.top(index) + row)
+        first_row = self._heights.top(min(first, len(self._heights)))
+        if first_row < self.scroll_offset.y + self.size.height:
+            y = max(0, first_row - self.scroll_offset.y)
+            self.refresh(Region(0, y, self.size.width, self.size.height - y))
+        self.post_message(self.Moved())
+
+    def _measure_from(self, index: int) -> None:
+        """Measure from a block downwards until the window is full."""
+        left = self.size.height + 1
+        while left > 0 and index < len(self._heights):
+            if not self._measured[index]:
+                self._make(index, [])
+            left -= self._heights[index]
+            index += 1
+
+    def _measure_back(self) -> None:
+        """Measure from the end upwards until the window is full."""
+        left = self.size.height + 1
+        index = len(self._heights) - 1
+        while left > 0 and index >= 0:
+            if not self._measured[index]:
+                self._make(index, [])
+            left -= self._heights[index]
+            index -= 1
+
+    def _resize(self) -> None:
+        size = Size(self._columns, self._heights.total)
+        if size != self.virtual_size:
+            self.virtual_size = size
+
+    def _place(self, row: int) -> None:
+        """Put this row at the top, without animation and without a word about following."""
+        row = min(max(row, 0), self.max_scroll_y)
+        if row == self.scroll_y:
+            return
+        self._placing = True
+        self.set_reactive(Paged.scroll_target_y, float(row))
+        self.scroll_y = float(row)
+        self._placing = False
+
+    # ------------------------------------------------------------ scrolling
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        if round(old_value) == round(new_value):
+            return
+        if not self._placing and self._columns and len(self._heights):
+            self._scrolled(round(new_value))
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _scrolled(self, row: int) -> None:
+        """The user moved: heights that were guessed become known without moving what was shown."""
+        index, inside = self._heights.find(row)
+        if index < len(self._heights) and not self._measured[index] and inside:
+            guessed = self._heights[index]
+            self._make(index, [])
+            row += self._heights[index] - guessed
+        self._measure_from(index)
+        self._resize()
+        self._place(row)
+        self.follow = self.scroll_offset.y >= self.max_scroll_y
+
+    def move(self, rows: int) -> None:
+        """Scroll by rows; upwards the rows that come into sight are measured before."""
+        if rows < 0 and len(self._heights):
+            self._measure_above(-rows)
+        self.jump(self.scroll_offset.y + rows)
+
+    def jump(self, row: int) -> None:
+        """Scroll to a row, as far as heights are known."""
+        target = min(max(row, 0), self.max_scroll_y)
+        self.set_reactive(Paged.scroll_target_y, float(target))
+        self.scroll_y = float(target)
+        if self.at_end:
+            self.follow = True
+
+    def _measure_above(self, rows: int) -> None:
+        """Measure from the top of the window upwards; what is shown stays where it is."""
+        index, inside = self._anchor()
+        left, above = rows - inside, index - 1
+        while left > 0 and above >= 0:
+            if not self._measured[above]:
+                self._make(above, [])
+            left -= self._heights[above]
+            above -= 1
+        self._resize()
+        self._place(self._heights.top(index) + inside)
+
+    def page(self, direction: int) -> None:
+        """Scroll by a window, less two rows to hold on to."""
+        self.move(direction * max(1, self.size.height - 2))
+
+    def action_scroll_lines(self, rows: int) -> None:
+        self.move(rows)
+
+    def action_scroll_to_start(self) -> None:
+        self.jump(0)
+
+    def action_scroll_to_end(self) -> None:
+        """To the end, and on with it."""
+        self.follow = True
+        self._measure_back()
+        self._resize()
+        self._place(self.max_scroll_y)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        event.prevent_default()
+        self.move(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        event.prevent_default()
+        self.move(3)
+
+    # ------------------------------------------------------------ drawing
+
+    def on_resize(self, event: events.Resize) -> None:
+        columns = event.size.width
+        if columns == self._columns:
+            if self._columns:
+                self._settle(self._anchor(), 0)
+            return
+        fresh = not self._columns
+        self._columns = columns
+        if fresh:
+            self.update(self._now)
+        else:
+            self._lay_out_anew()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The strips of the visible rows, as they are kept."""
+        row, need = crop.y + self.scroll_offset.y, crop.height
+        out: list[Strip] = []
+        if self._columns and len(self._heights):
+            index, inside = self._heights.find(row)
+            while need > len(out) and index < len(self._heights):
+                out += self._block(index)[inside : inside + need - len(out)]
+                index, inside = index + 1, 0
+        out += [Strip.blank(self._columns or crop.width, self._paint.base)] * (need - len(out))
+        if crop.x or crop.width != self._columns:
+            out = [strip.crop_extend(crop.x, crop.right, self._paint.base) for strip in out]
+        return out
+
+    def render_line(self, y: int) -> Strip:
+        return self.render_lines(Region(0, y, self.size.width, 1))[0]

@@ -1,0 +1,86 @@
+"""The line in which one searches the transcript."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from jetbox.ui.text.rows import Row, row, spread
+from jetbox.ui.widgets.lined import Lined
+
+
+class Search(Lined, can_focus=True):
+    """What is typed is searched at once; Enter goes to the next place, Esc closes."""
+
+    BINDING_GROUP_TITLE = "Search"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,down", "step(-1)", "Next place, upwards", id="search.next", show=False),
+        Binding("shift+enter,up", "step(1)", "Previous place", id="search.previous", show=False),
+        Binding("escape", "close", "Close", id="search.close", show=False),
+        Binding("ctrl+u", "empty", "Empty it", id="search.empty", show=False),
+    ]
+
+    class Asked(Message):
+        """Search for this; with a step, go on from place to place."""
+
+        def __init__(self, wanted: str, step: int = 0) -> None:
+            super().__init__()
+            self.wanted = wanted
+            self.step = step
+
+    class Closed(Message):
+        """The search is over."""
+
+    wanted = ""
+    said = ""
+    """What came of it."""
+
+    def open(self) -> None:
+        """Begin, with what was searched for last."""
+        self.display = True
+        self.focus()
+        self.redraw()
+        if self.wanted:
+            self.post_message(self.Asked(self.wanted))
+
+    def tell(self, said: str) -> None:
+        """Say what came of it."""
+        self.said = said
+        self.redraw()
+
+    def lines(self, width: int) -> list[Row]:
+        left = ((" / ", "key"), (self.wanted, ""), (" ", "selected"))
+        return (
+            [spread(left, ((f"{self.said}  enter next  esc closes ", "dim"),), width)] if width > 30 else [row(*left)]
+        )
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "backspace":
+            self._ask(self.wanted[:-1])
+        elif event.is_printable and event.character:
+            self._ask(self.wanted + event.character)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        self._ask(self.wanted + event.text.split("\n")[0][:200])
+
+    def _ask(self, wanted: str) -> None:
+        self.wanted = wanted
+        self.redraw()
+        self.post_message(self.Asked(wanted))
+
+    def action_step(self, by: int) -> None:
+        self.post_message(self.Asked(self.wanted, by))
+
+    def action_empty(self) -> None:
+        self._ask("")
+
+    def action_close(self) -> None:
+        self.post_message(self.Closed())

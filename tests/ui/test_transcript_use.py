@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from textual import events
+
+from jetbox.engine import events as e
+from jetbox.ui.clipboard import tool
+from jetbox.ui.text.heights import Heights
+from jetbox.ui.transcript.find import Find
+from jetbox.ui.transcript.story import Story
+from jetbox.ui.widgets.marked import bar_marks, neighbour, news
+from ui.conftest import Show, Showing
+from ui.played import first_round, opened
+
+CODE = "Here it **is**:\n```py\nx = 1\n```\nand\n```py\ny = 2\n```\n"
+
+
+async def rounds(s: Show, count: int = 12) -> None:
+    await s.play(*opened(), e.GoalStarted(goal=1, text="long"))
+    for n in range(1, count + 1):
+        s.stage.emit(
+            e.RoundStarted(model="m"),
+            e.TextDelta(text=f"paragraph {n} " + "with words enough for several rows " * 9 + f"needle{n}"),
+            e.RoundEnded(wall_ns=5, phases={}, tier="instant"),
+        )
+    await s.play(e.Notice(level="error", text="it broke"), e.TextDelta(text=CODE), e.ModelAnswered(attempt=1))
+
+
+def copied(s: Show) -> str:
+    return s.app.clipboard
+
+
+async def test_search_finds_steps_and_unfolds(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s)
+        await s.press("ctrl+f", *"needle1")
+        assert "4 of 4" in s.text
+        await s.press("enter")
+        assert "3 of 4" in s.text
+        await s.press("backspace", "3")
+        assert "1 of 1" in s.text
+        assert "needle3" in s.text
+        await s.press("x")
+        assert "nothing found" in s.text
+        await s.press("escape")
+        assert not s.bench.search.display
+        assert s.bench.prompt.has_focus
+
+
+async def test_what_is_folded_is_found_and_unfolded(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        assert "needs a module" not in s.text
+        s.bench.transcript.seek("needs a module")
+        await s.pilot.pause()
+        assert "The package needs a module and tests." in s.text
+
+
+async def test_keys_go_from_round_to_round_and_copy_code(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s)
+        transcript = s.bench.transcript
+        transcript.focus()
+        await s.press("g", "}", "}")
+        assert "◆ 2" in "\n".join(s.text.split("\n")[2:5])
+        await s.press("{")
+        assert "◆ 1 " in "\n".join(s.text.split("\n")[2:5])
+        await s.press("G", "c")
+        assert copied(s) == "y = 2"
+        await s.press("c")
+        assert copied(s) == "x = 1"
+        await s.press("y")
+        assert copied(s) == CODE.strip()
+
+
+async def test_what_is_new_below_is_said_while_it_does_not_follow(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s)
+        await s.press("pageup")
+        assert "↓" not in s.text
+        await s.play(e.RoundStarted(model="m"), e.TextDelta(text="more\n\nof it"), e.ModelAnswered(attempt=1))
+        assert "↓ 1 round" in s.text
+        s.bench.transcript.action_scroll_to_end()
+        await s.pilot.pause()
+        assert "↓ 1 round" not in s.text
+
+
+async def test_dragging_selects_and_copies_lines_as_they_were_written(show: Showing) -> None:
+    async with show(size=(60, 30)) as s:
+        words = "words enough to be broken into several rows of a narrow screen"
+        await s.play(*opened(), e.GoalStarted(goal=1, text="g"), e.TextDelta(text=words), e.ModelAnswered(attempt=1))
+        transcript = s.bench.transcript
+        row = next(n for n, strip in enumerate(transcript._block(transcript._anchor()[0])) if n == 0)
+        index = next(n for n, b in enumerate(transcript.story.blocks) if b.source() == words)
+        top = transcript._heights.top(index) + row - transcript.scroll_offset.y
+        for kind, x, y in ((events.MouseDown, 2, top), (events.MouseMove, 40, top + 1), (events.MouseUp, 40, top + 1)):
+            await s.pilot._post_mouse_events([kind], widget="#transcript", offset=(x, y), button=1)
+        await s.pilot.pause()
+        assert copied(s) == words[: len(copied(s))]
+        assert len(copied(s)) > 50
+
+
+def test_the_bar_marks_errors_and_as_many_rounds_as_there_is_room_for() -> None:
+    story = Story()
+    story.headers, story.alarms = [0, 40], [70]
+    assert bar_marks(story, Heights([1] * 100), 10) == {0: "faint", 4: "faint", 7: "failed"}
+    story.headers = list(range(0, 100, 5))
+    assert bar_marks(story, Heights([1] * 100), 10) == {7: "failed"}
+    assert bar_marks(story, Heights([1] * 5), 10) == {}
+
+
+def test_neighbours_and_news() -> None:
+    assert neighbour([2, 5], 2, 1) == 5
+    assert neighbour([2, 5], 5, -1) == 2
+    assert neighbour([2, 5], 5, 1) is None
+    story = Story()
+    story.headers, story.alarms = [0, 4, 8], [9]
+    assert news(story, 4, 12) == "2 rounds, 1 red, 12 lines"
+
+
+def test_a_search_is_over_after_its_slices_and_goes_around() -> None:
+    story = Story()
+    for n in range(5):
+        story.notice("info", f"Word {n % 2}")
+    find = Find(story, "word 1")
+    while find.go_on():
+        pass
+    assert find.blocks == [1, 3]
+    assert [find.step(-1, 4), find.step(-1, 4), find.step(-1, 4)] == [3, 1, 3]
+    assert find.said == "2 of 2"
+
+
+def test_the_clipboard_s_tool_is_that_of_the_desktop() -> None:
+    assert tool({"WAYLAND_DISPLAY": "w", "DISPLAY": ":0"}, "linux") == ("wl-copy",)
+    assert tool({"SSH_CONNECTION": "a", "DISPLAY": ":0"}, "linux") == ()
+    assert tool({}, "darwin") == ("pbcopy",)
+    assert tool({"TMUX": "x"}, "linux")[0] == "tmux"
