@@ -141,6 +141,11 @@ class TestDiff:
         lines = parse("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")
         assert [(line.kind, line.text) for line in lines] == [("removed", "-- gone"), ("added", "++ come")]
 
+    def test_the_words_that_changed_stand_out(self) -> None:
+        rows, _ = diff_rows("@@ -1,2 +1,2 @@\n-return a + b\n-x\n+return a * b\n+yy\n", 60, most=9)
+        marked = [[text for text, style in row.pieces if style.endswith(".word")] for row in rows]
+        assert marked == [["+"], [], ["*"], []]
+
     def test_bounded(self) -> None:
         rows, left = diff_rows("@@ -0,0 +1,50 @@\n" + "+x\n" * 50, 40, most=10)
         assert len(rows) == 10

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from jetbox.ui.text.rows import TAB, Row, cells, flow, row
+from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow, row
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+
+_WORDS = re.compile(r"\w+|\s+|.")
 
 Kind = Literal["added", "removed", "same", "gap", "note"]
 
@@ -54,12 +56,48 @@ def diff_rows(diff: str, width: int, *, most: int, indent: str = "", more: str =
     shown = all_lines[:most]
     digits = len(str(max((line.number for line in shown), default=1)))
     out: list[Row] = []
-    for line in shown:
-        out += _line_rows(line, width, digits, indent, more)
+    changed = changed_parts(shown)
+    for n, line in enumerate(shown):
+        out += _line_rows(line, width, digits, indent, more, changed.get(n))
     return out, len(all_lines) - len(shown)
 
 
-def _line_rows(line: DiffLine, width: int, digits: int, indent: str, more: str) -> list[Row]:
+def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
+    """Where lines that stand for each other differ, by words: as many removed ones as added ones behind them."""
+    out: dict[int, tuple[int, int]] = {}
+    n = 0
+    while n < len(shown):
+        first = n
+        while n < len(shown) and shown[n].kind == "removed":
+            n += 1
+        middle = n
+        while n < len(shown) and shown[n].kind == "added":
+            n += 1
+        if n - middle == middle - first:
+            for old, new in zip(range(first, middle), range(middle, n), strict=True):
+                parts = _differing(shown[old].text, shown[new].text)
+                if parts is not None:
+                    out[old], out[new] = parts
+        n = max(n, first + 1)
+    return out
+
+
+def _differing(old: str, new: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The part of each line between what both begin and end with; none where they share little."""
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    most = min(len(before), len(after))
+    head = next((n for n in range(most) if before[n] != after[n]), most)
+    tail = next((n for n in range(most - head) if before[-1 - n] != after[-1 - n]), most - head)
+    start = sum(len(word) for word in before[:head])
+    end = sum(len(word) for word in before[len(before) - tail :])
+    if 2 * (len(old[:start].strip()) + len(old[len(old) - end :].strip())) < len(old.strip()):
+        return None
+    return (start, len(old) - end), (start, len(new) - end)
+
+
+def _line_rows(
+    line: DiffLine, width: int, digits: int, indent: str, more: str, changed: tuple[int, int] | None
+) -> list[Row]:
     if line.kind == "gap":
         return [row(indent, (f"{more:>{digits}}", "faint"))]
     if line.kind == "note":
@@ -68,8 +106,12 @@ def _line_rows(line: DiffLine, width: int, digits: int, indent: str, more: str) 
     style = f"diff.{line.kind}"
     head = ((indent, ""), (f"{line.number:>{digits}} ", "diff.number"), (f"{sign} ", style))
     rest = ((indent, ""), (" " * (digits + 1), "diff.number"), ("  ", style))
-    text = line.text.replace("\t", TAB)
-    rows = flow(((text, style),), width, first=head, rest=rest, words=False)
+    pieces: list[Piece] = [(line.text, style)]
+    if changed is not None:
+        start, end = changed
+        pieces = [(line.text[:start], style), (line.text[start:end], f"{style}.word"), (line.text[end:], style)]
+    pieces = [(text.replace("\t", TAB), named) for text, named in pieces]
+    rows = flow(pieces, width, first=head, rest=rest, words=False)
     return rows if line.kind == "same" else [_to_the_end(each, width, style) for each in rows]
 
 
