@@ -36,7 +36,8 @@ def ended(**fields: object) -> e.ProbeEnded:
 
 
 def test_signs_are_those_of_the_screen() -> None:
-    assert {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped} == GLYPHS
+    signs = {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped}
+    assert {**signs, "error": UNICODE.failed} == GLYPHS
     assert cache_sign("passed", "hit", unproven=True) == "↻?"
     assert cache_sign("skipped", "ran") == "⏭"
 

@@ -16,6 +16,7 @@ from jetbox.cli.plain import plain
 from jetbox.engine import errors
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError
 
+SHIPPED = Path(jetbox.__file__).parents[2] / "themes"
 Run = Any
 
 
@@ -89,7 +90,8 @@ def test_a_theme_that_is_not_there_is_told_with_those_that_are(jetbox: Run) -> N
         assert done.returncode == ExitCode.USAGE
         first, second = done.stderr.splitlines()
         assert first.endswith("no theme 'jetbox-drak'")
-        assert second == f"  themes: broken, jetbox-dark, jetbox-light, mine; your own lie in {themes}"
+        known = sorted({*(path.stem for path in SHIPPED.glob("*.toml")), "broken", "mine"})
+        assert second == f"  themes: {', '.join(known)}; your own lie in {themes}"
     path = themes.parent / "config.toml"
     path.write_text("[ui]\ntheme = 'a-file'\n")
     assert f"{path}:2: no theme 'a-file'" in jetbox("run", "x").stderr
