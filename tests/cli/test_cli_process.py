@@ -15,8 +15,8 @@ from jetbox.cli import main as entry
 from jetbox.cli.plain import plain
 from jetbox.engine import errors
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError
+from jetbox.settings.themes import shipped_folder
 
-SHIPPED = Path(jetbox.__file__).parents[2] / "themes"
 Run = Any
 
 
@@ -90,7 +90,7 @@ def test_a_theme_that_is_not_there_is_told_with_those_that_are(jetbox: Run) -> N
         assert done.returncode == ExitCode.USAGE
         first, second = done.stderr.splitlines()
         assert first.endswith("no theme 'jetbox-drak'")
-        known = sorted({*(path.stem for path in SHIPPED.glob("*.toml")), "broken", "mine"})
+        known = sorted({*(path.stem for path in shipped_folder().glob("*.toml")), "broken", "mine"})
         assert second == f"  themes: {', '.join(known)}; your own lie in {themes}"
     path = themes.parent / "config.toml"
     path.write_text("[ui]\ntheme = 'a-file'\n")
