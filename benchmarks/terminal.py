@@ -63,21 +63,23 @@ class Terminal:
         os.write(self._fd, data)
         return at
 
-    def time_of(self, pattern: bytes) -> float | None:
-        """When the first bytes that complete the pattern came."""
+    def time_of(self, pattern: bytes, since: float = 0.0) -> float | None:
+        """When the first bytes that complete the pattern came, of what came since."""
         seen, wanted = b"", re.compile(pattern)
         for at, data in self.reads:
+            if at < since:
+                continue
             seen = seen[-4096:] + data
             if wanted.search(seen):
                 return at
         return None
 
-    def wait_for(self, pattern: bytes, seconds: float) -> float | None:
+    def wait_for(self, pattern: bytes, seconds: float, since: float = 0.0) -> float | None:
         """When the pattern came, waiting for it."""
         deadline = time.monotonic() + seconds
-        while (found := self.time_of(pattern)) is None and time.monotonic() < deadline:
+        while (found := self.time_of(pattern, since)) is None and time.monotonic() < deadline:
             if not self.pump(0.1):
-                return self.time_of(pattern)
+                return self.time_of(pattern, since)
         return found
 
     def end(self) -> None:

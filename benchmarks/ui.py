@@ -112,15 +112,19 @@ def startup(times: int) -> dict[str, float]:
             terminal = Terminal(command, environ)
             terminal.pump_until(terminal.begun + 0.06)
             terminal.write(b"#Aab")
-            early = terminal.wait_for(rb"#Aab", 20)
-            frame = terminal.time_of(rb"F1")
+            # Until the program has the terminal, the kernel shows what is typed.
+            began = terminal.wait_for(rb"\x1b\[\?1049h", 20)
+            if began is None:
+                raise SystemExit(b"".join(data for _, data in terminal.reads).decode(errors="replace"))
+            early = terminal.wait_for(rb"#Aab", 20, began)
+            frame = terminal.time_of(rb"jetbox", began)
             terminal.write(b"c")
             typed = time.monotonic()
-            answered = terminal.wait_for(rb"#Aabc", 20)
+            answered = terminal.wait_for(rb"#Aabc", 20, began)
             terminal.end()
             lost += early is None
             if attempt and early is not None and answered is not None:
-                found["skeleton"].append((terminal.reads[0][0] - terminal.begun) * 1000)
+                found["skeleton"].append(((terminal.time_of(rb"\x1b") or began) - terminal.begun) * 1000)
                 found["frame"].append(((frame or early) - terminal.begun) * 1000)
                 found["key"].append((early - terminal.begun) * 1000)
                 found.setdefault("then", []).append((answered - typed) * 1000)
