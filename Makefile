@@ -6,7 +6,7 @@ export PYTHON
 # A run without compiled modules would start three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types contracts tests format clean
+.PHONY: demo test lint types contracts tests pictures format clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/jetbox-tui --demo $(ARGS)
@@ -25,6 +25,10 @@ contracts: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest $(ARGS)
+
+# Of every screen in every theme and size: make pictures ARGS="FOLDER --theme ember --size 120x40"
+pictures: $(VENV)/.dev
+	$(BIN)/python tests/ui/take_pictures.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
