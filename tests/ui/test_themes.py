@@ -10,7 +10,7 @@ from jetbox.settings.themes import shipped_folder
 from jetbox.ui.paint import STYLES, VARIABLES, Paint, colour_of
 from jetbox.ui.themes import load_themes
 from ui.conftest import SHIPPED, Showing
-from ui.played import opened, whole
+from ui.played import first_round, opened, whole
 
 NAMES = ["ansi", "colorblind", "contrast", "ember", "jetbox-dark", "jetbox-light", "paper"]
 LEAST = {"contrast": (4.5, 7.0)}
@@ -210,3 +210,18 @@ async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(sh
         assert f"{mine}:3: colors.surface must be a colour as text" in s.text
         assert s.app.theme == "mine"
         assert "#203040" in s.app.export_screenshot()
+
+
+async def test_the_terminals_own_colours_reach_the_screen(show: Showing) -> None:
+    async with show(theme="ansi") as s:
+        await s.play(*opened(), *first_round())
+        colours = {
+            colour
+            for strip in s.app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.style
+            for colour in (segment.style.color, segment.style.bgcolor)
+            if colour is not None
+        }
+        assert colours
+        assert not [colour for colour in colours if colour.triplet]

@@ -39,6 +39,8 @@ class Wardrobe:
         self._take(load_themes(*folders))
         if self.themes.loaded:
             app.set_reactive(App.theme, wanted if wanted in self.themes.loaded else DEFAULT_DARK)
+        # The filter was made before the theme was known.
+        app._refresh_truecolor_filter(app.ansi_theme)
         app.stylesheet.set_variables(app.get_css_variables())
 
     @property
