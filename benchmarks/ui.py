@@ -24,7 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from terminal import Terminal, share
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.terminal import Terminal, share
 
 MARK = re.compile(rb"q(\d{6})z")
 TYPED = re.compile(rb"#([A-Z])([a-z]*)")
