@@ -18,6 +18,7 @@ from jetbox.engine.events import ModelReady, Notice, SwitchCost
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns
 from jetbox.engine.models.prefix import PrefixWatch
+from jetbox.engine.models.speed import SpeedWatch
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -69,6 +70,7 @@ class Parts(msgspec.Struct):
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
     prefix: PrefixWatch = msgspec.field(default_factory=PrefixWatch)
+    speed: SpeedWatch = msgspec.field(default_factory=SpeedWatch)
     load_ns: int = 0
     """How long the model took to load here before; 0 where unknown."""
     server: str = ""
@@ -115,6 +117,7 @@ class Parts(msgspec.Struct):
         self.reading_rate = median(figures.prefill)
         self.load_ns = int(median(figures.load))
         self.pace = Pace(median(figures.decode))
+        self.speed.know(self.model_name, figures.decode)
 
     def use_model(self, info: ModelInfo) -> None:
         """Work with this model from the next request on; the window stays as it is for the whole session."""

@@ -257,6 +257,8 @@ class Round:
         if reuse is not None:
             parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
         parts.loaded = True
+        if slower := parts.speed.answered(parts.model_name, answer.metrics):
+            parts.session.emit(slower)
         load = answer.metrics.get("load_duration", 0)
         if load >= COLD_NS:
             parts.load_ns = load
