@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jetbox.ui.model import SessionView
     from jetbox.ui.wanted import Wanted
     from jetbox.ui.widgets.prompt import Prompt
+    from jetbox.ui.widgets.side import Side
     from jetbox.ui.widgets.status import Status
 
 AGAIN_S = 1.0
@@ -35,6 +36,8 @@ class Overlays(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "sessions", "Sessions", id="session.sessions", show=False, priority=True),
+        Binding("alt+left", "point(-1)", "Figures of the round before", id="side.back", show=False),
+        Binding("alt+right", "point(1)", "Figures of the round after", id="side.forward", show=False),
         Binding("f2", "timing", "Where the time went", id="session.timing", show=False, priority=True),
         Binding("f3", "undo", "What changed, and undo", id="session.undo", show=False, priority=True),
         Binding("f4", "request", "The exact request", id="session.request", show=False, priority=True),
@@ -46,6 +49,7 @@ class Overlays(Screen[None]):
     view: SessionView
     glyphs: Glyphs
     status: Status
+    side: Side
     prompt: Prompt
 
     def __init__(self, sessions: Path) -> None:
@@ -266,6 +270,10 @@ class Overlays(Screen[None]):
             self.notice("warning", f"not exported: {getattr(error, 'strerror', None) or error}")
         else:
             self.app.notify(str(path), title="exported", markup=False)
+
+    def action_point(self, by: int) -> None:
+        """Show the figures of another round in the panel."""
+        self.side.point(by)
 
     def action_timing(self) -> None:
         self.show_timing()

@@ -198,8 +198,10 @@ class Workbench(Overlays):
             self.transcript.tick(now)
         if not deltas_only:
             self._show(now)
-        elif other or not self._fast:
-            self._show_moving(now)
+        else:
+            self.side.tick(now)
+            if other or not self._fast:
+                self._show_moving(now)
         self._settle_waiters()
 
     def _workspace(self, folder: str) -> None:
@@ -225,7 +227,7 @@ class Workbench(Overlays):
         """Everything but the transcript."""
         self._show_moving(now)
         self.timeline.show(self.view)
-        self.side.show(self.view)
+        self.side.show(self.view, now)
         self.queue.show(self.view.queue)
         question = next(iter(self.view.asked.values()), None) if self.live else None
         self._ask(question)
@@ -273,6 +275,7 @@ class Workbench(Overlays):
     def _tick(self) -> None:
         now = self.source.now()
         self.transcript.tick(now)
+        self.side.tick(now)
         self._show_moving(now)
         self._pace()
 

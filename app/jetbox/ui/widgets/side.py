@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from textual import events
+
 from jetbox.engine.clock import tier
 from jetbox.engine.events import RED
+from jetbox.record.timing import RoundTime
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.model import Changed, RoundFigures, SessionView, came_by
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, row, spread
+from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, one_line, row, spread
 from jetbox.ui.transcript.round import cache_sign, remarks, state_sign
 from jetbox.ui.widgets import sparks
+from jetbox.ui.widgets.bars import axis, painted
 from jetbox.ui.widgets.lined import Lined
 
 LABEL = 8
+EDGE = 2
+TICK_NS = 100_000_000
+FIGURE = 10
+"""Cells that the figure after the bars takes."""
 P95_FROM = 20
 """A p95 of fewer values says nothing."""
 BY = len("command")
@@ -27,11 +35,59 @@ class Side(Lined):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._view = SessionView()
+        self._now = 0
+        """In whole ticks: what is shown does not depend on when in a tick it is drawn."""
+        self._drawn = (-1, -1, -1)
+        self._pointed = 0
+        """The round whose figures are shown; 0 for the newest."""
+        self._bars_to = 0
+        """The row after the last that has bars."""
+        self._columns: list[int] = []
+        """Numbers of the rounds that have a bar, from left to right."""
 
-    def show(self, view: SessionView) -> None:
+    def show(self, view: SessionView, now: int) -> None:
         """Show this state."""
-        self._view = view
+        if view is not self._view:
+            self._pointed = 0
+        self._view, self._now = view, now // TICK_NS * TICK_NS
+        self._drawn = self._state
         self.redraw()
+
+    def tick(self, now: int) -> None:
+        """Time went on: the bar of the round that runs grows."""
+        self._now = now // TICK_NS * TICK_NS
+        if self._view.timing.live is not None and self._drawn != self._state:
+            self._drawn = self._state
+            self.redraw()
+
+    @property
+    def _state(self) -> tuple[int, int, int]:
+        """What the bar of the round that runs depends on, besides the events that are shown at once."""
+        live = self._view.timing.live
+        return (self._now, live.first, live.spoke) if live is not None else (self._now, -1, -1)
+
+    def point(self, by: int) -> int:
+        """Show the figures of the round before or after; returns its number, 0 for the newest again."""
+        numbers = [figures.number for figures in self._view.rounds]
+        if numbers:
+            at = numbers.index(self._pointed) if self._pointed in numbers else len(numbers) - 1
+            at = max(0, at + by)
+            self._point(numbers[at] if at < len(numbers) - 1 else 0)
+        return self._pointed
+
+    def _point(self, number: int) -> None:
+        if number != self._pointed:
+            self._pointed = number
+            self.redraw()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The round under the mouse is the one whose figures are shown."""
+        at = (event.x - EDGE - LABEL) // sparks.CELL
+        over = 0 < event.y < self._bars_to and event.x >= EDGE + LABEL and at < len(self._columns)
+        self._point(self._columns[at] if over else 0)
+
+    def on_leave(self, event: events.Leave) -> None:
+        self._point(0)
 
     def lines(self, width: int) -> list[Row]:
         height = self.size.height
@@ -54,15 +110,90 @@ class Side(Lined):
         out = [self._title("time", width)]
         if not view.rounds:
             return [*out, row(("no round yet", "faint")), BLANK]
-        shown = view.rounds[-max(1, (width - LABEL - 10) // sparks.CELL) :]
-        out.append(self._line("round", [(sparks.round_numbers(shown), "faint")], "", width))
+        most = max(1, (width - LABEL - FIGURE) // sparks.CELL)
+        shown = self._sight(view.rounds, most)
+        self._columns = [figures.number for figures in shown]
+        numbers = sparks.round_numbers(shown)
+        out.append(self._line("round", self._marked(numbers, "faint"), "", width))
         out += self._llm(view.rounds, shown, width)
-        if any(figures.ttft >= 0 for figures in shown):
-            last = next(figures.ttft for figures in reversed(shown) if figures.ttft >= 0) if shown else 0
-            bars = sparks.spark([figures.ttft for figures in shown], ["dim"] * len(shown), self.glyphs)
-            out.append(self._line("ttft", bars, words.duration(last), width))
+        out += self._server(shown, width)
         out += self._probe(view.rounds, shown, width)
-        return [*out, BLANK]
+        self._bars_to = len(out)
+        return [*out, *self._switch(width), BLANK]
+
+    def _sight(self, rounds: list[RoundFigures], most: int) -> list[RoundFigures]:
+        """The newest rounds, or those around the one that is pointed at."""
+        end = len(rounds)
+        if self._pointed and self._pointed < rounds[max(0, end - most)].number:
+            end = next((n for n, each in enumerate(rounds) if each.number >= self._pointed), end) + most // 2
+        return rounds[max(0, end - most) : max(end, most)]
+
+    def _marked(self, numbers: str, style: str) -> list[Piece]:
+        """The rounds' numbers; where the model changed, a mark, and the pointed one stands out."""
+        timing = self._view.timing
+        changed = {each.before + 1 for each in timing.switches if each.before}
+        text = numbers.ljust(len(self._columns) * sparks.CELL)
+        out: list[Piece] = []
+        for n, number in enumerate(self._columns):
+            cell = text[n * sparks.CELL : (n + 1) * sparks.CELL]
+            following = self._columns[n + 1] if n + 1 < len(self._columns) else 0
+            if number == self._pointed:
+                out.append((cell, "selected"))
+            elif following in changed and cell.endswith(" "):
+                out += [(cell[:-1], style), (self.glyphs.separator, "accent")]
+            else:
+                out.append((cell, style))
+        return out
+
+    def _switch(self, width: int) -> list[Row]:
+        """The latest change of model, and the median wait for either."""
+        timing = self._view.timing
+        switches = [each for each in timing.switches if each.before]
+        if not switches:
+            return []
+        last = switches[-1]
+        before, after = timing.around(last)
+        said = f"llm p50 {words.duration(before)} to {words.duration(after) if after >= 0 else self.glyphs.more}"
+        names = f"{one_line(last.old)} to {one_line(last.new)}"
+        return [
+            Row(fit(((f"{self.glyphs.separator} ", "accent"), (names, "")), width)),
+            Row(fit((("  ", ""), (said, "dim")), width)),
+        ]
+
+    def _server(self, shown: list[RoundFigures], width: int) -> list[Row]:
+        """First token, rate of writing, reuse of the prompt, and the window, as the server told them."""
+        glyphs = self.glyphs
+        known = {each.number: each for each in self._view.timing.rounds[-len(shown) - self._behind(shown) :]}
+        rounds = [known.get(figures.number) for figures in shown]
+        out: list[Row] = []
+        firsts = [figures.ttft for figures in shown]
+        if max(firsts) >= 0:
+            last = next(ttft for ttft in reversed(firsts) if ttft >= 0)
+            out.append(
+                self._line("ttft", sparks.spark(firsts, ["dim"] * len(shown), glyphs), words.duration(last), width)
+            )
+        rates = [round(each.rate) if each and each.rate else -1 for each in rounds]
+        if max(rates) > 0:
+            last = next(rate for rate in reversed(rates) if rate > 0)
+            out.append(
+                self._line("tok/s", sparks.spark(rates, ["phase.decode"] * len(shown), glyphs), f"{last}", width)
+            )
+        reuse = [round(each.reuse * 100) if each and each.reuse is not None else -1 for each in rounds]
+        if max(reuse) >= 0:
+            last = next(share for share in reversed(reuse) if share >= 0)
+            bars = sparks.spark(reuse, ["hit"] * len(shown), glyphs, most=100)
+            out.append(self._line("prefix", bars, f"{last}%", width))
+        window = self._view.window
+        sizes = [each.prompt + each.written if each and each.prompt else -1 for each in rounds]
+        if window and max(sizes) > 0:
+            share = self._view.context_share
+            bars = sparks.spark(sizes, ["dim"] * len(shown), glyphs, most=window)
+            out.append(self._line("context", bars, f"{share:.0%}" if share is not None else "", width))
+        return out
+
+    def _behind(self, shown: list[RoundFigures]) -> int:
+        """How many rounds come after those that are shown."""
+        return max(0, self._view.rounds[-1].number - shown[-1].number) if shown else 0
 
     def _llm(self, rounds: list[RoundFigures], shown: list[RoundFigures], width: int) -> list[Row]:
         values = [-1 if figures.open else figures.llm for figures in shown]
@@ -98,16 +229,60 @@ class Side(Lined):
     # ------------------------------------------------------------ the last round
 
     def _last_round(self, view: SessionView, width: int) -> list[Row]:
-        ended = next((figures for figures in reversed(view.rounds) if not figures.open), None)
-        if ended is None:
+        live, timing = view.timing.live, view.timing
+        if live is not None and self._pointed in (0, live.number):
+            return self._at_work(width)
+        number = self._pointed or (timing.rounds[-1].number if timing.rounds else 0)
+        done = self._found(number)
+        figures = next((each for each in reversed(view.rounds) if each.number == number), None)
+        if done is None or figures is None:
             return []
-        out = [self._title(f"round {ended.number}", width)]
-        out.append(Row(tuple(sparks.phase_bar(ended.phases, width, self.glyphs))))
-        out += [Row(tuple(line)) for line in sparks.legend(ended.phases, width, self.glyphs)]
-        if ended.verdicts:
-            said = f"probes waited {words.duration(ended.exposed)}, hits {ended.hits}/{ended.verdicts}"
-            said += f", saved {words.duration(ended.saved)}" if ended.saved else ""
+        out = [self._title(f"round {number}  {words.duration(done.wall)}", width)]
+        out.append(Row(tuple(painted(done.segments, done.start, done.end, width, self.glyphs))))
+        out.append(row((axis(0, done.wall, 0, width), "faint")))
+        out += [Row(tuple(line)) for line in sparks.legend(done.phases, width, self.glyphs)]
+        if self._pointed:
+            out += self._told(done, width)
+        if figures.verdicts:
+            said = f"probes waited {words.duration(figures.exposed)}, hits {figures.hits}/{figures.verdicts}"
+            said += f", saved {words.duration(figures.saved)}" if figures.saved else ""
             out.append(Row(fit(((said, "dim"),), width)))
+        return [*out, BLANK]
+
+    def _found(self, number: int) -> RoundTime | None:
+        rounds = self._view.timing.rounds
+        near = rounds[number - 1] if 0 < number <= len(rounds) else None
+        if near is not None and near.number == number:
+            return near
+        return next((each for each in reversed(rounds) if each.number == number), None)
+
+    def _told(self, done: RoundTime, width: int) -> list[Row]:
+        """More of a round that is pointed at."""
+        parts = [f"ttft {words.duration(done.ttft)}"] if done.ttft >= 0 else []
+        parts += [f"{done.rate:.0f} tok/s"] if done.rate else []
+        parts += [f"{done.reuse:.0%} reused"] if done.reuse is not None else []
+        parts += [f"{words.count(done.prompt)} tokens"] if done.prompt else []
+        return [Row(fit(((", ".join(parts), "dim"),), width))] if parts else []
+
+    def _at_work(self, width: int) -> list[Row]:
+        """The round that runs, as far as it has come; the scale is what a round took so far, or more."""
+        timing = self._view.timing
+        live = timing.live
+        assert live is not None
+        now = max(self._now, live.start + 1)
+        parts = live.segments(now)
+        wall = now - live.start
+        usual = timing.walls[len(timing.walls) // 2] if timing.walls else 0
+        scale = max(wall, usual, 1_000_000_000)
+        if wall > usual:
+            scale = max(1_000_000_000, 1 << (wall - 1).bit_length())
+        split: dict[str, int] = {}
+        for name, low, high in parts:
+            split[name] = split.get(name, 0) + high - low
+        out = [self._title(f"round {live.number}  {words.elapsed(wall)}", width)]
+        out.append(Row(tuple(painted(parts, live.start, live.start + scale, width, self.glyphs))))
+        out.append(row((axis(0, scale, 0, width), "faint")))
+        out += [Row(tuple(line)) for line in sparks.legend(split, width, self.glyphs)]
         return [*out, BLANK]
 
     # ------------------------------------------------------------ probes and files

@@ -15,9 +15,9 @@ CELL = 2
 """Columns of a round: the widest cache sign takes two."""
 
 
-def spark(values: Sequence[int], styles: Sequence[str], glyphs: Glyphs) -> list[Piece]:
-    """One bar a round, as high as its share of the highest; what is below 0 is left blank."""
-    highest = max([*values, 1])
+def spark(values: Sequence[int], styles: Sequence[str], glyphs: Glyphs, *, most: int = 0) -> list[Piece]:
+    """One bar a round, as high as its share of the highest, or of `most`; what is below 0 is left blank."""
+    highest = most or max([*values, 1])
     signs = glyphs.sparks
     out: list[Piece] = []
     for value, style in zip(values, styles, strict=True):
