@@ -31,8 +31,10 @@ from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.probes.sessions import Ended
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
@@ -62,6 +64,13 @@ def large(root: Path) -> Path:
     return root / "pkg" / "m007.py"
 
 
+def at_home(root: Path) -> None:
+    """Let the tests of a project that is not installed import it from its `src`."""
+    settings, mark = root / "pyproject.toml", "[tool.pytest.ini_options]\n"
+    if (root / "src").is_dir() and settings.is_file() and "pythonpath" not in settings.read_text():
+        settings.write_text(settings.read_text().replace(mark, f'{mark}pythonpath = ["src"]\n'))
+
+
 def timed(argv: list[str], root: Path) -> float:
     """A command from start to end, in ms."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -78,11 +87,27 @@ async def one(engine: ProbeEngine, name: str) -> tuple[float, Verdict]:
     return spent, next(verdict for verdict in verdicts if verdict.name == name)
 
 
+def noted(engine: ProbeEngine) -> list[str]:
+    """The test files that the latest run for which somebody waited was of; empty where it was of all."""
+    probe, files = engine.probes[0], list[str]()
+    assert isinstance(probe, PytestProbe)
+    run = probe.sessions.run
+
+    async def run_and_note(chosen: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
+        if not behind:
+            files[:] = chosen
+        return await run(chosen, behind=behind, touched=touched)
+
+    probe.sessions.run = run_and_note  # type: ignore[method-assign, assignment]
+    return files
+
+
 async def workspace(root: Path, edited: Path, runs: int) -> Figures:
     """All figures of one workspace."""
     sandbox = await choose_sandbox(root, enabled=True, network=False)
     found: Figures = {}
     ruff = str(Path(sys.executable).with_name("ruff"))
+    plain = [sys.executable, "-m", "pytest", "-q"]
     text = edited.read_text()
     performance = PerformanceOptions(probe_baseline=False)
     engines = {
@@ -96,6 +121,7 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
         )
         for name in ("ruff", "pytest")
     }
+    chosen = noted(engines["pytest"])
     try:
         for engine in engines.values():
             engine.prepare()
@@ -110,7 +136,9 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
             figures["ruff check . --no-cache"] = timed([ruff, "check", "--no-cache", "."], root)
             figures["ruff check ."] = timed([ruff, "check", "."], root)
             if run % 3 == 1:
-                figures["python -m pytest -q"] = timed([sys.executable, "-m", "pytest", "-q"], root)
+                if chosen:
+                    figures["python -m pytest -q, the same tests"] = timed([*plain, *chosen], root)
+                figures["python -m pytest -q"] = timed(plain, root)
             if run:  # the first one fills caches
                 for name, value in figures.items():
                     found.setdefault(name, []).append(value)
@@ -174,6 +202,7 @@ def measure(names: list[str], project: Path | None, runs: int) -> dict[str, Figu
     if project is not None:
         root = Path(tempfile.mkdtemp(prefix="probes-")).resolve() / "project"
         shutil.copytree(project, root)
+        at_home(root)
         sources = sorted((root / "src").rglob("*.py") if (root / "src").is_dir() else root.glob("*/*.py"))
         edited = max((path for path in sources if "test" not in path.name), key=lambda path: path.stat().st_size)
         results[f"project, {edited.relative_to(root)} edited"] = asyncio.run(workspace(root, edited, runs))
@@ -197,7 +226,7 @@ def main() -> None:
     for name, figures in results.items():
         print(name)
         for figure, values in figures.items():
-            print(f"  {figure:28} " + "  ".join(f"{key} {value:g}" for key, value in summary(values).items()))
+            print(f"  {figure:36} " + "  ".join(f"{key} {value:g}" for key, value in summary(values).items()))
 
 
 if __name__ == "__main__":
