@@ -153,7 +153,15 @@ def workspace(folder: str) -> Check:
     """Can files be written where the work is to be done."""
     if not os.access(folder, os.W_OK | os.X_OK):
         return fail("workspace", f"{folder} cannot be written", "work in a folder of your own", ExitCode.STORAGE)
-    return _room("workspace", folder)
+    from jetbox.engine.workspace.place import empty, no_project
+
+    found = _room("workspace", folder)
+    what = no_project(folder) or ("empty" if empty(folder) else "")
+    if not what or found.state != "ok":
+        return found
+    if what == "empty":
+        return Check("workspace", "ok", f"{found.said}, {what}")
+    return Check("workspace", "warn", f"{found.said}: {what}", "work in a project's folder, or name one with -C")
 
 
 def probes(folder: str) -> Check:

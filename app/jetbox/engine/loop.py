@@ -115,6 +115,10 @@ class Loop:
         """Let a rule choose the model of each round, and the model plan its work, where that is asked for."""
         options = self._parts.options.routing
         self._parts.control.chosen = False
+        if self._number == 1:
+            from jetbox.engine.surroundings import doubt_place
+
+            doubt_place(self._parts, goal)
         if options.mode != "off":
             from jetbox.engine.routing import Router
 

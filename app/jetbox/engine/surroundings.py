@@ -32,6 +32,15 @@ async def look_around(parts: Parts) -> None:
         parts.session.emit(known)
 
 
+def doubt_place(parts: Parts, goal: str) -> None:
+    """Say so where the workspace can hardly be the one that the goal means."""
+    from jetbox.engine.workspace.place import doubt
+
+    if words := doubt(str(parts.context.workspace.root), goal):
+        hint = "if another one is meant, start there, or name it with -C"
+        parts.session.emit(Notice(level="warning", text=words, hint=hint))
+
+
 async def observe(parts: Parts) -> None:
     """Tell the journal, and the probes, which files change while the session runs, and who changes them."""
     from jetbox.engine.workspace.doings import Doings
