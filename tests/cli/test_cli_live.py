@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from jetbox.engine.options import (
     SessionOptions,
 )
 from jetbox.sim.launch import ServerProcess
-from scripted import WriteScript, step
+from scripted import WriteScript, call, finish, step
 
 ServeOne = Callable[..., ServerProcess]
 
@@ -50,3 +51,37 @@ async def test_a_session_that_goes_on_has_its_window_unless_another_is_asked_for
     assert await window(8192, None) == (8192, "as it is set")
     assert await window(0, "") == (8192, "as the session began with")
     assert await window(12_288, "") == (12_288, "as it is set")
+
+
+async def test_a_new_session_knows_nothing_of_the_one_before(
+    tmp_path: Path, write_script: WriteScript, sim_server: ServeOne
+) -> None:
+    secret = "the first run's own words"
+    steps = (step(call("write_file", path="left.txt", content="left"), text=secret), finish(secret))
+    server = sim_server(scripts=[str(write_script(*steps))])
+    root = tmp_path / "work"
+    root.mkdir()
+
+    async def run(goal: str, resume: str | None = None) -> Live:
+        live = Live(Start(root=root, options=options(server, tmp_path / "data"), goal=goal, resume=resume))
+        await asyncio.wait_for(live.drive(), 20)
+        return live
+
+    first = await run("Do it")
+    assert {path.name for path in root.iterdir()} == {"left.txt"}, "no state of a session lies in the workspace"
+    (root / "left.txt").unlink()
+    second = await run("Do it")
+    assert second.id != first.id
+    begun = [s.event for s in second.feed.drain().events]
+    assert [type(event) for event in begun][:1] == [e.SessionOpened]
+    assert [event.goal for event in begun if isinstance(event, e.GoalStarted)] == [1]
+    bodies = [json.loads(each["body"]) for each in server.stats()["bodies"]]
+    one, other = (
+        [body for body in bodies if len(body["messages"]) == count and body["messages"][-1]["role"] == role]
+        for count, role in ((2, "user"), (4, "tool"))
+    )
+    assert (len(one), len(other)) == (2, 2)
+    for pair in (one, other):
+        assert pair[0]["messages"] == pair[1]["messages"], "the same requests as the first time"
+        assert pair[0]["tools"] == pair[1]["tools"]
+    assert secret not in json.dumps(one)
