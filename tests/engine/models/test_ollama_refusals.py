@@ -118,3 +118,18 @@ async def test_a_name_that_the_server_does_not_answer_to_is_told(answering: Answ
 async def test_a_proxy_without_its_server_is_busy(answering: Answering) -> None:
     model = await answering(503, b"<html>no server</html>")
     assert type(await refused(model)) is ServerBusy
+
+
+async def test_fields_of_later_versions_are_passed_over_and_missing_ones_are_unknown(answering: Answering) -> None:
+    lines = [
+        {"model": "m", "message": {"role": "assistant", "content": "Yes", "channel": {"name": "x"}}, "trace": [1]},
+        {"message": {"content": ".", "thinking": None}, "done": False},
+        {"done": True, "done_reason": "stop", "eval_count": 2, "energy_joules": 1.5, "usage": {"cached": 3}},
+    ]
+    model = await answering(200, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    async with model.chat(b"{}") as stream:
+        chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.text for chunk in chunks) == "Yes."
+    assert (chunks[-1].done, chunks[-1].done_reason) == (True, "stop")
+    assert chunks[-1].metrics["eval_count"] == 2
+    assert "prompt_eval_count" not in chunks[-1].metrics, "what a server does not tell is not taken for nothing"
