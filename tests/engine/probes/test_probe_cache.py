@@ -199,8 +199,8 @@ async def test_a_file_that_a_probe_makes_and_removes_each_time_is_its_own(bench:
     probe = Content(bench.root)
     probe.during = lambda: bench.write(f"{probe.runs}.db", "").unlink()
     engine = bench.engine(probes=[probe])
-    assert ((await asked(engine)).state, probe.runs) == ("passed", 2)
-    assert ((await asked(engine)).cache, probe.runs) == ("hit", 2)
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 3)
+    assert ((await asked(engine)).cache, probe.runs) == ("hit", 3)
 
 
 async def test_an_edit_of_what_is_named_like_a_file_that_the_probe_writes_is_noticed(bench: Bench) -> None:
@@ -217,15 +217,49 @@ async def test_an_edit_of_what_is_named_like_a_file_that_the_probe_writes_is_not
     assert (verdict.state, verdict.summary, probe.runs) == ("passed", content(bench.root), 3)
 
 
+async def test_edits_during_two_runs_are_not_taken_for_the_probes_own(bench: Bench) -> None:
+    edited = bench.write("data.json", "0")
+    probe = Content(bench.root)
+    probe.during = lambda: edited.write_text(str(probe.runs)) if probe.runs < 3 else None
+    verdict = await asked(bench.engine(probes=[probe]))
+    assert (verdict.state, verdict.summary, probe.runs) == ("passed", content(bench.root), 3)
+
+
+async def test_an_input_that_is_deleted_is_not_taken_for_what_the_probe_writes(bench: Bench) -> None:
+    gone = bench.write("data/case7.json", "1")
+    probe = Content(bench.root)
+
+    def write() -> None:
+        bench.write(f"data/case1{probe.runs}.json", "1")
+        if probe.runs == 2:
+            gone.unlink()
+
+    probe.during = write
+    verdict = await asked(bench.engine(probes=[probe]))
+    assert (verdict.state, probe.runs) == ("passed", 3)
+    assert "case7" not in verdict.summary
+
+
+async def test_what_a_probe_did_once_and_does_no_more_is_somebody_elses(bench: Bench) -> None:
+    edited = bench.write("data.json", "0")
+    probe = Content(bench.root)
+    probe.during = lambda: edited.write_text(str(probe.runs)) if probe.runs != 4 else None
+    engine = bench.engine(probes=[probe])
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 3)
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 4)
+    bench.write("a.py", "1")
+    assert ((await asked(engine)).state, probe.runs) == ("passed", 7)
+
+
 async def test_probe_that_writes_the_same_each_time_is_told_and_not_kept(bench: Bench) -> None:
     path = bench.write("made.py", "1")
     probe = Content(bench.root)
     probe.during = lambda: path.write_text("1")
     engine = bench.engine(probes=[probe])
     verdict = await asked(engine)
-    assert (verdict.state, probe.runs) == ("passed", 2)
+    assert (verdict.state, probe.runs) == ("passed", 3)
     assert "not kept: it changes made.py" in verdict.why
-    assert ((await asked(engine)).cache, probe.runs) == ("ran", 3)
+    assert ((await asked(engine)).cache, probe.runs) == ("ran", 4)
 
 
 async def test_what_a_command_broke_while_the_baseline_ran_is_not_known_from_before(bench: Bench) -> None:
@@ -272,11 +306,11 @@ async def test_probe_that_writes_into_the_tree_is_told_and_not_kept(bench: Bench
     writer.during = lambda: bench.write(f"out/run-{writer.runs}.log", f"{writer.runs}")
     engine = bench.engine(probes=[reader, writer])
     read, wrote = await engine.verdicts()
-    assert (wrote.state, writer.runs) == ("passed", 2)
+    assert (wrote.state, writer.runs) == ("passed", 3)
     assert "not kept: it changes out" in wrote.why
     assert read.summary == content(bench.root)
     again = await engine.verdicts()
-    assert (again[1].cache, writer.runs) == ("ran", 3)
+    assert (again[1].cache, writer.runs) == ("ran", 4)
     assert again[0].summary == content(bench.root)
 
 

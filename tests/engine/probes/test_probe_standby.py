@@ -86,7 +86,7 @@ async def test_each_edit_is_judged_as_it_is(bench: Bench, suite: Suite) -> None:
 @pytest.mark.parametrize(
     "configuration",
     [
-        {"pyproject.toml": "[tool.pytest.ini_options]\naddopts = 'test_b.py'\n", "test_b.py": "def test_b(): pass\n"},
+        {"pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-rA'\n"},
         {"tox.ini": "[pytest]\ntestpaths = sub\n", "sub/test_c.py": "def test_c(): pass\n"},
     ],
 )
@@ -137,6 +137,9 @@ async def test_a_conftest_that_comes_is_loaded(bench: Bench, suite: Suite) -> No
         {"sub/setup.py": ""},
         {"pytest.ini": "[pytest]\naddopts = -p helper\n", "helper.py": ""},
         {"pytest.ini": "[pytest]\naddopts = @more.txt\n", "more.txt": "-q"},
+        {"pytest.ini": "[pytest]\nlog_file = test.log\n"},
+        {"pytest.ini": "[pytest]\naddopts = test_a.py\n"},
+        {"pytest.ini": "[pytest]\naddopts = -c sub/my.ini --rootdir=.\n", "sub/my.ini": "[pytest]\n"},
     ],
 )
 async def test_where_it_could_mean_something_else_none_is_begun(

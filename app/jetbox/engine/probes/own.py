@@ -12,22 +12,30 @@ RANDOM = re.compile(r"tmp[a-z0-9_]{8}|[0-9a-f]*[0-9][0-9a-f]*")
 
 
 class Own(msgspec.Struct, frozen=True):
-    """Paths that it changed in an earlier run."""
+    """What it changed in earlier runs."""
 
     paths: frozenset[str] = frozenset()
     shapes: frozenset[str] = frozenset()
-    """Those of names with a random part, without that."""
+    """Names of what came, without their random parts."""
 
-    def covers(self, changed: Iterable[str], standing: Container[str]) -> bool:
-        """True where all of this is what it did before; a name is told by its shape alone where no file was
-        there both before and after (`standing`): what is there already may be somebody's input."""
-        return all(path in self.paths or (path not in standing and shape(path) in self.shapes) for path in changed)
+    def covers(self, changed: Iterable[str], before: Container[str]) -> bool:
+        """True where all of this is what it did before. A name is told by its shape alone where no file was there
+        `before`: one that was may be somebody's input."""
+        return all(path in self.paths or (path not in before and shape(path) in self.shapes) for path in changed)
 
-    def more(self, paths: Iterable[str]) -> Own:
-        """With these too."""
-        paths = frozenset(paths)
-        shapes = frozenset(short for path in paths if (short := shape(path)) != path)
-        return Own(self.paths | paths, self.shapes | shapes)
+    def both(self, other: Own) -> Own:
+        """What either holds."""
+        return Own(self.paths | other.paths, self.shapes | other.shapes)
+
+    def kept_to(self, other: Own) -> Own:
+        """What both hold."""
+        return Own(self.paths & other.paths, self.shapes & other.shapes)
+
+
+def seen(changed: Iterable[str], before: Container[str]) -> Own:
+    """What a run changed."""
+    changed = frozenset(changed)
+    return Own(changed, frozenset(shape(path) for path in changed if path not in before))
 
 
 def shape(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,9 +208,17 @@ class RuffServer:
 
     def _is_old(self, path: str) -> bool:
         program = self._program()
-        if program is None or identity_of(program) != self._identity:
+        if program is None or self._place(program) != self._identity:
             return True
         return self._look is None or not self._settings.same(self._look, path)
+
+    def _place(self, program: str) -> str:
+        """What it is started from and in: in a sandbox it keeps to the folder that was there then."""
+        try:
+            here = os.stat(self._root)
+        except OSError:
+            return ""
+        return f"{identity_of(program)} {here.st_ino} {here.st_dev}"
 
     async def _start(self) -> None:
         client: LspClient | None = None
@@ -217,7 +226,7 @@ class RuffServer:
             program = self._program()
             if program is None:
                 return
-            identity = identity_of(program)
+            identity = self._place(program)
             self._open.clear()
             look = self._settings.look()
             service = await Service.start(self._processes, [program, "server"], cwd=self._root)

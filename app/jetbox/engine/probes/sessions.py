@@ -4,6 +4,7 @@ something else."""
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Set
 from functools import cache
 from pathlib import Path
@@ -165,7 +166,7 @@ class Sessions:
         facts = await self._interpreters.facts(interpreter)
         environment = clean_environment(os.environ, processes.pass_env)
         # What a sandbox keeps read-only is settled when a process is started in it.
-        guarded = tuple(_identity(self._root / name) for name in PROTECTED)
+        guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED))
         return Surroundings(
             interpreter.path,
             (facts.version, facts.pytest, facts.packages),
@@ -199,11 +200,13 @@ def top_names(paths: Set[str]) -> set[str]:
 
 
 def package(path: str) -> str:
-    """The package that this file makes one of what is meant to be imported from the workspace; empty for others."""
+    """The package or module by which this file is meant to be imported from the workspace; empty for others."""
     parts = path.split("/")
     if parts[0] in ("src", "lib"):
         del parts[0]
-    return parts[0] if len(parts) == 2 and parts[1] == "__init__.py" else ""
+    name = parts[0].removesuffix(".py") if len(parts) == 1 and path.endswith(".py") else ""
+    name = parts[0] if len(parts) == 2 and parts[1] == "__init__.py" else name
+    return "" if name in sys.stdlib_module_names else name
 
 
 def _identity(path: Path) -> tuple[int, ...]:

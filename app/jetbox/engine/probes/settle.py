@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
 from jetbox.engine.probes.cache import VerdictCache, key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.known import KnownFailures
-from jetbox.engine.probes.own import Own
+from jetbox.engine.probes.own import Own, seen
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
 from jetbox.engine.probes.variables import Variables
@@ -65,7 +65,7 @@ class Slot(msgspec.Struct):
     own: Own = Own()
     """What the probe itself changes each time it runs."""
     restless: bool = False
-    """Its scope changed during two runs in a row: it changes that itself."""
+    """Its scope changed during each of its latest runs: it changes that itself."""
     cut: int = 0
     """Runs in a row that were cut off for what was heard: one that goes on changing files itself is let be."""
     asked: tuple[str, int, int] = ("", -1, -1)
@@ -88,6 +88,8 @@ class Work(msgspec.Struct):
     given: dict[str, Given] = {}
     tries: Counter[str] = msgspec.field(default_factory=Counter)
     moved: dict[str, frozenset[str]] = {}
+    did: dict[str, Own] = {}
+    """By probe: what it changed in each of its runs."""
 
 
 class Settler:
@@ -146,7 +148,7 @@ class Settler:
                 continue
             changed = narrow(now).changed(narrow(began))
             # What a probe changes each time it runs ends no run of it.
-            if changed and not slot.own.covers(changed, _standing(now, began)):
+            if changed and not slot.own.covers(changed, began.files):
                 slot.cut += 1
                 task.cancel()
 
@@ -285,13 +287,16 @@ class Settler:
             self.cache_or_memory.judged(name, after, scope, verdict.state)
         if (moved or stirred) and self._moved(work, slot, verdict, (files, after), moved, stirred):
             return
+        if whole and not moved and not stirred:
+            slot.own = Own()  # it did without
         unchanged, under = not words and scope_after == scope, _under(words, scope_after)
         if not unchanged and under is not None and not slot.restless:
-            if not work.tries[name]:
+            if work.tries[name] < ATTEMPTS - 1:
                 work.tries[name] += 1
                 self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=CHANGED_AROUND, output=""))
                 return
             slot.restless = True
+        slot.restless = slot.restless and not unchanged
         if whole and verdict.durable and unchanged and after.proved:
             slot.latest, slot.under = Given(verdict, after, under=under), scope
             if self.cache is not None:
@@ -323,30 +328,33 @@ class Settler:
         work: Work,
         slot: Slot,
         verdict: Verdict,
-        seen: tuple[Snapshot, Snapshot],
+        looks: tuple[Snapshot, Snapshot],
         moved: frozenset[str],
         stirred: frozenset[str],
     ) -> bool:
         """Files changed during a run; False where its verdict holds all the same.
 
-        It is dropped, unless the probe does this each time. A probe that leaves other program text is
-        not believed to be the writer: that is what people and agents change, and a verdict about older
-        text would be given as new. `stirred` files are afterwards as they were before.
+        It is dropped, unless the probe has done this in each of its runs, `ATTEMPTS` of them at the least:
+        people and agents edit, too, but not the same files each time it runs. A probe that leaves other
+        program text is not believed to be the writer: a verdict about older text would be given as new.
+        `stirred` files are afterwards as they were before.
         """
-        name, (_, after) = verdict.name, seen
-        earlier = work.moved.get(name, frozenset())
-        own = slot.own.more(earlier)
-        work.moved[name] = earlier | moved | stirred
+        name, (files, after) = verdict.name, looks
+        did = seen(moved | stirred, files.files)
+        work.moved[name] = work.moved.get(name, frozenset()) | moved | stirred
         shown = ", ".join(sorted(moved | stirred)[:3])
-        if own.covers(moved | stirred, _standing(*seen)) and not any(path.endswith(PROGRAM) for path in moved):
-            slot.own = own
-            if not moved and not any(path.endswith(PROGRAM) for path in stirred):
+        last = work.tries[name] == ATTEMPTS - 1
+        own = slot.own.both(work.did.get(name, Own())) if last else slot.own
+        work.did[name] = work.did.get(name, did).kept_to(did)
+        work.tries[name] += 1
+        if own.covers(moved | stirred, files.files) and not any(path.endswith(PROGRAM) for path in moved):
+            slot.own = slot.own.both(did) if verdict.cache == "partial" else did
+            # What came and went is neither in the files before nor in those after.
+            if not moved and not any(path in files.files or path.endswith(PROGRAM) for path in stirred):
                 return False
-            work.tries[name] += 1
             kept = msgspec.structs.replace(verdict, why=f"{verdict.why}; not kept: it changes {shown}", durable=False)
             self._give(work, Given(kept, after, whole=verdict.cache != "partial", told=True))
         else:
-            work.tries[name] += 1
             words = f"changed while it ran: {shown}"
             self._told(work, msgspec.structs.replace(verdict, state="cancelled", summary=words, output=""))
         return True
@@ -371,8 +379,3 @@ def short_key(slot: Slot, now: Snapshot, scope: Scope) -> str:
 def _under(words: str, scope: Scope) -> tuple[str, Scope] | None:
     """What has to be the same for a verdict to hold; None where that cannot be told."""
     return (words, scope) if scope.outside is not None else None
-
-
-def _standing(before: Snapshot, after: Snapshot) -> Container[str]:
-    """Files that are there in both."""
-    return before.files.keys() & after.files.keys()

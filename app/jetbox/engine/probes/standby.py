@@ -41,6 +41,8 @@ KNOWN = frozenset(
     )
 )
 """Plugins that look at options alone before the session starts."""
+NAMED = ("log_file", "xmlpath", "session_timeout", "pastebin", "debug", "rootdir", "confcutdir", "inifilename")
+"""Options and settings that are acted upon before the session starts."""
 WAIT_S = 5.0
 """How long one that is still reading its options is waited for; no other follows one that took longer."""
 
@@ -107,6 +109,7 @@ class Waiting:
         self._asked = asked
         self._said = said
         self._paths = [os.path.join(folder, name) for folder in above(root) for name in names]
+        self._known = {"", *self._paths}
         self._seen: List[Tuple[int, ...]] = []  # noqa: UP006
         self._plugins: Any = None
 
@@ -155,9 +158,16 @@ class Waiting:
             home = plugin.__name__ if isinstance(plugin, ModuleType) else getattr(plugin, "__module__", "")
             if plugin is not None and home.partition(".")[0] not in KNOWN:
                 return False
-        options = [*config.getini("addopts"), *os.environ.get("PYTEST_ADDOPTS", "").split()]
-        read = any(word.startswith("@") for word in options)  # more options, from a file
-        return not read and not of_workspace(self._root) and len(os.listdir("/proc/self/task")) == 1
+        # What names files has been read by now, or opened; what counts time has begun.
+        if (
+            os.environ.get("PYTEST_ADDOPTS")
+            or config.option.file_or_dir
+            or str(config.inipath or "") not in self._known
+        ):
+            return False
+        named = any(getattr(config.option, name, None) or _set(config, name) for name in NAMED)
+        read = any(word.startswith("@") for word in config.getini("addopts"))  # more options, from a file
+        return not named and not read and not of_workspace(self._root) and len(os.listdir("/proc/self/task")) == 1
 
     def _take(self, config: Any, files: List[str]) -> None:  # noqa: UP006
         """As if these files had been among the arguments."""
@@ -174,6 +184,13 @@ class Waiting:
 
     def _say(self, word: bytes) -> None:
         written(self._said, word + b"\n")
+
+
+def _set(config: Any, name: str) -> bool:
+    try:
+        return bool(config.getini(name))
+    except (KeyError, ValueError):
+        return False  # nobody knows this setting
 
 
 def above(root: str) -> List[str]:  # noqa: UP006
