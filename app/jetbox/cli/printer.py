@@ -235,6 +235,7 @@ class Progress:
         notes += ["before the first change"] if event.baseline else []
         # Late verdicts are told when they come; whose files they judge has to be said.
         notes += [f"of round {event.of_round}"] if event.of_round and event.of_round != number else []
+        notes += [event.why] if event.why and event.cache in ("ran", "partial") and event.state != "skipped" else []
         told = f"  ({', '.join(notes)})" if notes else ""
         self._line(f"  {glyph} {event.name} {event.state}{summary}{took}{told}")
 

@@ -66,6 +66,14 @@ async def _probe(asked: Invocation, show: Show, *, watch: bool, quiet: bool) -> 
     options, root = asked.settings, asked.cwd.resolve()
     wanted = options.permissions
     session = Session(NoRecorder())
+    told = asyncio.Event()
+
+    def notice(words: str) -> None:
+        """One may say that a verdict which was shown does not hold."""
+        if not quiet:
+            click.secho(plain(words), dim=True)
+        told.set()
+
     async with AsyncExitStack() as stack:
         sandbox = await choose_sandbox(root, enabled=wanted.sandbox, network=wanted.network)
         stack.push_async_callback(sandbox.close)
@@ -82,12 +90,13 @@ async def _probe(asked: Invocation, show: Show, *, watch: bool, quiet: bool) -> 
             options.performance if watch else msgspec.structs.replace(options.performance, pytest_server=False),
             on_start=lambda name, why: _started(session, name),
             on_end=lambda verdict: _ended(session, verdict),
+            on_notice=notice,
             store=probes_folder(root),
             redact=Redactor.from_environment(os.environ).redact,
         )
         stack.push_async_callback(engine.close)
         if watch:
-            await _again_and_again(engine, session, show, quiet=quiet)
+            await _again_and_again(engine, session, show, told, quiet=quiet)
         else:
             show(await engine.verdicts(final=True))
 
@@ -105,12 +114,12 @@ def _ended(session: Session, verdict: Verdict) -> None:
     session.emit(ProbeEnded(name=verdict.name, state=verdict.state, cache=verdict.cache))
 
 
-async def _again_and_again(engine: ProbeEngine, session: Session, show: Show, *, quiet: bool) -> None:
-    """Show verdicts, and again after each change, until cancelled."""
+async def _again_and_again(
+    engine: ProbeEngine, session: Session, show: Show, news: asyncio.Event, *, quiet: bool
+) -> None:
+    """Show verdicts, and again after each change and each piece of `news`, until cancelled."""
     from jetbox.engine.probes.inscope import out_of_scope
     from jetbox.engine.workspace.observer import Observer
-
-    news = asyncio.Event()
 
     def changed(paths: tuple[str, ...], by: str) -> None:
         engine.heard(paths, by)
@@ -126,6 +135,7 @@ async def _again_and_again(engine: ProbeEngine, session: Session, show: Show, *,
         waiting.cancel()
         shown: list[tuple[str, ...]] | None = None
         while True:
+            news.clear()
             verdicts = await engine.verdicts(final=True)
             # What somebody changed and took back, or what no probe depends on, is no news.
             if (found := [_news(verdict) for verdict in verdicts]) != shown:
@@ -137,7 +147,6 @@ async def _again_and_again(engine: ProbeEngine, session: Session, show: Show, *,
                 await asyncio.sleep(_LOOK_S)
             else:
                 await _woken(engine, news)
-            news.clear()
     finally:
         observing.cancel()
         await asyncio.wait({observing})

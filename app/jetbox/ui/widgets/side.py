@@ -309,6 +309,8 @@ class Side(Lined):
                 took = "unchanged" if how == "hit" else words.duration(probe.duration_ns)
                 figure = ((f"{cache_sign(how, self.glyphs)} {took}", "hit" if how == "hit" else "dim"),)
             out.append(spread(((f"{sign} ", style), (f"{name:<{column}}", ""), (said, shade)), figure, width))
+            if probe.why and probe.cache in ("ran", "partial") and probe.state != "skipped":
+                out.append(Row(fit([("  ", ""), (one_line(probe.why), "dim")], width)))
         return [*out, BLANK]
 
     def _files(self, view: SessionView, width: int, most: int) -> list[Row]:
