@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from jetbox.sim.launch import ServerProcess
 
 pytest_plugins = ["no_skips", "scripted"]
+# No deadline: a busy machine is no failure.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 

@@ -90,7 +90,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "sessions" / "s"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories)
 def test_what_is_read_equals_what_was_recorded(history: list[tuple[int, int, AnyEvent]]) -> None:
     events = stamp(history)

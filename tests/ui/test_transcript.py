@@ -83,7 +83,7 @@ class TestWrap:
 
 
 class TestMarkdown:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(WORDS, st.lists(st.integers(0, 120), max_size=8), st.integers(4, 30))
     def test_streamed_in_any_cuts_it_looks_as_in_one_shot(self, text: str, cuts: list[int], width: int) -> None:
         edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})

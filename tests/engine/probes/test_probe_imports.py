@@ -145,7 +145,6 @@ def test_other_encodings_and_line_ends() -> None:
     assert scan(b"\xef\xbb\xbfimport a\n")[2:] == (("a",), True, ())
 
 
-@settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
     content, shape, imports, _, functions = scan(data)
@@ -331,7 +330,7 @@ writes = st.tuples(st.sampled_from(PATHS), st.lists(st.sampled_from(WORDS), max_
 steps = st.lists(st.tuples(st.lists(writes, max_size=3), st.lists(st.sampled_from(PATHS), max_size=2)), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps)
 def test_a_patched_graph_is_the_one_built_from_scratch(
     history: list[tuple[list[tuple[str, list[str]]], list[str]]],
