@@ -97,6 +97,30 @@ async def test_messages_that_a_server_drops_are_missed(rig: OpenRig) -> None:
     assert cut.tokens == counts[2]
 
 
+async def test_tools_that_a_template_leaves_out_are_no_cut(rig: OpenRig) -> None:
+    write = call("write_file", path="a.txt", content="a\n")
+    live = await rig(
+        step(write), step(think=" ".join(map(str, range(800))), text="Well."), finish(), faults=("go_template@*",)
+    )
+    await live.run()
+    await live.run("Go on")
+    counts = [a.metrics["prompt_eval_count"] for a in live.events(e.ModelAnswered)]
+    assert counts[1] < counts[0]
+    assert not live.events(e.PromptCut)
+
+
+def test_what_a_template_may_leave_out_does_not_hide_a_cut() -> None:
+    watch = CutWatch()
+    watch.look("m", 40_000, 10_000, {"prompt_eval_count": 10_000}, window=16384, whole=True)
+
+    def look(count: int) -> bool:
+        metrics = {"prompt_eval_count": count}
+        return watch.look("m", 41_000, 10_250, metrics, window=16384, whole=True, optional=lambda: 9000) is not None
+
+    assert look(5700)
+    assert not look(5900)
+
+
 def test_bytes_a_token_are_kept_by_model_without_its_digest() -> None:
     reader = FiguresReader()
 

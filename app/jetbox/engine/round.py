@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
-
-
 LEAST_REAL = 4096
 """A window that is smaller than this has no room for what every request begins with."""
 
@@ -279,9 +277,9 @@ class Round:
         """Whether the server cut the prompt in silence; that is told, in words once."""
         parts = self._parts
         whole = not parts.model.manages or (bool(parts.server) and parts.server != UNCOUNTED)
-        cut = parts.cuts.look(
-            parts.model_name, size, estimate, answer.metrics, window=parts.budget.num_ctx, whole=whole
-        )
+        window, optional = parts.budget.num_ctx, parts.history.optional
+        name, metrics = parts.model_name, answer.metrics
+        cut = parts.cuts.look(name, size, estimate, metrics, window=window, whole=whole, optional=optional)
         if cut is None:
             return False
         if cut.window >= LEAST_REAL:

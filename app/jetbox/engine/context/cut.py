@@ -6,7 +6,7 @@ length that gives it away; one whose oldest messages were dropped is shorter tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,7 +18,9 @@ MORE = 1.25
 MOST_BYTES = 8.0
 """No text that an agent sends has more bytes a token."""
 LEAST = 64
-"""Tokens by which a prompt that only grew may seem to shrink: templates drop old thinking."""
+"""Tokens by which a prompt that only grew may seem to shrink."""
+FEWEST_BYTES = 3.0
+"""What a template leaves out has no fewer bytes a token: its tools and thinking are text."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -43,27 +45,47 @@ class CutWatch:
         self._last: dict[str, tuple[int, int]] = {}
 
     def look(
-        self, model: str, size: int, estimate: int, metrics: Mapping[str, int], *, window: int, whole: bool
+        self,
+        model: str,
+        size: int,
+        estimate: int,
+        metrics: Mapping[str, int],
+        *,
+        window: int,
+        whole: bool,
+        optional: Callable[[], int] = lambda: 0,
     ) -> Cut | None:
         """What the server says of a prompt of `size` bytes, if that is less than was sent.
 
-        `whole`: this server counts the cached part of a prompt too.
+        `whole`: this server counts the cached part of a prompt too. `optional` are the bytes that the model's
+        template may have left out with good reason; asked for only where there is a suspicion.
         """
         count = metrics.get("prompt_eval_count", 0)
         if count <= 0:
             return None
-        last_size, last = self._last.get(model, (0, 0))
-        cut = self._by_length(count, estimate, window)
-        if cut is None and (whole or "prompt_eval_cached_count" in metrics):
-            grew = last and size >= last_size
-            if count < size / MOST_BYTES or (grew and count + LEAST < last and estimate > MORE * count):
-                cut = Cut(count, max(estimate, last))
+        counted = whole or "prompt_eval_cached_count" in metrics
+        cut = self._cut(model, size, estimate, count, window, 0, counted=counted)
+        if cut is not None and (left_out := optional()):
+            cut = self._cut(model, size, estimate, count, window, left_out, counted=counted)
         if cut is None:
             self._last[model] = (size, count)
         return cut
 
-    def _by_length(self, count: int, estimate: int, window: int) -> Cut | None:
-        if estimate < MORE * count:
+    def _cut(
+        self, model: str, size: int, estimate: int, count: int, window: int, optional: int, *, counted: bool
+    ) -> Cut | None:
+        last_size, last = self._last.get(model, (0, 0))
+        tokens = int(optional / FEWEST_BYTES)
+        cut = self._by_length(count, estimate, window, tokens)
+        if cut is not None or not counted:
+            return cut
+        shrank = last and size >= last_size and count + LEAST + tokens < last
+        if count < (size - optional) / MOST_BYTES or (shrank and estimate - tokens > MORE * count):
+            return Cut(count, max(estimate, last))
+        return None
+
+    def _by_length(self, count: int, estimate: int, window: int, optional: int) -> Cut | None:
+        if estimate - optional < MORE * count:
             return None
         for each in (window, *WINDOWS):
             if each <= window and count in {kept(each, keep) for keep in KEEPS}:

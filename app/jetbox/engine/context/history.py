@@ -48,6 +48,16 @@ class CutOff(msgspec.Struct, frozen=True):
     calls: tuple[CutCall, ...] = ()
 
 
+TOOLS = b',"tools":'
+
+
+class _Said(msgspec.Struct):
+    role: str
+    thinking: str = ""
+    reasoning_content: str = ""
+
+
+_said = msgspec.json.Decoder(_Said).decode
 KILLED = "[the session was killed while this ran: what it does may have been done; look before you repeat it]"
 
 
@@ -214,13 +224,22 @@ class History:
         """What would stand before the messages for that model."""
         opening = msgspec.json.encode(self._wire.head(model, options))[:-1]
         if tools:
-            opening += b',"tools":' + tools
+            opening += TOOLS + tools
         return opening + b',"messages":['
 
     @property
     def parts(self) -> tuple[bytes, Sequence[bytes]]:
         """The head, and the messages in their order."""
         return self._head, self._messages
+
+    def optional(self) -> int:
+        """Bytes that a template may leave out: the thinking of earlier answers, and the tools unless the user
+        spoke last (llama3.2)."""
+        said = [_said(data) for data in self._messages]
+        thinking = sum(len((each.thinking or each.reasoning_content).encode()) for each in said)
+        if TOOLS not in self._head or (said and said[-1].role == "user"):
+            return thinking
+        return thinking + len(self._head) - self._head.index(TOOLS)
 
     @property
     def size(self) -> int:
