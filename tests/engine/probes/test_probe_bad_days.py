@@ -218,11 +218,8 @@ async def test_a_ruff_of_another_major_version_is_run_from_scratch(bench: Bench)
     engine.prepare()
     assert await engine.lint("m.py", "import os\n") == ""
     verdict = await verdict_of(engine)
-    assert (verdict.state, verdict.summary, verdict.slow) == (
-        "failed",
-        "1 problem, known from before",
-        "its server is of version 1.0.0",
-    )
+    assert (verdict.state, verdict.slow) == ("failed", "its server is of version 1.0.0")
+    assert verdict.summary.startswith("1 problem")
     bench.write("m.py", "x = 1\n")
     verdict = await verdict_of(engine)
     assert (verdict.state, verdict.cache) == ("passed", "ran")
