@@ -68,6 +68,14 @@ async def test_what_breaks_off_is_sent_once_more_as_it_was(rig: OpenRig, fault: 
     assert second.head == first.head
 
 
+@pytest.mark.parametrize("fault", ["status:401@1", "status:404@1"])
+async def test_a_sign_in_or_a_missing_path_is_not_asked_for_twice(rig: OpenRig, fault: str) -> None:
+    live = await rig(YES, faults=(fault,))
+    ended = await live.run()
+    assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
+    assert "ollama signin" in ended.hint or "401" not in fault
+
+
 async def test_a_request_whose_call_has_run_is_never_sent_again(rig: OpenRig) -> None:
     append = call("run_cmd", command="echo x >> log.txt")
     live = await rig(step(append, append), finish(), faults=("restart:0.05@1:1",))

@@ -74,8 +74,6 @@ class Live:
         self._lock: WorkspaceLock | None = None
         self._resumed: Resumption | None = None
         self._driving: asyncio.Task[Any] | None = None
-        self._key = ""
-        """Set while the session is being opened."""
         self.signal: ExitCode | None = None
         if not start.root.is_dir():
             raise StorageError(f"{start.root} is not a folder", "name one with --cwd")
@@ -176,7 +174,7 @@ class Live:
         return int(self.signal or code)
 
     async def _drive(self) -> int:
-        from jetbox.engine.models.connect import connect, key_for
+        from jetbox.engine.models.connect import connected
 
         self._emit_header()
         for text in (*self._start.notices, *self._words_of_the_lock()):
@@ -184,8 +182,7 @@ class Live:
         wanted = self._start.options.model
         if wanted.api_key:  # it may have to be unlocked
             self.session.emit(Notice(level="info", text="asking the keyring for the server's key"))
-        self._key = await key_for(wanted, os.environ)
-        model = connect(wanted, self._key)
+        model = await connected(wanted, os.environ)
         try:
             parts = await self._parts(model)
             try:
@@ -223,6 +220,7 @@ class Live:
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble, choose_sandbox
         from jetbox.engine.models.choose import choose_model
+        from jetbox.engine.models.connect import key_of, speaks_openai
         from jetbox.engine.models.window import Window, choose_window
         from jetbox.record.places import probes_folder
 
@@ -245,6 +243,9 @@ class Live:
         except asyncio.CancelledError:
             self._record_lost_goal("interrupted", "interrupted before it began", self.signal or ExitCode.INTERRUPTED)
             raise
+        if not model.manages and not speaks_openai(options.model):
+            hint = "a host that ends with /v1 says so at once"
+            self.session.emit(Notice(level="info", text="the server speaks OpenAI's protocol", hint=hint))
         parts = assemble(
             self.session,
             model,
@@ -257,7 +258,7 @@ class Live:
             window=window,
             cut_off=resumed.cut_off if resumed else None,
             store=probes_folder(self._start.root),
-            key=self._key,
+            key=key_of(model),
         )
         parts.known = partial(self._known_figures, model.host)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))

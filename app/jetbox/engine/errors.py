@@ -4,12 +4,14 @@
     ├── SettingsError               2  a file, flag or variable is wrong
     ├── ModelError                  6  server or model not reachable, or its answer unusable
     │   ├── ServerUnreachable
+    │   │   └── KeyWanted           it is there, and wants a key or a sign-in
     │   ├── ServerBusy
     │   ├── OutOfMemory             the model does not fit with this window
     │   ├── ModelNotFound
     │   ├── ModelUnfit              the model lacks a capability that is needed
     │   ├── ContextOverflow         4  the prompt does not fit the window
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
+    │   │   ├── ForeignServer       what answers speaks another protocol
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
@@ -74,6 +76,10 @@ class ServerUnreachable(ModelError):
     """Nothing answers at the host."""
 
 
+class KeyWanted(ServerUnreachable):
+    """The server wants a key or a sign-in: the same request would be refused again."""
+
+
 class ServerBusy(ModelError):
     """The server refused the request for now (503, 429, or a gateway before it)."""
 
@@ -109,6 +115,10 @@ class ContextOverflow(ModelError):
 
 class BadAnswer(ModelError):
     """The answer cannot be used: garbage, an error in mid-stream, or no `done`."""
+
+
+class ForeignServer(BadAnswer):
+    """What answers speaks another protocol, or has no such path."""
 
 
 class Runaway(BadAnswer):

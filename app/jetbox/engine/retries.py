@@ -9,7 +9,7 @@
 | silence, and the server says nothing at all | no: it hangs |
 | the user's patience (`/again`) | at once, as often as that is asked for |
 | not enough memory for the load | with the next smaller window, told |
-| a prompt that is too long, an unknown or unfit model, a key that is missing | no: the next would fail alike |
+| a prompt that is too long, a model unknown or unfit, no key, another protocol | no: the next would fail alike |
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.errors import (
     BadAnswer,
     CallGarbled,
+    ForeignServer,
     JetboxError,
+    KeyWanted,
     ModelError,
     OutOfMemory,
     ServerBusy,
@@ -47,6 +49,8 @@ def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
     retries = parts.options.model.retries
     if isinstance(error, TakenBack):
         return 0.0
+    if isinstance(error, CallGarbled | ForeignServer | KeyWanted):
+        return None
     if isinstance(error, ServerUnreachable):
         # A server that never answered in this session is not there: that is said at once.
         return _backed_off(number) if parts.loaded and number <= retries else None
@@ -56,8 +60,6 @@ def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
         return error.retry_after or _backed_off(number)
     if isinstance(error, OutOfMemory):
         return 0.0 if lower_window(parts) else None
-    if isinstance(error, CallGarbled):
-        return None
     return _backed_off(number) if isinstance(error, BadAnswer | Stalled) and number <= min(1, retries) else None
 
 

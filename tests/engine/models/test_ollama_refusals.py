@@ -14,6 +14,8 @@ import pytest_asyncio
 from jetbox.engine.errors import (
     BadAnswer,
     ContextOverflow,
+    ForeignServer,
+    KeyWanted,
     ModelError,
     ModelNotFound,
     ModelUnfit,
@@ -39,6 +41,8 @@ LONGER = (
     "the context length in settings, or use a model with a longer context length"
 )
 THINK = 'invalid think value: "very" (must be "high", "medium", "low", "max", true, or false)'
+CLOUD = {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=box"}
+LLAMA_404 = {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}
 Answering = Callable[[int, bytes], Awaitable[OllamaModel]]
 
 
@@ -98,6 +102,25 @@ async def test_a_refusal_has_its_kind(
     assert type(error) is kind
     assert words in error.message
     assert error.hint
+
+
+async def test_a_sign_in_is_asked_for_with_its_address_and_not_tried_again(answering: Answering) -> None:
+    model = await answering(401, json.dumps(CLOUD).encode())
+    error = await refused(model)
+    assert type(error) is KeyWanted
+    assert "https://ollama.com/connect?name=box" in error.hint
+    error = await refused(await answering(401, b"Unauthorized"))
+    assert type(error) is KeyWanted
+    assert "model.api_key_env" in error.hint
+
+
+async def test_no_json_is_shown(answering: Answering) -> None:
+    nested = json.dumps({"error": json.dumps({"error": {"code": 500, "message": "boom", "type": "server_error"}})})
+    assert (await refused(await answering(500, nested.encode()))).message == "the server answered 500: boom"
+    assert (await refused(await answering(500, b'{"detail": "boom"}'))).message == "the server answered 500: boom"
+    found = await refused(await answering(404, json.dumps(LLAMA_404).encode()))
+    assert type(found) is ForeignServer
+    assert "{" not in found.message
 
 
 @pytest.mark.parametrize("body", [b"404 page not found", b"<html>", b"\xff", b"[]", b"{}"])

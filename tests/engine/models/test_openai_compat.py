@@ -15,11 +15,12 @@ from jetbox.engine.context.wire import OpenAIWire, Wanted
 from jetbox.engine.errors import (
     BadAnswer,
     ContextOverflow,
+    ForeignServer,
     JetboxError,
+    KeyWanted,
     ModelNotFound,
     ModelUnfit,
     ServerBusy,
-    ServerUnreachable,
 )
 from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming
 from jetbox.engine.models.connect import connect
@@ -178,7 +179,9 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (401, {"error": "no"}, ServerUnreachable, "wants a key"),
+        (401, {"error": "no"}, KeyWanted, "wants a key"),
+        (404, {"detail": "Not Found"}, ForeignServer, "no such path"),
+        (500, {"error": {"message": "tools param requires --jinja flag"}}, ModelUnfit, "llama-server with --jinja"),
         (404, {"error": {"message": "The model `x` does not exist."}}, ModelNotFound, "does not exist"),
         (429, {"error": {"message": "slow down"}}, ServerBusy, "slow down"),
         (503, {"detail": "starting"}, ServerBusy, "starting"),

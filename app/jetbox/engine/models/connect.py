@@ -38,9 +38,23 @@ async def key_for(options: ModelOptions, environ: Mapping[str, str]) -> str:
 
 
 async def connected(options: ModelOptions, environ: Mapping[str, str]) -> ChatModel:
-    """The adapter, with the key that is configured.
+    """The adapter, with the key that is configured; the protocol is found out where nothing names it.
 
     Raises:
         SettingsError: it is not where it should be.
     """
-    return connect(options, await key_for(options, environ))
+    if options.protocol != "auto" or speaks_openai(options):
+        return connect(options, await key_for(options, environ))
+    from jetbox.engine.models.either import EitherModel
+
+    async def key() -> str:
+        from jetbox.engine.models.keys import api_key
+
+        return await api_key(options, environ)
+
+    return EitherModel(options.host, key)
+
+
+def key_of(model: ChatModel) -> str:
+    """The key that an adapter sends along; empty where there is none."""
+    return str(getattr(model, "key", ""))

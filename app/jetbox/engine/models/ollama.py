@@ -7,7 +7,6 @@ decoded from bytes. Everything that touches httpx or the `ollama` package is in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,19 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from jetbox.engine.context.wire import OllamaWire
-from jetbox.engine.errors import (
-    BadAnswer,
-    CallGarbled,
-    ContextOverflow,
-    ModelError,
-    ModelNotFound,
-    ModelUnfit,
-    OutOfMemory,
-    ServerBusy,
-    ServerUnreachable,
-)
+from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for, retry_after
+from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, held, listed, shown
 
@@ -38,18 +27,6 @@ if TYPE_CHECKING:
     from jetbox.engine.models.transport import PlainTransport
 
 JSON = {"Content-Type": "application/json"}
-OVERFLOW = (
-    "exceed_context_size",
-    "exceeds the available context size",
-    # The words of Ollama's own runners, before they were replaced by llama-server.
-    "input length exceeds the context length",
-    "longer than the context length",
-)
-"""What servers of different ages say of a prompt that does not fit."""
-NO_MEMORY = ("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate")
-"""What it says of a load that its memory does not do for."""
-GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
-"""What the server's parsers say of a call that they cannot read."""
 
 
 class _Message(msgspec.Struct):
@@ -243,6 +220,8 @@ class OllamaModel:
 
     def _decode(self, raw: bytes, kind: type[T]) -> T:
         try:
+            if raw[:40].lstrip(b" \r\n{").startswith(b'"error"') and kind is not Pulled:
+                raise self._refusal(404, b"")  # LM Studio says so with status 200
             return msgspec.json.decode(raw, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadAnswer(
@@ -258,45 +237,9 @@ class OllamaModel:
         )
 
     def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
-        text = _error_text(raw)
-        if text is None and status in (502, 503, 504):
-            return ServerBusy(
-                f"what stands before the server at {self.host} does not reach it ({status})",
-                "see whether the server runs",
-                retry_after(later),
-            )
-        if status == 403 and not raw:
-            return ServerUnreachable(
-                f"the server at {self.host} answers to its own names alone (403)",
-                "ask it as 127.0.0.1, or start it with OLLAMA_HOST=0.0.0.0 where others may use it",
-            )
-        if text is None and status < 500:
-            return BadAnswer(
-                f"what answers at {self.host} does not speak Ollama's protocol (status {status})",
-                "check --host and OLLAMA_HOST; a host has no path such as /v1 or /api",
-            )
-        if text is None:
-            text = raw[:300].decode(errors="replace")
-        if any(words in text for words in OVERFLOW):
-            return _overflow(text)
-        if status == 404:
-            return ModelNotFound(text or "model not found", "list what is there with `ollama list`")
-        if status in (429, 503):
-            return ServerBusy(f"the server is busy: {text}", "wait, or stop what else uses it", retry_after(later))
-        if status >= 500 and any(words in text.lower() for words in NO_MEMORY):
-            return OutOfMemory(
-                f"the server has not enough memory to load the model: {text[:200]}",
-                "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
-            )
-        if "does not support tools" in text:
-            return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
-        if "does not support thinking" in text:
-            return ModelUnfit("the model cannot think", "leave model.think empty, or choose another with --model")
-        if "invalid think value" in text:
-            return ModelUnfit(f"the server knows no such level of thinking: {text}", "set model.think")
-        if any(words in text for words in GARBLED):
-            return _reported(text)
-        return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
+        from jetbox.engine.models.refusals import by_ollama
+
+        return by_ollama(self.host, status, raw, later)
 
     # -- the rest, and the end
 
@@ -325,8 +268,9 @@ def _chunk(raw: bytes) -> Chunk:
             f"garbage in the answer's stream: {raw[:60].decode(errors='replace')!r}", "see the server's log"
         ) from error
     if line.error is not None:
-        text = line.error if isinstance(line.error, str) else msgspec.json.encode(line.error).decode()
-        raise _reported(text)
+        from jetbox.engine.models.refusals import reported
+
+        raise reported(line.error if isinstance(line.error, str) else msgspec.json.encode(line.error).decode())
     message = line.message or _Message()
     return Chunk(
         text=message.content or "",
@@ -339,44 +283,7 @@ def _chunk(raw: bytes) -> Chunk:
     )
 
 
-def _reported(text: str) -> BadAnswer:
-    """An error that the server reports in its own words."""
-    if any(words in text for words in GARBLED):
-        found = re.search(r"raw='(.*)', err=", text, re.DOTALL) or re.search(r"raw='(.*)", text, re.DOTALL)
-        return CallGarbled(
-            "the server could not read the model's tool call",
-            "it is asked to send it again; models with a parser of their own in the server do better",
-            raw=found[1] if found else "",
-        )
-    return BadAnswer(f"the server reported an error in mid-answer: {text[:300]}", "see the server's log")
-
-
 def _metrics(raw: bytes) -> dict[str, int]:
     """Every whole number of the last line: the server's figures, of whatever version."""
     fields = msgspec.json.decode(raw)
     return {name: n for name, n in fields.items() if isinstance(n, int) and not isinstance(n, bool)}
-
-
-def _error_text(raw: bytes) -> str | None:
-    """The words of an error; None where it is none of Ollama's."""
-    try:
-        error = msgspec.json.decode(raw)["error"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return None
-    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
-
-
-def _overflow(text: str) -> ContextOverflow:
-    """With the two numbers out of llama-server's JSON, where they are there."""
-    prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
-    window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
-    said = text[:200]
-    tokens, most = int(prompt[1]) if prompt else 0, int(window[1]) if window else 0
-    if tokens and most:
-        said = f"{tokens:,} tokens for a window of {most:,}"
-    return ContextOverflow(
-        f"the prompt does not fit the window: {said}",
-        "raise --num-ctx, or begin a new session with a smaller goal",
-        tokens,
-        most,
-    )

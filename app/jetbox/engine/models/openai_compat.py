@@ -7,7 +7,6 @@ and told of as soon as its arguments are, one by one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,29 +14,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jetbox.engine.context.wire import OpenAIWire
-from jetbox.engine.errors import BadAnswer, ContextOverflow, ModelError, ModelNotFound, ModelUnfit, ServerBusy
+from jetbox.engine.errors import BadAnswer, ForeignServer, ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import ASK_S, client_for, retry_after
+from jetbox.engine.models.http import ASK_S, client_for
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 
 if TYPE_CHECKING:
     import httpx
-
-OVERFLOW = re.compile(
-    r"context length|context window|context size|exceed_context_size|maximum context|too long", re.IGNORECASE
-)
-NO_TOOLS = re.compile(r"tool.?choice|tool.?call.?parser|does not support tools", re.IGNORECASE)
-COUNTED = (
-    re.compile(r"\(?(?P<tokens>\d+)(?: tokens\)|\s+in the messages)"),
-    re.compile(r'n_prompt_tokens\\?"?\s*:\s*(?P<tokens>\d+)'),
-    re.compile(r"first (?P<tokens>\d+) tokens"),
-)
-WINDOW = (
-    re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
-    re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
-)
 
 
 class _Function(msgspec.Struct):
@@ -108,7 +93,7 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model] = []
+    data: list[_Model]
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
@@ -122,7 +107,7 @@ class OpenAIModel:
         self.host = host.rstrip("/").removesuffix("/v1")
         self.product = "a server with OpenAI's protocol"
         self.manages = False
-        self._key = key
+        self.key = key
         self._client: httpx.AsyncClient | None = None
 
     def wire(self) -> OpenAIWire:
@@ -132,8 +117,8 @@ class OpenAIModel:
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client, _ = client_for(self.host)
-            if self._key:
-                self._client.headers["Authorization"] = f"Bearer {self._key}"
+            if self.key:
+                self._client.headers["Authorization"] = f"Bearer {self.key}"
         return self._client
 
     # -- chat
@@ -192,11 +177,16 @@ class OpenAIModel:
         for model in await self.installed():
             if model.name == name:
                 return model
-        raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models`")
+        raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models list`")
 
     async def installed(self) -> list[ModelInfo]:
         """What `/v1/models` lists; such a server does not say what a model can do."""
-        listed = msgspec.json.decode(await self._ask("/v1/models"), type=_Models)
+        try:
+            listed = msgspec.json.decode(await self._ask("/v1/models"), type=_Models)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ForeignServer(
+                f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
+            ) from error
         return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
 
     async def version(self) -> str:
@@ -239,26 +229,9 @@ class OpenAIModel:
         return BadAnswer(f"the server at {self.host} broke off ({how})", "see its log; go on with --continue")
 
     def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
-        text = _error_text(raw)
-        if status in (401, 403):
-            return Unreachable(
-                f"the server at {self.host} wants a key ({status})",
-                "put it into a variable that model.api_key_env names, or into the keyring (model.api_key)",
-            )
-        if status in (429, 502, 503, 504):
-            return ServerBusy(
-                f"the server is busy: {text[:200]}", "wait, or stop what else uses it", retry_after(later)
-            )
-        if OVERFLOW.search(text):
-            return _overflow(text)
-        if NO_TOOLS.search(text):
-            return ModelUnfit(
-                f"the server does not parse tool calls: {text[:200]}",
-                "start it with its tool parser, for vLLM --enable-auto-tool-choice --tool-call-parser NAME",
-            )
-        if status == 404:
-            return ModelNotFound(text or "not found", "see what the server serves with `jetbox-tui models`")
-        return BadAnswer(f"the server answered {status}: {text[:300]}", "see the server's log")
+        from jetbox.engine.models.refusals import by_openai
+
+        return by_openai(self.host, status, raw, later)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -293,7 +266,9 @@ class _Stream:
                 f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log"
             ) from error
         if decoded.error is not None:
-            raise BadAnswer(f"the server reported an error in mid-answer: {_words(decoded.error)}", "see its log")
+            from jetbox.engine.models.refusals import words_of
+
+            raise BadAnswer(f"the server reported an error in mid-answer: {words_of(decoded.error)}", "see its log")
         self._count(decoded)
         chunks: list[Chunk] = []
         for choice in decoded.choices:
@@ -395,27 +370,3 @@ def _window(model: _Model) -> int:
         meta.get("n_ctx_train"),
     )
     return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
-
-
-def _error_text(raw: bytes) -> str:
-    try:
-        return _words(msgspec.json.decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return raw[:300].decode(errors="replace")
-
-
-def _words(error: Any) -> str:
-    """The words of an error in any of the shapes that servers use."""
-    while isinstance(error, dict):
-        inner = next((error[key] for key in ("error", "message", "detail") if error.get(key)), None)
-        if inner is None:
-            return msgspec.json.encode(error).decode()[:300]
-        error = inner
-    return str(error)[:300]
-
-
-def _overflow(text: str) -> ContextOverflow:
-    """With the two numbers, where the server says them."""
-    tokens = next((int(found[1]) for each in COUNTED if (found := each.search(text))), 0)
-    window = next((int(found[1]) for each in WINDOW if (found := each.search(text))), 0)
-    return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx", tokens, window)

@@ -1,0 +1,97 @@
+"""The adapter for a server whose protocol is to be found out: Ollama's own, unless it has none of its endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+from jetbox.engine.context.wire import Wire
+from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError
+from jetbox.engine.models.base import ChatModel, Chunk, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.ollama import OllamaModel
+
+T = TypeVar("T")
+
+
+class EitherModel:
+    """A `ChatModel` that goes over to OpenAI's protocol where the first question shows that to be the server's.
+
+    That is found out once, by what is asked before a session's first request.
+    """
+
+    def __init__(self, host: str, key: Callable[[], Awaitable[str]]) -> None:
+        """`key` finds the one that is configured for servers that want one."""
+        self._model: ChatModel = self._take(OllamaModel(host))
+        self._find_key = key
+        self._settled = False
+        self.key = ""
+        """What is sent along, where the protocol knows keys."""
+
+    def _take(self, model: ChatModel) -> ChatModel:
+        self.host, self.product, self.manages = model.host, model.product, model.manages
+        return model
+
+    def wire(self) -> Wire:
+        """That of the protocol found."""
+        return self._model.wire()
+
+    def chat(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Send the body as it is."""
+        return self._model.chat(body)
+
+    def pull(self, name: str) -> AsyncIterator[PullStep]:
+        """Let the server fetch a model."""
+        return self._model.pull(name)
+
+    async def info(self, name: str) -> ModelInfo:
+        """What the server knows of the model."""
+        return await self._ask(lambda model: model.info(name))
+
+    async def installed(self) -> list[ModelInfo]:
+        """What the server has."""
+        return await self._ask(lambda model: model.installed())
+
+    async def version(self) -> str:
+        """The server's version; empty where it does not say."""
+        return await self._ask(lambda model: model.version())
+
+    async def running(self) -> list[LoadedModel]:
+        """What the server holds in memory."""
+        return await self._ask(lambda model: model.running())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._model.close()
+
+    async def _ask(self, question: Callable[[ChatModel], Awaitable[T]]) -> T:
+        try:
+            answer = await question(self._model)
+        except (ForeignServer, KeyWanted):
+            if self._settled or not await self._go_over():
+                raise
+            return await question(self._model)
+        self._settled = True
+        return answer
+
+    async def _go_over(self) -> bool:
+        """Take OpenAI's protocol, where `/v1/models` is there; True too where that wants a key.
+
+        Raises:
+            SettingsError: the configured key is not where it should be.
+        """
+        from jetbox.engine.models.openai_compat import OpenAIModel
+
+        self._settled = True
+        key = await self._find_key()
+        other = OpenAIModel(self._model.host, key)
+        try:
+            await other.installed()
+        except KeyWanted:
+            pass  # the question itself says so, with what to do about it
+        except ModelError:
+            await other.close()
+            return False
+        await self._model.close()
+        self._model, self.key = self._take(other), key
+        return True

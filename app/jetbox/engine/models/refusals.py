@@ -1,0 +1,209 @@
+"""What a server's refusal means, by its status and its words: Ollama's, and those of servers with OpenAI's protocol."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from jetbox.engine.errors import (
+    BadAnswer,
+    CallGarbled,
+    ContextOverflow,
+    ForeignServer,
+    KeyWanted,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    OutOfMemory,
+    ServerBusy,
+    ServerUnreachable,
+)
+from jetbox.engine.models.http import retry_after
+
+OVERFLOW = (
+    "exceed_context_size",
+    "exceeds the available context size",
+    # The words of Ollama's own runners, before they were replaced by llama-server.
+    "input length exceeds the context length",
+    "longer than the context length",
+)
+"""What servers of different ages say of a prompt that does not fit."""
+NO_MEMORY = ("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate")
+"""What it says of a load that its memory does not do for."""
+GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
+"""What the server's parsers say of a call that they cannot read."""
+NO_MODEL = re.compile(r"model.*(not found|not exist|not loaded)|no such model|no models? loaded", re.IGNORECASE)
+"""What is said of a model that is not there; other words for 404 are about the path."""
+LONG = re.compile(
+    r"context length|context window|context size|exceed_context_size|maximum context|too long", re.IGNORECASE
+)
+NO_JINJA = re.compile(r"--jinja")
+NO_TOOLS = re.compile(r"tool.?choice|tool.?call.?parser|does not support tools", re.IGNORECASE)
+COUNTED = (
+    re.compile(r"\(?(?P<tokens>\d+)(?: tokens\)|\s+in the messages)"),
+    re.compile(r'n_prompt_tokens\\?"?\s*:\s*(?P<tokens>\d+)'),
+    re.compile(r"first (?P<tokens>\d+) tokens"),
+)
+WINDOW = (
+    re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
+    re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
+)
+KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
+SAID = 300
+"""Characters of a server's words that are shown."""
+
+
+def words_of(error: Any) -> str:
+    """The words of an error in any of the shapes that servers use; JSON within its text too."""
+    while True:
+        if isinstance(error, str) and error.lstrip().startswith("{"):
+            try:
+                error = msgspec.json.decode(error, type=dict[str, Any])
+            except msgspec.DecodeError:
+                return str(error)[:SAID]
+        if not isinstance(error, dict):
+            return str(error)[:SAID]
+        told = (error[key] for key in ("error", "message", "detail", "msg", "type") if error.get(key))
+        error = next(told, "no reason given")
+
+
+def text_of(raw: bytes) -> str:
+    """The words of a body that holds an error."""
+    try:
+        return words_of(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "a page of HTML" if raw.lstrip()[:1] == b"<" else raw[:SAID].decode(errors="replace")
+
+
+def error_of(raw: bytes) -> str | None:
+    """What stands at `error`, as text; None where it is none of Ollama's."""
+    try:
+        error = msgspec.json.decode(raw)["error"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return None
+    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
+
+
+def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError:
+    """A refusal in Ollama's protocol; `later` is its `Retry-After`."""
+    text = error_of(raw)
+    if text is None and status in (502, 503, 504):
+        words = f"what stands before the server at {host} does not reach it ({status})"
+        return ServerBusy(words, "see whether the server runs", retry_after(later))
+    if status == 403 and not raw:
+        return ServerUnreachable(
+            f"the server at {host} answers to its own names alone (403)",
+            "ask it as 127.0.0.1, or start it with OLLAMA_HOST=0.0.0.0 where others may use it",
+        )
+    if status == 401:
+        return _sign_in(host, raw)
+    if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
+        return ForeignServer(
+            f"what answers at {host} does not speak Ollama's protocol (status {status})",
+            f"check --host and OLLAMA_HOST; a server with OpenAI's protocol is named with its path: --host {host}/v1",
+        )
+    if text is None:
+        text = text_of(raw)
+    said = words_of(text)
+    if any(words in text for words in OVERFLOW):
+        return _ollama_overflow(text)
+    if status == 404:
+        return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
+    if status in (429, 503):
+        return ServerBusy(f"the server is busy: {said}", "wait, or stop what else uses it", retry_after(later))
+    if status >= 500 and any(words in text.lower() for words in NO_MEMORY):
+        return OutOfMemory(
+            f"the server has not enough memory to load the model: {said[:200]}",
+            "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
+        )
+    if "does not support tools" in text:
+        return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
+    if "does not support thinking" in text:
+        return ModelUnfit("the model cannot think", "leave model.think empty, or choose another with --model")
+    if "invalid think value" in text:
+        return ModelUnfit(f"the server knows no such level of thinking: {said}", "set model.think")
+    if any(words in text for words in GARBLED):
+        return reported(text)
+    return BadAnswer(f"the server answered {status}: {said}", "see the server's log")
+
+
+def _sign_in(host: str, raw: bytes) -> KeyWanted:
+    said = text_of(raw)
+    try:
+        url = str(msgspec.json.decode(raw).get("signin_url", ""))
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        url = ""
+    if url.startswith(("https://", "http://")):
+        return KeyWanted(
+            f"the server at {host} has to be signed in for this model (401: {said})",
+            f"sign it in with `ollama signin`, or at {url[:SAID]}",
+        )
+    return KeyWanted(
+        f"the server at {host} wants a sign-in or a key (401: {said})",
+        f"a model in the cloud: `ollama signin`; a server with OpenAI's protocol: --host {host}/v1, "
+        f"and its key into {KEY_PLACES}",
+    )
+
+
+def reported(text: str) -> BadAnswer:
+    """An error that Ollama reports in its own words."""
+    if any(words in text for words in GARBLED):
+        found = re.search(r"raw='(.*)', err=", text, re.DOTALL) or re.search(r"raw='(.*)", text, re.DOTALL)
+        return CallGarbled(
+            "the server could not read the model's tool call",
+            "it is asked to send it again; models with a parser of their own in the server do better",
+            raw=found[1] if found else "",
+        )
+    return BadAnswer(f"the server reported an error in mid-answer: {words_of(text)}", "see the server's log")
+
+
+def _ollama_overflow(text: str) -> ContextOverflow:
+    """With the two numbers out of llama-server's JSON, where they are there."""
+    prompt = re.search(r'n_prompt_tokens\\?"?\s*:\s*(\d+)', text)
+    window = re.search(r'n_ctx\\?"?\s*:\s*(\d+)', text)
+    said = words_of(text)[:200]
+    tokens, most = int(prompt[1]) if prompt else 0, int(window[1]) if window else 0
+    if tokens and most:
+        said = f"{tokens:,} tokens for a window of {most:,}"
+    return ContextOverflow(
+        f"the prompt does not fit the window: {said}",
+        "raise --num-ctx, or begin a new session with a smaller goal",
+        tokens,
+        most,
+    )
+
+
+def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError:
+    """A refusal in OpenAI's protocol; `later` is its `Retry-After`."""
+    text = text_of(raw)
+    if status in (401, 403):
+        return KeyWanted(f"the server at {host}/v1 wants a key ({status})", f"put it into {KEY_PLACES}")
+    if status in (429, 502, 503, 504):
+        words = f"the server is busy: {text[:200]}"
+        return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
+    if LONG.search(text):
+        return _openai_overflow(text)
+    if NO_JINJA.search(text):
+        return ModelUnfit(f"the server does not take tools: {text[:200]}", "start llama-server with --jinja")
+    if NO_TOOLS.search(text):
+        return ModelUnfit(
+            f"the server does not parse tool calls: {text[:200]}",
+            "start it with its tool parser, for vLLM --enable-auto-tool-choice --tool-call-parser NAME",
+        )
+    if status == 404 and NO_MODEL.search(text):
+        return ModelNotFound(text, "see what the server serves with `jetbox-tui models list`")
+    if status == 404:
+        return ForeignServer(
+            f"what answers at {host} has no such path of OpenAI's protocol (404: {text[:200]})",
+            "check --host; model.protocol ollama is for Ollama's own",
+        )
+    return BadAnswer(f"the server answered {status}: {text}", "see the server's log")
+
+
+def _openai_overflow(text: str) -> ContextOverflow:
+    """With the two numbers, where the server says them."""
+    tokens = next((int(found[1]) for each in COUNTED if (found := each.search(text))), 0)
+    window = next((int(found[1]) for each in WINDOW if (found := each.search(text))), 0)
+    return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx", tokens, window)

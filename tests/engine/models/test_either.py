@@ -1,0 +1,74 @@
+"""A server whose protocol nobody named: Ollama's own or OpenAI's, found out by the first question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from jetbox.engine.context.wire import OllamaWire, OpenAIWire
+from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError
+from jetbox.engine.models.base import ChatModel
+from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.connect import connected, key_of
+from jetbox.engine.options import ModelOptions
+from jetbox.sim.launch import ServerProcess
+
+KEY = "sk-0123456789abcdef"
+OpenSim = Callable[..., ServerProcess]
+
+
+async def at(url: str, **options: Any) -> ChatModel:
+    return await connected(ModelOptions(host=url, **options), {"THE_KEY": KEY})
+
+
+@pytest.mark.parametrize(("flavour", "key"), [("vllm", KEY), ("llamacpp", KEY), ("lmstudio", "")])
+async def test_openai_without_its_path_is_found_and_gets_the_key(sim_server: OpenSim, flavour: str, key: str) -> None:
+    server = sim_server(flavour=flavour, api_key=key)
+    async with aclosing(_Closing(await at(server.url, api_key_env="THE_KEY"))) as closing:
+        model = closing.model
+        info = await choose_model(model, "gpt-oss:20b")
+        assert (info.name, model.manages) == ("gpt-oss:20b", False)
+        assert isinstance(model.wire(), OpenAIWire)
+        assert key_of(model) == KEY
+
+
+async def test_a_key_that_is_missing_is_said_with_the_path_and_the_setting(sim_server: OpenSim) -> None:
+    server = sim_server(flavour="vllm", api_key=KEY)
+    async with aclosing(_Closing(await at(server.url))) as closing:
+        with pytest.raises(KeyWanted) as caught:
+            await choose_model(closing.model, "gpt-oss:20b")
+    assert f"{server.url}/v1 wants a key (401)" in caught.value.message
+    assert "model.api_key_env" in caught.value.hint
+
+
+async def test_ollama_stays_ollama(sim_server: OpenSim) -> None:
+    server = sim_server()
+    async with aclosing(_Closing(await at(server.url))) as closing:
+        model = closing.model
+        with pytest.raises(ModelError, match="does not have nope"):
+            await choose_model(model, "nope")
+        assert model.manages
+        assert isinstance(model.wire(), OllamaWire)
+        assert key_of(model) == ""
+
+
+@pytest.mark.parametrize("flavour", ["vllm", "llamacpp", "lmstudio"])
+async def test_a_named_protocol_is_kept_and_another_server_told_in_words(sim_server: OpenSim, flavour: str) -> None:
+    server = sim_server(flavour=flavour)
+    async with aclosing(_Closing(await at(server.url, protocol="ollama"))) as closing:
+        with pytest.raises(ForeignServer) as caught:
+            await choose_model(closing.model, "gpt-oss:20b")
+    assert "does not speak Ollama's protocol" in caught.value.message
+    assert f"--host {server.url}/v1" in caught.value.hint
+    assert "{" not in caught.value.message
+
+
+class _Closing:
+    def __init__(self, model: ChatModel) -> None:
+        self.model = model
+
+    async def aclose(self) -> None:
+        await self.model.close()
