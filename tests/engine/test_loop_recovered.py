@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from engine.rig import Rig
 from jetbox.engine import events as e
 from scripted import finish, step
@@ -27,6 +29,32 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
         "index": 0,
     }
     assert second[-1]["role"] == "tool"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"<tool_call>{WRITE}</tool_call>",
+        f"```json\n{WRITE}\n```",
+        WRITE,
+        f"[TOOL_CALLS][{WRITE}]",
+        "[write_file(path='a.txt', content='one')]",
+        "<function=write_file><parameter=path>a.txt</parameter><parameter=content>one</parameter></function>",
+    ],
+)
+async def test_a_call_in_the_text_is_never_shown_as_words(rig: OpenRig, call: str) -> None:
+    live = await rig(step(text=f"I [will] write < 2 lines:\n{call}"), finish())
+    assert (await live.run()).outcome == "unverified"
+    assert live.events(e.ToolCalled)[0].recovered
+    shown = "".join(delta.text for delta in live.events(e.TextDelta))
+    assert shown.strip() == "I [will] write < 2 lines:"
+
+
+async def test_words_that_look_like_a_call_are_shown_in_the_end(rig: OpenRig) -> None:
+    text = 'Calls look like\n{"name": "nope", "arguments": {}}\nand so on.'
+    live = await rig(step(text=text))
+    assert (await live.run()).outcome == "answered"
+    assert "".join(delta.text for delta in live.events(e.TextDelta)) == text
 
 
 async def test_a_call_that_is_talked_about_is_not_run(rig: OpenRig) -> None:

@@ -15,6 +15,7 @@ from jetbox.engine.context.history import Body
 from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
+from jetbox.engine.models.holding import HeldBack
 from jetbox.engine.models.repetition import Repetition
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
@@ -103,6 +104,7 @@ class Attempt:
         self._on_coming = on_coming
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
+        self._held = HeldBack(offer)
         self._repetition = (Repetition(), Repetition())
         self._pace = pace or Pace()
         self._attended = attended
@@ -149,6 +151,7 @@ class Attempt:
         self._flush(answer)
         if answer.complete and not answer.calls:
             self._recover(answer)
+        self._show(self._held.rest())
         if not answer.complete:
             answer.ended = session.now()
         session.emit(
@@ -290,6 +293,7 @@ class Attempt:
         found = recover(answer.text, answer.thinking, self._offer.fits)
         if found is not None:
             answer.text = found.text
+            self._show(self._held.before_call(found.text))
             self._submit(found, answer)
         else:
             answer.suspect = looks_like_a_call(answer.text, self._offer)
@@ -313,9 +317,12 @@ class Attempt:
             self._on_call(safe, found.form)
 
     def _emit_text(self, text: str) -> str:
+        self._show(self._held.feed(text) if text else "")
+        return text
+
+    def _show(self, text: str) -> None:
         if text:
             self._session.emit(TextDelta(text=text))
-        return text
 
     def _emit_thinking(self, text: str) -> str:
         if text:

@@ -94,7 +94,7 @@ def recover(text: str, thinking: str, fits: Fits) -> Recovered | None:
 def looks_like_a_call(text: str, offer: Offer) -> bool:
     """True where marks of a call stand in a text outside of code and quotations, with the name of a tool."""
     for mark in islice(_MARKS.finditer(text), CANDIDATES):
-        if _quoted(text[: mark.start()]) or text[: mark.start()].count("```") % 2:
+        if quoted(text[: mark.start()]) or text[: mark.start()].count("```") % 2:
             continue
         near = text[mark.start() : mark.start() + NEAR]
         if any(offer.offered(word) for word in re.findall(_NAME, near)):
@@ -123,7 +123,7 @@ def _ending(text: str, fits: Fits) -> Recovered | None:
     for form, begin, parse in _FORMS:
         for opening in islice(re.finditer(begin, text), CANDIDATES):
             before = text[: opening.start()]
-            if _quoted(before):
+            if quoted(before):
                 continue
             calls = _all(text, opening.start(), begin, parse, fits)
             if calls:
@@ -161,7 +161,7 @@ def _skip(text: str, at: int) -> int:
     return closers.end() if closers else at
 
 
-def _quoted(before: str) -> bool:
+def quoted(before: str) -> bool:
     """True within a code block of another language, inline code, or a quotation."""
     if before.count("```") % 2:
         opened = before.rpartition("```")[2]
