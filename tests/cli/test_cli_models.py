@@ -24,7 +24,7 @@ def listed(jetbox: Jetbox, server: ServerProcess) -> dict[str, dict[str, Any]]:
 def test_models_are_listed_loaded_and_unloaded(jetbox: Jetbox, sim_server: Sim) -> None:
     server = sim_server()
     assert jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192").stdout == (
-        "gpt-oss:20b is loaded with a window of 8,192, 100% of it on the GPU\n"
+        "gpt-oss:20b is loaded with a window of 8,192, on the GPU\n"
     )
     models = listed(jetbox, server)
     assert models["gpt-oss:20b"]["loaded"]["window"] == 8192
@@ -35,6 +35,12 @@ def test_models_are_listed_loaded_and_unloaded(jetbox: Jetbox, sim_server: Sim) 
     assert "(cannot call tools)" in text
     assert jetbox("models", "unload", "gpt-oss:20b", "--host", server.url).stdout == "gpt-oss:20b is unloaded\n"
     assert listed(jetbox, server)["gpt-oss:20b"]["loaded"] is None
+
+
+def test_a_model_that_found_no_room_on_the_gpu_is_said_to_be_on_the_cpu(jetbox: Jetbox, sim_server: Sim) -> None:
+    server = sim_server(vram=0.01)
+    done = jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192")
+    assert done.stdout == "gpt-oss:20b is loaded with a window of 8,192, 100% on CPU\n"
 
 
 def test_what_is_measured_is_kept_and_shown(jetbox: Jetbox, sim_server: Sim) -> None:

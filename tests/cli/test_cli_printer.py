@@ -35,6 +35,13 @@ def ended(**fields: object) -> e.ProbeEnded:
     return e.ProbeEnded(**{**known, "duration_ns": 64 * MS, **fields})  # type: ignore[arg-type]
 
 
+def test_a_reload_by_another_client_has_its_reason() -> None:
+    why = "the server loaded the model again: another client with other options?"
+    told = said(e.PrefixReused(tokens=0, of=4096, expected=4000, miss=why))
+    assert told == f"  prompt read anew: 0 of 4,096 tokens were cached: {why}\n"
+    assert said(e.PrefixReused(tokens=4000, of=4096, expected=4000)) == ""
+
+
 def test_signs_are_those_of_the_screen() -> None:
     signs = {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped}
     assert {**signs, "error": UNICODE.failed} == GLYPHS

@@ -13,6 +13,7 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.errors import StorageError
+from jetbox.engine.loop import NUDGE_THOUGHT
 from jetbox.engine.session import NoRecorder
 from scripted import call, finish, step
 
@@ -259,7 +260,7 @@ async def test_an_empty_answer_gets_a_word_and_the_second_ends_it(rig: OpenRig) 
     assert (ended.outcome, ended.exit_code, ended.rounds) == ("guard", 4, 2)
     last = (await live.requests())[1][-1]
     assert last["role"] == "user"
-    assert "Your answer was empty" in last["content"]
+    assert last["content"] == NUDGE_THOUGHT
 
 
 async def test_an_answer_cut_at_its_length_goes_on_in_smaller_steps(rig: OpenRig) -> None:

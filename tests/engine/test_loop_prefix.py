@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import cast
 
 from engine.rig import Rig
+from jetbox.cli.output import LineOut
+from jetbox.cli.printer import Progress
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from scripted import call, finish, step
@@ -27,6 +31,21 @@ async def test_each_prompt_begins_with_the_one_before(rig: OpenRig) -> None:
     for before, after in pairwise(reuses):
         assert after.tokens >= before.of - 1
         assert (after.estimated, after.miss) == (False, "")
+
+
+async def test_a_reload_by_another_client_is_told_with_its_reason_in_lines(rig: OpenRig) -> None:
+    writes = [step(call("write_file", path=f"{n}.txt", content="x\n" * 50)) for n in range(2)]
+    live = await rig(*writes, finish(), faults=("other_client:2048@2",))
+    await live.run()
+    lines: list[bytes] = []
+    progress = Progress(cast("LineOut", SimpleNamespace(put=lines.append)))
+    live.events(e.PrefixReused)
+    for stamped in live.seen:
+        progress.apply(stamped)
+    told = [line.decode() for line in lines if b"prompt read anew" in line]
+    assert len(told) == 1, "that server loads at once, so all that shows is that the prompt was dropped"
+    assert "0 of" in told[0]
+    assert "the server had dropped it" in told[0]
 
 
 async def test_a_switch_is_the_reason_of_a_miss(rig: OpenRig) -> None:

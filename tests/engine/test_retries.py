@@ -141,6 +141,22 @@ async def test_an_answer_that_says_nothing_is_never_asked_for_unchanged(rig: Ope
     assert "Your answer was" in second[-1]["content"]
 
 
+async def test_an_answer_that_only_thinks_has_its_own_words(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("thinking_only@*",))
+    ended = await live.run()
+    assert ended.outcome == "guard"
+    assert "nothing but thinking" in ended.reason
+    assert "model.think" in ended.hint
+    assert "nothing but thinking. Answer now" in (await live.requests())[1][-1]["content"]
+
+
+async def test_a_repetition_that_the_server_ends_is_named(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("guard:foo@*",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("failed", 6)
+    assert ended.reason == "the answer repeated 'foo' over and over, and the server broke it off"
+
+
 async def test_an_error_that_speaks_of_a_context_is_no_overflow(rig: OpenRig) -> None:
     live = await rig(YES, faults=("context_words@1",))
     assert (await live.run()).outcome == "answered"

@@ -149,6 +149,11 @@ def _lines(entry: Entry, known: Figures) -> list[tuple[str, str]]:
     ]
 
 
+def placed(share: float) -> str:
+    """Where a model lies, by its share on the GPU."""
+    return "GPU" if share >= 0.99 else f"{1 - share:.0%} on CPU"
+
+
 def _loaded(entry: Entry) -> str:
     held = entry.loaded
     if held is None:
@@ -156,7 +161,7 @@ def _loaded(entry: Entry) -> str:
     share = entry.on_gpu
     parts = [f"{held.size / GB:.1f} GB" if held.size else "yes"]
     if share is not None:
-        parts.append("GPU" if share >= 0.99 else f"{1 - share:.0%} on CPU")
+        parts.append(placed(share))
     if held.window:
         parts.append(f"{held.window:,} tokens")
     left = _left(held.expires_at)

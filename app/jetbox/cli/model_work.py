@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from jetbox.cli.model_lists import GB, require, summary
+from jetbox.cli.model_lists import GB, placed, require, summary
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode
 from jetbox.engine.models import manage
@@ -39,7 +39,8 @@ def warm(asked: Invocation, name: str) -> int:
             window = await _window(model, asked, entry.info.name)
             await manage.warm(model, entry.info.name, asked.settings.model, window)
             held = next((m for m in await model.running() if m.name == entry.info.name), None)
-            where = "" if held is None or not held.size else f", {held.size_vram / held.size:.0%} of it on the GPU"
+            lies = placed(held.size_vram / held.size) if held is not None and held.size else ""
+            where = {"": "", "GPU": ", on the GPU"}.get(lies, f", {lies}")
             click.echo(
                 plain(f"{entry.info.name} is loaded with a window of {held.window if held else window:,}{where}")
             )

@@ -179,6 +179,8 @@ class Progress:
                 self._line(f"❯ {shortened(event.text)}")
             case e.Compacted():
                 self._line(f"  {compacted(event)}")
+            case e.PrefixReused() if event.miss:
+                self._line(f"  prompt read anew: {event.tokens:,} of {event.of:,} tokens were cached: {event.miss}")
             case e.Routed():
                 self._line(f"  routing by {event.rule}: {event.model}, {event.why}")
             case e.ModelSwitched():

@@ -21,6 +21,8 @@ STOP_FACTOR = 2
 
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+")
 
+THOUGHT = "the answer was nothing but thinking; the model is asked to answer now"
+
 
 class Guards:
     """Watches the calls of one goal."""
@@ -32,15 +34,18 @@ class Guards:
         self._idle = 0
         self._warned: Counter[str] = Counter()
 
-    def observe(self, done: Sequence[Done], *, spoke: bool, cut: bool = False) -> GuardTripped | None:
-        """Look at a round; `spoke` is False for one with neither text nor calls, `cut` True at its length limit."""
+    def observe(
+        self, done: Sequence[Done], *, spoke: bool, cut: bool = False, thought: bool = False
+    ) -> GuardTripped | None:
+        """Look at a round; `spoke` is False for one with neither text nor calls, `cut` True at its length limit.
+
+        `thought`: there was thinking in it.
+        """
         self._idle = 0 if done or spoke else self._idle + 1
         if self._idle:
-            what = (
-                "the answer was cut at its length (model.num_predict) and says nothing"
-                if cut
-                else "the answer was empty"
-            )
+            what = THOUGHT if thought else "the answer was empty"
+            if cut:
+                what = "the answer was cut at its length (model.num_predict) and says nothing"
             return self._tripped("empty", what, self._idle, 1)
         for call in done:
             self._calls.append(_signature(call))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jetbox.engine.commands import Clear, Close, Compact, Goal, SetModel, Steer, Undo
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
-from jetbox.engine.guards import Guards
+from jetbox.engine.guards import THOUGHT, Guards
 from jetbox.engine.limits import Ending, Limits
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, or call finish."
+NUDGE_THOUGHT = "Your answer was nothing but thinking. Answer now: call a tool, say it in words, or call finish."
 NUDGE_GARBLED = (
     "[your tool call could not be read and was not run: send it again with valid syntax, and in smaller pieces]"
 )
@@ -279,8 +280,9 @@ class Loop:
         if result.answer.suspect and not self._suspected:
             self._suspected = True
             return None, [NUDGE_SUSPECT]
-        cut = result.answer.cut
-        tripped = self._guards.observe(result.done, spoke=bool(result.answer.text.strip()), cut=cut)
+        answer = result.answer
+        spoke, thought = bool(answer.text.strip()), bool(answer.thinking.strip())
+        tripped = self._guards.observe(result.done, spoke=spoke, cut=answer.cut, thought=thought)
         if tripped is not None:
             self._parts.session.emit(tripped)
             if tripped.action == "stop":
@@ -351,14 +353,14 @@ class Loop:
             tail.append("[not done: a probe is red; mend it]")
         elif result.finished and any(d.state == "failed" for d in result.done):
             tail.append("[not done: a call failed; see to it, then call finish again]")
-        if tripped is not None:
+        if tripped is not None and tripped.detail != THOUGHT:
             tail.append(f"[warning: {tripped.detail}; do something else, or call finish and say what is in the way]")
         if result.answer.done_reason == REPEATED:
             tail.append(NUDGE_REPEATED)
         elif result.answer.cut:
             tail.append(NUDGE_CUT)
         elif result.answer.empty and not result.interrupted:
-            tail.append(NUDGE_EMPTY)
+            tail.append(NUDGE_THOUGHT if result.answer.thinking.strip() else NUDGE_EMPTY)
         tail += self._limits.words()
         return tail
 
@@ -367,12 +369,10 @@ class Loop:
         return (self._parts.session.now() - self._start - waited) / 1e9
 
     def _guard_ending(self, tripped: GuardTripped) -> Ending:
-        return Ending(
-            "guard",
-            f"stopped by a guard: {tripped.detail}",
-            ExitCode.LIMIT,
-            "say it in other words, or try another model with --model",
-        )
+        hint = "say it in other words, or try another model with --model"
+        if tripped.detail == THOUGHT:
+            hint = "set model.think to low or false, or try another model with --model"
+        return Ending("guard", f"stopped by a guard: {tripped.detail}", ExitCode.LIMIT, hint)
 
 
 def _nothing_to_interrupt() -> None:

@@ -12,7 +12,7 @@ import msgspec
 from jetbox.engine.clock import Span
 from jetbox.engine.clock import model_spans as spans_of_model
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
+from jetbox.engine.errors import BadAnswer, CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
 from jetbox.engine.models.holding import HeldBack
@@ -30,6 +30,8 @@ REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
 THINKS_AFTER_NS = 2_000_000_000
 """Thinking that takes longer is put in words."""
+SAME = 20
+"""Equal chunks at the end of an answer that broke off: the server's guard against repetition ended it."""
 CLOSING_S = 1.0
 """How long the end of the body is waited for once the answer is complete."""
 
@@ -105,6 +107,8 @@ class Attempt:
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self._held = HeldBack(offer)
+        self._same = ("", 0)
+        """The newest chunk's words, and how many came like it without a break."""
         self._repetition = (Repetition(), Repetition())
         self._pace = pace or Pace()
         self._attended = attended
@@ -140,7 +144,7 @@ class Attempt:
         except Runaway as error:
             session.emit(Notice(level="warning", text=error.message, hint=error.hint))
         except JetboxError as error:
-            answer.error = error
+            answer.error = self._named(error, answer)
         except asyncio.CancelledError:
             answer.cancelled = True
             task = asyncio.current_task()
@@ -168,6 +172,16 @@ class Attempt:
             )
         )
         return answer
+
+    def _named(self, error: JetboxError, answer: Answer) -> JetboxError:
+        """The error, or why it came about: a server ends an answer that repeats one token, some without a word."""
+        said, count = self._same
+        if answer.complete or count < SAME or not isinstance(error, BadAnswer):
+            return error
+        return BadAnswer(
+            f"the answer repeated {said.strip()[:40]!r} over and over, and the server broke it off",
+            "another model, or a higher temperature, may help",
+        )
 
     def again(self) -> None:
         """Take the request back, so that it is sent again: the user asks for that."""
@@ -250,6 +264,8 @@ class Attempt:
         if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
             answer.first = self._session.now()
         self._watch(chunk, answer)
+        if said := chunk.text or chunk.thinking:
+            self._same = (said, self._same[1] + 1 if said == self._same[0] else 1)
         if chunk.thinking:
             answer.thinking += self._emit_thinking(self._thinking.feed(chunk.thinking))
             if not self._thinks and self._session.now() - answer.first > THINKS_AFTER_NS:

@@ -30,7 +30,9 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
         there = ", ".join(m.name for m in await model.installed()) or "nothing yet"
         raise ModelNotFound(
             f"the server does not have {name}; it has: {there}",
-            f"get it with `ollama pull {name}`" if model.manages else "name one of those with --model",
+            f"get it with `jetbox-tui models pull {name}`, or there with `ollama pull {name}`"
+            if model.manages
+            else "name one of those with --model",
         ) from error
     if info.capabilities and "tools" not in info.capabilities:
         fit = [m.name for m in await model.installed() if "tools" in m.capabilities]
@@ -44,7 +46,7 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
 def _get_one(model: ChatModel, example: str) -> str:
     """How a server comes to a model that can call tools."""
     if model.manages:
-        return f"get one that can call tools, for example with `ollama pull {example}`"
+        return f"get one that can call tools, for example with `jetbox-tui models pull {example}`"
     return f"start {model.product} with a model that can call tools"
 
 
