@@ -38,6 +38,7 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
         f"```json\n{WRITE}\n```",
         WRITE,
         f"[TOOL_CALLS][{WRITE}]",
+        'assistant to=functions.write_file {"path": "a.txt", "content": "one"}',
         "[write_file(path='a.txt', content='one')]",
         "<function=write_file><parameter=path>a.txt</parameter><parameter=content>one</parameter></function>",
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jetbox.engine.models.repair import Offer
 
-_TRIGGERS = ("<", "[", "{", "```", "to=")
+_TRIGGERS = ("<", "[", "{", "```", "to=", "assist")
 _KEYS = "name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps"
 _MARK = re.compile(
     r"<(?:tool_call|function_call|tools?)>|<function=|\[TOOL_CALLS\]|<\|(?:python_tag|python_start|channel|start)\|>|"
@@ -19,7 +19,7 @@ _MARK = re.compile(
 """A call may begin here."""
 _MAYBE = re.compile(
     r"(?:<[\w|=]{0,16}|\[[A-Z_]{0,12}\]?|(?m:^)[ \t]*(?:```\w{0,10}[ \t]*(?:\n\s*)?)?(?:\[\s*\{?|\{)?\s*[\"']?\w{0,32}|"
-    r"to=\w{0,10})\Z"
+    r"(?:assist\w{0,3}\s+)?to(?:=\w{0,10})?|assist\w{0,3}\s*)\Z"
 )
 """The end of what came may be the beginning of such a mark."""
 
