@@ -23,7 +23,7 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     host: str = "http://127.0.0.1:11434"
     """Address of the model server."""
     protocol: Literal["auto", "ollama", "openai"] = "auto"
-    """What the server speaks; auto: OpenAI's where the host ends with /v1, else Ollama's own."""
+    """What the server speaks; auto: OpenAI's where the host ends with /v1, else it is found out."""
     api_key_env: str = ""
     """Name of the variable that holds the key for the server; empty: none is sent."""
     api_key: str = ""
