@@ -42,6 +42,13 @@ def test_a_reload_by_another_client_has_its_reason() -> None:
     assert said(e.PrefixReused(tokens=4000, of=4096, expected=4000)) == ""
 
 
+def test_how_far_a_prompt_is_takes_few_lines() -> None:
+    sent = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=1, estimate=1)
+    read = [e.Waiting(what="reading", detail=f"{n} of 9 tokens") for n in range(3)]
+    assert said(sent, *read, sent, read[2]) == "  … reading 0 of 9 tokens\n  … reading 2 of 9 tokens\n"
+    assert said(read[0], e.Waiting(what="loading"), read[1]).count("reading") == 2
+
+
 def test_signs_are_those_of_the_screen() -> None:
     signs = {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped}
     assert {**signs, "error": UNICODE.failed} == GLYPHS

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from jetbox.engine.assemble import add_probes, assemble
 from jetbox.engine.loop import Loop
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
-from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.connect import connected
 from jetbox.engine.options import (
     ContextOptions,
     EngineOptions,
@@ -56,6 +56,7 @@ class Rig:
         attended: bool = False,
         recorder: NoRecorder | None = None,
         environ: dict[str, str] | None = None,
+        protocol: Literal["auto", "ollama", "openai"] = "ollama",
         name: str = "gpt-oss:20b",
         model: dict[str, Any] | None = None,
         loop: dict[str, Any] | None = None,
@@ -77,7 +78,7 @@ class Rig:
         )
         self.session = Session(recorder or NoRecorder())
         self._feed = self.session.feed()
-        client = client or OllamaModel(self.server.url)
+        client = client or await connected(ModelOptions(host=self.server.url, protocol=protocol), {})
         info = await choose_model(client, name)
         self.parts = assemble(self.session, client, info, options, self.root, attended=attended, environ=environ or {})
         self.parts.context.processes.sandbox = NoSandbox()

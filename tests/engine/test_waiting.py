@@ -20,7 +20,7 @@ from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.waiting import Expectation
-from jetbox.engine.watchdog import Pace, first_limit, gap_limit
+from jetbox.engine.watchdog import Pace, Watchdog, first_limit, gap_limit
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
@@ -84,6 +84,45 @@ async def test_an_answer_that_is_held_back_means_that_the_model_is_loaded(
     await rig.until(e.Waiting, what="reading")
     await rig.until(e.Waiting, what="loading")
     await within(goal)
+
+
+async def test_llama_cpp_says_how_far_it_has_read(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "TELL_S", 0.0)
+    rig = await served(YES, rig={"protocol": "openai"}, flavour="llamacpp", profile="E", speed=100.0)
+    await rig.run("Look at this: " + "word " * 3000)
+    total = rig.events(e.ModelAnswered)[0].metrics["prompt_eval_count"]
+    told = [w for w in rig.events(e.Waiting) if w.what == "reading" and " of " in w.detail]
+    assert len(told) > 1
+    assert all(w.detail.endswith(f" of {total:,} tokens") for w in told)
+    read = [int(w.detail.split()[0].replace(",", "")) for w in told]
+    assert read == sorted(set(read))
+    assert 0 < told[-1].expected_ns < 60 * 10**9, "at the rate so far"
+    assert rig.events(e.ModelAnswered)[0].ttft_ns > 0
+
+
+@pytest.mark.parametrize(("flavour", "wished"), [("llamacpp", True), ("vllm", False), ("lmstudio", False)])
+async def test_only_a_server_that_knows_the_wish_gets_it(served: Serve, flavour: str, wished: bool) -> None:
+    rig = await served(YES, rig={"protocol": "auto"}, flavour=flavour)
+    assert (await rig.run()).outcome == "answered"
+    (sent,) = (await rig.stats())["bodies"]
+    assert ('"return_progress":true' in sent["body"]) is wished
+    assert (rig.parts.model.product == "llama.cpp's server") is wished
+
+
+async def test_a_silence_begins_anew_with_each_word_about_the_prompt() -> None:
+    async with asyncio.timeout(None) as deadline:
+        watchdog = Watchdog(deadline, 60.0, lambda: 30.0, lambda _: None, lambda _: None, (False, False))
+        first = deadline.when() or 0.0
+        await asyncio.sleep(0)
+        watchdog.reads()
+        second = deadline.when() or 0.0
+        watchdog.heard()
+        third = deadline.when() or 0.0
+        watchdog.reads()
+        assert 0.0 < first < second
+        assert third < first, "an answer that comes has its own limit"
+        assert deadline.when() == third
+        watchdog.end()
 
 
 async def test_a_request_behind_another_model_is_queued(served: Serve) -> None:

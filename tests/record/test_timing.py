@@ -78,6 +78,17 @@ def test_the_live_round_has_no_gap_and_only_grows(name: str) -> None:
             assert "other" not in {part[0] for part in parts}
 
 
+def test_reading_begins_with_the_first_word_of_it() -> None:
+    sent = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=1, estimate=1)
+    said = ["loading", "reading", "reading", "reading"]
+    waits = [e.Waiting(what=what, detail=str(n)) for n, what in enumerate(said)]  # type: ignore[arg-type]
+    events: list[e.AnyEvent] = [e.RoundStarted(model="m", limit=1), sent, *waits]
+    timing = taken(e.Stamped(n, n * MS, 1, event) for n, event in enumerate(events))
+    assert timing.live is not None
+    parts = {name: (start, end) for name, start, end in timing.live.segments(9 * MS)}
+    assert parts["prompt eval"] == (3 * MS, 9 * MS)
+
+
 def test_tools_verdicts_and_ttft_are_counted() -> None:
     events = journal("fix-test")
     timing = taken(events)

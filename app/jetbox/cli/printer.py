@@ -16,6 +16,8 @@ from jetbox.ui.words import compacted
 ECHO_LINES = 5
 ECHO_CHARS = 300
 FILES_SHOWN = 3
+READING_NS = 10_000_000_000
+"""How far a long prompt is takes a line so often at most."""
 GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭", "error": "✗"}
 """How a verdict came about: it ran, was served again, ran in part, was skipped."""
 
@@ -145,6 +147,8 @@ class Progress:
         self._out = out
         self._titles: dict[str, str] = {}
         self._working = False
+        self._read = -READING_NS
+        """When it was last said how far the prompt is."""
 
     def _line(self, text: str) -> None:
         self._out.put((safe_text(text) + "\n").encode(errors="replace"))
@@ -172,7 +176,10 @@ class Progress:
                 self._files(event)
             case e.RoundEnded():
                 self._round(stamped.round, event)
-            case e.Waiting():
+            case e.RequestSent():
+                self._read = -READING_NS
+            case e.Waiting() if event.what != "reading" or stamped.t - self._read >= READING_NS:
+                self._read = stamped.t if event.what == "reading" else -READING_NS
                 about = f" (about {event.expected_ns / 1e9:.3g} s)" if event.expected_ns else ""
                 self._line(f"  … {event.what} {event.detail}".rstrip() + about)
             case e.Steered():

@@ -205,6 +205,10 @@ class Attempt:
                 watchdog = self._watchdog = Watchdog(deadline, first_s, gap, self._silent, self._ask, asks)
                 async with self._model.chat(body.data) as chunks:
                     async for chunk in chunks:
+                        if chunk.reading is not None:
+                            watchdog.reads()
+                            voice.read(chunk.reading)
+                            continue
                         self._heard(watchdog.heard(), voice)
                         self._take(chunk, answer)
                         if chunk.done:

@@ -3,6 +3,7 @@
 Before the first chunk a server sends nothing, whether it queues, loads or reads. What it holds in
 memory tells: an answer that is held back means that it loads, a model that is not there is queued,
 one that is there reads, or waits for its turn. It is asked seldom, and never while something streams.
+A server that says by itself how far it has read is not asked at all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from jetbox.engine.errors import ModelError, ServerUnreachable, StorageError
 from jetbox.engine.events import Waiting
-from jetbox.engine.models.base import ChatModel, LoadedModel
+from jetbox.engine.models.base import ChatModel, LoadedModel, Reading
 from jetbox.engine.session import Session
 
 SPEAK_AFTER_S = 0.3
@@ -26,6 +27,8 @@ LOOK_S = 1.0
 """The pause after the first look; each next one is half as long again."""
 SELDOM_S = 5.0
 """The longest pause between two looks."""
+TELL_S = 0.5
+"""So often at most it is said how far a prompt has been read."""
 PATIENCE = 3
 """So many times what was measured, a wait is longer than it should be."""
 LATE_S = 2.0
@@ -70,6 +73,10 @@ class Voice:
         self._since = session.now()
         """When the present wait began."""
         self._looking: asyncio.Task[None] | None = None
+        self._read: Reading | None = None
+        """How far the prompt is, where the server says that."""
+        self._spoke = 0
+        """When anything was said last."""
         self._timer = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._speak)
 
     def end(self) -> None:
@@ -80,8 +87,19 @@ class Voice:
 
     def _speak(self) -> None:
         """What is most likely is said at once; then the server is asked."""
+        if self._read is not None:
+            self._say("reading")
+            return
         self._say("reading" if self._expected.loaded or not self._model.manages else "loading")
         self._looking = asyncio.ensure_future(self._look())
+
+    def read(self, told: Reading) -> None:
+        """The server says how far it has read: nothing has to be guessed any more."""
+        self._read = told
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._said[0] and self._session.now() - self._spoke >= TELL_S * 1e9:
+            self._say("reading", self._detail("reading"))
 
     async def _look(self) -> None:
         pause = LOOK_S
@@ -149,7 +167,12 @@ class Voice:
         expected = self._expected
         if what == "loading":
             return loading_words(expected.name, self._size)
-        return f"{expected.tokens:,} tokens" if what == "reading" else ""
+        if what != "reading":
+            return ""
+        if self._read is None:
+            return f"{expected.tokens:,} tokens"
+        cached = f", {self._read.cached:,} of them cached" if self._read.cached else ""
+        return f"{self._read.processed:,} of {self._read.total:,} tokens{cached}"
 
     def _say(self, what: What, detail: str = "") -> None:
         before = self._said
@@ -160,8 +183,9 @@ class Voice:
             return
         if before[0] and before[0] != what:
             self._since = self._session.now()
-        self._said = said
-        expected = {"loading": self._expected.loading_ns, "reading": self._expected.reading_ns}.get(what, 0)
+        self._said, self._spoke = said, self._session.now()
+        reading = (self._read.whole_ns if self._read is not None else 0) or self._expected.reading_ns
+        expected = {"loading": self._expected.loading_ns, "reading": reading}.get(what, 0)
         # A timer has nobody to tell of a failure of the disk: the next event raises it again.
         with suppress(StorageError):
             self._session.emit(Waiting(what=what, detail=said[1], expected_ns=expected))

@@ -125,6 +125,16 @@ class Watchdog:
             self._later()
         return gap
 
+    def reads(self) -> None:
+        """The server says that it reads the prompt: its silence begins anew, and the answer is still to come."""
+        if not self._begun:
+            self._last = self._loop.time()
+            self._told = self._asked = False
+            self._set(self._soft)
+            if self._asks[False]:
+                self._stop()
+                self._timer = self._loop.call_later(self._soft, self._look)
+
     def end(self, closing_s: float = 0.0) -> None:
         """Look no more; the body may take so many seconds more to its end, where that is not 0."""
         self._stop()

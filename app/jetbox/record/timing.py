@@ -250,8 +250,9 @@ class Timing:
                 live.sent, live.first, live.spoke, live.reading, live.thought = t, -1, -1, -1, False
                 live.closed = False
             case e.Waiting():
-                if event.what == "reading" and live.sent >= 0 and live.first < 0:
-                    live.reading = t
+                if live.sent >= 0 and live.first < 0:
+                    begun = live.reading if live.reading >= 0 else t
+                    live.reading = begun if event.what == "reading" else -1
                 live.retrying = live.retrying or event.what == "retrying"
             case e.ModelAnswered():
                 self._answered(live, t, event)

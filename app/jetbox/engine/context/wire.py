@@ -82,7 +82,9 @@ class OllamaWire:
 class OpenAIWire:
     """`/v1/chat/completions`: every call has an id, arguments are text, and results go by the id."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, progress: bool = False) -> None:
+        """`progress`: have the server say how far it has read a prompt; others than llama.cpp may refuse the wish."""
+        self._progress = progress
         self._made = 0
         self._open: list[str] = []
         """Ids of calls without one of their own, whose results are still to come."""
@@ -112,6 +114,8 @@ class OpenAIWire:
 
     def head(self, model: str, options: ModelOptions) -> Fields:
         fields: Fields = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+        if self._progress:
+            fields["return_progress"] = True
         if options.think in ("low", "medium", "high"):
             fields["reasoning_effort"] = options.think
         elif options.think:

@@ -35,6 +35,23 @@ class Coming(msgspec.Struct, frozen=True):
     """Those of its arguments that are, as far as they are texts."""
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """How far the server has read a prompt; tokens."""
+
+    total: int
+    processed: int
+    """Those from its cache are among them."""
+    cached: int = 0
+    spent_ns: int = 0
+    """What the others took so far."""
+
+    @property
+    def whole_ns(self) -> int:
+        """How long reading should take in all, at the rate so far; 0 where that is not known yet."""
+        read = self.processed - self.cached
+        return self.spent_ns * (self.total - self.cached) // read if read > 0 else 0
+
+
 class Chunk(msgspec.Struct, frozen=True):
     """A piece of an answer."""
 
@@ -43,6 +60,8 @@ class Chunk(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...] = ()
     coming: Coming | None = None
     """What is known of a call before it is whole; it stands alone in its chunk."""
+    reading: Reading | None = None
+    """Nothing of the answer yet: how far the prompt is; it stands alone in its chunk."""
     done: bool = False
     done_reason: str = ""
     metrics: dict[str, int] = {}

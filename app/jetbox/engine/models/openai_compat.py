@@ -16,7 +16,7 @@ import msgspec
 from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ForeignServer, ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.errors import ServerUnreachable as Unreachable
-from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep, Reading
 from jetbox.engine.models.http import ASK_S, client_for
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
@@ -77,15 +77,26 @@ class _Timings(msgspec.Struct):
     predicted_ms: float = 0.0
 
 
+class _Progress(msgspec.Struct):
+    """How far llama.cpp has read the prompt."""
+
+    total: int = 0
+    cache: int = 0
+    processed: int = 0
+    time_ms: float = 0.0
+
+
 class _Line(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     timings: _Timings | None = None
+    prompt_progress: _Progress | None = None
     error: Any = None
 
 
 class _Model(msgspec.Struct):
     id: str
+    owned_by: str | None = None
     max_model_len: int | None = None
     context_length: int | None = None
     context_window: int | None = None
@@ -96,6 +107,8 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
+LLAMA_CPP = "llamacpp"
+"""What llama.cpp's server names as the owner of its models."""
 _decode_line = msgspec.json.Decoder(_Line).decode
 
 
@@ -108,11 +121,13 @@ class OpenAIModel:
         self.product = "a server with OpenAI's protocol"
         self.manages = False
         self.key = key
+        self._tells = False
+        """The server is one that says how far it has read a prompt."""
         self._client: httpx.AsyncClient | None = None
 
     def wire(self) -> OpenAIWire:
-        """OpenAI's."""
-        return OpenAIWire()
+        """OpenAI's, with llama.cpp's own wish where what was listed shows that it is that server."""
+        return OpenAIWire(progress=self._tells)
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -187,6 +202,8 @@ class OpenAIModel:
             raise ForeignServer(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
+        if any(model.owned_by == LLAMA_CPP for model in listed.data):
+            self._tells, self.product = True, "llama.cpp's server"
         return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
 
     async def version(self) -> str:
@@ -271,6 +288,9 @@ class _Stream:
             raise BadAnswer(f"the server reported an error in mid-answer: {words_of(decoded.error)}", "see its log")
         self._count(decoded)
         chunks: list[Chunk] = []
+        if told := decoded.prompt_progress:
+            spent = int(told.time_ms * 1e6)
+            chunks.append(Chunk(reading=Reading(told.total, told.processed, told.cache, spent)))
         for choice in decoded.choices:
             if choice.delta is not None:
                 chunks += self._delta(choice.delta)
