@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jetbox.engine.events import PrefixReused
-    from jetbox.record.timing import RoundTime
+    from jetbox.record.spent import RoundTime
 
 READS = frozenset({"read_file", "list_dir", "grep", "glob"})
 """Tools that change nothing, so that several can be asked for in one answer and run together."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from jetbox.engine.clock import PHASES, TIERS
 from jetbox.record.savings import KINDS, Saving
+from jetbox.record.spent import RoundTime
 from jetbox.record.targets import Light, Target, targets
-from jetbox.record.timing import RoundTime, Timing, percentile
+from jetbox.record.timing import Timing, percentile
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row, spread

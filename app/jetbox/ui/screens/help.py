@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
 
 from jetbox.ui.commands import Command
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.keys import Key
+from jetbox.ui.keys import Key, bound_keys, class_keys
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
 
 Group = tuple[str, list[Key]]
 """A title and its keys."""
+
+
+def help_groups(bench: Screen[None], keyed: Iterable[DOMNode], *, ascii: bool) -> tuple[list[Group], list[Group]]:
+    """The keys of the workbench and of its widgets, and those of the screens that can lie over it."""
+    from jetbox.ui.screens.bound import screens_bound
+
+    groups: list[Group] = [("Workbench", [*bound_keys(bench.app, ascii=ascii), *bound_keys(bench, ascii=ascii)])]
+    groups += [(node.BINDING_GROUP_TITLE or "", bound_keys(node, ascii=ascii)) for node in keyed]
+    return groups, [
+        (each.BINDING_GROUP_TITLE or "", class_keys(each, bench.app, ascii=ascii)) for each in screens_bound()
+    ]
 
 
 class HelpText(Lined):

@@ -19,7 +19,7 @@ from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, one_line, r
 from jetbox.ui.widgets.lined import Lined
 
 if TYPE_CHECKING:
-    from jetbox.ui.screens.workbench import Workbench
+    from jetbox.ui.screens.steering import Steering
 
 ASK_S = 5.0
 """How often the server is asked while the list is shown."""
@@ -169,7 +169,7 @@ class Models(ModalScreen[None]):
         Binding("u", "unload", "Unload it", id="models.unload", show=False),
     ]
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: Steering) -> None:
         super().__init__(classes="-ascii" if bench.glyphs.ascii else None)
         self._bench = bench
         self._list = ModelList(bench.glyphs)

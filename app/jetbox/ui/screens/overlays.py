@@ -10,12 +10,14 @@ from textual.screen import Screen
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
-from jetbox.ui.commands import run_line
+from jetbox.ui.commands import COMMANDS, run_line
 from jetbox.ui.deeds import Deeds
 from jetbox.ui.prompts import Prompts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from textual.dom import DOMNode
 
     from jetbox.engine.session import SessionSource
     from jetbox.settings.load import Loaded
@@ -69,6 +71,11 @@ class Overlays(Screen[None]):
         """The server was asked what it holds, and the answer is wanted in words."""
 
     @property
+    def keyed(self) -> tuple[DOMNode, ...]:
+        """The widgets that have keys of their own here."""
+        raise NotImplementedError
+
+    @property
     def busy(self) -> bool:
         return self.view.running
 
@@ -82,10 +89,6 @@ class Overlays(Screen[None]):
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """A word in the transcript that is no event."""
-        raise NotImplementedError
-
-    def switch_theme(self, name: str) -> None:
-        """Other colours."""
         raise NotImplementedError
 
     def show_models(self) -> None:
@@ -223,7 +226,21 @@ class Overlays(Screen[None]):
 
         assert isinstance(self.app, JetboxApp)
         self.app.wanted = wanted
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave the workbench."""
+        from jetbox.ui.app import JetboxApp
+
+        assert isinstance(self.app, JetboxApp)
         self.app.leave()
+
+    def switch_theme(self, name: str) -> None:
+        """Other colours."""
+        from jetbox.ui.app import JetboxApp
+
+        assert isinstance(self.app, JetboxApp)
+        self.app.use_theme(name)
 
     def show_settings(self) -> None:
         """What holds, and why."""
@@ -232,7 +249,20 @@ class Overlays(Screen[None]):
         if self.on_top:
             self.app.push_screen(Settings(self))
 
+    def show_help(self) -> None:
+        """The keys as they are bound, and the commands."""
+        from jetbox.ui.screens.help import Help, help_groups
+
+        groups, more = help_groups(self, self.keyed, ascii=self.glyphs.ascii)
+        self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else (), more))
+
     # ------------------------------------------------------------ words
+
+    def show_why(self) -> None:
+        from jetbox.ui.why import why
+
+        for level, text in why(self.view):
+            self.notice(level, text)
 
     def show_context(self) -> None:
         """What fills the window."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.binding import Binding, BindingType
 
-from jetbox.record.timing import RoundTime, Timing
+from jetbox.record.spent import RoundTime
+from jetbox.record.timing import Timing
 from jetbox.ui import words
 from jetbox.ui.figures import round_rows, saving_rows, session_rows
 from jetbox.ui.screens.browser import Browser

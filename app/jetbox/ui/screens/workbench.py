@@ -6,19 +6,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.dom import DOMNode
 
-from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
-from jetbox.ui.commands import COMMANDS, Command, run_line
 from jetbox.ui.completing import Completer
 from jetbox.ui.footing import Keys, footer_state, wanted_hints
 from jetbox.ui.glyphs import Glyphs
@@ -26,8 +22,8 @@ from jetbox.ui.history import Memory
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
-from jetbox.ui.screens.overlays import Overlays
 from jetbox.ui.screens.sizes import size_classes
+from jetbox.ui.screens.steering import Steering
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.footer import Footer
 from jetbox.ui.widgets.mark import Mark
@@ -67,20 +63,11 @@ LocalNotice = tuple[str, str, str]
 """A word of the screen's own: level, text, hint."""
 
 
-class Workbench(Overlays):
+class Workbench(Steering):
     """One session, live or recorded."""
 
     AUTO_FOCUS = ""
     BINDING_GROUP_TITLE = "Workbench"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
-        Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
-        Binding("ctrl+o", "toggle_expanded", "Expand, fold", id="transcript.expand", show=False, priority=True),
-        Binding("ctrl+f", "find", "Search the transcript", id="transcript.find", show=False, priority=True),
-        Binding("ctrl+l", "models", "Models", id="session.models", show=False, priority=True),
-        Binding("pageup", "page(-1)", "A page up", id="transcript.page_up", show=False, priority=True),
-        Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
-    ]
 
     def __init__(self, source: SessionSource, *, glyphs: Glyphs, home: str, live: bool, sessions: Path) -> None:
         """`live`: commands are heard; else the screen looks on, or plays a recording."""
@@ -112,7 +99,7 @@ class Workbench(Overlays):
         self._fast = False
         self._typed_at = -TYPING_S
         self._key_names: dict[str, str] = {}
-        self._over = ""
+        self.over_because = ""
         """Why nothing can be asked of the session any more."""
 
     def compose(self) -> ComposeResult:
@@ -139,7 +126,7 @@ class Workbench(Overlays):
         if self.bar is not None:
             self.transcript.can_focus = False
         self.know_keys()
-        self._home_focus()
+        self.home_focus()
         self._ticking = self.set_interval(FAST_S, self._tick, pause=True)
         self.set_interval(SLOW_S, self._tick)
         self._drain()
@@ -230,7 +217,7 @@ class Workbench(Overlays):
         self.side.show(self.view, now)
         self.queue.show(self.view.queue)
         question = next(iter(self.view.asked.values()), None) if self.live else None
-        self._ask(question)
+        self.ask(question)
         self.show_title()
         self._pace()
         self.offer_models()
@@ -302,13 +289,20 @@ class Workbench(Overlays):
 
     def fail(self, message: str, hint: str = "") -> None:
         """The session failed: say so; what is on the screen stays."""
-        self._over = message
+        self.over_because = message
         self.notice("error", message, hint)
         self.word(f"the session is over: {message}", "failed")
 
     def word(self, text: str, style: str = "warning") -> None:
         """Say something in the last line, until the next key."""
         self._word = (text, style)
+        self._show_footer(self.source.now())
+
+    def was_typed(self) -> None:
+        """The input has another text."""
+        self._typed_at = time.monotonic()
+        if self.prompt.text:
+            self._word = ("", "")
         self._show_footer(self.source.now())
 
     def on_key(self, event: events.Key) -> None:
@@ -333,208 +327,6 @@ class Workbench(Overlays):
         )
         for widget in (*lined, self.transcript, *((self.bar,) if self.bar is not None else ())):
             widget.paint(paint)
-
-    # ------------------------------------------------------------ commands out
-
-    @property
-    def mode(self) -> e.Mode:
-        return self.view.mode
-
-    def submit(self, command: commands.AnyCommand) -> None:
-        """Hand a command to the session."""
-        if not self.live:
-            self.word("this only looks on: nothing can be asked of it")
-        elif self._over:
-            self.word(f"the session is over: {self._over}", "failed")
-        else:
-            self.source.submit(command)
-
-    def start_command(self, command: Command) -> None:
-        """Carry out a command, or begin its line where it needs an argument."""
-        if command.argument and not command.argument.startswith("["):
-            self.prompt.clear()
-            self.prompt.write(f"/{command.name} ")
-            self.prompt.focus()
-        else:
-            command.run(self, "")
-
-    @on(Prompt.Sent)
-    def _sent(self, message: Prompt.Sent) -> None:
-        text = message.text
-        self.memory.keep(text)
-        self.transcript.action_scroll_to_end()
-        if text.startswith("/") and not message.now:
-            run_line(self, text)
-        elif self.busy:
-            self.submit(commands.Steer(text, now=message.now))
-        else:
-            self.submit(commands.Goal(text))
-
-    @on(Prompt.SelectionChanged)
-    def _cursor_moved(self) -> None:
-        self.completer.typed()
-
-    @on(Prompt.Changed)
-    def _typed(self) -> None:
-        self.completer.typed()
-        self._typed_at = time.monotonic()
-        if self.prompt.text:
-            self._word = ("", "")
-        self._show_footer(self.source.now())
-
-    def action_interrupt(self) -> None:
-        """Close what is offered; stop the goal; where none runs, go back to the input."""
-        if self.completer.drop():
-            return
-        if self.live and self.busy:
-            self.submit(commands.Cancel())
-            self.word("stopping: what was streamed is kept", "dim")
-        else:
-            self._home_focus()
-            if self.live:
-                self.escape_twice()
-
-    def action_next_mode(self) -> None:
-        run_line(self, "/mode")
-
-    def action_toggle_expanded(self) -> None:
-        self.toggle_expanded()
-
-    def action_page(self, direction: int) -> None:
-        if self.permission.question is not None and self.permission.has_focus:
-            self.permission.action_scroll_diff(direction * 8)
-        else:
-            self.transcript.page(direction)
-
-    def action_models(self) -> None:
-        self.show_models()
-
-    def show_models(self) -> None:
-        """What the server has; a recording shows what was told then."""
-        from jetbox.ui.screens.models import Models
-
-        if self.app.screen is not self:
-            return
-        if not self.live and self.view.listed is None:
-            self.word("nothing was told of the models here")
-            return
-        self.app.push_screen(Models(self))
-
-    def switch_model(self, name: str, *, now: bool) -> None:
-        self.submit(commands.SetModel(name, now=now))
-        if self.live and not self._over:
-            when = "now" if now or not self.busy else "from the next round on"
-            self.word(f"{when}: {name}", "accent")
-
-    def toggle_expanded(self) -> None:
-        self.transcript.toggle_expanded()
-
-    def show_why(self) -> None:
-        from jetbox.ui.why import why
-
-        for level, text in why(self.view):
-            self.notice(level, text)
-
-    def show_help(self) -> None:
-        from jetbox.ui.keys import class_keys
-        from jetbox.ui.screens.bound import screens_bound
-        from jetbox.ui.screens.help import Group, Help
-
-        ascii = self.glyphs.ascii
-        nodes: list[DOMNode] = [self.bar] if self.bar is not None else [self.transcript]
-        if self.live:
-            nodes = [self.prompt, *nodes, self.permission]
-        groups: list[Group] = [("Workbench", [*bound_keys(self.app, ascii=ascii), *bound_keys(self, ascii=ascii)])]
-        groups += [(node.BINDING_GROUP_TITLE or "", bound_keys(node, ascii=ascii)) for node in nodes]
-        more: list[Group] = [
-            (each.BINDING_GROUP_TITLE or "", class_keys(each, self.app, ascii=ascii)) for each in screens_bound()
-        ]
-        self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else (), more))
-
-    def switch_theme(self, name: str) -> None:
-        from jetbox.ui.app import JetboxApp
-
-        assert isinstance(self.app, JetboxApp)
-        self.app.use_theme(name)
-
-    def leave(self) -> None:
-        from jetbox.ui.app import JetboxApp
-
-        assert isinstance(self.app, JetboxApp)
-        self.app.leave()
-
-    # ------------------------------------------------------------ questions and focus
-
-    def _ask(self, question: e.PermissionAsked | None) -> None:
-        shown = self.permission.question
-        if question is shown:
-            return
-        self.permission.ask(question)
-        if question is not None:
-            self.permission.focus()
-        elif self.permission.has_focus or self.focused is None:
-            self._home_focus()
-
-    @on(Permission.Answered)
-    def _answered(self, message: Permission.Answered) -> None:
-        self.submit(commands.Answer(message.question, message.answer))
-
-    def _home_focus(self) -> None:
-        """To where keys go when nothing else wants them."""
-        if self.permission.question is not None:
-            self.permission.focus()
-        elif self.bar is not None:
-            self.bar.focus()
-        elif self.live:
-            self.prompt.focus()
-        else:
-            self.transcript.focus()
-
-    def type(self, text: str) -> None:
-        """Text that was typed where nothing took it: it belongs into the input."""
-        if self.live and self.permission.question is None:
-            self.prompt.focus()
-            self.prompt.write(text)
-
-    # ------------------------------------------------------------ scrolling and transport
-
-    @on(Transcript.Moved)
-    def _moved(self) -> None:
-        transcript = self.transcript
-        marks = transcript.marks(self.thumb.size.height)
-        self.thumb.show(transcript.scroll_offset.y, transcript.virtual_size.height, marks)
-
-    @on(Transcript.Finding)
-    def action_find(self) -> None:
-        """Search the transcript."""
-        if self.app.screen is self and self.permission.question is None:
-            self.search.open()
-
-    @on(Search.Asked)
-    def _searched(self, message: Search.Asked) -> None:
-        self.transcript.seek(message.wanted, message.step)
-
-    @on(Transcript.Found)
-    def _found(self, message: Transcript.Found) -> None:
-        self.search.tell(message.said)
-
-    @on(Search.Closed)
-    def _search_closed(self) -> None:
-        self.search.display = False
-        self.transcript.end_search()
-        self._home_focus()
-
-    @on(Transcript.Copied)
-    async def _copied(self, message: Transcript.Copied) -> None:
-        from jetbox.ui.clipboard import copy_natively
-
-        self.app.copy_to_clipboard(message.text)
-        self.word(f"copied {message.what}", "dim")
-        await copy_natively(message.text)
-
-    @on(Thumb.Dragged)
-    def _dragged(self, message: Thumb.Dragged) -> None:
-        self.transcript.jump(round(message.share * self.transcript.max_scroll_y))
 
     @on(TransportBar.Sought)
     def _sought(self) -> None:

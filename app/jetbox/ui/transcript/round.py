@@ -8,7 +8,7 @@ from jetbox.engine.events import RED, ProbeEnded, RoundEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import LLM_PHASES, came_by
+from jetbox.ui.rounds import LLM_PHASES, came_by
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
 

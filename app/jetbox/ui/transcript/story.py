@@ -9,7 +9,7 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
-from jetbox.ui.model import came_by
+from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.plan import PlanCard

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 
-from jetbox.record.timing import Segment
+from jetbox.record.spent import Segment
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Piece, Row, cells, fit

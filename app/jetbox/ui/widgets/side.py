@@ -6,10 +6,11 @@ from textual import events
 
 from jetbox.engine.clock import tier
 from jetbox.engine.events import RED
-from jetbox.record.timing import RoundTime
+from jetbox.record.spent import RoundTime
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import Changed, RoundFigures, SessionView, came_by
+from jetbox.ui.model import SessionView
+from jetbox.ui.rounds import Changed, RoundFigures, came_by
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, one_line, row, spread
 from jetbox.ui.transcript.round import cache_sign, remarks, state_sign
 from jetbox.ui.widgets import sparks

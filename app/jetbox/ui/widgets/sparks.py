@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jetbox.engine.clock import PHASES
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.model import RoundFigures
+from jetbox.ui.rounds import RoundFigures
 from jetbox.ui.text.rows import Piece, cells
 from jetbox.ui.transcript.round import cache_sign
 

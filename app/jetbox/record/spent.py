@@ -1,0 +1,98 @@
+"""What a round, a tool and a model did with their time: figures of what is over."""
+
+from __future__ import annotations
+
+from array import array
+
+import msgspec
+
+from jetbox.engine.clock import PHASES
+
+MODEL = ("queue and load", "prompt eval", "thinking", "decode")
+"""Phases in which a round waits for the model."""
+_RANK = {name: n for n, name in enumerate(PHASES)}
+
+Segment = tuple[str, int, int]
+"""A phase, from when to when; session time in ns."""
+
+
+class RoundTime(msgspec.Struct):
+    """One round that is over; times in ns."""
+
+    number: int
+    goal: int
+    model: str
+    start: int
+    end: int
+    phases: dict[str, int]
+    parts: array[int]
+    """The segments, packed: a session can have thousands of rounds."""
+    tier: str = ""
+    ttft: int = -1
+    load: int = 0
+    """What the server says that it loaded for."""
+    prompt: int = 0
+    """Tokens, and those of them that the server had."""
+    cached: int = -1
+    written: int = 0
+    """Tokens of the answers, and how long the server wrote on them."""
+    writing: int = 0
+    tools: int = 0
+    parallel: int = 0
+    only_reads: bool = False
+    final: bool = False
+    """The model said here that it is done."""
+
+    @property
+    def wall(self) -> int:
+        return self.end - self.start
+
+    @property
+    def llm(self) -> int:
+        """How long it waited for the model."""
+        return sum(self.phases.get(name, 0) for name in MODEL)
+
+    @property
+    def probe(self) -> int:
+        """How long it waited for probes and for nothing else."""
+        return self.phases.get("probe", 0)
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second that the model wrote; 0 where that is not known."""
+        return self.written / (self.writing / 1e9) if self.writing > 0 else 0.0
+
+    @property
+    def reuse(self) -> float | None:
+        """The share of the prompt that came from the server's cache; None where it does not say."""
+        return self.cached / self.prompt if self.prompt and self.cached >= 0 else None
+
+    @property
+    def segments(self) -> list[Segment]:
+        """What it waited for, from when to when."""
+        packed = self.parts
+        return [(PHASES[packed[n]], packed[n + 1], packed[n + 2]) for n in range(0, len(packed), 3)]
+
+
+class ToolTime(msgspec.Struct):
+    """All calls of one tool; times in ns."""
+
+    calls: int = 0
+    failed: int = 0
+    total: int = 0
+    longest: int = 0
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """A change of model."""
+
+    before: int
+    """How many rounds were over."""
+    old: str
+    new: str
+    reason: str
+
+
+def packed(parts: list[Segment]) -> array[int]:
+    """Segments as `RoundTime` keeps them."""
+    return array("q", [value for name, low, high in parts for value in (_RANK[name], low, high)])

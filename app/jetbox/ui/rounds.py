@@ -1,0 +1,102 @@
+"""What the screen knows of each round, of its verdicts, and of the files that changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jetbox.engine import events as e
+
+LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
+"""Phases in which a round waits for the model."""
+
+
+@dataclass(slots=True)
+class RoundFigures:
+    """One round in figures; times in ns."""
+
+    number: int
+    started: int
+    wall: int = 0
+    tier: str = ""
+    phases: dict[str, int] = field(default_factory=dict)
+    ttft: int = -1
+    probes: list[e.ProbeEnded] = field(default_factory=list)
+    """The latest verdict of each."""
+    verdicts: int = 0
+    """Given in all, skipped and cancelled ones left out."""
+    hits: int = 0
+    unproven: int = 0
+    """Of the hits."""
+    saved: int = 0
+    """What the runs took that hits stand for."""
+
+    @property
+    def exposed(self) -> int:
+        """How long it waited for probes and for nothing else."""
+        return self.phases.get("probe", 0)
+
+    def judge(self, verdict: e.ProbeEnded) -> None:
+        """Take a verdict."""
+        self.probes[:] = [probe for probe in self.probes if probe.name != verdict.name] + [verdict]
+        if verdict.state in ("skipped", "cancelled"):
+            return
+        self.verdicts += 1
+        self.hits += verdict.cache == "hit"
+        self.unproven += verdict.unproven
+        self.saved += verdict.saved_ns
+
+    @property
+    def open(self) -> bool:
+        """Whether it still runs."""
+        return not self.tier
+
+    @property
+    def llm(self) -> int:
+        """How long it waited for the model."""
+        return sum(self.phases.get(name, 0) for name in LLM_PHASES)
+
+    @property
+    def probe_run(self) -> int:
+        """How long its slowest probe took; what ran beside something else counts too."""
+        return max((probe.duration_ns for probe in self.probes), default=0)
+
+    @property
+    def cache(self) -> str:
+        """The cache's part in its verdicts: ran, partial, unproven, hit, skipped; empty without probes."""
+        states = {came_by(probe) for probe in self.probes}
+        order = ("error", "ran", "partial", "unproven", "hit")
+        return next((state for state in order if state in states), "skipped" if states else "")
+
+    @property
+    def red(self) -> bool:
+        return any(probe.state in e.RED for probe in self.probes)
+
+    @property
+    def green(self) -> bool:
+        return not self.red and any(probe.state == "passed" for probe in self.probes)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a file, who did that last, and when."""
+
+    change: e.FileChange
+    by: str
+    clock: str
+    """Time of day, `12:04:11`; empty where it is not known."""
+
+
+def came_by(probe: e.ProbeEnded) -> str:
+    """How a verdict came about: ran, hit, unproven, partial, skipped; error for one that no run came to."""
+    if probe.state == "skipped":
+        return "skipped"
+    if probe.state in e.RED and probe.cache == "none":
+        return "error"
+    return "unproven" if probe.unproven else probe.cache
+
+
+def joined(path: str, known: e.FileChange, change: e.FileChange) -> e.FileChange:
+    """Two changes of one file as one; a file that the session created stays created."""
+    kind = "created" if known.kind == "created" and change.kind == "modified" else change.kind
+    added, removed = known.added + change.added, known.removed + change.removed
+    return e.FileChange(path, kind, added, removed, known.before, change.after)

@@ -1,0 +1,83 @@
+"""The workbench's transcript and what one does with it: search, copy, turn its pages."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+
+from jetbox.ui.screens.overlays import Overlays
+from jetbox.ui.widgets.permission import Permission
+from jetbox.ui.widgets.search import Search
+from jetbox.ui.widgets.thumb import Thumb
+from jetbox.ui.widgets.transcript import Transcript
+
+
+class Reading(Overlays):
+    """What of the workbench is about reading."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "toggle_expanded", "Expand, fold", id="transcript.expand", show=False, priority=True),
+        Binding("ctrl+f", "find", "Search the transcript", id="transcript.find", show=False, priority=True),
+        Binding("pageup", "page(-1)", "A page up", id="transcript.page_up", show=False, priority=True),
+        Binding("pagedown", "page(1)", "A page down", id="transcript.page_down", show=False, priority=True),
+    ]
+    transcript: Transcript
+    thumb: Thumb
+    search: Search
+    permission: Permission
+
+    def home_focus(self) -> None:
+        """To where keys go when nothing else wants them."""
+        raise NotImplementedError
+
+    def action_toggle_expanded(self) -> None:
+        self.toggle_expanded()
+
+    def toggle_expanded(self) -> None:
+        self.transcript.toggle_expanded()
+
+    def action_page(self, direction: int) -> None:
+        if self.permission.question is not None and self.permission.has_focus:
+            self.permission.action_scroll_diff(direction * 8)
+        else:
+            self.transcript.page(direction)
+
+    @on(Transcript.Moved)
+    def _moved(self) -> None:
+        transcript = self.transcript
+        marks = transcript.marks(self.thumb.size.height)
+        self.thumb.show(transcript.scroll_offset.y, transcript.virtual_size.height, marks)
+
+    @on(Transcript.Finding)
+    def action_find(self) -> None:
+        """Search the transcript."""
+        if self.app.screen is self and self.permission.question is None:
+            self.search.open()
+
+    @on(Search.Asked)
+    def _searched(self, message: Search.Asked) -> None:
+        self.transcript.seek(message.wanted, message.step)
+
+    @on(Transcript.Found)
+    def _found(self, message: Transcript.Found) -> None:
+        self.search.tell(message.said)
+
+    @on(Search.Closed)
+    def _search_closed(self) -> None:
+        self.search.display = False
+        self.transcript.end_search()
+        self.home_focus()
+
+    @on(Transcript.Copied)
+    async def _copied(self, message: Transcript.Copied) -> None:
+        from jetbox.ui.clipboard import copy_natively
+
+        self.app.copy_to_clipboard(message.text)
+        self.word(f"copied {message.what}", "dim")
+        await copy_natively(message.text)
+
+    @on(Thumb.Dragged)
+    def _dragged(self, message: Thumb.Dragged) -> None:
+        self.transcript.jump(round(message.share * self.transcript.max_scroll_y))

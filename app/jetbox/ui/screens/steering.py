@@ -1,0 +1,155 @@
+"""What is typed and answered in the workbench becomes commands."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.ui.commands import Command, run_line
+from jetbox.ui.completing import Completer
+from jetbox.ui.history import Memory
+from jetbox.ui.screens.reading import Reading
+from jetbox.ui.widgets.permission import Permission
+from jetbox.ui.widgets.prompt import Prompt
+from jetbox.ui.widgets.transport import TransportBar
+
+
+class Steering(Reading):
+    """What of the workbench asks something of its session."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
+        Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
+        Binding("ctrl+l", "models", "Models", id="session.models", show=False, priority=True),
+    ]
+    memory: Memory
+    completer: Completer
+    bar: TransportBar | None
+    over_because: str
+    """Why nothing can be asked of the session any more."""
+
+    def was_typed(self) -> None:
+        """The input has another text."""
+        raise NotImplementedError
+
+    @property
+    def mode(self) -> e.Mode:
+        return self.view.mode
+
+    def submit(self, command: commands.AnyCommand) -> None:
+        """Hand a command to the session."""
+        if not self.live:
+            self.word("this only looks on: nothing can be asked of it")
+        elif self.over_because:
+            self.word(f"the session is over: {self.over_because}", "failed")
+        else:
+            self.source.submit(command)
+
+    def start_command(self, command: Command) -> None:
+        """Carry out a command, or begin its line where it needs an argument."""
+        if command.argument and not command.argument.startswith("["):
+            self.prompt.clear()
+            self.prompt.write(f"/{command.name} ")
+            self.prompt.focus()
+        else:
+            command.run(self, "")
+
+    @on(Prompt.Sent)
+    def _sent(self, message: Prompt.Sent) -> None:
+        text = message.text
+        self.memory.keep(text)
+        self.transcript.action_scroll_to_end()
+        if text.startswith("/") and not message.now:
+            run_line(self, text)
+        elif self.busy:
+            self.submit(commands.Steer(text, now=message.now))
+        else:
+            self.submit(commands.Goal(text))
+
+    @on(Prompt.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.completer.typed()
+
+    @on(Prompt.Changed)
+    def _typed(self) -> None:
+        self.completer.typed()
+        self.was_typed()
+
+    def action_interrupt(self) -> None:
+        """Close what is offered; stop the goal; where none runs, go back to the input."""
+        if self.completer.drop():
+            return
+        if self.live and self.busy:
+            self.submit(commands.Cancel())
+            self.word("stopping: what was streamed is kept", "dim")
+        else:
+            self.home_focus()
+            if self.live:
+                self.escape_twice()
+
+    def action_next_mode(self) -> None:
+        run_line(self, "/mode")
+
+    def action_models(self) -> None:
+        self.show_models()
+
+    def show_models(self) -> None:
+        """What the server has; a recording shows what was told then."""
+        from jetbox.ui.screens.models import Models
+
+        if not self.on_top:
+            return
+        if not self.live and self.view.listed is None:
+            self.word("nothing was told of the models here")
+            return
+        self.app.push_screen(Models(self))
+
+    def switch_model(self, name: str, *, now: bool) -> None:
+        self.submit(commands.SetModel(name, now=now))
+        if self.live and not self.over_because:
+            when = "now" if now or not self.busy else "from the next round on"
+            self.word(f"{when}: {name}", "accent")
+
+    @property
+    def keyed(self) -> tuple[DOMNode, ...]:
+        node = self.bar if self.bar is not None else self.transcript
+        return (self.prompt, node, self.permission) if self.live else (node,)
+
+    # ------------------------------------------------------------ questions and focus
+
+    def ask(self, question: e.PermissionAsked | None) -> None:
+        """Show what is to be allowed; None takes the dialog away."""
+        shown = self.permission.question
+        if question is shown:
+            return
+        self.permission.ask(question)
+        if question is not None:
+            self.permission.focus()
+        elif self.permission.has_focus or self.focused is None:
+            self.home_focus()
+
+    @on(Permission.Answered)
+    def _answered(self, message: Permission.Answered) -> None:
+        self.submit(commands.Answer(message.question, message.answer))
+
+    def home_focus(self) -> None:
+        """To where keys go when nothing else wants them."""
+        if self.permission.question is not None:
+            self.permission.focus()
+        elif self.bar is not None:
+            self.bar.focus()
+        elif self.live:
+            self.prompt.focus()
+        else:
+            self.transcript.focus()
+
+    def type(self, text: str) -> None:
+        """Text that was typed where nothing took it: it belongs into the input."""
+        if self.live and self.permission.question is None:
+            self.prompt.focus()
+            self.prompt.write(text)
