@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jetbox.ui.commands import find, matching
 from jetbox.ui.model import SessionView
-from jetbox.ui.transcript.story import OUTCOMES
+from jetbox.ui.transcript.remarks import OUTCOMES
 from jetbox.ui.widgets.footer import FooterState
 
 Keys = tuple[tuple[str, str], ...]

@@ -15,7 +15,7 @@ from jetbox.record.library import Glimpse, Summary, glimpse, newest_first, summa
 from jetbox.ui import words
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, lines, one_line, row
-from jetbox.ui.transcript.story import OUTCOMES
+from jetbox.ui.transcript.remarks import OUTCOMES
 from jetbox.ui.wanted import Wanted
 
 CHUNK = 25

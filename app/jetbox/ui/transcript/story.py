@@ -6,30 +6,15 @@ from bisect import bisect_left
 
 from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import SafeStream, safe_text
-from jetbox.ui import words
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
 from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.plan import PlanCard
+from jetbox.ui.transcript.remarks import LEVELS, ending, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.tool import Tool
-
-OUTCOMES: dict[str, tuple[str, str]] = {
-    "done": ("done", "ok"),
-    "unverified": ("done, unverified", "warning"),
-    "answered": ("answered", "ok"),
-    "red": ("ended with probes red", "failed"),
-    "limit": ("stopped at a limit", "warning"),
-    "guard": ("stopped by a guard", "warning"),
-    "denied": ("not allowed", "warning"),
-    "failed": ("failed", "failed"),
-    "interrupted": ("interrupted", "warning"),
-}
-"""Words and style of how a goal ended."""
-
-LEVELS = {"info": "dim", "warning": "warning", "error": "failed"}
 
 
 class Story:
@@ -120,69 +105,18 @@ class Story:
             case e.SessionResumed():
                 self._end_stream(t)
                 self._close_round(t)
-                self.line(f"session goes on, {event.created[:16].replace('T', ' ')}", "dim", gap=True)
             case e.Steered():
                 self._end_stream(t)
                 self.add(Said(safe_text(event.text)))
-            case e.ModelSwitched():
-                why = "" if event.reason == "user" else f" ({event.reason}{': ' if event.why else ''}{event.why})"
-                self.line(f"model: {event.old} to {event.new}{why}", "accent")
-                if event.expected.tokens:
-                    self.line(f"expected {words.switch_cost(event.expected)}", "dim")
-            case e.ModelMissing():
-                can = [f"p fetches {event.pull}"] if event.pull else []
-                can += ["/model NAME uses another"] if event.there else []
-                self.notice("warning", event.why, ", ".join(can))
-            case e.ModelPulled() if event.state in ("done", "cancelled"):
-                self.line(f"{event.name} was fetched" if event.state == "done" else f"{event.name}: not fetched", "dim")
-            case e.Compacted():
-                self._compacted(event)
-            case e.Routed():
-                self.line(f"routing by {event.rule}: {event.model}, {event.why}", "dim")
-            case e.SwitchPaid():
-                self._switch_paid(event)
-            case e.ModeChanged():
-                self.line(f"mode: {event.mode}", f"mode.{event.mode}")
-            case e.SandboxChosen() if event.off or event.cannot or event.name == "none":
-                self._sandbox(event)
-            case e.OptionChanged():
-                self.line(f"{event.option} = {event.value}, from the next goal on", "accent")
-            case e.SessionLabelled():
-                self.line(f"label: {event.label}", "accent")
-            case e.Undone():
-                self._undone(event)
-            case e.GuardTripped():
-                did = "told the model" if event.action == "warn" else "stopped"
-                self.notice("warning", f"guard: {event.detail}", did)
-            case e.Notice():
-                self.notice(event.level, event.text, event.hint)
             case e.SessionClosed():
                 self._end_stream(t)
-                if event.reason:
-                    self.line(f"session closed: {event.reason}", "dim", gap=True)
             case _:
                 pass
-
-    def _compacted(self, event: e.Compacted) -> None:
-        """A mark where the model's memory of the session becomes another one."""
-        self.line(words.compacted(event), "accent")
-        if event.summary:
-            self.line(f"summary: {event.summary}", "dim")
-
-    def _undone(self, event: e.Undone) -> None:
-        """What went back, and what did not."""
-        parts = [f"{words.plural(len(event.files), 'file')} put back"] if event.files else []
-        parts += [f"{words.plural(event.messages, 'message')} out of the prompt"] if event.messages else []
-        self.line(f"back to before round {event.round}: {', '.join(parts) or 'nothing changed'}", "accent", gap=True)
-        for file in event.left:
-            self.notice("warning", f"{file.path} stays as it is: {file.why}")
-
-    def _switch_paid(self, event: e.SwitchPaid) -> None:
-        """What a switch did cost, beside what was expected."""
-        cost, expected = event.cost.total_ns, event.expected.total_ns
-        said = f"the switch took {words.switch_cost(event.cost).removeprefix('about ')}"
-        beside = f", expected {words.duration(expected)}" if cost >= 0 and expected >= 0 else ""
-        self.line(said + beside, "dim")
+        for remark in remarks(event):
+            if remark.level:
+                self.notice(remark.level, remark.text, remark.hint)
+            else:
+                self.line(remark.text, remark.style, gap=remark.gap)
 
     # ------------------------------------------------------------ blocks
 
@@ -215,14 +149,6 @@ class Story:
 
     def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
         self.add(Lines((head, pieces), gap=gap))
-
-    def _sandbox(self, event: e.SandboxChosen) -> None:
-        if event.off:
-            self.notice("warning", "the sandbox is off: commands run with your rights")
-        elif event.name == "none":
-            self.notice("warning", "no sandbox works here: each command asks", "; ".join(event.cannot))
-        else:
-            self.notice("info", f"sandbox {event.name}, which cannot: {'; '.join(event.cannot)}")
 
     # ------------------------------------------------------------ the answer
 
@@ -433,14 +359,4 @@ class Story:
     def _goal_ended(self, t: int, event: e.GoalEnded) -> None:
         self._end_stream(t)
         self._close_round(t)
-        said, style = OUTCOMES[event.outcome]
-        reason = one_line(event.reason)
-        sign = {"ok": self._glyphs.ok, "failed": self._glyphs.failed}.get(style, self._glyphs.bang)
-        head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
-        paragraphs: list[tuple[tuple[Piece, ...], tuple[Piece, ...]]] = [(((f"{sign} ", style),), ((head, style),))]
-        if event.rounds:
-            figures = f"{words.plural(event.rounds, 'round')}, {words.duration(event.wall_ns)}"
-            paragraphs.append((((INDENT, ""),), ((figures, "dim"),)))
-        if event.hint:
-            paragraphs.append((((INDENT, ""),), ((one_line(event.hint), "dim"),)))
-        self.add(Lines(*paragraphs, gap=True))
+        self.add(Lines(*ending(event, self._glyphs), gap=True))
