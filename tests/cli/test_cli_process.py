@@ -230,7 +230,7 @@ def _errors(kind: type[JetboxError]) -> list[type[JetboxError]]:
 def test_every_error_for_people_is_told_with_its_code(
     kind: type[JetboxError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(_: list[str]) -> int:
+    def fails(_: list[str], skeleton: None) -> int:
         raise ExceptionGroup("wrapped", [OSError("beside"), kind("what failed", "what to do")])
 
     monkeypatch.setattr("jetbox.cli.dispatch.dispatch", fails)

@@ -111,6 +111,7 @@ def test_a_goal_to_its_end_and_gone_on_with_from_another_session(open_terminal: 
     terminal.type(b"\x11")
     assert terminal.end() == 0
     assert b"\x1b[?1049l" in terminal.seen, "the terminal is not restored"
+    assert terminal.seen.count(b"\x1b[?1049h") == 1, "the skeleton is cleared before the first frame"
     assert b"\x1b]2;project: answered" in terminal.seen
     assert b"\x1b[23;0t" in terminal.seen, "the terminal's own title is not put back"
     recorded = journal()

@@ -51,7 +51,7 @@ def workbench(words: tuple[str, ...], printing: bool, **given: Any) -> int:
         os.environ["NO_COLOR"] = "1"
     from jetbox.cli.workbench import workbench as show
 
-    return show(asked)
+    return show(asked, click.get_current_context().obj)
 
 
 @click.command(context_settings=CONTEXT)
@@ -93,7 +93,7 @@ def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
         os.environ["NO_COLOR"] = "1"
     from jetbox.cli.replay import replay as play
 
-    return play(session, at, speed, asked)
+    return play(session, at, speed, asked, click.get_current_context().obj)
 
 
 @click.command(context_settings=CONTEXT)
@@ -122,7 +122,7 @@ def missing_terminal() -> str:
 
 def tell_notices(asked: Invocation) -> None:
     """Load the settings, and say on standard error what they have to tell."""
-    from jetbox.cli.main import tell
+    from jetbox.cli.ending import tell
 
     for notice in asked.loaded.notices:
         tell(notice)

@@ -48,7 +48,7 @@ def config() -> None:
 @settings_options
 def show(as_json: bool, changed: bool, **given: Any) -> None:
     """The effective value of every option, and where it came from."""
-    from jetbox.cli.main import tell
+    from jetbox.cli.ending import tell
     from jetbox.settings.show import effective
 
     asked = invocation(**given)

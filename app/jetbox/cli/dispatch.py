@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from jetbox.ui.skeleton import Skeleton
+
 COMMANDS = {
     "run": ("jetbox.cli.commands:run", "Work on a goal without a screen."),
     "replay": ("jetbox.cli.commands:replay", "Play a recorded session in the workbench."),
@@ -25,8 +27,8 @@ SESSIONS = ("", "run", "replay")
 _PRINT = ("-p", "--print")
 
 
-def dispatch(arguments: list[str]) -> int:
-    """Run the command that the arguments mean.
+def dispatch(arguments: list[str], skeleton: Skeleton | None = None) -> int:
+    """Run the command that the arguments mean; `skeleton` is on the terminal already.
 
     Raises:
         click.ClickException: the arguments are wrong.
@@ -41,7 +43,7 @@ def dispatch(arguments: list[str]) -> int:
     if name not in SESSIONS:
         gc.enable()
     # not `command.main`: it has exit codes of its own for interrupts and closed pipes
-    with command.make_context(f"jetbox-tui {name}".rstrip(), rest) as context:
+    with command.make_context(f"jetbox-tui {name}".rstrip(), rest, obj=skeleton) as context:
         result = command.invoke(context)
     return int(result) if isinstance(result, int) else 0
 

@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jetbox.cli.options import Invocation
+    from jetbox.ui.skeleton import Skeleton
     from jetbox.ui.wanted import Wanted
 
 
-def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int:
-    """Show the session until the screen is closed; returns the exit code.
+def replay(session: str, at: int | None, speed: float, asked: Invocation, skeleton: Skeleton | None = None) -> int:
+    """Show the session until the screen is closed; returns the exit code. `skeleton` is on the terminal already.
 
     Raises:
         RecordingError: there is no such recording, or it cannot be read.
@@ -20,7 +21,7 @@ def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int
     from jetbox.record.library import find, sessions_folder
 
     where = find(session, sessions_folder(asked.settings.session.folder))
-    code, wanted = show_recording(where, asked, at, speed)
+    code, wanted = show_recording(where, asked, at, speed, skeleton)
     if wanted is not None:
         from jetbox.cli.workbench import go_on
 
@@ -29,7 +30,11 @@ def replay(session: str, at: int | None, speed: float, asked: Invocation) -> int
 
 
 def show_recording(
-    where: Path, asked: Invocation, at: int | None = None, speed: float = 1.0
+    where: Path,
+    asked: Invocation,
+    at: int | None = None,
+    speed: float = 1.0,
+    skeleton: Skeleton | None = None,
 ) -> tuple[int, Wanted | None]:
     """One recording: the exit code, and where the user went from it.
 
@@ -58,7 +63,14 @@ def show_recording(
                 source.seek_round(at)
         settings = asked.settings
         folder = sessions_folder(settings.session.folder)
-        app = JetboxApp(source, theme=settings.ui.theme, keys=settings.keys, sessions=folder, loaded=asked.loaded)
+        app = JetboxApp(
+            source,
+            theme=settings.ui.theme,
+            keys=settings.keys,
+            sessions=folder,
+            loaded=asked.loaded,
+            skeleton=skeleton,
+        )
         return await app.run_async() or 0, app.wanted
 
     return asyncio.run(show())

@@ -13,14 +13,15 @@ from jetbox.engine.errors import ExitCode
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
+    from jetbox.ui.skeleton import Skeleton
     from jetbox.ui.wanted import Wanted
 
 GONE = (errno.EIO, errno.EPIPE, errno.ENXIO, errno.EBADF)
 """What writing to a terminal that was closed says, before or after the signal that tells of it."""
 
 
-def workbench(asked: Invocation) -> int:
-    """Show the workbench until it is closed; returns the exit code.
+def workbench(asked: Invocation, skeleton: Skeleton | None = None) -> int:
+    """Show the workbench until it is closed; returns the exit code. `skeleton` is on the terminal already.
 
     Raises:
         JetboxError: the session cannot be opened.
@@ -31,7 +32,7 @@ def workbench(asked: Invocation) -> int:
 
         chosen = choose_session(asked.cwd.resolve(), sessions_folder(asked.settings.session.folder))
         asked = msgspec.structs.replace(asked, resume=chosen)
-    code, wanted = _live(asked)
+    code, wanted = _live(asked, skeleton)
     return code if wanted is None else go_on(wanted, asked)
 
 
@@ -57,7 +58,7 @@ def go_on(wanted: Wanted | None, asked: Invocation) -> int:
     return code
 
 
-def _live(asked: Invocation) -> tuple[int, Wanted | None]:
+def _live(asked: Invocation, skeleton: Skeleton | None = None) -> tuple[int, Wanted | None]:
     """One live session: its exit code, and where the user went from it."""
     import asyncio
 
@@ -78,6 +79,7 @@ def _live(asked: Invocation) -> tuple[int, Wanted | None]:
                 stop=live.stop,
                 sessions=sessions_folder(asked.settings.session.folder),
                 loaded=asked.loaded,
+                skeleton=skeleton,
             )
             try:
                 code = await app.run_async()

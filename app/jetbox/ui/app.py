@@ -28,11 +28,16 @@ from jetbox.ui.wanted import Wanted
 from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from jetbox.settings.load import Loaded
     from jetbox.ui.lag import LagWatch
+    from jetbox.ui.skeleton import Skeleton
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
+LOOK_S = 1.0
+"""How long after the start, or after a change of theme, the colours are kept for the next start."""
 HANGUP_S = 3.0
 """How long session and screen may take to end when the terminal hangs up."""
 CLOSE_S = 5.0
@@ -72,15 +77,17 @@ class JetboxApp(App[int]):
         theme_folders: tuple[Path, ...] | None = None,
         sessions: Path | None = None,
         loaded: Loaded | None = None,
+        skeleton: Skeleton | None = None,
     ) -> None:
         """`driver` is the engine's main coroutine: its result is the exit code, its failure is shown.
 
         Without it the screen looks on, or plays a recording. `stop` ends the session as a
         signal asks. `home` is written as `~`. `sessions` is the folder of all recordings;
-        `loaded` are the settings with where they came from.
+        `loaded` are the settings with where they came from; `skeleton` is on the terminal already.
         """
         import os
 
+        self.skeleton = skeleton
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
         self.failure: BaseException | None = None
@@ -98,6 +105,8 @@ class JetboxApp(App[int]):
         self._armed = False
         self._leaving = False
         self._early: list[str] = []
+        self._taking = driver is None
+        """Whether keys go to the input: from the first frame on."""
         self.workbench = Workbench(
             source,
             glyphs=glyphs or signs.choose(),
@@ -106,6 +115,13 @@ class JetboxApp(App[int]):
             sessions=sessions if sessions is not None else sessions_folder(),
         )
         self.workbench.loaded = loaded
+
+    def get_driver_class(self) -> type[Driver]:
+        if self.skeleton is None:
+            return super().get_driver_class()
+        from jetbox.ui.driver import TerminalDriver
+
+        return TerminalDriver
 
     def get_default_screen(self) -> Screen[None]:
         return self.workbench
@@ -132,7 +148,7 @@ class JetboxApp(App[int]):
 
     def on_mount(self) -> None:
         self._themes.begin()
-        self.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+        self.theme_changed_signal.subscribe(self, lambda _: self._change_colours())
         self._repaint()
         self._apply_keys()
         if not self.is_headless:
@@ -160,7 +176,18 @@ class JetboxApp(App[int]):
             self._lag.end()
 
     def _begin(self) -> None:
-        """After the first frame: the engine starts, what was typed early is taken."""
+        """After the first frame: what was typed early is shown, then the engine starts."""
+        early = bool(self._early)
+        for text in self._early:
+            self._type(text)
+        self._early.clear()
+        self._taking = True
+        if early:
+            self.call_after_refresh(self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
         if not self.is_headless:
             gc.collect()
             gc.freeze()
@@ -169,9 +196,7 @@ class JetboxApp(App[int]):
             self._engine = asyncio.create_task(self._driver_call(), name="engine")
             self._engine.add_done_callback(self._engine_ended)
         self._watch_lag()
-        for text in self._early:
-            self._type(text)
-        self._early.clear()
+        self._keep_look()
 
     def on_key(self, event: events.Key) -> None:
         """Keys that nobody took: typed before the input had focus, or while the transcript has it."""
@@ -179,7 +204,7 @@ class JetboxApp(App[int]):
         if text is None or self.screen is not self.workbench or event.key in self.screen.active_bindings:
             return
         event.stop()
-        if self._engine is None and self._driver_call is not None:
+        if not self._taking:
             self._early.append(text)
         else:
             self._type(text)
@@ -225,6 +250,16 @@ class JetboxApp(App[int]):
     def use_theme(self, name: str) -> None:
         """Show this theme; without a name, the next one."""
         self._themes.use(name)
+
+    def _change_colours(self) -> None:
+        self._repaint()
+        self._keep_look()
+
+    def _keep_look(self) -> None:
+        if self.skeleton is not None:
+            from jetbox.ui.driver import keep_look
+
+            self.set_timer(LOOK_S, lambda: keep_look(self))
 
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from jetbox.ui.locale import has_unicode
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +95,8 @@ _TO_ASCII = str.maketrans({"─": "-", "│": "|", "·": "-", "…": "...", "–
 
 
 def choose(environ: Mapping[str, str] | None = None) -> Glyphs:
-    """The table for this terminal's locale.
-
-    Python replaces the C locale by C.UTF-8 in its own environment, so LC_CTYPE=C.UTF-8
-    beside LANG=C is taken for the C locale that it stands for.
-    """
-    environ = os.environ if environ is None else environ
-    override = environ.get("LC_ALL", "")
-    ctype, lang = environ.get("LC_CTYPE", ""), environ.get("LANG", "")
-    if not override and ctype in ("", "C.UTF-8") and lang:
-        ctype = lang
-    locale = override or ctype or lang
-    if locale in ("C", "POSIX"):
-        return ASCII
-    if "." in locale and "utf" not in locale.lower():
-        return ASCII
-    return UNICODE
+    """The table for this terminal's locale."""
+    return UNICODE if has_unicode(environ) else ASCII
 
 
 def plain(text: str, glyphs: Glyphs) -> str:

@@ -24,6 +24,7 @@ from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.sizes import size_classes
 from jetbox.ui.screens.steering import Steering
+from jetbox.ui.skeleton import HINT
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.footer import Footer
 from jetbox.ui.widgets.mark import Mark
@@ -85,7 +86,7 @@ class Workbench(Steering):
         self.side = Side(glyphs, id="side")
         self.queue = Queue(glyphs, id="queue")
         self.permission = Permission(glyphs, source.now, id="permission")
-        self.prompt = Prompt(id="prompt", placeholder="what shall be done here?  /help")
+        self.prompt = Prompt(id="prompt", placeholder=HINT)
         self.suggest = Suggest(glyphs, id="suggest")
         self.completer = Completer(self.prompt, self.suggest, self.word)
         self.prompt.completer = self.completer

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from textual.strip import Strip
+
+from jetbox.cli.dispatch import COMMANDS
+from jetbox.cli.main import COMMANDS as WORDS
+from jetbox.ui import skeleton
+from jetbox.ui.driver import codes, look
+from jetbox.ui.glyphs import ASCII, UNICODE
+from ui.conftest import Showing
+
+LIVE = [[], ["add a test"], ["--demo"], ["--theme", "ember", "-m", "x"], ["--", "run"]]
+ELSEWHERE = [["run", "x"], ["--help"], ["--version"], ["-p", "x"], ["-r"], ["--resume", "1"], ["-cr"], ["doctor"]]
+
+
+@pytest.mark.parametrize("arguments", LIVE[:-1], ids=" ".join)
+def test_what_begins_with_a_screen_is_announced(arguments: list[str]) -> None:
+    assert skeleton.wanted(arguments, WORDS) == "live"
+    assert skeleton.wanted(["replay", "mathx"], WORDS) == "replay"
+    assert set(WORDS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", ELSEWHERE, ids=" ".join)
+def test_nothing_else_is(arguments: list[str]) -> None:
+    assert skeleton.wanted(arguments, WORDS) == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "theme", "ascii"),
+    [
+        ((120, 40), "jetbox-dark", False),
+        ((80, 24), "jetbox-light", False),
+        ((50, 12), "jetbox-dark", True),
+        ((100, 16), "ansi", True),
+    ],
+)
+async def test_it_is_the_first_frame_in_its_colours(
+    show: Showing, size: tuple[int, int], theme: str, ascii: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    async with show(size=size, theme=theme, glyphs=ASCII if ascii else UNICODE) as s:
+        frame: list[Strip] = s.app.screen._compositor.render_strips()
+        found = look(s.app)
+        for row, column, role, text in skeleton.pieces(*size, "live", unicode=not ascii):
+            there = frame[row - 1].crop(column - 1, column - 1 + len(text))
+            assert there.text == text
+            for segment in there:
+                assert segment.style is not None
+                assert codes(segment.style, s.app) == codes(found[role], s.app)
+        if theme == "jetbox-dark":
+            assert tuple(codes(found[role], s.app) for role in skeleton.ROLES) == skeleton.JETBOX_DARK
+
+
+def test_colours_are_kept_for_this_terminal_alone(tmp_path: Path) -> None:
+    here = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    assert skeleton.kept_styles(here) == skeleton.JETBOX_DARK
+    styles = ("1;2", "3", "4", "5", "6", "7")
+    skeleton.keep_styles(styles, here)
+    assert skeleton.kept_styles(here) == styles
+    assert skeleton.kept_styles({**here, "COLORTERM": ""}) == skeleton.PLAIN
+    assert skeleton.kept_styles({**here, "NO_COLOR": "1"}) == skeleton.PLAIN
+    skeleton.keep_styles(("\x1b]0;x", *styles[1:]), here)
+    assert skeleton.kept_styles(here) == skeleton.JETBOX_DARK
+
+
+def run_on_a_terminal(code: str, *arguments: str) -> tuple[int, bytes]:
+    """Exit code and output; the terminal is to be as it was."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    before = termios.tcgetattr(slave)
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+    take = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", take + code, *arguments],
+        env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    )  # fmt: skip
+    over, seen = os.pidfd_open(process.pid), b""
+    while True:
+        ready, _, _ = select.select([master, over], [], [], 20)
+        assert ready, seen
+        if master not in ready:
+            break
+        seen += os.read(master, 65536)
+    process.wait(20)
+    assert termios.tcgetattr(slave) == before
+    for each in (over, master, slave):
+        os.close(each)
+    return process.returncode, seen
+
+
+PATHS = f"import sys; sys.path[:0] = {[str(Path(skeleton.__file__).parents[2])]}; "
+SHOW = "from jetbox.ui.skeleton import show; from jetbox.cli.main import COMMANDS; s = show(sys.argv[1:], COMMANDS); "
+
+
+def test_it_is_painted_before_anything_is_imported() -> None:
+    code, seen = run_on_a_terminal(
+        f"{PATHS}import os; before = set(sys.modules); {SHOW}mine = sorted(set(sys.modules) - before); s.clear();"
+        "print('DONE', *mine)",
+    )
+    assert code == 0
+    painted, left, after = seen.partition(b"\x1b[?1049l")
+    assert painted.startswith(b"\x1b[?1049h")
+    assert "❯".encode() in painted
+    assert left
+    words = after.split()
+    imported = {word.decode() for word in words[words.index(b"DONE") + 1 :]}
+    ours = {name for name in imported if name.startswith("jetbox")}
+    assert imported - ours <= {"termios", "__future__"}
+    assert ours <= {
+        *("jetbox", "jetbox.ui", "jetbox.ui.skeleton", "jetbox.ui.locale", "jetbox.cli", "jetbox.cli.main"),
+        *("jetbox.settings", "jetbox.settings.folders"),
+    }
+
+
+@pytest.mark.parametrize(("number", "code"), [(15, 143), (1, 129)])
+def test_a_signal_before_the_program_has_its_own_way_to_end(number: int, code: int) -> None:
+    done, seen = run_on_a_terminal(f"{PATHS}{SHOW}import os, signal; os.kill(os.getpid(), {number}); signal.pause()")
+    assert done == code
+    assert seen.endswith(b"\x1b[?1049l")
+
+
+def test_an_error_is_told_where_the_shell_is() -> None:
+    code, seen = run_on_a_terminal(
+        f"import site; site.main(); {PATHS}from jetbox.cli.main import console; console()", "--set", "model.nme=x"
+    )
+    assert code == 2
+    painted, _, told = seen.partition(b"\x1b[?1049l")
+    assert b"\x1b[?1049h" in painted
+    assert re.search(rb"unknown key model.nme\r\n", told)
