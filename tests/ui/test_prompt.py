@@ -10,12 +10,13 @@ import pytest
 from textual import events
 
 from jetbox.engine import commands
+from jetbox.engine import events as e
 from jetbox.engine.workspace.finder import best
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.finding import FileFinder
 from jetbox.ui.history import History, Memory
 from ui.conftest import Show, Showing
-from ui.played import opened
+from ui.played import first_round, opened
 
 
 async def until_offered(s: Show, text: str) -> None:
@@ -159,3 +160,36 @@ def test_the_search_ends_with_whoever_asked(tmp_path: Path) -> None:
     request = f'{{"path": {sys.path!r}, "root": "{tmp_path}"}}\n'.replace("'", '"')
     ended = subprocess.run([sys.executable, "-I", finder.__file__], input=request.encode(), check=False, timeout=20)
     assert ended.returncode == 0
+
+
+async def test_an_exclamation_mark_runs_a_command_and_esc_stops_it_before_the_goal(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("!")
+        assert "!COMMAND runs here" in s.text
+        await s.press("enter")
+        assert "say what to run" in s.text
+        assert s.nothing_asked
+        await s.type("!git status -s", "enter")
+        assert await s.asked() == commands.RunShell("git status -s")
+        await s.play(*first_round()[:3], e.ShellStarted(call="shell.1", command="git status -s"))
+        await s.play(e.ToolOutput(call="shell.1", text=" M a.py\n"))
+        assert "! git status -s" in s.text
+        assert "     M a.py" in s.text
+        await s.type("!ls", "enter")
+        assert "a command of yours runs already" in s.text
+        await s.press("escape")
+        assert await s.asked() == commands.StopShell()
+        await s.play(e.ShellEnded(call="shell.1", state="cancelled", text="stopped by the user\n M a.py", told=True))
+        assert "stopped by the user" in s.text
+        await s.press("escape")
+        assert await s.asked() == commands.Cancel()
+
+
+async def test_a_question_about_the_users_command_outlives_the_goal(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], e.ShellStarted(call="shell.1", command="make"))
+        await s.play(e.PermissionAsked(id="p1", call="shell.1", kind="command", title="run_cmd make"))
+        await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0, rounds=1))
+        assert "this session" in s.text
+        assert s.bench.permission.has_focus

@@ -26,6 +26,7 @@ from jetbox.engine.events import (
     SessionClosed,
     SessionOpened,
     SessionResumed,
+    ShellEnded,
     ToolEnded,
 )
 from jetbox.engine.options import EngineOptions
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from jetbox.record.lock import WorkspaceLock
     from jetbox.record.resume import Resumption
 
+KILLED = "the session was killed while this ran"
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
 
@@ -215,7 +217,9 @@ class Live:
         else:
             self.session.emit(SessionResumed(**common))  # type: ignore[arg-type]
             for call in self._resumed.open_calls:
-                self.session.emit(ToolEnded(call=call, state="cancelled", text="the session was killed while this ran"))
+                self.session.emit(ToolEnded(call=call, state="cancelled", text=KILLED))
+            for call in self._resumed.open_shells:
+                self.session.emit(ShellEnded(call=call, state="cancelled", text=KILLED))
 
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble, choose_sandbox
@@ -260,6 +264,8 @@ class Live:
             store=probes_folder(self._start.root),
             key=key_of(model),
         )
+        for told in resumed.beside if resumed is not None else ():
+            parts.history.beside(told)
         parts.known = partial(self._known_figures, model.host)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))
         if resumed is not None and resumed.model and resumed.messages and resumed.model != parts.model_name:
@@ -312,12 +318,14 @@ class Live:
         undo: UndoDesk | None = None
         if self._start.attended:
             from jetbox.engine.models.desk import ModelsDesk
+            from jetbox.engine.shelling import ShellDesk
             from jetbox.engine.tuning import TuningDesk
             from jetbox.engine.undoing import UndoDesk
 
             undo = UndoDesk(parts)
             self._beside.spawn(undo.run())
             self._beside.spawn(TuningDesk(parts).run())
+            self._beside.spawn(ShellDesk(parts).run())
             self._beside.spawn(ModelsDesk(parts).run())
             self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))

@@ -87,6 +87,16 @@ class PullModel(Command, frozen=True, tag="pull_model"):
     name: str
 
 
+class RunShell(Command, frozen=True, tag="run_shell"):
+    """Run a command of the user's in the workspace, beside a goal or between two; one at a time."""
+
+    command: str
+
+
+class StopShell(Command, frozen=True, tag="stop_shell"):
+    """End the user's command that runs."""
+
+
 class RunProbes(Command, frozen=True, tag="run_probes"):
     """Run all probes now, whole."""
 
@@ -147,6 +157,8 @@ AnyCommand = (
     | WarmModel
     | UnloadModel
     | PullModel
+    | RunShell
+    | StopShell
     | RunProbes
     | PlanUndo
     | Undo

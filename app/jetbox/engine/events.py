@@ -356,6 +356,27 @@ class ToolEnded(Event, frozen=True, kw_only=True, tag="tool.ended"):
     """What was mended or ignored in the arguments."""
 
 
+class ShellStarted(Event, frozen=True, kw_only=True, tag="shell.started"):
+    """The user typed a command; what it prints follows as `ToolOutput` of this call."""
+
+    call: str
+    """Id, unique in the session, tool calls included."""
+    command: str
+
+
+class ShellEnded(Event, frozen=True, kw_only=True, tag="shell.ended"):
+    """The user's command is over."""
+
+    call: str
+    state: Literal["ok", "failed", "denied", "cancelled"]
+    text: str = ""
+    """What it came to, and what it printed."""
+    duration_ns: int = 0
+    """Of the run itself, without waiting for an answer."""
+    told: bool = False
+    """It ran, and the model is told of it before the user's next words."""
+
+
 class PermissionAsked(Event, frozen=True, kw_only=True, tag="permission.asked"):
     """The loop waits for an answer (command `Answer` with this id)."""
 
@@ -757,6 +778,8 @@ AnyEvent = (
     | ToolStarted
     | ToolOutput
     | ToolEnded
+    | ShellStarted
+    | ShellEnded
     | PermissionAsked
     | PermissionAnswered
     | PlanMade

@@ -78,6 +78,10 @@ class _Document:
                 how = {"hit": "from the cache", "partial": "in part from the cache"}.get(event.cache, "")
                 said = " ".join(part for part in (event.state, event.summary, how, _ms(event.duration_ns)) if part)
                 self._add(f"- probe **{event.name}**: {said}")
+            case e.ShellStarted():
+                self._titles[event.call] = f"! {event.command}"
+            case e.ShellEnded():
+                self._tool(event)
             case e.ModelSwitched():
                 self._add(f"*model: {event.old} to {event.new}*")
             case e.Undone():
@@ -87,10 +91,10 @@ class _Document:
             case _:
                 pass
 
-    def _tool(self, event: e.ToolEnded) -> None:
+    def _tool(self, event: e.ToolEnded | e.ShellEnded) -> None:
         title = " ".join(self._titles.get(event.call, event.call).split()).replace("`", "'")
         self._add(f"- `{title}`: {event.state}, {_ms(event.duration_ns)}")
-        if event.diff:
+        if isinstance(event, e.ToolEnded) and event.diff:
             self._add(_fenced(event.diff, "diff"))
         elif event.text:
             self._add(_fenced(event.text, ""))

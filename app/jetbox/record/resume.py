@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jetbox.engine.context.history import CutCall, CutOff
+from jetbox.engine.context.history import CutCall, CutOff, shell_words
 from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import (
     GoalEnded,
@@ -21,6 +21,8 @@ from jetbox.engine.events import (
     SessionClosed,
     SessionOpened,
     SessionResumed,
+    ShellEnded,
+    ShellStarted,
     Stamped,
     TextDelta,
     ThinkingDelta,
@@ -62,6 +64,10 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """Tool calls that were made and never ended."""
     queue: tuple[str, ...]
     """What the user had typed and the model has not seen."""
+    beside: tuple[str, ...]
+    """What came of the user's own commands, and the model was not told."""
+    open_shells: tuple[str, ...]
+    """The user's commands that never ended."""
     closed: bool
     """The last process ended in good order."""
     past: tuple[Stamped, ...]
@@ -115,6 +121,8 @@ class _State:
         self.open_calls: dict[str, None] = {}
         self.cut = _Cut()
         self.queue: tuple[str, ...] = ()
+        self.beside: list[str] = []
+        self.shells: dict[str, str] = {}
         self.closed = False
 
     def take(self, stamped: Stamped) -> None:
@@ -123,8 +131,13 @@ class _State:
         match stamped.event:
             case MessageAdded() as message:
                 add_message(self.messages, message)
+                if self.beside and message.role == "user":
+                    said = str(msgspec.json.decode(message.json).get("content", ""))
+                    self.beside = [told for told in self.beside if told not in said]
             case PromptRewound(count=count):
                 del self.messages[count:]
+                if count <= 1:
+                    self.beside.clear()
             case PromptHead() as head:
                 self.head = head
             case GoalStarted() as goal:
@@ -138,6 +151,11 @@ class _State:
                 self.open_calls.pop(call, None)
             case QueueChanged(items=items):
                 self.queue = items
+            case ShellStarted(call=call, command=command):
+                self.shells[call] = command
+            case ShellEnded(call=call, text=text, told=told):
+                command = self.shells.pop(call, "")
+                self.beside += [shell_words(command, text)] if told else []
             case other:
                 self._set_up(other)
 
@@ -155,6 +173,7 @@ class _State:
                 self.mode, self.options = resumed.mode, resumed.options
                 self.closed = False
                 self.open_calls.clear()
+                self.shells.clear()
             case SessionClosed():
                 self.closed = True
             case _:
@@ -202,6 +221,8 @@ def resumption(recording: Recording) -> Resumption:
         cut_off=state.cut.value() if state.running is not None else None,
         open_calls=tuple(state.open_calls),
         queue=state.queue,
+        beside=tuple(state.beside),
+        open_shells=tuple(state.shells),
         closed=state.closed,
         past=past,
     )

@@ -21,6 +21,8 @@ RUNNING_HINTS: Keys = (
     ("transcript.expand", "expands"),
     ("app.help", "help"),
 )
+SHELL_HINTS: Keys = (("session.cancel", "stops"), ("transcript.expand", "expands"), ("app.help", "help"))
+SHELL_WORDS = "!COMMAND runs here, as a command of the model's would; the model is told with your next words"
 REPLAY_HINTS: Keys = (
     ("replay.play", "plays, stops"),
     ("replay.forward", "next event"),
@@ -44,6 +46,8 @@ def _said(view: SessionView, now: int, *, live: bool, typed: str, word: Word) ->
         return "word", word[0], word[1]
     if typed.startswith("/"):
         return "word", _completion(typed), "dim"
+    if typed.startswith("!") and live:
+        return "word", SHELL_WORDS, "dim"
     kind, text = view.activity(now)
     if kind == "ask":
         return "ask", text if live else f"was asked: {text}", "warning"
@@ -87,4 +91,6 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool) -> Keys:
         return LOOKING_HINTS
     if view.asked:
         return ()
+    if view.shells and not view.running:
+        return SHELL_HINTS
     return RUNNING_HINTS if view.running else IDLE_HINTS

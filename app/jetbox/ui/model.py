@@ -84,6 +84,8 @@ class SessionView:
     """How many files changed at once the last time that not all were named, who did that, and when."""
     tools: dict[str, str] = field(default_factory=dict)
     """Calls that run, and their titles."""
+    shells: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """The user's commands that run, and since when."""
     queue: tuple[str, ...] = ()
     asked: dict[str, e.PermissionAsked] = field(default_factory=dict)
     """Open questions, in order."""
@@ -130,6 +132,7 @@ class SessionView:
                 self._still()
             case e.SessionClosed():
                 self.closed = True
+                self.shells.clear()
                 self._still()
             case e.SandboxChosen():
                 self.sandbox = event
@@ -166,6 +169,10 @@ class SessionView:
                 self.phase = event.phase
             case e.ModeChanged():
                 self.mode = event.mode
+            case e.ShellStarted():
+                self.shells[event.call] = one_line(event.command), t
+            case e.ShellEnded():
+                self.shells.pop(event.call, None)
             case e.QueueChanged():
                 self.queue = tuple(one_line(item) for item in event.items)
             case e.PermissionAsked():
@@ -200,7 +207,7 @@ class SessionView:
             self.loaded = "unknown"
         self.tools.clear()
         self.probing.clear()
-        self.asked.clear()
+        self.asked = {name: asked for name, asked in self.asked.items() if asked.call in self.shells}
 
     def _model_event(
         self,
@@ -354,6 +361,9 @@ class SessionView:
         """What happens now: its kind (idle, busy, ask) and the words for it."""
         if self.asked:
             return "ask", one_line(next(iter(self.asked.values())).title)
+        if not self.running and self.shells:
+            command, since = next(iter(self.shells.values()))
+            return "busy", f"!{command}  {words.elapsed(max(0, now - since))}"
         if not self.running and not self.doing.wait:
             return "idle", ""
         if self.doing.what:

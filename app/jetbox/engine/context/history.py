@@ -61,6 +61,11 @@ _said = msgspec.json.Decoder(_Said).decode
 KILLED = "[the session was killed while this ran: what it does may have been done; look before you repeat it]"
 
 
+def shell_words(command: str, text: str) -> str:
+    """What the model is told of a command that the user ran."""
+    return f"[the user ran `{command}`]\n{text}"
+
+
 class History:
     """Appends messages, tells the journal of each, and builds bodies."""
 
@@ -77,6 +82,8 @@ class History:
         self._reader = Reader("")
         self._head = b""
         self._head_sha = ""
+        self._beside: list[str] = []
+        """What goes before the user's next words."""
         self.bytes = sum(map(len, self._messages))
 
     def __len__(self) -> int:
@@ -181,6 +188,8 @@ class History:
     def rewind(self, count: int) -> int:
         """Take out the messages from this index on, and tell the journal; how many that were."""
         gone = len(self._messages) - count
+        if count <= 1:
+            self._beside.clear()
         if gone > 0:
             self._session.emit(PromptRewound(count=count))
             for kept in (self._said, self._authors, self._messages):
@@ -201,8 +210,13 @@ class History:
     def system(self, text: str) -> None:
         self._add("system", {"role": "system", "content": text})
 
+    def beside(self, text: str) -> None:
+        """Let the model know of this with the user's next words."""
+        self._beside.append(text)
+
     def user(self, text: str) -> None:
-        self._add("user", {"role": "user", "content": text})
+        told, self._beside = self._beside, []
+        self._add("user", {"role": "user", "content": "\n\n".join([*told, text])})
 
     def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> None:
         """What the model said, as it said it."""

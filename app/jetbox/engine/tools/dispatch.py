@@ -21,7 +21,7 @@ from jetbox.engine.tools.schedule import Schedule
 
 if TYPE_CHECKING:
     from jetbox.engine.control import Control
-    from jetbox.engine.safety.permissions import Permissions
+    from jetbox.engine.safety.permissions import Decision, Permissions
     from jetbox.engine.safety.secrets import Redactor
     from jetbox.engine.session import Session
 
@@ -144,6 +144,10 @@ class Dispatcher:
             ToolError: the guard of paths refuses it.
         """
         return tool.access(arguments, self._context)
+
+    def decide(self, plan: Plan, tool: str) -> Decision:
+        """Whether a plan that is no call of the model's needs an answer, by the same rules."""
+        return self._permissions.decide(plan, tool)
 
     def submit(self, call: Call, recovered: str = "") -> asyncio.Task[Done]:
         """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""

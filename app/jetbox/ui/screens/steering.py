@@ -66,10 +66,21 @@ class Steering(Reading):
         self.transcript.action_scroll_to_end()
         if text.startswith("/") and not message.now:
             run_line(self, text)
+        elif text.startswith("!") and not message.now:
+            self._run_shell(text[1:].strip())
         elif self.busy:
             self.submit(commands.Steer(text, now=message.now))
         else:
             self.submit(commands.Goal(text))
+
+    def _run_shell(self, command: str) -> None:
+        """Run a command of the user's; what it prints comes as events."""
+        if not command:
+            self.word("say what to run: !COMMAND")
+        elif self.view.shells:
+            self.word("a command of yours runs already: esc stops it")
+        else:
+            self.submit(commands.RunShell(command))
 
     @on(Prompt.SelectionChanged)
     def _cursor_moved(self) -> None:
@@ -84,7 +95,10 @@ class Steering(Reading):
         """Close what is offered; stop the goal; where none runs, go back to the input."""
         if self.completer.drop():
             return
-        if self.live and self.busy:
+        if self.live and self.view.shells:
+            self.submit(commands.StopShell())
+            self.word("stopping your command", "dim")
+        elif self.live and self.busy:
             self.submit(commands.Cancel())
             self.word("stopping: what was streamed is kept", "dim")
         else:

@@ -175,6 +175,8 @@ class Workbench(Steering):
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
                     self.prompt.remember(stamped.event.text)
+                elif isinstance(stamped.event, e.ShellStarted):
+                    self.prompt.remember(f"!{stamped.event.command}")
         return deltas_only
 
     def _show_taken(self, *, deltas_only: bool, other: bool) -> None:
@@ -252,7 +254,7 @@ class Workbench(Steering):
     def _pace(self) -> None:
         """Tick fast only while something moves."""
         playing = self.transport is not None and self.transport.playing
-        fast = playing or (self.view.running and self.transport is None)
+        fast = playing or ((self.view.running or bool(self.view.shells)) and self.transport is None)
         if fast != self._fast:
             self._fast = fast
             if fast:

@@ -14,6 +14,7 @@ from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinki
 from jetbox.ui.transcript.plan import PlanCard
 from jetbox.ui.transcript.remarks import LEVELS, ending, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
+from jetbox.ui.transcript.shell import Shell
 from jetbox.ui.transcript.tool import Tool
 
 
@@ -45,6 +46,8 @@ class Story:
         """The latest block of verdicts of each round."""
         self._probing: dict[str, int] = {}
         """The block in which a probe runs."""
+        self._shells: dict[str, int] = {}
+        """Blocks of the user's commands that run."""
 
     def round_block(self, number: int) -> int | None:
         """The block at which a round begins."""
@@ -53,7 +56,7 @@ class Story:
     @property
     def moving(self) -> list[int]:
         """Blocks whose rows change with time: they stand in the open round, or wait for a late verdict."""
-        late = {n for n in self._probing.values() if n < (self._header or 0)}
+        late = {n for n in (*self._probing.values(), *self._shells.values()) if n < (self._header or 0)}
         open_ones = [n for n in range(self._header or 0, len(self.blocks)) if self.blocks[n].moving]
         return [*sorted(n for n in late if self.blocks[n].moving), *open_ones]
 
@@ -81,6 +84,8 @@ class Story:
                 self._tool_event(stamped, event)
             case e.ProbeStarted() | e.ProbeEnded():
                 self._probe_event(stamped, event)
+            case e.ShellStarted() | e.ShellEnded():
+                self._shell_event(stamped.t, event)
             case e.PlanMade() | e.StepBegun() | e.StepEnded() | e.PlanEnded() | e.PlanJoined():
                 self._plan_event(stamped.t, event)
             case e.GoalStarted():
@@ -263,6 +268,18 @@ class Story:
             tool.started = stamped.t
         else:
             tool.end(event)
+            if event.state == "failed":
+                self._alarm(self._calls[event.call])
+
+    def _shell_event(self, t: int, event: e.ShellStarted | e.ShellEnded) -> None:
+        if isinstance(event, e.ShellStarted):
+            # What streams goes on above it.
+            self._calls[event.call] = self._shells[event.call] = self.add(Shell(event, t))
+            return
+        self._shells.pop(event.call, None)
+        block = self._tool(event.call)
+        if isinstance(block, Shell):
+            block.over(event)
             if event.state == "failed":
                 self._alarm(self._calls[event.call])
 

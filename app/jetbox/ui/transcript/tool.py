@@ -27,6 +27,8 @@ class Tool(Titled):
     """One call, from the moment that the model asked for it."""
 
     expandable = True
+    most = LIVE_ROWS
+    """Rows of output that are shown folded."""
 
     def __init__(self, called: ToolCalled) -> None:
         self.name = one_line(called.name)
@@ -62,30 +64,34 @@ class Tool(Titled):
         return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
 
     def layout(self, width: int, look: Look) -> list[Row]:
-        out = [self._head(width, look)]
+        out = self.head(width, look)
         if self.summary:
             out += MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
         elif self.ended is None:
-            out += output_rows(self.live, width, look, False, tail=True)[-LIVE_ROWS:] if self.live.strip() else []
+            out += output_rows(self.live, width, look, False, tail=True)[-self.most :] if self.live.strip() else []
         else:
-            out += self._result(self.ended, width, look)
+            out += self.result(self.ended, width, look)
         return out
 
-    def _head(self, width: int, look: Look) -> Row:
-        glyphs, ended = look.glyphs, self.ended
+    def head(self, width: int, look: Look) -> list[Row]:
+        """What was asked for, and how it stands."""
         left: list[Piece] = [(INDENT, ""), (self.name, "tool"), (f" {self.argument}", "tool.argument")]
         left += [(" recovered", "warning")] if self.recovered else []
+        if self.ended is not None:
+            added, removed = sum(c.added for c in self.ended.changes), sum(c.removed for c in self.ended.changes)
+            left += [(f"  +{added}", "added")] if added else []
+            left += [(f"{' ' if added else '  '}-{removed}", "removed")] if removed else []
+        return [self.line(tuple(left), self.figures(look), width)]
+
+    def figures(self, look: Look) -> tuple[Piece, ...]:
+        """How it stands, or how it ended and how long it took."""
+        glyphs, ended = look.glyphs, self.ended
         if ended is None:
             if self.asking:
-                right: list[Piece] = [(f"waiting for you {glyphs.question}", "warning")]
-            elif self.started < 0:
-                right = [(f"waits {glyphs.waiting}", "faint")]
-            else:
-                right = [(f"{words.elapsed(max(0, look.now - self.started))} {glyphs.more}", "dim")]
-            return self.line(tuple(left), tuple(right), width)
-        added, removed = sum(c.added for c in ended.changes), sum(c.removed for c in ended.changes)
-        left += [(f"  +{added}", "added")] if added else []
-        left += [(f"{' ' if added else '  '}-{removed}", "removed")] if removed else []
+                return ((f"waiting for you {glyphs.question}", "warning"),)
+            if self.started < 0:
+                return ((f"waits {glyphs.waiting}", "faint"),)
+            return ((f"{words.elapsed(max(0, look.now - self.started))} {glyphs.more}", "dim"),)
         sign, style = {
             "ok": (glyphs.ok, "ok"),
             "failed": (glyphs.failed, "failed"),
@@ -94,9 +100,10 @@ class Tool(Titled):
         }[ended.state]
         word = "" if ended.state in ("ok", "failed") else f"{ended.state} "
         took = words.duration(ended.duration_ns) if ended.duration_ns else ""
-        return self.line(tuple(left), ((word, style), (f"{took}  ", "dim"), (sign, style)), width)
+        return (word, style), (f"{took}  ", "dim"), (sign, style)
 
-    def _result(self, ended: ToolEnded, width: int, look: Look) -> list[Row]:
+    def result(self, ended: ToolEnded, width: int, look: Look) -> list[Row]:
+        """What came of it."""
         unfolded = self.open(look)
         out: list[Row] = []
         if ended.diff:
@@ -116,15 +123,15 @@ class Tool(Titled):
             and (unfolded or self.name not in QUIET)
             and self.name not in ("write_file", "edit_file")
         ):
-            out += self._text(ended.text, width, look, unfolded, "dim", LIVE_ROWS, tail=True)
+            out += self.text(ended.text, width, look, unfolded, "dim", LIVE_ROWS, tail=True)
         if ended.state != "ok" and ended.state != "cancelled":
             style = "failed" if ended.state == "failed" and self.name != "run_cmd" else "dim"
-            out += self._text(ended.text, width, look, unfolded, style, ERROR_LINES, tail=self.name == "run_cmd")
+            out += self.text(ended.text, width, look, unfolded, style, ERROR_LINES, tail=self.name == "run_cmd")
         for note in ended.notes:
             out += flow(((one_line(note), "faint"),), width, first=((INDENT * 2, ""),))
         return out
 
-    def _text(
+    def text(
         self, text: str, width: int, look: Look, unfolded: bool, style: str, most: int, *, tail: bool
     ) -> list[Row]:
         """The result's text; an empty result and a mere "exit code 0" need no row."""
