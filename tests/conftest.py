@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from jetbox.sim.launch import ServerProcess
+from nursery import ForkedServer, Nursery
 
 pytest_plugins = ["no_skips", "scripted"]
 # No deadline: a busy machine is no failure.
@@ -51,8 +52,16 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Where embedded servers are forked."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def sim_server() -> Iterator[Callable[..., ServerProcess]]:
+def sim_server(nursery: Nursery) -> Iterator[Callable[..., ServerProcess]]:
     """Starts embedded servers, without latency unless `speed` is given, and stops them at the end."""
     with ExitStack() as running:
-        yield lambda **options: running.enter_context(ServerProcess(**{"speed": 0, **options}))
+        yield lambda **options: running.enter_context(ForkedServer(nursery, **{"speed": 0, **options}))

@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,10 @@ def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server:
     ],
 )
 def test_what_a_server_with_openais_protocol_lacks_is_told(
-    jetbox: Run, flavour: str, lacking: tuple[str, ...], state: str, said: str
+    jetbox: Run, sim_server: Callable[..., ServerProcess], flavour: str, lacking: tuple[str, ...], state: str, said: str
 ) -> None:
-    with ServerProcess(speed=0, flavour=flavour, lacks=lacking) as server:
-        done = jetbox("doctor", "--json", "--host", f"{server.url}/v1", "-m", "gpt-oss:20b")
+    url = sim_server(flavour=flavour, lacks=lacking).url
+    done = jetbox("doctor", "--json", "--host", f"{url}/v1", "-m", "gpt-oss:20b")
     found = checks(done)["protocol"]
     assert (found["state"], said in found["said"]) == (state, True)
     assert bool(found.get("cure")) == (state != "ok")

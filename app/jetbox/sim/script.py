@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,9 +91,10 @@ class Script(NamedTuple):
         return next((i for i, candidate in enumerate(self.steps) if candidate.id == step), len(self.steps))
 
 
-def load_shipped() -> list[Script]:
-    """All scripts that come with the server, by name."""
-    return [load_file(path) for path in sorted(SHIPPED.glob("*.toml"))]
+@cache
+def load_shipped() -> tuple[Script, ...]:
+    """All scripts that come with the server, by name; read once."""
+    return tuple(load_file(path) for path in sorted(SHIPPED.glob("*.toml")))
 
 
 def load(name_or_file: str) -> Script:

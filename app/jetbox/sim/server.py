@@ -72,7 +72,7 @@ class _Scripts:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        self._scripts = [script.load(name) for name in names] or None
+        self._scripts: Sequence[script.Script] | None = [script.load(name) for name in names] or None
 
     def __call__(self) -> Sequence[script.Script]:
         with self._lock:

@@ -1,0 +1,200 @@
+"""Embedded servers that are forked from a process which has them loaded.
+
+Each is a process of its own, as one from scratch is; its start costs a tenth of that.
+Run as a program, this is that process: it ends when the socket it was given does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from subprocess import DEVNULL, Popen, TimeoutExpired
+from typing import Any, cast
+
+from jetbox.sim.launch import LaunchError, ServerProcess, command
+
+READY = b"."
+
+
+class Child:
+    """What is asked of a process, of one that is a child of the nursery."""
+
+    def __init__(self, pid: int, pipes: list[int], status: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdin = os.fdopen(pipes[0], "wb", 0)
+        self.stdout = os.fdopen(pipes[1], "rb")
+        self.stderr = os.fdopen(pipes[2], "rb")
+        self._status = os.fdopen(status, "rb", 0)
+
+    def poll(self) -> int | None:
+        """The exit code, None where it still runs."""
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait so many seconds for its end; the exit code.
+
+        Raises:
+            TimeoutExpired
+        """
+        code = self._look(timeout)
+        if code is None:
+            raise TimeoutExpired(str(self.pid), timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Signal it, where it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """What is left of its output, at its end; a server that did not start says a line."""
+        out, err = self.stdout.read(), self.stderr.read()
+        self.wait()
+        return out, err
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            self.returncode = int(self._status.read() or -signal.SIGKILL)
+            self._status.close()
+        return self.returncode
+
+
+class Nursery:
+    """The process that has the embedded server loaded; one for a whole run of tests."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            # A session of its own: an interrupt of the tests is for their process, which then closes the socket.
+            self._process = Popen(
+                [sys.executable, "-P", __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=DEVNULL,
+                start_new_session=True,
+            )
+        if self._socket.recv(1) != READY:
+            raise LaunchError("the process that servers are forked from did not start")
+
+    def start(self, words: list[str]) -> Child:
+        """Start a server with these words of the command line, in this folder and environment."""
+        pipes = [os.pipe() for _ in range(4)]
+        ours = [pipes[0][1], *(pipe[0] for pipe in pipes[1:])]
+        theirs = [pipes[0][0], *(pipe[1] for pipe in pipes[1:])]
+        asked = {"words": words, "folder": os.getcwd(), "environ": dict(os.environ)}
+        data = json.dumps(asked).encode() + b"\n"
+        sent = socket.send_fds(self._socket, [data], theirs)
+        self._socket.sendall(data[sent:])
+        for descriptor in theirs:
+            os.close(descriptor)
+        return Child(int.from_bytes(self._socket.recv(8, socket.MSG_WAITALL), "big"), ours[:3], ours[3])
+
+    def close(self) -> None:
+        """End it, and whatever it has left running."""
+        self._socket.close()
+        self._process.wait()
+
+
+class ForkedServer(ServerProcess):
+    """A server from the nursery."""
+
+    def __init__(self, nursery: Nursery, **options: Any) -> None:
+        words = command(**options)
+        child = nursery.start(words[words.index("jetbox.sim") + 1 :])
+        self.process = cast("Popen[bytes]", child)
+        self.url = child.stdout.readline().decode().strip()
+        if not self.url:
+            said = child.communicate()[1].decode("utf-8", "replace").strip()
+            self.stop()
+            raise LaunchError(said or f"the embedded server ended with code {child.returncode}")
+
+
+def tend(connection: socket.socket) -> None:
+    """Fork a server for each request, and tell the end of each, until the socket is closed."""
+    statuses: dict[int, int] = {}
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    connection.sendall(READY)
+    while True:
+        ready = select.select([connection.fileno(), told], [], [])[0]
+        if told in ready:
+            os.read(told, 4096)
+            bury(statuses)
+        if connection.fileno() in ready:
+            data, given, _, _ = socket.recv_fds(connection, 1 << 16, 4)
+            while data and not data.endswith(b"\n"):
+                data += connection.recv(1 << 16)
+            if not data:
+                return
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                for descriptor in (connection.detach(), told, tell, *statuses.values()):
+                    os.close(descriptor)
+                serve(json.loads(data), given)
+            for descriptor in given[:3]:
+                os.close(descriptor)
+            statuses[pid] = given[3]
+            connection.sendall(pid.to_bytes(8, "big"))
+
+
+def bury(statuses: dict[int, int]) -> None:
+    """Tell the exit code of whatever has ended."""
+    while statuses:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        descriptor = statuses.pop(pid)
+        with suppress(BrokenPipeError):  # nobody asks for it any more
+            os.write(descriptor, str(os.waitstatus_to_exitcode(status)).encode())
+        os.close(descriptor)
+
+
+def serve(asked: dict[str, Any], given: list[int]) -> None:
+    """Be a server, in the child."""
+    from jetbox.sim.__main__ import main
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    for number, descriptor in enumerate(given[:3]):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.close(given[3])
+    code = 1
+    try:
+        os.chdir(asked["folder"])
+        os.environ.clear()
+        os.environ.update(asked["environ"])
+        time.tzset()
+        code = main(asked["words"])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    import gc
+
+    import jetbox.sim.__main__
+    import jetbox.sim.script
+
+    jetbox.sim.script.load_shipped()
+    gc.freeze()
+    tend(socket.socket(fileno=int(sys.argv[1])))
