@@ -40,6 +40,9 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
         f"[TOOL_CALLS][{WRITE}]",
         'assistant to=functions.write_file {"path": "a.txt", "content": "one"}',
         "[write_file(path='a.txt', content='one')]",
+        "write_file(path='a.txt', content='one')",
+        "write_file(\n    path='a.txt',\n    content='one',\n)\nwrite_file(path='b.txt', content='two')",
+        "```python\nwrite_file(path='a.txt', content='one')\n```",
         "<function=write_file><parameter=path>a.txt</parameter><parameter=content>one</parameter></function>",
     ],
 )

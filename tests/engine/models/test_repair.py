@@ -135,6 +135,11 @@ TWO = {
     "objects in a row": f"{dumped(READ)}\n{dumped(RUN)}",
     "objects with a semicolon": f"{dumped(READ)};\n{dumped(RUN)}",
     "pythonic": f"[{pythonic(READ)}, {pythonic(RUN)}]",
+    "pythonic, on lines": f"Both:\n\n{pythonic(READ)}\n{pythonic(RUN)}\n",
+    "pythonic, with a semicolon": f"{pythonic(READ)}; {pythonic(RUN)}",
+    "pythonic, over lines": "read_file(\n    path='src/a.py',\n)\n\nrun_cmd(\n    command=['pytest', '-q'],\n)",
+    "pythonic, fenced": f"```tool_code\n{pythonic(READ)}\n{pythonic(RUN)}\n```",
+    "pythonic, with a namespace": f"functions.{pythonic(READ)}\nfunctions.{pythonic(RUN)}",
     "function tags": f"{parameters(READ)}\n{parameters(RUN)}",
     "TOOL_CALLS": f"[TOOL_CALLS][{dumped(READ)}, {dumped(RUN)}]",
     "GLM": f"{glm(READ)}\n{glm(RUN)}",
@@ -166,6 +171,18 @@ NEGATIVE = {
     "<parameter=content>\nx = ",
     "a function that goes on": "<function=read_file> is how you would call it",
     "positional arguments": 'read_file("src/a.py")',
+    "code that is shown": f"One would write\n\n    {pythonic(READ)}",
+    "a call that is assigned": f"text = {pythonic(READ)}",
+    "a call within another": f"print({pythonic(READ)})",
+    "a call in inline code": f"Use `{pythonic(READ)}`",
+    "a call that is quoted": f"> {pythonic(READ)}",
+    "a call in a list": f"- {pythonic(READ)}",
+    "a call on a line before prose": f"{pythonic(READ)}\nis what I would do.",
+    "bytes": "read_file(path=b'src/a.py')",
+    "a set": "run_cmd(command={'pytest'})",
+    "a call that is not closed": "write_file(path='a.py', content='x = 1",
+    "a call of something else": "launch_missiles(path='a')",
+    "one offered, one not, in Python": f"{pythonic(READ)}\nlaunch_missiles(path='a')",
     "an expression": "read_file(path=open('x').read())",
     "a nested call": "read_file(path=str(1))",
     "a Python program": "def read_file(path):\n    return open(path).read()\n",
@@ -216,6 +233,17 @@ def test_two_calls_come_in_their_order(text: str) -> None:
 @pytest.mark.parametrize("text", NEGATIVE.values(), ids=NEGATIVE.keys())
 def test_nothing_is_taken_where_no_call_is_meant(text: str) -> None:
     assert recover(text, "", fits) is None
+
+
+def test_a_python_string_holds_whatever_a_file_holds() -> None:
+    content = 'x = """a\\d"""\n```python\nf(1)]\n```\n'
+    found = recover(f"So:\nwrite_file(path='a.md', content={content!r})", "", fits)
+    assert found is not None
+    assert json.loads(bytes(found.calls[0].function.arguments))["content"] == content
+    block = "```\nread_file(path='b')\n```\n"
+    found = recover(f'write_file(path=\'a.md\', content="""{block}""")', "", fits)
+    assert found is not None
+    assert json.loads(bytes(found.calls[0].function.arguments))["content"] == block
 
 
 def test_what_stands_before_the_call_stays_text() -> None:

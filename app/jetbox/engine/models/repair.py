@@ -17,6 +17,7 @@ import msgspec
 
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.models.mendjson import read
+from jetbox.engine.models.pythonic import BEGIN, MOST, NAME, read_calls, stands_alone
 
 Fits = Callable[[str, str], bool]
 """Takes a name and its arguments as JSON: whether such a tool was offered, and they fit it."""
@@ -33,6 +34,10 @@ class Offer(Protocol):
         """Whether there is a tool of this name."""
         ...
 
+    def begins(self, word: str) -> bool:
+        """Whether the name of a tool begins like this."""
+        ...
+
     def takers(self, keys: frozenset[str]) -> list[str]:
         """The tools that know every one of these arguments and need no other."""
         ...
@@ -40,25 +45,23 @@ class Offer(Protocol):
 
 CANDIDATES = 20
 """Places of one form that are looked at: a long text about calls must not hold up the screen."""
-MOST_CALLS = 32
 _NAMES = ("name", "tool", "tool_name", "function_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 _FENCES = ("", "json", "jsonc", "tool_call", "tool_code", "tool", "xml", "python")
-_NAME = r"[A-Za-z_][\w.\-]*"
 
 _HARMONY = re.compile(
-    rf"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s*to=(?:functions\.)?(?P<name>{_NAME})"
+    rf"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s*to=(?:functions\.)?(?P<name>{NAME})"
     r"(?:<\|channel\|>(?:commentary|analysis))?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*(?:<\|message\|>)?\s*(?=\{)"
 )
-_FUNCTION = re.compile(rf"<function=(?P<name>{_NAME})>")
+_FUNCTION = re.compile(rf"<function=(?P<name>{NAME})>")
 _PARAMETER = re.compile(r"<parameter=(?P<key>[\w.\-]+)>\n?")
-_GLM = re.compile(rf"\s*(?P<name>{_NAME})\s*(?=<arg_key>)")
+_GLM = re.compile(rf"\s*(?P<name>{NAME})\s*(?=<arg_key>)")
 _PAIR = re.compile(r"\s*<arg_key>(?P<key>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL)
-_MISTRAL = re.compile(rf"\s*(?P<name>{_NAME})(?:\[CALL_ID\][\w\-]+)?\[ARGS\]\s*(?=\{{)")
+_MISTRAL = re.compile(rf"\s*(?P<name>{NAME})(?:\[CALL_ID\][\w\-]+)?\[ARGS\]\s*(?=\{{)")
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
 _MARKS = re.compile(
     r"<tool_call>|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|to=functions\.|[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*"
-    r"[\"'](?:arguments|parameters)[\"']\s*:"
+    rf"[\"'](?:arguments|parameters)[\"']\s*:|(?m:^) {{0,3}}\[?(?P<python>{NAME})\(\s*\w+\s*="
 )
 NEAR = 200
 """Characters behind a mark of a call in which its tool is named."""
@@ -96,8 +99,12 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
     for mark in islice(_MARKS.finditer(text), CANDIDATES):
         if quoted(text[: mark.start()]) or text[: mark.start()].count("```") % 2:
             continue
+        if mark["python"]:
+            if offer.offered(mark["python"]) and stands_alone(text, mark.start()):
+                return True
+            continue
         near = text[mark.start() : mark.start() + NEAR]
-        if any(offer.offered(word) for word in re.findall(_NAME, near)):
+        if any(offer.offered(word) for word in re.findall(NAME, near)):
             return True
     return False
 
@@ -141,7 +148,7 @@ def _all(text: str, start: int, begin: str, parse: Callable[[str, int], list[_Fo
     at = start
     while at < len(text):
         calls = parse(text, at)
-        if not calls or len(found) > MOST_CALLS or not all(fits(call.name, call.arguments) for call in calls):
+        if not calls or len(found) + len(calls) > MOST or not all(fits(call.name, call.arguments) for call in calls):
             return []
         found += calls
         at = calls[-1].end
@@ -296,35 +303,16 @@ def _with_json(text: str, opening: re.Match[str]) -> list[_Found]:
 
 
 def _pythonic(text: str, at: int) -> list[_Found]:
-    """`[f(a=1), g()]`: calls with constants for arguments, as Python writes them."""
-    import ast
-
+    """`[f(a=1), g()]`, or calls one after another: with constants for arguments, as Python writes them."""
     for tag in ("<|python_tag|>", "<|python_start|>"):
         at = _past(text, at, tag)
     at = _spaces(text, at)
     if text.startswith("{", at):
         return _json(text, at)
-    end = next((n for end in ("<|python_end|>", "\n```", "<|e") if (n := text.find(end, at)) >= 0), len(text))
-    try:
-        tree = ast.parse(text[at:end].strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    nodes = tree.elts if isinstance(tree, ast.List) else [tree]
-    found = [_python_call(node, end) for node in nodes]
-    return [call for call in found if call is not None] if found and None not in found else []
-
-
-def _python_call(node: Any, end: int) -> _Found | None:
-    import ast
-
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute) or node.args:
-        return None
-    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-    try:
-        arguments = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg is not None}
-        return _Found(name, _encoded(arguments), end) if len(arguments) == len(node.keywords) else None
-    except (ValueError, TypeError, RecursionError):
-        return None
+    found = [_Found(call.name, _encoded(call.arguments), call.end) for call in read_calls(text, at)]
+    if found:
+        found[-1] = msgspec.structs.replace(found[-1], end=_past(text, found[-1].end, "<|python_end|>"))
+    return found
 
 
 def _encoded(arguments: Any) -> str:
@@ -357,7 +345,7 @@ _FORMS: tuple[tuple[str, str, Callable[[str, int], list[_Found]]], ...] = (
     ("python tag", r"<\|python_(?:tag|start)\|>", _pythonic),
     ("a code block", r"```\w*[ \t]*\n", _fenced),
     ("bare JSON", _BARE, lambda text, at: _json(text, _spaces(text, at))),
-    ("pythonic", rf"(?m)^[ \t]*\[?{_NAME}\((?:\w+\s*=|\))", _pythonic),
+    ("pythonic", BEGIN, _pythonic),
 )
 
 

@@ -109,6 +109,10 @@ class Dispatcher:
         """Whether there is a tool of this name."""
         return name in self._tools
 
+    def begins(self, word: str) -> bool:
+        """Whether the name of a tool begins like this."""
+        return any(name.startswith(word) for name in self._tools)
+
     def takers(self, keys: frozenset[str]) -> list[str]:
         """The tools that know every one of these arguments and need no other."""
         return [

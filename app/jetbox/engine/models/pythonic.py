@@ -1,0 +1,104 @@
+"""Calls as Python writes them: `name(a=1)` on a line of its own, several of them, or a list.
+
+Constants alone are taken for arguments, and none without its name: what would have to be worked out
+is no call. Each is cut out of the text by its brackets, so that a string may hold whatever a file holds.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+NAME = r"[A-Za-z_][\w.\-]*"
+BEGIN = rf"(?m:^) {{0,3}}\[?{NAME}\(\s*(?:\w+\s*=|\))"
+"""Further in, a line is code that is shown."""
+MOST = 32
+"""More calls at once nobody means."""
+
+_PIECE = re.compile(
+    r"\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[()\[\]{}]",
+    re.DOTALL,
+)
+"""A string, or a bracket outside of one."""
+_CALL = re.compile(rf"{NAME}(?=\()")
+_BETWEEN = re.compile(r"[ \t]*;?\s*")
+
+
+class Written(NamedTuple):
+    """One call."""
+
+    name: str
+    arguments: dict[str, Any]
+    end: int
+    """Where the text behind it goes on."""
+
+
+def read_calls(text: str, at: int) -> list[Written]:
+    """The list of calls, or the calls one after another, that begin there; empty where they are none."""
+    if text.startswith("[", at):
+        end = _closed(text, at)
+        return _parsed(text[at:end], end) if end >= 0 else []
+    found: list[Written] = []
+    while len(found) <= MOST and (begin := _CALL.match(text, at)):
+        end = _closed(text, begin.end())
+        calls = _parsed(text[at:end], end) if end >= 0 else []
+        if not calls:
+            break
+        found += calls
+        between = _BETWEEN.match(text, end)
+        at = between.end() if between else end
+    return found
+
+
+def stands_alone(text: str, at: int) -> bool:
+    """Whether the call that begins there is all of its line, or of its lines."""
+    begin = re.compile(rf"\s*\[?{NAME}(?=\()").match(text, at)
+    end = _closed(text, begin.end()) if begin else -1
+    return end >= 0 and not text[end:].partition("\n")[0].strip(" \t;,]")
+
+
+def _closed(text: str, at: int) -> int:
+    """Behind the bracket that closes the one there; -1 where none does."""
+    depth = 0
+    for piece in _PIECE.finditer(text, at):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(piece[0], 0)
+        if not depth:
+            return piece.end()
+    return -1
+
+
+def _parsed(source: str, end: int) -> list[Written]:
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    nodes = tree.elts if isinstance(tree, ast.List) else [tree]
+    found = [_written(node, end) for node in nodes]
+    return [call for call in found if call is not None] if None not in found else []
+
+
+def _written(node: Any, end: int) -> Written | None:
+    import ast
+
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute) or node.args:
+        return None
+    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+    try:
+        arguments = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg is not None}
+    except (ValueError, TypeError, RecursionError):
+        return None
+    whole = len(arguments) == len(node.keywords) and _is_json(arguments)
+    return Written(name, arguments, end) if whole else None
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int | float)

@@ -1,0 +1,84 @@
+"""What of a streamed text is shown at once, and what only when it is known to be no call."""
+
+from __future__ import annotations
+
+import pytest
+
+from jetbox.engine.models.holding import HeldBack
+from jetbox.engine.models.repair import looks_like_a_call
+from jetbox.engine.tools.registry import standard_tools
+
+NAMES = list(standard_tools())
+
+
+class Offered:
+    """The standard tools, by their names."""
+
+    def fits(self, name: str, arguments: str) -> bool:
+        return self.offered(name)
+
+    def offered(self, name: str) -> bool:
+        return name in NAMES
+
+    def begins(self, word: str) -> bool:
+        return any(name.startswith(word) for name in NAMES)
+
+    def takers(self, keys: frozenset[str]) -> list[str]:
+        return []
+
+
+def streamed(text: str, size: int) -> tuple[str, str]:
+    """What was shown while it came in pieces of that size, and what after its end."""
+    held = HeldBack(Offered())
+    shown = "".join(held.feed(text[at : at + size]) for at in range(0, len(text), size))
+    return shown, held.rest()
+
+
+CALLS = [
+    "read_file(path='a.py')",
+    "read_file(\n    path='a.py',\n)",
+    "  read_file(path='a.py')",
+    "list_dir()\n",
+    "list_dir();\nread_file(path='a')",
+    "[read_file(path='a.py')]",
+    "```python\nread_file(path='a.py')\n```",
+    "functions.read_file(path='a.py')",
+    '{"name": "read_file", "arguments": {"path": "a.py"}}',
+]
+WORDS = [
+    "finish() is what I call when I am done.\nread_file is a tool.\nread the file, then write it.",
+    "read_file('a.py') has no names.\nlaunch(path='a') is no tool.\n    read_file(path='a') is code.",
+    "I would use read_file(path='a') for that.\nrun\nlist_dir\nfinish\n",
+    "def read(path):\n    return open(path).read()\n\nread(path='a')\n",
+]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_is_held_back_however_it_is_cut(call: str, size: int) -> None:
+    shown, rest = streamed(f"I look:\n\n{call}", size)
+    assert shown.strip() == "I look:"
+    assert shown + rest == f"I look:\n\n{call}"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize("words", WORDS)
+def test_words_are_shown_as_they_come(words: str, size: int) -> None:
+    shown, rest = streamed(f"{words}\nSo much for that.", size)
+    assert shown == f"{words}\nSo much for that."
+    assert rest == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "suspect"),
+    [
+        ("read_file(path='a.py')\nThen I go on.", True),
+        ("read_file(\n  path='a.py'\n)\nThen I go on.", True),
+        ("read_file(path='a.py') opens the file.", False),
+        ("launch(path='a.py')\nThen I go on.", False),
+        ("```python\nread_file(path='a.py')\n```\nis how.", False),
+        ("finish() ends it.", False),
+    ],
+)
+def test_a_call_that_stands_alone_is_not_taken_for_an_answer(text: str, suspect: bool) -> None:
+    assert looks_like_a_call(text, Offered()) is suspect
