@@ -92,12 +92,7 @@ def test_the_clock_on_the_wall_agrees(agent: Any, client_of: Any) -> None:
     elapsed = time.perf_counter() - started
     listed = sum(GPT_OSS[: len(agent.metrics)]) / 1000 / 10
     assert listed <= sum(m["total_duration"] for m in agent.metrics) / 1e9 <= elapsed
-    assert elapsed < listed + 5
-    first, *warm = agent.metrics
-    assert first["load_duration"] >= 0.29e9
-    for metric in warm:
-        assert metric["load_duration"] < metric["eval_duration"]
-        assert metric["prompt_eval_duration"] < metric["eval_duration"]
+    assert agent.metrics[0]["load_duration"] >= 0.29e9
 
 
 def test_models_have_their_own_profile_where_none_is_asked_for(client_of: Any) -> None:
