@@ -59,6 +59,29 @@ async def test_asked_once_until_something_is_installed(bench: Bench) -> None:
     assert after.packages != before.packages
 
 
+async def test_facts_stand_while_nothing_happens_to_what_they_are_about(bench: Bench) -> None:
+    packages = environment(bench.root / ".venv")
+    interpreters = Interpreters(bench.root, bench.processes)
+    count: int | None = 1
+    noticed: set[str] = set()
+    interpreters.moves = lambda places: count if noticed.issuperset(places) else None
+    it = interpreters.find()
+    before = await interpreters.facts(it)
+    assert await interpreters.facts(it) is not before  # what they are about is not noticed yet
+    noticed.update(before.noticed or ())
+    before = await interpreters.facts(it)
+    assert await interpreters.facts(it) is before
+    (packages / "pytest-9.9.9.dist-info").mkdir()
+    count = 2
+    after = await interpreters.facts(it)
+    assert after.packages != before.packages
+    noticed.update(after.noticed or ())
+    after = await interpreters.facts(it)
+    assert await interpreters.facts(it) is after
+    count = None  # at the gate, or where something may go uncounted
+    assert await interpreters.facts(it) is not after
+
+
 @pytest.mark.parametrize("how", ["path file", "mapping"])
 async def test_packages_that_lie_elsewhere_count_with_their_content(bench: Bench, how: str) -> None:
     packages = environment(bench.root / ".venv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -99,6 +99,9 @@ class Interpreters:
         self._environment = os.environ if environment is None else environment
         self._looks: dict[str, _Look] = {}
         self._trees: dict[str, Tree] = {}
+        self._known: dict[str, tuple[int, Facts]] = {}
+        self.moves: Callable[[tuple[str, ...]], int | None] | None = None
+        """A count of all that has happened to these places; None where something may go uncounted."""
         self.lookups = 0
         """How many times an interpreter was started to ask it."""
 
@@ -125,6 +128,21 @@ class Interpreters:
 
     async def facts(self, interpreter: Interpreter) -> Facts:
         """What it is and has, as of now; a `problem` where it does not run."""
+        moves, path = self.moves, interpreter.path
+        if moves is None:
+            return await self._facts(interpreter)
+        if path in self._known:
+            count, facts = self._known[path]
+            if facts.noticed is not None and moves(facts.noticed) == count:
+                return facts
+        before = moves(())
+        facts = await self._facts(interpreter)
+        # What happened since, or is not noticed yet, gives another count.
+        if before is not None and facts.noticed is not None and moves(facts.noticed) == before:
+            self._known[path] = (before, facts)
+        return facts
+
+    async def _facts(self, interpreter: Interpreter) -> Facts:
         identity = _identity(interpreter.path)
         own = (*self.places(), interpreter.path, _mark(interpreter.path))
         if identity is None:

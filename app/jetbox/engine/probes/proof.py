@@ -119,6 +119,10 @@ class Proof:
         """What is outside and noticed by now: `outside_generation` counts each change of it that comes."""
         return self._outside.copy() if self._watch is not None and not self._late else frozenset()
 
+    def counted(self, paths: Iterable[str]) -> int | None:
+        """`outside_generation` as of the latest `now`, where it counts what happens to these; else None."""
+        return self.outside_generation if not (self._late or self.blind) and self._outside.issuperset(paths) else None
+
     @property
     def blind(self) -> bool:
         """What is outside may change without being counted."""

@@ -66,9 +66,12 @@ class ProbeEngine:
         self.tree = Tree(workspace_root, out_of_scope)
         self.files = Proof(self.tree, watch=performance.probe_inotify)
         self._ruff: RuffProbe | None = None
+        self._final = False
+        """At the gate nothing is taken as it was."""
         if probes is None:
             chosen = choose_probes(workspace_root, processes, options, performance, self.tree, python, store, on_notice)
             probes, self._ruff, self.interpreters = chosen.probes, chosen.ruff, chosen.interpreters
+            self.interpreters.moves = lambda places: None if self._final else self.files.counted(places)
         probes = probes if options.enabled else ()
         self._wait = options.wait
         self._ttl_ns = int(performance.probe_ttl_s * 1e9)
@@ -207,9 +210,13 @@ class ProbeEngine:
 
     async def _settled(self, *, final: bool) -> list[Verdict]:
         """Wait for every verdict."""
-        work = await self._take_ahead(final=final)
-        await self._join_behind(work)
-        await self._settler.settle(work)
+        self._final = final
+        try:
+            work = await self._take_ahead(final=final)
+            await self._join_behind(work)
+            await self._settler.settle(work)
+        finally:
+            self._final = False
         if self._closed:
             return []
         if final:
