@@ -62,7 +62,23 @@ async def test_words_that_a_killed_process_had_queued_are_not_lost(rig: OpenRig)
     live = await rig(step(WRITE), finish())
     live.parts.control.requeue(("As I said.",))
     await live.run()
-    assert (await live.requests())[1][-1]["content"] == "As I said."
+    assert [m["content"] for m in (await live.requests())[0][1:]] == ["Do it", "As I said."]
+
+
+async def test_words_outlive_the_goal_that_was_stopped_and_can_be_taken_back(rig: OpenRig) -> None:
+    live = await rig(finish(fault="stall@:1"), finish())
+    goal = live.start()
+    await live.until(e.RequestSent)
+    for words in ("One.", "Two.", "One."):
+        live.submit(c.Steer(words))
+    live.submit(c.Cancel())
+    assert (await within(goal)).outcome == "interrupted"
+    live.submit(c.Unqueue("One."))
+    live.submit(c.Unqueue("Three."))
+    assert live.events(e.QueueChanged)[-1].items == ("One.", "Two.")
+    await live.run("Do that")
+    assert [m["content"] for m in (await live.requests())[-1]][-3:] == ["Do that", "One.", "Two."]
+    assert live.events(e.QueueChanged)[-1].items == ()
 
 
 async def test_now_interrupts_and_goes_on_with_the_words(rig: OpenRig) -> None:

@@ -193,3 +193,42 @@ async def test_a_question_about_the_users_command_outlives_the_goal(show: Showin
         await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0, rounds=1))
         assert "this session" in s.text
         assert s.bench.permission.has_focus
+
+
+async def test_what_waits_is_brought_back_with_up_and_removed_with_delete(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.play(e.QueueChanged(items=("one", "two\nlines", "three")))
+        assert "❯ two lines" in s.text
+        assert "↑ edits   delete removes" in s.text
+        await s.press("delete")
+        assert await s.asked() == commands.Unqueue("three")
+        await s.play(e.QueueChanged(items=("one", "two\nlines")))
+        assert s.bench.prompt.text == ""
+        await s.press("up")
+        assert await s.asked() == commands.Unqueue("two\nlines")
+        await s.play(e.QueueChanged(items=("one",)))
+        assert s.bench.prompt.text == "two\nlines"
+        await s.press("home", "delete")
+        assert s.bench.prompt.text == "two\nines"
+        await s.press("ctrl+c", "up")
+        assert await s.asked() == commands.Unqueue("one")
+        await s.play(e.Steered(text="one"), e.QueueChanged(items=()))
+        assert s.bench.prompt.text == ""
+        assert "that was said already" in s.text
+        await s.play(e.QueueChanged(items=("left",)))
+        await s.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted", exit_code=130))
+        assert "next words ❯ left" in s.text
+        await s.pilot.click("#queue", offset=(20, 0))
+        assert await s.asked() == commands.Unqueue("left")
+
+
+async def test_of_many_that_wait_the_newest_are_shown(show: Showing) -> None:
+    async with show(size=(60, 20)) as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.play(e.QueueChanged(items=tuple(f"words {n}" for n in range(9))))
+        assert "next round … 6 before these" in s.text
+        assert "words 8" in s.text
+        assert "words 5" not in s.text
+        await s.pilot.click("#queue", offset=(20, 1))
+        assert await s.asked() == commands.Unqueue("words 6")

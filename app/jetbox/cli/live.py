@@ -299,7 +299,7 @@ class Live:
         goal = self._start.goal
         if not goal and resumed is not None and resumed.running:
             goal = GO_ON
-        if resumed is not None and resumed.running:
+        if resumed is not None:
             parts.control.requeue(resumed.queue)
         if goal:
             self.session.submit(Goal(goal))

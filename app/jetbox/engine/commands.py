@@ -32,6 +32,12 @@ class EditQueue(Command, frozen=True, tag="edit_queue"):
     items: tuple[str, ...]
 
 
+class Unqueue(Command, frozen=True, tag="unqueue"):
+    """Take these words out of the queue, the newest of that text; nothing where they have been said."""
+
+    text: str
+
+
 class Answer(Command, frozen=True, tag="answer"):
     """The answer to a `PermissionAsked`."""
 
@@ -147,6 +153,7 @@ AnyCommand = (
     Goal
     | Steer
     | EditQueue
+    | Unqueue
     | Answer
     | Cancel
     | SendAgain

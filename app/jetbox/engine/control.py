@@ -21,6 +21,7 @@ from jetbox.engine.commands import (
     SetMode,
     SetModel,
     Steer,
+    Unqueue,
 )
 from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import (
@@ -113,6 +114,10 @@ class Control:
                     self.interrupt()
             case EditQueue():
                 self._set_queue(list(command.items))
+            case Unqueue():
+                if command.text in self._queue:
+                    at = len(self._queue) - 1 - self._queue[::-1].index(command.text)
+                    self._set_queue([*self._queue[:at], *self._queue[at + 1 :]])
             case Cancel():
                 if self.interrupt is not None:
                     self.cancelled = True

@@ -90,6 +90,7 @@ class Loop:
         # From here on the goal runs: what comes before the first round must find somebody who listens.
         parts.control.interrupt = _nothing_to_interrupt
         parts.history.user(text)
+        self._take_words()  # that an earlier goal was stopped before
         parts.goal = text
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()

@@ -87,6 +87,7 @@ class SessionView:
     shells: dict[str, tuple[str, int]] = field(default_factory=dict)
     """The user's commands that run, and since when."""
     queue: tuple[str, ...] = ()
+    """What was typed and waits, as it came."""
     asked: dict[str, e.PermissionAsked] = field(default_factory=dict)
     """Open questions, in order."""
     doing: Doing = field(default_factory=Doing)
@@ -174,7 +175,7 @@ class SessionView:
             case e.ShellEnded():
                 self.shells.pop(event.call, None)
             case e.QueueChanged():
-                self.queue = tuple(one_line(item) for item in event.items)
+                self.queue = event.items
             case e.PermissionAsked():
                 self.asked[event.id] = event
             case e.PermissionAnswered():

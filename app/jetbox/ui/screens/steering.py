@@ -10,12 +10,14 @@ from textual.dom import DOMNode
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.commands import Command, run_line
 from jetbox.ui.completing import Completer
 from jetbox.ui.history import Memory
 from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.prompt import Prompt
+from jetbox.ui.widgets.queue import Queue
 from jetbox.ui.widgets.transport import TransportBar
 
 
@@ -30,6 +32,11 @@ class Steering(Reading):
     memory: Memory
     completer: Completer
     bar: TransportBar | None
+    queue: Queue
+    key_names: dict[str, str]
+    """Keys by the ids under which they can be changed."""
+    _wanted = ""
+    """Words that were asked back, to be edited."""
     over_because: str
     """Why nothing can be asked of the session any more."""
 
@@ -72,6 +79,45 @@ class Steering(Reading):
             self.submit(commands.Steer(text, now=message.now))
         else:
             self.submit(commands.Goal(text))
+
+    # ------------------------------------------------------------ what waits
+
+    def show_queue(self) -> None:
+        """What was typed and waits, and the keys that take it back."""
+        items = self.view.queue
+        self.prompt.waiting = self.live and bool(items)
+        wanted = (("input.earlier", "edits"), ("input.drop", "removes")) if self.live else ()
+        keys = tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
+        self.queue.show(items, running=self.view.running, keys=keys)
+
+    @on(Prompt.WantedBack)
+    def _wanted_back(self, message: Prompt.WantedBack) -> None:
+        if self.view.queue:
+            self._take_back(self.view.queue[-1], edit=message.edit)
+
+    @on(Queue.Chosen)
+    def _queued_clicked(self, message: Queue.Chosen) -> None:
+        if self.live and not self.prompt.text:
+            self._take_back(message.text, edit=True)
+
+    def _take_back(self, text: str, *, edit: bool) -> None:
+        """Have it taken out; where it is to be edited, it comes when the session says that it is out."""
+        self._wanted = text if edit else ""
+        self.submit(commands.Unqueue(text))
+        if not edit:
+            self.word("taken out of what waits", "dim")
+
+    def came_back(self, event: e.AnyEvent) -> None:
+        """What was asked back is out of the queue, or was said before."""
+        if not self._wanted:
+            return
+        if isinstance(event, e.Steered) and event.text == self._wanted:
+            self._wanted = ""
+            self.word("that was said already")
+        elif isinstance(event, e.QueueChanged):
+            text, self._wanted = self._wanted, ""
+            self.prompt.focus()
+            self.prompt.write(safe_text(text))
 
     def _run_shell(self, command: str) -> None:
         """Run a command of the user's; what it prints comes as events."""

@@ -99,7 +99,7 @@ class Workbench(Steering):
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
         self._typed_at = -TYPING_S
-        self._key_names: dict[str, str] = {}
+        self.key_names: dict[str, str] = {}
         self.over_because = ""
         """Why nothing can be asked of the session any more."""
 
@@ -175,7 +175,8 @@ class Workbench(Steering):
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
                     self.prompt.remember(stamped.event.text)
-                elif isinstance(stamped.event, e.ShellStarted):
+                self.came_back(stamped.event)
+                if isinstance(stamped.event, e.ShellStarted):
                     self.prompt.remember(f"!{stamped.event.command}")
         return deltas_only
 
@@ -218,7 +219,7 @@ class Workbench(Steering):
         self._show_moving(now)
         self.timeline.show(self.view)
         self.side.show(self.view, now)
-        self.queue.show(self.view.queue)
+        self.show_queue()
         question = next(iter(self.view.asked.values()), None) if self.live else None
         self.ask(question)
         self.show_title()
@@ -243,13 +244,13 @@ class Workbench(Steering):
     def _hints(self) -> Keys:
         """The keys that matter now, as they are bound."""
         wanted = wanted_hints(self.view, live=self.live, replay=self.bar is not None)
-        return tuple((self._key_names[name], does) for name, does in wanted if name in self._key_names)
+        return tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
 
     def know_keys(self) -> None:
         """Keys were bound or bound anew: hints say them as they are."""
         nodes = (self.app, self, self.bar if self.bar is not None else self.prompt)
         found = [key for node in nodes for key in bound_keys(node, ascii=self.glyphs.ascii)]
-        self._key_names = {name: keys.split(" ")[0] for keys, _, name in found}
+        self.key_names = {name: keys.split(" ")[0] for keys, _, name in found}
 
     def _pace(self) -> None:
         """Tick fast only while something moves."""

@@ -18,7 +18,7 @@ HISTORY = 200
 LARGE_CHARS = 2_000
 LARGE_LINES = 20
 """A paste of more stands in the input as a marker, and is put in its place when it is sent."""
-IN_ORDER = ("send", "send_now", "newline", "complete", "earlier", "later")
+IN_ORDER = ("send", "send_now", "newline", "complete", "earlier", "later", "drop")
 """Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
 
 
@@ -32,8 +32,9 @@ class Prompt(TextArea):
         Binding("ctrl+g", "edit", "Write it in your editor", id="input.edit", show=False),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "Break the line", id="input.newline", show=False),
         Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False),
-        Binding("up", "earlier", "Earlier prompt", id="input.earlier", show=False),
+        Binding("up", "earlier", "Earlier prompt; what waits, to edit it", id="input.earlier", show=False),
         Binding("down", "later", "Later prompt", id="input.later", show=False),
+        Binding("delete", "drop", "Take out what waits, where nothing is typed", id="input.drop", show=False),
     ]
 
     async def _on_key(self, event: events.Key) -> None:
@@ -58,6 +59,13 @@ class Prompt(TextArea):
             self.text = text
             self.now = now
 
+    class WantedBack(Message):
+        """What waits is wanted back: to be edited, or not to be said at all."""
+
+        def __init__(self, *, edit: bool) -> None:
+            super().__init__()
+            self.edit = edit
+
     def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
         super().__init__(
             id=id,
@@ -75,6 +83,8 @@ class Prompt(TextArea):
         self._pasted: dict[str, str] = {}
         """Large pastes by their markers."""
         self.completer: Completer | None = None
+        self.waiting = False
+        """Whether something that was sent waits to be said."""
 
     def recall(self, texts: list[str]) -> None:
         """These were sent in earlier sessions."""
@@ -149,6 +159,8 @@ class Prompt(TextArea):
             self._offered.move(-1)
         elif self.wrapped_document.location_to_offset(self.cursor_location).y > 0:
             self.action_cursor_up()
+        elif self.waiting and not self.text:
+            self.post_message(self.WantedBack(edit=True))
         elif self._at > 0:
             if self._at == len(self._sent):
                 self._draft = self.text
@@ -164,6 +176,13 @@ class Prompt(TextArea):
             self.action_cursor_down()
         elif self._at < len(self._sent):
             self._recall(self._at + 1)
+
+    def action_drop(self) -> None:
+        """Take out what waits; where something is typed, what is right of the cursor."""
+        if self.waiting and not self.text:
+            self.post_message(self.WantedBack(edit=False))
+        else:
+            self.action_delete_right()
 
     def _recall(self, at: int) -> None:
         self._at = at
