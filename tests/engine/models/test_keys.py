@@ -114,3 +114,20 @@ async def test_the_keyring_is_asked_where_it_is_named_alone(ring: FileRing, monk
     assert await api_key(ModelOptions(api_key_env="KEY"), {"KEY": "k"}) == "k"
     assert await api_key(ModelOptions(), {"KEY": "k"}) == ""
     assert await key_for(ModelOptions(host="http://box:11434", api_key="keyring:a/b"), {}) == ""
+
+
+@pytest.mark.parametrize("raw", [f"{KEY}\n", f" {KEY}\r\n", KEY])
+async def test_a_line_end_behind_a_key_is_no_part_of_it(ring: FileRing, raw: str) -> None:
+    assert await api_key(ModelOptions(api_key_env="KEY"), {"KEY": raw}) == KEY
+    keyring.set_password("gpu-box", "ada", raw)
+    assert await api_key(NAMED, {}) == KEY
+
+
+@pytest.mark.parametrize("raw", [f"{KEY}\nand more", f"{KEY}\x00", f"{KEY}é", f"{KEY}\x7f1"])
+async def test_what_no_header_can_carry_is_refused_and_not_repeated(ring: FileRing, raw: str) -> None:
+    keyring.set_password("gpu-box", "ada", raw)
+    for named in (NAMED, ModelOptions(api_key_env="KEY")):
+        with pytest.raises(SettingsError, match="holds what cannot be a key") as caught:
+            await api_key(named, {"KEY": raw})
+        assert KEY not in f"{caught.value.message} {caught.value.hint}"
+        assert caught.value.__cause__ is None

@@ -41,14 +41,30 @@ async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
     """The key; empty where none is configured. Somebody may have to unlock the keyring first.
 
     Raises:
-        SettingsError: the keyring does not give it.
+        SettingsError: the keyring does not give it, or it is none that could be sent.
     """
     entry = keyring_entry(options)
     if entry is None:
-        return environ.get(options.api_key_env, "") if options.api_key_env else ""
+        name = options.api_key_env
+        return _sendable(environ.get(name, ""), f"the variable {name}") if name else ""
     import asyncio
 
-    return await asyncio.to_thread(_from_keyring, entry)
+    return _sendable(await asyncio.to_thread(_from_keyring, entry), f"the keyring's entry of {entry.user}")
+
+
+def _sendable(key: str, place: str) -> str:
+    """The key without the white space around it, such as the line end of the file that it was read from.
+
+    Raises:
+        SettingsError: no header can carry it. The error does not repeat it.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            f"{place} holds what cannot be a key: a line break, or other signs that no header can carry",
+            "put the key there alone, in one line",
+        )
+    return key
 
 
 def _from_keyring(entry: Entry) -> str:
