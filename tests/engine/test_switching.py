@@ -92,6 +92,16 @@ async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) 
     assert live.events(e.GoalEnded)[0].outcome == "answered"
 
 
+async def test_a_wish_to_think_goes_to_models_that_can(rig: OpenRig) -> None:
+    stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(3)]
+    live = await rig(*stalling, finish(), model={"think": "low"})
+    await switched(live, SMALL, LARGE, SMALL)
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert [body.get("think") for body in bodies] == ["low", None, "low", None]
+    (word,) = [notice for notice in live.events(e.Notice) if "think" in notice.text]
+    assert word.text == f"{SMALL} cannot think: model.think = low is left out for it"
+
+
 async def test_while_nothing_runs_a_switch_happens_without_a_round(rig: OpenRig) -> None:
     live = await rig(finish())
     serving = asyncio.create_task(serve(live.parts))

@@ -16,7 +16,7 @@ from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
 from jetbox.engine.events import ModelReady, Notice, SwitchCost
 from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns
+from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns, options_for
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
 from jetbox.engine.options import EngineOptions
@@ -96,6 +96,8 @@ class Parts(msgspec.Struct):
     """What the server has; made when it is first asked for."""
     known: Callable[[str, str], Figures] | None = None
     """Looks up what was measured of a model, by name and digest; blocks. None where nothing is kept."""
+    thoughtless: set[str] = msgspec.field(default_factory=set)
+    """Models of which the user was told that they cannot think as it is wished for."""
 
     @property
     def may_probe(self) -> bool:
@@ -107,7 +109,8 @@ class Parts(msgspec.Struct):
 
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""
-        self.history.head(self.model_name, self.options.model, self.tool_specs)
+        assert self.model_info is not None
+        self.history.head(self.model_name, options_for(self.model_info, self.options.model), self.tool_specs)
 
     def recall(self, figures: Figures) -> None:
         """Expect of the model in use what was measured of it before."""
@@ -140,6 +143,10 @@ class Parts(msgspec.Struct):
                     hint="raise --num-ctx, or choose a model with a larger window",
                 )
             )
+        if options_for(info, self.options.model) != self.options.model and info.name not in self.thoughtless:
+            self.thoughtless.add(info.name)
+            text = f"{info.name} cannot think: model.think = {self.options.model.think} is left out for it"
+            self.session.emit(Notice(level="warning", text=text))
         self.set_head()
 
 

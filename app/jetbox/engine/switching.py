@@ -10,7 +10,7 @@ from jetbox.engine.context.carry import reader_of
 from jetbox.engine.errors import ContextOverflow, ModelError, ModelNotFound
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
 from jetbox.engine.models.catalog import Catalog, Entry
-from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.choose import choose_model, options_for
 from jetbox.engine.models.figures import Figures, median
 from jetbox.engine.models.manage import window_for
 from jetbox.engine.models.prefix import Reuse
@@ -115,7 +115,7 @@ def predict(parts: Parts, entry: Entry, figures: Figures) -> SwitchCost:
     there = entry.loaded is not None and entry.loaded.window in (0, window)
     cached = 0
     if there:
-        head = parts.history.head_for(info.name, parts.options.model, parts.tool_specs)
+        head = parts.history.head_for(info.name, options_for(info, parts.options.model), parts.tool_specs)
         cached = int(size * parts.prefix.shared(info.name, head, parts.history.as_read_by(reader_of(info))))
     fresh = max(1, size - cached)
     rate = median(figures.prefill)

@@ -124,7 +124,7 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     figures = Figures()
     try:
         info = next(m for m in await model.installed() if m.name == "qwen2.5-coder:7b")
-        asked = Asked(info.name, info, ModelOptions(), 8192, repeats=1)
+        asked = Asked(info.name, info, ModelOptions(think="low"), 8192, repeats=1)
         taken = [each async for each in measure(model, asked, figures)]
     finally:
         await model.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jetbox.engine.errors import ModelNotFound, ModelUnfit
 from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.options import ModelOptions
 
 SMALL_WINDOW = 16_000
 """Tokens; below this an agent forgets its goal, and the user is told."""
@@ -41,6 +42,16 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
             f"choose one that can: {', '.join(fit)}" if fit else _get_one(model, "qwen3:8b"),
         )
     return info
+
+
+def options_for(info: ModelInfo, options: ModelOptions) -> ModelOptions:
+    """The options as far as this model takes them: a wish to think is left out where it cannot."""
+    import msgspec
+
+    can = info.capabilities
+    if not can or "thinking" in can or options.think in ("", "false"):
+        return options
+    return msgspec.structs.replace(options, think="")
 
 
 def _get_one(model: ChatModel, example: str) -> str:

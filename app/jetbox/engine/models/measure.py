@@ -15,6 +15,7 @@ from jetbox.engine.clock import monotonic
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled
 from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.choose import options_for
 from jetbox.engine.models.figures import Figures, sample
 from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.options import ModelOptions
@@ -127,7 +128,7 @@ async def _call(model: ChatModel, asked: Asked, figures: Figures) -> Taken:
 
 def _body(model: ChatModel, asked: Asked, prompt: str, most: int, tools: Shapes) -> bytes:
     wire = model.wire()
-    head = msgspec.json.encode(wire.head(asked.name, asked.options))[:-1]
+    head = msgspec.json.encode(wire.head(asked.name, options_for(asked.info, asked.options)))[:-1]
     if tools:
         head += b',"tools":' + msgspec.json.encode(tools)
     message = msgspec.json.encode({"role": "user", "content": prompt})
