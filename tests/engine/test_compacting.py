@@ -209,6 +209,56 @@ async def test_one_output_that_fills_the_window_is_cut_where_it_is_needed(rig: O
     assert all("left out to make room" in m["content"] for m in last if m["role"] == "tool")
 
 
+# ---------------------------------------------------------------- where the server's memory does not do
+
+
+async def test_a_prompt_that_is_too_long_for_the_smaller_window_is_made_shorter_for_it(rig: OpenRig) -> None:
+    faults = ("other_client@10", "oom:9000@10")
+    live = await rig(*reading_steps(step(text=WORDS), TALK), faults=faults, context={"num_ctx": 12_288})
+    parts_in(live.root)
+    ended = await live.run(GOAL)
+    assert ended.outcome == "unverified", ended.reason
+    (told, *_) = live.events(e.Compacted)
+    assert (told.why, told.how) == ("the server has not enough memory for so long a prompt", "list")
+    assert told.before > 8192 > told.after
+    assert live.parts.budget.window == 8192
+    ready = live.events(e.ModelReady)[-1]
+    assert ready.num_ctx == 8192
+
+
+async def test_a_server_that_names_no_window_gets_a_shorter_prompt_once(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    script = str(write_script(*reading_steps(step(text=WORDS), TALK)))
+    server = sim_server(scripts=[script], flavour="llamacpp", faults=("heavy:7000",))
+    live = await Rig(server, tmp_path).open(protocol="openai")
+    parts_in(tmp_path)
+    ended = await live.run(GOAL)
+    await live.close()
+    assert ended.outcome == "unverified", ended.reason
+    assert live.events(e.Compacted)[0].how == "list", "a server without memory is not asked for a summary"
+    assert live.parts.budget.window < 7000, "from then on there is room before it is too late"
+    assert sum("not enough memory" in a.error for a in live.events(e.ModelAnswered)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "fault", "code", "words"),
+    [
+        ({"context": {"num_ctx": 16_384}}, "oom@1", 6, "not enough memory"),
+        ({"context": {"num_ctx": 16_384, "compact": False}}, "oom@1", 6, "not enough memory"),
+        ({"context": {"num_ctx": 16_384}}, "status:413@1", 4, "too large for the server"),
+    ],
+)
+async def test_what_cannot_be_made_smaller_is_refused_once_and_told(
+    rig: OpenRig, options: dict[str, Any], fault: str, code: int, words: str
+) -> None:
+    live = await rig(step(text="Yes."), faults=(fault,), **options)
+    ended = await live.run("word " * 8_000)
+    assert (ended.exit_code, len(live.events(e.RequestSent))) == (code, 1)
+    assert words in ended.reason
+    assert ("as short as it gets" in ended.hint) is (options["context"].get("compact", True))
+
+
 # ---------------------------------------------------------------- on the user's word
 
 

@@ -76,6 +76,16 @@ async def test_a_sign_in_or_a_missing_path_is_not_asked_for_twice(rig: OpenRig, 
     assert "ollama signin" in ended.hint or "401" not in fault
 
 
+@pytest.mark.parametrize(("status", "requests"), [(400, 1), (418, 1), (422, 1), (408, 2), (500, 2)])
+async def test_what_is_refused_for_reasons_that_nobody_knows_is_not_asked_for_twice(
+    rig: OpenRig, status: int, requests: int
+) -> None:
+    live = await rig(YES, faults=(f"status:{status}@*",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code, len(live.events(e.RequestSent))) == ("failed", 6, requests)
+    assert f"({status}): scripted fault" in ended.reason or requests == 2
+
+
 async def test_a_request_whose_call_has_run_is_never_sent_again(rig: OpenRig) -> None:
     append = call("run_cmd", command="echo x >> log.txt")
     live = await rig(step(append, append), finish(), faults=("restart:0.05@1:1",))
@@ -110,7 +120,7 @@ async def test_no_window_that_fits_is_an_ending_in_words(rig: OpenRig) -> None:
     live = await rig(YES, faults=("oom@*",))
     ended = await live.run()
     assert (ended.outcome, ended.exit_code) == ("failed", 6)
-    assert "not enough memory to load the model" in ended.reason
+    assert "the server has not enough memory" in ended.reason
     assert "smaller model" in ended.hint
     assert len(live.events(e.RequestSent)) == 2, "16k, 8k"
 

@@ -197,6 +197,13 @@ def test_a_load_without_enough_memory_fails_and_a_smaller_one_does_not(client_of
     assert client.chat(QUESTION, options={"num_ctx": 8192})[-1]["done"] is True
 
 
+def test_a_prompt_that_memory_does_not_do_for_fails_and_a_shorter_one_does_not(client_of: Any) -> None:
+    client = client_of(faults=["heavy:2000"])
+    status, text = client.refused({"role": "user", "content": "mathx " * 3000})
+    assert (status, text) == (500, "CUDA error: out of memory while the prompt was read")
+    assert client.chat(QUESTION)[-1]["done"] is True
+
+
 def test_a_restart_ends_connections_and_forgets_models(client_of: Any) -> None:
     client = client_of(faults=["restart:0.3@2:3"])
     client.chat(QUESTION)

@@ -61,8 +61,10 @@ async def on_wish(parts: Parts) -> None:
         parts.session.emit(Notice(level="info", text="there is nothing yet that could be made shorter"))
 
 
-async def make_room(parts: Parts, why: str, *, whole: bool = False) -> bool:
+async def make_room(parts: Parts, why: str, *, whole: bool = False, ask: bool = True) -> bool:
     """Make the history shorter; False where that gains nothing. `whole`: with a summary in any case.
+
+    Without `ask` the model is not asked for one, and a list of what was called stands in its place.
 
     Raises:
         StorageError: the journal cannot be written.
@@ -74,7 +76,7 @@ async def make_room(parts: Parts, why: str, *, whole: bool = False) -> bool:
     if not whole and _used(parts, lean) <= AIM and _gains(lean, said):
         made = _Made("outputs", lean, len(lean))
     else:
-        made = await _rewritten(parts, said, lean, whole=whole)
+        made = await _rewritten(parts, said, lean, whole=whole, ask=ask)
     if not _gains(made.messages, said):
         return False
     parts.session.emit(
@@ -108,7 +110,7 @@ class _Made(NamedTuple):
     metrics: dict[str, int] = {}  # noqa: RUF012 (never changed)
 
 
-async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes], *, whole: bool) -> _Made:
+async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes], *, whole: bool, ask: bool) -> _Made:
     """All but the newest rounds as one message, and those as they are where there is room for that."""
     free, rounds = _free(parts) * parts.budget.ratio, rounds_of(said)
     begin = newest(said, int(KEEP * free))
@@ -116,7 +118,7 @@ async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes],
         begin = max(begin, rounds[-KEPT_OUTPUTS])
     if begin <= rounds[0]:  # nothing is older
         return _Made("outputs", clipped(said, CLIP), len(said))
-    text, metrics = await _summary(parts, said, lean)
+    text, metrics = await _summary(parts, said, lean) if ask else ("", {})
     summary = parts.redactor.redact(text) or listed(said[1:begin])
     messages = rewritten(said, begin, summary, parts.goal, int(WORDS * free))
     if _used(parts, messages) > 1 - 2 / ROOM:

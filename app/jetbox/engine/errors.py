@@ -12,6 +12,7 @@
     │   ├── ContextOverflow         4  the prompt does not fit the window
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
     │   │   ├── ForeignServer       what answers speaks another protocol
+    │   │   ├── RequestRefused      a 4xx that nobody knows
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
@@ -119,6 +120,10 @@ class BadAnswer(ModelError):
 
 class ForeignServer(BadAnswer):
     """What answers speaks another protocol, or has no such path."""
+
+
+class RequestRefused(BadAnswer):
+    """The server refused the request with a 4xx for a reason of its own: the same request would be refused again."""
 
 
 class Runaway(BadAnswer):

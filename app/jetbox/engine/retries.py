@@ -8,8 +8,8 @@
 | silence, and the server still says its version | once |
 | silence, and the server says nothing at all | no: it hangs |
 | the user's patience (`/again`) | at once, as often as that is asked for |
-| not enough memory for the load | with the next smaller window, told |
-| a prompt that is too long, a model unknown or unfit, no key, another protocol | no: the next would fail alike |
+| too long a prompt, not enough memory | smaller, where that can be (`room.py`); else no |
+| a model unknown or unfit, no key, another protocol, any other 4xx | no: the next would fail alike |
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jetbox.engine.errors import (
     JetboxError,
     KeyWanted,
     ModelError,
-    OutOfMemory,
+    RequestRefused,
     ServerBusy,
     ServerUnreachable,
     Stalled,
@@ -49,7 +49,7 @@ def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
     retries = parts.options.model.retries
     if isinstance(error, TakenBack):
         return 0.0
-    if isinstance(error, CallGarbled | ForeignServer | KeyWanted):
+    if isinstance(error, CallGarbled | ForeignServer | KeyWanted | RequestRefused):
         return None
     if isinstance(error, ServerUnreachable):
         # A server that never answered in this session is not there: that is said at once.
@@ -58,8 +58,6 @@ def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
         if number > retries or error.retry_after > LONGEST_S:
             return None
         return error.retry_after or _backed_off(number)
-    if isinstance(error, OutOfMemory):
-        return 0.0 if lower_window(parts) else None
     return _backed_off(number) if isinstance(error, BadAnswer | Stalled) and number <= min(1, retries) else None
 
 

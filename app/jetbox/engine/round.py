@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, ContextOverflow, JetboxError, ModelError
+from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
 from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.models.figures import COLD_NS
 from jetbox.engine.overlap import Overlap, superseded
@@ -20,6 +20,7 @@ from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import diagnosed, pause_before
+from jetbox.engine.room import LEAST_REAL, Room
 from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.dispatch import Done
 from jetbox.engine.waiting import Expectation
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
-LEAST_REAL = 4096
-"""A window that is smaller than this has no room for what every request begins with."""
 
 
 class RoundResult(msgspec.Struct):
@@ -79,7 +78,7 @@ class Round:
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
-        self._shortened = False
+        self._room = Room(parts)
         self._since = self._start
         """Up to here every instant is in a span."""
 
@@ -164,7 +163,7 @@ class Round:
             await parts.warmup.make_way()
         while True:
             number += 1
-            await self._make_room()
+            await self._room.make()
             body, expected = self._body()
             attempt = Attempt(
                 parts.session,
@@ -193,7 +192,7 @@ class Round:
                 continue
             if answer.error is None or parts.dispatcher.count or (self._planner is not None and self._planner.planned):
                 return answer
-            if isinstance(answer.error, ContextOverflow) and await self._refused(answer.error):
+            if await self._room.after(answer.error):
                 continue
             answer.error = await diagnosed(answer.error, parts)
             pause = pause_before(answer.error, number, parts)
@@ -202,35 +201,6 @@ class Round:
             if pause and not await self._back_off(answer.error, pause):
                 answer.cancelled, answer.error = True, None
                 return answer
-
-    async def _make_room(self) -> None:
-        """Make the history shorter where the window is nearly full, or where the user asked for it."""
-        from jetbox.engine.compacting import crowded, make_room, on_wish
-
-        parts, asked = self._parts, self._parts.control.compact
-        parts.control.compact = False
-        if asked:
-            await on_wish(parts)
-        elif parts.options.context.compact and not self._shortened and crowded(parts):
-            self._shortened = True
-            await make_room(parts, "the window is nearly full")
-
-    async def _refused(self, error: ContextOverflow) -> bool:
-        """The server counts more than was estimated, or takes less; True where the request can be sent anew."""
-        from jetbox.engine.compacting import crowded, make_room
-
-        parts = self._parts
-        if error.tokens:
-            parts.budget.learn(parts.history.size, error.tokens)
-        less = 0 < error.window < parts.budget.window
-        if less:
-            parts.budget.real = error.window
-        if self._shortened or not parts.options.context.compact:
-            return False
-        self._shortened = True
-        if less and not crowded(parts):
-            return True  # a shorter answer is all that it takes
-        return await make_room(parts, "the server refused the prompt as too long")
 
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts

@@ -67,6 +67,12 @@ REFUSED = {
     "oom": Kind(
         "prompt", "[:NUM_CTX][@R]", "a load with a window above NUM_CTX (0) fails for want of memory", value="NUM_CTX"
     ),
+    "heavy": Kind(
+        "prompt",
+        ":TOKENS[@R]",
+        "a prompt of more than TOKENS fails for want of memory while it is read",
+        value="TOKENS",
+    ),
     "no_user": Kind("prompt", "[@R]", "500 `no user query found` where the message cut has dropped the goal"),
     "context_words": Kind("before", "[@R]", "500 that speaks of a context, and is no overflow"),
 }

@@ -171,6 +171,8 @@ class Generation:
         blocks = prompt.render(asked.messages, asked.tools, asked.think, **how)
         size = prompt.count(blocks)
         flavour = self._world.setup.flavour
+        if (heavy := self._has("heavy")) and size > heavy.number(0):
+            raise ApiError(500, "CUDA error: out of memory while the prompt was read")
         output = max(0, int(asked.options.get("num_predict") or 0))
         refusing = asked.fixed_window and flavour.overflow is not None
         if size < limit and not (refusing and flavour.counts_output and size + output > limit):

@@ -19,6 +19,8 @@ from jetbox.engine.errors import (
     ModelError,
     ModelNotFound,
     ModelUnfit,
+    OutOfMemory,
+    RequestRefused,
     ServerBusy,
     ServerUnreachable,
 )
@@ -91,6 +93,10 @@ async def refused(model: OllamaModel) -> ModelError:
         (400, '"tiny" does not support thinking', ModelUnfit, "cannot think"),
         (400, THINK, ModelUnfit, "no such level of thinking"),
         (503, "server busy, please try again.  maximum pending requests exceeded", ServerBusy, "busy"),
+        (400, "prompt too long; exceeded max context length by 12 tokens", ContextOverflow, "does not fit the window"),
+        (413, "request body too large", ContextOverflow, "too large for the server"),
+        (500, "CUDA error: out of memory", OutOfMemory, "not enough memory"),
+        (400, "invalid tool schema: unknown type", RequestRefused, "refused the request (400): invalid tool schema"),
         (500, "error starting llama-server: no such file", BadAnswer, "answered 500: error starting llama-server"),
     ],
 )

@@ -20,6 +20,8 @@ from jetbox.engine.errors import (
     KeyWanted,
     ModelNotFound,
     ModelUnfit,
+    OutOfMemory,
+    RequestRefused,
     ServerBusy,
 )
 from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming
@@ -185,8 +187,17 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
         (404, {"error": {"message": "The model `x` does not exist."}}, ModelNotFound, "does not exist"),
         (429, {"error": {"message": "slow down"}}, ServerBusy, "slow down"),
         (503, {"detail": "starting"}, ServerBusy, "starting"),
+        (413, {"detail": "Request Entity Too Large"}, ContextOverflow, "too large for the server"),
+        (500, {"error": {"message": "CUDA out of memory. Tried to allocate"}}, OutOfMemory, "not enough memory"),
+        (500, {"error": "failed to find free space in the KV cache"}, OutOfMemory, "not enough memory"),
+        (422, {"detail": "extra fields not permitted"}, RequestRefused, "refused the request (422): extra fields"),
         (400, {"message": "This model's maximum context length is 4096 tokens."}, ContextOverflow, "4096"),
-        (400, {"error": {"type": "exceed_context_size_error", "message": "request exceeds"}}, BadAnswer, "exceeds"),
+        (
+            400,
+            {"error": {"type": "exceed_context_size_error", "message": "request exceeds"}},
+            ContextOverflow,
+            "exceeds",
+        ),
         (
             400,
             {"message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'},
@@ -210,7 +221,7 @@ async def test_refusals_in_words(
     "body",
     [
         events(delta(content="Yes"), done=False),
-        events(delta(content="Yes"), {"error": {"message": "CUDA out of memory"}}),
+        events(delta(content="Yes"), {"error": {"message": "boom"}}),
         b"data: {garbage\n\n",
         b"",
     ],
@@ -220,6 +231,19 @@ async def test_answers_that_break(served: tuple[Server, OpenAIModel], body: byte
     server, model = served
     server.body = body
     with pytest.raises(BadAnswer):
+        await answered(model)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [("CUDA out of memory", OutOfMemory), ("Context size has been exceeded.", ContextOverflow)],
+)
+async def test_what_ends_an_answer_for_want_of_room_has_its_kind(
+    served: tuple[Server, OpenAIModel], said: str, kind: type[JetboxError]
+) -> None:
+    server, model = served
+    server.body = events(delta(content="Yes"), {"error": {"message": said}})
+    with pytest.raises(kind, match=said):
         await answered(model)
 
 

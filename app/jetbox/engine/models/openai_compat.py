@@ -283,9 +283,9 @@ class _Stream:
                 f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log"
             ) from error
         if decoded.error is not None:
-            from jetbox.engine.models.refusals import words_of
+            from jetbox.engine.models.refusals import reported_by_openai
 
-            raise BadAnswer(f"the server reported an error in mid-answer: {words_of(decoded.error)}", "see its log")
+            raise reported_by_openai(decoded.error)
         self._count(decoded)
         chunks: list[Chunk] = []
         if told := decoded.prompt_progress:

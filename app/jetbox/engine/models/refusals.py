@@ -17,6 +17,7 @@ from jetbox.engine.errors import (
     ModelNotFound,
     ModelUnfit,
     OutOfMemory,
+    RequestRefused,
     ServerBusy,
     ServerUnreachable,
 )
@@ -28,10 +29,15 @@ OVERFLOW = (
     # The words of Ollama's own runners, before they were replaced by llama-server.
     "input length exceeds the context length",
     "longer than the context length",
+    "Context size has been exceeded",
 )
 """What servers of different ages say of a prompt that does not fit."""
-NO_MEMORY = ("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate")
-"""What it says of a load that its memory does not do for."""
+NO_MEMORY = (
+    *("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate"),
+    *("failed to allocate", "insufficient memory", "free space in the kv cache"),
+)
+"""What it says of a load or a prompt that its memory does not do for."""
+TOO_LARGE = 413
 GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
 """What the server's parsers say of a call that they cannot read."""
 NO_MODEL = re.compile(r"model.*(not found|not exist|not loaded)|no such model|no models? loaded", re.IGNORECASE)
@@ -50,6 +56,8 @@ WINDOW = (
     re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
     re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
 )
+PASSING = (408, 425, 499)
+"""What may be otherwise the next time, of the statuses that speak of the request."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
 SAID = 300
 """Characters of a server's words that are shown."""
@@ -89,6 +97,8 @@ def error_of(raw: bytes) -> str | None:
 def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError:
     """A refusal in Ollama's protocol; `later` is its `Retry-After`."""
     text = error_of(raw)
+    if status == TOO_LARGE:
+        return _too_large(raw)
     if text is None and status in (502, 503, 504):
         words = f"what stands before the server at {host} does not reach it ({status})"
         return ServerBusy(words, "see whether the server runs", retry_after(later))
@@ -107,17 +117,14 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
     if text is None:
         text = text_of(raw)
     said = words_of(text)
-    if any(words in text for words in OVERFLOW):
+    if any(words in text for words in OVERFLOW) or (status == 400 and LONG.search(said)):
         return _ollama_overflow(text)
     if status == 404:
         return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
     if status in (429, 503):
         return ServerBusy(f"the server is busy: {said}", "wait, or stop what else uses it", retry_after(later))
-    if status >= 500 and any(words in text.lower() for words in NO_MEMORY):
-        return OutOfMemory(
-            f"the server has not enough memory to load the model: {said[:200]}",
-            "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
-        )
+    if status >= 500 and starved(text):
+        return _no_memory(said)
     if "does not support tools" in text:
         return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
     if "does not support thinking" in text:
@@ -126,6 +133,34 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
         return ModelUnfit(f"the server knows no such level of thinking: {said}", "set model.think")
     if any(words in text for words in GARBLED):
         return reported(text)
+    return _unknown(status, said)
+
+
+def starved(text: str) -> bool:
+    """Whether a server speaks of memory that does not do."""
+    return any(words in text.lower() for words in NO_MEMORY)
+
+
+def _no_memory(said: str) -> OutOfMemory:
+    return OutOfMemory(
+        f"the server has not enough memory: {said[:200]}",
+        "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
+    )
+
+
+def _too_large(raw: bytes) -> ContextOverflow:
+    said = text_of(raw)[:200]
+    return ContextOverflow(
+        f"the request is too large for the server, or for what stands before it ({TOO_LARGE}): {said}",
+        "have that let larger requests through",
+    )
+
+
+def _unknown(status: int, said: str) -> BadAnswer:
+    if status < 500 and status not in PASSING:
+        return RequestRefused(
+            f"the server refused the request ({status}): {said}", "it would be refused again; see the server's log"
+        )
     return BadAnswer(f"the server answered {status}: {said}", "see the server's log")
 
 
@@ -147,8 +182,12 @@ def _sign_in(host: str, raw: bytes) -> KeyWanted:
     )
 
 
-def reported(text: str) -> BadAnswer:
+def reported(text: str) -> ModelError:
     """An error that Ollama reports in its own words."""
+    if any(words in text for words in OVERFLOW):
+        return _ollama_overflow(text)
+    if starved(text):
+        return _no_memory(words_of(text))
     if any(words in text for words in GARBLED):
         found = re.search(r"raw='(.*)', err=", text, re.DOTALL) or re.search(r"raw='(.*)", text, re.DOTALL)
         return CallGarbled(
@@ -183,8 +222,12 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError
     if status in (429, 502, 503, 504):
         words = f"the server is busy: {text[:200]}"
         return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
-    if LONG.search(text):
+    if status == TOO_LARGE:
+        return _too_large(raw)
+    if LONG.search(text) or b"exceed_context_size" in raw:
         return _openai_overflow(text)
+    if status >= 500 and starved(text):
+        return _no_memory(text)
     if NO_JINJA.search(text):
         return ModelUnfit(f"the server does not take tools: {text[:200]}", "start llama-server with --jinja")
     if NO_TOOLS.search(text):
@@ -199,7 +242,17 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError
             f"what answers at {host} has no such path of OpenAI's protocol (404: {text[:200]})",
             "check --host; model.protocol ollama is for Ollama's own",
         )
-    return BadAnswer(f"the server answered {status}: {text}", "see the server's log")
+    return _unknown(status, text)
+
+
+def reported_by_openai(error: Any) -> ModelError:
+    """An error that a server with OpenAI's protocol reports in mid-answer."""
+    text = words_of(error)
+    if any(words in text for words in OVERFLOW):
+        return _openai_overflow(text)
+    if starved(text):
+        return _no_memory(text)
+    return BadAnswer(f"the server reported an error in mid-answer: {text}", "see its log")
 
 
 def _openai_overflow(text: str) -> ContextOverflow:

@@ -1,0 +1,87 @@
+"""Room for a round's requests: made before one is sent, and where a server refuses it as too large.
+
+| what is refused | what follows |
+|---|---|
+| the prompt is too long for the window | a shorter answer where that is enough, else a shorter history, once a round |
+| not enough memory for the window | the next smaller one; a shorter history first, once, where it does not fit that |
+| not enough memory for the prompt, where requests name no window | a shorter history, once a round |
+"""
+
+from __future__ import annotations
+
+from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory
+from jetbox.engine.models.window import rung_below
+from jetbox.engine.parts import Parts
+from jetbox.engine.retries import lower_window
+
+LEAST_REAL = 4096
+"""A window that is smaller than this has no room for what every request begins with."""
+SPARE = 0.75
+"""Of a prompt that the server's memory did not do for, so much is used from then on."""
+
+
+class Room:
+    """One for each round: it makes the history shorter once at most."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._shortened = False
+
+    async def make(self) -> None:
+        """Make the history shorter where the window is nearly full, or where the user asked for it."""
+        from jetbox.engine.compacting import crowded, make_room, on_wish
+
+        parts, asked = self._parts, self._parts.control.compact
+        parts.control.compact = False
+        if asked:
+            await on_wish(parts)
+        elif parts.options.context.compact and not self._shortened and crowded(parts):
+            self._shortened = True
+            await make_room(parts, "the window is nearly full")
+
+    async def after(self, error: JetboxError) -> bool:
+        """Whether a request that the server refused can be sent anew, smaller than it was."""
+        if isinstance(error, ContextOverflow):
+            smaller = await self._overflowed(error)
+        elif isinstance(error, OutOfMemory):
+            smaller = await self._starved()
+        else:
+            return False
+        if not smaller and self._shortened:
+            error.hint = f"the history is as short as it gets: begin anew with a smaller goal, or {error.hint}"
+        return smaller
+
+    async def _overflowed(self, error: ContextOverflow) -> bool:
+        """The server counts more than was estimated, or takes less."""
+        from jetbox.engine.compacting import crowded, make_room
+
+        parts = self._parts
+        if error.tokens:
+            parts.budget.learn(parts.history.size, error.tokens)
+        less = 0 < error.window < parts.budget.window
+        if less:
+            parts.budget.real = error.window
+        if self._shortened or not parts.options.context.compact:
+            return False
+        self._shortened = True
+        if less and not crowded(parts):
+            return True  # a shorter answer is all that it takes
+        return await make_room(parts, "the server refused the prompt as too long")
+
+    async def _starved(self) -> bool:
+        """The server's memory does not do; a model that cannot be loaded is not asked for a summary."""
+        from jetbox.engine.compacting import make_room
+
+        parts = self._parts
+        budget, manages = parts.budget, parts.model.manages
+        if manages and lower_window(parts):
+            return True
+        most = rung_below(budget.num_ctx) if manages else int(SPARE * budget.estimate(parts.history.size))
+        if self._shortened or most < LEAST_REAL or not parts.options.context.compact:
+            return False
+        self._shortened = True
+        before, budget.real = budget.real, most
+        made = await make_room(parts, "the server has not enough memory for so long a prompt", ask=False)
+        if not made or manages:
+            budget.real = before
+        return made and (not manages or lower_window(parts))
