@@ -140,3 +140,15 @@ def test_an_error_is_told_where_the_shell_is() -> None:
     painted, _, told = seen.partition(b"\x1b[?1049l")
     assert b"\x1b[?1049h" in painted
     assert re.search(rb"unknown key model.nme\r\n", told)
+
+
+def test_the_palette_is_imported_when_it_is_opened() -> None:
+    code = (
+        f"{PATHS}from jetbox.ui.lean import NAMES, import_textual, with_palette; import_textual();"
+        "import textual.app; from jetbox.ui import app;"
+        "assert not {'textual.command', 'textual.widgets._option_list'} & set(sys.modules);"
+        "with_palette(); import textual.command;"
+        "assert textual.app.CommandPalette is textual.command.CommandPalette;"
+        "assert textual.app.SimpleProvider is textual.command.SimpleProvider"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

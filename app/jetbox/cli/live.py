@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 KILLED = "the session was killed while this ran"
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
+BEFORE = "interrupted before it began"
+
 
 class Start(msgspec.Struct, frozen=True):
     """What a session is opened with."""
@@ -176,9 +178,15 @@ class Live:
         return int(self.signal or code)
 
     async def _drive(self) -> int:
+        self._emit_header()
+        if self._start.attended:  # in the loop it would hold up the keys of who types already
+            try:
+                await asyncio.to_thread(_import_parts)
+            except asyncio.CancelledError:
+                self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
+                raise
         from jetbox.engine.models.connect import connected
 
-        self._emit_header()
         for text in (*self._start.notices, *self._words_of_the_lock()):
             self.session.emit(Notice(level="warning", text=text))
         wanted = self._start.options.model
@@ -245,7 +253,7 @@ class Live:
             self._record_lost_goal("failed", error.message, error.exit_code, error.hint)
             raise
         except asyncio.CancelledError:
-            self._record_lost_goal("interrupted", "interrupted before it began", self.signal or ExitCode.INTERRUPTED)
+            self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
             raise
         if not model.manages and not speaks_openai(options.model):
             hint = "a host that ends with /v1 says so at once"
@@ -375,6 +383,22 @@ class Live:
             if self._lock is not None:
                 self._lock.close()
         return failure
+
+
+def _import_parts() -> None:
+    """Import what a session is made of."""
+    import jetbox.engine.assemble
+    import jetbox.engine.held
+    import jetbox.engine.loop
+    import jetbox.engine.models.choose
+    import jetbox.engine.models.connect
+    import jetbox.engine.models.desk
+    import jetbox.engine.models.missing
+    import jetbox.engine.models.window
+    import jetbox.engine.surroundings
+    import jetbox.engine.tuning
+    import jetbox.engine.undoing
+    import jetbox.engine.warmup  # noqa: F401
 
 
 async def drive_unattended(live: Live) -> int:

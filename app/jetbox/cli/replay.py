@@ -49,6 +49,9 @@ def show_recording(
         from jetbox.record.lock import is_held
         from jetbox.record.playback import Playback
         from jetbox.record.recording import journal_path, read_journal
+        from jetbox.ui.lean import import_textual
+
+        import_textual()
         from jetbox.ui.app import JetboxApp
 
         source: Playback | Follower

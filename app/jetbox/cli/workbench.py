@@ -67,6 +67,9 @@ def _live(asked: Invocation, skeleton: Skeleton | None = None) -> tuple[int, Wan
     with opening(asked, attended=True) as start:
 
         async def show() -> tuple[int, Wanted | None]:
+            from jetbox.ui.lean import import_textual
+
+            import_textual()
             from jetbox.ui.app import JetboxApp
 
             live = Live(start)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import Provider
 from textual.screen import Screen
 
 from jetbox.engine.commands import Close
@@ -28,6 +27,7 @@ from jetbox.ui.wanted import Wanted
 from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
+    from textual.command import Provider
     from textual.driver import Driver
 
     from jetbox.settings.load import Loaded
@@ -124,6 +124,7 @@ class JetboxApp(App[int]):
         return TerminalDriver
 
     def get_default_screen(self) -> Screen[None]:
+        self.workbench.fit(*self.size)
         return self.workbench
 
     async def run_async(self, **options: Any) -> int | None:
@@ -269,6 +270,9 @@ class JetboxApp(App[int]):
     def action_command_palette(self) -> None:
         """The commands are the workbench's: over another screen there are none."""
         if self.screen is self.workbench:
+            from jetbox.ui.lean import with_palette
+
+            with_palette()
             super().action_command_palette()
 
     def action_help(self) -> None:

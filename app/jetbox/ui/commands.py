@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, get_args
+
+import msgspec
 
 from jetbox.engine import commands as engine
 from jetbox.engine.events import Mode
@@ -93,8 +94,7 @@ class Desk(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """A command of the workbench."""
 
     name: str

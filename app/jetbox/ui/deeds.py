@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from jetbox.engine import events as e
 from jetbox.ui.text.rows import one_line
 
 
-@dataclass(slots=True)
-class Deed:
+class Deed(msgspec.Struct):
     """One round."""
 
     number: int
@@ -17,10 +16,10 @@ class Deed:
     """Session time in ns."""
     words: str = ""
     """What the user said right before it."""
-    calls: list[str] = field(default_factory=list)
+    calls: list[str] = msgspec.field(default_factory=list)
     """Titles."""
-    files: dict[str, e.FileChange] = field(default_factory=dict)
-    diffs: list[tuple[str, str]] = field(default_factory=list)
+    files: dict[str, e.FileChange] = msgspec.field(default_factory=dict)
+    diffs: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """Title and diff of each call that has one."""
     files_undone: bool = False
     messages_undone: bool = False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from jetbox.ui.locale import has_unicode
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(msgspec.Struct, frozen=True):
     """One sign per meaning; each is one cell wide unless its comment says otherwise."""
 
     prompt: str = "❯"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,8 @@ class History:
     """A file of JSON lines, oldest first; several sessions may add to it."""
 
     def __init__(self, workspace: str, folder: Path | None = None) -> None:
+        import hashlib
+
         name = hashlib.sha256(os.fsencode(os.path.realpath(workspace))).hexdigest()[:16]
         self.path = (folder or Path(state_folder()) / "history") / f"{os.path.basename(workspace)}-{name}.jsonl"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,8 +16,7 @@ from jetbox.ui.text.rows import one_line
 Loaded = Literal["unknown", "loading", "loaded"]
 
 
-@dataclass(slots=True)
-class Doing:
+class Doing(msgspec.Struct):
     """What is waited for since when; times in ns."""
 
     what: str = ""
@@ -28,8 +26,7 @@ class Doing:
     """The kind of wait, where the engine has named it."""
 
 
-@dataclass(slots=True)
-class SessionView:
+class SessionView(msgspec.Struct):
     """The state of a session after the events that were applied."""
 
     seq: int = -1
@@ -51,8 +48,8 @@ class SessionView:
     round: int = 0
     goal_round: int = 0
     round_limit: int = 0
-    rounds: list[RoundFigures] = field(default_factory=list)
-    timing: Timing = field(default_factory=Timing)
+    rounds: list[RoundFigures] = msgspec.field(default_factory=list)
+    timing: Timing = msgspec.field(default_factory=Timing)
     """Where the time of the rounds went."""
 
     tokens: int = 0
@@ -67,33 +64,33 @@ class SessionView:
     held_at: int = -1
     why_window: str = ""
 
-    verdicts: dict[str, e.ProbeEnded] = field(default_factory=dict)
-    probing: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[str, e.ProbeEnded] = msgspec.field(default_factory=dict)
+    probing: dict[str, int] = msgspec.field(default_factory=dict)
     """Probes that run, and since when."""
     phase: str = ""
     """Of the goal, where a rule that chooses models knows phases: `scaffold` or `refine`."""
     listed: e.ModelsListed | None = None
     """What the server has, as it was last told."""
-    files: dict[str, Changed] = field(default_factory=dict)
+    files: dict[str, Changed] = msgspec.field(default_factory=dict)
     """Files that changed, the latest at the end."""
-    changed: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = msgspec.field(default_factory=dict)
     """Options that have another value since the session began."""
     undo: e.UndoPlanned | None = None
     """What going back would change, as it was last told."""
     unnamed: tuple[int, str, str] = (0, "", "")
     """How many files changed at once the last time that not all were named, who did that, and when."""
-    tools: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = msgspec.field(default_factory=dict)
     """Calls that run, and their titles."""
-    shells: dict[str, tuple[str, int]] = field(default_factory=dict)
+    shells: dict[str, tuple[str, int]] = msgspec.field(default_factory=dict)
     """The user's commands that run, and since when."""
     queue: tuple[str, ...] = ()
     """What was typed and waits, as it came."""
-    asked: dict[str, e.PermissionAsked] = field(default_factory=dict)
+    asked: dict[str, e.PermissionAsked] = msgspec.field(default_factory=dict)
     """Open questions, in order."""
-    doing: Doing = field(default_factory=Doing)
+    doing: Doing = msgspec.field(default_factory=Doing)
     streamed: int = 0
     """Deltas of the present answer: about as many tokens."""
-    _titles: dict[str, str] = field(default_factory=dict)
+    _titles: dict[str, str] = msgspec.field(default_factory=dict)
     _began: datetime | None = None
     """Time of day at which the session's time is 0."""
 

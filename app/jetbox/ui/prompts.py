@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from jetbox.engine import events as e
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(msgspec.Struct):
     """One request."""
 
     round: int
@@ -22,8 +22,7 @@ class Sent:
     reuse: e.PrefixReused | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True):
     """A request beside the one before it to the same model."""
 
     same: int

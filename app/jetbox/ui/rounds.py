@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from jetbox.engine import events as e
 
@@ -10,17 +10,16 @@ LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
 """Phases in which a round waits for the model."""
 
 
-@dataclass(slots=True)
-class RoundFigures:
+class RoundFigures(msgspec.Struct):
     """One round in figures; times in ns."""
 
     number: int
     started: int
     wall: int = 0
     tier: str = ""
-    phases: dict[str, int] = field(default_factory=dict)
+    phases: dict[str, int] = msgspec.field(default_factory=dict)
     ttft: int = -1
-    probes: list[e.ProbeEnded] = field(default_factory=list)
+    probes: list[e.ProbeEnded] = msgspec.field(default_factory=list)
     """The latest verdict of each."""
     verdicts: int = 0
     """Given in all, skipped and cancelled ones left out."""
@@ -76,8 +75,7 @@ class RoundFigures:
         return not self.red and any(probe.state == "passed" for probe in self.probes)
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """What became of a file, who did that last, and when."""
 
     change: e.FileChange

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
@@ -35,8 +35,7 @@ COLORS = (
 """Textual's own colours: the keys of `[colors]`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenTheme:
+class BrokenTheme(msgspec.Struct, frozen=True):
     """A theme file that cannot be used, and why."""
 
     path: Path
@@ -48,12 +47,11 @@ class BrokenTheme:
         return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
 
 
-@dataclass(slots=True)
-class Themes:
+class Themes(msgspec.Struct):
     """What was found."""
 
-    loaded: dict[str, Theme] = field(default_factory=dict)
-    broken: list[BrokenTheme] = field(default_factory=list)
+    loaded: dict[str, Theme] = msgspec.field(default_factory=dict)
+    broken: list[BrokenTheme] = msgspec.field(default_factory=list)
 
 
 class ThemeError(ValueError):

@@ -100,6 +100,9 @@ class Workbench(Steering):
         self._fast = False
         self._typed_at = -TYPING_S
         self.key_names: dict[str, str] = {}
+        self._seen = False
+        self.set_class(not live, "-looking", update=False)
+        self.set_class(glyphs.ascii, "-ascii", update=False)
         self.over_because = ""
         """Why nothing can be asked of the session any more."""
 
@@ -122,8 +125,6 @@ class Workbench(Steering):
         yield self.footer
 
     def on_mount(self) -> None:
-        self.set_class(not self.live, "-looking")
-        self.set_class(self.glyphs.ascii, "-ascii")
         if self.bar is not None:
             self.transcript.can_focus = False
         self.know_keys()
@@ -132,9 +133,19 @@ class Workbench(Steering):
         self.set_interval(SLOW_S, self._tick)
         self._drain()
 
+    def fit(self, width: int, height: int) -> None:
+        """Lay it out for this size of the terminal."""
+        for name, holds in size_classes(width, height).items():
+            self.set_class(holds, name, update=self.is_attached)
+
     def on_resize(self, event: events.Resize) -> None:
-        for name, holds in size_classes(*event.size).items():
-            self.set_class(holds, name)
+        self.fit(*event.size)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        if not self._seen:
+            # Everything was styled when it was mounted, a moment ago.
+            event.refresh_styles = False
+            self._seen = True
 
     # ------------------------------------------------------------ events in
 

@@ -6,7 +6,8 @@ Depends on the text alone, not on how it came: live and played back it is cut al
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+import msgspec
 
 from jetbox.ui.text.markdown import State, next_line, pass_over
 from jetbox.ui.text.table import may_be_row
@@ -23,7 +24,7 @@ class Cutter:
     """Reads a growing text line by line."""
 
     def __init__(self, begin: State | None = None) -> None:
-        self._state = replace(begin) if begin is not None else State()
+        self._state = msgspec.structs.replace(begin) if begin is not None else State()
         self._at = 0
         self._cut = 0
         """Where the text may be cut; it is, when something follows that is no blank line."""

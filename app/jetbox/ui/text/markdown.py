@@ -8,7 +8,8 @@ kept as they were written.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from jetbox.ui.text.code import PLAIN, code_pieces, family_of
 from jetbox.ui.text.inline import inline
@@ -27,8 +28,7 @@ _RULE = re.compile(r"^\s{0,3}([-*_])(?:\s*\1){2,}\s*$")
 _DEEPEST_QUOTE = 4
 
 
-@dataclass(slots=True)
-class State:
+class State(msgspec.Struct):
     """What the lines so far leave open: a fence; nothing where `mark` is empty."""
 
     mark: str = ""
@@ -42,8 +42,7 @@ class State:
     """What the code leaves open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """What lists, quotes, rules and tables are drawn with."""
 
     bullet: str = "•"
@@ -203,7 +202,7 @@ class MarkdownFlow:
         """Offset of the first logical line that may still grow."""
         self._fixed = 0
         """Rows that do not change any more."""
-        self._state = replace(self._begin)
+        self._state = msgspec.structs.replace(self._begin)
         self._held: list[str] = []
         """Lines of a table that is not finished, or one line that a table may begin with."""
 
@@ -249,12 +248,12 @@ class MarkdownFlow:
         """The rows that may still change: the held lines, and the line that grows."""
         held = self._held
         if not held:
-            return self._one(line, replace(self._state)) if line else []
+            return self._one(line, msgspec.structs.replace(self._state)) if line else []
         if line and len(held) >= MOST_LINES and may_be_row(line):
             return self._table(held) + self._table([*held[:2], line])
         if line and (is_delimiter(line) if len(held) == 1 else may_be_row(line)):
             return self._table([*held, line])
-        return self._table(held) + (self._one(line, replace(self._state)) if line else [])
+        return self._table(held) + (self._one(line, msgspec.structs.replace(self._state)) if line else [])
 
     def _table(self, lines: list[str]) -> list[Row]:
         if len(lines) == 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
@@ -14,8 +15,7 @@ from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row, spre
 ASCII_SIGNS = Signs("-", "|", "-", "|", "+", "[x]", "[ ]")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """What rows depend on besides their block."""
 
     glyphs: Glyphs

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Piece, Row, cells, fit
 from jetbox.ui.widgets.lined import Lined
 
 
-@dataclass(frozen=True, slots=True)
-class FooterState:
+class FooterState(msgspec.Struct, frozen=True):
     """What the line says."""
 
     kind: str = "idle"
