@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import jetbox
+from jetbox.cli.ahead import import_parts
 from jetbox.cli.beside import Beside
 from jetbox.engine.commands import Close, Goal
 from jetbox.engine.endings import heard_endings
@@ -181,7 +182,7 @@ class Live:
         self._emit_header()
         if self._start.attended:  # in the loop it would hold up the keys of who types already
             try:
-                await asyncio.to_thread(_import_parts)
+                await asyncio.to_thread(import_parts)
             except asyncio.CancelledError:
                 self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
                 raise
@@ -383,22 +384,6 @@ class Live:
             if self._lock is not None:
                 self._lock.close()
         return failure
-
-
-def _import_parts() -> None:
-    """Import what a session is made of."""
-    import jetbox.engine.assemble
-    import jetbox.engine.held
-    import jetbox.engine.loop
-    import jetbox.engine.models.choose
-    import jetbox.engine.models.connect
-    import jetbox.engine.models.desk
-    import jetbox.engine.models.missing
-    import jetbox.engine.models.window
-    import jetbox.engine.surroundings
-    import jetbox.engine.tuning
-    import jetbox.engine.undoing
-    import jetbox.engine.warmup  # noqa: F401
 
 
 async def drive_unattended(live: Live) -> int:
