@@ -9,7 +9,8 @@
 After a whole verdict one file is edited again and again; each edit is judged by the engine's early
 verdict and by the plain commands, interleaved. Times in ms: median and p95 (from n = 20 on).
 `ruff server` is the check of one text of 2, 20 and 150 KB that is not on the disk; "asked again" is
-the same question about the same text, which sends nothing: what ruff itself takes for it.
+the same question about the same text, which sends nothing: what ruff itself takes for it. `pytest alone`
+is the least that the same tests take: a fork of a pytest that has read its options, and nothing around it.
 """
 
 from __future__ import annotations
@@ -87,6 +88,27 @@ async def one(engine: ProbeEngine, name: str) -> tuple[float, Verdict]:
     return spent, next(verdict for verdict in verdicts if verdict.name == name)
 
 
+class Alone:
+    """pytest with nothing around it, for some test files."""
+
+    def __init__(self, root: Path, tests: list[str]) -> None:
+        program = [sys.executable, str(Path(__file__).with_name("bare_pytest.py")), str(root), *tests]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, env=environment)
+
+    def run(self) -> float:
+        """One run, in ms."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate("")
+
+
 def noted(engine: ProbeEngine) -> list[str]:
     """The test files that the latest run for which somebody waited was of; empty where it was of all."""
     probe, files = engine.probes[0], list[str]()
@@ -122,6 +144,7 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
         for name in ("ruff", "pytest")
     }
     chosen = noted(engines["pytest"])
+    alone: Alone | None = None
     try:
         for engine in engines.values():
             engine.prepare()
@@ -133,6 +156,8 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
                 spent, verdict = await one(engine, name)
                 figures[f"{name}: ours ({verdict.cache})"] = spent
                 engine.wrote((edited.relative_to(root).as_posix(),))  # ends what runs behind
+            alone = alone or Alone(root, chosen)
+            figures["pytest alone, the same tests"] = alone.run()
             figures["ruff check . --no-cache"] = timed([ruff, "check", "--no-cache", "."], root)
             figures["ruff check ."] = timed([ruff, "check", "."], root)
             if run % 3 == 1:
@@ -148,6 +173,8 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
                 spent, verdict = await one(engine, verdict.name if len(engines) == 1 else engine.probes[0].name)
                 found.setdefault(f"{engine.probes[0].name}: {verdict.cache}", []).append(spent)
     finally:
+        if alone is not None:
+            alone.close()
         for engine in engines.values():
             await engine.close()
         await sandbox.close()
