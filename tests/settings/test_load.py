@@ -136,6 +136,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "permissions.mode": ("auto", "auto"),
         "probes.wait": ("overlap", "overlap"),
         "model.protocol": ("openai", "openai"),
+        "tools.spec_style": ("full", "full"),
         "probes.commands": ("[{ name = 'a', command = 'b c' }]", (ProbeCommand(name="a", command="b c"),)),
         "ui.theme": ("jetbox-light", "jetbox-light"),
         "ui.notify": ("bell", "bell"),

@@ -13,7 +13,7 @@ from jetbox.cli.options import Invocation, invocation, settings_options
 _JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
-class ModelsGroup(click.Group):
+class ListGroup(click.Group):
     """Without a word it lists; options may stand before the word, as everywhere else."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -25,7 +25,7 @@ class ModelsGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=ModelsGroup, context_settings=CONTEXT)
+@click.group(cls=ListGroup, context_settings=CONTEXT)
 def models() -> None:
     """What the server has: installed, loaded, what it can do, and how fast it was here."""
 

@@ -110,7 +110,7 @@ def assemble(
         store=store,
         control=control,
         redactor=redactor,
-        tool_specs=specs(tools),
+        tool_specs=specs(tools, options.tools.spec_style),
         ready=ready,
         window=window.tokens,
         window_why=window.why,

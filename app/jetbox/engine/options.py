@@ -12,6 +12,9 @@ import msgspec
 
 from jetbox.engine.events import Mode
 
+SpecStyle = Literal["compact", "full"]
+"""How much the model is told of each tool."""
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the configuration."""
@@ -89,6 +92,8 @@ class ToolOptions(Section, frozen=True, kw_only=True):
     """Most bytes of one read_file."""
     file_bytes: int = 10 * 1024**2
     """Larger files are neither read whole nor edited."""
+    spec_style: SpecStyle = "compact"
+    """What the model is told of the tools: `compact`, or `full` with every word spelled out, in more tokens."""
 
 
 class PermissionOptions(Section, frozen=True, kw_only=True):

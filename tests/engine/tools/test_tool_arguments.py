@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.options import SpecStyle
 from jetbox.engine.tools.arguments import decode_arguments
 from jetbox.engine.tools.registry import find, specs, standard_tools
 
@@ -212,10 +213,14 @@ def test_an_unknown_tool_is_answered_with_those_that_there_are(name: str, hint: 
     assert "read_file, write_file, edit_file, list_dir, glob, grep, run_cmd, finish" in str(caught.value)
 
 
-def test_specs_are_small_stable_and_plain() -> None:
-    data = specs(standard_tools())
-    assert data == specs(standard_tools())
-    assert len(data) < 2600
+STYLES: tuple[SpecStyle, ...] = ("compact", "full")
+
+
+@pytest.mark.parametrize(("style", "most"), [("compact", 2600), ("full", 6000)])
+def test_specs_are_small_stable_and_plain(style: SpecStyle, most: int) -> None:
+    data = specs(standard_tools(), style)
+    assert data == specs(standard_tools(), style)
+    assert len(data) < most
     parsed = json.loads(data)
     assert json.dumps(parsed, separators=(",", ":")).encode() == data
     names = [entry["function"]["name"] for entry in parsed]
@@ -230,3 +235,13 @@ def test_specs_are_small_stable_and_plain() -> None:
             # Some chat templates print further keys in random order, which breaks the prefix cache.
             assert len(set(schema) - {"type"}) <= 1
             assert isinstance(schema["type"], str)
+
+
+def test_full_specs_say_more_of_the_same_arguments() -> None:
+    compact, full = ([entry["function"] for entry in json.loads(specs(standard_tools(), s))] for s in STYLES)
+    for small, large in zip(compact, full, strict=True):
+        assert len(large["description"]) > 2 * len(small["description"])
+        assert large["parameters"].get("required") == small["parameters"].get("required")
+        before, after = (each["parameters"]["properties"] for each in (small, large))
+        assert {name: schema["type"] for name, schema in before.items()} == {n: s["type"] for n, s in after.items()}
+        assert all("description" in schema or "items" in schema for schema in after.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +15,9 @@ from jetbox.engine.tools.files import ReadFile, WriteFile
 from jetbox.engine.tools.finish import Finish
 from jetbox.engine.tools.search import Glob, Grep, ListDir
 from jetbox.engine.tools.shell import RunCmd
+
+if TYPE_CHECKING:
+    from jetbox.engine.options import SpecStyle
 
 _OTHER_NAMES = {
     "bash": "run_cmd",
@@ -66,21 +70,25 @@ def standard_tools(*, plan: bool = False) -> dict[str, Tool]:
     return {tool.name: tool for tool in tools}
 
 
-def specs(tools: Mapping[str, Tool]) -> bytes:
+def specs(tools: Mapping[str, Tool], style: SpecStyle = "compact") -> bytes:
     """The `tools` array of a request, as compact JSON with the same bytes every time."""
-    return msgspec.json.encode(
-        [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": {"type": "object", **tool.parameters},
-                },
-            }
-            for tool in tools.values()
-        ]
-    )
+    return msgspec.json.encode([_spec(tool, style) for tool in tools.values()])
+
+
+def _spec(tool: Tool, style: SpecStyle) -> dict[str, Any]:
+    description, parameters = tool.description, tool.parameters
+    if style == "full":
+        from jetbox.engine.tools.fuller import fuller
+
+        description, parameters = fuller(tool.name, description, parameters)
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": description,
+            "parameters": {"type": "object", **parameters},
+        },
+    }
 
 
 def find(tools: Mapping[str, Tool], name: str) -> Tool:

@@ -1,0 +1,115 @@
+"""`jetbox-tui sessions`: the library of recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jetbox.cli.commands import CONTEXT, tell_notices
+from jetbox.cli.models import ListGroup
+from jetbox.cli.options import Invocation, invocation, settings_options
+from jetbox.cli.plain import plain
+from jetbox.engine.errors import ExitCode
+
+if TYPE_CHECKING:
+    from jetbox.record.library import Summary
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+GOAL_CHARS = 60
+
+
+@click.group(cls=ListGroup, context_settings=CONTEXT)
+def sessions() -> None:
+    """The library of recordings."""
+
+
+@sessions.command("list", context_settings=CONTEXT)
+@click.option("--all", "everywhere", is_flag=True, help="Of every folder, not of this one alone.")
+@_JSON
+@settings_options
+def list_(everywhere: bool, as_json: bool, **given: Any) -> int:
+    """Sessions of this folder, the newest first."""
+    import os
+
+    from jetbox.record.library import sessions_folder, summaries
+
+    asked = _asked(given)
+    here = os.path.realpath(asked.cwd)
+    found = summaries(sessions_folder(asked.settings.session.folder))
+    if not everywhere:
+        found = [one for one in found if os.path.realpath(one.workspace or "/") == here]
+    if as_json:
+        _print_json([_fields(one) for one in found])
+        return ExitCode.DONE
+    if not found:
+        click.echo("no session was recorded" + ("" if everywhere else " in this folder; --all shows those of others"))
+    for one in found:
+        click.echo(plain(f"{one.id}  {_words(one)}"))
+    return ExitCode.DONE
+
+
+@sessions.command(context_settings=CONTEXT)
+@click.argument("session")
+@click.option("--rounds", "only_rounds", is_flag=True, help="The log of its rounds alone.")
+@_JSON
+@settings_options
+def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
+    """What a SESSION (an ID, its beginning, a folder or a journal) was about, and the log of its rounds.
+
+    A round's line has its time, what of that was waiting for the model, and how its verdict came about:
+    ⚡ probes ran, ◐ ran in part, ↻ served from the cache (↻? without a proof), ⏭ none applied.
+    """
+    from jetbox.record.library import find, sessions_folder, summary
+    from jetbox.record.recording import read_journal
+    from jetbox.record.roundlog import round_log
+
+    asked = _asked(given)
+    where = find(session, sessions_folder(asked.settings.session.folder))
+    log = round_log(read_journal(where).events)
+    about = summary(where)
+    if as_json:
+        _print_json({**_fields(about), "log": log})
+        return ExitCode.DONE
+    if not only_rounds:
+        for name in ("id", "label", "workspace", "model", "goal"):
+            if value := getattr(about, name):
+                click.echo(plain(f"{name:<10} {value}"))
+        click.echo(plain(f"{'state':<10} {_state(about)}, {about.rounds} rounds, begun {_when(about)}"))
+        click.echo()
+    for one in log:
+        click.echo(one.line)
+    return ExitCode.DONE
+
+
+def _asked(given: dict[str, Any]) -> Invocation:
+    asked = invocation(**given)
+    tell_notices(asked)
+    return asked
+
+
+def _state(one: Summary) -> str:
+    return "running" if one.running else one.outcome or "unfinished"
+
+
+def _when(one: Summary) -> str:
+    return one.created[:16].replace("T", " ")
+
+
+def _words(one: Summary) -> str:
+    if one.problem:
+        return f"cannot be read: {one.problem}"
+    goal = " ".join((one.label or one.goal or "no goal").split())[:GOAL_CHARS]
+    return f"{_when(one)}  {_state(one):11}  {one.rounds:3} rounds  {one.model}  {goal}"
+
+
+def _fields(one: Summary) -> dict[str, Any]:
+    import msgspec
+
+    return {**msgspec.structs.asdict(one), "path": str(one.path)}
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
