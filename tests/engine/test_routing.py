@@ -128,6 +128,15 @@ async def test_a_cascade_does_not_accept_an_unsure_answer(rig: OpenRig) -> None:
     assert (await live.requests())[1][-1]["content"] == LOOK_OVER
 
 
+async def test_rules_know_models_by_short_names_too(rig: OpenRig) -> None:
+    short = {"small": f"library/{SMALL}", "large": f"registry.ollama.ai/library/{LARGE}"}
+    live = await rig(
+        step(text="It may be so.", confidence=0.5), step(text="It is so."), routing={"mode": "cascade", **short}
+    )
+    assert (await live.run("Is it so?")).outcome == "answered"
+    assert models(live) == [SMALL, LARGE]
+
+
 async def test_a_cascade_does_not_accept_red_work(rig: OpenRig) -> None:
     live = await rig(step(UNUSED), step(GOOD), finish(), probes=RUFF, routing=rule("cascade"))
     assert (await live.run()).outcome == "done"

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine.control import Wish
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk, seconds_until
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
 from jetbox.engine.options import ModelOptions
+from jetbox.engine.switching import switch_as_wished
 from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
@@ -100,6 +102,15 @@ async def test_a_wish_to_think_goes_to_models_that_can(rig: OpenRig) -> None:
     assert [body.get("think") for body in bodies] == ["low", None, "low", None]
     (word,) = [notice for notice in live.events(e.Notice) if "think" in notice.text]
     assert word.text == f"{SMALL} cannot think: model.think = low is left out for it"
+
+
+async def test_a_short_name_of_the_model_in_use_is_no_other_model(rig: OpenRig) -> None:
+    live = await rig(finish(), name=f"library/{LARGE}")
+    assert [ready.name for ready in live.events(e.ModelReady)] == [LARGE]
+    for short in (LARGE, f"library/{LARGE}"):
+        live.parts.control.wish = Wish(short)
+        assert not await switch_as_wished(live.parts)
+    assert live.events(e.ModelSwitched) == []
 
 
 async def test_while_nothing_runs_a_switch_happens_without_a_round(rig: OpenRig) -> None:

@@ -277,10 +277,11 @@ class Live:
             parts.history.beside(told)
         parts.known = partial(self._known_figures, model.host)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))
-        if resumed is not None and resumed.model and resumed.messages and resumed.model != parts.model_name:
+        before = model.full_name(resumed.model) if resumed is not None and resumed.model else ""
+        if before and resumed is not None and resumed.messages and before != parts.model_name:
             from jetbox.engine.switching import go_on_with_another
 
-            await go_on_with_another(parts, resumed.model)
+            await go_on_with_another(parts, before)
         choosing = choose_sandbox(parts)
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)
         return parts

@@ -46,8 +46,7 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None) -> ModelHeld
             running = await parts.model.running()
     except (TimeoutError, ModelError):
         return last
-    names = (parts.model_name, f"{parts.model_name}:latest")
-    found = next((model for model in running if model.name in names), None)
+    found = next((model for model in running if model.name == parts.model_name), None)
     seen = held(parts.model_name, found, parts.session.now())
     if last is not None and _same(seen, last):
         return last

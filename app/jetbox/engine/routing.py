@@ -6,6 +6,8 @@ model that the user chooses in mid-goal is left alone until the goal ends.
 
 from __future__ import annotations
 
+import msgspec
+
 from jetbox.engine.complexity import Complexity, complexity
 from jetbox.engine.control import Wish
 from jetbox.engine.errors import SettingsError
@@ -43,7 +45,8 @@ class Router:
     def __init__(self, parts: Parts, options: RoutingOptions) -> None:
         check(options)
         self._parts = parts
-        self._options = options
+        full = parts.model.full_name
+        self._options = msgspec.structs.replace(options, small=full(options.small), large=full(options.large))
         self._red = 0
         self._garbled = 0
         self._syntax = 0

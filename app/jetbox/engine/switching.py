@@ -23,7 +23,7 @@ WARM_LOAD_NS = 150_000_000
 async def switch_as_wished(parts: Parts) -> bool:
     """Go over to the model that is wished for, if the server has it and it is fit; else say why not."""
     wish, parts.control.wish = parts.control.wish, None
-    if wish is None or wish.name == parts.model_name:
+    if wish is None or parts.model.full_name(wish.name) == parts.model_name:
         return False
     try:
         entry = await _entry(parts, wish.name)

@@ -117,7 +117,7 @@ class Voice:
         name = self._expected.name
         with suppress(ModelError):
             installed = await self._model.installed()
-            self._size = next((m.size for m in installed if m.name in (name, f"{name}:latest")), 0)
+            self._size = next((m.size for m in installed if m.name == name), 0)
         if self._size and self._said[0] == "loading":
             self._say("loading", loading_words(name, self._size))
 
@@ -146,7 +146,7 @@ class Voice:
 
     def _say_of(self, running: list[LoadedModel]) -> None:
         name, window = self._expected.name, self._expected.window
-        held = next((m for m in running if m.name in (name, f"{name}:latest")), None)
+        held = next((m for m in running if m.name == name), None)
         if held is None:
             others = ", ".join(m.name for m in running)
             self._say("queued", f"{name} is not loaded yet" + (f"; the server holds {others}" if others else ""))

@@ -55,6 +55,28 @@ async def test_installed_described_and_loaded_are_one_list(connect: Connect) -> 
     assert listing.find("nix") is None
 
 
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        ("tiny", "tiny:latest"),
+        ("library/gpt-oss:20b", "gpt-oss:20b"),
+        ("registry.ollama.ai/library/tiny", "tiny:latest"),
+        ("hf.co/ada/tiny-GGUF", "hf.co/ada/tiny-GGUF:latest"),
+        ("box:5000/ada/tiny", "box:5000/ada/tiny:latest"),
+        ("ada/tiny:1b", "ada/tiny:1b"),
+    ],
+)
+def test_a_short_name_means_the_one_that_is_listed(short: str, full: str) -> None:
+    assert OllamaModel("http://127.0.0.1:1").full_name(short) == full
+    assert OllamaModel("http://127.0.0.1:1").full_name(full) == full
+    assert OpenAIModel("http://127.0.0.1:1").full_name(short) == short
+
+
+async def test_a_model_is_told_of_under_its_full_name(connect: Connect) -> None:
+    model, _ = connect(models=["nomic-embed-text"])
+    assert (await model.info("library/nomic-embed-text")).name == "nomic-embed-text:latest"
+
+
 async def test_a_model_that_spills_says_how_much_of_it_is_on_the_gpu(connect: Connect) -> None:
     model, _ = connect(vram=8)
     await warm(model, "gpt-oss:20b", OPTIONS, 8192)

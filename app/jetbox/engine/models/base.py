@@ -125,8 +125,12 @@ class ChatModel(Protocol):
         """How messages and options are written for it; one for each session."""
         ...
 
+    def full_name(self, name: str) -> str:
+        """The model's name as the server lists it; a user may leave out parts of it."""
+        ...
+
     async def info(self, name: str) -> ModelInfo:
-        """What the server knows of the model.
+        """What the server knows of the model, under its full name.
 
         Raises:
             ServerUnreachable, ModelNotFound

@@ -9,6 +9,7 @@ import msgspec
 from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import ModelError
 from jetbox.engine.models.base import ChatModel, LoadedModel, ModelInfo
+from jetbox.engine.models.ollama_lists import full_name
 
 LISTED_S = 30.0
 """So long a list of what is installed is good enough."""
@@ -48,8 +49,8 @@ class Listing(msgspec.Struct, frozen=True):
     """The server loads or unloads a model, and holds back what it has in memory; that is from earlier."""
 
     def find(self, name: str) -> Entry | None:
-        """The model of that name; without a tag it means `:latest`."""
-        wanted = (name, f"{name}:latest")
+        """The model of that name, or of that which Ollama makes of it."""
+        wanted = (name, full_name(name))
         return next((entry for entry in self.entries if entry.info.name in wanted), None)
 
 

@@ -44,6 +44,10 @@ class EitherModel:
         """Let the server fetch a model."""
         return self._model.pull(name)
 
+    def full_name(self, name: str) -> str:
+        """The name as the server lists it."""
+        return self._model.full_name(name)
+
     async def info(self, name: str) -> ModelInfo:
         """What the server knows of the model."""
         return await self._ask(lambda model: model.info(name))

@@ -18,7 +18,7 @@ from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnr
 from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
-from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, held, listed, shown
+from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -152,11 +152,15 @@ class OllamaModel:
 
     # -- questions
 
+    def full_name(self, name: str) -> str:
+        """With its tag."""
+        return full_name(name)
+
     async def info(self, name: str) -> ModelInfo:
         """What `/api/show` says of the model."""
         raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
         show = self._decode(raw, Show)
-        return shown(name, show)
+        return shown(full_name(name), show)
 
     async def installed(self) -> list[ModelInfo]:
         """What `/api/tags` lists."""

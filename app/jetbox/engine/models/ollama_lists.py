@@ -71,6 +71,12 @@ class Pulled(msgspec.Struct):
     error: str = ""
 
 
+def full_name(name: str) -> str:
+    """The name under which Ollama lists a model: with its tag, without the places that it assumes."""
+    name = name.removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def listed(model: Installed) -> ModelInfo:
     """An installed model."""
     details = model.details or Details()

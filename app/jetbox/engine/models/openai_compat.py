@@ -183,6 +183,10 @@ class OpenAIModel:
 
     # -- questions
 
+    def full_name(self, name: str) -> str:
+        """The same: such a server takes no other."""
+        return name
+
     async def info(self, name: str) -> ModelInfo:
         """What `/v1/models` lists of the model.
 

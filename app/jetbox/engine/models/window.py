@@ -83,7 +83,7 @@ async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> 
             running = await model.running()
     except (TimeoutError, ModelError):
         running = []
-    held = next((m for m in running if m.name in (info.name, f"{info.name}:latest") and m.window), None)
+    held = next((m for m in running if m.name == info.name and m.window), None)
     if held is not None and held.window >= min(SMALL_WINDOW, info.max_ctx or SMALL_WINDOW):
         return Window(held.window, "the server has the model loaded with it")
     again = f"; another client had it loaded with {held.window:,}, too few for an agent" if held is not None else ""
@@ -99,7 +99,7 @@ async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> 
     if not info.kv_bytes:
         info = msgspec.structs.replace(info, kv_bytes=(await model.info(info.name)).kv_bytes)
     if not info.size:
-        listed = next((m for m in await model.installed() if m.name in (info.name, f"{info.name}:latest")), info)
+        listed = next((m for m in await model.installed() if m.name == info.name), info)
         info = msgspec.structs.replace(info, size=listed.size)
     if not (info.size and info.kv_bytes):
         return Window(DEFAULT, f"the default: how much memory the model needs is not told{again}")
