@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # typing alone takes as long as the rest of this
 
     from jetbox.ui.skeleton import Skeleton
 
-COMMANDS = ("run", "replay", "probe", "models", "simulate", "doctor", "config")
+COMMANDS = ("run", "replay", "probe", "models", "sessions", "simulate", "doctor", "config")
 """The words that are a command, as `dispatch` has them."""
 
 
