@@ -19,6 +19,7 @@ from jetbox.engine.compacting import on_wish
 from jetbox.engine.context import compact
 from jetbox.engine.context.compact import ASKED, HEADING, SUMMARY, listed, newest, rewritten, without_old_outputs
 from jetbox.engine.loop import serve
+from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.trail import Trail
 from jetbox.record.resume import add_message
@@ -288,6 +289,65 @@ async def test_asked_for_it_keeps_the_newest_rounds_alone_however_much_room_ther
     (told,) = live.events(e.Compacted)
     assert (told.how, told.kept) == ("summary", 2 * 2)
     assert told.after < told.before / 2
+
+
+def long_ago(live: Rig) -> None:
+    """A history of five rounds, as if they had just been worked on."""
+    live.parts.history.user(GOAL)
+    for n in range(5):
+        asked = Call(CallFunction("read_file", msgspec.Raw(b'{"path":"%d.txt"}' % n)))
+        live.parts.history.assistant("", "", [asked])
+        live.parts.history.tool("read_file", "", f"{n} " * 400)
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults", "why"),
+    [
+        (step(call("list_dir"), text="Part 6 is next."), (), "it called a tool instead"),
+        (step(call("list_dir"), text="Part 6 is next."), ("send:hermes",), "it called a tool instead"),
+        (step(text='<tool_call>{"name": "list_dir", "argum'), (), "it called a tool instead"),
+        (step(think="What to write?"), ("thinking:tags-open",), "it wrote nothing"),
+        (step(text=WORDS), ("repeat:lorem",), "the answer repeated itself over and over and was stopped"),
+        (step(text=WORDS), ("cut",), "the server broke off in mid-answer"),
+        (step(text=" ".join(f"word{n}" for n in range(2_000))), (), "it did not come to an end"),
+    ],
+    ids=["a call", "a call as text", "half a call", "only thoughts", "repetition", "broken off", "too long"],
+)
+async def test_what_is_no_summary_is_not_taken_for_one(
+    rig: OpenRig, answer: Step, faults: tuple[str, ...], why: str
+) -> None:
+    live = await rig(answer, faults=faults)
+    long_ago(live)
+    await within(on_wish(live.parts))
+    (told,) = live.events(e.Compacted)
+    assert (told.how, told.summary.splitlines()[0][:14]) == ("list", '- read_file {"')
+    assert f"the model wrote no summary: {why}" in [n.text for n in live.events(e.Notice)]
+
+
+async def test_thoughts_in_the_text_of_a_summary_are_left_out(rig: OpenRig) -> None:
+    live = await rig(step(text=WORDS, think="What to write?"), faults=("thinking:tags",))
+    long_ago(live)
+    await within(on_wish(live.parts))
+    (told,) = live.events(e.Compacted)
+    assert (told.how, told.summary) == ("summary", WORDS)
+
+
+async def test_a_summary_that_stops_is_not_waited_for_longer_than_any_answer(rig: OpenRig) -> None:
+    live = await rig(step(text=WORDS), faults=("stall@1:2",), model={"chunk_s": 0.05})
+    long_ago(live)
+    await within(on_wish(live.parts))
+    assert [told.how for told in live.events(e.Compacted)] == ["list"]
+    assert "the answer stopped for 0.05 s" in live.events(e.Notice)[-1].text
+
+
+async def test_a_request_for_a_summary_can_be_sent_again(rig: OpenRig) -> None:
+    live = await rig(step(text=WORDS), faults=("stall@1",), attended=True)
+    long_ago(live)
+    making = asyncio.create_task(on_wish(live.parts))
+    await live.stats(stalled=1)
+    live.submit(c.SendAgain())
+    await within(making)
+    assert [told.summary for told in live.events(e.Compacted)] == [WORDS]
 
 
 async def test_another_wish_comes_before_it(rig: OpenRig) -> None:

@@ -7,17 +7,12 @@ do. The prefix breaks there, which is why it happens late and then leaves room f
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal, NamedTuple
-
-import msgspec
 
 from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.compact import (
     CLIP,
-    INSTRUCTION,
     KEPT_OUTPUTS,
     clipped,
     listed,
@@ -26,12 +21,9 @@ from jetbox.engine.context.compact import (
     rounds_of,
     without_old_outputs,
 )
-from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import ModelError
-from jetbox.engine.events import Compacted, Notice, Waiting
+from jetbox.engine.events import Compacted, Notice
 from jetbox.engine.parts import Parts
-from jetbox.engine.waiting import Expectation
-from jetbox.engine.watchdog import first_limit
+from jetbox.engine.summary import Summary, written
 
 ROOM = 8
 """The part of the window below which an answer has too little room."""
@@ -41,9 +33,6 @@ KEEP = 0.3
 """Of the same, for the newest rounds as they are."""
 WORDS = 0.25
 """And for what the user said before them."""
-SUMMARY_TOKENS = 1024
-SLOW_S = 0.2
-"""Seconds that a token of a summary may take where nothing was measured."""
 GAIN = 0.95
 """A history that is not shorter than this part of what it was is left as it is."""
 
@@ -118,13 +107,13 @@ async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes],
         begin = max(begin, rounds[-KEPT_OUTPUTS])
     if begin <= rounds[0]:  # nothing is older
         return _Made("outputs", clipped(said, CLIP), len(said))
-    text, metrics = await _summary(parts, said, lean) if ask else ("", {})
-    summary = parts.redactor.redact(text) or listed(said[1:begin])
+    found = await _summary(parts, said, lean) if ask else Summary()
+    summary = parts.redactor.redact(found.text) or listed(said[1:begin])
     messages = rewritten(said, begin, summary, parts.goal, int(WORDS * free))
     if _used(parts, messages) > 1 - 2 / ROOM:
         messages = clipped(messages, CLIP)
     kept = len(said) - begin
-    return _Made("summary", messages, kept, summary, metrics) if text else _Made("list", messages, kept, summary)
+    return _Made("summary" if found.text else "list", messages, kept, summary, found.metrics)
 
 
 def _fixed(parts: Parts) -> float:
@@ -152,32 +141,12 @@ def _gains(new: Sequence[bytes], old: Sequence[bytes]) -> bool:
     return sum(map(len, new)) < GAIN * sum(map(len, old))
 
 
-async def _summary(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes]) -> tuple[str, dict[str, int]]:
-    """What the model writes, with the server's figures; empty where it writes nothing, or has no room for it."""
-    for messages in (said, lean):
-        tokens = int(_estimate(parts, messages)) if messages is lean else parts.budget.estimate(parts.history.size)
-        most = min(SUMMARY_TOKENS, parts.budget.window - tokens - MARGIN - len(INSTRUCTION) // 3)
-        if most >= min(LEAST_ANSWER, parts.budget.window // 8):
-            with suppress(ModelError, TimeoutError):
-                return await _asked(parts, messages, tokens, most)
-            return "", {}
-    return "", {}
-
-
-async def _asked(parts: Parts, messages: Sequence[bytes], tokens: int, most: int) -> tuple[str, dict[str, int]]:
-    model, window = parts.options.model, parts.budget.num_ctx
-    reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-    expected = Expectation(tokens, parts.loaded, reading, parts.load_ns)
-    parts.session.emit(Waiting(what="compacting", detail=f"{tokens:,} tokens", expected_ns=reading))
-    shown = parts.history.carried(messages)
-    question = msgspec.json.encode({"role": "user", "content": INSTRUCTION})
-    body = parts.history.parts[0] + b",".join([*shown, question])
-    body += parts.model.wire().tail(Wanted(window, most, model.temperature, model.seed))
-    text = ""
-    metrics: dict[str, int] = {}
-    limit = first_limit(model, expected) + most * max(SLOW_S, 2 * parts.pace.usual)
-    async with asyncio.timeout(limit), parts.model.chat(body) as chunks:
-        async for chunk in chunks:
-            text += chunk.text
-            metrics = chunk.metrics if chunk.done else metrics
-    return text.strip(), metrics
+async def _summary(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes]) -> Summary:
+    """What the model writes, over as much as leaves room for that."""
+    found = await written(parts, said, parts.budget.estimate(parts.history.size))
+    if found.roomless:
+        found = await written(parts, lean, int(_estimate(parts, lean)))
+    if found.why and not found.roomless:
+        told = f"the model wrote no summary: {found.why}"
+        parts.session.emit(Notice(level="warning", text=told, hint="what was called is listed instead"))
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,16 +11,16 @@ import msgspec
 from jetbox.engine.clock import Span
 from jetbox.engine.clock import model_spans as spans_of_model
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import BadAnswer, CallGarbled, JetboxError, Runaway, Stalled, StorageError, TakenBack
+from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, StorageError
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
+from jetbox.engine.listening import Listener
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
 from jetbox.engine.models.holding import HeldBack
-from jetbox.engine.models.repetition import Repetition
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
 from jetbox.engine.session import Session
-from jetbox.engine.waiting import Expectation, Voice
-from jetbox.engine.watchdog import Pace, Watchdog, first_limit, gap_limit
+from jetbox.engine.waiting import Expectation
+from jetbox.engine.watchdog import Pace
 
 if TYPE_CHECKING:
     from jetbox.engine.models.repair import Offer, Recovered
@@ -30,10 +29,6 @@ REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
 THINKS_AFTER_NS = 2_000_000_000
 """Thinking that takes longer is put in words."""
-SAME = 20
-"""Equal chunks at the end of an answer that broke off: the server's guard against repetition ended it."""
-CLOSING_S = 1.0
-"""How long the end of the body is waited for once the answer is complete."""
 
 
 class Answer(msgspec.Struct):
@@ -107,13 +102,9 @@ class Attempt:
         self._text = StreamRedactor(redactor)
         self._thinking = StreamRedactor(redactor)
         self._held = HeldBack(offer)
-        self._same = ("", 0)
-        """The newest chunk's words, and how many came like it without a break."""
-        self._repetition = (Repetition(), Repetition())
         self._pace = pace or Pace()
         self._attended = attended
-        self._watchdog: Watchdog | None = None
-        self._again = False
+        self._listener: Listener | None = None
         self._thinks = False
         self.begun = False
         """True once anything of the answer has come."""
@@ -133,25 +124,30 @@ class Attempt:
             )
         )
         answer = Answer(sent=session.now(), ended=session.now())
-        voice = Voice(session, self._model, expected)
+
+        def take(chunk: Chunk) -> None:
+            self._take(chunk, answer)
+
+        self._listener = Listener(session, self._model, self._options, take, pace=self._pace, attended=self._attended)
         try:
-            await self._stream(body, answer, expected, voice)
+            await self._listener.run(body.data, expected)
         except StorageError:
             raise
         except CallGarbled as error:
             if not self._read_again(error, answer):
                 answer.error = error
         except Runaway as error:
+            answer.done_reason = REPEATED
             session.emit(Notice(level="warning", text=error.message, hint=error.hint))
         except JetboxError as error:
-            answer.error = self._named(error, answer)
+            answer.error = error
         except asyncio.CancelledError:
             answer.cancelled = True
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
         finally:
-            voice.end()
+            self._listener = None
         self._flush(answer)
         if answer.complete and not answer.calls:
             self._recover(answer)
@@ -173,90 +169,10 @@ class Attempt:
         )
         return answer
 
-    def _named(self, error: JetboxError, answer: Answer) -> JetboxError:
-        """The error, or why it came about: a server ends an answer that repeats one token, some without a word."""
-        said, count = self._same
-        if answer.complete or count < SAME or not isinstance(error, BadAnswer):
-            return error
-        return BadAnswer(
-            f"the answer repeated {said.strip()[:40]!r} over and over, and the server broke it off",
-            "another model, or a higher temperature, may help",
-        )
-
     def again(self) -> None:
         """Take the request back, so that it is sent again: the user asks for that."""
-        if self._watchdog is not None:
-            self._again = True
-            self._watchdog.strike()
-
-    async def _stream(self, body: Body, answer: Answer, expected: Expectation, voice: Voice) -> None:
-        options = self._options
-
-        def gap() -> float:
-            left = max(0, expected.most - answer.chunks)
-            silent = self._model.manages and not expected.logprobs
-            return gap_limit(options, self._pace.usual, left, silent_calls=silent)
-
-        asks = (self._attended and not options.first_chunk_s, self._attended and not options.chunk_s)
-        watchdog: Watchdog | None = None
-        try:
-            async with asyncio.timeout(None) as deadline:
-                first_s = first_limit(options, expected)
-                watchdog = self._watchdog = Watchdog(deadline, first_s, gap, self._silent, self._ask, asks)
-                async with self._model.chat(body.data) as chunks:
-                    async for chunk in chunks:
-                        if chunk.reading is not None:
-                            watchdog.reads()
-                            voice.read(chunk.reading)
-                            continue
-                        self._heard(watchdog.heard(), voice)
-                        self._take(chunk, answer)
-                        if chunk.done:
-                            answer.complete = True
-                            answer.ended = self._session.now()
-                            watchdog.end(CLOSING_S)
-                        if chunk.calls:
-                            await asyncio.sleep(0)  # a call begins now, not when the next silence comes
-        except TimeoutError as error:
-            if not answer.complete:
-                raise self._stalled(answer, watchdog) from error
-        finally:
-            self._watchdog = None
-            if watchdog is not None:
-                watchdog.end()
-
-    def _heard(self, gap: float, voice: Voice) -> None:
-        if gap < 0:
-            voice.end()
-        else:
-            self._pace.add(gap)
-
-    def _stalled(self, answer: Answer, watchdog: Watchdog | None) -> Stalled:
-        if self._again:
-            return TakenBack("the request was taken back, as you asked")
-        limit = watchdog.limit if watchdog is not None else 0.0
-        what = "nothing came" if answer.first < 0 else "the answer stopped"
-        return Stalled(
-            f"{what} for {limit:.3g} s; the request was cancelled",
-            "raise model.first_chunk_s or model.chunk_s, or see what the server does",
-        )
-
-    def _wait(self, event: Waiting | Notice) -> None:
-        # A timer has nobody to tell of a failure of the disk: the next event raises it again.
-        with suppress(StorageError):
-            self._session.emit(event)
-
-    def _silent(self, seconds: float) -> None:
-        self._wait(Waiting(what="silent", detail=f"for {seconds:.0f} s; a tool call may be on its way"))
-
-    def _ask(self, seconds: float) -> None:
-        self._wait(
-            Notice(
-                level="warning",
-                text=f"nothing has come for {seconds:.0f} s, which is longer than this model should take",
-                hint="it is waited for; Esc stops it, /again sends the request once more",
-            )
-        )
+        if self._listener is not None:
+            self._listener.again()
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
         self.begun = True
@@ -267,9 +183,6 @@ class Attempt:
         answer.chunks += 1
         if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
             answer.first = self._session.now()
-        self._watch(chunk, answer)
-        if said := chunk.text or chunk.thinking:
-            self._same = (said, self._same[1] + 1 if said == self._same[0] else 1)
         if chunk.thinking:
             answer.thinking += self._emit_thinking(self._thinking.feed(chunk.thinking))
             if not self._thinks and self._session.now() - answer.first > THINKS_AFTER_NS:
@@ -289,16 +202,8 @@ class Attempt:
         if chunk.done:
             answer.done_reason = chunk.done_reason
             answer.metrics = chunk.metrics
-
-    def _watch(self, chunk: Chunk, answer: Answer) -> None:
-        """Raises Runaway where the answer does nothing but repeat itself."""
-        for watch, text in zip(self._repetition, (chunk.text, chunk.thinking), strict=True):
-            if text and watch.feed(text):
-                answer.done_reason = REPEATED
-                raise Runaway(
-                    "the answer repeated itself over and over and was stopped",
-                    "another model, or a higher temperature, may help",
-                )
+            answer.complete = True
+            answer.ended = self._session.now()
 
     def _flush(self, answer: Answer) -> None:
         answer.thinking += self._emit_thinking(self._thinking.flush())

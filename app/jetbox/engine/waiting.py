@@ -64,12 +64,16 @@ def loading_words(name: str, size: int) -> str:
 class Voice:
     """Speaks up where a request waits, until it is ended."""
 
-    def __init__(self, session: Session, model: ChatModel, expected: Expectation) -> None:
+    def __init__(
+        self, session: Session, model: ChatModel, expected: Expectation, *, resumed: Waiting | None = None
+    ) -> None:
+        """`resumed` has been said, and stands for "reading"."""
         self._session = session
         self._model = model
         self._expected = expected
         self._size = expected.size
-        self._said: tuple[str, str] = ("", "")
+        self._resumed = resumed
+        self._said: tuple[str, str] = ("reading", resumed.detail) if resumed is not None else ("", "")
         self._since = session.now()
         """When the present wait began."""
         self._looking: asyncio.Task[None] | None = None
@@ -188,4 +192,7 @@ class Voice:
         expected = {"loading": self._expected.loading_ns, "reading": reading}.get(what, 0)
         # A timer has nobody to tell of a failure of the disk: the next event raises it again.
         with suppress(StorageError):
-            self._session.emit(Waiting(what=what, detail=said[1], expected_ns=expected))
+            self._session.emit(Waiting(what=self._named(what), detail=said[1], expected_ns=expected))
+
+    def _named(self, what: What) -> What | Literal["compacting"]:
+        return "compacting" if what == "reading" and self._resumed is not None else what
