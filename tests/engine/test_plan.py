@@ -44,6 +44,9 @@ def touches(tool: Tool, arguments: dict[str, Any]) -> Access:
         ([write("a", "${steps.1}")], "step 1 refers to itself"),
         ([write("a") | {"after": ["7"]}], "step 1 refers to step 7, which there is not"),
         ([write("a"), write("b", "${steps.9:1}")], "step 2 refers to step 9, which there is not"),
+        ([write("a"), write("b", "${steps.lst}")], "step 2 refers to step lst, which there is not"),
+        ([write("a"), write("b", "see ${steps.lst:1}")], "step 2 refers to step lst, which there is not"),
+        ([write("a"), write("b", "see ${step.9}")], "step 2 refers to step 9, which there is not"),
         ([write("a", "${steps.2}"), write("b", "${steps.3}"), write("c", "${steps.1}")], "steps 1, 2, 3 wait for"),
         ([write("a"), do("write_file", path="b")], "step 2: write_file: missing content"),
         ([write("a") | {"id": "x"}, write("b") | {"id": "x"}], "two steps are called x"),
@@ -103,6 +106,27 @@ def test_what_a_result_says_is_not_looked_through_again() -> None:
     assert filled["content"] == "${steps.2} $${steps.2} ${steps.2} second $1 ${HOME}"
     with pytest.raises(PlanRefused, match="the result of step 2 has no line 2"):
         resolved(steps[2], {"1": "", "2": "one"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`${step.list} ${step.label} $${step.price}`",
+        "`${steps.length} steps, $${steps.total}`",
+        "${list} ${state.list} $list",
+    ],
+)
+def test_templates_of_other_languages_stay_as_they_are(text: str) -> None:
+    steps, notes = read([do("list_dir", path=".") | {"id": "list"}, write("wizard.js", text)])
+    assert (steps[1].needs, resolved(steps[1], {"list": "a", "2": ""})["content"]) == ((), text)
+    assert notes == (
+        ["step 2: ${steps.length} stays as it is, since no step is called length"] if "length" in text else []
+    )
+
+
+def test_a_number_cannot_be_meant_in_another_way() -> None:
+    steps, _ = read([write("a"), write("b", "${step.1}, ${step.1:2} of it, not $${step.1}")])
+    assert resolved(steps[1], {"1": "x\ny", "2": ""})["content"] == "x\ny, y of it, not ${step.1}"
 
 
 def test_steps_come_behind_what_they_name_and_else_as_they_were_written() -> None:

@@ -22,7 +22,10 @@ NAMES = ("tool", "name", "tool_name", "function", "action")
 ARGUMENTS = ("arguments", "args", "parameters", "params", "input")
 AFTER = ("after", "depends_on", "dependencies", "deps", "needs", "requires")
 
-_REFERENCE = re.compile(r"\$(?P<escaped>\$\{steps?\.)|\$\{steps?\.(?P<id>[\w-]+)(?::(?P<line>\d+))?\}")
+_REFERENCE = re.compile(
+    r"(?P<escape>\$?)(?P<itself>\$\{(?:steps\.|step\.(?=\d+[:}]))(?P<id>[\w-]+)(?::(?P<line>\d+))?\})"
+)
+"""`${step.name}` is left to the languages that mean something by it: in JavaScript, a template's `step`."""
 _WHOLE = re.compile(r"\$\{?(?P<id>[\w-]+)\}?")
 _DECORATION = re.compile(r"\n\[(?:files changed|\.git changed|arguments): [^\n]*\](?=\n\[|$)")
 
@@ -59,6 +62,7 @@ def read_plan(raw: str, look_up: Callable[[str], Tool]) -> tuple[list[Step], lis
     if not steps:
         raise PlanRefused("the plan has no steps")
     names = [step.id for step in steps]
+    steps = [_linked(step, names, notes) for step in steps]
     for name in names:
         if names.count(name) > 1:
             raise PlanRefused(f"two steps are called {name}")
@@ -117,9 +121,7 @@ def _step(given: Any, position: int, look_up: Callable[[str], Tool]) -> Step:
     if not isinstance(arguments, dict):
         raise PlanRefused(f"step {name}: the arguments must be an object")
     declared = _names(after, name)
-    arguments = _mapped(arguments, lambda text: _in_full(text, declared))
-    needs = dict.fromkeys([*declared, *_references(arguments)])
-    return Step(name, tool, arguments, tuple(needs))
+    return Step(name, tool, _mapped(arguments, lambda text: _in_full(text, declared)), tuple(dict.fromkeys(declared)))
 
 
 def _name(value: Any) -> str:
@@ -145,7 +147,7 @@ def _names(value: Any, step: str) -> list[str]:
 
 def _check(step: Step, tool: Tool) -> None:
     """Arguments that are wrong are found before anything runs; those that refer to results are not known yet."""
-    if list(_references(step.arguments)):
+    if any(match["id"] in step.needs for match in _references(step.arguments)):
         return
     try:
         decode_arguments(tool, msgspec.json.encode(step.arguments).decode())
@@ -173,27 +175,42 @@ def _in_full(text: str, declared: Sequence[str]) -> str:
     return f"${{steps.{whole['id']}}}"
 
 
-def _references(value: Any) -> list[str]:
-    found: list[str] = []
+def _references(value: Any) -> list[re.Match[str]]:
+    """Where it refers to results, or looks like it."""
+    found: list[re.Match[str]] = []
 
     def look(text: str) -> str:
-        found.extend(match["id"] for match in _REFERENCE.finditer(text) if match["id"])
+        found.extend(match for match in _REFERENCE.finditer(text) if not match["escape"])
         return text
 
     _mapped(value, look)
     return found
 
 
+def _linked(step: Step, names: Sequence[str], notes: list[str]) -> Step:
+    """The step with all that it needs: a name of no step, within a text, is that text's own."""
+    needs = dict.fromkeys(step.needs)
+    for match in _references(step.arguments):
+        alone = match.string.strip() == match[0]
+        if match["id"] in names or match["id"].isdecimal() or match["line"] or alone:
+            needs[match["id"]] = None
+        else:
+            notes.append(f"step {step.id}: {match[0]} stays as it is, since no step is called {match['id']}")
+    return msgspec.structs.replace(step, needs=tuple(needs))
+
+
 def resolved(step: Step, results: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments with the results that they refer to.
+    """The arguments with the results that they refer to; `results` has every step of the plan.
 
     Raises:
         PlanRefused: a result has no such line.
     """
 
     def result(match: re.Match[str]) -> str:
-        if match["escaped"]:
-            return str(match["escaped"])
+        if match["id"] not in results:
+            return match[0]
+        if match["escape"]:
+            return match["itself"]
         text = results[match["id"]]
         if match["line"] is None:
             return text
@@ -234,7 +251,10 @@ def accessed(step: Step, tool: Tool, touches: Callable[[Tool, dict[str, Any]], A
     """What a step will touch; everything, where that depends on a result."""
 
     def with_results(text: str) -> Access:
-        arguments = _mapped(step.arguments, lambda words: _REFERENCE.sub(text, words))
+        def filled(match: re.Match[str]) -> str:
+            return text if match["id"] in step.needs else match[0]
+
+        arguments = _mapped(step.arguments, lambda words: _REFERENCE.sub(filled, words))
         return touches(tool, decode_arguments(tool, msgspec.json.encode(arguments).decode())[0])
 
     try:
