@@ -22,7 +22,18 @@ from jetbox.ui.glyphs import ASCII, UNICODE
 from ui.conftest import Showing
 
 LIVE = [[], ["add a test"], ["--demo"], ["--theme", "ember", "-m", "x"], ["--", "run"]]
-ELSEWHERE = [["run", "x"], ["--help"], ["--version"], ["-p", "x"], ["-r"], ["--resume", "1"], ["-cr"], ["doctor"]]
+ELSEWHERE = [
+    ["--plain"],
+    ["--no-alternate-screen", "x"],
+    ["run", "x"],
+    ["--help"],
+    ["--version"],
+    ["-p", "x"],
+    ["-r"],
+    ["--resume", "1"],
+    ["-cr"],
+    ["doctor"],
+]
 
 
 @pytest.mark.parametrize("arguments", LIVE[:-1], ids=" ".join)
@@ -74,6 +85,23 @@ def test_colours_are_kept_for_this_terminal_alone(tmp_path: Path) -> None:
     assert skeleton.kept_styles({**here, "NO_COLOR": "1"}) == skeleton.PLAIN
     skeleton.keep_styles(("\x1b]0;x", *styles[1:]), here)
     assert skeleton.kept_styles(here) == skeleton.JETBOX_DARK
+
+
+def test_on_the_terminals_own_screen_what_was_there_scrolls_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textual.drivers.linux_driver import LinuxDriver
+
+    from jetbox.ui.driver import TerminalDriver
+
+    written: list[str] = []
+    monkeypatch.setattr(LinuxDriver, "write", lambda driver, data: written.append(data))
+    driver = TerminalDriver.__new__(TerminalDriver)
+    monkeypatch.setattr(driver, "_get_terminal_size", lambda: (80, 4))
+    for alternate in (True, False):
+        driver._alternate = alternate
+        for data in ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1049l"):
+            driver.write(data)
+    assert written[:3] == ["\x1b[?1049h", "\x1b[?25l", "\x1b[?1049l"]
+    assert written[3:] == ["\n\n\n\n", "\x1b[?25l", "\x1b[m\x1b[4;1H\n"]
 
 
 def run_on_a_terminal(code: str, *arguments: str) -> tuple[int, bytes]:

@@ -14,6 +14,8 @@ from jetbox.cli.options import Invocation, invocation, session_options, settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _MOST_GOAL_BYTES = 1024 * 1024
+DUMB = ("", "dumb")
+"""Values of TERM of terminals that cannot move their cursor."""
 
 
 class RootCommand(click.Command):
@@ -42,16 +44,24 @@ def workbench(words: tuple[str, ...], printing: bool, **given: Any) -> int:
     """
     asked = invocation(words, **given)
     lacks = missing_terminal()
-    if lacks and asked.demo:
+    if lacks and asked.demo and not given.get("plain"):
         click.echo(f"jetbox-tui: {lacks}, so the demo runs without a screen", err=True)
         return _run(asked, "text")
+    skeleton = click.get_current_context().obj
+    if asked.settings.ui.plain or lines_alone():
+        if skeleton is not None:
+            skeleton.clear()
+        tell_notices(asked)
+        from jetbox.cli.by_line import by_line
+
+        return by_line(asked)
     if lacks:
         raise click.UsageError(f"{lacks}; without a screen it is: jetbox-tui run GOAL")
     if not asked.settings.ui.color:
         os.environ["NO_COLOR"] = "1"
     from jetbox.cli.workbench import workbench as show
 
-    return show(asked, click.get_current_context().obj)
+    return show(asked, skeleton)
 
 
 @click.command(context_settings=CONTEXT)
@@ -87,6 +97,13 @@ def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
     if speed != speed:  # the range lets nan pass
         raise click.BadParameter("'nan' is no speed", param_hint="'--speed'")
     asked = invocation(**given)
+    if asked.settings.ui.plain or lines_alone():
+        skeleton = click.get_current_context().obj
+        if skeleton is not None:
+            skeleton.clear()
+        from jetbox.cli.by_line import replay_by_line
+
+        return replay_by_line(session, asked)
     if lacks := missing_terminal():
         raise click.UsageError(f"{lacks}, and a replay needs one")
     if not asked.settings.ui.color:
@@ -110,13 +127,16 @@ def probe(why: bool, watch: bool, as_json: bool, **given: Any) -> int:
     return check(asked, why, as_json, watch)
 
 
+def lines_alone() -> bool:
+    """Whether this is a terminal that cannot show a screen: lines are what it has."""
+    return all(s is not None and s.isatty() for s in (sys.stdin, sys.stdout)) and os.environ.get("TERM", "") in DUMB
+
+
 def missing_terminal() -> str:
     """What the screen lacks here, in words; empty where it can be shown."""
     for stream in (sys.stdin, sys.stdout):
         if stream is None or not stream.isatty():
             return "there is no terminal"
-    if os.environ.get("TERM", "") in ("", "dumb"):
-        return "this terminal cannot show a screen (TERM is unset or dumb)"
     return ""
 
 

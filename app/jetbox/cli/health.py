@@ -87,7 +87,7 @@ def terminal() -> Check:
         return Check("terminal", "warn", "there is none here: the workbench needs one, `run` does not")
     term = os.environ.get("TERM", "")
     if term in ("", "dumb"):
-        return Check("terminal", "warn", f"TERM is {term or 'unset'}", "set TERM, such as xterm-256color")
+        return Check("terminal", "warn", f"TERM is {term or 'unset'}: line by line", "set TERM, such as xterm-256color")
     columns, lines = os.get_terminal_size(sys.stdout.fileno())
     said = f"{columns}x{lines}, {term}, {_colours(term)}"
     encoding = (sys.stdout.encoding or "").lower()

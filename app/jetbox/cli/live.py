@@ -335,7 +335,7 @@ class Live:
             undo = UndoDesk(parts)
             self._beside.spawn(undo.run())
             self._beside.spawn(TuningDesk(parts).run())
-            self._beside.spawn(ShellDesk(parts).run())
+            self._beside.spawn(ShellDesk(parts).listen().run())
             self._beside.spawn(ModelsDesk(parts).run())
             self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))

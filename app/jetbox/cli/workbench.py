@@ -26,14 +26,23 @@ def workbench(asked: Invocation, skeleton: Skeleton | None = None) -> int:
     Raises:
         JetboxError: the session cannot be opened.
     """
-    if asked.resume == "":
-        from jetbox.cli.choose import choose_session
-        from jetbox.record.places import sessions_folder
-
-        chosen = choose_session(asked.cwd.resolve(), sessions_folder(asked.settings.session.folder))
-        asked = msgspec.structs.replace(asked, resume=chosen)
-    code, wanted = _live(asked, skeleton)
+    code, wanted = _live(chosen(asked), skeleton)
     return code if wanted is None else go_on(wanted, asked)
+
+
+def chosen(asked: Invocation) -> Invocation:
+    """With the session to go on with, where it was left to be chosen.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if asked.resume != "":
+        return asked
+    from jetbox.cli.choose import choose_session
+    from jetbox.record.places import sessions_folder
+
+    session = choose_session(asked.cwd.resolve(), sessions_folder(asked.settings.session.folder))
+    return msgspec.structs.replace(asked, resume=session)
 
 
 def go_on(wanted: Wanted | None, asked: Invocation) -> int:

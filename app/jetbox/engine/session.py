@@ -210,6 +210,12 @@ class Session:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def offer_again(self) -> None:
+        """Offer what nobody took to those who listen now."""
+        waiting = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        for command in waiting:
+            self.submit(command)
+
     async def next_command(self) -> AnyCommand:
         """The next command that nobody took."""
         return await self._inbox.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from jetbox.engine.commands import AnyCommand, RunShell, StopShell
@@ -24,14 +25,23 @@ class ShellDesk:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._task: asyncio.Task[None] | None = None
+        self._remove: Callable[[], None] | None = None
+
+    def listen(self) -> ShellDesk:
+        """From now on, and to what was typed before anybody listened."""
+        self._remove = self._parts.session.listen(self.take)
+        self._parts.session.offer_again()
+        return self
 
     async def run(self) -> None:
         """Listen until cancelled; what runs is ended then."""
-        remove = self._parts.session.listen(self.take)
+        if self._remove is None:
+            self.listen()
         try:
             await asyncio.Event().wait()
         finally:
-            remove()
+            if self._remove is not None:
+                self._remove()
             if self._task is not None and not self._task.done():
                 self._task.cancel()
                 await asyncio.wait({self._task})

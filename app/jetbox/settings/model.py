@@ -14,6 +14,10 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Theme of the screen: a shipped one, or a file of the user's theme folder."""
     color: bool = True
     """Use colours; NO_COLOR turns them off."""
+    alternate_screen: bool = True
+    """Show the workbench on the terminal's other screen; false: what was there scrolls up, and the last state stays."""
+    plain: bool = False
+    """Line by line, only ever added to, without a screen: for screen readers; so too where TERM is dumb."""
     notify: Literal["auto", "bell", "off"] = "auto"
     """How the terminal tells that somebody is waited for, or that the work is over, while it is not looked at."""
     debug: bool = False

@@ -88,6 +88,8 @@ class JetboxApp(App[int]):
         import os
 
         self.skeleton = skeleton
+        self.alternate = loaded is None or loaded.settings.ui.alternate_screen
+        """Whether the terminal's other screen is used."""
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
         self.failure: BaseException | None = None
@@ -117,7 +119,7 @@ class JetboxApp(App[int]):
         self.workbench.loaded = loaded
 
     def get_driver_class(self) -> type[Driver]:
-        if self.skeleton is None:
+        if self.skeleton is None and self.alternate:
             return super().get_driver_class()
         from jetbox.ui.driver import TerminalDriver
 

@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
     from jetbox.ui.app import JetboxApp
 
-OTHER_SCREEN = "\x1b[?1049h"
+OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's own, on the screen that is painted already."""
+    """Textual's own, on the screen that is painted already; or, where that is wanted, on the terminal's own screen."""
 
     _painted: Skeleton | None = None
+    _alternate = True
+    """Whether the terminal's other screen is used."""
 
     def start_application_mode(self) -> None:
         from jetbox.ui.app import JetboxApp
 
         skeleton = self._app.skeleton if isinstance(self._app, JetboxApp) else None
+        self._alternate = not isinstance(self._app, JetboxApp) or self._app.alternate
+        if skeleton is not None and not self._alternate:
+            skeleton.clear()
         if skeleton is not None and skeleton.shown:
             self._painted = skeleton
         super().start_application_mode()  # type: ignore[no-untyped-call]
@@ -37,8 +42,13 @@ class TerminalDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         # Asked for again, some terminals clear it: the screen would be dark until the first frame.
-        if data != OTHER_SCREEN or self._painted is None:
-            super().write(data)
+        if data == OTHER_SCREEN and self._painted is not None:
+            return
+        if not self._alternate and data in (OTHER_SCREEN, OWN_SCREEN):
+            _, rows = self._get_terminal_size()
+            # What the terminal shows scrolls up; in the end the last state stays, and the shell goes on below.
+            data = "\n" * rows if data == OTHER_SCREEN else f"\x1b[m\x1b[{rows};1H\n"
+        super().write(data)
 
 
 async def keep_look(app: JetboxApp) -> None:

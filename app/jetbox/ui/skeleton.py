@@ -36,8 +36,10 @@ JETBOX_DARK = (
     "38;2;92;94;101;48;2;20;22;27",
 )
 """Attributes of the default theme: for terminals that show any colour."""
-_ELSEWHERE = ("-h", "--help", "--version", "-p", "--print", "-r", "--resume")
-"""Options that end, or ask, before there is a screen."""
+_ELSEWHERE = (
+    "-h", "--help", "--version", "-p", "--print", "-r", "--resume", "--plain", "--no-alternate-screen",
+)  # fmt: skip
+"""Options that end, or ask, before there is a screen, or want none of this kind."""
 _ENDINGS = ((1, 129), (15, 143))
 """SIGHUP and SIGTERM with the codes to end with."""
 

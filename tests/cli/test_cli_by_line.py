@@ -1,0 +1,99 @@
+"""The workbench by lines, on a live session: what a pipe holds comes in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jetbox.cli import commands as cli
+from jetbox.cli.by_line import ByLine, Out
+from jetbox.cli.live import Live, Start
+from jetbox.cli.options import invocation
+from jetbox.cli.output import LineOut
+from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, ProbeOptions, SessionOptions
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
+
+
+class Kept(LineOut):
+    """Keeps what is put."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.data = b""
+
+    def put(self, data: bytes) -> None:
+        self.data += data
+
+
+async def test_a_pipes_lines_are_goals_answers_and_commands_one_after_another(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    server = sim_server(
+        scripts=[str(write_script(step(call("write_file", path="a.txt", content="one\n")), finish("Made it.")))]
+    )
+    options = EngineOptions(
+        model=ModelOptions(name="gpt-oss:20b", host=server.url, warmup=False),
+        permissions=PermissionOptions(mode="ask", sandbox=False),
+        probes=ProbeOptions(enabled=False),
+        session=SessionOptions(folder=str(tmp_path / "data"), record=False),
+    )
+    root = tmp_path / "work"
+    root.mkdir()
+    live, kept = Live(Start(root=root, options=options, attended=True)), Kept()
+    bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
+    for line in ("!echo here\n", "y\n", "Do it\n", "y\n", "/ps\n", None):
+        bench.take(line)
+    code, _ = await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 20)
+    text = kept.data.decode()
+    assert code == 0
+    assert (root / "a.txt").read_text() == "one\n"
+    for words in (
+        "running your command: echo here\npermission wanted: run_cmd echo here\n",
+        "here\necho here: exit code 0",
+        "you:\n  Do it\n",
+        "permission wanted: write_file a.txt +1\n",
+        "  +one\n",
+        "write_file a.txt: ok, +1",
+        "done, unverified",
+    ):
+        assert words in text, text
+    assert text.index("echo here: exit code 0") < text.index("Do it")
+
+
+def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:
+    kept = Kept()
+    out = Out(kept, marks=True)
+    out.mark()
+    out.mark()
+    out.put("one\x1b[2J")
+    out.mark()
+    out.typed()
+    out.put("two")
+    assert kept.data.startswith(b"> \none")
+    assert kept.data.endswith(b"\n> two\n")
+    assert b"\x1b" not in kept.data
+
+
+def test_lines_are_all_that_a_dumb_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{name}", Tty())
+    for term, lines in (("dumb", True), ("", True), ("xterm", False)):
+        monkeypatch.setenv("TERM", term)
+        assert cli.lines_alone() is lines
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setenv("TERM", "dumb")
+    assert not cli.lines_alone()
+
+
+def test_the_flags_are_settings() -> None:
+    ui = invocation(("go",), plain=True, no_alternate_screen=True).settings.ui
+    assert (ui.plain, ui.alternate_screen) == (True, False)

@@ -1,0 +1,158 @@
+"""The session by lines: what is told, and what is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.engine.session import Session
+from jetbox.ui.by_line.desk import LineDesk
+from jetbox.ui.by_line.told import Told
+from jetbox.ui.commands import COMMANDS
+from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
+from ui.played import EDIT, MS, Stage, first_round, opened, whole
+
+ASKED = e.PermissionAsked(
+    id="p1", call="c9", kind="write", title="edit_file a.py", diff=EDIT, why="mode ask", scope="every `edit_file`"
+)
+
+
+class Reader:
+    """A session on a stage, told by lines."""
+
+    def __init__(self, *events: e.AnyEvent, glyphs: Glyphs = UNICODE, grace: bool = False) -> None:
+        self.stage = Stage()
+        self.said: list[str] = []
+        self.told = Told(self.said.append, glyphs)
+        self.desk = LineDesk(self.told, self.stage.feed, Path("/nowhere"), grace=grace)
+        self.play(*events)
+
+    def play(self, *events: e.AnyEvent) -> list[str]:
+        """Emit events; returns the lines that they gave."""
+        before = len(self.said)
+        self.stage.emit(*events, after_ms=40)
+        for stamped in self.stage.feed.drain().events:
+            self.told.apply(stamped)
+            self.desk.note(stamped)
+        return self.said[before:]
+
+    def type(self, line: str) -> list[str]:
+        before = len(self.said)
+        self.desk.take(line)
+        return self.said[before:]
+
+    @property
+    def asked(self) -> list[commands.AnyCommand]:
+        """What was asked of the session since the last time."""
+        session: Session = self.stage.session
+        return [session._inbox.get_nowait() for _ in range(session._inbox.qsize())]
+
+
+def test_a_whole_session_is_told_in_words() -> None:
+    text = "\n".join(Reader(*whole()).said)
+    for line in (
+        "you:\n  Create mathx package with add and multiply, add tests.",
+        "round 1\n",
+        "thought for 0.0 s\n",
+        "I begin with the **package**, in `mathx`.",
+        "write_file mathx/__init__.py: ok, +3, 3 ms\n",
+        "  +def add(a: int, b: int) -> int:\n",
+        "probe ruff: passed, 0 problems, 11 ms\nprobe pytest: skipped, no tests\n",
+        "round 1 took 695 ms: prompt eval 135 ms, decode 541 ms, tools 3 ms, probe 16 ms\n",
+        "running: pytest -q\n",
+        "probe pytest: failed, 1 of 3 failed: test_mul, 64 ms\n",
+        "probe ruff: passed, 0 problems, 11 ms, from the cache\n",
+        "done, probes green: ruff 0 problems, pytest 3 passed (3 rounds, 2.60 s)",
+    ):
+        assert line in text, line
+    assert "\x1b" not in text
+
+
+def test_its_own_words_are_plain_ascii_where_that_is_all_there_is() -> None:
+    reader = Reader(*opened(), glyphs=ASCII)
+    said = reader.play(e.Notice(level="warning", text="slow — very", hint="wait…"))
+    assert said == ["warning: slow - very (wait...)"]
+
+
+def test_words_stream_by_the_line_and_controls_are_gone() -> None:
+    reader = Reader(*opened(), *first_round()[:3])
+    assert reader.play(e.TextDelta(text="one\ntw"), e.TextDelta(text="o \x1b[2Jthree")) == ["one"]
+    assert reader.play(e.ToolCalled(call="c", name="glob", arguments="{}"))[0].startswith("two ")
+    assert "\x1b" not in "".join(reader.said)
+
+
+def test_a_question_is_answered_by_a_line() -> None:
+    reader = Reader(*opened(), *first_round()[:3], grace=True)
+    said = reader.play(ASKED)
+    assert said[:3] == [
+        "permission wanted: edit_file a.py",
+        "  why: mode ask",
+        "  session and always would allow every `edit_file`",
+    ]
+    assert "  +    return a + b" in said
+    assert said[-1] == "allow it? y once, s this session, a always here, n no"
+    assert "too soon" in reader.type("y")[0]
+    assert reader.asked == []
+    reader.stage.clock.advance(500)
+    assert "the question still waits" in reader.type("use floats")[0]
+    reader.type("Yes")
+    assert reader.asked == [commands.Steer("use floats"), commands.Answer("p1", "once")]
+    assert reader.play(e.PermissionAnswered(id="p1", answer="no")) == ["not allowed by you"]
+
+
+def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
+    reader = Reader(*opened())
+    reader.type("  do it ")
+    reader.type("!ls -l")
+    reader.type("/mode auto")
+    reader.type("")
+    assert reader.asked == [commands.Goal("do it"), commands.RunShell("ls -l"), commands.SetMode("auto")]
+    assert reader.desk.begun == 2
+    reader.play(*first_round()[:3], e.ShellStarted(call="shell.1", command="ls -l"))
+    assert reader.play(e.ToolOutput(call="shell.1", text="a.py\nb"), e.ShellEnded(
+        call="shell.1", state="ok", text="exit code 0\na.py\nb", duration_ns=3 * MS, told=True)
+    ) == ["a.py", "b", "ls -l: exit code 0, 3 ms"]  # fmt: skip
+    assert reader.desk.interrupt()
+    reader.type("and more")
+    assert reader.asked == [commands.Cancel(), commands.Steer("and more")]
+    reader.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted by the user", exit_code=130))
+    assert (reader.desk.begun, reader.desk.interrupt()) == (0, False)
+
+
+def test_every_command_says_something_or_asks_for_something() -> None:
+    reader = Reader(*whole())
+    arguments = {"label": " it", "now": " stop", "set": " loop.max_rounds 3"}
+    for command in COMMANDS:
+        said = reader.type(f"/{command.name}{arguments.get(command.name, '')}")
+        assert said or reader.asked, command.name
+    assert (
+        reader.type("/timing")[-4]
+        == "round 3: 264 ms, instant: model 240 ms, first token 70 ms, probes waited for 20 ms"
+    )
+
+
+def test_what_is_asked_for_is_told_when_it_comes() -> None:
+    reader = Reader(*whole())
+    reader.type("/model")
+    listed = e.ModelsListed(models=(e.ListedModel(name="m:1b", size=10**9, loaded=True, decode=80.4),))
+    assert reader.play(listed)[0] == "m:1b: 1.0 GB, loaded, 80 tokens a second here"
+    reader.type("/undo")
+    plan = e.UndoPlanned(
+        round=1,
+        rounds=(e.UndoRound(round=1, goal=1, title="Create", files=2),),
+        files=(e.UndoFile(path="a.py", kind="deleted"),),
+        messages=3,
+    )
+    assert reader.play(plan) == [
+        "round 1: 2 files, Create",
+        "before round 1: a.py deleted; 3 messages out of the prompt",
+        "/undo 1 goes back to before it",
+    ]
+    missing = e.ModelMissing(name="x", why="there is no model x", there=("a", "b"), pull="x")
+    assert reader.play(missing) == [
+        "warning: there is no model x (p fetches x, /model NAME uses another)",
+        "there are: a, b",
+    ]
+    reader.type("p")
+    assert commands.PullModel("x") in reader.asked
