@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +12,7 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.errors import SettingsError
+from jetbox.engine.loop import serve
 from jetbox.engine.options import RoutingOptions
 from jetbox.engine.routing import LOOK_OVER, REFINE, check
 from scripted import call, finish, step
@@ -22,6 +24,10 @@ GOOD = call("write_file", path="a.py", content="X = 1\n")
 UNUSED = call("write_file", path="a.py", content="import os\n")
 STILL = call("write_file", path="a.py", content="import os\nimport sys\n")
 BROKEN = call("write_file", path="a.py", content="def f(:\n")
+
+
+LOOK = call("list_dir", path=".")
+GARBLED = step(LOOK, send="xml-error")
 
 
 def rule(mode: str, **more: object) -> dict[str, object]:
@@ -155,6 +161,68 @@ async def test_the_users_choice_is_left_alone_until_the_goal_ends(rig: OpenRig) 
     await within(running)
     assert models(live) == [SMALL, *["qwen2.5-coder:7b"] * 3]
     assert len(live.events(e.Routed)) == 1
+
+
+async def test_a_decision_of_the_last_round_ends_with_the_goal(rig: OpenRig) -> None:
+    live = await rig(GARBLED, GARBLED, routing=rule("evidence", escalate_garbled=1), loop={"max_rounds": 1})
+    for _ in range(2):
+        assert (await live.run()).outcome == "limit"
+    assert [routed.model for routed in live.events(e.Routed)] == [SMALL, LARGE] * 2
+    assert set(models(live)) == {SMALL}
+
+
+async def test_what_the_user_chose_between_goals_holds_for_the_next_one(rig: OpenRig) -> None:
+    other = "qwen2.5-coder:7b"
+    live = await rig(step(text="So it is."), routing=rule("evidence"))
+    serving = asyncio.create_task(serve(live.parts))
+    try:
+        for command in (c.SetModel(other), c.Goal("Is it so?"), c.Goal("And this?")):
+            live.submit(command)
+            await live.until(e.ModelSwitched if isinstance(command, c.SetModel) else e.GoalEnded)
+    finally:
+        live.submit(c.Close())
+        await within(serving)
+    assert models(live) == [other, SMALL]
+    assert [(r.model, r.changes) for r in live.events(e.Routed)] == [(other, False), (SMALL, True)]
+
+
+async def test_a_choice_that_cannot_be_met_leaves_the_rule_in_force(rig: OpenRig) -> None:
+    live = await rig(
+        step(LOOK, fault="stall@:1"), GARBLED, step(text="So."), routing=rule("evidence", escalate_garbled=1)
+    )
+    running = live.start()
+    await live.stats(stalled=1)
+    live.submit(c.SetModel("nix:1b"))
+    await live.release()
+    await within(running)
+    assert models(live) == [SMALL, SMALL, LARGE]
+
+
+async def test_a_cascade_without_its_large_model_ends_where_the_small_one_does(rig: OpenRig) -> None:
+    live = await rig(step(text="It may be so.", confidence=0.5), routing=rule("cascade", large="nix:1b"))
+    assert (await live.run("Is it so?")).outcome == "answered"
+    assert models(live) == [SMALL]
+    refused = live.events(e.Routed)[-1]
+    assert (refused.model, refused.changes) == (SMALL, False)
+    assert refused.why.startswith("not accepted: confidence 0.")
+    assert refused.why.endswith(", but nix:1b cannot be used")
+    assert LOOK_OVER not in str(await live.requests())
+
+
+async def test_a_rule_whose_large_model_is_missing_says_so_once(rig: OpenRig) -> None:
+    live = await rig(
+        *(GARBLED, GARBLED, step(text="So.")), routing=rule("evidence", escalate_garbled=1, large="nix:1b")
+    )
+    assert (await live.run()).outcome == "answered"
+    assert set(models(live)) == {SMALL}
+    assert [r.changes for r in live.events(e.Routed)] == [True, False]
+    assert len([notice for notice in live.events(e.Notice) if "nix:1b" in notice.text]) == 1
+
+
+async def test_a_draft_that_nobody_can_refine_is_the_result(rig: OpenRig) -> None:
+    live = await rig(step(GOOD), finish(), routing=rule("phase", large="nix:1b"))
+    assert (await live.run()).outcome == "unverified"
+    assert models(live) == [SMALL, SMALL]
 
 
 async def test_a_model_that_is_not_there_is_said_and_the_work_goes_on(rig: OpenRig) -> None:

@@ -94,6 +94,21 @@ async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) 
     assert live.events(e.GoalEnded)[0].outcome == "answered"
 
 
+async def test_what_is_chosen_in_the_last_round_is_done_when_the_goal_has_ended(rig: OpenRig) -> None:
+    live = await rig(step(text="That is all.", fault="stall@:1"))
+    serving = asyncio.create_task(serve(live.parts))
+    try:
+        live.submit(c.Goal("Say it"))
+        await live.stats(stalled=1)
+        live.submit(c.SetModel(SMALL))
+        await live.release()
+        assert (await live.until(e.GoalEnded)).rounds == 1
+        assert (await live.until(e.ModelSwitched)).new == SMALL
+    finally:
+        live.submit(c.Close())
+        await within(serving)
+
+
 async def test_a_wish_to_think_goes_to_models_that_can(rig: OpenRig) -> None:
     stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(3)]
     live = await rig(*stalling, finish(), model={"think": "low"})

@@ -85,7 +85,7 @@ class Control:
         self.wish: Wish | None = None
         """The model that is wanted next."""
         self.chosen = False
-        """The user chose a model since the goal began."""
+        """The user chose a model for this goal, or for the one that comes."""
         self._waited = 0
         self._asking_since = -1
 
@@ -139,6 +139,13 @@ class Control:
             case _:
                 return False
         return True
+
+    def over(self) -> None:
+        """The goal is: what a rule wanted ends with it, what the user chose in its last round is for the next one."""
+        self.interrupt = None
+        if self.wish is not None and self.wish.reason != "user":
+            self.wish = None
+        self.chosen = self.wish is not None
 
     @property
     def waited_ns(self) -> int:

@@ -95,7 +95,7 @@ class Loop:
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
         try:
-            self._prepare(text)
+            await self._prepare(text)
             ending = await self._rounds_until_done()
         except StorageError:
             raise
@@ -108,15 +108,14 @@ class Loop:
             if error.exit_code is ExitCode.LIMIT:
                 ending = Ending("limit", error.message, error.exit_code, error.hint)
         finally:
-            parts.control.interrupt = None
+            parts.control.over()
         ended = self._ended(ending)
         await parts.session.sync()
         return ended
 
-    def _prepare(self, goal: str) -> None:
+    async def _prepare(self, goal: str) -> None:
         """Let a rule choose the model of each round, and the model plan its work, where that is asked for."""
         options = self._parts.options.routing
-        self._parts.control.chosen = False
         if self._number == 1:
             from jetbox.engine.surroundings import doubt_place
 
@@ -125,7 +124,7 @@ class Loop:
             from jetbox.engine.routing import Router
 
             self._router = Router(self._parts, options)
-            self._router.begin(goal)
+            await self._router.begin(goal)
         if self._options.plan:
             from jetbox.engine.planning import Planner
 
@@ -172,7 +171,7 @@ class Loop:
                 continue
             ending, tail = await self._judge(round_, result)
             if self._router is not None:
-                ending, tail = self._router.weigh(result, ending, tail)
+                ending, tail = await self._router.weigh(result, ending, tail)
             if self._planner is not None:
                 self._planner.joined(over=ending is not None, why=ending.reason if ending is not None else "")
             round_.remember(result, tail, over=ending is not None)
@@ -396,6 +395,10 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo:
                     goals += 1
                     code = (await Loop(parts, goals, changed=unfinished).run(command.text)).exit_code
                     unfinished = False
+                    if parts.control.wish is not None:
+                        from jetbox.engine.resting import switch
+
+                        await switch(parts)
                 case Undo() | Clear() if undo is not None:
                     await undo.act(command)
                 case Close():

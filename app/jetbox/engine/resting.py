@@ -14,7 +14,15 @@ async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
     """Make the history shorter, or go over to another model."""
     if isinstance(command, Compact):
         await _compact(parts)
-    elif parts.control.wish is not None and await switch_as_wished(parts):
+    else:
+        await switch(parts)
+
+
+async def switch(parts: Parts) -> None:
+    """Go over to the model that the user wants, also where they chose it in a goal's last round."""
+    if parts.control.closing or parts.control.wish is None:
+        return
+    if await switch_as_wished(parts):
         if parts.warmup is not None:
             await parts.warmup.make_way()
         if parts.warm_up is not None:

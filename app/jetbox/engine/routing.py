@@ -1,7 +1,8 @@
 """Which model works on the next round: by complexity, by phase, by evidence, or as a cascade.
 
-Off unless it is asked for; both models are named in the configuration. Each decision says why. A
-model that the user chooses in mid-goal is left alone until the goal ends.
+Off unless it is asked for; both models are named in the configuration. Each decision says why, and is
+made when it is known that the model can be used. What the user chooses in mid-goal holds until the
+goal ends; what they choose between two goals, until the next one ends.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import msgspec
 
 from jetbox.engine.complexity import Complexity, complexity
 from jetbox.engine.control import Wish
-from jetbox.engine.errors import SettingsError
-from jetbox.engine.events import Routed
+from jetbox.engine.errors import ContextOverflow, ModelError, ModelNotFound, ModelUnfit, SettingsError
+from jetbox.engine.events import Notice, Routed
 from jetbox.engine.limits import Ending
 from jetbox.engine.options import RoutingOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.round import RoundResult
+from jetbox.engine.switching import usable
 
 REFINE = "[this was a draft: look at what was written, refine what needs it, then call finish]"
 LOOK_OVER = "[another model looks this over: check it, mend what is wrong, then finish or answer]"
@@ -52,71 +54,81 @@ class Router:
         self._syntax = 0
         self._green = 0
         self._drafted = False
+        self._unfit: dict[str, str] = {}
+        """Why models of the rule cannot be used for this goal."""
 
-    def begin(self, goal: str) -> None:
+    async def begin(self, goal: str) -> None:
         """The goal begins."""
         parts, options = self._parts, self._options
         if self._users:
+            wish = parts.control.wish
+            self._tell(parts.model.full_name(wish.name) if wish else parts.model_name, "your choice, for this goal")
             return
         if options.mode == "complexity":
             scored = complexity(goal, parts.budget.estimate(parts.history.size), parts.budget.num_ctx)
             large = scored.score >= options.threshold
             model = options.large if large else options.small
             sign = "at least" if large else "below"
-            self._decide(model, f"{scored.words}; {sign} {options.threshold}", scored=scored)
+            await self._decide(model, f"{scored.words}; {sign} {options.threshold}", scored=scored)
         elif options.mode == "phase":
-            self._decide(options.small, "scaffold: the small model drafts", phase="scaffold")
+            drafts = await self._decide(options.small, "scaffold: the small model drafts", phase="scaffold")
+            self._drafted = not drafts
         else:
-            self._decide(options.small, "the small model begins")
+            await self._decide(options.small, "the small model begins")
 
-    def weigh(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
+    async def weigh(
+        self, result: RoundResult, ending: Ending | None, tail: list[str]
+    ) -> tuple[Ending | None, list[str]]:
         """What follows from a round: perhaps another model, perhaps no end yet."""
         if self._users or self._options.mode == "complexity" or result.interrupted:
             return ending, tail
         if ending is not None and ending.outcome not in HELD:
             return ending, tail
         if self._options.mode == "phase":
-            return self._phase(result, ending, tail)
+            return await self._phase(result, ending, tail)
         if self._options.mode == "cascade":
-            return self._cascade(result, ending, tail)
+            return await self._cascade(result, ending, tail)
         if ending is None:
-            self._evidence(result)
+            await self._evidence(result)
         return ending, tail
 
     # -- rules
 
-    def _phase(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
+    async def _phase(
+        self, result: RoundResult, ending: Ending | None, tail: list[str]
+    ) -> tuple[Ending | None, list[str]]:
         if self._drafted:
             return ending, tail
         red = _red(result)
         if red:
             self._drafted = True
-            self._decide(self._options.large, f"refine: {red} after the draft", phase="refine")
+            await self._decide(self._options.large, f"refine: {red} after the draft", phase="refine")
         elif ending is not None and ending.outcome != "answered":
             self._drafted = True
-            self._decide(self._options.large, "refine: the draft is complete", phase="refine")
-            return None, [*tail, REFINE]
+            if await self._decide(self._options.large, "refine: the draft is complete", phase="refine"):
+                return None, [*tail, REFINE]
         return ending, tail
 
-    def _cascade(self, result: RoundResult, ending: Ending | None, tail: list[str]) -> tuple[Ending | None, list[str]]:
-        if self._parts.model_name != self._options.small:
+    async def _cascade(
+        self, result: RoundResult, ending: Ending | None, tail: list[str]
+    ) -> tuple[Ending | None, list[str]]:
+        if self._parts.model_name != self._options.small or (ending is None and self._options.large in self._unfit):
             return ending, tail
         red, sure = _red(result), result.answer.confidence
         least = self._options.confidence
         if red or result.garbled:
             why = red or "a call that nobody could read"
-            self._decide(self._options.large, f"not accepted: {why}", reason="escalation")
+            await self._decide(self._options.large, f"not accepted: {why}", reason="escalation")
         elif sure is not None and sure < least:
-            self._decide(
-                self._options.large, f"not accepted: confidence {sure:.2f} below {least:g}", reason="escalation"
-            )
-            return None, [*tail, LOOK_OVER] if ending is not None else tail
+            why = f"not accepted: confidence {sure:.2f} below {least:g}"
+            if await self._decide(self._options.large, why, reason="escalation"):
+                return None, [*tail, LOOK_OVER] if ending is not None else tail
         elif ending is not None:
             told = "the server tells no confidence" if sure is None else f"confidence {sure:.2f}"
-            self._decide(self._options.small, f"accepted: {told}, no probe is red")
+            await self._decide(self._options.small, f"accepted: {told}, no probe is red")
         return ending, tail
 
-    def _evidence(self, result: RoundResult) -> None:
+    async def _evidence(self, result: RoundResult) -> None:
         options, red = self._options, _red(result)
         judged = [v for v in result.verdicts if v.state in ("passed", "failed", "error", "timeout")]
         if judged:
@@ -127,13 +139,15 @@ class Router:
         unread = result.garbled or result.answer.suspect
         self._garbled = self._garbled + 1 if unread else 0 if result.done else self._garbled
         if self._parts.model_name != options.large:
-            self._escalate(red)
-        elif options.step_down and self._green >= options.step_down:
+            await self._escalate(red)
+        elif options.step_down and self._green >= options.step_down and options.small not in self._unfit:
             self._green = 0
-            self._decide(options.small, f"stepped down: {options.step_down} green verdicts in a row")
+            await self._decide(options.small, f"stepped down: {options.step_down} green verdicts in a row")
 
-    def _escalate(self, red: str) -> None:
+    async def _escalate(self, red: str) -> None:
         options = self._options
+        if options.large in self._unfit:
+            return
         if self._red >= options.escalate_red:
             why = f"{self._red} red verdicts in a row, the last: {red}"
         elif self._syntax >= options.escalate_syntax:
@@ -143,7 +157,7 @@ class Router:
         else:
             return
         self._red = self._garbled = self._syntax = self._green = 0
-        self._decide(options.large, why, reason="escalation")
+        await self._decide(options.large, why, reason="escalation")
 
     # -- what comes of it
 
@@ -153,11 +167,40 @@ class Router:
         control = self._parts.control
         return control.chosen or (control.wish is not None and control.wish.reason == "user")
 
-    def _decide(
+    async def _decide(
         self, model: str, why: str, *, reason: str = "routing", phase: str = "", scored: Complexity | None = None
-    ) -> None:
+    ) -> bool:
+        """Let this model go on; False where it cannot be used, or the user chose another meanwhile."""
         parts = self._parts
-        changes = model != parts.model_name
+        refused = await self._refused(model) if model != parts.model_name else ""
+        if self._users:
+            return False
+        parts.control.wish = None  # an older decision
+        if refused:
+            self._tell(parts.model_name, f"{why}, but {refused}", scored=scored)
+        else:
+            self._tell(model, why, phase=phase, scored=scored)
+            if model != parts.model_name:
+                parts.control.wish = Wish(model, "escalation" if reason == "escalation" else "routing", why)
+        return not refused
+
+    async def _refused(self, model: str) -> str:
+        """Why it cannot be used, in words; empty where it can."""
+        if model in self._unfit:
+            return self._unfit[model]
+        parts, said = self._parts, f"{model} cannot be used"
+        try:
+            await usable(parts, model)
+        except ModelError as error:
+            text = f"{error.message}; going on with {parts.model_name}"
+            parts.session.emit(Notice(level="warning", text=text, hint=error.hint))
+            if isinstance(error, (ModelNotFound, ModelUnfit, ContextOverflow)):
+                self._unfit[model] = said
+            return said
+        return ""
+
+    def _tell(self, model: str, why: str, *, phase: str = "", scored: Complexity | None = None) -> None:
+        parts = self._parts
         parts.session.emit(
             Routed(
                 rule=self._options.mode,
@@ -166,11 +209,9 @@ class Router:
                 phase=phase,
                 score=scored.score if scored else -1,
                 parts=scored.parts if scored else {},
-                changes=changes,
+                changes=model != parts.model_name,
             )
         )
-        if changes:
-            parts.control.wish = Wish(model, "escalation" if reason == "escalation" else "routing", why)
 
 
 def _red(result: RoundResult) -> str:

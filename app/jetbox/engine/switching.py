@@ -26,9 +26,9 @@ async def switch_as_wished(parts: Parts) -> bool:
     if wish is None or parts.model.full_name(wish.name) == parts.model_name:
         return False
     try:
-        entry = await _entry(parts, wish.name)
-        _fits(parts, entry)
+        entry = await usable(parts, wish.name)
     except ModelError as error:
+        parts.control.chosen = False
         if isinstance(error, ModelNotFound) and wish.reason == "user" and parts.control.attended:
             from jetbox.engine.models.missing import missing
 
@@ -64,17 +64,19 @@ async def go_on_with_another(parts: Parts, old: str) -> None:
     parts.switched = Switched(old, expected)
 
 
-async def _entry(parts: Parts, name: str) -> Entry:
+async def usable(parts: Parts, name: str) -> Entry:
     """The model as the server has it.
 
     Raises:
         ModelError: it is not there, is not fit, or the server does not answer.
+        ContextOverflow: what was said already does not fit into its window.
     """
     entry = (await catalog_of(parts).look()).find(name)
     if entry is None or entry.lacks:
         # Not in the list, as far as that is new enough, or not fit: its words are said in one place.
         info = await choose_model(parts.model, name)
         entry = Entry(info)
+    _fits(parts, entry)
     return entry
 
 
