@@ -22,8 +22,16 @@ async def rig(
     root.mkdir()
     opened: list[Rig] = []
 
-    async def open_(*steps: Step, faults: tuple[str, ...] = (), match: str = ".", **options: Any) -> Rig:
-        server = sim_server(scripts=[str(write_script(*steps, match=match))], faults=faults)
+    async def open_(
+        *steps: Step,
+        faults: tuple[str, ...] = (),
+        match: str = ".",
+        profile: str = "",
+        speed: float = 1.0,
+        **options: Any,
+    ) -> Rig:
+        pace = {"profile": profile, "speed": speed} if profile else {}
+        server = sim_server(scripts=[str(write_script(*steps, match=match))], faults=faults, **pace)
         made = await Rig(server, root).open(**options)
         opened.append(made)
         return made

@@ -6,9 +6,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine.overlap import TRIALS
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import ProbeEngine
 from scripted import call, finish, step
@@ -106,18 +109,59 @@ async def test_where_taking_back_is_not_proved_the_verdict_comes_with_the_next_m
     assert [event.attempt for event in live.events(e.RequestSent)][:3] == [1, 1, 1]
 
 
-async def test_taking_back_is_tried_once_before_it_is_relied_upon(rig: OpenRig) -> None:
-    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+async def test_a_red_verdict_is_not_told_once_somebody_mended_the_file(rig: OpenRig) -> None:
+    read = call("list_dir", path=".")
+    live = await rig(step(WRITE), step(read), step(read), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    put(live, probe)
+    live.parts.cancel_heard = False
+    running = live.start()
+    await live.stats(stalled=1)
+    probe.may_end.set()
+    assert live.parts.probes is not None
+    assert [verdict.state for verdict in await live.parts.probes.coming()] == ["failed"]
+    (live.root / "a.py").write_text("x = 2\n")
+    await live.release()
+    assert (await within(running)).outcome == "done"
+    assert all("it failed" not in body["body"] for body in (await live.stats())["bodies"])
+
+
+@pytest.mark.parametrize(
+    ("faults", "heard", "words"),
+    [((), True, "does not hold up the next one"), (("deaf:prompt@2",), False, "holds up the next one for")],
+)
+async def test_taking_back_is_tried_before_it_is_relied_upon(
+    rig: OpenRig, faults: tuple[str, ...], heard: bool, words: str
+) -> None:
+    long = call("read_file", path="long.txt")  # its prompt takes long to read
+    steps = (step(WRITE, long), step(AGAIN), finish())
+    live = await rig(*steps, faults=faults, profile="E", speed=40, probes={"wait": "overlap"})
+    (live.root / "long.txt").write_text("word " * 2000)
     probe = Held()
     probe.states = []
     probe.may_end.set()
     put(live, probe)
     assert (await live.run()).outcome == "done"
-    assert live.parts.cancel_heard is True
+    assert live.parts.cancel_heard is heard
     stats = await live.stats()
     assert stats["bodies"][1]["body"] == stats["bodies"][2]["body"], "the same request again"
     assert [event.attempt for event in live.events(e.RequestSent)] == [1, 1, 2, 1]
-    assert any("hears when a request is taken back" in notice.text for notice in live.events(e.Notice))
+    assert any(words in notice.text for notice in live.events(e.Notice))
+
+
+async def test_prompts_that_are_read_at_once_tell_nothing_and_the_trials_end(rig: OpenRig) -> None:
+    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(TRIALS + 2)]
+    stalls = tuple(f"stall@{2 * n}:0" for n in range(1, TRIALS + 1))
+    live = await rig(*steps, finish(), faults=stalls, probes={"wait": "overlap"})
+    probe = Held()
+    probe.states = []
+    probe.may_end.set()
+    put(live, probe)
+    assert (await live.run()).outcome == "done"
+    attempts = [event.attempt for event in live.events(e.RequestSent)]
+    assert attempts == [1, *[1, 2] * TRIALS, 1, 1]
+    assert live.parts.cancel_heard is None
+    assert live.parts.cancel_trials == TRIALS
 
 
 async def test_the_user_interrupts_a_request_beside_the_probes(rig: OpenRig) -> None:

@@ -1,8 +1,9 @@
 """A request that does not wait for the probes, and is taken back where they turn red before it is answered.
 
 Taking back pays only where the server hears that the client has gone: some versions of Ollama
-read the prompt to its end first. So that is tried once, on a request that nothing depends on,
-before it is relied upon.
+read the prompt to its end first. So that is tried on a request that nothing depends on, before it
+is relied upon. Only a prompt that takes long to read tells: the same request again stands in line
+behind one that was not ended, and finds its prompt read; behind one that was, it reads for itself.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from jetbox.engine.stream import Answer, Attempt
 
 TRIAL_S = 0.03
 """How long the request of the trial is left to itself."""
+TRIALS = 3
+"""How often that is done before it is left alone: prompts that are read at once tell nothing."""
 HEARD_NS = 100_000_000
 """A request that waited longer for its turn than this stood behind the one that was taken back."""
+WARM_NS = 120_000_000
+"""A model that is loaded takes no longer to be found so; a server's queue stands in the same figure."""
+WHAT = ("load", "prompt_eval", "eval", "total")
 
 
 class Overlap:
@@ -29,15 +35,13 @@ class Overlap:
         self._parts = parts
         self._on = parts.probes is not None and parts.options.probes.wait == "overlap"
         self._trial = False
-        self.verdicts: list[Verdict] = []
-        """Those that came while a request was out."""
 
     async def run(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Run an attempt; true where its request was taken back and is to be sent again."""
         parts = self._parts
         if not self._on or parts.probes is None:
             return await work, False
-        if parts.cancel_heard is None and parts.loaded and not self._trial:
+        if parts.cancel_heard is None and parts.cancel_trials < TRIALS and parts.loaded and not self._trial:
             return await self._try(work, attempt)
         if not parts.probes.pending:
             answer = await work
@@ -47,16 +51,14 @@ class Overlap:
 
     async def _beside(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         assert self._parts.probes is not None
-        late = asyncio.ensure_future(self._parts.probes.late(wait=True))
+        late = asyncio.ensure_future(self._parts.probes.coming())
         task = asyncio.ensure_future(work)
         taken_back = False
         try:
             await asyncio.wait({task, late}, return_when=asyncio.FIRST_COMPLETED)
             if late.done():
-                came = late.result()
-                red = any(verdict.red for verdict in came)
+                red = any(verdict.red for verdict in late.result())
                 taken_back = red and not task.done() and not attempt.begun and self._parts.cancel_heard is True
-                self.verdicts += came
             if taken_back:
                 task.cancel()
             return await _outcome(task), taken_back
@@ -66,6 +68,7 @@ class Overlap:
     async def _try(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Take a request back that nothing speaks against, and see how the next one fares."""
         self._trial = True
+        self._parts.cancel_trials += 1
         task = asyncio.ensure_future(work)
         await _outcome_within(task, TRIAL_S)
         taken_back = not task.done() and not attempt.begun
@@ -77,14 +80,17 @@ class Overlap:
         """From the attempt after the trial: did it stand behind the one that was taken back?"""
         if not self._trial or self._parts.cancel_heard is not None or not answer.complete or answer.first < 0:
             return
-        busy = answer.metrics.get("load_duration", 0) + answer.metrics.get("prompt_eval_duration", 0)
-        waited = answer.first - answer.sent - busy
+        load, read, wrote, total = (answer.metrics.get(f"{name}_duration", 0) for name in WHAT)
+        # A call can be held back until it is whole, so that the first chunk says little.
+        waited = (total - wrote if total else answer.first - answer.sent) - min(load, WARM_NS) - read
+        if waited < HEARD_NS and read < HEARD_NS:
+            return
         heard = self._parts.cancel_heard = waited < HEARD_NS
-        words = "hears" if heard else f"does not hear for {waited / 1e6:.0f} ms"
+        words = "does not hold up the next one" if heard else f"holds up the next one for {waited / 1e6:.0f} ms"
         self._parts.session.emit(
             Notice(
                 level="info",
-                text=f"the server {words} when a request is taken back",
+                text=f"a request that is taken back {words} on this server",
                 hint="" if heard else "red verdicts come with the next message instead",
             )
         )

@@ -87,7 +87,9 @@ class Parts(msgspec.Struct):
     warm_up: Callable[[], None] | None = None
     """Begins with that; None where it is not wanted."""
     cancel_heard: bool | None = None
-    """Whether the server stops at once when a request is taken back; None before that was tried."""
+    """Whether a request can be taken back without holding up the next one; None while that is not known."""
+    cancel_trials: int = 0
+    """How often that was tried."""
     window: int = 0
     """Tokens of the window that the session was opened with; 0 for that of the budget."""
     switched: Switched | None = None

@@ -185,10 +185,9 @@ class Round:
             self._since = answer.ended
             self._learn(answer, len(body.data), expected.tokens)
             if again:
-                red = [redacted(verdict, parts.redactor) for verdict in self._overlap.verdicts if verdict.red]
+                red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
                 if red:
                     parts.history.amend(late_text(red))
-                    self._overlap.verdicts.clear()
                 continue
             if answer.error is None or parts.dispatcher.count or (self._planner is not None and self._planner.planned):
                 return answer
@@ -288,12 +287,14 @@ class Round:
         """Verdicts at the end of a round that changed something, or that ends in `finish`."""
         if result.changed or result.finished:
             await self._verdicts(result, final=result.finished)
-        if result.changed:
-            self._overlap.verdicts.clear()  # on older files
         if self._parts.probes is not None:
-            late = [*self._overlap.verdicts, *await self._parts.probes.late()]
-            result.late = [redacted(v, self._parts.redactor) for v in superseded(late, result.verdicts)]
+            late = superseded(await self._late(), result.verdicts)
+            result.late = [redacted(verdict, self._parts.redactor) for verdict in late]
             result.pending = self._parts.probes.pending
+
+    async def _late(self) -> list[Verdict]:
+        """Verdicts that came since they were asked for and hold now."""
+        return await self._parts.probes.late() if self._parts.probes is not None else []
 
     async def gate(self, result: RoundResult) -> None:
         """The verdicts of the whole workspace, for an answer in plain text that says it is done."""

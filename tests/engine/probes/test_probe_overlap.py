@@ -130,7 +130,7 @@ async def test_without_waiting_the_rest_is_pending_and_comes_late(bench: Bench) 
     assert set(engine.pending) == {"slow"}
     slow.state = "failed"
     slow.may_end.set()
-    assert [(v.name, v.state) for v in await engine.late(wait=True)] == [("slow", "failed")]
+    assert [(v.name, v.state) for v in await engine.coming()] == [("slow", "failed")]
     assert not engine.pending
 
 

@@ -180,11 +180,12 @@ class Probes(Protocol):
         """Names of the probes whose verdict on the present files has been asked for and is still to come."""
         ...
 
-    async def late(self, *, wait: bool = False) -> list[Verdict]:
-        """Verdicts that came after they were asked for, and are about the files as they are; each once.
+    async def late(self) -> list[Verdict]:
+        """Verdicts that came after they were asked for, and are about the files as they are; each once."""
+        ...
 
-        `wait`: return when nothing is pending.
-        """
+    async def coming(self) -> list[Verdict]:
+        """What `late` will give, once nothing is pending; it is not taken."""
         ...
 
     async def lint(self, path: str, text: str) -> str:

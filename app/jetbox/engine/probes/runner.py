@@ -314,16 +314,24 @@ class ProbeEngine:
             return ()
         return tuple(probe.name for probe in self.probes if probe.name not in late.told)
 
-    async def late(self, *, wait: bool = False) -> list[Verdict]:
+    async def late(self) -> list[Verdict]:
         """Verdicts that came since they were asked for; those on older files are dropped."""
-        if wait and self._late is not None:
+        held = await self._held()
+        self._news = []
+        return held
+
+    async def coming(self) -> list[Verdict]:
+        """What `late` will give, once nothing is pending."""
+        if self._late is not None:
             await asyncio.wait({self._late.task})
+        return await self._held()
+
+    async def _held(self) -> list[Verdict]:
         if not self._news:
             return []
-        news, self._news = self._news, []
         now = await self.files.now()
         narrow = {probe.name: probe.narrow for probe in self.probes}
-        held = [one.verdict for one in news if one.holds(narrow[one.verdict.name](now))]
+        held = [one.verdict for one in self._news if one.holds(narrow[one.verdict.name](now))]
         present = self._round_of()
         return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
 
