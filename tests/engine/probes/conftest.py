@@ -44,6 +44,7 @@ class Bench:
         self.processes = ProcessRunner(Unconfined(private), root)
         self.told: list[tuple[str, str, str]] = []
         self.ended: list[Verdict] = []
+        self.notices: list[str] = []
         self.engines: list[ProbeEngine] = []
         self.on_start: Callable[[str], None] = lambda name: None
 
@@ -71,6 +72,7 @@ class Bench:
             performance or PerformanceOptions(),
             on_start=started,
             on_end=ended,
+            on_notice=self.notices.append,
             probes=probes,
         )
         self.engines.append(engine)

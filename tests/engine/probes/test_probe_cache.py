@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jetbox.engine.errors import SandboxMissing
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
-from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.probes.runner import UNKNOWN, ProbeEngine
 from jetbox.engine.safety.process import ProcessRunner
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Content(Whole):
         self.hold: asyncio.Event | None = None
         self.scoped = Scope()
         self.state: str = "passed"
+        self.failing: tuple[str, ...] = ()
         self.error: Exception | None = None
 
     async def skip(self) -> str:
@@ -61,7 +62,8 @@ class Content(Whole):
         self.during()
         if self.hold is not None:
             await self.hold.wait()
-        return Verdict(self.name, "failed" if self.state == "failed" else "passed", seen, duration_ns=1_000)
+        state: Any = "failed" if self.state == "failed" else "passed"
+        return Verdict(self.name, state, seen, duration_ns=1_000, failing=self.failing)
 
 
 async def asked(engine: ProbeEngine) -> Verdict:
@@ -278,6 +280,29 @@ async def test_what_a_command_broke_while_the_baseline_ran_is_not_known_from_bef
     await asyncio.wait({behind.task})
     assert probe.runs == 2
     assert not engine._known.has("content")
+
+
+async def test_what_had_ended_before_the_first_change_is_known_and_what_had_not_is_told(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    quick, slow = Content(bench.root, "quick"), Content(bench.root, "slow")
+    for probe in (quick, slow):
+        probe.state, probe.failing = "failed", ("old",)
+    slow.hold = asyncio.Event()
+    engine = bench.engine(probes=[quick, slow])
+    engine.prepare()
+    behind = engine._behind
+    assert behind is not None
+    while "quick" not in behind.work.given:
+        await asyncio.sleep(0)
+    bench.write("a.py", "2")
+    engine.wrote(("a.py",))
+    slow.hold.set()
+    given = {verdict.name: verdict for verdict in await engine.verdicts()}
+    assert given["quick"].known == ("old",)
+    assert given["slow"].known == ()
+    assert bench.notices == [UNKNOWN]
+    await engine.verdicts(final=True)
+    assert bench.notices == [UNKNOWN], "told once"
 
 
 async def test_verdicts_of_a_server_that_was_wrong_are_served_no_more(bench: Bench) -> None:

@@ -27,6 +27,9 @@ OTHERS = ("you", "git", "command")
 """Whose changes end runs as soon as they are heard of; the agent's own are told of at once, by `wrote`."""
 
 
+UNKNOWN = "the first change came before the probes had ended: what failed before it cannot be told from what is new"
+
+
 class _Task(msgspec.Struct):
     """Work that goes on by itself."""
 
@@ -96,8 +99,11 @@ class ProbeEngine:
         for probe in self._pytests:
             probe.on_disproved = self._disproved
         self._on_end = on_end
+        self._notice = on_notice
         self._first: Snapshot | None = None
         """The files before the first change, once they were looked at."""
+        self._cut = False
+        """The first change came before all probes had judged those."""
         self._lock = asyncio.Lock()
         self._ahead: _Task | None = None
         self._behind: _Task | None = None
@@ -232,6 +238,9 @@ class ProbeEngine:
                 self._on_end(one.verdict)
         if not all(one.whole for one in given):
             self._set_behind(Work(behind=True, round=self._round_of()))
+        if self._cut and any(one.verdict.failing and not self._known.has(one.verdict.name) for one in given):
+            self._cut = False  # told once
+            self._notice(UNKNOWN)
         return [one.verdict for one in given]
 
     async def _take_ahead(self, *, final: bool) -> Work:
@@ -365,15 +374,17 @@ class ProbeEngine:
                 self._known.baseline(plain)
 
     def _came_behind(self, behind: _Task) -> None:
-        if behind.task.cancelled() or behind.task.exception() is not None or self._closed:
+        cut = behind.task.cancelled()
+        if self._closed or (not cut and behind.task.exception() is not None):
             return
+        self._cut = self._cut or (cut and behind.work.baseline)
         narrow = {probe.name: probe.narrow for probe in self.probes}
         for name, one in behind.work.given.items():
             if behind.work.baseline:
                 # Where a command changed files meanwhile, it has settled on those.
                 if self._first is not None and one.holds(narrow[name](self._first)):
                     self._known.baseline(one.verdict)
-            elif one.whole and one.verdict.red:
+            elif one.whole and one.verdict.red and not cut:
                 self._news.append(one)
 
     async def _join_behind(self, work: Work) -> None:
