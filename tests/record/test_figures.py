@@ -30,6 +30,18 @@ def test_figures_add_up_by_model_machine_and_digest() -> None:
     assert figures_file().stat().st_mode & 0o777 == 0o600
 
 
+def test_a_server_that_tells_no_digests_has_figures_of_its_own() -> None:
+    other = "http://127.0.0.1:8000"
+    store = FiguresStore()
+    store.add(HOST, "m", DIGEST, Figures(decode=[10.0], calls=13))
+    assert store.read(other, "m", "").calls == 13, "a digest that is not known yet"
+    assert store.read(other, "m", "", digests=False).empty
+    store.add(other, "m", "", Figures(decode=[90.0], clocked=True))
+    store.add(other, "m", "", Figures(calls=1))
+    assert store.read(other, "m", "", digests=False) == Figures(decode=[90.0], calls=1, clocked=True)
+    assert store.read(HOST, "m", DIGEST).decode == [10.0]
+
+
 def test_nothing_is_lost_when_many_write_at_once() -> None:
     code = (
         "from jetbox.record.figures import FiguresStore\n"

@@ -275,7 +275,7 @@ class Live:
         )
         for told in resumed.beside if resumed is not None else ():
             parts.history.beside(told)
-        parts.known = partial(self._known_figures, model.host)
+        parts.known = partial(self._known_figures, model)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))
         before = model.full_name(resumed.model) if resumed is not None and resumed.model else ""
         if before and resumed is not None and resumed.messages and before != parts.model_name:
@@ -287,11 +287,11 @@ class Live:
         return parts
 
     @staticmethod
-    def _known_figures(host: str, name: str, digest: str) -> Figures:
+    def _known_figures(model: ChatModel, name: str, digest: str) -> Figures:
         """What was measured of a model of this server, by this session and those before it."""
         from jetbox.record.figures import FiguresStore
 
-        return FiguresStore().read(host, name, digest)
+        return FiguresStore().read(model.host, name, digest, digests=model.manages)
 
     def _record_lost_goal(self, outcome: Outcome, reason: str, code: ExitCode, hint: str = "") -> None:
         """What the user asked for is kept, though nothing could be done about it."""

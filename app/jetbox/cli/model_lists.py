@@ -95,7 +95,8 @@ async def look_at(model: ChatModel) -> tuple[Listing, list[Figures]]:
 
     listing = await Catalog(model).look()
     store = FiguresStore()
-    return listing, [store.read(model.host, entry.info.name, entry.info.digest) for entry in listing.entries]
+    names = [(entry.info.name, entry.info.digest) for entry in listing.entries]
+    return listing, [store.read(model.host, *name, digests=model.manages) for name in names]
 
 
 def _row(entry: Entry, known: Figures) -> tuple[str, ...]:
@@ -110,8 +111,8 @@ def _row(entry: Entry, known: Figures) -> tuple[str, ...]:
         f"{can} ({entry.lacks})".strip() if entry.lacks else can,
         _loaded(entry),
         _seconds(known.load),
-        _rate(known.prefill),
-        _rate(known.decode),
+        _rate(known, known.prefill),
+        _rate(known, known.decode),
         _ms(known.ttft_warm),
         _share(known),
     )
@@ -138,8 +139,8 @@ def _lines(entry: Entry, known: Figures) -> list[tuple[str, str]]:
     return [
         *lines,
         ("load", f"{_seconds(known.load)}{_n(known.load)}"),
-        ("reads", f"{_rate(known.prefill)}{_n(known.prefill)}, not counting what was cached"),
-        ("writes", f"{_rate(known.decode)}{_n(known.decode)}"),
+        ("reads", f"{_rate(known, known.prefill)}{_n(known.prefill)}, not counting what was cached"),
+        ("writes", f"{_rate(known, known.decode)}{_n(known.decode)}"),
         (
             "first token",
             f"{_ms(known.ttft_warm)}{_n(known.ttft_warm)}; after a load {_ms(known.ttft_cold)}{_n(known.ttft_cold)}",
@@ -192,8 +193,8 @@ def _ms(samples: list[int]) -> str:
     return f"{median(samples) / 1e6:.0f} ms" if samples else "-"
 
 
-def _rate(samples: list[float]) -> str:
-    return f"{median(samples):,.0f} tok/s" if samples else "-"
+def _rate(known: Figures, samples: list[float]) -> str:
+    return f"{'~' if known.clocked else ''}{median(samples):,.0f} tok/s" if samples else "-"
 
 
 def _share(known: Figures) -> str:
@@ -211,6 +212,7 @@ def summary(known: Figures) -> dict[str, Any]:
         "load_s": told(known.load, 1e9, 3),
         "prefill_tokens_per_s": told(known.prefill, 1, 1),
         "decode_tokens_per_s": told(known.decode, 1, 1),
+        "clocked": known.clocked,
         "ttft_cold_ms": told(known.ttft_cold, 1e6, 1),
         "ttft_warm_ms": told(known.ttft_warm, 1e6, 1),
         "calls": known.calls,

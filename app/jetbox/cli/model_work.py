@@ -165,7 +165,8 @@ def _taken(taken: Taken) -> str:
 def _result(figures: Figures) -> str:
     told = summary(figures)
     names = {"load_s": "load, s", "prefill_tokens_per_s": "reads, tok/s", "decode_tokens_per_s": "writes, tok/s"}
-    parts = [f"{words} {told[name]['median']:,}" for name, words in names.items() if told[name]]
+    about = "~" if figures.clocked else ""  # a load is not among what such a server has
+    parts = [f"{words} {about}{told[name]['median']:,}" for name, words in names.items() if told[name]]
     if figures.calls or figures.garbled:
         parts.append(f"calls {figures.calls_ok} of {figures.calls + figures.garbled}")
     return "kept: " + "; ".join(parts) if parts else "nothing could be measured"

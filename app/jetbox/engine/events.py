@@ -642,6 +642,8 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """Medians of what was measured here; 0 where nothing was."""
     prefill: float = 0.0
     decode: float = 0.0
+    clocked: bool = False
+    """These rates were clocked here, with all that lies between: the server tells no durations."""
     ttft_ns: int = 0
     calls: int = 0
     calls_ok: int = 0

@@ -34,13 +34,14 @@ class FiguresStore:
         self._path = path or figures_file()
         self._node = os.uname().nodename
 
-    def read(self, host: str, name: str, digest: str) -> Figures:
+    def read(self, host: str, name: str, digest: str, *, digests: bool = True) -> Figures:
         """What is known of a model behind a server (a URL); empty where nothing is. Blocks.
 
-        Without a digest it is what was added last under that name.
+        Without a digest it is what was added last under that name; with `digests` False the server tells none,
+        and what others on this machine have under that name is something else.
         """
         file = self._read()
-        if not digest and file.format == FORMAT:
+        if not digest and digests and file.format == FORMAT:
             return _named(file.machines, (machine_of(host, "", ""), machine_of(host, self._node, "any")), name)
         models = file.machines.get(machine_of(host, self._node, digest), {}) if file.format == FORMAT else {}
         return models.get(_key(name, digest)) or Figures()

@@ -12,6 +12,7 @@ from jetbox.engine import events as e
 from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, machine_of, median
 from jetbox.engine.models.measure import Asked, measure
 from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.options import ModelOptions
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
@@ -140,6 +141,24 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert (figures.calls, figures.calls_ok, figures.recovered) == (1, 1, int(send == "hermes"))
     launches = {tuple(sorted(_options(body["body"]).items())) for body in server.stats()["bodies"]}
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
+
+
+async def test_rates_are_clocked_where_a_server_tells_no_durations(sim_server: Callable[..., ServerProcess]) -> None:
+    server = sim_server(flavour="vllm", speed=8, profile="C")
+    model = OpenAIModel(server.url)
+    figures = Figures()
+    try:
+        (info,) = await model.installed()
+        asked = Asked(info.name, info, ModelOptions(), 8192, repeats=1)
+        taken = {each.what: each async for each in measure(model, asked, figures)}
+    finally:
+        await model.close()
+    assert not any(name.endswith("_duration") for each in taken.values() for name in each.metrics)
+    assert figures.clocked
+    ((prefill,), (decode,)) = figures.prefill, figures.decode
+    assert prefill == taken["read cold"].metrics["prompt_eval_count"] / (taken["read cold"].ttft_ns / 1e9)
+    assert decode > 0
+    assert (figures.load, figures.calls, figures.calls_ok) == ([], 1, 0)
 
 
 def _options(body: str) -> dict[str, int]:

@@ -100,6 +100,7 @@ class ModelsDesk:
             load_ns=int(median(figures.load)),
             prefill=median(figures.prefill),
             decode=median(figures.decode),
+            clocked=figures.clocked,
             ttft_ns=int(median(figures.ttft_warm)),
             calls=figures.calls + figures.garbled,
             calls_ok=figures.calls_ok,

@@ -32,6 +32,8 @@ class Figures(msgspec.Struct):
     load: list[int] = []
     prefill: list[float] = []
     decode: list[float] = []
+    clocked: bool = False
+    """Rates were clocked here, with all that lies between: the server tells no durations."""
     bytes_per_token: list[float] = []
     """Of whole requests, as the server counted them."""
     ttft_cold: list[int] = []
@@ -55,6 +57,7 @@ class Figures(msgspec.Struct):
             setattr(self, name, [*getattr(self, name), *getattr(more, name)][-KEPT:])
         for name in ("answers", "calls", "calls_ok", "recovered", "garbled", "goals"):
             setattr(self, name, getattr(self, name) + getattr(more, name))
+        self.clocked = self.clocked or more.clocked
 
     @property
     def empty(self) -> bool:

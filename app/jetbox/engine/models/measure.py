@@ -16,7 +16,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import options_for
-from jetbox.engine.models.figures import Figures, sample
+from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample
 from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.options import ModelOptions
 
@@ -96,22 +96,40 @@ async def _take(
     model: ChatModel, asked: Asked, what: str, prompt: str, most: int, figures: Figures, tools: Shapes = ()
 ) -> Taken:
     body = _body(model, asked, prompt, most, tools)
-    start, first, text, calls, form = monotonic(), -1, "", 0, ""
+    start, first, last, pieces, text, calls, form = monotonic(), -1, -1, 0, "", 0, ""
     metrics: dict[str, int] = {}
     async with model.chat(body) as chunks:
         async for chunk in chunks:
-            if first < 0 and (chunk.text or chunk.thinking or chunk.calls):
-                first = monotonic() - start
+            if chunk.text or chunk.thinking or chunk.calls:
+                last, pieces = monotonic() - start, pieces + 1
+                first = last if first < 0 else first
             text += chunk.text
             calls += sum(call.function.name == "add" and _adds(bytes(call.function.arguments)) for call in chunk.calls)
             metrics = chunk.metrics or metrics
     wall = monotonic() - start
-    sample(figures, metrics, first)
+    clocked = _clocked(what, metrics, first, last if pieces >= LEAST_WRITTEN else -1)
+    figures.clocked = figures.clocked or clocked != metrics
+    sample(figures, clocked, first)
     if tools and not calls and text.strip():
         form = _recovered(text)
     ok = not tools or bool(calls) or bool(form)
     said = form or ("" if ok else "no call, or not the one that was asked for")
     return Taken(what, wall, first, metrics, ok, said)
+
+
+def _clocked(what: str, metrics: dict[str, int], first: int, last: int) -> dict[str, int]:
+    """The server's figures, with durations as they were seen here where it tells none.
+
+    `last`: when the last piece of an answer came that did come in pieces; negative for any other.
+    """
+    seen = dict(metrics)
+    if what == "read cold" and first > 0 and "prompt_eval_duration" not in metrics:
+        seen["prompt_eval_duration"] = first
+        seen.setdefault("prompt_eval_cached_count", 0)  # of a prompt that nothing can know
+    written = metrics.get("eval_count", 0)
+    if what == "write" and last > first and written > 1 and "eval_duration" not in metrics:
+        seen["eval_duration"] = (last - first) * written // (written - 1)
+    return seen
 
 
 async def _call(model: ChatModel, asked: Asked, figures: Figures) -> Taken:

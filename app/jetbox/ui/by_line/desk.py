@@ -215,7 +215,7 @@ class LineDesk:
         for model in listed.models:
             parts = [words.size(model.size)] if model.size else []
             parts += ["loaded"] if model.loaded else []
-            parts += [f"{model.decode:.0f} tokens a second here"] if model.decode else []
+            parts += [f"{'about ' * model.clocked}{model.decode:.0f} tokens a second here"] if model.decode else []
             parts += [model.lacks] if model.lacks else []
             self.word(f"{one_line(model.name)}: {', '.join(parts) or 'installed'}")
         self.word("/model NAME switches from the next round on, /model NAME now at once")
