@@ -21,6 +21,7 @@ from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.probes.snapshot import Snapshot
+from jetbox.engine.probes.unawaited import Task, Unawaited, end
 from jetbox.engine.safety.process import ProcessRunner
 
 OTHERS = ("you", "git", "command")
@@ -28,17 +29,6 @@ OTHERS = ("you", "git", "command")
 
 
 UNKNOWN = "the first change came before the probes had ended: what failed before it cannot be told from what is new"
-
-
-class _Task(msgspec.Struct):
-    """Work that goes on by itself."""
-
-    work: Work
-    task: asyncio.Task[None]
-    files: str = ""
-    """Digest of the files that it began with; empty where that does not matter."""
-    told: frozenset[str] = frozenset()
-    """Probes whose verdict was given while it went on."""
 
 
 class ProbeEngine:
@@ -105,12 +95,11 @@ class ProbeEngine:
         self._cut = False
         """The first change came before all probes had judged those."""
         self._lock = asyncio.Lock()
-        self._ahead: _Task | None = None
-        self._behind: _Task | None = None
-        self._late: _Task | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
-        """Cancelled, and not gone yet."""
-        self._news: list[Given] = []
+        self._ahead: Task | None = None
+        self._behind: Task | None = None
+        self._unawaited = Unawaited(
+            self.probes, self.files, self._settler, give=self._given, on_end=on_end, round_of=round_of
+        )
         self._young: tuple[int, list[Verdict]] = (0, [])
         self._prepared = False
         self._heard = False
@@ -136,7 +125,7 @@ class ProbeEngine:
         if self._closed or busy or not self.probes or not self._begin_early or self._wait == "off":
             return
         work = Work(round=self._round_of())
-        self._ahead = _Task(work, asyncio.create_task(self._settler.settle(work), name=f"probes: {why}"))
+        self._ahead = Task(work, asyncio.create_task(self._settler.settle(work), name=f"probes: {why}"))
 
     async def lint(self, path: str, text: str) -> str:
         """What ruff says of a text that is about to be written; empty where it has nothing to say in time."""
@@ -164,9 +153,9 @@ class ProbeEngine:
         if any(left_out(str(self.tree.root), path) for path in paths):
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.
             self._settler.forget()
-        for one in (self._behind, self._late):
-            if one is not None:
-                one.task.cancel()
+        if self._behind is not None:
+            self._behind.task.cancel()
+        self._unawaited.cancel()
         self._settler.stop()
 
     def heard(self, paths: tuple[str, ...], by: str) -> None:
@@ -199,8 +188,9 @@ class ProbeEngine:
             return self._unproven(young)
         async with self._lock:
             if self._wait == "overlap" and not final:
-                return await self._at_once()
-            await self._end(self._late)
+                ahead, self._ahead = self._ahead, None
+                return await self._unawaited.at_once(ahead)
+            await self._unawaited.end()
             given = await self._settled(final=final)
         if self._ttl_ns:
             self._young = (monotonic(), given)
@@ -211,7 +201,7 @@ class ProbeEngine:
         pending = self.pending
         given = await self.verdicts(final=True)
         now, narrow = self.tree.last, {probe.name: probe.narrow for probe in self.probes}
-        self._news += [Given(verdict, narrow[verdict.name](now)) for verdict in given if verdict.name in pending]
+        self._unawaited.add(Given(v, narrow[v.name](now)) for v in given if v.name in pending)
         return given
 
     async def _settled(self, *, final: bool) -> list[Verdict]:
@@ -251,56 +241,11 @@ class ProbeEngine:
         try:
             await _ended(ahead.task)
         except asyncio.CancelledError:
-            await self._end(ahead)
+            await end(ahead)
             raise
         ahead.work.final = final
         ahead.work.tries.clear()
         return ahead.work
-
-    async def _at_once(self) -> list[Verdict]:
-        """What is there, or served without a run; the rest comes late."""
-        ahead, self._ahead = self._ahead, None
-        old, self._late = self._late, None
-        if old is not None and not old.task.done():
-            # What it ran needs a while to be gone, and nobody has to wait for that here.
-            old.task.cancel()
-            self._leaving.add(old.task)
-            old.task.add_done_callback(self._leaving.discard)
-        if ahead is None or ahead.task.done():
-            work = ahead.work if ahead is not None else Work(round=self._round_of())
-            ahead = _Task(work, asyncio.create_task(self._after_leaving(work)))
-        self._late = ahead
-        try:
-            # One turn: enough for what needs no run, and before anything else begins to work.
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            await self._end(ahead)
-            raise
-        if ahead.task.done():
-            self._late = None
-            await self._settler.settle(ahead.work)
-            return self._given(ahead.work)
-        now = await self.files.now()
-        held = [p.name for p in self.probes if (g := ahead.work.given.get(p.name)) and g.holds(p.narrow(now))]
-        ahead.told = frozenset(held)
-        ahead.task.add_done_callback(lambda _: self._came_late(ahead))
-        for name in held:
-            one = ahead.work.given[name]
-            if not one.told:
-                self._on_end(one.verdict)
-        return [ahead.work.given[name].verdict for name in held]
-
-    async def _after_leaving(self, work: Work) -> None:
-        if self._leaving:
-            await asyncio.wait(set(self._leaving))
-        await self._settler.settle(work)
-
-    def _came_late(self, late: _Task) -> None:
-        """The rest of what the next request did not wait for is there."""
-        if late.task.cancelled() or late.task.exception() is not None or self._closed:
-            return
-        self._given(late.work, skip=late.told)
-        self._news += [one for name, one in late.work.given.items() if name not in late.told]
 
     def _unproven(self, young: list[Verdict]) -> list[Verdict]:
         """Serve by age alone, and say so."""
@@ -318,38 +263,22 @@ class ProbeEngine:
     @property
     def pending(self) -> tuple[str, ...]:
         """Names of the probes that still work on the present files."""
-        late = self._late
-        if late is None or late.task.done():
-            return ()
-        return tuple(probe.name for probe in self.probes if probe.name not in late.told)
+        return self._unawaited.pending
 
     async def late(self) -> list[Verdict]:
         """Verdicts that came since they were asked for; those on older files are dropped."""
-        held = await self._held()
-        self._news = []
-        return held
+        return await self._unawaited.late()
 
     async def coming(self) -> list[Verdict]:
         """What `late` will give, once nothing is pending."""
-        if self._late is not None:
-            await asyncio.wait({self._late.task})
-        return await self._held()
-
-    async def _held(self) -> list[Verdict]:
-        if not self._news:
-            return []
-        now = await self.files.now()
-        narrow = {probe.name: probe.narrow for probe in self.probes}
-        held = [one.verdict for one in self._news if one.holds(narrow[one.verdict.name](now))]
-        present = self._round_of()
-        return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
+        return await self._unawaited.coming()
 
     def _set_behind(self, work: Work) -> None:
         """Begin with whole verdicts on the present files that nobody waits for."""
         if self._closed or (self._behind is not None and not self._behind.task.done()):
             return
         files = "" if work.baseline else self.tree.last.digest
-        behind = _Task(work, asyncio.create_task(self._work_behind(work), name="probes: behind"), files)
+        behind = Task(work, asyncio.create_task(self._work_behind(work), name="probes: behind"), files)
         behind.task.add_done_callback(lambda _: self._came_behind(behind))
         self._behind = behind
 
@@ -373,7 +302,7 @@ class ProbeEngine:
             if first and plain.cache != "partial":
                 self._known.baseline(plain)
 
-    def _came_behind(self, behind: _Task) -> None:
+    def _came_behind(self, behind: Task) -> None:
         cut = behind.task.cancelled()
         if self._closed or (not cut and behind.task.exception() is not None):
             return
@@ -385,7 +314,7 @@ class ProbeEngine:
                 if self._first is not None and one.holds(narrow[name](self._first)):
                     self._known.baseline(one.verdict)
             elif one.whole and one.verdict.red and not cut:
-                self._news.append(one)
+                self._unawaited.add([one])
 
     async def _join_behind(self, work: Work) -> None:
         """Let what runs behind come to its end where it works on the present files; else end it."""
@@ -399,18 +328,12 @@ class ProbeEngine:
             try:
                 await asyncio.wait({behind.task})
             except asyncio.CancelledError:
-                await self._end(behind)
+                await end(behind)
                 raise
         elif behind.files and behind.files != now.digest:
-            await self._end(behind)
+            await end(behind)
 
     # ------------------------------------------------------------ the end
-
-    @staticmethod
-    async def _end(one: _Task | None) -> None:
-        if one is not None and not one.task.done():
-            one.task.cancel()
-            await asyncio.wait({one.task})
 
     async def close(self) -> None:
         """End everything that still runs."""
@@ -418,10 +341,9 @@ class ProbeEngine:
         if self._hearing is not None and not self._hearing.done():
             self._hearing.cancel()
             await asyncio.wait({self._hearing})
-        for one in (self._ahead, self._late, self._behind):
-            await self._end(one)
-        if self._leaving:
-            await asyncio.wait(set(self._leaving))
+        for one in (self._ahead, self._behind):
+            await end(one)
+        await self._unawaited.end(wait=True)
         self._settler.stop()
         for probe in self.probes:
             await probe.close()

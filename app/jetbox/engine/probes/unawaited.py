@@ -1,0 +1,143 @@
+"""Verdicts that nobody waits for: they come late, and are told only where they are about the files as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from jetbox.engine.probes.base import Probe, Verdict
+from jetbox.engine.probes.proof import Proof
+from jetbox.engine.probes.settle import Given, Settler, Work
+
+
+class Task(msgspec.Struct):
+    """Work that goes on by itself."""
+
+    work: Work
+    task: asyncio.Task[None]
+    files: str = ""
+    """Digest of the files that it began with; empty where that does not matter."""
+    told: frozenset[str] = frozenset()
+    """Probes whose verdict was given while it went on."""
+
+
+class Unawaited:
+    """What is asked for without waiting, and what has come of it."""
+
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        files: Proof,
+        settler: Settler,
+        *,
+        give: Callable[[Work, frozenset[str]], list[Verdict]],
+        on_end: Callable[[Verdict], None],
+        round_of: Callable[[], int],
+    ) -> None:
+        """`give` hands out what a work has come to, but for the probes that are named."""
+        self._narrow = {probe.name: probe.narrow for probe in probes}
+        self._files = files
+        self._settler = settler
+        self._give = give
+        self._on_end = on_end
+        self._round_of = round_of
+        self._late: Task | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        """Cancelled, and not gone yet."""
+        self._news: list[Given] = []
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the probes that still work on the present files."""
+        late = self._late
+        if late is None or late.task.done():
+            return ()
+        return tuple(name for name in self._narrow if name not in late.told)
+
+    def add(self, news: Iterable[Given]) -> None:
+        """Tell of these too, as long as they hold."""
+        self._news += news
+
+    async def at_once(self, ahead: Task | None) -> list[Verdict]:
+        """What is there, or served without a run; the rest of what was begun `ahead`, or begins now, comes late."""
+        old, self._late = self._late, None
+        if old is not None and not old.task.done():
+            # What it ran needs a while to be gone, and nobody has to wait for that here.
+            old.task.cancel()
+            self._leaving.add(old.task)
+            old.task.add_done_callback(self._leaving.discard)
+        if ahead is None or ahead.task.done():
+            work = ahead.work if ahead is not None else Work(round=self._round_of())
+            ahead = Task(work, asyncio.create_task(self._after_leaving(work)))
+        self._late = begun = ahead
+        try:
+            # One turn: enough for what needs no run, and before anything else begins to work.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            await end(begun)
+            raise
+        if begun.task.done():
+            self._late = None
+            await self._settler.settle(begun.work)
+            return self._give(begun.work, frozenset())
+        now = await self._files.now()
+        given = begun.work.given
+        held = [name for name, narrow in self._narrow.items() if name in given and given[name].holds(narrow(now))]
+        begun.told = frozenset(held)
+        begun.task.add_done_callback(lambda _: self._came(begun))
+        for name in held:
+            if not given[name].told:
+                self._on_end(given[name].verdict)
+        return [given[name].verdict for name in held]
+
+    async def _after_leaving(self, work: Work) -> None:
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
+        await self._settler.settle(work)
+
+    def _came(self, late: Task) -> None:
+        """The rest of what the next request did not wait for is there."""
+        if late.task.cancelled() or late.task.exception() is not None or self._settler.closed:
+            return
+        self._give(late.work, late.told)
+        self._news += [one for name, one in late.work.given.items() if name not in late.told]
+
+    async def late(self) -> list[Verdict]:
+        """Verdicts that came since they were asked for; those on older files are dropped."""
+        held = await self._held()
+        self._news = []
+        return held
+
+    async def coming(self) -> list[Verdict]:
+        """What `late` will give, once nothing is pending."""
+        if self._late is not None:
+            await asyncio.wait({self._late.task})
+        return await self._held()
+
+    async def _held(self) -> list[Verdict]:
+        if not self._news:
+            return []
+        now = await self._files.now()
+        held = [one.verdict for one in self._news if one.holds(self._narrow[one.verdict.name](now))]
+        present = self._round_of()
+        return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
+
+    def cancel(self) -> None:
+        """What goes on is about older files."""
+        if self._late is not None:
+            self._late.task.cancel()
+
+    async def end(self, *, wait: bool = False) -> None:
+        """End what goes on; `wait` for what was cancelled before, too."""
+        await end(self._late)
+        if wait and self._leaving:
+            await asyncio.wait(set(self._leaving))
+
+
+async def end(one: Task | None) -> None:
+    """Cancel it where it goes on, and wait until it is gone."""
+    if one is not None and not one.task.done():
+        one.task.cancel()
+        await asyncio.wait({one.task})
