@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from jetbox.engine.errors import ModelNotFound, ModelUnfit, ServerUnreachable
+from jetbox.engine.errors import BadAnswer, ModelNotFound, ModelUnfit, ServerUnreachable
 from jetbox.engine.models.catalog import Catalog
 from jetbox.engine.models.manage import unload, warm, window_for
 from jetbox.engine.models.ollama import OllamaModel
@@ -134,6 +134,31 @@ async def test_a_model_is_fetched_with_words_about_it(connect: Connect) -> None:
     assert (await Catalog(model).look()).find("qwen3:8b") is not None
     with pytest.raises(ModelNotFound, match="nobody has a model nix"):
         _ = [step async for step in model.pull("nix")]
+
+
+STEP = b'{"status": "pulling x", "digest": "x", "total": 100, "completed": 10}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (STEP * 2, "the server broke off while it fetched m:1b"),
+        (STEP + b'{"status": "pull', "the server broke off while it fetched m:1b"),
+        (STEP + b'{"error": "no space left on device"}', "could not fetch m:1b: no space left on device"),
+        (b"", "the server broke off while it fetched m:1b"),
+    ],
+)
+async def test_a_download_that_does_not_end_well_is_said_to(body: bytes, words: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"m:1b")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(BadAnswer, match=words):
+            _ = [step async for step in model.pull("m:1b")]
+        await model.close()
 
 
 async def test_servers_with_openais_protocol_list_and_manage_nothing(sim_server: Callable[..., ServerProcess]) -> None:

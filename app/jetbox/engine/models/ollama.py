@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from jetbox.engine.models.transport import PlainTransport
 
+PULLED = "success"
+"""The last word about a model that has been fetched."""
 JSON = {"Content-Type": "application/json"}
 
 
@@ -188,15 +190,21 @@ class OllamaModel:
             async with self._http().stream("POST", "/api/pull", content=body, timeout=timeout) as response:
                 if response.status_code >= 400:
                     raise self._refusal(response.status_code, await response.aread())
-                rest = b""
+                rest, said = b"", PullStep()
                 async for data in response.aiter_raw():
                     *lines, rest = (rest + data).split(b"\n")
                     for line in filter(None, lines):
-                        yield self._pulled(name, line)
+                        said = self._pulled(name, line)
+                        yield said
+                if rest.rstrip().endswith(b"}"):  # an error that was the last word has no end of line
+                    said = self._pulled(name, rest)
+                    yield said
+                if said.status != PULLED:
+                    raise _half_fetched(name)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable() from error
         except httpx.HTTPError as error:
-            raise self._broke_off(error) from error
+            raise _half_fetched(name) from error
 
     def _pulled(self, name: str, line: bytes) -> PullStep:
         said = self._decode(line, Pulled)
@@ -260,6 +268,12 @@ class OllamaModel:
         if self._client is not None:
             await self._client.aclose()
             self._client = self._plain = None
+
+
+def _half_fetched(name: str) -> BadAnswer:
+    return BadAnswer(
+        f"the server broke off while it fetched {name}", "see its log; fetched again, it goes on from what it has"
+    )
 
 
 def _chunk(raw: bytes) -> Chunk:
