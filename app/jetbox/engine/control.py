@@ -86,6 +86,8 @@ class Control:
         """The model that is wanted next."""
         self.chosen = False
         """The user chose a model for this goal, or for the one that comes."""
+        self._named: asyncio.Future[None] | None = None
+        """Somebody waits for the name of a model."""
         self._waited = 0
         self._asking_since = -1
 
@@ -106,7 +108,9 @@ class Control:
                 self.wish, self.chosen = Wish(command.name), True
                 if self.interrupt is None:
                     return False  # nothing runs: whoever waits for commands sees to it
-                if command.now:
+                if self._named is not None:
+                    self._name()
+                elif command.now:
                     self.interrupt()
             case Goal() | Steer() if self.interrupt is not None:
                 self._set_queue([*self._queue, command.text])
@@ -139,6 +143,21 @@ class Control:
             case _:
                 return False
         return True
+
+    async def model_named(self) -> None:
+        """Wait until the user wishes for a model, or for the request to be sent again."""
+        self._named = asyncio.get_running_loop().create_future()
+        self.again = self._name
+        self._asking_since = self._session.now()
+        try:
+            await self._named
+        finally:
+            self._waited, self._asking_since = self.waited_ns, -1
+            self._named = self.again = None
+
+    def _name(self) -> None:
+        if self._named is not None and not self._named.done():
+            self._named.set_result(None)
 
     def over(self) -> None:
         """The goal is: what a rule wanted ends with it, what the user chose in its last round is for the next one."""

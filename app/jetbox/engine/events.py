@@ -267,7 +267,9 @@ class Compacted(Event, frozen=True, kw_only=True, tag="prompt.compacted"):
 class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
     """What is waited for, in words for the screen."""
 
-    what: Literal["connecting", "queued", "loading", "reading", "thinking", "silent", "retrying", "compacting"]
+    what: Literal[
+        "connecting", "queued", "loading", "reading", "thinking", "silent", "retrying", "compacting", "choosing"
+    ]
     detail: str = ""
     expected_ns: int = 0
     """0 where nothing is known."""

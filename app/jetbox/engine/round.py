@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, JetboxError, ModelError
+from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
 from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.models.figures import COLD_NS
 from jetbox.engine.overlap import Overlap, superseded
@@ -118,9 +118,7 @@ class Round:
                     self._account("tools")
                 await self._probe(result)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
+            _not_ours()
             result.interrupted = True
             await self._cancel(result)
         if isinstance(answer.error, CallGarbled) and not result.done:
@@ -193,13 +191,36 @@ class Round:
                 return answer
             if await self._room.after(answer.error):
                 continue
-            answer.error = await diagnosed(answer.error, parts)
-            pause = pause_before(answer.error, number, parts)
-            if pause is None:
-                return answer
-            if pause and not await self._back_off(answer.error, pause):
+            try:
+                answer.error = await self._again(answer.error, number)
+            except asyncio.CancelledError:
+                _not_ours()
                 answer.cancelled, answer.error = True, None
                 return answer
+            if answer.error is not None:
+                return answer
+
+    async def _again(self, error: JetboxError, number: int) -> JetboxError | None:
+        """Wait for what the next attempt needs; the error, where there is to be none.
+
+        Raises:
+            CancelledError: the user interrupted.
+        """
+        parts = self._parts
+        if isinstance(error, ModelNotFound):
+            from jetbox.engine.gone import replaced
+
+            try:
+                return await replaced(parts, error)
+            finally:
+                self._account("waiting for you")
+        error = await diagnosed(error, parts)
+        pause = pause_before(error, number, parts)
+        if pause is None:
+            return error
+        if pause:
+            await self._back_off(error, pause)
+        return None
 
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
@@ -267,21 +288,15 @@ class Round:
             )
         return True
 
-    async def _back_off(self, error: JetboxError, pause: float) -> bool:
-        """Wait before the next attempt; False where the user interrupted."""
+    async def _back_off(self, error: JetboxError, pause: float) -> None:
+        """Wait before the next attempt."""
         session = self._parts.session
         session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:.3g} s"))
         session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
         try:
             await asyncio.sleep(pause)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
-            return False
         finally:
             self._account("queue and load", "back-off")
-        return True
 
     async def _probe(self, result: RoundResult) -> None:
         """Verdicts at the end of a round that changed something, or that ends in `finish`."""
@@ -362,3 +377,10 @@ class Round:
             )
         )
         return now
+
+
+def _not_ours() -> None:
+    """A cancellation that interrupts what is waited for does not end the round."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

@@ -244,6 +244,7 @@ class SessionView(msgspec.Struct):
             "silent": "no sign of the model",
             "retrying": "trying again",
             "compacting": "making room, a summary of",
+            "choosing": "which model? there is no",
         }[event.what]
         detail = one_line(event.detail)
         if event.what == "loading":

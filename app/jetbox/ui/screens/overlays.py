@@ -110,6 +110,8 @@ class Overlays(Screen[None]):
                 self.missing, self.pulled = missing, None
             case e.ModelPulled() as pulled:
                 self.pulled = pulled
+                if pulled.state == "done" and self.missing is not None and pulled.name == self.missing.pull:
+                    self.settle_model()
             case e.ModelReady() | e.SessionClosed():
                 self.settle_model()
             case _:
