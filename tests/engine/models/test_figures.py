@@ -143,8 +143,11 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
 
 
-async def test_rates_are_clocked_where_a_server_tells_no_durations(sim_server: Callable[..., ServerProcess]) -> None:
-    server = sim_server(flavour="vllm", speed=8, profile="C")
+async def test_rates_are_clocked_where_a_server_tells_no_durations(
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript
+) -> None:
+    script = write_script(step(text="one two three four five six seven eight nine ten eleven twelve"))
+    server = sim_server(scripts=[str(script)], flavour="vllm", speed=12, profile="C")
     model = OpenAIModel(server.url)
     figures = Figures()
     try:
