@@ -119,8 +119,9 @@ class JetboxApp(App[int]):
         self.workbench.loaded = loaded
 
     def get_driver_class(self) -> type[Driver]:
-        if self.skeleton is None and self.alternate:
-            return super().get_driver_class()
+        chosen = super().get_driver_class()
+        if chosen.__name__ != "LinuxDriver":  # named in the environment
+            return chosen
         from jetbox.ui.driver import TerminalDriver
 
         return TerminalDriver

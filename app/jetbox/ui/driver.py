@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from jetbox.ui.outlet import Outlet
 from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles
 
 if TYPE_CHECKING:
@@ -24,10 +27,14 @@ class TerminalDriver(LinuxDriver):
     _painted: Skeleton | None = None
     _alternate = True
     """Whether the terminal's other screen is used."""
+    _outlet: Outlet | None = None
 
     def start_application_mode(self) -> None:
         from jetbox.ui.app import JetboxApp
 
+        if sys.platform == "linux" and self._file is not None:
+            with suppress(OSError):  # Textual's own thread writes where it cannot be opened anew
+                self._outlet = Outlet(self._file.fileno(), self._file.encoding)
         skeleton = self._app.skeleton if isinstance(self._app, JetboxApp) else None
         self._alternate = not isinstance(self._app, JetboxApp) or self._app.alternate
         if skeleton is not None and not self._alternate:
@@ -48,7 +55,16 @@ class TerminalDriver(LinuxDriver):
             _, rows = self._get_terminal_size()
             # What the terminal shows scrolls up; in the end the last state stays, and the shell goes on below.
             data = "\n" * rows if data == OTHER_SCREEN else f"\x1b[m\x1b[{rows};1H\n"
-        super().write(data)
+        if self._outlet is not None:
+            self._outlet.write(data)
+        else:
+            super().write(data)
+
+    def close(self) -> None:
+        if self._outlet is not None:
+            self._outlet.close()
+            self._outlet = None
+        super().close()
 
 
 async def keep_look(app: JetboxApp) -> None:

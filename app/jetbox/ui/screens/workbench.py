@@ -11,12 +11,14 @@ from typing import Protocol, runtime_checkable
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.widget import Widget
 
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.ui.completing import Completer
 from jetbox.ui.footing import Keys, footer_state, wanted_hints
+from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.history import Memory
 from jetbox.ui.keys import bound_keys
@@ -73,6 +75,7 @@ class Workbench(Steering):
     def __init__(self, source: SessionSource, *, glyphs: Glyphs, home: str, live: bool, sessions: Path) -> None:
         """`live`: commands are heard; else the screen looks on, or plays a recording."""
         super().__init__(sessions)
+        self._compositor = self._frames = Frames()
         self.source = source
         self.live = live
         self.view = SessionView()
@@ -90,6 +93,7 @@ class Workbench(Steering):
         self.suggest = Suggest(glyphs, id="suggest")
         self.completer = Completer(self.prompt, self.suggest, self.word)
         self.prompt.completer = self.completer
+        self.prompt.at_once = self.show_at_once
         self.memory = Memory(self.prompt, self.word)
         self.footer = Footer(glyphs, id="footer")
         self.bar = TransportBar(glyphs, self.transport, id="transport") if self.transport is not None else None
@@ -204,7 +208,17 @@ class Workbench(Steering):
             self.side.tick(now)
             if other or not self._fast:
                 self._show_moving(now)
+        self.show_at_once(self.transcript, self.thumb, self.side, self.status, self.footer)
         self._settle_waiters()
+
+    def show_at_once(self, *widgets: Widget) -> None:
+        """Put what changed in these widgets on the terminal now, where nothing else has to be laid out before."""
+        waits = self._layout_required or self._scroll_required or self._repaint_required or self._recompose_required
+        if waits or self.app.screen is not self or self.app.is_headless:
+            return
+        rows = self._frames.rows(widgets)
+        if rows is not None:
+            self.app._display(self, rows)  # type: ignore[arg-type]  # as Textual itself calls it
 
     def _workspace(self, folder: str) -> None:
         from jetbox.ui.app import JetboxApp

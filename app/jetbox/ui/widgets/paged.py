@@ -26,6 +26,8 @@ from jetbox.ui.transcript.story import Story
 
 KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
+MOST_ROWS = 1 << 60
+EVERYTHING = (0, MOST_ROWS)
 
 
 class Paged(ScrollView, can_focus=True):
@@ -97,9 +99,7 @@ class Paged(ScrollView, can_focus=True):
         changed, story.changed = story.changed, set()
         if not changed:
             return
-        for index in sorted(changed):
-            self._changed(index)
-        self._settle(top, min(changed))
+        self._show_changed(sorted(changed), top)
 
     def tick(self, now: int) -> None:
         """Time went on: what shows it is drawn anew."""
@@ -109,10 +109,7 @@ class Paged(ScrollView, can_focus=True):
         low, high = self._visible()
         moving = [index for index in self.story.moving if low <= index <= high and index < len(self._heights)]
         if moving:
-            top = self._anchor()
-            for index in moving:
-                self._changed(index)
-            self._settle(top, moving[0])
+            self._show_changed(moving, self._anchor())
 
     def paint(self, paint: Paint) -> None:
         """Other colours."""
@@ -147,39 +144,64 @@ class Paged(ScrollView, can_focus=True):
     def _look(self) -> Look:
         return Look(self._glyphs, self.expanded, self._now)
 
-    def _changed(self, index: int) -> None:
-        """A block has other rows; where it was shown they are made now, from the first that differs."""
+    def _show_changed(self, blocks: list[int], top: tuple[int, int]) -> None:
+        """Lay these blocks out, in order, and draw the rows that differ."""
+        first, last = 0, 0
+        for number, index in enumerate(blocks):
+            before = self._heights[index]
+            begin, end = self._changed(index)
+            above = self._heights.top(index)
+            if not number:
+                first = above + begin
+            last = max(last, above + end) if self._heights[index] == before else MOST_ROWS
+        self._settle(top, (first, last))
+
+    def _changed(self, index: int) -> tuple[int, int]:
+        """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
         block = self.story.blocks[index]
         if not self._measured[index] and not self.follow:
             self._heights.set(index, block.estimate(self._columns))
-            return
+            return 0, MOST_ROWS
         strips = self._strips.get(index)
         if strips is None and not self._near_end(index):
             self._measured[index] = 0
             self._heights.set(index, block.estimate(self._columns))
-            return
-        self._make(index, strips if strips is not None else [])
+            return 0, MOST_ROWS
+        return self._make(index, strips if strips is not None else [])
 
     def _near_end(self, index: int) -> bool:
         return index >= len(self._heights) - 64
 
-    def _make(self, index: int, strips: list[Strip]) -> list[Strip]:
-        """Lay a block out, on top of the strips it has."""
-        keep, rows = self.story.blocks[index].rows(self._columns, self._look(), len(strips))
-        # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
-        strips[keep:] = self._paint.strips(rows, self._columns)
+    def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
+        """Lay a block out, on top of the strips it has. The first row that differs, and the one after."""
+        begin, rows = self.story.blocks[index].rows(self._columns, self._look(), len(strips))
+        made = self._paint.strips(rows, self._columns)
+        end = begin + len(made)
+        # A strip that stays keeps what the terminal is told of it.
+        while made and begin < len(strips) and strips[begin] == made[0]:
+            begin += 1
+            del made[0]
+        if end == len(strips):
+            while made and strips[end - 1] == made[-1]:
+                end -= 1
+                made.pop()
+            strips[begin:end] = made
+        else:
+            # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
+            strips[begin:] = made
         self._strips[index] = strips
         self._strips.move_to_end(index)
         if len(self._strips) > KEPT_BLOCKS:
             self._strips.popitem(last=False)
         self._measured[index] = 1
         self._heights.set(index, len(strips))
-        return strips
+        return begin, end
 
     def _block(self, index: int) -> list[Strip]:
         strips = self._strips.get(index)
         if strips is None:
-            return self._make(index, [])
+            strips = []
+            self._make(index, strips)
         self._strips.move_to_end(index)
         return strips
 
@@ -191,7 +213,7 @@ class Paged(ScrollView, can_focus=True):
         self._strips.clear()
         self._measured = bytearray(len(self._heights))
         self._heights.replace(block.estimate(self._columns) for block in self.story.blocks[: len(self._heights)])
-        self._settle(top, 0)
+        self._settle(top, EVERYTHING)
         self.refresh()
 
     def _anchor(self) -> tuple[int, int]:
@@ -202,8 +224,9 @@ class Paged(ScrollView, can_focus=True):
         top = self.scroll_offset.y
         return self._heights.find(top)[0], self._heights.find(top + self.size.height)[0]
 
-    def _settle(self, top: tuple[int, int], first: int) -> None:
-        """After a change from block `first` on: measure what is shown, and keep the place."""
+    def _settle(self, top: tuple[int, int], changed: tuple[int, int]) -> None:
+        """After a change of these rows: measure what is shown, and keep the place."""
+        total = self._heights.total
         if self.follow:
             self._measure_back()
             self._resize()
@@ -214,10 +237,11 @@ class Paged(ScrollView, can_focus=True):
             row = min(top[1], max(0, self._heights[index] - 1)) if len(self._heights) else 0
             self._resize()
             self._place(self._heights.top(index) + row)
-        first_row = self._heights.top(min(first, len(self._heights)))
-        if first_row < self.scroll_offset.y + self.size.height:
-            y = max(0, first_row - self.scroll_offset.y)
-            self.refresh(Region(0, y, self.size.width, self.size.height - y))
+        last = changed[1] if self._heights.total == total else MOST_ROWS
+        first = max(0, changed[0] - self.scroll_offset.y)
+        last = min(self.size.height, last - self.scroll_offset.y)
+        if first < last:
+            self.refresh(Region(0, first, self.size.width, last - first))
         self.post_message(self.Moved())
 
     def _measure_from(self, index: int) -> None:
@@ -337,7 +361,7 @@ class Paged(ScrollView, can_focus=True):
         columns = event.size.width
         if columns == self._columns:
             if self._columns:
-                self._settle(self._anchor(), 0)
+                self._settle(self._anchor(), EVERYTHING)
             return
         fresh = not self._columns
         self._columns = columns

@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from jetbox.engine.safety.terminal import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.document._edit import Edit
+    from textual.widgets.text_area import EditResult
+
     from jetbox.ui.completing import Completer
 
 HISTORY = 200
@@ -51,6 +59,23 @@ class Prompt(TextArea):
                 return
         await super()._on_key(event)
 
+    def edit(self, edit: Edit) -> EditResult:
+        done = super().edit(edit)
+        if self.at_once is not None:
+            self.at_once(self)
+        return done
+
+    def notify_style_update(self) -> None:
+        self._styled = False
+        super().notify_style_update()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Its colours are looked up when they can have changed, not with each letter.
+        if self._styled:
+            return ScrollView.render_lines(self, crop)
+        self._styled = True
+        return super().render_lines(crop)
+
     class Sent(Message):
         """The user sent this."""
 
@@ -76,6 +101,9 @@ class Prompt(TextArea):
             placeholder=placeholder,
         )
         self.cursor_blink = False
+        self.at_once: Callable[[Prompt], None] | None = None
+        """Shows what was typed without waiting for the next frame."""
+        self._styled = False
         self._sent: list[str] = []
         self._at = 0
         """Place in the history; its length for what is being typed."""

@@ -19,7 +19,7 @@ from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over, places
-from jetbox.ui.widgets.paged import Paged
+from jetbox.ui.widgets.paged import MOST_ROWS, Paged
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
@@ -274,7 +274,7 @@ class Transcript(Paged):
             self.follow = False
             top = self._anchor()
             self._make(index, [])
-            self._settle(top, index)
+            self._settle(top, (self._heights.top(index), MOST_ROWS))
 
     def _link(self, index: int, row: int, x: int) -> str:
         """The address under a cell."""
@@ -286,8 +286,8 @@ class Transcript(Paged):
 
     # ------------------------------------------------------------ drawing
 
-    def _settle(self, top: tuple[int, int], first: int) -> None:
-        super()._settle(top, first)
+    def _settle(self, top: tuple[int, int], changed: tuple[int, int]) -> None:
+        super()._settle(top, changed)
         if not self.follow:
             self.refresh(Region(0, max(0, self.size.height - 1), self.size.width, 1))
 

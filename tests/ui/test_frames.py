@@ -1,0 +1,101 @@
+"""Frames of rows are what the compositor would have drawn there; the outlet loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import tty
+
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Static
+
+from jetbox.engine import events as e
+from jetbox.ui.frames import RowsUpdate
+from jetbox.ui.outlet import BEGIN, END, MOST_WAITING, Outlet
+from ui.conftest import Show, Showing
+from ui.played import first_round, opened
+
+
+def agree(s: Show, found: RowsUpdate | None) -> set[int]:
+    """Every strip is what the whole screen has there; returns the rows."""
+    assert found is not None
+    screen: list[Strip] = s.app.screen._compositor.render_strips()
+    for x, y, strip in found.strips:
+        there = screen[y].crop(x, x + strip.cell_length)
+        assert strip.text == there.text
+        assert list(strip.simplify()) == list(there.simplify())
+    return {y for _, y, _ in found.strips}
+
+
+async def test_rows_are_what_the_compositor_has_there(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round(), e.TextDelta(text="one **two**\n\n- three\n"))
+        bench, frames = s.bench, s.bench._frames
+        widgets: tuple[Widget, ...] = (bench.transcript, bench.thumb, bench.side, bench.status, bench.footer)
+        assert frames.rows(widgets) is None, "nothing changed"
+        for widget in (*widgets, bench.prompt):
+            widget.refresh()
+        rows = agree(s, frames.rows((*widgets, bench.prompt)))
+        assert rows >= {0, bench.prompt.region.y, 39} | set(bench.transcript.region.line_range)
+        bench.side.refresh()
+        bench.prompt.refresh()
+        frames.update_widgets({bench.side, bench.prompt})
+        rows = agree(s, frames.render_partial_update())  # type: ignore[arg-type]
+        assert rows == {bench.prompt.region.y, *bench.side.region.line_range}
+
+
+async def test_a_word_more_is_a_row_more(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round(), e.TextDelta(text="\n\n".join(f"line {n}" for n in range(60))))
+        await s.pilot.pause()
+        at = s.stage.emit(e.TextDelta(text=" more"))
+        await s.bench.reached(at)
+        rows = agree(s, s.bench._frames.rows([s.bench.transcript]))
+        assert len(rows) <= 2
+
+
+async def test_what_is_covered_is_left_to_the_compositor(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        bench, over = s.bench, Static("over")
+        over.styles.layer, over.styles.dock, over.styles.margin = "_toastrack", "top", (5, 0, 0, 0)
+        await bench.mount(over)
+        async with asyncio.timeout(10):
+            while bench._frames.uncovered(bench.transcript) is not None:
+                await s.pilot.pause()
+        assert bench._frames.uncovered(bench.prompt) is not None
+        bench.transcript.refresh()
+        assert bench._frames.rows([bench.transcript]) is None
+        assert bench.transcript._repaint_regions
+
+
+async def test_the_terminal_gets_everything_in_order_however_slow_it_is() -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    outlet = Outlet(slave, "utf-8")
+    frames = [f"{n:06d}" * 500 for n in range(60)]
+    for text in frames:
+        for part in (BEGIN, text, END):
+            outlet.write(part)
+    assert 0 < len(outlet._waiting) < MOST_WAITING
+    await asyncio.to_thread(outlet.write, "last")
+    wanted = "".join(f"{BEGIN}{text}{END}" for text in frames).encode() + b"last"
+    got = b""
+    while len(got) < len(wanted):
+        got += await asyncio.to_thread(os.read, master, 65536)
+        await asyncio.sleep(0)
+    assert got == wanted
+    outlet.close()
+    os.close(master)
+    os.close(slave)
+
+
+async def test_a_terminal_that_is_gone_takes_everything() -> None:
+    master, slave = pty.openpty()
+    outlet = Outlet(slave, "utf-8")
+    os.close(master)
+    outlet.write("lost")
+    outlet.close()
+    os.close(slave)
