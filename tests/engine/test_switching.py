@@ -189,6 +189,43 @@ async def test_the_desk_lists_loads_and_unloads(rig: OpenRig) -> None:
         await asyncio.wait([working])
 
 
+async def test_a_server_that_goes_away_and_comes_back_is_told_with_the_list(rig: OpenRig) -> None:
+    live = await rig(finish())
+    desk = ModelsDesk(live.parts)
+    await desk._list(anew=False)
+    there = live.parts.model.host
+    live.parts.model.host = "http://127.0.0.1:9"
+    await live.parts.model.close()
+    for _ in range(2):
+        await desk._list(anew=False)
+    live.parts.model.host = there
+    await live.parts.model.close()
+    await desk._list(anew=False)
+    told = live.events(e.ModelsListed)
+    assert [bool(each.problem) for each in told] == [False, True, False]
+    assert "127.0.0.1:9" in told[1].problem
+    assert told[1].models == told[0].models
+    assert live.events(e.Notice) == [], "a list that is asked for again and again does not fill the transcript"
+
+
+async def test_the_desk_fetches_once_and_stops_when_it_is_told(rig: OpenRig) -> None:
+    live = await rig(finish())
+    desk = ModelsDesk(live.parts)
+    desk.take(c.PullModel("qwen3:8b", use=False))
+    desk.take(c.PullModel("qwen3:8b", use=False))
+    assert len(desk._tasks) == 1
+    (pulling,) = desk._tasks
+    desk.take(c.StopPull("qwen3:8b"))
+    await asyncio.wait([pulling])
+    assert desk._pulls == {}
+    desk.take(c.PullModel("qwen3:8b", use=False))
+    done = await live.until(e.ModelPulled, state="done")
+    listed = await live.until(e.ModelsListed)
+    assert done.name in {model.name for model in listed.models}
+    assert listed.manages
+    assert live.session._inbox.empty(), "nobody asked to use it"
+
+
 async def test_a_list_that_says_nothing_new_is_not_told_again(rig: OpenRig) -> None:
     live = await rig(finish())
     desk = ModelsDesk(live.parts)

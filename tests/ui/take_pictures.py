@@ -28,6 +28,25 @@ ASKED = e.PermissionAsked(
     id="p1", call="c9", kind="write", title="edit_file mathx/__init__.py", diff=EDIT, why="the mode is ask",
     scope="edit_file, any file of the workspace",
 )  # fmt: skip
+MODELS = e.ModelsListed(
+    models=(
+        e.ListedModel(
+            name="gpt-oss:20b", size=13_793_441_244, parameters="20.9B", quantisation="MXFP4", max_ctx=131_072,
+            capabilities=("completion", "tools", "thinking"), loaded=True, memory=14_598_747_612,
+            memory_gpu=14_598_747_612, window=16_384, expires=1_750_000_000_000, load_ns=8_200_000_000,
+            prefill=4500.0, decode=147.0, ttft_ns=88_000_000, calls=41, calls_ok=40,
+        ),
+        e.ListedModel(
+            name="llama3.2:3b", size=2_019_393_189, parameters="3.2B", quantisation="Q4_K_M", max_ctx=131_072,
+            capabilities=("completion", "tools"), load_ns=2_000_000_000, prefill=8000.0, decode=212.0,
+            ttft_ns=60_000_000, calls=20, calls_ok=17,
+            cost=e.SwitchCost(load_ns=2_000_000_000, prefill_ns=325_000_000, tokens=2600),
+        ),
+        e.ListedModel(name="gemma2:2b", size=1_629_518_495, parameters="2.6B", quantisation="Q4_0",
+                      capabilities=("completion",), lacks="cannot call tools"),
+    ),
+    tokens=2600, manages=True,
+)  # fmt: skip
 QUEUED = e.QueueChanged(items=("use floats as well", "and write a README"))
 STATES: dict[str, tuple[list[e.AnyEvent], tuple[str, ...]]] = {
     "idle": (opened(), ()),
@@ -41,7 +60,7 @@ STATES: dict[str, tuple[list[e.AnyEvent], tuple[str, ...]]] = {
     "timing": (whole(), ("f2",)),
     "undo": (whole(), ("f3",)),
     "request": (whole(), ("f4",)),
-    "models": (whole(), ("ctrl+l",)),
+    "models": ([*whole(), MODELS], ("ctrl+l", "down")),
     "sessions": (whole(), ("ctrl+r",)),
     "settings": (whole(), ("slash", *"settings", "enter")),
     "palette": (whole(), ("ctrl+p",)),

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
+import pytest
+
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.ui.screens import models
 from ui.conftest import Playing, Show, Showing
 from ui.played import Stage, opened
 
@@ -14,6 +18,8 @@ S = 1_000_000_000
 SMALL = e.ListedModel(
     name="llama3.2:3b",
     size=2_019_393_189,
+    parameters="3.2B",
+    quantisation="Q4_K_M",
     max_ctx=131_072,
     capabilities=("completion", "tools"),
     prefill=8000.0,
@@ -29,6 +35,8 @@ LISTED = e.ModelsListed(
         e.ListedModel(
             name="gpt-oss:20b",
             size=13_793_441_244,
+            parameters="20.9B",
+            quantisation="MXFP4",
             capabilities=("completion", "tools", "thinking"),
             loaded=True,
             memory=14_598_747_612,
@@ -40,45 +48,119 @@ LISTED = e.ModelsListed(
         e.ListedModel(name="gemma2:2b", capabilities=("completion",), lacks="cannot call tools"),
     ),
     tokens=9200,
+    manages=True,
 )
 Opened = Callable[..., AbstractAsyncContextManager[Show]]
 
 
-async def begin(s: Show) -> None:
+@pytest.fixture(autouse=True)
+def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "ASK_S", 3600.0)
+
+
+async def begin(s: Show, listed: e.ModelsListed = LISTED) -> None:
     await s.play(*opened())
     await s.press("ctrl+l")
     assert await s.asked() == commands.ListModels(anew=True)
-    await s.play(LISTED)
+    await s.play(listed)
 
 
 async def test_the_list_says_what_is_loaded_and_how_fast_it_was(show: Showing) -> None:
-    async with show() as s:
+    async with show(size=(140, 40)) as s:
         await s.play(*opened())
         await s.press("ctrl+l")
         assert "asking the server" in s.text
         await s.play(LISTED)
+        rows = [" ".join(line.split()) for line in s.text.splitlines()]
+        assert any("model size weights GPU, until switch ttft reads/s writes/s calls can" in row for row in rows)
+        assert any("● gpt-oss:20b 13.8 GB MXFP4 50% 10m in use" in row for row in rows)
+        assert any("○ llama3.2:3b 2.0 GB Q4_K_M 3.15 s 60 ms 8.0k 112 95% tools" in row for row in rows)
+        assert any("○ gemma2:2b cannot call tools" in row for row in rows)
         text = s.text
-        assert "gpt-oss:20b  in use  13.8 GB  tools, thinking" in text
+        assert "gpt-oss:20b  20.9B, MXFP4  13.8 GB  in use" in text
         assert "14.6 GB, 50% on CPU, window 16k, unloads in 10m" in text
-        assert "window to 131k  load 2.00 s  ttft 60 ms  reads 8.0k tok/s  writes 112 tok/s  calls 95% of 20" in text
-        assert "gemma2:2b  cannot call tools" in text
-        assert "not measured here" in text
+        assert "not measured: jetbox-tui models measure gpt-oss:20b" in text
         await s.press("down")
-        assert "a switch to llama3.2:3b: about 3.15 s: load 2.00 s, 9.2k tokens to read 1.15 s" in s.text
+        text = s.text
+        assert "about 3.15 s: load 2.00 s, 9.2k tokens to read 1.15 s" in text
+        assert "tools, window to 131k" in text
+        assert "load 2.00 s, first token 60 ms, reads 8.0k tok/s, writes 112 tok/s, calls 95% of 20" in text
         await s.press("escape")
         assert s.app.screen is s.bench
 
 
-async def test_enter_switches_from_the_next_round_on_and_n_at_once(show: Showing) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_keys_and_figures_are_there_at_any_size(show: Showing, size: tuple[int, int]) -> None:
+    async with show(size=size) as s:
+        await begin(s)
+        await s.press("j")
+        for said in ("enter uses it next round", "n/⇧enter at once", "/ filters", "w loads", "u unloads", "p fetches"):
+            assert said in s.text
+        assert "3.15 s" in s.text
+        assert "Q4_K_M" in s.text
+
+
+@pytest.mark.parametrize("keys", [("G", "k", "enter"), ("slash", *"ama", "enter")])
+async def test_enter_switches_from_the_next_round_on(show: Showing, keys: tuple[str, ...]) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("j", "enter")
+        await s.press(*keys)
         assert await s.asked() == commands.SetModel("llama3.2:3b")
         assert s.app.screen is s.bench
-        await s.press("ctrl+l")
-        assert await s.asked() == commands.ListModels(anew=True)
-        await s.press("j", "n")
+
+
+@pytest.mark.parametrize("keys", [("n",), ("slash", *"ll", "shift+enter")])
+async def test_another_key_switches_at_once(show: Showing, keys: tuple[str, ...]) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("j", *keys)
         assert await s.asked() == commands.SetModel("llama3.2:3b", now=True)
+
+
+async def test_letters_are_keys_until_a_name_is_typed(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("slash", *"jkgw")
+        assert s.nothing_asked
+        assert "/jkgw" in s.text
+        assert "0 of 3 models" in s.text
+        await s.press(*["backspace"] * 4, *"q4_k thi")
+        assert "+ fetch" not in s.text, "no name has a space"
+        await s.press("escape")
+        assert "3 models" in s.text
+        await s.press("slash", *"tool", "up", "down", "down")
+        assert "2 of 3 models" in s.text
+        await s.press("escape", "escape")
+        assert s.app.screen is s.bench
+
+
+async def test_it_works_while_something_streams(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("j")
+        begun = (e.GoalStarted(goal=1, text="Do it"), e.RoundStarted(model="gpt-oss:20b", limit=24))
+        await s.bench.reached(
+            s.stage.emit(*begun, e.TextDelta(text="I begin."), LISTED, e.TextDelta(text=" And so on."))
+        )
+        await s.pilot.press("n")
+        assert await s.asked() == commands.SetModel("llama3.2:3b", now=True), "the choice stays"
+        assert "now: llama3.2:3b" in s.text
+        assert "I begin. And so on." in s.text
+
+
+async def test_a_server_that_went_away_is_told_and_what_it_had_stays(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.press("j")
+        gone = msgspec.structs.replace(LISTED, problem="no server answers at http://127.0.0.1:11434")
+        await s.play(gone)
+        assert "no server answers at http://127.0.0.1:11434" in s.text
+        assert "about 3.15 s" in s.text
+        await s.play(LISTED)
+        assert "no server answers" not in s.text
+        await s.play(e.ModelsListed(problem="no server answers"))
+        await s.press("enter", "n", "w", "u")
+        assert s.nothing_asked
 
 
 async def test_models_are_loaded_and_unloaded_by_a_key(show: Showing) -> None:
@@ -86,15 +168,57 @@ async def test_models_are_loaded_and_unloaded_by_a_key(show: Showing) -> None:
         await begin(s)
         await s.press("u")
         assert await s.asked() == commands.UnloadModel("gpt-oss:20b")
+        assert "gpt-oss:20b is being unloaded" in s.text
         await s.press("down", "w")
         assert await s.asked() == commands.WarmModel("llama3.2:3b")
+        assert "llama3.2:3b is being loaded" in s.text
+        await s.play(msgspec.structs.replace(LISTED, loading=True))
+        assert "is being loaded" not in s.text
+        assert "the server loads or unloads a model" in s.text
+
+
+async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing) -> None:
+    name = "qwen3:8b"
+    async with show() as s:
+        await begin(s)
+        await s.press("p", *name)
+        assert f"+ fetch {name}" in s.text
+        await s.press("enter")
+        assert s.nothing_asked, "a download is begun by a second key"
+        await s.press("enter")
+        assert await s.asked() == commands.PullModel(name, use=False)
+        await s.play(e.ModelPulled(name=name, status="pulling", total=5_200_000_000, completed=2_600_000_000))
+        assert "50% of 5.2 GB" in s.text
+        await s.press("enter")
+        assert s.nothing_asked, "it is on its way"
+        await s.press("escape")
+        assert "50% of 5.2 GB" in s.text, "it stays in the list"
+        await s.press("x")
+        assert await s.asked() == commands.StopPull(name)
+        await s.play(e.ModelPulled(name=name, state="cancelled"))
+        assert "5.2 GB" not in s.text
+        await s.press("slash", *name, "enter")
+        assert "cancelled" in s.text
+        fetched = e.ListedModel(name=name, size=5_200_000_000, capabilities=("tools",))
+        await s.play(e.ModelPulled(name=name, state="done"), e.ModelsListed(models=(*LISTED.models, fetched)))
+        await s.press("enter")
+        assert await s.asked() == commands.SetModel(name)
+
+
+async def test_a_server_that_manages_nothing_is_asked_for_nothing(show: Showing) -> None:
+    async with show() as s:
+        await begin(s, e.ModelsListed(models=(SMALL,)))
+        await s.press("w", "u", "p", "x", "slash", *"new", "enter", "enter")
+        assert s.nothing_asked
+        assert "+ fetch" not in s.text
+        assert "unloads" not in s.text
 
 
 async def test_what_cannot_be_used_is_not_switched_to(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("down", "down", "down", "down")
-        assert "gemma2:2b cannot be used here: it cannot call tools" in s.text
+        await s.press("end")
+        assert "cannot be used here: it cannot call tools" in s.text
         await s.press("enter")
         assert s.nothing_asked
         assert "gemma2:2b cannot call tools" in s.text
@@ -103,10 +227,21 @@ async def test_what_cannot_be_used_is_not_switched_to(show: Showing) -> None:
 async def test_the_mouse_chooses_and_switches(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.pilot.click("ModelList", offset=(3, 2))
+        await s.pilot.click("#browser-list", offset=(3, 0))
+        await s.pilot.click("#browser-list", offset=(3, 2))
         assert s.nothing_asked
-        await s.pilot.click("ModelList", offset=(3, 3))
+        await s.pilot.click("#browser-list", offset=(3, 2))
         assert await s.asked() == commands.SetModel("llama3.2:3b")
+
+
+async def test_a_thousand_models_cost_no_more_than_those_in_sight(show: Showing) -> None:
+    many = tuple(e.ListedModel(name=f"model-{n}:7b") for n in range(1000))
+    async with show(size=(80, 24)) as s:
+        await begin(s, msgspec.structs.replace(LISTED, models=(*LISTED.models, *many)))
+        await s.press("G")
+        assert "model-999:7b" in s.text
+        assert "gpt-oss:20b  20.9B" not in s.text
+        assert "esc closes" in s.text
 
 
 async def test_the_command_without_a_name_shows_the_list(show: Showing) -> None:
@@ -166,6 +301,6 @@ async def test_a_recording_shows_what_was_told_then_and_asks_for_nothing(on_sour
         await pilot.pause()
         from ui.conftest import screen_text
 
-        assert "gpt-oss:20b  in use" in screen_text(app)
-        await pilot.press("down", "w", "enter")
+        assert "gpt-oss:20b  20.9B, MXFP4  13.8 GB  in use" in screen_text(app)
+        await pilot.press("down", "w", "enter", "n", "p")
         assert stage.session._inbox.empty()

@@ -88,7 +88,14 @@ class UnloadModel(Command, frozen=True, tag="unload_model"):
 
 
 class PullModel(Command, frozen=True, tag="pull_model"):
-    """Have the server fetch a model, and use it then."""
+    """Have the server fetch a model; `use`: and use it then."""
+
+    name: str
+    use: bool = True
+
+
+class StopPull(Command, frozen=True, tag="stop_pull"):
+    """Fetch a model no further; the server keeps what it has of it."""
 
     name: str
 
@@ -164,6 +171,7 @@ AnyCommand = (
     | WarmModel
     | UnloadModel
     | PullModel
+    | StopPull
     | RunShell
     | StopShell
     | RunProbes

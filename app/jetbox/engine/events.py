@@ -627,6 +627,9 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     size: int = 0
     """Bytes."""
+    parameters: str = ""
+    """Number of weights in words, such as `20.9B`."""
+    quantisation: str = ""
     max_ctx: int = 0
     capabilities: tuple[str, ...] = ()
     lacks: str = ""
@@ -660,6 +663,10 @@ class ModelsListed(Event, frozen=True, kw_only=True, tag="models.listed"):
     """The server loads or unloads one, and does not say which are in memory."""
     tokens: int = 0
     """Of the prompt that a model would have to read."""
+    manages: bool = False
+    """The server loads, unloads and fetches models when it is told to."""
+    problem: str = ""
+    """What could not be done, or why the list is as it was told before."""
 
 
 class PromptRewound(Event, frozen=True, kw_only=True, tag="prompt.rewound"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jetbox.engine import events as e
 from jetbox.ui import words
+from jetbox.ui.lineup import LOADING, in_memory
 from jetbox.ui.model import SessionView
 from jetbox.ui.prompts import Prompts
 
@@ -41,21 +42,10 @@ def context_words(view: SessionView, prompts: Prompts) -> list[str]:
 
 def held_words(listed: e.ModelsListed | None, now: int) -> list[str]:
     """What the server has in its memory."""
-    loaded = [model for model in listed.models if model.loaded] if listed is not None else []
+    out = [listed.problem] if listed is not None and listed.problem else []
     if listed is not None and listed.loading:
-        return ["the server loads or unloads a model, and does not say what is in memory"]
-    if not loaded:
+        return [*out, LOADING]
+    loaded = [model for model in listed.models if model.loaded] if listed is not None else []
+    if not (loaded or out):
         return ["the server holds no model in memory"]
-    out = []
-    for model in loaded:
-        parts = [words.size(model.memory)] if model.memory else []
-        if model.memory and model.memory_gpu < 0.99 * model.memory:
-            parts.append(f"{1 - model.memory_gpu / model.memory:.0%} on CPU")
-        if model.window:
-            parts.append(f"window {words.count(model.window)}")
-        if model.expires < 0:
-            parts.append("kept")
-        elif model.expires:
-            parts.append(f"unloads in {words.countdown(max(0, model.expires - now))}")
-        out.append(f"{model.name}: {', '.join(parts) or 'loaded'}")
-    return out
+    return [*out, *(f"{model.name}: {', '.join(in_memory(model, now))}" for model in loaded)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from jetbox.engine.commands import AnyCommand, ListModels, PullModel, SetModel, UnloadModel, WarmModel
+from jetbox.engine.commands import AnyCommand, ListModels, PullModel, SetModel, StopPull, UnloadModel, WarmModel
 from jetbox.engine.errors import ModelError
 from jetbox.engine.events import ListedModel, ModelsListed, Notice
 from jetbox.engine.models.catalog import Entry
@@ -29,6 +29,7 @@ class ModelsDesk:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pulls: dict[str, asyncio.Task[None]] = {}
         self._told: ModelsListed | None = None
 
     async def run(self) -> None:
@@ -47,40 +48,58 @@ class ModelsDesk:
         """Begin with it; False where it is for somebody else."""
         match command:
             case ListModels():
-                self._begin(self._list(anew=command.anew))
+                self._begin(lambda: self._list(anew=command.anew))
             case WarmModel():
-                self._begin(self._warm(command.name))
+                self._begin(lambda: self._warm(command.name))
             case UnloadModel():
-                self._begin(self._unload(command.name))
+                self._begin(lambda: self._unload(command.name))
+            case PullModel() if command.name not in self._pulls:
+                pulling = self._pulls[command.name] = self._begin(lambda: self._pull(command.name, use=command.use))
+                pulling.add_done_callback(lambda _: self._pulls.pop(command.name))
             case PullModel():
-                self._begin(self._pull(command.name))
+                pass  # it is on its way
+            case StopPull():
+                if command.name in self._pulls:
+                    self._pulls[command.name].cancel()
             case _:
                 return False
         return True
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(self._said(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _said(self, work: Coroutine[Any, Any, None]) -> None:
-        """A failure is a word to the user."""
+    async def _said(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A failure is a word to the user, and stands with the list where that is shown."""
         try:
-            await work
+            await work()
         except ModelError as error:
             self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
+            if self._told is not None:
+                self._tell(msgspec.structs.replace(self._told, problem=error.message))
 
     async def _list(self, *, anew: bool) -> None:
+        """Tell what there is; where the server does not answer, what there was, and that it does not."""
         parts = self._parts
-        listing = await catalog_of(parts).look()
-        listed = ModelsListed(
-            models=tuple([await self._listed(entry) for entry in listing.entries]),
-            loading=listing.loading,
-            tokens=parts.budget.estimate(parts.history.size),
-        )
+        try:
+            listing = await catalog_of(parts).look(anew=anew)
+        except ModelError as error:
+            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
+        else:
+            listed = ModelsListed(
+                models=tuple([await self._listed(entry) for entry in listing.entries]),
+                loading=listing.loading,
+                tokens=parts.budget.estimate(parts.history.size),
+                manages=parts.model.manages,
+            )
+        self._tell(listed, anew=anew)
+
+    def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
         if anew or self._told is None or _differs(listed, self._told):
             self._told = listed
-            parts.session.emit(listed)
+            self._parts.session.emit(listed)
 
     async def _listed(self, entry: Entry) -> ListedModel:
         figures = await known_of(self._parts, entry)
@@ -88,6 +107,8 @@ class ModelsDesk:
         return ListedModel(
             name=info.name,
             size=info.size,
+            parameters=info.parameters,
+            quantisation=info.quantisation,
             max_ctx=info.max_ctx,
             capabilities=info.capabilities,
             lacks=entry.lacks,
@@ -130,12 +151,15 @@ class ModelsDesk:
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
         await self._list(anew=True)
 
-    async def _pull(self, name: str) -> None:
-        """Fetched because it was wanted: it is switched to."""
+    async def _pull(self, name: str, *, use: bool) -> None:
+        """Fetched because it was wanted: it is switched to; else it is in the list."""
         from jetbox.engine.models.missing import pull
 
-        if await pull(self._parts.session, self._parts.model, name):
+        fetched = await pull(self._parts.session, self._parts.model, name)
+        if fetched and use:
             self._parts.session.submit(SetModel(name))
+        elif fetched:
+            await self._list(anew=True)
 
     async def _find(self, name: str) -> Entry:
         found = (await catalog_of(self._parts).look()).find(name)
@@ -155,7 +179,7 @@ def seconds_until(stamp: str) -> float | None:
 
 def _differs(new: ModelsListed, old: ModelsListed) -> bool:
     """Whether anything but a countdown and a small drift of it is new."""
-    if len(new.models) != len(old.models) or new.loading != old.loading:
+    if len(new.models) != len(old.models) or (new.loading, new.problem) != (old.loading, old.problem):
         return True
     for one, other in zip(new.models, old.models, strict=True):
         if abs(one.expires - other.expires) > DRIFT_NS:

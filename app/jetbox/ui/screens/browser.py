@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BESIDE = 96
 """Columns from which list and text stand side by side."""
+BORDERS = 12
+"""Columns beside the words in the border."""
 
 
 class Search(Lined):
@@ -50,8 +52,12 @@ class Browser(ModalScreen[None]):
     SEARCHES: ClassVar[bool] = False
     WIDE_LIST: ClassVar[bool] = False
     """The list, not the text beside it, has the most room."""
+    STACKS: ClassVar[bool] = True
+    """Where there is no room for both side by side, they stand one above the other."""
     HINTS: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Ids of keys and what they do, for the border."""
+    """Ids of keys and what they do, for the border; the first matter most."""
+    EVERY_KEY: ClassVar[frozenset[str]] = frozenset()
+    """Ids of which the border names a second key too: not every terminal knows each."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Close", id="list.close", show=False),
         Binding("up,k", "move(-1)", "The one above", id="list.up", show=False),
@@ -69,6 +75,8 @@ class Browser(ModalScreen[None]):
         self.list = Pick(bench.glyphs, id="browser-list")
         self.leaf = Leaf(bench.glyphs, id="browser-leaf")
         self.search = Search(bench.glyphs)
+        self.unsaid = ""
+        """Keys that matter and have no room in the border."""
         for widget in (self.list, self.leaf, self.search):
             widget.paint(bench.status.colours)
 
@@ -84,11 +92,11 @@ class Browser(ModalScreen[None]):
     def on_mount(self) -> None:
         self.set_class(self.WIDE_LIST, "-wide-list")
         self.search.redraw()
-        self._hint()
+        self.hint()
         self.begin()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < BESIDE, "-stacked")
+        self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
 
     def begin(self) -> None:
         """The screen is there: fill it."""
@@ -99,12 +107,18 @@ class Browser(ModalScreen[None]):
     def search_for(self, text: str) -> None:
         """Show the rows that have the text."""
 
-    def _hint(self) -> None:
+    def hint(self) -> None:
         """The keys that matter, as they are bound."""
         ascii = self.bench.glyphs.ascii
-        known = {name: keys.split(" ")[0] for keys, _, name in bound_keys(self, ascii=ascii)}
+        bound = {name: keys.split(" ") for keys, _, name in bound_keys(self, ascii=ascii)}
+        known = {name: "/".join(keys[: 2 if name in self.EVERY_KEY else 1]) for name, keys in bound.items()}
         hints = [f"{known[name]} {does}" for name, does in (*self.HINTS, ("list.close", "closes")) if name in known]
-        self.query_one("#browser").border_subtitle = "  ".join(hints).replace("[", "\\[")
+        box = self.query_one("#browser")
+        unsaid: list[str] = []
+        while len(hints) > 2 and sum(map(len, hints)) + 2 * len(hints) > self.app.size.width - BORDERS:
+            unsaid.insert(0, hints.pop(-2))
+        self.unsaid = "  ".join(unsaid)
+        box.border_subtitle = "  ".join(hints).replace("[", "\\[")
 
     # ------------------------------------------------------------ keys
 

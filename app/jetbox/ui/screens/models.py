@@ -4,231 +4,237 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on
-from textual.app import ComposeResult
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.message import Message
-from textual.screen import ModalScreen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
-from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, one_line, row
-from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.lineup import LOADING, Table, fetching, in_full
+from jetbox.ui.screens.browser import Browser
+from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
 
 if TYPE_CHECKING:
     from jetbox.ui.screens.steering import Steering
 
 ASK_S = 5.0
 """How often the server is asked while the list is shown."""
-NARROW = 76
-ROWS = 2
-"""Of each model."""
+AROUND = 14
+"""Rows of the screen that are not the list's: frames, search, heading, and what is said of the chosen one."""
 
 
-class ModelList(Lined):
-    """Two rows for each model, and what a switch to the chosen one would cost."""
-
-    class Chosen(Message):
-        """A model was clicked; `again`: it was the chosen one already."""
-
-        def __init__(self, name: str, *, again: bool) -> None:
-            self.name = name
-            self.again = again
-            super().__init__()
-
-    def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__(glyphs)
-        self.listed: e.ModelsListed | None = None
-        self.present = ""
-        self.chosen = ""
-        self.now = 0
-
-    @property
-    def model(self) -> e.ListedModel | None:
-        """The chosen one."""
-        models = self.listed.models if self.listed else ()
-        return next((model for model in models if model.name == self.chosen), None)
-
-    def move(self, by: int) -> None:
-        """Choose another one."""
-        names = [model.name for model in self.listed.models] if self.listed else []
-        if names:
-            at = names.index(self.chosen) if self.chosen in names else 0
-            self.chosen = names[max(0, min(len(names) - 1, at + by))]
-            self.redraw()
-
-    def lines(self, width: int) -> list[Row]:
-        if self.listed is None:
-            return [row(("asking the server", "dim"))]
-        if not self.listed.models:
-            return [row(("the server has no model: jetbox-tui models pull NAME", "warning"))]
-        out: list[Row] = []
-        for model in self.listed.models:
-            fill = "selected" if model.name == self.chosen else ""
-            out += [self._head(model, width, fill), self._figures(model, width, fill)]
-        return [*out, BLANK, *self._foot(width)]
-
-    def _head(self, model: e.ListedModel, width: int, fill: str) -> Row:
-        sign = self.glyphs.loaded if model.loaded else self.glyphs.unloaded
-        style = "faint" if model.lacks else ""
-        pieces: list[Piece] = [
-            (f"{sign} ", "ok" if model.loaded else "dim"),
-            (one_line(model.name), style or ("bold" if model.name == self.present else "")),
-        ]
-        pieces += [("  in use", "accent")] if model.name == self.present else []
-        pieces += [(f"  {words.size(model.size)}", "dim")] if model.size else []
-        if model.remote:
-            pieces.append((f"  runs at {one_line(model.remote)}: code leaves this machine", "warning"))
-        if model.lacks:
-            pieces.append((f"  {one_line(model.lacks)}", "warning"))
-        elif model.capabilities:
-            pieces.append((f"  {', '.join(one_line(c) for c in model.capabilities if c != 'completion')}", "dim"))
-        return _filled(pieces, width, fill)
-
-    def _figures(self, model: e.ListedModel, width: int, fill: str) -> Row:
-        parts = [self._memory(model)] if model.loaded else []
-        if model.max_ctx and not model.loaded:
-            parts.append(f"window to {words.count(model.max_ctx)}")
-        if model.load_ns:
-            parts.append(f"load {words.duration(model.load_ns)}")
-        if model.ttft_ns:
-            parts.append(f"ttft {words.duration(model.ttft_ns)}")
-        if model.prefill:
-            parts.append(f"reads {words.count(round(model.prefill))} tok/s")
-        if model.decode:
-            parts.append(f"writes {model.decode:.0f} tok/s")
-        if model.calls:
-            parts.append(f"calls {model.calls_ok / model.calls:.0%} of {model.calls}")
-        if not (model.prefill or model.decode or model.ttft_ns):
-            parts.append("not measured here")
-        return _filled([("  ", ""), ("  ".join(parts), "dim")], width, fill)
-
-    def _memory(self, model: e.ListedModel) -> str:
-        parts = [words.size(model.memory)] if model.memory else ["loaded"]
-        if model.memory and model.memory_gpu < 0.99 * model.memory:
-            parts.append(f"{1 - model.memory_gpu / model.memory:.0%} on CPU")
-        if model.window:
-            parts.append(f"window {words.count(model.window)}")
-        if model.expires < 0:
-            parts.append("kept")
-        elif model.expires:
-            parts.append(f"unloads in {words.countdown(max(0, model.expires - self.now))}")
-        return ", ".join(parts)
-
-    def _foot(self, width: int) -> list[Row]:
-        assert self.listed is not None
-        out: list[Row] = []
-        if self.listed.loading:
-            out += flow(
-                (("the server loads or unloads a model, and does not say what is in memory", "warning"),), width
-            )
-        model = self.model
-        if model is None:
-            return out
-        if model.lacks:
-            said = f"{model.name} cannot be used here: it {model.lacks}"
-        elif model.name == self.present:
-            said = f"{model.name} is in use"
-        else:
-            said = f"a switch to {model.name}: {words.switch_cost(model.cost)}"
-        return out + flow(((one_line(said), ""),), width)
-
-    def on_click(self, event: events.Click) -> None:
-        models = self.listed.models if self.listed else ()
-        at = event.y // ROWS
-        if 0 <= at < len(models):
-            again = self.chosen == models[at].name
-            self.chosen = models[at].name
-            self.redraw()
-            self.post_message(self.Chosen(self.chosen, again=again))
-
-
-def _filled(pieces: list[Piece], width: int, fill: str) -> Row:
-    """A row; on a coloured ground every piece has its colours."""
-    fitted = fit(pieces, width)
-    if not fill:
-        return Row(fitted)
-    used = sum(cells(text) for text, _ in fitted)
-    return Row((*((text, fill) for text, _ in fitted), (" " * max(0, width - used), fill)), fill)
-
-
-class Models(ModalScreen[None]):
+class Models(Browser):
     """Lies over the workbench; what it shows comes from the session's events."""
 
     BINDING_GROUP_TITLE = "Models"
+    TITLE_TEXT = "models"
+    SEARCHES = True
+    STACKS = False
+    HINTS = (
+        ("models.switch", "uses it next round"),
+        ("models.now", "at once"),
+        ("list.search", "filters"),
+        ("models.warm", "loads"),
+        ("models.unload", "unloads"),
+        ("models.fetch", "fetches"),
+        ("models.stop", "stops that"),
+    )
+    EVERY_KEY = frozenset({"models.now"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,ctrl+l", "dismiss(None)", "Close", id="models.close", show=False),
-        Binding("up,k", "move(-1)", "The one above", id="models.up", show=False),
-        Binding("down,j", "move(1)", "The one below", id="models.down", show=False),
-        Binding("enter", "switch(False)", "Switch, from the next round on", id="models.switch", show=False),
-        Binding("n,ctrl+enter", "switch(True)", "Switch now, in mid-round", id="models.now", show=False),
+        Binding("enter", "use(False)", "Use it from the next round on; fetch it", id="models.switch", show=False),
+        Binding("n,shift+enter,ctrl+enter", "use(True)", "Use it now, in mid-round", id="models.now", show=False),
         Binding("w", "warm", "Load it", id="models.warm", show=False),
         Binding("u", "unload", "Unload it", id="models.unload", show=False),
+        Binding("p", "fetch", "Fetch another one: type its name", id="models.fetch", show=False),
+        Binding("x", "stop", "Stop what is being fetched", id="models.stop", show=False),
+        Binding("ctrl+l", "close", "Close", id="models.close", show=False),
     ]
 
+    bench: Steering
+
     def __init__(self, bench: Steering) -> None:
-        super().__init__(classes="-ascii" if bench.glyphs.ascii else None)
-        self._bench = bench
-        self._list = ModelList(bench.glyphs)
-        self._list.paint(bench.status.colours)
-        self._list.chosen = bench.view.model
+        super().__init__(bench)
+        self._shown: tuple[e.ListedModel, ...] = ()
+        self._fetch = ""
+        """The name in the last row, which is not there yet."""
+        self._placed = False
+        """The model that is in use was chosen to begin with."""
+        self._known: e.ModelsListed | None = None
+        self._said = ""
+        """A word of this screen's own, until something is chosen or told."""
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="models") as box:
-            box.can_focus = False
-            box.border_title = "models"
-            box.border_subtitle = (
-                "enter switches  n now  w loads  u unloads  esc closes" if self._bench.live else "esc closes"
-            )
-            yield self._list
-
-    def on_mount(self) -> None:
+    def begin(self) -> None:
         self.look()
-        if self._bench.live:
-            self._bench.submit(commands.ListModels(anew=True))
+        if self.bench.live:
+            self.bench.submit(commands.ListModels(anew=True))
             self.set_interval(ASK_S, self._ask)
 
     def _ask(self) -> None:
-        self._bench.submit(commands.ListModels())
+        self.bench.submit(commands.ListModels())
         self.look()
 
+    def on_resize(self, event: events.Resize) -> None:
+        self.look()
+
+    # ------------------------------------------------------------ what is shown
+
+    @property
+    def _listed(self) -> e.ModelsListed | None:
+        return self.bench.view.listed
+
+    @property
+    def _chosen(self) -> e.ListedModel | None:
+        return self._shown[self.list.at] if 0 <= self.list.at < len(self._shown) else None
+
+    @property
+    def _pulling(self) -> e.ModelPulled | None:
+        """What the server fetches now."""
+        pulled = self.bench.pulled
+        return pulled if pulled is not None and pulled.state == "running" else None
+
     def look(self) -> None:
-        """Show what is true now."""
-        view = self._bench.view
-        self._list.listed, self._list.present, self._list.now = view.listed, view.model, self._bench.source.now()
-        if self._list.model is None:
-            self._list.chosen = view.model
-        self._list.redraw()
+        """Show what is true now; the choice stays with its model."""
+        listed, before = self._listed, self._chosen
+        models = listed.models if listed is not None else ()
+        wanted = before.name if before is not None else self._fetch if self._placed else self.bench.view.model
+        self._placed = self._placed or bool(models)
+        if listed is not self._known:
+            self._known, self._said = listed, ""
+        parts = self.search.text.lower().split()
+        self._shown = tuple(model for model in models if all(part in _hay(model) for part in parts))
+        self._fetch = self._missing(models)
+        table, count = Table(self._shown, self.bench.glyphs), len(self._shown) + bool(self._fetch)
+        self.list.empty = "no model of this name" if models else "" if listed is None else "the server has no model"
+        self.list.head = table.head if self._shown else None
+        names = [model.name for model in self._shown]
+        at = names.index(wanted) if wanted in names else None
+        self.list.fill(count, lambda number, width: self._row(table, number, width), at)
+        self.list.styles.height = max(3, min(count + 1, self.app.size.height - AROUND))
+        self.search.found = self._words()
+        self.search.redraw()
+        self.hint()
+        self.leaf.show(self._lay_out, keep=True)
 
-    def action_move(self, by: int) -> None:
-        self._list.move(by)
-        names = [model.name for model in self._list.listed.models] if self._list.listed else []
-        if self._list.chosen in names:
-            at = names.index(self._list.chosen)
-            self.query_one("#models", VerticalScroll).scroll_to(y=max(0, at * ROWS - ROWS), animate=False)
+    def _missing(self, models: tuple[e.ListedModel, ...]) -> str:
+        """What stands in the last row: what is being fetched, or the name that was typed and is not there."""
+        if self._pulling is not None:
+            return self._pulling.name
+        typed, listed = self.search.text.strip(), self._listed
+        there = any(model.name in (typed, f"{typed}:latest") for model in models)
+        may = self.bench.live and listed is not None and listed.manages
+        return typed if typed and may and not there and " " not in typed else ""
 
-    def action_switch(self, now: bool) -> None:
-        model = self._list.model
-        if model is None:
+    def _words(self) -> str:
+        if self._said:
+            return self._said
+        if self._listed is None:
+            return "asking the server"
+        of, shown = len(self._listed.models), len(self._shown)
+        return f"{shown} of {words.plural(of, 'model')}" if shown < of else words.plural(of, "model")
+
+    def _row(self, table: Table, number: int, width: int) -> list[Piece]:
+        if number >= len(self._shown):
+            return fetching(self._fetch, self.bench.pulled, self.bench.glyphs)
+        model = self._shown[number]
+        return table.row(model, width, self.bench.source.now(), present=model.name == self.bench.view.model)
+
+    def _lay_out(self, width: int) -> list[Row]:
+        keys = [row((self.unsaid, "faint"))] if self.unsaid else []
+        return [*self._about(width), *keys]
+
+    def _about(self, width: int) -> list[Row]:
+        listed, model, view = self._listed, self._chosen, self.bench.view
+        out: list[Row] = []
+        if listed is not None and listed.problem:
+            out += flow(((one_line(listed.problem), "failed"),), width)
+        if listed is not None and listed.loading:
+            out += flow(((LOADING, "warning"),), width)
+        if model is not None:
+            return out + in_full(model, width, self.bench.source.now(), present=model.name == view.model)
+        if self._fetch and self._pulling is None:
+            return [*out, row(("enter", "key"), (" has the server fetch it; its size is told when that begins", ""))]
+        return [*out, row(("x", "key"), (" stops it; what is there of it stays", ""))] if self._fetch else out
+
+    def chose(self) -> None:
+        self._said = ""
+        self.look()
+
+    def search_for(self, text: str) -> None:
+        self._said = ""
+        if text:
+            self.list.at, self._shown = 0, ()
+        self.look()
+
+    # ------------------------------------------------------------ keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A recording shows what was told then, and a server that manages nothing is asked for nothing."""
+        if action in ("use", "warm", "unload", "fetch", "stop") and not self.bench.live:
+            return False
+        listed = self._listed
+        if action in ("warm", "unload", "fetch") and listed is not None and not listed.manages:
+            return False
+        if action == "stop":
+            return self._pulling is not None
+        return True
+
+    def on_key(self, event: events.Key) -> None:
+        """While a name is typed, Enter uses what it has found."""
+        if self.search.typing and event.key in ("enter", "shift+enter", "ctrl+enter"):
+            event.stop()
+            event.prevent_default()
+            self.search.typing = False
+            self.search.redraw()
+            if self._chosen is not None:
+                self.action_use(event.key != "enter")
+
+    def enter(self) -> None:
+        self.action_use(False)
+
+    def action_use(self, now: bool) -> None:
+        model = self._chosen
+        if not self.bench.live:
             return
-        if model.lacks:
-            self._bench.word(f"{model.name} {model.lacks}")
-        elif model.name != self._bench.view.model:
-            self._bench.switch_model(model.name, now=now)
-        self.dismiss(None)
+        if model is None:
+            self._begin_fetching()
+        elif model.lacks:
+            self._say(f"{model.name} {model.lacks}")
+        else:
+            if model.name != self.bench.view.model:
+                self.bench.switch_model(model.name, now=now)
+            self.dismiss(None)
 
     def action_warm(self) -> None:
-        if self._list.model is not None:
-            self._bench.submit(commands.WarmModel(self._list.model.name))
+        if (model := self._chosen) is not None:
+            self._say(f"{model.name} is being loaded")
+            self.bench.submit(commands.WarmModel(model.name))
 
     def action_unload(self) -> None:
-        if self._list.model is not None:
-            self._bench.submit(commands.UnloadModel(self._list.model.name))
+        if (model := self._chosen) is not None:
+            self._say(f"{model.name} is being unloaded")
+            self.bench.submit(commands.UnloadModel(model.name))
 
-    @on(ModelList.Chosen)
-    def _clicked(self, message: ModelList.Chosen) -> None:
-        if message.again:
-            self.action_switch(False)
+    def action_fetch(self) -> None:
+        """Fetch what was typed, or have a name typed."""
+        if self._fetch and self._chosen is None:
+            self._begin_fetching()
+        else:
+            self.action_search()
+            self._say("type the name of a model; what is not there can be fetched")
+
+    def _begin_fetching(self) -> None:
+        if self._fetch and self._pulling is None:
+            self.bench.submit(commands.PullModel(self._fetch, use=False))
+
+    def action_stop(self) -> None:
+        if self._pulling is not None:
+            self.bench.submit(commands.StopPull(self._pulling.name))
+
+    def _say(self, text: str) -> None:
+        self._said = text
+        self.search.found = text
+        self.search.redraw()
+
+
+def _hay(model: e.ListedModel) -> str:
+    return f"{model.name} {model.quantisation} {model.parameters} {' '.join(model.capabilities)}".lower()

@@ -13,6 +13,8 @@ from jetbox.ui.widgets.lined import Lined
 
 Describe = Callable[[int, int], list[Piece]]
 """The pieces of the row with this number, for so many cells."""
+Head = Callable[[int], list[Piece]]
+"""Those of the row above all others."""
 
 
 class Pick(Lined):
@@ -32,6 +34,8 @@ class Pick(Lined):
         self.at = 0
         self.count = 0
         self.empty = empty
+        self.head: Head | None = None
+        """Stays where it is; None for no such row."""
         self._describe: Describe = lambda _number, _width: []
         self._top = 0
 
@@ -56,7 +60,7 @@ class Pick(Lined):
     @property
     def page(self) -> int:
         """Rows that are in sight at once."""
-        return max(1, self.size.height)
+        return max(1, self.size.height - (self.head is not None))
 
     def lines(self, width: int) -> list[Row]:
         if not self.count:
@@ -65,7 +69,8 @@ class Pick(Lined):
         self._top = max(0, min(self._top, self.at, self.count - height))
         self._top = max(self._top, self.at - height + 1)
         shown = range(self._top, min(self.count, self._top + height))
-        return [self._row(number, width) for number in shown]
+        head = [Row(fit(self.head(width), width))] if self.head is not None else []
+        return [*head, *(self._row(number, width) for number in shown)]
 
     def _row(self, number: int, width: int) -> Row:
         pieces = fit(self._describe(number, width), width)
@@ -76,8 +81,8 @@ class Pick(Lined):
         return Row((*filled, (" " * max(0, width - used), "selected")), "selected")
 
     def on_click(self, event: events.Click) -> None:
-        at = self._top + event.y
-        if at < self.count:
+        at = self._top + event.y - (self.head is not None)
+        if self._top <= at < self.count:
             self.go(at, again=at == self.at)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
