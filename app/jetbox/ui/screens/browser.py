@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 BESIDE = 96
 """Columns from which list and text stand side by side."""
-BORDERS = 12
-"""Columns beside the words in the border."""
+BORDER = 0.9
+"""The part of the screen's width that words in the border may have."""
 
 
 class Search(Lined):
@@ -115,7 +115,7 @@ class Browser(ModalScreen[None]):
         hints = [f"{known[name]} {does}" for name, does in (*self.HINTS, ("list.close", "closes")) if name in known]
         box = self.query_one("#browser")
         unsaid: list[str] = []
-        while len(hints) > 2 and sum(map(len, hints)) + 2 * len(hints) > self.app.size.width - BORDERS:
+        while len(hints) > 2 and sum(map(len, hints)) + 2 * len(hints) > BORDER * self.app.size.width:
             unsaid.insert(0, hints.pop(-2))
         self.unsaid = "  ".join(unsaid)
         box.border_subtitle = "  ".join(hints).replace("[", "\\[")
