@@ -109,6 +109,14 @@ async def test_what_is_chosen_in_the_last_round_is_done_when_the_goal_has_ended(
         await within(serving)
 
 
+async def test_a_small_window_is_told_of_once(rig: OpenRig) -> None:
+    live = await rig(finish(), context={"num_ctx": 8192})
+    for name in (SMALL, LARGE):
+        live.parts.control.wish = Wish(name)
+        assert await switch_as_wished(live.parts)
+    assert len([notice for notice in live.events(e.Notice) if "below 16k" in notice.text]) == 1
+
+
 async def test_a_wish_to_think_goes_to_models_that_can(rig: OpenRig) -> None:
     stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(3)]
     live = await rig(*stalling, finish(), model={"think": "low"})

@@ -98,8 +98,8 @@ class Parts(msgspec.Struct):
     """What the server has; made when it is first asked for."""
     known: Callable[[str, str], Figures] | None = None
     """Looks up what was measured of a model, by name and digest; blocks. None where nothing is kept."""
-    thoughtless: set[str] = msgspec.field(default_factory=set)
-    """Models of which the user was told that they cannot think as it is wished for."""
+    warned: set[str] = msgspec.field(default_factory=set)
+    """What the user was told of models already: a rule may go over to one again and again."""
 
     @property
     def may_probe(self) -> bool:
@@ -138,18 +138,17 @@ class Parts(msgspec.Struct):
             self.window_why = f"the model's most; the session began with {self.window:,}"
         self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
         if window < SMALL_WINDOW:
-            self.session.emit(
-                Notice(
-                    level="warning",
-                    text=small_window(window, self.window_why),
-                    hint="raise --num-ctx, or choose a model with a larger window",
-                )
-            )
-        if options_for(info, self.options.model) != self.options.model and info.name not in self.thoughtless:
-            self.thoughtless.add(info.name)
-            text = f"{info.name} cannot think: model.think = {self.options.model.think} is left out for it"
-            self.session.emit(Notice(level="warning", text=text))
+            hint = "raise --num-ctx, or choose a model with a larger window"
+            self._warn_once(small_window(window, self.window_why), hint)
+        if options_for(info, self.options.model) != self.options.model:
+            think = self.options.model.think
+            self._warn_once(f"{info.name} cannot think: model.think = {think} is left out for it")
         self.set_head()
+
+    def _warn_once(self, text: str, hint: str = "") -> None:
+        if text not in self.warned:
+            self.warned.add(text)
+            self.session.emit(Notice(level="warning", text=text, hint=hint))
 
 
 def small_window(window: int, why: str) -> str:
