@@ -71,11 +71,11 @@ def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:
     out.mark()
     out.mark()
     out.put("one\x1b[2J")
-    out.mark()
+    out.mark(asked=True)
     out.typed()
     out.put("two")
     assert kept.data.startswith(b"> \none")
-    assert kept.data.endswith(b"\n> two\n")
+    assert kept.data.endswith(b"\ny, s, a or n > two\n")
     assert b"\x1b" not in kept.data
 
 

@@ -16,8 +16,9 @@ from jetbox.ui.commands import COMMANDS
 from jetbox.ui.keys import binding_ids, clashes
 from jetbox.ui.screens.bound import everything_bound
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.terminals import tells_keys_apart
 from ui.conftest import Show, Showing
-from ui.played import opened
+from ui.played import first_round, opened
 
 
 async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> None:
@@ -111,3 +112,34 @@ def test_what_is_bound_as_it_is_shipped_is_no_clash() -> None:
     shared = (JetboxApp, Workbench)
     assert clashes({"permission.no": "escape,n", "input.send": "enter"}, shared, bound) == []
     assert clashes({"input.send": "ctrl+l"}, shared, bound) == [("input.send", "ctrl+l", "session.models")]
+
+
+async def test_keys_that_the_terminal_does_not_tell_apart_are_not_shown_until_it_does(show: Showing) -> None:
+    async def lines(s: Show) -> tuple[str, str]:
+        await s.press("f1")
+        found = [next(line for line in s.text.split("\n") if name in line) for name in ("input.newline", "input.now")]
+        await s.press("escape")
+        return found[0], found[1]
+
+    async with show(size=(120, 110)) as s:
+        await s.play(*opened(), *first_round()[:3])
+        newline, now = await lines(s)
+        assert "^J alt+enter" in newline
+        assert "^S" in now
+        assert "enter" not in now
+        await s.type("stop")
+        assert "enter queues   ^S interrupts with it   ^J breaks the line" in s.text
+        await s.press("left_shift")
+        newline, now = await lines(s)
+        assert "^J ⇧enter alt+enter" in newline
+        assert "^enter ^S" in now
+        await s.press("ctrl+s")
+        assert await s.asked() == commands.Steer("stop", now=True)
+
+
+def test_terminals_that_tell_keys_apart_are_known_by_name() -> None:
+    assert tells_keys_apart({"TERM": "xterm-kitty"})
+    assert tells_keys_apart({"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"})
+    assert not tells_keys_apart({"TERM": "xterm-256color"})
+    assert not tells_keys_apart({"TERM": "tmux-256color", "TMUX": "/tmp/1", "KITTY_WINDOW_ID": "1"})
+    assert not tells_keys_apart({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 2.0
 """So soon a second Ctrl+C must follow one that found nothing to stop."""
-PROMPT = b"> "
+PROMPT, ASKED_PROMPT = b"> ", b"y, s, a or n > "
 
 
 class Out:
@@ -49,11 +49,11 @@ class Out:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self._lines.put(begin + f"{safe_text(text)}\n".encode(encoding, errors="replace"))
 
-    def mark(self) -> None:
-        """A line is waited for."""
+    def mark(self, *, asked: bool = False) -> None:
+        """A line is waited for; `asked`: as the answer to a question."""
         if self._marks and not self._marked:
             self._marked = True
-            self._lines.put(PROMPT)
+            self._lines.put(ASKED_PROMPT if asked else PROMPT)
 
     def typed(self) -> None:
         """The user ended the line that the mark began."""
@@ -122,7 +122,7 @@ class ByLine:
             self._ended = False
             self.desk.leave()
         elif resting or asked:
-            self._out.mark()
+            self._out.mark(asked=bool(view.asked))
 
     async def show(self) -> None:
         """Tell everything as it comes, until the session is over."""

@@ -22,6 +22,7 @@ from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.terminals import SIGNS, tells_keys_apart
 from jetbox.ui.themes import DEFAULT_DARK
 from jetbox.ui.wanted import Wanted
 from jetbox.ui.wardrobe import Wardrobe
@@ -88,6 +89,8 @@ class JetboxApp(App[int]):
         import os
 
         self.skeleton = skeleton
+        self.keys_apart = False
+        """Whether the terminal is known to tell Shift+Enter and Ctrl+Enter from Enter."""
         self.alternate = loaded is None or loaded.settings.ui.alternate_screen
         """Whether the terminal's other screen is used."""
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -117,6 +120,10 @@ class JetboxApp(App[int]):
             sessions=sessions if sessions is not None else sessions_folder(),
         )
         self.workbench.loaded = loaded
+        if self.workbench.glyphs.ascii:
+            from jetbox.ui.ascii import AsciiFilter
+
+            self._filters.append(AsciiFilter())
 
     def get_driver_class(self) -> type[Driver]:
         chosen = super().get_driver_class()
@@ -151,6 +158,9 @@ class JetboxApp(App[int]):
     # ------------------------------------------------------------ start
 
     def on_mount(self) -> None:
+        if not self.is_headless:
+            self.keys_apart = tells_keys_apart()
+            self._themes.fit(self.console.color_system, chosen=self._chose("ui.theme"))
         self._themes.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._change_colours())
         self._repaint()
@@ -204,6 +214,9 @@ class JetboxApp(App[int]):
 
     def on_key(self, event: events.Key) -> None:
         """Keys that nobody took: typed before the input had focus, or while the transcript has it."""
+        if event.key in SIGNS and not self.keys_apart:
+            self.keys_apart = True  # it has just done so
+            self.workbench.know_keys()
         text = event.character if event.is_printable else "\n" if event.key == "enter" and self._early else None
         if text is None or self.screen is not self.workbench or event.key in self.screen.active_bindings:
             return
@@ -236,6 +249,11 @@ class JetboxApp(App[int]):
             self.workbench.notice("warning", text, "change one of the two")
         self.set_keymap({name: keys for name, keys in self._user_keys.items() if name in known})
         self.workbench.know_keys()
+
+    def _chose(self, option: str) -> bool:
+        """Whether the user said what this option is."""
+        source = self.loaded.source(option) if self.loaded is not None else None
+        return source is not None and source.kind != "default"
 
     def _key_place(self, name: str) -> str:
         """File and line where the user says this key."""

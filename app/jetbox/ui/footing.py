@@ -21,6 +21,18 @@ RUNNING_HINTS: Keys = (
     ("transcript.expand", "expands"),
     ("app.help", "help"),
 )
+TYPED_HINTS: Keys = (
+    ("input.send", "sends"),
+    ("input.newline", "breaks the line"),
+    ("input.edit", "your editor"),
+    ("app.help", "help"),
+)
+TYPED_RUNNING_HINTS: Keys = (
+    ("input.send", "queues"),
+    ("input.now", "interrupts with it"),
+    ("input.newline", "breaks the line"),
+    ("session.cancel", "stops"),
+)
 SHELL_HINTS: Keys = (("session.cancel", "stops"), ("transcript.expand", "expands"), ("app.help", "help"))
 SHELL_WORDS = "!COMMAND runs here, as a command of the model's would; the model is told with your next words"
 REPLAY_HINTS: Keys = (
@@ -83,7 +95,7 @@ def _sandbox(view: SessionView) -> str:
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
 
 
-def wanted_hints(view: SessionView, *, live: bool, replay: bool) -> Keys:
+def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = False) -> Keys:
     """The ids of the keys that matter now, with a word each; none while a question says its own."""
     if replay:
         return REPLAY_HINTS
@@ -91,6 +103,8 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool) -> Keys:
         return LOOKING_HINTS
     if view.asked:
         return ()
+    if typed:
+        return TYPED_RUNNING_HINTS if view.running else TYPED_HINTS
     if view.shells and not view.running:
         return SHELL_HINTS
     return RUNNING_HINTS if view.running else IDLE_HINTS

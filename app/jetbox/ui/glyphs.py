@@ -102,3 +102,15 @@ def choose(environ: Mapping[str, str] | None = None) -> Glyphs:
 def plain(text: str, glyphs: Glyphs) -> str:
     """The product's own words in the signs of the table."""
     return text.translate(_TO_ASCII) if glyphs.ascii else text
+
+_BOXES = {
+    "-": "─━═╌┄▔▁▂▃▄▅▆▇–—",
+    "|": "│┃║▏▎▍▌▋▊▉▐▕",
+    "+": "╭╮╰╯┌┐└┘╔╗╚╝┏┓┗┛├┤┬┴┼▖▗▘▝▛▜▙▟",
+    "#": "█▀■",
+    "*": "●○•◆",
+    ">": "▶❯→",
+    "~": "…",
+}
+BOXES = str.maketrans({sign: ascii for ascii, signs in _BOXES.items() for sign in signs})
+"""What frames and widgets of others draw, cell for cell."""

@@ -10,6 +10,8 @@ from textual.dom import DOMNode
 from textual.keys import key_to_character
 from textual.screen import Screen
 
+from jetbox.ui.terminals import TOLD_APART
+
 Key = tuple[str, str, str]
 """Keys as they are shown, what they do, and the id under which they can be changed."""
 
@@ -45,6 +47,13 @@ def key_name(key: str, *, ascii: bool = False) -> str:
     return f"alt+{name}" if "alt" in modifiers else name
 
 
+def _of_use(keys: list[str], app: App[object]) -> list[str]:
+    """Without those that this terminal does not tell from others, where there are others."""
+    if getattr(app, "keys_apart", True):
+        return keys
+    return [key for key in keys if key not in TOLD_APART] or keys
+
+
 def bound_keys(node: DOMNode, *, ascii: bool = False) -> list[Key]:
     """What a screen or widget binds under an id, where it can be used now."""
     app = node.app
@@ -55,8 +64,8 @@ def bound_keys(node: DOMNode, *, ascii: bool = False) -> list[Key]:
         if not binding.id or app._check_action_state(binding.action, node) is False:
             continue
         keys, _ = found.setdefault(binding.id, ([], binding.description))
-        keys.append(key_name(key, ascii=ascii))
-    return [(" ".join(keys), does, name) for name, (keys, does) in found.items()]
+        keys.append(key)
+    return _written(found, app, ascii=ascii)
 
 
 def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) -> list[Key]:
@@ -67,8 +76,16 @@ def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) ->
     for key, binding in bindings:
         if binding.id:
             keys, _ = found.setdefault(binding.id, ([], binding.description))
-            keys.append(key_name(key, ascii=ascii))
-    return [(" ".join(keys), does, name) for name, (keys, does) in found.items()]
+            keys.append(key)
+    return _written(found, app, ascii=ascii)
+
+
+def _written(found: dict[str, tuple[list[str], str]], app: App[object], *, ascii: bool) -> list[Key]:
+    """Keys by their ids, as people write them."""
+    return [
+        (" ".join(key_name(key, ascii=ascii) for key in _of_use(keys, app)), does, name)
+        for name, (keys, does) in found.items()
+    ]
 
 
 def binding_ids(*nodes: type[DOMNode]) -> set[str]:

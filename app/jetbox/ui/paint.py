@@ -117,6 +117,21 @@ _WITHOUT_COLOUR = {
     "title": "bold",
 }
 
+PATTERNS = {
+    # phase: its filling where there are no colours, and where there is no Unicode either
+    "context": ("░", "."),
+    "queue and load": ("▒", ":"),
+    "prompt eval": ("▓", "+"),
+    "thinking": ("~", "~"),
+    "decode": ("█", "#"),
+    "waiting for you": ("?", "?"),
+    "tools": ("=", "="),
+    "probe": ("%", "%"),
+    "other": ("·", "-"),
+}
+_FILLED = "█■#"
+"""Signs that only their colour gives a meaning."""
+
 
 class Paint:
     """Styles by name, over one background."""
@@ -126,6 +141,9 @@ class Paint:
         self._styles: dict[str, Style] = {}
         self._ascii = ascii
         self._colour = colour
+        self._fillings = {
+            f"phase.{name}": str.maketrans(dict.fromkeys(_FILLED, pair[ascii])) for name, pair in PATTERNS.items()
+        }
         ground = colour_of(variables, "background") if colour else None
         for name, (fore, back, attributes) in STYLES.items():
             self._styles[name] = _style(name, variables, fore, back, attributes, ground, colour)
@@ -143,6 +161,8 @@ class Paint:
         """A row as a strip of exactly `width` cells."""
         fill = self._styles[row.fill]
         pieces = [(text.replace("…", "~"), style) for text, style in row.pieces] if self._ascii else row.pieces
+        if not self._colour:
+            pieces = [(text.translate(self._fillings.get(style, {})), style) for text, style in pieces]
         segments = [Segment(text, self._over(fill, style, row.fill)) for text, style in pieces if text]
         used = sum(cells(segment.text) for segment in segments)
         if used < width:

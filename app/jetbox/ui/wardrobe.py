@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from jetbox.settings.themes import theme_files
-from jetbox.ui.themes import DEFAULT_DARK, BrokenTheme, Themes, load_themes
+from jetbox.ui.themes import ANSI, DEFAULT_DARK, BrokenTheme, Themes, load_themes
 
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
 
+SIXTEEN = "standard"
+"""What rich calls the colours of a terminal that has sixteen."""
 LOOK_S = 1.0
 """How often the folders are looked at: so late may a saved theme be seen."""
 
@@ -56,6 +58,11 @@ class Wardrobe:
         if self._wanted not in self.themes.loaded:
             bench.notice("warning", f"there is no theme {self._wanted!r}", f"there are {', '.join(self.names)}")
         self._app.set_interval(LOOK_S, self._look_aside)
+
+    def fit(self, colour_system: str | None, *, chosen: bool) -> None:
+        """Wear the terminal's own sixteen colours where it has no others, unless the user chose a theme."""
+        if not chosen and colour_system == SIXTEEN and ANSI in self.themes.loaded:
+            self._wanted = self._app.theme = ANSI
 
     def use(self, name: str) -> None:
         """Wear this one; without a name, the next one."""

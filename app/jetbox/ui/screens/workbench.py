@@ -268,7 +268,7 @@ class Workbench(Steering):
 
     def _hints(self) -> Keys:
         """The keys that matter now, as they are bound."""
-        wanted = wanted_hints(self.view, live=self.live, replay=self.bar is not None)
+        wanted = wanted_hints(self.view, live=self.live, replay=self.bar is not None, typed=bool(self.prompt.text))
         return tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
 
     def know_keys(self) -> None:

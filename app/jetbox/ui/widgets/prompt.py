@@ -39,7 +39,7 @@ class Prompt(TextArea):
         Binding("tab", "complete", "Complete a command or @file", id="input.complete", show=False),
         Binding("ctrl+g", "edit", "Write it in your editor", id="input.edit", show=False),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "Break the line", id="input.newline", show=False),
-        Binding("ctrl+enter", "send_now", "Interrupt with it", id="input.now", show=False),
+        Binding("ctrl+enter,ctrl+s", "send_now", "Interrupt with it", id="input.now", show=False),
         Binding("up", "earlier", "Earlier prompt; what waits, to edit it", id="input.earlier", show=False),
         Binding("down", "later", "Later prompt", id="input.later", show=False),
         Binding("delete", "drop", "Take out what waits, where nothing is typed", id="input.drop", show=False),
