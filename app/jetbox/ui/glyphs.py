@@ -103,6 +103,7 @@ def plain(text: str, glyphs: Glyphs) -> str:
     """The product's own words in the signs of the table."""
     return text.translate(_TO_ASCII) if glyphs.ascii else text
 
+
 _BOXES = {
     "-": "─━═╌┄▔▁▂▃▄▅▆▇–—",
     "|": "│┃║▏▎▍▌▋▊▉▐▕",
