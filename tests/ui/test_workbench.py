@@ -190,6 +190,23 @@ async def test_what_is_waited_for_is_said_in_words(show: Showing) -> None:
         assert "0.3 s …" in s.text
 
 
+async def test_a_word_does_not_hide_for_long_what_is_waited_for(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.type("/model llama3.2:3b now")
+        await s.press("enter")
+        assert "now: llama3.2:3b" in s.text
+        await s.play(e.Waiting(what="loading", detail="llama3.2:3b"))
+        assert "now: llama3.2:3b" in s.text
+        s.stage.clock.advance(4_000)
+        s.bench._tick()
+        await s.pilot.pause()
+        assert "loading llama3.2:3b" in s.text
+        s.bench.switch_model("nix", now=False)
+        await s.play(e.Notice(level="warning", text="the server does not have nix; going on with llama3.2:3b"))
+        assert "from the next round on: nix" not in s.text
+
+
 async def test_what_is_done_ahead_of_a_goal_is_said_too(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), e.Waiting(what="loading", detail="gpt-oss:20b, 12.9 GB", expected_ns=5000 * MS))

@@ -83,8 +83,8 @@ class Overlays(Screen[None]):
         """Hand a command to the session."""
         raise NotImplementedError
 
-    def word(self, text: str, style: str = "warning") -> None:
-        """Say something in the last line, until the next key."""
+    def word(self, text: str, style: str = "warning", until: tuple[type[e.Event], ...] = ()) -> None:
+        """Say something in the last line, until the next key or such an event."""
         raise NotImplementedError
 
     def notice(self, level: str, text: str, hint: str = "") -> None:

@@ -173,7 +173,7 @@ class Steering(Reading):
         self.submit(commands.SetModel(name, now=now))
         if self.live and not self.over_because:
             when = "now" if now or not self.busy else "from the next round on"
-            self.word(f"{when}: {name}", "accent")
+            self.word(f"{when}: {name}", "accent", until=(e.ModelSwitched, e.ModelMissing, e.Notice))
 
     @property
     def keyed(self) -> tuple[DOMNode, ...]:

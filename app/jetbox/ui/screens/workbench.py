@@ -45,6 +45,8 @@ FRAME_S = 1 / 30
 FAST_FRAME_S = 1 / 60
 """The same while nobody types."""
 TYPING_S = 0.3
+WORD_NS = 4_000_000_000
+"""So long a word stands where something is waited for: what that is must be seen."""
 AT_ONCE = 500
 """Events that are taken before keys are looked at again."""
 FAST_S = 0.1
@@ -100,6 +102,8 @@ class Workbench(Steering):
         self._mark = Mark(glyphs, id="mark")
         self._notices: list[LocalNotice] = []
         self._word = ("", "")
+        self._word_at = 0
+        self._word_until: tuple[type[e.Event], ...] = ()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
         self._typed_at = -TYPING_S
@@ -186,6 +190,8 @@ class Workbench(Steering):
             if not isinstance(stamped.event, e.Delta):
                 self.note(stamped, anew=anew)
                 deltas_only = False
+                if isinstance(stamped.event, self._word_until):
+                    self._unsay()
                 if isinstance(stamped.event, e.SessionOpened) and self.live:
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
@@ -262,6 +268,9 @@ class Workbench(Steering):
             self.bar.redraw()
 
     def _show_footer(self, now: int) -> None:
+        waits = self.view.doing.wait and not self.over_because
+        if waits and self._word[0] and now - self._word_at >= WORD_NS:
+            self._unsay()
         self.footer.show(
             footer_state(self.view, now, live=self.live, typed=self.prompt.text, word=self._word, keys=self._hints())
         )
@@ -322,22 +331,25 @@ class Workbench(Steering):
         self.notice("error", message, hint)
         self.word(f"the session is over: {message}", "failed")
 
-    def word(self, text: str, style: str = "warning") -> None:
-        """Say something in the last line, until the next key."""
-        self._word = (text, style)
+    def word(self, text: str, style: str = "warning", until: tuple[type[e.Event], ...] = ()) -> None:
+        """Say something in the last line until the next key or such an event; a wait takes its place after a while."""
+        self._word, self._word_at, self._word_until = (text, style), self.source.now(), until
         self._show_footer(self.source.now())
+
+    def _unsay(self) -> None:
+        self._word, self._word_until = ("", ""), ()
 
     def was_typed(self) -> None:
         """The input has another text."""
         self._typed_at = time.monotonic()
         if self.prompt.text:
-            self._word = ("", "")
+            self._unsay()
         self._show_footer(self.source.now())
 
     def on_key(self, event: events.Key) -> None:
         """Whatever is typed ends a word, but not the one about quitting."""
         if self._word[0]:
-            self._word = ("", "")
+            self._unsay()
             self._show_footer(self.source.now())
 
     def paint(self, paint: Paint) -> None:
