@@ -10,6 +10,7 @@ import pytest
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.ui.lineup import in_full
 from jetbox.ui.screens import models
 from ui.conftest import Playing, Show, Showing
 from ui.played import Stage, opened
@@ -87,6 +88,16 @@ async def test_the_list_says_what_is_loaded_and_how_fast_it_was(show: Showing) -
         assert "load 2.00 s, first token 60 ms, reads 8.0k tok/s, writes 112 tok/s, calls 95% of 20" in text
         await s.press("escape")
         assert s.app.screen is s.bench
+
+
+def test_rates_that_were_clocked_here_are_marked() -> None:
+    clocked = msgspec.structs.replace(SMALL, clocked=True)
+    told = ["".join(str(row) for row in in_full(model, 140, 0, present=False)) for model in (SMALL, clocked)]
+    assert [("reads 8.0k tok/s, writes 112 tok/s" in text, "~" in text) for text in told] == [
+        (True, False),
+        (False, True),
+    ]
+    assert "reads ~8.0k tok/s, writes ~112 tok/s" in told[1]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])

@@ -50,14 +50,22 @@ def _can(model: e.ListedModel) -> str:
     return ", ".join(one_line(c) for c in model.capabilities if c != "completion")
 
 
+def _reads(model: e.ListedModel) -> str:
+    return f"{'~' * model.clocked}{words.count(round(model.prefill))}"
+
+
+def _writes(model: e.ListedModel) -> str:
+    return f"{'~' * model.clocked}{model.decode:.0f}"
+
+
 COLUMNS = (
     Column("size", 8, lambda m, now: words.size(m.size) if m.size else ""),
     Column("weights", 8, lambda m, now: one_line(m.quantisation)),
     Column("GPU, until", 10, _share),
     Column("switch", 7, _cost),
     Column("ttft", 7, lambda m, now: words.duration(m.ttft_ns) if m.ttft_ns else ""),
-    Column("reads/s", 7, lambda m, now: words.count(round(m.prefill)) if m.prefill else ""),
-    Column("writes/s", 8, lambda m, now: f"{m.decode:.0f}" if m.decode else ""),
+    Column("reads/s", 7, lambda m, now: _reads(m) if m.prefill else ""),
+    Column("writes/s", 8, lambda m, now: _writes(m) if m.decode else ""),
     Column("calls", 6, lambda m, now: f"{m.calls_ok / m.calls:.0%}" if m.calls else ""),
     Column("can", 24, lambda m, now: m.lacks or _can(m), left=True),
 )
@@ -144,9 +152,9 @@ def _measured(model: e.ListedModel) -> str:
     if model.ttft_ns:
         parts.append(f"first token {words.duration(model.ttft_ns)}")
     if model.prefill:
-        parts.append(f"reads {words.count(round(model.prefill))} tok/s")
+        parts.append(f"reads {_reads(model)} tok/s")
     if model.decode:
-        parts.append(f"writes {model.decode:.0f} tok/s")
+        parts.append(f"writes {_writes(model)} tok/s")
     if model.calls:
         parts.append(f"calls {model.calls_ok / model.calls:.0%} of {model.calls}")
     if not (model.prefill or model.decode or model.ttft_ns):
