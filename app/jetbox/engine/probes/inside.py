@@ -30,6 +30,8 @@ class Report:
         """`packages` of the workspace should be imported from it."""
         self.packages = packages
         self.root = os.path.realpath(os.getcwd()) + os.sep
+        self.base = ""
+        """The folder that names of tests begin in, where that is not the workspace."""
         self.counts: Dict[str, int] = {}  # noqa: UP006
         self.failed: List[str] = []  # noqa: UP006
         self.room = NAMES_BYTES
@@ -39,7 +41,21 @@ class Report:
     def _count(self, kind: str) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
 
+    def pytest_sessionstart(self, session: Any) -> None:
+        # It lies where pytest's configuration does, and can depend on the files that are to be run.
+        root = str(getattr(session.config, "rootpath", None) or session.config.rootdir)
+        self.base = os.path.join(root, "") if os.path.join(root, "") != self.root else ""
+
+    def _here(self, nodeid: str) -> str:
+        """A name as it is seen from the workspace; one that is none of a file in it where that cannot be told."""
+        if not self.base:
+            return nodeid
+        name = self.base + nodeid
+        seen = self.root.startswith(self.base) and name.startswith(self.root)
+        return name[len(self.root) :] if seen else name
+
     def _name(self, nodeid: str) -> None:
+        nodeid = self._here(nodeid)
         if nodeid in self.failed:
             return
         self.room -= len(nodeid.encode(errors="replace"))

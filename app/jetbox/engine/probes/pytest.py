@@ -148,16 +148,18 @@ class PytestProbe(Whole):
         last = change.verdict
         if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
             return None
+        failed = set(map(_file, last.failing))
+        if not failed <= change.before.files.keys():
+            return None  # Whether the change touches what these names stand for cannot be told.
         await self._halt()
         await self._learn(change.before)
         selection = await self._affected.select(change.now, change.paths)
         tests = [path for path in selection.files if path in change.now.files]
         if selection.whole or _configured_below(tests, change.now):
             return None
-        failed = {name.partition("::")[0] for name in last.failing}
         tests.sort(key=lambda path: path not in failed)
         gone = failed - change.now.files.keys() - set(tests)
-        carried = [name for name in last.failing if name.partition("::")[0] not in gone.union(tests)]
+        carried = [name for name in last.failing if _file(name) not in gone.union(tests)]
         if not tests:
             return self._carried(Verdict(self.name, "passed", selection.why, cache="partial"), carried)
         ended = await self.sessions.run(tuple(tests))
@@ -167,7 +169,7 @@ class PytestProbe(Whole):
             # Whole runs may never hold still for long enough; these few tests do sooner.
             small = self._compare(verdict, change.now, tuple(tests))
             self._following = self._small = asyncio.create_task(small, name="compare early pytest")
-        if verdict.state not in ("passed", "failed"):
+        if verdict.state not in ("passed", "failed") or not set(map(_file, verdict.failing)).issubset(tests):
             return None
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
         words = f"{len(tests)} of {total} test files: {verdict.summary}"
@@ -311,14 +313,19 @@ class PytestProbe(Whole):
 
 
 def _configured_below(tests: Iterable[str], files: Snapshot) -> bool:
-    """True where pytest would find another configuration for these files than for the whole workspace."""
+    """True where pytest would find another configuration, or root, for these files than for the whole workspace."""
     folders: set[str] = set()
     for path in tests:
         folder = path.rpartition("/")[0]
         while folder and folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
-    return any(f"{folder}/{name}" in files.files for folder in folders for name in OF_PYTEST)
+    return any(f"{folder}/{name}" in files.files for folder in folders for name in (*OF_PYTEST, "setup.py"))
+
+
+def _file(name: str) -> str:
+    """The file of a test, by its name."""
+    return name.partition("::")[0]
 
 
 def _read(path: Path) -> bytes:
