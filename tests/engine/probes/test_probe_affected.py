@@ -57,7 +57,7 @@ class Place:
 
     async def now(self) -> Selection:
         now = await self.tree.sweep()
-        return await self.affected.select(now, now.changed(self.before))
+        return await self.affected.select(self.before, now, now.changed(self.before))
 
 
 def numbered(count: int) -> dict[str, str]:
@@ -122,6 +122,35 @@ async def test_what_is_executed_on_import_counts_for_all_who_import(tmp_path: Pa
     chosen = await place.after({"pkg/reg.py": FILES["pkg/reg.py"].replace("R.append(f)", "R.insert(0, f)")})
     assert chosen.whole
     assert chosen.why == "3 of 3 test files can be touched by pkg/reg.py"
+
+
+@pytest.mark.parametrize(
+    ("was", "known", "files"),
+    [
+        ("def f():\n    return 7\n\n\ndef g():\n    return 1\n", True, ("test_f.py",)),
+        ("def f():\n    return 7\n\n\ndef g():\n    return 1\n", False, ("test_f.py", "test_g.py")),
+        ("X = 1\n", True, ("test_f.py", "test_g.py")),
+        (None, True, ("test_f.py", "test_g.py")),
+    ],
+)
+async def test_what_is_again_as_the_map_has_it_has_changed(
+    tmp_path: Path, was: str | None, known: bool, files: tuple[str, ...]
+) -> None:
+    text = "def f():\n    return 1\n\n\ndef g():\n    return 1\n"
+    tests = {f"test_{name}.py": f"from m import {name}\n\n\ndef test_f():\n    assert {name}()\n" for name in "fg"}
+    others = {f"test_{n}.py": "def test_n():\n    pass\n" for n in range(4)}
+    place = Place(tmp_path, {"m.py": text, **tests, **others})
+    uses = {"test_f.py": ["@", "m.py\x001"], "test_g.py": ["@", "m.py\x005"]}
+    await place.told({**uses, **{name: ["@"] for name in others}})
+    if was is None:
+        (place.root / "m.py").unlink()
+    else:
+        make(place.root, {"m.py": was})
+    # The latest whole verdict is red, and no map is made of such a run.
+    place.before = await place.tree.sweep()
+    if known:
+        await place.affected.update(place.before)
+    assert (await place.after({"m.py": text})).files == files
 
 
 async def test_a_change_outside_of_functions_goes_by_imports_too(tmp_path: Path) -> None:
@@ -502,7 +531,7 @@ async def test_a_thousand_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         changed = now.changed(place.before)
         await place.affected.update(now)
         start = perf_counter()
-        chosen = await place.affected.select(now, changed)
+        chosen = await place.affected.select(place.before, now, changed)
         spent.append(perf_counter() - start)
         assert 0 < len(chosen.files) < 10
     assert began[1:] == [1] * 20

@@ -60,11 +60,11 @@ class Affected:
         async with self._lock:
             await self._update(now)
 
-    async def select(self, now: Snapshot, changed: frozenset[str]) -> Selection:
+    async def select(self, before: Snapshot, now: Snapshot, changed: frozenset[str]) -> Selection:
         """Test files that these changes can have touched, likeliest first."""
         async with self._lock:
             await self._update(now)
-            return Choice(self._known, now, changed).made()
+            return Choice(self._known, before, now, changed).made()
 
     async def learn(self, touched: Mapping[str, Sequence[str]], files: Snapshot | None = None) -> None:
         """Take what `Touched.map` told of one whole run, in place of what was known.

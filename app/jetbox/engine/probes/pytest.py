@@ -153,7 +153,7 @@ class PytestProbe(Whole):
             return None  # Whether the change touches what these names stand for cannot be told.
         await self._halt()
         await self._learn(change.before)
-        selection = await self._affected.select(change.now, change.paths)
+        selection = await self._affected.select(change.before, change.now, change.paths)
         tests = [path for path in selection.files if path in change.now.files]
         if selection.whole or _configured_below(tests, change.now):
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from stat import S_ISDIR
 
@@ -11,13 +11,15 @@ import msgspec
 from jetbox.engine.probes.configuration import configuration
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module, stem
-from jetbox.engine.probes.usage import Parts, Usage
+from jetbox.engine.probes.usage import Parts, Seen, Usage
 
 IGNORES = frozenset({".gitignore", ".ignore", "ruff.toml", ".ruff.toml"})
 """Configuration that no test run reads."""
 BINARY = (".so", ".pyd", ".dylib", ".dll", ".pth", ".egg-link")
 """Files that are loaded without being opened in a way that could be seen."""
 MOST_GONE = 1_000
+EARLIER = 200
+"""Most files, as they once were, that are remembered."""
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -49,6 +51,13 @@ class Known:
         self.reached_by_gone: dict[str, frozenset[str]] = {}
         """Test files that a file which is no more was imported by."""
         self.folders_gone: set[str] = set()
+        self._earlier: OrderedDict[tuple[str, str], Module] = OrderedDict()
+        """By path and content, files that are others by now."""
+
+    def was(self, path: str, content: str) -> Module | None:
+        """The file when it had this content; None where that is not known any more."""
+        module = self.graph.modules.get(path)
+        return module if module is not None and module.content == content else self._earlier.get((path, content))
 
     def use(self, usage: Usage) -> None:
         """Take another map."""
@@ -62,6 +71,11 @@ class Known:
     def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
         """Take in files that were read, and forget others; who needed those is remembered."""
         gone = list(gone)
+        for path in (*read, *gone):
+            if (module := self.graph.modules.get(path)) is not None:
+                self._earlier[path, module.content] = module
+        while len(self._earlier) > EARLIER:
+            self._earlier.popitem(last=False)
         for path in gone if len(gone) <= MOST_GONE else ():
             found = self.graph.reach([path], self.further)
             self.reached_by_gone[path] = self.reached_by_gone.get(path, frozenset()) | (found.keys() & self.tests)
@@ -109,8 +123,9 @@ class Known:
 class Choice:
     """Made once, for one change."""
 
-    def __init__(self, known: Known, now: Snapshot, changed: frozenset[str]) -> None:
+    def __init__(self, known: Known, before: Snapshot, now: Snapshot, changed: frozenset[str]) -> None:
         self._known = known
+        self._before = before
         self._now = now
         self._changed = changed
         self._ranks: dict[str, tuple[int, int]] = {}
@@ -180,7 +195,7 @@ class Choice:
             if not self._of_one_shape(path):
                 self._rank(users, 3)
             found |= bool(users.keys() & known.tests)
-        if path not in self._now.files or path not in usage.files:
+        if path not in self._now.files or path not in self._before.files or path not in usage.files:
             found |= self._rank(self._listers(path), 1)
         if path in known.graph.modules or path in known.reached_by_gone:
             found |= self._rank(self._of_same_name(path), 2)
@@ -230,24 +245,31 @@ class Choice:
             for test in rest & found.keys():
                 self._rank([test], 3, found[test])
 
+    def _versions(self, path: str) -> list[Module] | None:
+        """The file before and after the change, as far as it is not what the map is about; None where that is unknown.
+
+        What it is now can be what the map is about, and what it was something else.
+        """
+        found = []
+        for files in (self._before, self._now):
+            entry = files.files.get(path)
+            module = self._known.was(path, entry[1]) if entry is not None else None
+            if module is None or not module.parsed:
+                return None
+            found.append(module)
+        return found
+
     def _of_one_shape(self, path: str) -> bool:
         """True where nothing but bodies of functions differs from what the map is about."""
-        module = self._known.graph.modules.get(path)
-        seen = self._known.usage.files.get(path)
-        return module is not None and seen is not None and module.parsed and seen.shape == module.shape
+        versions, seen = self._versions(path), self._known.usage.files.get(path)
+        return versions is not None and seen is not None and all(seen.shape == each.shape for each in versions)
 
     def _parts(self, path: str) -> Parts:
-        """The functions, as they were seen, that are not in it any more; None where that is not known."""
-        module = self._known.graph.modules.get(path)
-        seen = self._known.usage.files.get(path)
-        if module is None or seen is None or not module.parsed or not seen.shape:
+        """The functions, as they were seen, that are or were not in it; None where that is not known."""
+        versions, seen = self._versions(path), self._known.usage.files.get(path)
+        if versions is None or seen is None or not seen.shape:
             return None
-        now = tuple(body for _, _, body in module.functions)
-        if seen.shape == module.shape:
-            return frozenset(at for at, body in enumerate(seen.functions) if now[at : at + 1] != (body,))
-        # Of several with the same text it cannot be told which one is gone.
-        fewer = Counter(seen.functions) - Counter(now)
-        return frozenset(at for at, body in enumerate(seen.functions) if fewer[body])
+        return frozenset[int]().union(*(_missing(seen, module) for module in versions))
 
     # ------------------------------------------------------------ the result
 
@@ -295,6 +317,16 @@ class Choice:
     def _breadth(self, test: str) -> int:
         """One that uses little is likelier to be about what changed than one that uses all."""
         return len(self._known.usage.tests.get(test, ()))
+
+
+def _missing(seen: Seen, module: Module) -> set[int]:
+    """The functions, as they were seen, that are not in this version of the file."""
+    now = tuple(body for _, _, body in module.functions)
+    if seen.shape == module.shape:
+        return {at for at, body in enumerate(seen.functions) if now[at : at + 1] != (body,)}
+    # Of several with the same text it cannot be told which one is gone.
+    fewer = Counter(seen.functions) - Counter(now)
+    return {at for at, body in enumerate(seen.functions) if fewer[body]}
 
 
 def _meet(used: Parts, changed: Parts) -> bool:
