@@ -146,6 +146,31 @@ class TestDiff:
         marked = [[text for text, style in row.pieces if style.endswith(".word")] for row in rows]
         assert marked == [["+"], [], ["*"], []]
 
+    def test_old_and_new_stand_side_by_side_where_there_is_room(self) -> None:
+        diff = "@@ -9,4 +9,5 @@\n same\n-return a + b\n+return a * b\n+more\n last\n@@ -30 +31 @@\n-x\n"
+        rows, _ = diff_rows(diff, 140, most=99, indent="  ")
+        assert [" ".join(each.text.split()) for each in rows] == [
+            "9 same 9 same",
+            "10 - return a + b 10 + return a * b",
+            "11 + more",
+            "11 last 12 last",
+            "…",
+            "30 - x",
+        ]
+        assert all(cells(each.text) <= 140 for each in rows)
+        marked = [(text, style) for text, style in rows[1].pieces if style.endswith(".word")]
+        assert marked == [("+", "diff.removed.word"), ("*", "diff.added.word")]
+        at = rows[1].text.index("10 +")
+        assert rows[2].text.index("11 +") == at
+        narrow, _ = diff_rows(diff, 100, most=99)
+        assert len(narrow) == len(rows) + 1
+
+    def test_long_lines_wrap_in_their_half(self) -> None:
+        rows, _ = diff_rows(f"@@ -1 +1 @@\n-{'a' * 100}\n+{'b' * 300}\n", 140, most=9)
+        assert len(rows) == 5
+        assert all("a" not in each.text[70:] for each in rows)
+        assert sum(each.text.count("b") for each in rows) == 300
+
     def test_bounded(self) -> None:
         rows, left = diff_rows("@@ -0,0 +1,50 @@\n" + "+x\n" * 50, 40, most=10)
         assert len(rows) == 10

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow, row
+
+BESIDE = 128
+"""Cells from which the old and the new stand side by side."""
+PARTED = "  "
+"""Between the two."""
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
@@ -20,6 +27,8 @@ class DiffLine(NamedTuple):
     kind: Kind
     number: int
     text: str
+    old: int = 0
+    """Of a line that stayed: its number in the old file."""
 
 
 def parse(diff: str) -> list[DiffLine]:
@@ -43,7 +52,7 @@ def parse(diff: str) -> list[DiffLine]:
             out.append(DiffLine("removed", old, line[1:]))
             old += 1
         elif line.startswith(" "):
-            out.append(DiffLine("same", new, line[1:]))
+            out.append(DiffLine("same", new, line[1:], old))
             old, new = old + 1, new + 1
         elif line:
             out.append(DiffLine("note", 0, line.removeprefix("\\ ")))
@@ -54,6 +63,8 @@ def diff_rows(diff: str, width: int, *, most: int, indent: str = "", more: str =
     """Rows of at most `most` lines of the diff, and how many lines are left out."""
     all_lines = parse(diff)
     shown = all_lines[:most]
+    if beside(shown, width - cells(indent)):
+        return side_by_side(shown, width, changed_parts(shown), indent, more), len(all_lines) - len(shown)
     digits = len(str(max((line.number for line in shown), default=1)))
     out: list[Row] = []
     changed = changed_parts(shown)
@@ -63,7 +74,7 @@ def diff_rows(diff: str, width: int, *, most: int, indent: str = "", more: str =
 
 
 def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
-    """Where lines that stand for each other differ, by words: as many removed ones as added ones behind them."""
+    """Where lines that stand for each other differ, by words: removed ones and the added ones behind them."""
     out: dict[int, tuple[int, int]] = {}
     n = 0
     while n < len(shown):
@@ -73,11 +84,10 @@ def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
         middle = n
         while n < len(shown) and shown[n].kind == "added":
             n += 1
-        if n - middle == middle - first:
-            for old, new in zip(range(first, middle), range(middle, n), strict=True):
-                parts = _differing(shown[old].text, shown[new].text)
-                if parts is not None:
-                    out[old], out[new] = parts
+        for old, new in zip(range(first, middle), range(middle, n), strict=False):
+            parts = _differing(shown[old].text, shown[new].text)
+            if parts is not None:
+                out[old], out[new] = parts
         n = max(n, first + 1)
     return out
 
@@ -93,6 +103,57 @@ def _differing(old: str, new: str) -> tuple[tuple[int, int], tuple[int, int]] | 
     if 2 * (len(old[:start].strip()) + len(old[len(old) - end :].strip())) < len(old.strip()):
         return None
     return (start, len(old) - end), (start, len(new) - end)
+
+
+def beside(shown: list[DiffLine], width: int) -> bool:
+    """Whether the old and the new are shown side by side: where there is room for both, and there are both."""
+    kinds = {line.kind for line in shown}
+    return width >= BESIDE and {"added", "removed"} <= kinds
+
+
+def side_by_side(
+    shown: list[DiffLine], width: int, changed: dict[int, tuple[int, int]], indent: str, more: str
+) -> list[Row]:
+    """The old to the left, the new to the right; lines that stand for each other in one row."""
+    room = (width - cells(indent) - cells(PARTED)) // 2
+    digits = len(str(max((max(line.number, line.old) for line in shown), default=1)))
+
+    def half(at: int | None, *, new: bool) -> list[Row]:
+        if at is None:
+            return []
+        line = shown[at]
+        if line.kind == "same" and not new:
+            line = line._replace(number=line.old)
+        return _line_rows(line, room, digits, "", more, changed.get(at))
+
+    out: list[Row] = []
+    for left, right in _pairs(shown):
+        if left == right and left is not None and shown[left].kind in ("gap", "note"):
+            out += _line_rows(shown[left], width, digits, indent, more, None)
+            continue
+        halves = half(left, new=False), half(right, new=True)
+        for n in range(max(map(len, halves))):
+            old, new = (rows[n].pieces if n < len(rows) else () for rows in halves)
+            gap = room - sum(cells(text) for text, _ in old)
+            out.append(Row(((indent, ""), *old, (" " * max(0, gap), ""), (PARTED, ""), *new)))
+    return out
+
+
+def _pairs(shown: list[DiffLine]) -> Iterator[tuple[int | None, int | None]]:
+    """Which line stands beside which: the removed ones beside the added ones behind them, others beside themselves."""
+    n = 0
+    while n < len(shown):
+        first = n
+        while n < len(shown) and shown[n].kind == "removed":
+            n += 1
+        middle = n
+        while n < len(shown) and shown[n].kind == "added":
+            n += 1
+        if n > first:
+            yield from zip_longest(range(first, middle), range(middle, n))
+        else:
+            yield n, n
+            n += 1
 
 
 def _line_rows(
