@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jetbox.engine.probes import inside
+from jetbox.engine.options import PerformanceOptions, ProbeCommand
+from jetbox.engine.probes import bytecode, inside
 from jetbox.engine.probes.inside import forget_stale
 
 if TYPE_CHECKING:
@@ -145,3 +146,44 @@ def test_environments_and_links_out_are_left_alone(tmp_path: Path) -> None:
     assert forget_stale(str(root))
     assert kept.exists()
     assert own.exists()
+
+
+async def test_commands_follow_edits_that_python_cannot_see(bench: Bench) -> None:
+    path = bench.write("pkg/m.py", "V = 1\n")
+    command = ProbeCommand(name="check", command="python3 -c 'import pkg.m; print(pkg.m.V)'", scope=("*.py",))
+    plain = PerformanceOptions(probe_early=False, probe_baseline=False)
+    engine = bench.engine(performance=plain, ruff=False, pytest=False, commands=(command,))
+    assert (await engine.verdicts())[0].summary == "1"
+    assert list((bench.root / "pkg/__pycache__").glob("m.*.pyc"))
+    rewrite(path, "V = 2\n")
+    assert (await engine.verdicts(final=True))[0].summary == "2"
+
+
+def test_stale_byte_code_of_the_folders_that_are_named_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "ws"
+    kept = {}
+    for folder in ("", "a", "a/b/c", "a-b", "other"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / "m.py").write_text("V = 1\n")
+        kept[folder] = Path(py_compile.compile(str(root / folder / "m.py")) or "")
+    named = ("a/b/c", "", "a-b", "a", "gone", "a/gone/x")
+    monkeypatch.setattr(inside, "RECENT_NS", -1_000_000_000_000)
+    assert bytecode.forget_stale(str(root), named)
+    assert all(path.exists() for path in kept.values())
+    monkeypatch.undo()
+    assert bytecode.forget_stale(str(root), named)
+    assert [folder for folder, path in kept.items() if path.exists()] == ["other"]
+
+
+def test_byte_code_behind_a_link_is_not_ours_to_remove_and_not_believed(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "ws"
+    for folder in (outside / "__pycache__", root / "linked"):
+        folder.mkdir(parents=True)
+    compiled = outside / "__pycache__" / "m.cpython-311.pyc"
+    compiled.write_bytes(b"")
+    (outside / "m.py").write_text("")
+    (root / "way").symlink_to(outside)
+    (root / "linked" / "__pycache__").symlink_to(outside / "__pycache__")
+    assert not bytecode.forget_stale(str(root), ["way"])
+    assert not bytecode.forget_stale(str(root), ["linked"])
+    assert compiled.exists()

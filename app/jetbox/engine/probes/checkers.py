@@ -11,6 +11,7 @@ import msgspec
 
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
+from jetbox.engine.probes.bytecode import sources_only
 from jetbox.engine.probes.command import broken, environment, identity
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
@@ -120,11 +121,13 @@ class CheckerProbe(Whole):
         return found
 
     async def _ran(self, argv: list[str], *, behind: bool) -> Finished:
+        # What a checker loads of the workspace is code like any other.
+        alone = await sources_only(self._tree, self._processes.pass_env)
         return await self._processes.run(
             argv,
             limits=Limits(self._options.time_s, KEPT, self._options.memory),
             cwd=self._root,
-            env={"NO_COLOR": "1", **self._variables()},
+            env={"NO_COLOR": "1", **self._variables(), **alone},
             background=behind,
         )
 

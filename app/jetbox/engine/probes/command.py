@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jetbox.engine.options import ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
+from jetbox.engine.probes.bytecode import sources_only
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import MOST_NOTICED, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
@@ -111,11 +112,12 @@ class CommandProbe(Whole):
     async def run(self, *, behind: bool = False) -> Verdict:
         """Run it; what it prints is kept, its last line is the summary."""
         command = self._command.command
+        alone = await sources_only(self._tree, self._processes.pass_env)
         done = await self._processes.run(
             ["/bin/sh", "-c", command] if isinstance(command, str) else command,
             limits=Limits(self._seconds, self._kept, self._memory),
             cwd=self._root,
-            env=self._environment(),
+            env={**self._environment(), **alone},
             background=behind,
         )
         return judged(self.name, done, self._seconds, self._kept)
