@@ -13,6 +13,7 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.errors import SettingsError
 from jetbox.engine.loop import serve
+from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.options import RoutingOptions
 from jetbox.engine.routing import LOOK_OVER, REFINE, check
 from scripted import call, finish, step
@@ -36,6 +37,47 @@ def rule(mode: str, **more: object) -> dict[str, object]:
 
 def models(live: Rig) -> list[str]:
     return [started.model for started in live.events(e.RoundStarted)]
+
+
+async def test_the_user_turns_the_phase_and_the_rule_goes_on_from_there(rig: OpenRig) -> None:
+    steps = [step(LOOK, fault="stall@:1"), step(LOOK, fault="stall@:1"), step(GOOD), finish(), finish()]
+    live = await rig(*steps, probes=RUFF, routing=rule("phase"))
+    desk = ModelsDesk(live.parts)
+    running = live.start()
+    for _ in range(2):
+        await live.until(e.ToolEnded)
+        await live.stats(stalled=1)
+        assert desk.take(c.SwitchPhase())
+        await live.release()
+    ended = await within(running)
+    assert ended.outcome == "done", ended.reason
+    routed = live.events(e.Routed)
+    assert [(r.phase, r.model) for r in routed] == [
+        ("scaffold", SMALL),
+        ("refine", LARGE),
+        ("scaffold", SMALL),
+        ("refine", LARGE),
+    ]
+    assert "you went on to it" in routed[1].why
+    assert "the draft is complete" in routed[3].why, "what is drafted again is refined again"
+
+
+async def test_between_goals_or_without_phases_the_key_takes_the_other_model(rig: OpenRig) -> None:
+    live = await rig(finish(), attended=True, routing={"small": SMALL, "large": LARGE})
+    desk = ModelsDesk(live.parts)
+    serving = asyncio.create_task(serve(live.parts))
+    for model in (SMALL, LARGE):
+        desk.take(c.SwitchPhase())
+        assert (await live.until(e.ModelSwitched)).new == model
+    live.submit(c.Close())
+    await within(serving)
+
+
+async def test_without_two_models_there_is_no_other_one(rig: OpenRig) -> None:
+    live = await rig(finish(), routing={"small": SMALL})
+    ModelsDesk(live.parts).take(c.SwitchPhase())
+    (notice,) = live.events(e.Notice)
+    assert "routing.large" in notice.hint
 
 
 async def test_nothing_is_routed_unless_it_is_asked_for(rig: OpenRig) -> None:

@@ -297,6 +297,10 @@ async def test_the_phase_of_a_goal_stands_in_the_status_line_while_it_runs(show:
         await s.play(e.Routed(rule="phase", model="llama3.2:3b", why="scaffold: ...", phase="scaffold"))
         await s.play(e.RoundStarted(model="llama3.2:3b", limit=24))
         assert "scaffold, round 1/24" in status(s)
+        assert "F6 other phase" in s.text
+        await s.press("f6")
+        assert await s.asked() == commands.SwitchPhase()
+        assert "from the next round on: the other phase" in s.text
         await s.play(e.Routed(rule="phase", model="gpt-oss:20b", why="refine: ...", phase="refine"))
         assert "refine, round 1/24" in status(s)
         await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0, rounds=1))

@@ -69,6 +69,12 @@ class SetModel(Command, frozen=True, tag="set_model"):
     now: bool = False
 
 
+class SwitchPhase(Command, frozen=True, tag="switch_phase"):
+    """The other phase from the next round on, where a rule goes by phases; else the other one of the two models that
+    are named for rules.
+    """
+
+
 class ListModels(Command, frozen=True, tag="list_models"):
     """Tell what the server has, with what a switch would cost; `anew`: whatever was told before."""
 
@@ -167,6 +173,7 @@ AnyCommand = (
     | Compact
     | SetMode
     | SetModel
+    | SwitchPhase
     | ListModels
     | WarmModel
     | UnloadModel

@@ -86,6 +86,8 @@ class Control:
         """The model that is wanted next."""
         self.chosen = False
         """The user chose a model for this goal, or for the one that comes."""
+        self.turn = False
+        """The user wants the other phase of the goal."""
         self._named: asyncio.Future[None] | None = None
         """Somebody waits for the name of a model."""
         self._waited = 0
@@ -165,6 +167,7 @@ class Control:
         if self.wish is not None and self.wish.reason != "user":
             self.wish = None
         self.chosen = self.wish is not None
+        self.turn = False
 
     @property
     def waited_ns(self) -> int:

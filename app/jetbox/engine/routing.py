@@ -97,6 +97,9 @@ class Router:
     async def _phase(
         self, result: RoundResult, ending: Ending | None, tail: list[str]
     ) -> tuple[Ending | None, list[str]]:
+        if ending is None and self._parts.control.turn:
+            await self._turn()
+            return ending, tail
         if self._drafted:
             return ending, tail
         red = _red(result)
@@ -108,6 +111,15 @@ class Router:
             if await self._decide(self._options.large, "refine: the draft is complete", phase="refine"):
                 return None, [*tail, REFINE]
         return ending, tail
+
+    async def _turn(self) -> None:
+        """The user wants the other phase."""
+        self._parts.control.turn = False
+        if not self._drafted:
+            self._drafted = True
+            await self._decide(self._options.large, "refine: you went on to it", phase="refine")
+        elif await self._decide(self._options.small, "scaffold: you went back to it", phase="scaffold"):
+            self._drafted = False
 
     async def _cascade(
         self, result: RoundResult, ending: Ending | None, tail: list[str]

@@ -47,6 +47,10 @@ class Desk(Protocol):
         """Use another model."""
         ...
 
+    def switch_phase(self) -> None:
+        """Draft or refine: the other phase, or the other of the two models."""
+        ...
+
     def toggle_expanded(self) -> None: ...
 
     def show_why(self) -> None:
@@ -196,6 +200,9 @@ COMMANDS: tuple[Command, ...] = (
         _model,
         "[NAME [now]]",
         live=True,
+    ),
+    Command(
+        "phase", "Draft or refine: the other phase, or the other model", lambda desk, _: desk.switch_phase(), live=True
     ),
     Command("now", "Interrupt the model with these words", _now, "TEXT", live=True),
     Command(

@@ -33,6 +33,7 @@ TYPED_RUNNING_HINTS: Keys = (
     ("input.newline", "breaks the line"),
     ("session.cancel", "stops"),
 )
+PHASE_HINT = ("session.phase", "other phase")
 SHELL_HINTS: Keys = (("session.cancel", "stops"), ("transcript.expand", "expands"), ("app.help", "help"))
 SHELL_WORDS = "!COMMAND runs here, as a command of the model's would; the model is told with your next words"
 REPLAY_HINTS: Keys = (
@@ -107,4 +108,6 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = F
         return TYPED_RUNNING_HINTS if view.running else TYPED_HINTS
     if view.shells and not view.running:
         return SHELL_HINTS
-    return RUNNING_HINTS if view.running else IDLE_HINTS
+    if not view.running:
+        return IDLE_HINTS
+    return (*RUNNING_HINTS[:2], PHASE_HINT, *RUNNING_HINTS[2:]) if view.phase else RUNNING_HINTS

@@ -9,7 +9,16 @@ from typing import Any
 
 import msgspec
 
-from jetbox.engine.commands import AnyCommand, ListModels, PullModel, SetModel, StopPull, UnloadModel, WarmModel
+from jetbox.engine.commands import (
+    AnyCommand,
+    ListModels,
+    PullModel,
+    SetModel,
+    StopPull,
+    SwitchPhase,
+    UnloadModel,
+    WarmModel,
+)
 from jetbox.engine.errors import ModelError
 from jetbox.engine.events import ListedModel, ModelsListed, Notice
 from jetbox.engine.models.catalog import Entry
@@ -53,6 +62,8 @@ class ModelsDesk:
                 self._begin(lambda: self._warm(command.name))
             case UnloadModel():
                 self._begin(lambda: self._unload(command.name))
+            case SwitchPhase():
+                self._switch_phase()
             case PullModel() if command.name not in self._pulls:
                 pulling = self._pulls[command.name] = self._begin(lambda: self._pull(command.name, use=command.use))
                 pulling.add_done_callback(lambda _: self._pulls.pop(command.name))
@@ -64,6 +75,18 @@ class ModelsDesk:
             case _:
                 return False
         return True
+
+    def _switch_phase(self) -> None:
+        """By the rule that goes by phases, while a goal runs under it; else it is the user's choice of a model."""
+        parts, control, routing = self._parts, self._parts.control, self._parts.options.routing
+        small, large = (parts.model.full_name(name) if name else "" for name in (routing.small, routing.large))
+        if not (small and large):
+            text = "there are no two models to switch between"
+            parts.session.emit(Notice(level="info", text=text, hint="name them: routing.small and routing.large"))
+        elif control.interrupt is not None and routing.mode == "phase" and not control.chosen:
+            control.turn = not control.turn
+        else:
+            parts.session.submit(SetModel(small if parts.model_name == large else large))
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(self._said(work))

@@ -28,6 +28,7 @@ class Steering(Reading):
         Binding("escape", "interrupt", "Interrupt", id="session.cancel", show=False),
         Binding("shift+tab", "next_mode", "Next mode", id="session.mode", show=False, priority=True),
         Binding("ctrl+l", "models", "Models", id="session.models", show=False, priority=True),
+        Binding("f6", "phase", "The other phase: draft or refine", id="session.phase", show=False, priority=True),
     ]
     memory: Memory
     completer: Completer
@@ -154,6 +155,16 @@ class Steering(Reading):
 
     def action_next_mode(self) -> None:
         run_line(self, "/mode")
+
+    def action_phase(self) -> None:
+        if self.live and self.on_top:
+            run_line(self, "/phase")
+
+    def switch_phase(self) -> None:
+        """Draft or refine from the next round on; without such a goal, the other of the two models."""
+        self.submit(commands.SwitchPhase())
+        if self.live and not self.over_because and self.busy and self.view.phase:
+            self.word("from the next round on: the other phase", "accent")
 
     def action_models(self) -> None:
         self.show_models()
