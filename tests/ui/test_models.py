@@ -100,12 +100,14 @@ def test_rates_that_were_clocked_here_are_marked() -> None:
     assert "reads ~8.0k tok/s, writes ~112 tok/s" in told[1]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
-async def test_keys_and_figures_are_there_at_any_size(show: Showing, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("size", "apart"), [((80, 24), False), ((80, 24), True), ((200, 50), True)])
+async def test_keys_and_figures_are_there_at_any_size(show: Showing, size: tuple[int, int], apart: bool) -> None:
     async with show(size=size) as s:
+        s.app.keys_apart = apart
         await begin(s)
         await s.press("j")
-        for said in ("enter uses it next round", "n at once", "/ filters", "w loads", "u unloads", "p fetches"):
+        at_once = "n/⇧enter at once" if apart else "n at once"
+        for said in ("enter uses it next round", at_once, "/ filters", "w loads", "u unloads", "p fetches"):
             assert said in s.text
         assert "3.15 s" in s.text
         assert "Q4_K_M" in s.text

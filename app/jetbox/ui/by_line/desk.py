@@ -141,6 +141,9 @@ class LineDesk:
     def switch_model(self, name: str, *, now: bool) -> None:
         self.submit(commands.SetModel(name, now=now))
 
+    def switch_phase(self) -> None:
+        self.submit(commands.SwitchPhase())
+
     def show_why(self) -> None:
         from jetbox.ui.why import why
 
