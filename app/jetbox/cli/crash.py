@@ -9,17 +9,19 @@ import traceback
 
 
 def report(failure: BaseException) -> tuple[str, str]:
-    """Write a report; returns what to say and where it lies."""
+    """Write a report, without known secrets; returns what to say and where it lies."""
+    from jetbox.engine.safety.secrets import Redactor
     from jetbox.settings.folders import state_folder
 
-    said = f"internal error: {type(failure).__name__}: {failure}"
+    redact = Redactor.from_environment(os.environ).redact
+    said = redact(f"internal error: {type(failure).__name__}: {failure}")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = os.path.join(state_folder(), "crashes", f"{stamp}-{os.getpid()}.txt")
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(_text(failure, stamp))
+            file.write(redact(_text(failure, stamp)))
     except OSError as reason:
         return said, f"no report could be written to {path}: {reason.strerror}"
     return said, f"a report is in {path}"
