@@ -13,13 +13,19 @@ import pytest
 from hypothesis import settings
 
 from jetbox.sim.launch import ServerProcess
-from nursery import ForkedServer, Nursery
+from nursery import ForkedServer
 
 pytest_plugins = ["no_skips", "scripted"]
 # No deadline: a busy machine is no failure.
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers for `-n auto`: half as many again as there are cores, since tests often wait for processes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
 
 
 @pytest.fixture(autouse=True)
@@ -52,16 +58,8 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Where embedded servers are forked."""
-    made = Nursery()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def sim_server(nursery: Nursery) -> Iterator[Callable[..., ServerProcess]]:
+def sim_server() -> Iterator[Callable[..., ServerProcess]]:
     """Starts embedded servers, without latency unless `speed` is given, and stops them at the end."""
     with ExitStack() as running:
-        yield lambda **options: running.enter_context(ForkedServer(nursery, **{"speed": 0, **options}))
+        yield lambda **options: running.enter_context(ForkedServer(**{"speed": 0, **options}))

@@ -1,11 +1,12 @@
-"""Embedded servers that are forked from a process which has them loaded.
+"""Embedded servers, and runs of pytest, that are forked from a process which has them loaded.
 
-Each is a process of its own, as one from scratch is; its start costs a tenth of that.
+Each is a process of its own, as one from scratch is; its start costs a fraction of that.
 Run as a program, this is that process: it ends when the socket it was given does.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -13,13 +14,21 @@ import signal
 import socket
 import sys
 import time
+import traceback
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, cast
 
 from jetbox.sim.launch import LaunchError, ServerProcess, command
 
 READY = b"."
+
+
+PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+"""Code that is `python -m pytest WORDS`."""
 
 
 class Child:
@@ -73,7 +82,7 @@ class Child:
 
 
 class Nursery:
-    """The process that has the embedded server loaded; one for a whole run of tests."""
+    """The process that has the embedded server loaded."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -88,12 +97,22 @@ class Nursery:
         if self._socket.recv(1) != READY:
             raise LaunchError("the process that servers are forked from did not start")
 
-    def start(self, words: list[str]) -> Child:
-        """Start a server with these words of the command line, in this folder and environment."""
+    def start(
+        self, words: list[str], *, code: str = "", folder: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Child:
+        """Start a server with these words of the command line, in this folder and environment.
+
+        With `code` that is run instead, as `python -c CODE WORDS`, where pytest has been imported.
+        """
         pipes = [os.pipe() for _ in range(4)]
         ours = [pipes[0][1], *(pipe[0] for pipe in pipes[1:])]
         theirs = [pipes[0][0], *(pipe[1] for pipe in pipes[1:])]
-        asked = {"words": words, "folder": os.getcwd(), "environ": dict(os.environ)}
+        asked = {
+            "words": words,
+            "code": code,
+            "folder": str(folder or os.getcwd()),
+            "environ": dict(os.environ if environ is None else environ),
+        }
         data = json.dumps(asked).encode() + b"\n"
         sent = socket.send_fds(self._socket, [data], theirs)
         self._socket.sendall(data[sent:])
@@ -101,18 +120,37 @@ class Nursery:
             os.close(descriptor)
         return Child(int.from_bytes(self._socket.recv(8, socket.MSG_WAITALL), "big"), ours[:3], ours[3])
 
+    def run(
+        self, code: str, *words: str, folder: Path, environ: Mapping[str, str], given: str = ""
+    ) -> tuple[int, str, str]:
+        """Run code to its end: exit code, output and errors. It has to read what it is given before it writes."""
+        child = self.start([*words], code=code, folder=folder, environ=environ)
+        child.stdin.write(given.encode())
+        child.stdin.close()
+        with child.stdout, child.stderr:
+            out, err = child.communicate()
+        return child.wait(), out.decode(), err.decode()
+
     def close(self) -> None:
         """End it, and whatever it has left running."""
         self._socket.close()
         self._process.wait()
 
 
+@cache
+def nursery() -> Nursery:
+    """The one of this process; it ends with it."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
+
+
 class ForkedServer(ServerProcess):
     """A server from the nursery."""
 
-    def __init__(self, nursery: Nursery, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         words = command(**options)
-        child = nursery.start(words[words.index("jetbox.sim") + 1 :])
+        child = nursery().start(words[words.index("jetbox.sim") + 1 :])
         self.process = cast("Popen[bytes]", child)
         self.url = child.stdout.readline().decode().strip()
         if not self.url:
@@ -140,12 +178,15 @@ def tend(connection: socket.socket) -> None:
                 data += connection.recv(1 << 16)
             if not data:
                 return
+            asked = json.loads(data)
+            if asked["code"]:
+                load_pytest()
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
                 for descriptor in (connection.detach(), told, tell, *statuses.values()):
                     os.close(descriptor)
-                serve(json.loads(data), given)
+                live(asked, given)
             for descriptor in given[:3]:
                 os.close(descriptor)
             statuses[pid] = given[3]
@@ -164,10 +205,16 @@ def bury(statuses: dict[int, int]) -> None:
         os.close(descriptor)
 
 
-def serve(asked: dict[str, Any], given: list[int]) -> None:
-    """Be a server, in the child."""
-    from jetbox.sim.__main__ import main
+@cache
+def load_pytest() -> None:
+    """Import it with the plugins of its own."""
+    from _pytest.config import get_config
 
+    get_config()
+
+
+def live(asked: dict[str, Any], given: list[int]) -> None:
+    """Be what was asked for, in the child."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     for number, descriptor in enumerate(given[:3]):
@@ -180,13 +227,29 @@ def serve(asked: dict[str, Any], given: list[int]) -> None:
         os.environ.clear()
         os.environ.update(asked["environ"])
         time.tzset()
-        code = main(asked["words"])
+        code = execute(asked["code"], asked["words"]) if asked["code"] else serve(asked["words"])
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def serve(words: list[str]) -> int:
+    from jetbox.sim.__main__ import main
+
+    return main(words)
+
+
+def execute(code: str, words: list[str]) -> int:
+    sys.argv = ["-c", *words]
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
+    sys.path.insert(0, "")
+    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+    return 0
 
 
 if __name__ == "__main__":

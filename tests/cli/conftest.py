@@ -29,7 +29,7 @@ def jetbox(tmp_path: Path) -> Jetbox:
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
                 "text": True,
-                "timeout": 40,
+                "timeout": 120,
                 **kwargs,
             },
         )

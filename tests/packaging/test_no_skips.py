@@ -28,7 +28,7 @@ REFUSED = {
 def run(folder: Path, *, ci: str, workers: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no_skips", "-p", "no:cacheprovider", "-n", workers]
     env = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
-    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(("workers", "ci"), [("0", "1"), ("1", "true"), ("0", "")])

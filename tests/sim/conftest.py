@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from jetbox.sim.launch import ServerProcess
+from nursery import PYTEST, nursery
 
 Message = dict[str, Any]
+RUFF = str(Path(sys.executable).with_name("ruff"))
 NAMES = ("read_file", "write_file", "edit_file", "list_dir", "glob", "grep", "run_cmd", "finish")
 TOOLS = [{"type": "function", "function": {"name": n, "description": n, "parameters": {}}} for n in NAMES]
 
@@ -142,8 +144,10 @@ class Agent:
             return "exit code 0"
         quiet = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         environment = {**os.environ, **quiet, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
-        words = words if words[0] == "pytest" else [*words[:2], "--no-cache", *words[2:]]
-        line = [sys.executable, "-m", *words]
+        if words[0] == "pytest":
+            code, out, err = nursery().run(PYTEST, *words[1:], folder=self.folder, environ=environment)
+            return f"exit code {code}\n{out}{err}"
+        line = [RUFF, words[1], "--no-cache", *words[2:]]
         done = subprocess.run(line, cwd=self.folder, env=environment, capture_output=True, text=True)
         return f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
 

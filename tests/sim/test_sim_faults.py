@@ -102,7 +102,7 @@ def test_die_ends_the_process_in_mid_stream(client_of: Any) -> None:
     with closing(connection), pytest.raises(IncompleteRead) as broken:
         reply.read()
     assert len(lines_of(broken.value.partial)) == 3
-    assert client.server.process.wait(10) == 1
+    assert client.server.process.wait(60) == 1
 
 
 def test_a_stall_sends_nothing_until_it_is_released(client_of: Any) -> None:

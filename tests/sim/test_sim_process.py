@@ -58,7 +58,7 @@ def test_the_address_goes_to_standard_output_and_the_descriptor() -> None:
         assert process.stdout.readline() == line
         assert line.startswith(b"http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
 
 
 def test_it_ends_when_the_pipe_on_its_input_closes() -> None:
@@ -66,7 +66,7 @@ def test_it_ends_when_the_pipe_on_its_input_closes() -> None:
     with server:
         assert server.process.stdin is not None
         server.process.stdin.close()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_it_ends_when_the_parent_dies() -> None:

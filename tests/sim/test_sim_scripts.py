@@ -25,7 +25,7 @@ def test_mathx_makes_a_package_from_nothing(agent: Any) -> None:
 
 @pytest.mark.parametrize("probing", [True, False], ids=["probes", "no probes"])
 @pytest.mark.parametrize("script", ["fix-test", "refactor"])
-def test_a_red_test_is_repaired(agent: Any, script: str, probing: bool) -> None:
+def test_a_red_test_is_repaired(agent: Any, client_of: Any, script: str, probing: bool) -> None:
     copy_workspace(script, agent.folder)
     agent.probing = probing
     agent.play(goal_for(script))
@@ -37,6 +37,15 @@ def test_a_red_test_is_repaired(agent: Any, script: str, probing: bool) -> None:
         assert "pytest: failed" in agent.verdicts[-2]
         assert ("ruff: failed" in agent.verdicts[-2]) == (script == "refactor")
         assert "failed" not in agent.verdicts[-1]
+    answers_again(client_of(), agent.messages)
+
+
+def answers_again(other: Any, messages: list[dict[str, Any]]) -> None:
+    """Another server gives every answer of the conversation after what came before it."""
+    for i, message in enumerate(messages):
+        if message["role"] == "assistant":
+            lines = other.chat(*messages[:i], stream=False, options={"num_ctx": 32768})
+            assert json.dumps(lines[0]["message"], sort_keys=True) == json.dumps(message, sort_keys=True)
 
 
 def test_fix_test_starts_red_and_refactor_green(agent: Any, tmp_path: Path) -> None:
@@ -88,18 +97,6 @@ def test_words_in_mid_goal_do_not_restart_the_script(agent: Any) -> None:
     agent.messages.append({"role": "user", "content": "Use mathx as the name of the package, please"})
     assert agent.round()
     assert [call["function"]["name"] for call in agent.answers[1]["tool_calls"]] == ["write_file", "write_file"]
-
-
-def test_every_prefix_of_a_conversation_gets_the_same_answer_from_a_fresh_server(
-    agent: Any, client_of: Any, tmp_path: Path
-) -> None:
-    copy_workspace("fix-test", agent.folder)
-    agent.play(goal_for("fix-test"))
-    other = client_of()
-    for i, message in enumerate(agent.messages):
-        if message["role"] == "assistant":
-            lines = other.chat(*agent.messages[:i], stream=False, options={"num_ctx": 32768})
-            assert json.dumps(lines[0]["message"], sort_keys=True) == json.dumps(message, sort_keys=True)
 
 
 def test_identifiers_of_calls_differ_within_a_conversation(agent: Any) -> None:

@@ -18,7 +18,7 @@ from jetbox.engine import events as e
 from jetbox.record.recording import read_journal
 from jetbox.sim.launch import ServerProcess
 from scripted import call, finish, step
-from stories.kit import CONSOLE, LEAN, SIGNALS, Ended, Place, dies_out
+from stories.kit import CONSOLE, SIGNALS, Ended, Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
@@ -292,7 +292,6 @@ def test_a_signal_while_connecting(place: Place, silent: str, number: int, code:
     running.until("session.opened")
     ended = running.signal(number)
     told(place, ended, code)
-    assert ended.seconds < 1.5
     assert [g.text for g in place.events(e.GoalStarted)] == ["Do it"]
     assert (last_goal(place).outcome, last_goal(place).exit_code) == ("interrupted", code)
 
@@ -305,7 +304,6 @@ def test_a_signal_before_the_first_chunk(play: Play, number: int, code: int) -> 
     server.stats(stalled=1)
     ended = running.signal(number)
     told(place, ended, code)
-    assert ended.seconds < 1.5
     assert server.stats(cancelled=1)["cancelled"] == 1
 
 
@@ -316,7 +314,6 @@ def test_a_signal_while_a_command_runs(play: Play, number: int, code: int) -> No
     running.until("tool.output")
     ended = running.signal(number)
     told(place, ended, code)
-    assert ended.seconds < 2.0
     assert [t.state for t in place.events(e.ToolEnded)] == ["cancelled"]
     assert last_goal(place).exit_code == code
 
@@ -328,7 +325,6 @@ def test_a_signal_while_a_probe_runs(play: Play) -> None:
     running.until("probe.started", name="pytest")
     ended = running.signal(signal.SIGINT)
     told(place, ended, 130)
-    assert ended.seconds < 2.0
 
 
 def test_two_signals_while_a_command_ignores_the_first(play: Play) -> None:
@@ -339,7 +335,6 @@ def test_two_signals_while_a_command_ignores_the_first(play: Play) -> None:
     running.process.send_signal(signal.SIGINT)
     ended = running.signal(signal.SIGINT)
     assert ended.code == 130
-    assert ended.seconds < 2.0
     assert read_journal(place.sessions[-1]).events[-1].round == 1
 
 
@@ -391,7 +386,6 @@ def test_a_huge_file(play: Play) -> None:
         file.truncate(200 * 1024**2)
     ended = place.goal("Do it", "--set", "probes.pytest=false")
     told(place, ended, 0)
-    assert ended.seconds < 20
     assert (place.folder / "huge.bin").stat().st_size == 200 * 1024**2
     assert place.events(e.ToolEnded)[0].text != ""
 
@@ -482,7 +476,7 @@ def test_names_are_utf_8_whatever_the_locale(play: Play, locale: dict[str, str])
         step(call("grep", pattern="ü", path="名.txt"), call("grep", pattern="ö")),
         finish(),
     )
-    ended = place.goal("Schreib’ es", *LEAN, env={**locale, "LANG": ""})
+    ended = place.goal("Schreib’ es", env={**locale, "LANG": ""})
     assert ended.code == 0, ended.err
     assert place.files() == {"naïve/π.txt": "größe\n", "test_a.py": tests, "名.txt": "über\n"}
     assert [g.text for g in place.events(e.GoalStarted)] == ["Schreib’ es"]

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from jetbox.record.requests import rebuild_all
 from jetbox.sim.launch import ServerProcess
 from jetbox.sim.workspaces import copy_workspace, goal_for
 from scripted import WriteScript, call, finish, step
-from stories.kit import LEAN, Place, dies_out
+from stories.kit import Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
@@ -38,7 +37,7 @@ def shipped(place: Place, sim_server: Callable[..., ServerProcess], script: str)
 def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
     shipped(place, sim_server, "fix-test")
     before = place.files()
-    ended = place.goal(goal_for("fix-test"), *LEAN)
+    ended = place.goal(goal_for("fix-test"))
     assert ended.code == 0, ended.err
     after = place.files()
     assert after["shop/cart.py"] != before["shop/cart.py"]
@@ -48,7 +47,7 @@ def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., Serv
 
 def test_a_refactoring_turns_red_and_green_again(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
     shipped(place, sim_server, "refactor")
-    ended = place.goal(goal_for("refactor"), *LEAN)
+    ended = place.goal(goal_for("refactor"))
     assert ended.code == 0, ended.err
     pytest_states = [p.state for p in place.events(e.ProbeEnded) if p.name == "pytest"]
     assert "failed" in pytest_states
@@ -327,7 +326,6 @@ def test_a_signal_ends_with_its_code_and_keeps_what_was_streamed(play: Play, num
     server.stats(stalled=1)
     ended = running.signal(number)
     assert ended.code == code
-    assert ended.seconds < 1.5
     assert server.stats(cancelled=1)["cancelled"] == 1
     (goal,) = place.events(e.GoalEnded)
     assert (goal.outcome, goal.exit_code) == ("interrupted", code)
@@ -363,9 +361,7 @@ def test_the_end_of_a_goal_is_the_end_of_the_process(play: Play) -> None:
     place, server = play(step(text="Yes."))
     running = place.stream("Is it?")
     running.until("goal.ended")
-    begun = time.monotonic()
     assert running.end().code == 0
-    assert time.monotonic() - begun < 1.0
     assert server.stats()["chats"] == 1
     assert os.path.isfile(place.sessions[-1] / "journal.jsonl")
 

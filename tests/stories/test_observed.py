@@ -38,7 +38,6 @@ def test_what_the_user_changes_is_in_the_journal_for_every_screen(play: Play) ->
     assert line["by"] == "you"
     ended = running.signal(signal.SIGINT)
     assert ended.code == 130
-    assert ended.seconds < 1.5
     event = place.events(e.FilesChanged)[0]
     assert event.by == "you"
     path = event.changes[0].path

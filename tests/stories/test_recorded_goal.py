@@ -15,7 +15,7 @@ from jetbox.record.recording import Recording, read_journal
 from jetbox.record.requests import rebuild_all
 from jetbox.sim.launch import ServerProcess
 from jetbox.sim.workspaces import goal_for
-from stories.kit import LEAN, Ended, Place
+from stories.kit import Ended, Place
 
 pytestmark = pytest.mark.xdist_group("recorded goal")
 SLACK_NS = 200_000
@@ -26,7 +26,7 @@ class Story:
     """The mathx goal, run once for all tests of this file."""
 
     def __init__(self, place: Place, server: ServerProcess) -> None:
-        stream = place.stream(goal_for("mathx"), *LEAN)
+        stream = place.stream(goal_for("mathx"))
         self.ended: Ended = stream.end()
         self.place = place
         self.bodies = [entry["body"].encode() for entry in server.stats()["bodies"]]

@@ -54,7 +54,7 @@ class Show:
 
     async def asked(self) -> commands.AnyCommand:
         """The next command that the screen submitted."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.stage.session.next_command()
 
     @property

@@ -15,6 +15,7 @@ from jetbox.engine.events import Stamped
 from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, SessionOptions
 from jetbox.engine.session import Batch
 from jetbox.record.playback import Playback, read_journal
+from jetbox.record.recording import Recording
 from ui.conftest import screen_text
 
 BELOW_LIVE, BELOW_REPLAY = 1, 2
@@ -52,7 +53,7 @@ async def run_live(goal: str, url: str, root: Path, data: Path) -> tuple[list[St
     """Run a goal and keep every event as its readers got it."""
     options = EngineOptions(
         model=ModelOptions(name="gpt-oss:20b", host=url),
-        permissions=PermissionOptions(mode="auto"),
+        permissions=PermissionOptions(mode="auto", pass_env=("PYTEST_DISABLE_PLUGIN_AUTOLOAD",)),
         session=SessionOptions(folder=str(data)),
     )
     live = Live(Start(root=root, options=options, goal=goal))
@@ -65,10 +66,11 @@ async def run_live(goal: str, url: str, root: Path, data: Path) -> tuple[list[St
     return seen, next(data.iterdir())
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 async def test_equal_screens_at_equal_sequence_numbers(
-    size: tuple[int, int], tmp_path: Path, sim_server: Callable[..., Any], on_source: Callable[..., Any]
+    tmp_path: Path, sim_server: Callable[..., Any], on_source: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The plugins of this suite have no say in the runs of the session.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     root = tmp_path / "project"
     root.mkdir()
     url = sim_server(scripts=["mathx"]).url
@@ -77,6 +79,14 @@ async def test_equal_screens_at_equal_sequence_numbers(
     recording = read_journal(session)
     assert list(recording.events) == events, "the file expands to what was published"
 
+    for size in ((120, 40), (80, 24)):
+        await same_screens(events, recording, size, on_source)
+
+
+async def same_screens(
+    events: list[Stamped], recording: Recording, size: tuple[int, int], on_source: Callable[..., Any]
+) -> None:
+    """What looks on a session and what plays its recording show the same after the same events."""
     width, height = size
     live, replay = LiveUntil(events), Playback(recording)
     look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))

@@ -158,7 +158,7 @@ def test_the_search_ends_with_whoever_asked(tmp_path: Path) -> None:
     from jetbox.engine.workspace import finder
 
     request = f'{{"path": {sys.path!r}, "root": "{tmp_path}"}}\n'.replace("'", '"')
-    ended = subprocess.run([sys.executable, "-I", finder.__file__], input=request.encode(), check=False, timeout=20)
+    ended = subprocess.run([sys.executable, "-I", finder.__file__], input=request.encode(), check=False, timeout=60)
     assert ended.returncode == 0
 
 

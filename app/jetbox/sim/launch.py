@@ -164,7 +164,7 @@ class ServerProcess:
             said = self.process.communicate()[1].decode("utf-8", "replace").strip()
             raise LaunchError(said or f"the embedded server ended with code {self.process.returncode}")
 
-    def stats(self, *, seconds: float = 10.0, **least: int) -> dict[str, Any]:
+    def stats(self, *, seconds: float = 25.0, **least: int) -> dict[str, Any]:
         """What the server has seen.
 
         Counters given by name are waited for: `stats(cancelled=1)` returns when one stream was

@@ -141,7 +141,7 @@ async def test_a_server_that_is_busy_loading_is_not_waited_for(
     loading = asyncio.create_task(warm(loader, NAME, ModelOptions(), 8192))
     try:
         await asyncio.to_thread(server.stats, requests=2)
-        window = await asyncio.wait_for(choose_window(model, info, ContextOptions(), {}), 5)
+        window = await asyncio.wait_for(choose_window(model, info, ContextOptions(), {}), 60)
         assert window.tokens == DEFAULT
     finally:
         loading.cancel()

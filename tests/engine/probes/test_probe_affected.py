@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
-from engine.probes.touching import FILES, make, run
+from engine.probes.touching import FILES, make, run, seen
 from jetbox.engine.probes import affected as module
 from jetbox.engine.probes import reading
 from jetbox.engine.probes.affected import Affected
@@ -26,6 +25,7 @@ class Place:
     def __init__(self, folder: Path, files: dict[str, str]) -> None:
         self.root = folder / "ws"
         self.store = folder / "store"
+        self.files = dict(files)
         make(self.root, files)
         self.tree = Tree(self.root, out_of_scope)
         self.affected = Affected(self.root, self.store)
@@ -39,7 +39,7 @@ class Place:
     async def mapped(self) -> Place:
         """After a real whole run with the plugin."""
         await self.judged()
-        await self.affected.learn(run(self.root, lines=True), self.before)
+        await self.affected.learn(seen(self.files), self.before)
         return self
 
     async def told(self, touched: dict[str, Sequence[str]]) -> Place:
@@ -51,8 +51,10 @@ class Place:
         for path, text in changes.items():
             if text is None:
                 (self.root / path).unlink()
+                self.files.pop(path, None)
             else:
                 make(self.root, {path: text})
+                self.files[path] = text
         return await self.now()
 
     async def now(self) -> Selection:
@@ -407,25 +409,27 @@ async def test_what_was_learnt_outlives_the_session(tmp_path: Path) -> None:
     assert place.affected.mapped
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda text: "",
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"format":1', '"format":2'),
-        lambda text: text.replace('"tests":{', '"tests":{"x.py":[99999],'),
-        lambda text: text.replace('"tests":{', '"tests":{"x.py":"y",'),
-        lambda text: "[" * 100_000,
-    ],
-)
-async def test_a_damaged_store_is_as_none(tmp_path: Path, spoil: object) -> None:
+SPOILT: dict[str, Callable[[str], str]] = {
+    "empty": lambda text: "",
+    "half": lambda text: text[: len(text) // 2],
+    "another format": lambda text: text.replace('"format":1', '"format":2'),
+    "a number of nothing": lambda text: text.replace('"tests":{', '"tests":{"x.py":[99999],'),
+    "a word for a list": lambda text: text.replace('"tests":{', '"tests":{"x.py":"y",'),
+    "too deep": lambda text: "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
+async def test_a_damaged_store_is_as_none(tmp_path: Path, spoil: Callable[[str], str]) -> None:
     place = await Place(tmp_path, numbered(4)).mapped()
     file = place.store / "affected.json"
-    assert callable(spoil)
-    file.write_text(spoil(file.read_text()))
+    whole = file.read_text()
+    assert spoil(whole) != whole
+    file.write_text(spoil(whole))
     place.affected = Affected(place.root, place.store)
     assert (await place.after({"pkg/m0.py": "X = 1\n"})).files == ("tests/test_t0.py",)
     assert not place.affected.mapped
+    await place.after({"pkg/m0.py": numbered(4)["pkg/m0.py"]})
     await place.mapped()
     assert json.loads(file.read_text())["usage"]["tests"]
 
@@ -524,17 +528,12 @@ async def test_a_thousand_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module.Affected, "_modules", modules)
     await place.told(touched)
     assert began == [1301]
-    spent = []
     for n in range(20):
         make(place.root, {"pkg/m500.py": f"from pkg.m166 import f as g\n\n\ndef f():\n    return {-n}\n"})
         now = await place.tree.sweep()
         changed = now.changed(place.before)
         await place.affected.update(now)
-        start = perf_counter()
         chosen = await place.affected.select(place.before, now, changed)
-        spent.append(perf_counter() - start)
         assert 0 < len(chosen.files) < 10
     assert began[1:] == [1] * 20
-    # An order above what is measured: a wall clock on a shared machine proves no more.
-    assert sorted(spent)[0] < 0.02
     assert isinstance(place.affected._known.graph, Graph)

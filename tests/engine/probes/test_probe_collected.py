@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from jetbox.engine.probes.collected import Collected, collected
+from nursery import PYTEST, nursery
 
 FILES = [
     *("test_a.py", "a_test.py", "a.py", "tests/test_b.py", "tests/unit/test_c.py", "tests/check_d.py"),
@@ -34,13 +33,9 @@ def test_the_same_files_as_pytest_collects(tmp_path: Path, name: str, text: str)
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(f'def test_it_{number}():\n    """\n    >>> 1\n    1\n    """\n')
     (tmp_path / name).write_text(text)
-    listed = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-    ).stdout
+    words = ["--collect-only", "-q", "-p", "no:cacheprovider"]
+    environ = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    _, listed, _ = nursery().run(PYTEST, *words, folder=tmp_path, environ=environ)
     expected = {line.partition("::")[0] for line in listed.splitlines() if "::" in line}
     assert expected
     rules = collected(tmp_path, [name, *FILES])

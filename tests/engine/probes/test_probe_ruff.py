@@ -127,8 +127,8 @@ async def test_ruff_that_hangs_times_out(bench: Bench) -> None:
     bench.write("m.py", CLEAN)
     bench.write(".venv/bin/ruff", "#!/bin/sh\necho waiting\nexec sleep 600\n").chmod(0o755)
     (bench.root / ".venv/bin/python").symlink_to(os.path.realpath("/bin/sh"))
-    verdict = await bench.one(bench.engine(pytest=False, time_s=0.3), "ruff")
-    assert (verdict.state, verdict.summary, verdict.output) == ("timeout", "no result after 0.3 s", "waiting\n")
+    verdict = await bench.one(bench.engine(pytest=False, time_s=1.0), "ruff")
+    assert (verdict.state, verdict.summary, verdict.output) == ("timeout", "no result after 1 s", "waiting\n")
 
 
 async def test_ruff_that_cannot_be_started_is_an_error(bench: Bench) -> None:

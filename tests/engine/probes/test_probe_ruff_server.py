@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.probes.linting import BROKEN, Ruff, said, stop
-from jetbox.engine.clock import monotonic
 from jetbox.engine.probes.reasons import explained
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.ruff_aside import told
@@ -253,15 +252,15 @@ async def test_a_server_that_is_killed_over_a_request_is_replaced(bench: Bench, 
 async def test_a_server_that_hangs_holds_a_write_up_for_a_moment_and_a_verdict_for_no_longer_than_a_run(
     bench: Bench, ruff: Ruff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jetbox.engine.probes.ruff_server.ANSWER_S", 0.6)
     bench.write("a.py", "x = 1\n")
     await ruff.run()
     for n in range(STARTS):
+        # A write that waited for an answer would wait for ever.
+        monkeypatch.setattr("jetbox.engine.probes.ruff_server.ANSWER_S", 3600.0)
         assert await ruff.probe.candidate("a.py", f"y{n} = 1\n") is not None
         await stop(pids(ruff))
-        began = monotonic()
         assert await ruff.probe.words("a.py", f"z{n} = 1\n") == ""
-        assert (monotonic() - began) / 1e9 < 0.4
+        monkeypatch.setattr("jetbox.engine.probes.ruff_server.ANSWER_S", 0.3)
         bench.write("a.py", f"import m{n}\n")
         assert await ruff.early() is None
     assert ruff.probe.slow.startswith("its server failed")
@@ -280,7 +279,7 @@ async def test_a_server_that_hangs_holds_a_write_up_for_a_moment_and_a_verdict_f
 async def test_a_ruff_without_a_server_leaves_it_to_the_command_line(
     bench: Bench, ruff: Ruff, script: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jetbox.engine.probes.ruff_server.START_S", 0.5)
+    monkeypatch.setattr("jetbox.engine.probes.ruff_server.START_S", 0.5 if script.startswith("exec") else 60.0)
     bench.write("a.py", "x = 1\n")
     stand_in(ruff, script)
     assert await ruff.probe.candidate("a.py", "x = 1\n") is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from jetbox.engine.probes import calls, inside, touched
+from nursery import nursery
 
 RUN = """\
 import json, os, sys
@@ -52,20 +53,27 @@ def make(root: Path, files: dict[str, str]) -> None:
         (root / path).write_text(text)
 
 
+@cache
+def _seen(files: tuple[tuple[str, str], ...]) -> str:
+    with TemporaryDirectory() as folder:
+        make(Path(folder), dict(files))
+        return json.dumps(run(Path(folder), lines=True))
+
+
+def seen(files: dict[str, str]) -> dict[str, list[str]]:
+    """What `run` says, with lines, of a folder with these files; equal files are run once."""
+    found: dict[str, list[str]] = json.loads(_seen(tuple(files.items())))
+    return found
+
+
 def run(root: Path, *arguments: str, before: str = "", lines: bool = False) -> dict[str, list[str]]:
     """What `Touched` says of a run of pytest on this folder; without `lines` of the files alone."""
     # One text, as the probe hands it over.
     source = "\n".join(Path(str(module.__file__)).read_text() for module in (inside, calls, touched))
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, before, *arguments],
-        input=source,
-        capture_output=True,
-        text=True,
-        cwd=root,
-        env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
-    )
-    assert done.stdout, done.stderr
-    said = json.loads(done.stdout.splitlines()[-1])
+    environ = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"}
+    _, out, err = nursery().run(RUN, before, *arguments, folder=root, environ=environ, given=source)
+    assert out, err
+    said = json.loads(out.splitlines()[-1])
     found: dict[str, list[str]] = said["map"]
     if not lines:
         found = {name: sorted({word.partition("\0")[0] for word in used}) for name, used in found.items()}

@@ -142,7 +142,7 @@ async def test_what_is_not_there_yet_can_be_made_in_every_sandbox_and_is_told(wa
 async def test_a_command_that_runs_out_of_time_or_is_cancelled_is_looked_at_too(
     watched: Watched, repository: Path
 ) -> None:
-    await watched.runner.run(["/bin/sh", "-c", "echo x > .git/late; sleep 30"], limits=Limits(0.5, 1000))
+    await watched.runner.run(["/bin/sh", "-c", "echo x > .git/late; sleep 30"], limits=Limits(1.5, 1000))
     assert [words.partition(" ")[0] for words in watched.told] == [".git/late"]
 
     begun = asyncio.Event()

@@ -121,7 +121,7 @@ async def test_an_expression_that_never_ends_is_ended(bench: Any) -> None:
     text = await grep(workspace.locate(""), wish, workspace, limits)
     ticker.cancel()
     assert text == "a.txt:1:match\n[stopped after 1.5 s: narrow path or glob, or use a simpler expression]"
-    assert ticks > 20
+    assert ticks > 3
 
 
 async def test_grep_is_ended_with_its_call(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
