@@ -11,7 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.installed
 	@$(BIN)/jetbox-tui --demo $(ARGS)
 
-test: lint types contracts tests
+# Types beside the tests: mypy is one process, and tests often wait.
+test: lint contracts
+	@$(MAKE) --no-print-directory -j2 types tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
