@@ -144,7 +144,7 @@ def chosen(folder: Path) -> float:
             now = await tree.sweep()
             await affected.update(now)
             began = perf_counter()
-            await affected.select(now, now.changed(before))
+            await affected.select(before, now, now.changed(before))
             spent.append(perf_counter() - began)
         return statistics.median(spent)
 
