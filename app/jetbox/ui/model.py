@@ -10,7 +10,7 @@ import msgspec
 from jetbox.engine import events as e
 from jetbox.record.timing import Timing
 from jetbox.ui import words
-from jetbox.ui.rounds import Changed, RoundFigures, joined
+from jetbox.ui.rounds import Changed, RoundFigures, Tally, joined
 from jetbox.ui.text.rows import one_line
 
 Loaded = Literal["unknown", "loading", "loaded"]
@@ -49,6 +49,7 @@ class SessionView(msgspec.Struct):
     goal_round: int = 0
     round_limit: int = 0
     rounds: list[RoundFigures] = msgspec.field(default_factory=list)
+    tally: Tally = msgspec.field(default_factory=Tally)
     timing: Timing = msgspec.field(default_factory=Timing)
     """Where the time of the rounds went."""
 
@@ -222,6 +223,7 @@ class SessionView(msgspec.Struct):
             case e.RoundEnded() if self.rounds:
                 last = self.rounds[-1]
                 last.wall, last.phases, last.tier = event.wall_ns, event.phases, event.tier or "slow"
+                self.tally.end(last)
             case e.RequestSent():
                 self.streamed = 0
                 self.doing = Doing("waiting for the model", t)
@@ -318,7 +320,7 @@ class SessionView(msgspec.Struct):
         wanted = (figures for figures in reversed(self.rounds) if figures.number == verdict.of_round)
         judged = next(wanted, self.rounds[-1] if self.rounds else None)
         if judged is not None:
-            judged.judge(verdict)
+            self.tally.judge(judged, verdict)
 
     # ------------------------------------------------------------ questions
 
@@ -341,11 +343,10 @@ class SessionView(msgspec.Struct):
     @property
     def probing_words(self) -> tuple[str, ...]:
         """The cache's part in the session so far, and what it saved and was waited for; nothing without verdicts."""
-        verdicts, hits = sum(r.verdicts for r in self.rounds), sum(r.hits for r in self.rounds)
+        verdicts, hits, unproven, saved = self.tally.verdicts, self.tally.hits, self.tally.unproven, self.tally.saved
         if not verdicts:
             return ()
-        unproven, saved = sum(r.unproven for r in self.rounds), sum(r.saved for r in self.rounds)
-        waited = f"waited {words.duration(sum(r.exposed for r in self.rounds))}"
+        waited = f"waited {words.duration(self.tally.exposed)}"
         return (
             f"hits {hits} of {verdicts} ({hits / verdicts:.0%})" + (f", {unproven} unproven" if unproven else ""),
             f"saved {words.duration(saved)}, {waited}" if saved else waited,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 import msgspec
 
 from jetbox.engine import events as e
@@ -73,6 +75,42 @@ class RoundFigures(msgspec.Struct):
     @property
     def green(self) -> bool:
         return not self.red and any(probe.state == "passed" for probe in self.probes)
+
+
+class Tally(msgspec.Struct):
+    """What all rounds come to, added up as they end: a panel that is drawn ten times a second counts nothing anew."""
+
+    waits: list[int] = msgspec.field(default_factory=list)
+    """How long each round that has ended waited for the model, sorted."""
+    waited: int = 0
+    """Their sum."""
+    latest: int = 0
+    """The wait of the round that ended last."""
+    exposed: int = 0
+    verdicts: int = 0
+    hits: int = 0
+    unproven: int = 0
+    saved: int = 0
+    probed: RoundFigures | None = None
+    """The newest round with a verdict."""
+
+    def end(self, figures: RoundFigures) -> None:
+        """A round has ended."""
+        self.latest = figures.llm
+        insort(self.waits, self.latest)
+        self.waited += self.latest
+        self.exposed += figures.exposed
+
+    def judge(self, figures: RoundFigures, verdict: e.ProbeEnded) -> None:
+        """A round takes a verdict."""
+        verdicts, hits, unproven, saved = figures.verdicts, figures.hits, figures.unproven, figures.saved
+        figures.judge(verdict)
+        self.verdicts += figures.verdicts - verdicts
+        self.hits += figures.hits - hits
+        self.unproven += figures.unproven - unproven
+        self.saved += figures.saved - saved
+        if self.probed is None or figures.number >= self.probed.number:
+            self.probed = figures
 
 
 class Changed(msgspec.Struct, frozen=True):

@@ -41,14 +41,14 @@ from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
 from jetbox.ui.widgets.transport import TransportBar
 
-FRAME_S = 1 / 30
-FAST_FRAME_S = 1 / 60
-"""The same while nobody types."""
-TYPING_S = 0.3
+FRAME_S = 1 / 40
+"""How often words are drawn; letters that are typed do not wait for it."""
+AT_ONCE_S = 0.003
+"""How long events are taken before keys are looked at again."""
+TAKEN = 20
+"""Events between two looks at the clock."""
 WORD_NS = 4_000_000_000
 """So long a word stands where something is waited for: what that is must be seen."""
-AT_ONCE = 500
-"""Events that are taken before keys are looked at again."""
 FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
@@ -100,13 +100,14 @@ class Workbench(Steering):
         self.footer = Footer(glyphs, id="footer")
         self.bar = TransportBar(glyphs, self.transport, id="transport") if self.transport is not None else None
         self._mark = Mark(glyphs, id="mark")
+        self._moving = (self.transcript, self.thumb, self.side, self.status, self.timeline, self.footer)
+        """What changes while the model works."""
         self._notices: list[LocalNotice] = []
         self._word = ("", "")
         self._word_at = 0
         self._word_until: tuple[type[e.Event], ...] = ()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
-        self._typed_at = -TYPING_S
         self.key_names: dict[str, str] = {}
         self._seen = False
         self.set_class(not live, "-looking", update=False)
@@ -167,19 +168,16 @@ class Workbench(Steering):
                 if batch.reset:
                     self._restart()
                 deltas_only = not batch.reset
-                for start in range(0, len(batch.events), AT_ONCE):
-                    if start:
+                until = time.monotonic() + AT_ONCE_S
+                for start in range(0, len(batch.events), TAKEN):
+                    deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
+                    if time.monotonic() > until:
                         await asyncio.sleep(0)
-                    deltas_only &= self._take(batch.events[start : start + AT_ONCE], anew=batch.reset)
+                        until = time.monotonic() + AT_ONCE_S
                 self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
-                await asyncio.sleep(self._frame())
+                await asyncio.sleep(FRAME_S)
         except JetboxError as error:
             self.fail(error.message, error.hint)
-
-    def _frame(self) -> float:
-        """How long the next frame may wait: while somebody types, keys come before words."""
-        typing = time.monotonic() - self._typed_at < TYPING_S
-        return FRAME_S if typing else FAST_FRAME_S
 
     def _take(self, taken: Sequence[e.Stamped], *, anew: bool) -> bool:
         """Take events; whether they only go on with what streams."""
@@ -214,7 +212,7 @@ class Workbench(Steering):
             self.side.tick(now)
             if other or not self._fast:
                 self._show_moving(now)
-        self.show_at_once(self.transcript, self.thumb, self.side, self.status, self.footer)
+        self.show_at_once(*self._moving)
         self._settle_waiters()
 
     def show_at_once(self, *widgets: Widget) -> None:
@@ -303,6 +301,7 @@ class Workbench(Steering):
         self.side.tick(now)
         self._show_moving(now)
         self._pace()
+        self.show_at_once(*self._moving)
 
     async def reached(self, seq: int) -> None:
         """Return when the event with this number is on the screen."""
@@ -341,7 +340,6 @@ class Workbench(Steering):
 
     def was_typed(self) -> None:
         """The input has another text."""
-        self._typed_at = time.monotonic()
         if self.prompt.text:
             self._unsay()
         self._show_footer(self.source.now())

@@ -7,6 +7,7 @@ is laid out again, once a frame. Growing never asks for a layout of the screen.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import ClassVar
 
@@ -27,7 +28,9 @@ from jetbox.ui.transcript.story import Story
 KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
 MOST_ROWS = 1 << 60
-EVERYTHING = (0, MOST_ROWS)
+EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
+ESTIMATING_S, AT_ONCE = 0.002, 100
+"""How long heights are estimated in one go, and how many between two looks at the clock."""
 
 
 class Paged(ScrollView, can_focus=True):
@@ -60,10 +63,10 @@ class Paged(ScrollView, can_focus=True):
         self._paint = Paint({}, colour=False)
         self._heights = Heights()
         self._measured = bytearray()
+        self._estimated, self._estimating = 0, False
+        """Blocks before this one were estimated since the last change of the width; whether that goes on."""
         self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
         self._placing = False
-
-    # ------------------------------------------------------------ what it shows
 
     def restart(self) -> None:
         """Forget everything: another story begins."""
@@ -139,8 +142,6 @@ class Paged(ScrollView, can_focus=True):
         """Whether the last row is shown."""
         return self.scroll_offset.y >= self.max_scroll_y
 
-    # ------------------------------------------------------------ layout
-
     def _look(self) -> Look:
         return Look(self._glyphs, self.expanded, self._now)
 
@@ -209,12 +210,25 @@ class Paged(ScrollView, can_focus=True):
         """Other widths or another fold: heights are estimates again, the place is kept."""
         if not self._columns:
             return
-        top = self._anchor()
         self._strips.clear()
         self._measured = bytearray(len(self._heights))
-        self._heights.replace(block.estimate(self._columns) for block in self.story.blocks[: len(self._heights)])
-        self._settle(top, EVERYTHING)
+        self._settle(self._anchor(), EVERYTHING)
         self.refresh()
+        self._estimated = 0
+        if not self._estimating:
+            self._estimate()
+
+    def _estimate(self) -> None:
+        """Estimate the heights of what is out of sight, for a while; then again when keys have been looked at."""
+        until = time.monotonic() + ESTIMATING_S
+        top, count = self._anchor(), len(self._heights)
+        while self._estimated < count and time.monotonic() < until:
+            first, self._estimated = self._estimated, min(count, self._estimated + AT_ONCE)
+            for index in range(first, self._estimated):
+                if not self._measured[index]:
+                    self._heights.set(index, self.story.blocks[index].estimate(self._columns))
+        self._settle(top, NOTHING)
+        self._estimating = self._estimated < count and self.call_later(self._estimate)
 
     def _anchor(self) -> tuple[int, int]:
         """The block at the top, and the row within it."""
@@ -277,8 +291,6 @@ class Paged(ScrollView, can_focus=True):
         self.set_reactive(Paged.scroll_target_y, float(row))
         self.scroll_y = float(row)
         self._placing = False
-
-    # ------------------------------------------------------------ scrolling
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         if round(old_value) == round(new_value):
@@ -354,8 +366,6 @@ class Paged(ScrollView, can_focus=True):
         event.stop()
         event.prevent_default()
         self.move(3)
-
-    # ------------------------------------------------------------ drawing
 
     def on_resize(self, event: events.Resize) -> None:
         columns = event.size.width

@@ -7,10 +7,11 @@ from textual import events
 from jetbox.engine.clock import tier
 from jetbox.engine.events import RED
 from jetbox.record.spent import RoundTime
+from jetbox.record.timing import percentile
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.model import SessionView
-from jetbox.ui.rounds import Changed, RoundFigures, came_by
+from jetbox.ui.rounds import Changed, RoundFigures, Tally, came_by
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, one_line, row, spread
 from jetbox.ui.transcript.round import cache_sign, remarks, state_sign
 from jetbox.ui.widgets import sparks
@@ -116,9 +117,9 @@ class Side(Lined):
         self._columns = [figures.number for figures in shown]
         numbers = sparks.round_numbers(shown)
         out.append(self._line("round", self._marked(numbers, "faint"), "", width))
-        out += self._llm(view.rounds, shown, width)
+        out += self._llm(view.tally, shown, width)
         out += self._server(shown, width)
-        out += self._probe(view.rounds, shown, width)
+        out += self._probe(view.tally.probed, shown, width)
         self._bars_to = len(out)
         return [*out, *self._switch(width), BLANK]
 
@@ -196,30 +197,28 @@ class Side(Lined):
         """How many rounds come after those that are shown."""
         return max(0, self._view.rounds[-1].number - shown[-1].number) if shown else 0
 
-    def _llm(self, rounds: list[RoundFigures], shown: list[RoundFigures], width: int) -> list[Row]:
+    def _llm(self, tally: Tally, shown: list[RoundFigures], width: int) -> list[Row]:
         values = [-1 if figures.open else figures.llm for figures in shown]
         styles = [f"tier.{tier(max(0, value))}" for value in values]
-        known = [figures.llm for figures in rounds if not figures.open]
-        if not known:
+        if not tally.waits:
             return [self._line("llm", [(self.glyphs.more, "dim")], "", width)]
-        said = f"p50 {words.duration(sparks.percentile(known, 0.5))}"
-        if len(known) >= P95_FROM:
-            said += f"  p95 {words.duration(sparks.percentile(known, 0.95))}"
-        said += f"  n {len(known)}  sum {words.duration(sum(known))}"
+        said = f"p50 {words.duration(percentile(tally.waits, 0.5))}"
+        if len(tally.waits) >= P95_FROM:
+            said += f"  p95 {words.duration(percentile(tally.waits, 0.95))}"
+        said += f"  n {len(tally.waits)}  sum {words.duration(tally.waited)}"
         return [
-            self._line("llm", sparks.spark(values, styles, self.glyphs), words.duration(known[-1]), width),
+            self._line("llm", sparks.spark(values, styles, self.glyphs), words.duration(tally.latest), width),
             self._line("", [(said, "dim")], "", width),
         ]
 
-    def _probe(self, rounds: list[RoundFigures], shown: list[RoundFigures], width: int) -> list[Row]:
-        probed = [figures for figures in rounds if figures.probes]
-        if not probed:
+    def _probe(self, probed: RoundFigures | None, shown: list[RoundFigures], width: int) -> list[Row]:
+        if probed is None:
             return []
         values = [figures.probe_run if figures.probes else -1 for figures in shown]
         styles = ["failed" if figures.red else "ok" if figures.green else "dim" for figures in shown]
         bars = sparks.spark(values, styles, self.glyphs)
         return [
-            self._line("probe", bars, words.duration(probed[-1].probe_run), width),
+            self._line("probe", bars, words.duration(probed.probe_run), width),
             self._line("cache", sparks.cache_signs(shown, self.glyphs), "", width),
             *(self._line("", [(said, "dim")], "", width) for said in self._view.probing_words),
         ]

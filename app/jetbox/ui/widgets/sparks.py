@@ -90,12 +90,3 @@ def legend(phases: dict[str, int], width: int, glyphs: Glyphs, least: int = 500_
         line += item
         used += wide
     return [*out, line] if line else out
-
-
-def percentile(values: Sequence[int], share: float) -> int:
-    """The value below which `share` of them lie, by linear interpolation."""
-    ordered = sorted(values)
-    at = (len(ordered) - 1) * share
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return round(ordered[low] + (ordered[high] - ordered[low]) * (at - low))
