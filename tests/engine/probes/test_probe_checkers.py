@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inscope import out_of_scope
+from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.known import KnownFailures
+from jetbox.engine.probes.mypy import MypyProbe
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.safety.choose import choose_sandbox
-from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.safety.process import Finished, ProcessRunner
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
@@ -104,7 +108,8 @@ async def test_mypy_checks_what_the_configuration_says(bench: Bench) -> None:
     bench.write("pyproject.toml", "[project]\nname = 'x'\nfiles = 1\n[tool.mypy]\nstrict = true\nfiles = ['app']\n")
     engine = engine_of(bench, mypy=True)
     assert (await bench.one(engine, "mypy")).summary == "no issues found in 1 source file"
-    bench.write("pyproject.toml", "[tool.mypy]\nstrict = true\n[tool.x]\nfiles = ['app']\n")
+    # How findings are written is not the project's to say.
+    bench.write("pyproject.toml", "[tool.mypy]\nstrict = true\nerror_summary = false\n[tool.x]\nfiles = ['app']\n")
     assert (await bench.one(engine, "mypy")).summary == "1 error in 1 file"
 
 
@@ -126,6 +131,57 @@ async def test_mypy_and_what_is_broken(bench: Bench, files: dict[str, str], stat
     verdict = await bench.one(engine_of(bench, mypy=True), "mypy")
     assert verdict.state == state
     assert verdict.summary.startswith(summary)
+
+
+async def mypy_on(bench: Bench, files: dict[str, str]) -> MypyProbe:
+    for path, text in files.items():
+        bench.write(path, text)
+    tree = Tree(bench.root, out_of_scope)
+    await tree.sweep()
+    return MypyProbe(bench.root, bench.processes, ProbeOptions(), tree, Interpreters(bench.root, bench.processes, ""))
+
+
+@pytest.mark.parametrize(
+    ("files", "reads_more"),
+    [
+        ({"mypy.ini": "[mypy]\nplugins = plug.py\n"}, True),
+        ({"mypy.ini": "[mypy]\nplugins = pydantic.mypy\nstrict = true\n"}, False),
+        ({"mypy.ini": "[mypy]\nplugins = pydantic.mypy\n", "src/pydantic/mypy.py": ""}, True),
+        ({"setup.cfg": "[mypy]\nplugins =\n    pydantic.mypy,\n    mypy_django_plugin.main\n"}, True),
+        ({"pyproject.toml": "[tool.mypy]\nplugins = [\n    'pydantic.mypy',\n    'tools/plug.py',\n]\n"}, True),
+        ({"pyproject.toml": "[tool.coverage]\nplugins = ['plug']\n[tool.mypy]\nstrict = true\n"}, False),
+        ({"../setup.cfg": "[mypy]\nplugins = plug\n"}, True),
+        ({}, False),
+    ],
+)
+async def test_a_plugin_of_the_workspace_can_read_any_file(
+    bench: Bench, files: dict[str, str], reads_more: bool
+) -> None:
+    probe = await mypy_on(bench, files)
+    assert probe._reads_more() is reads_more
+
+
+async def test_with_a_plugin_of_the_workspace_every_file_counts_and_nothing_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = await mypy_on(bench, {"mypy.ini": "[mypy]\nplugins = plug.py\n", "plug.py": "", "read.txt": ""})
+    files, asked = probe._tree.last, []
+
+    async def ran(argv: list[str], *, behind: bool) -> Finished:
+        asked.append(argv)
+        return Finished("exited", 0, "", 0, 0)
+
+    monkeypatch.setattr(probe, "_ran", ran)
+    await probe.scope()
+    assert "read.txt" in probe.narrow(files).files
+    for _ in range(2):
+        await probe.run()
+    bench.write("mypy.ini", "[mypy]\n")
+    await probe.scope()
+    assert "read.txt" not in probe.narrow(files).files
+    await probe.run()
+    assert [argv[5] for argv in asked][:2] == ["all", "all"]
+    assert asked[2][5] != "all"
 
 
 async def test_syntax_errors_hide_others_so_none_of_them_is_known(bench: Bench) -> None:
@@ -213,6 +269,29 @@ async def test_what_pyright_prints_is_read(bench: Bench, text: str, code: int, s
             "pkg/b.py:4:12: Return type is unknown (reportReturnType)",
         )
         assert "more of the warning" not in verdict.output
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "folder"),
+    [
+        ("pyrightconfig.json", '{"extends"\n: "cfg/base.conf"}', "cfg"),
+        ("../pyproject.toml", "[tool.pyright]\nextends = 'cfg/base.conf'\n", "../cfg"),
+    ],
+)
+async def test_configuration_that_pyright_takes_in_counts_whatever_its_name(
+    bench: Bench, path: str, text: str, folder: str
+) -> None:
+    bench.write(path, text)
+    bench.write("a.py", "")
+    bench.write(f"{folder}/base.conf", '{"extends": "../last.toml"}')
+    bench.write(f"{folder}/../last.toml", "x = 1\n")
+    pyright(bench, "0 errors, 0 warnings, 0 informations \n", 0)
+    engine = engine_of(bench, pyright=True)
+    assert (await bench.one(engine, "pyright")).cache == "ran"
+    assert (await bench.one(engine, "pyright")).cache == "hit"
+    for taken in ("base.conf", "../last.toml"):
+        bench.write(f"{folder}/{taken}", '{"extends": "../last.toml", "x": 1}')
+        assert (await bench.one(engine, "pyright")).cache == "ran"
 
 
 async def test_pyright_without_what_runs_it_is_skipped(confined: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,8 @@ class CheckerProbe(Whole):
         self._tree = tree
         self._interpreters = interpreters
         self._narrowing = Narrowing(tree.root, self._counts)
+        self._open = True
+        """Its verdict can depend on any file of the workspace; settled whenever the scope is asked for."""
 
     async def skip(self) -> str:
         """Nothing to check, or nothing to check it with."""
@@ -72,6 +74,7 @@ class CheckerProbe(Whole):
 
     async def scope(self) -> Scope:
         """The program, the interpreter with what is installed in it, and configuration above the workspace."""
+        self._open = self._reads_more()
         interpreter = self._interpreters.find()
         facts = await self._interpreters.facts(interpreter)
         versions = {
@@ -88,8 +91,8 @@ class CheckerProbe(Whole):
         return Scope(self.arguments(), versions, variables, noticed, confines(self._processes.sandbox))
 
     def narrow(self, files: Snapshot) -> Snapshot:
-        """Program text, folders (which can be packages), and configuration."""
-        return self._narrowing(files)
+        """Program text, folders (which can be packages), and configuration; all where that is not all it reads."""
+        return files if self._open else self._narrowing(files)
 
     def program(self) -> str:
         """Path of the checker beside the workspace's interpreter, else on the path; empty where there is none."""
@@ -101,6 +104,10 @@ class CheckerProbe(Whole):
     @abstractmethod
     def arguments(self) -> tuple[str, ...]:
         """Words after the program."""
+
+    @abstractmethod
+    def _reads_more(self) -> bool:
+        """True where its configuration lets it read files of the workspace that are not counted by their names."""
 
     def _counts(self, path: str, folder: bool) -> bool:
         return folder or path.endswith(SOURCES) or path.rpartition("/")[2] in self.configuration
@@ -119,6 +126,11 @@ class CheckerProbe(Whole):
                 if seen := identity(str(folder / name)):
                     found[f"{folder}/{name}"] = seen
         return found
+
+    def _configured(self) -> list[Path]:
+        """Where its configuration may lie, in the workspace and above it."""
+        root = Path(self._tree.root)
+        return [folder / name for folder in (root, *root.parents) for name in self.configuration]
 
     async def _ran(self, argv: list[str], *, behind: bool) -> Finished:
         # What a checker loads of the workspace is code like any other.
@@ -167,6 +179,15 @@ def findings_in(lines: list[str]) -> list[Finding]:
     """The errors among lines of the form `path:line:column: error: what`."""
     found = (FINDING.fullmatch(line) for line in lines)
     return [Finding(f["path"], f["place"], f["what"].strip()) for f in found if f]
+
+
+def text_of(path: Path) -> str:
+    """The beginning of a file; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1_000_000).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _number(count: int, noun: str) -> str:

@@ -13,14 +13,17 @@ import msgspec
 
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Verdict
-from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in
+from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in, text_of
 from jetbox.engine.probes.configuration import OF_MYPY
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.safety.process import Finished, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
 
-OPTIONS = ("--no-sqlite-cache", "--no-pretty", "--no-color-output", "--show-column-numbers", "--show-error-codes")
+OPTIONS = (
+    *("--no-sqlite-cache", "--no-pretty", "--no-color-output", "--show-column-numbers", "--show-error-codes"),
+    *("--error-summary", "--hide-absolute-path"),
+)
 """The cache in single files, so that what it holds of one module can be dropped."""
 
 DROPPED = 30
@@ -45,6 +48,17 @@ exec "$@" --cache-dir "$cache"
 TOTAL = re.compile(r"Found (\d+) errors? in \d+ files? \(.*\)")
 SUCCESS = re.compile(r"Success: (no issues found in \d+ source files?)")
 SETTINGS = r"\.?mypy\.ini|pyproject\.toml|setup\.cfg"
+NAMES = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
+"""Configuration, in the order in which mypy looks for it."""
+PLUGINS = re.compile(r"^\s*plugins\s*=((?:.*\n?)(?:(?![ \t]*\w+\s*=).*\n?)*)", re.MULTILINE)
+NAMED = re.compile(r"[\w./:-]+")
+CLOSED = frozenset(
+    """
+    numpy.typing.mypy_plugin pydantic.mypy pydantic.v1.mypy returns.contrib.mypy.returns_plugin
+    sqlalchemy.ext.mypy.plugin strawberry.ext.mypy_plugin
+    """.split()  # noqa: SIM905 a list of words is easier to read so
+)
+"""Plugins that go by what mypy knows of the sources; others can import them, or read other files."""
 CHOOSES = re.compile(r"^\s*(files|packages|modules)\s*=", re.MULTILINE)
 
 Stat = tuple[int, int, int, int]
@@ -99,7 +113,8 @@ class MypyProbe(CheckerProbe):
         packages = (await self._interpreters.facts(self._interpreters.find())).packages
         paths = self.narrow(self._tree.last).files
         now = await asyncio.to_thread(_stats, self._tree.root, paths, packages)
-        dropped = now.moved_since(self._cached)
+        # What mypy keeps of a module, it keeps whatever a plugin read for it.
+        dropped = None if self._open else now.moved_since(self._cached)
         number = "all" if dropped is None else str(len(dropped))
         words = ["/bin/sh", "-c", PREPARE, "sh", self._cache_folder(), number, *(dropped or ())]
         done = await self._ran([*words, program, *self.arguments()], behind=behind)
@@ -127,13 +142,23 @@ class MypyProbe(CheckerProbe):
 
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""
-        for name in ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg"):  # as mypy looks for them
-            text = _text(Path(self._root, name))
-            heading = r"^\[tool\.mypy\]" if name.endswith(".toml") else r"^\[mypy\]"
-            if text and (found := re.search(heading + r"[ \t]*(?:#.*)?$", text, re.MULTILINE)):
-                section = re.split(r"^\[", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+        for name in NAMES:
+            if section := _section(Path(self._root, name)):
                 return CHOOSES.search(section) is not None
         return False
+
+    def _reads_more(self) -> bool:
+        """A plugin of the workspace's can import and read whatever it likes."""
+        found = (PLUGINS.search(_section(path)) for path in self._configured() if path.name in NAMES)
+        return any(self._ours(name) for listed in found if listed for name in NAMED.findall(listed[1]))
+
+    def _ours(self, plugin: str) -> bool:
+        """True for a plugin that is part of the workspace, or may look at it by other ways than mypy's."""
+        if plugin not in CLOSED:
+            return True
+        package = plugin.partition(".")[0]
+        beginnings = tuple(f"{folder}{package}{end}" for folder in ("", "src/", "lib/") for end in ("/", ".py"))
+        return any(path.startswith(beginnings) for path in self._tree.last.files)
 
     def _verdict(self, done: Finished) -> Verdict:
         if (verdict := self._no_result(done)) is not None:
@@ -185,8 +210,9 @@ def _pattern(path: str) -> str:
     return shown if re.fullmatch(r"[\w/-]+", shown) else ""
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes()[:1_000_000].decode("utf-8", "replace")
-    except OSError:
-        return ""
+def _section(path: Path) -> str:
+    """What a file of configuration has for mypy as a whole; empty for nothing."""
+    heading = r"^\[tool\.mypy\]" if path.name.endswith(".toml") else r"^\[mypy\]"
+    text = text_of(path)
+    found = re.search(heading + r"[ \t]*(?:#.*)?$", text, re.MULTILINE)
+    return re.split(r"^\[", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0] if found else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from jetbox.engine.probes.base import Scope, Verdict
-from jetbox.engine.probes.checkers import CheckerProbe, Finding
+from jetbox.engine.probes.checkers import CheckerProbe, Finding, text_of
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.configuration import OF_PYRIGHT
 from jetbox.engine.safety.environment import candidates, clean_environment, find_program
@@ -21,6 +21,8 @@ NETWORK = "use of the network"
 """How a sandbox says that commands may use the network."""
 
 PLACE = re.compile(r"\s+(?P<path>/.+?):(?P<place>\d+:\d+) - (?P<kind>error|warning|information): (?P<what>.*)")
+EXTENDS = re.compile(r"""\bextends["']?\s*[:=]\s*(["'])(.*?)\1""")
+MOST_EXTENDED = 50
 RULE = re.compile(r".* (?P<rule>\(report\w+\))")
 TOTAL = re.compile(r"(?P<errors>\d+) errors?, (?P<warnings>\d+) warnings?, \d+ informations?\s*")
 
@@ -51,11 +53,12 @@ class PyrightProbe(CheckerProbe):
         """That of every checker, and the node that runs it."""
         scope = await super().scope()
         outside = scope.outside
+        extended = [path for path in self._extended() if not self._inside(path)]
         if outside is not None:
-            outside = (*outside, str(self._root / NPM), *candidates("node", self._path(), str(self._root)))
-        return msgspec.structs.replace(
-            scope, versions={**scope.versions, "node": identity(self._node())}, outside=outside
-        )
+            outside = (*outside, str(self._root / NPM), *candidates("node", self._path(), str(self._root)), *extended)
+        versions = {**scope.versions, "node": identity(self._node())}
+        versions.update({path: identity(path) for path in extended})
+        return msgspec.structs.replace(scope, versions=versions, outside=outside)
 
     def program(self) -> str:
         """Path of the pyright to run; empty where there is none."""
@@ -76,6 +79,26 @@ class PyrightProbe(CheckerProbe):
     def _counts(self, path: str, folder: bool) -> bool:
         # Configuration can take in other files of its kind, and compiled modules are looked for by name.
         return super()._counts(path, folder) or path.endswith((".json", ".so", ".pyd"))
+
+    def _reads_more(self) -> bool:
+        """Configuration can be taken in from a file of any name."""
+        return any(self._inside(path) and not self._counts(path, False) for path in self._extended())
+
+    def _inside(self, path: str) -> bool:
+        return path.startswith(f"{self._tree.root}/")
+
+    def _extended(self) -> list[str]:
+        """Files whose configuration is taken in, by their paths."""
+        found: list[str] = []
+        waiting = [str(path) for path in self._configured() if path.name in OF_PYRIGHT]
+        while waiting and len(found) < MOST_EXTENDED:
+            path = waiting.pop()
+            for _, name in EXTENDS.findall(text_of(Path(path))):
+                target = os.path.normpath(os.path.join(os.path.dirname(path), name.replace("\\/", "/")))
+                if target not in found:
+                    found.append(target)
+                    waiting.append(target)
+        return found
 
     def _node(self) -> str:
         return find_program("node", self._path(), str(self._root))[0]
