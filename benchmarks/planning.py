@@ -16,50 +16,34 @@ a plan can only cost. Scripted models say nothing about whether real ones plan w
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jetbox.engine.events import GoalEnded, ModelAnswered, PlanEnded, RequestSent, Stamped, ToolCalled
-from jetbox.record.recording import read_journal
-from jetbox.sim.launch import ServerProcess
-from jetbox.sim.workspaces import goal_for
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = Path(__file__).parent / "scripts"
-WORKSPACES = ROOT / "app" / "jetbox" / "sim" / "workspaces"
+from benchmarks import tasks
+from benchmarks.tasks import SCRIPTS, SHIPPED, Found, Task
+
+from jetbox.engine.events import AnyEvent, ModelAnswered, PlanEnded, RequestSent, ToolCalled
+
 LATENCIES = ("gpt-oss:20b", "llama3.2:3b", "A", "E")
 CONDITIONS: dict[str, tuple[str, ...]] = {"calls": (), "plan": ("--set", "loop.plan=true")}
-TIME_LIMIT_S = 600
 NOTES = tuple((f"{word[0]}.txt", f"{word}\n") for word in ("alder", "birch", "cedar", "damson", "elm"))
 FIVE = "What do the five notes in this folder hold?"
 
 
-class Task(NamedTuple):
-    """A goal, what plays it, and what it begins with."""
-
-    goal: str
-    script: str
-    workspace: str = ""
-    files: tuple[tuple[str, str], ...] = ()
+def _notes(script: str) -> Task:
+    return Task(FIVE, (str(SCRIPTS / script),), "question", files=NOTES)
 
 
 TASKS = {
-    "mathx": Task(goal_for("mathx"), "mathx"),
-    "fix-test": Task(goal_for("fix-test"), "fix-test", "fix-test"),
-    "refactor": Task(goal_for("refactor"), "refactor", "refactor"),
-    "question": Task(goal_for("question"), "question"),
-    "notes": Task(FIVE, str(SCRIPTS / "notes.toml"), files=NOTES),
-    "together": Task(FIVE, str(SCRIPTS / "notes-together.toml"), files=NOTES),
-    "refused": Task(FIVE, str(SCRIPTS / "notes-refused.toml"), files=NOTES),
-    "broken": Task(FIVE, str(SCRIPTS / "notes-broken.toml"), files=NOTES),
+    **SHIPPED,
+    "notes": _notes("notes.toml"),
+    "together": _notes("notes-together.toml"),
+    "refused": _notes("notes-refused.toml"),
+    "broken": _notes("notes-broken.toml"),
 }
 
 
@@ -81,59 +65,27 @@ class Run(NamedTuple):
 
 
 def run(task: Task, condition: str, latency: str, speed: float) -> Run:
-    """One session.
-
-    Raises:
-        SystemExit: it could not be begun; says what it printed.
-    """
-    place = Path(tempfile.mkdtemp(prefix="jetbox-bench-"))
-    folder, home = place / "work", place / "home"
-    home.mkdir()
-    if task.workspace:
-        shutil.copytree(WORKSPACES / task.workspace, folder)
-    else:
-        folder.mkdir()
-    for name, text in task.files:
-        (folder / name).write_text(text, encoding="utf-8")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JETBOX_", "OLLAMA_", "XDG_"))}
-    command = [sys.executable, "-m", "jetbox.cli.main", "run", "--mode", "auto", "-m", "gpt-oss:20b", "-C", str(folder)]
-    try:
-        with ServerProcess(scripts=[task.script], speed=speed, profile=latency) as server:
-            done = subprocess.run(
-                [*command, *CONDITIONS[condition], task.goal],
-                check=False,
-                env=kept | {"HOME": str(home), "OLLAMA_HOST": server.url},
-                capture_output=True,
-                text=True,
-                timeout=TIME_LIMIT_S,
-            )
-        journals = list(home.glob(".local/share/jetbox/sessions/*/journal.jsonl"))
-        if len(journals) != 1 or done.returncode not in (0, 3, 4):
-            raise SystemExit(f"{condition}: ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return summary(list(read_journal(journals[0]).events), speed)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    """One session."""
+    options = ("-m", "gpt-oss:20b", *CONDITIONS[condition])
+    return summary(tasks.play(task, options, profile=latency, speed=speed), speed)
 
 
-def summary(events: list[Stamped], speed: float) -> Run:
-    """The figures of a recording that was played at that speed."""
-    happened = [stamped.event for stamped in events]
-    ended = next(event for event in happened if isinstance(event, GoalEnded))
+def summary(happened: Sequence[AnyEvent], speed: float) -> Run:
+    """The figures of a session that was played at that speed."""
     answers = [event for event in happened if isinstance(event, ModelAnswered)]
-    model_ns = sum(event.wall_ns for event in answers)
     first = answers[0].metrics.get("load_duration", 0)
     return Run(
-        model=(model_ns - first) * speed / 1e9,
-        seconds=(model_ns * speed + ended.wall_ns - model_ns) / 1e9,
+        model=(tasks.answered_ns(happened) - first) * speed / 1e9,
+        seconds=tasks.seconds(happened, speed),
         calls=sum(isinstance(event, RequestSent) for event in happened),
         tools=sum(isinstance(event, ToolCalled) for event in happened),
         tokens=sum(event.metrics.get("eval_count", 0) for event in answers),
-        outcome=ended.outcome,
+        outcome=tasks.ending(happened).outcome,
         plan=next((event.outcome for event in happened if isinstance(event, PlanEnded)), ""),
     )
 
 
-def table(found: dict[tuple[str, str, str], list[Run]]) -> str:
+def table(found: Found[Run]) -> str:
     """One line for each latency, task and condition."""
     lines = [
         "| latency | task | condition | model s | of calls | all s | requests | tools | tokens | plan | outcome |",
@@ -141,40 +93,14 @@ def table(found: dict[tuple[str, str, str], list[Run]]) -> str:
     ]
     for (latency, task, condition), runs in found.items():
         plain = found.get((latency, task, "calls"))
-        model = statistics.median(one.model for one in runs)
-        of_plain = f"{model / statistics.median(one.model for one in plain):.2f}" if plain else "–"
-        seconds = f"{statistics.median(one.seconds for one in runs):.1f}"
+        model = tasks.median(runs, lambda run: run.model)
+        of_plain = f"{model / tasks.median(plain, lambda run: run.model):.2f}" if plain else "–"
+        seconds = f"{tasks.median(runs, lambda run: run.seconds):.1f}"
         one = runs[0]
-        outcomes = " ".join(sorted({each.outcome for each in runs}))
         figures = [f"{model:.2f}", of_plain, seconds, str(one.calls), str(one.tools), str(one.tokens), one.plan or "–"]
-        lines.append("| " + " | ".join([latency, task, condition, *figures, outcomes]) + " |")
+        lines.append("| " + " | ".join([latency, task, condition, *figures, tasks.outcomes(runs)]) + " |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--speed", type=float, default=4.0)
-    parser.add_argument("--latency", nargs="+", choices=LATENCIES, default=LATENCIES)
-    parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    found: dict[tuple[str, str, str], list[Run]] = {}
-    for _ in range(given.runs):
-        for latency in given.latency:
-            for task in given.task:
-                for condition in CONDITIONS:
-                    made = run(TASKS[task], condition, latency, given.speed)
-                    found.setdefault((latency, task, condition), []).append(made)
-    if given.json:
-        rows: list[dict[str, Any]] = [
-            dict(zip(("latency", "task", "condition"), key, strict=True)) | {"runs": [one._asdict() for one in runs]}
-            for key, runs in found.items()
-        ]
-        print(json.dumps(rows, indent=2))
-    else:
-        print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    tasks.compare(__doc__ or "", LATENCIES, TASKS, list(CONDITIONS), run, table)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -62,3 +63,36 @@ def test_every_optimisation_of_the_probes_is_measured_on_its_own(benchmarks: tup
     for options in benchmarks[1].ablations().values():
         flags = [(*word.split("=", 1), "--set") for word in options if word.startswith("performance.")]
         assert load(None, environment={}, flags=flags, profile="baseline" if "--profile" in options else "")
+
+
+def test_what_is_compared_holds_work_on_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    from benchmarks import planning, routing
+    from benchmarks.tasks import SHIPPED, WORKSPACES
+
+    for compared in (planning.TASKS, routing.TASKS):
+        assert SHIPPED.items() <= compared.items()
+        assert {task.kind for task in compared.values()} == {"new", "mend", "change", "question"}
+    there = [task for task in SHIPPED.values() if task.kind in ("mend", "change")]
+    assert len(there) == 2
+    assert all(list((WORKSPACES / task.workspace).rglob("test_*.py")) for task in there)
+
+
+def test_seconds_are_those_of_the_latency_and_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    from benchmarks.tasks import as_json, median, outcomes, seconds
+
+    from jetbox.engine.events import AnyEvent, GoalEnded, ModelAnswered
+
+    answers = [ModelAnswered(attempt=1, wall_ns=ms * 1_000_000) for ms in (100, 300)]
+    ended = GoalEnded(goal=1, outcome="done", reason="", exit_code=0, rounds=2, wall_ns=1_000_000_000)
+    happened: list[AnyEvent] = [*answers, ended]
+    assert seconds(happened, 4.0) == pytest.approx(0.4 * 4 + 0.6)
+
+    class Made(NamedTuple):
+        outcome: str
+        took: float
+
+    runs = [Made("red", 3.0), Made("done", 1.0), Made("done", 2.0)]
+    assert (median(runs, lambda run: run.took), outcomes(runs)) == (2.0, "done red")
+    assert json.loads(as_json({("A", "notes", "plan"): runs}))[0]["runs"][1] == {"outcome": "done", "took": 1.0}
