@@ -26,6 +26,13 @@ async def test_it_is_fetched_with_its_progress_on_the_screen(show: Showing) -> N
         assert "fetching qwen3:8b:  25% of 5.2 GB" in s.text
         await s.press("p")
         assert s.nothing_asked, "it is under way"
+        await s.press("x")
+        assert await s.asked() == commands.StopPull("qwen3:8b")
+        await s.press("escape")
+        assert s.app.screen is s.bench
+        assert "fetching qwen3:8b: 25% of 5.2 GB" in s.text
+        await s.press("escape")
+        assert await s.asked() == commands.StopPull("qwen3:8b")
         await s.play(e.ModelPulled(name="qwen3:8b", state="done"))
         assert s.app.screen is s.bench
         assert "qwen3:8b was fetched" in s.text

@@ -88,6 +88,8 @@ class Control:
         """The user chose a model for this goal, or for the one that comes."""
         self.turn = False
         """The user wants the other phase of the goal."""
+        self.choices = 0
+        """How often the user chose a model."""
         self._named: asyncio.Future[None] | None = None
         """Somebody waits for the name of a model."""
         self._waited = 0
@@ -108,6 +110,7 @@ class Control:
                 self._session.emit(SessionLabelled(label=label))
             case SetModel():
                 self.wish, self.chosen = Wish(command.name), True
+                self.choices += 1
                 if self.interrupt is None:
                     return False  # nothing runs: whoever waits for commands sees to it
                 if self._named is not None:

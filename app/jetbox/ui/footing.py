@@ -106,7 +106,7 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = F
         return ()
     if typed:
         return TYPED_RUNNING_HINTS if view.running else TYPED_HINTS
-    if view.shells and not view.running:
+    if (view.shells or view.pulls) and not view.running:
         return SHELL_HINTS
     if not view.running:
         return IDLE_HINTS

@@ -72,6 +72,8 @@ class SessionView(msgspec.Struct):
     """Of the goal, where a rule that chooses models knows phases: `scaffold` or `refine`."""
     listed: e.ModelsListed | None = None
     """What the server has, as it was last told."""
+    pulls: dict[str, e.ModelPulled] = msgspec.field(default_factory=dict)
+    """What the server fetches, as it was last told."""
     files: dict[str, Changed] = msgspec.field(default_factory=dict)
     """Files that changed, the latest at the end."""
     changed: dict[str, str] = msgspec.field(default_factory=dict)
@@ -127,11 +129,13 @@ class SessionView(msgspec.Struct):
             case e.SessionResumed():
                 self._began = began(event.created, t)
                 self.mode, self.closed = event.mode, False
+                self.pulls.clear()
                 self.model = one_line(event.model) or self.model
                 self._still()
             case e.SessionClosed():
                 self.closed = True
                 self.shells.clear()
+                self.pulls.clear()
                 self._still()
             case e.SandboxChosen():
                 self.sandbox = event
@@ -145,6 +149,10 @@ class SessionView(msgspec.Struct):
                 self.held = None
             case e.ModelsListed():
                 self.listed = event
+            case e.ModelPulled():
+                self.pulls.pop(event.name, None)
+                if event.state == "running":
+                    self.pulls[event.name] = event
             case e.Notice() if not self.running:
                 self.doing = Doing()  # what was done ahead of a goal came to nothing
                 self.loaded = "unknown" if self.loaded == "loading" else self.loaded
@@ -365,7 +373,8 @@ class SessionView(msgspec.Struct):
             command, since = next(iter(self.shells.values()))
             return "busy", f"!{command}  {words.elapsed(max(0, now - since))}"
         if not self.running and not self.doing.wait:
-            return "idle", ""
+            pulled = next(iter(self.pulls.values()), None)
+            return ("busy", one_line(words.fetching(pulled))) if pulled is not None else ("idle", "")
         if self.doing.what:
             said = self.doing.what
             if said in ("writing", "thinking"):

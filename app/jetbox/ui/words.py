@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.events import Compacted, SwitchCost
+from jetbox.engine.events import Compacted, ModelPulled, SwitchCost
 
 NS = 1_000_000_000
 
@@ -95,6 +95,12 @@ def compacted(event: Compacted) -> str:
         "list": "older rounds as a list of their calls",
     }[event.how]
     return f"history made shorter: ~{count(event.before)} to ~{count(event.after)} tokens, {how} ({event.why})"
+
+
+def fetching(pulled: ModelPulled) -> str:
+    """`fetching qwen3:8b: 25% of 5.2 GB`, or what the server says where it tells no size."""
+    share = f"{pulled.completed / pulled.total:.0%} of {size(pulled.total)}" if pulled.total else pulled.status
+    return f"fetching {pulled.name}: {share}"
 
 
 def plural(n: int, one: str, many: str = "") -> str:

@@ -114,20 +114,57 @@ async def test_what_nobody_has_is_said_and_asked_about_again(asking: Asking) -> 
     assert await within(asking.session.next_command()) == c.Close()
 
 
-async def test_fetching_can_be_stopped(sim_server: Serve) -> None:
+@pytest.mark.parametrize("stop", [c.Cancel(), c.StopPull(FETCHED)], ids=["cancel", "stop"])
+async def test_fetching_can_be_stopped(sim_server: Serve, stop: c.AnyCommand) -> None:
     model = OllamaModel(sim_server(speed=0.01).url)
     asking = Asking(model)
     asking.begin(FETCHED)
     await asking.told(e.ModelMissing)
     asking.session.submit(c.PullModel(FETCHED))
     await asking.told(e.ModelPulled)
-    asking.session.submit(c.Cancel())
+    asking.session.submit(stop)
     asking.session.submit(c.SetModel("gpt-oss:20b"))
     assert (await within(asking.choosing)).name == "gpt-oss:20b"
     last = await asking.told(e.ModelPulled)
     assert isinstance(last, e.ModelPulled)
     assert last.state == "cancelled"
     await model.close()
+
+
+async def test_meanwhile_the_list_is_told_and_the_question_not_again(asking: Asking) -> None:
+    asking.begin(FETCHED)
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.ListModels(anew=True))
+    listed = await asking.told(e.ModelsListed)
+    assert isinstance(listed, e.ModelsListed)
+    assert "gpt-oss:20b" in [model.name for model in listed.models]
+    assert listed.manages
+    asking.session.submit(c.ListModels())
+    asking.session.submit(c.SetModel("gpt-oss:20b"))
+    await within(asking.choosing)
+    kinds = [type(event) for event in asking.seen]
+    assert (kinds.count(e.ModelMissing), kinds.count(e.ModelsListed)) == (1, 1)
+
+
+async def test_what_was_chosen_later_is_not_overridden_by_what_was_fetched(
+    rig: Callable[..., Awaitable[Rig]],
+) -> None:
+    live = await rig(step(text="Yes."), attended=True)
+    desk = asyncio.create_task(ModelsDesk(live.parts).run())
+    serving = asyncio.create_task(serve(live.parts))
+    await asyncio.sleep(0)
+    live.submit(c.PullModel(FETCHED))
+    live.submit(c.SetModel("llama3.2:3b"))
+    await live.until(e.ModelPulled, state="done")
+    listed = await live.has(e.ModelsListed)
+    assert FETCHED in [model.name for model in listed.models]
+    live.submit(c.Goal("Do it"))
+    await live.has(e.GoalEnded)
+    assert [event.new for event in live.events(e.ModelSwitched)] == ["llama3.2:3b"]
+    live.submit(c.Close())
+    await within(serving)
+    desk.cancel()
+    await asyncio.wait([desk])
 
 
 async def test_a_switch_to_one_that_is_not_there_offers_to_fetch_it(rig: Callable[..., Awaitable[Rig]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -65,7 +66,8 @@ class ModelsDesk:
             case SwitchPhase():
                 self._switch_phase()
             case PullModel() if command.name not in self._pulls:
-                pulling = self._pulls[command.name] = self._begin(lambda: self._pull(command.name, use=command.use))
+                work = partial(self._pull, command.name, self._parts.control.choices, use=command.use)
+                pulling = self._pulls[command.name] = self._begin(work)
                 pulling.add_done_callback(lambda _: self._pulls.pop(command.name))
             case PullModel():
                 pass  # it is on its way
@@ -120,27 +122,14 @@ class ModelsDesk:
         self._tell(listed, anew=anew)
 
     def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
-        if anew or self._told is None or _differs(listed, self._told):
+        if anew or self._told is None or differs(listed, self._told):
             self._told = listed
             self._parts.session.emit(listed)
 
     async def _listed(self, entry: Entry) -> ListedModel:
         figures = await known_of(self._parts, entry)
-        info, held = entry.info, entry.loaded
-        return ListedModel(
-            name=info.name,
-            size=info.size,
-            parameters=info.parameters,
-            quantisation=info.quantisation,
-            max_ctx=info.max_ctx,
-            capabilities=info.capabilities,
-            lacks=entry.lacks,
-            remote=info.remote,
-            loaded=held is not None,
-            memory=held.size if held else 0,
-            memory_gpu=held.size_vram if held else 0,
-            window=held.window if held else 0,
-            expires=self._session_time(held.expires_at) if held else 0,
+        return msgspec.structs.replace(
+            as_told(entry, self._parts.session.now()),
             load_ns=int(median(figures.load)),
             prefill=median(figures.prefill),
             decode=median(figures.decode),
@@ -150,13 +139,6 @@ class ModelsDesk:
             calls_ok=figures.calls_ok,
             cost=predict(self._parts, entry, figures),
         )
-
-    def _session_time(self, stamp: str) -> int:
-        """A server's time as the session's, in ns; negative where it is far away, 0 where it cannot be read."""
-        seconds = seconds_until(stamp)
-        if seconds is None:
-            return 0
-        return -1 if seconds > FOR_EVER_S else self._parts.session.now() + int(seconds * 1e9)
 
     async def _warm(self, name: str) -> None:
         parts = self._parts
@@ -174,12 +156,12 @@ class ModelsDesk:
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
         await self._list(anew=True)
 
-    async def _pull(self, name: str, *, use: bool) -> None:
-        """Fetched because it was wanted: it is switched to; else it is in the list."""
+    async def _pull(self, name: str, choices: int, *, use: bool) -> None:
+        """Fetched because it was wanted: it is switched to, unless another was chosen since; else it is in the list."""
         from jetbox.engine.models.missing import pull
 
         fetched = await pull(self._parts.session, self._parts.model, name)
-        if fetched and use:
+        if fetched and use and self._parts.control.choices == choices:
             self._parts.session.submit(SetModel(name))
         elif fetched:
             await self._list(anew=True)
@@ -187,6 +169,34 @@ class ModelsDesk:
     async def _find(self, name: str) -> Entry:
         found = (await catalog_of(self._parts).look()).find(name)
         return found or Entry(await self._parts.model.info(name))
+
+
+def as_told(entry: Entry, now: int) -> ListedModel:
+    """What the server says of a model, at this time of the session; nothing of what was measured."""
+    info, held = entry.info, entry.loaded
+    return ListedModel(
+        name=info.name,
+        size=info.size,
+        parameters=info.parameters,
+        quantisation=info.quantisation,
+        max_ctx=info.max_ctx,
+        capabilities=info.capabilities,
+        lacks=entry.lacks,
+        remote=info.remote,
+        loaded=held is not None,
+        memory=held.size if held else 0,
+        memory_gpu=held.size_vram if held else 0,
+        window=held.window if held else 0,
+        expires=_session_time(held.expires_at, now) if held else 0,
+    )
+
+
+def _session_time(stamp: str, now: int) -> int:
+    """A server's time as the session's, in ns; negative where it is far away, 0 where it cannot be read."""
+    seconds = seconds_until(stamp)
+    if seconds is None:
+        return 0
+    return -1 if seconds > FOR_EVER_S else now + int(seconds * 1e9)
 
 
 def seconds_until(stamp: str) -> float | None:
@@ -200,7 +210,7 @@ def seconds_until(stamp: str) -> float | None:
         return None
 
 
-def _differs(new: ModelsListed, old: ModelsListed) -> bool:
+def differs(new: ModelsListed, old: ModelsListed) -> bool:
     """Whether anything but a countdown and a small drift of it is new."""
     if len(new.models) != len(old.models) or (new.loading, new.problem) != (old.loading, old.problem):
         return True

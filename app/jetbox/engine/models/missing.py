@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from jetbox.engine.commands import AnyCommand, Cancel, Close, ListModels, PullModel, SetModel
+import msgspec
+
+from jetbox.engine.commands import AnyCommand, Cancel, Close, ListModels, PullModel, SetModel, StopPull
 from jetbox.engine.errors import ModelError, ModelNotFound, ModelUnfit
-from jetbox.engine.events import ModelMissing, ModelPulled, Notice
+from jetbox.engine.events import ModelMissing, ModelPulled, ModelsListed, Notice
 from jetbox.engine.models.base import ChatModel, ModelInfo, PullStep
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.session import Session
@@ -29,9 +31,8 @@ async def choose_or_ask(session: Session, model: ChatModel, name: str) -> ModelI
             try:
                 return await choose_model(model, name)
             except (ModelNotFound, ModelUnfit) as error:
-                told = await missing(model, name, error)
-                session.emit(told)
-                name = await _answer(session, model, told, error, later)
+                session.emit(await missing(model, name, error))
+                name = await _answer(session, model, error, later)
     finally:
         for command in later:
             session.submit(command)
@@ -48,12 +49,12 @@ async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissin
     return ModelMissing(name=name, why=error.message, there=fit, pull=pull)
 
 
-async def _answer(
-    session: Session, model: ChatModel, told: ModelMissing, error: ModelError, later: list[AnyCommand]
-) -> str:
+async def _answer(session: Session, model: ChatModel, error: ModelError, later: list[AnyCommand]) -> str:
     """The name of the model to try next."""
     fetching: asyncio.Task[bool] | None = None
+    listing: asyncio.Task[None] | None = None
     wanted = ""
+    told_of = _List(session, model)
     command = asyncio.ensure_future(session.next_command())
     try:
         while True:
@@ -71,10 +72,14 @@ async def _answer(
                 case PullModel(name=name) if fetching is None:
                     wanted = name
                     fetching = asyncio.ensure_future(pull(session, model, name))
-                case Cancel() if fetching is not None:
-                    fetching.cancel()
-                case ListModels():
-                    session.emit(told)
+                case PullModel(name=name) if name == wanted:
+                    pass  # it is on its way
+                case Cancel() | StopPull():
+                    if fetching is not None:
+                        fetching.cancel()
+                case ListModels(anew=anew):
+                    if listing is None or listing.done():
+                        listing = asyncio.ensure_future(told_of.tell(anew=anew))
                 case Close() as close:
                     later.append(close)
                     raise error
@@ -82,10 +87,38 @@ async def _answer(
                     later.append(other)
             command = asyncio.ensure_future(session.next_command())
     finally:
-        for task in (command, fetching):
+        for task in (command, fetching, listing):
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+
+
+class _List:
+    """What the server has, told where that is new."""
+
+    def __init__(self, session: Session, model: ChatModel) -> None:
+        from jetbox.engine.models.catalog import Catalog
+
+        self._session = session
+        self._catalog = Catalog(model)
+        self._manages = model.manages
+        self._told: ModelsListed | None = None
+
+    async def tell(self, *, anew: bool) -> None:
+        """Ask the server; where it does not answer, that is told with what there was."""
+        from jetbox.engine.models.desk import as_told, differs
+
+        try:
+            listing = await self._catalog.look(anew=anew)
+        except ModelError as error:
+            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
+        else:
+            now = self._session.now()
+            models = tuple(as_told(entry, now) for entry in listing.entries)
+            listed = ModelsListed(models=models, loading=listing.loading, manages=self._manages)
+        if anew or self._told is None or differs(listed, self._told):
+            self._told = listed
+            self._session.emit(listed)
 
 
 async def pull(session: Session, model: ChatModel, name: str) -> bool:

@@ -105,6 +105,9 @@ class LineDesk:
         elif self.busy:
             self.submit(commands.Cancel())
             self.word("stopping: what was streamed is kept")
+        elif self._told.view.pulls:
+            self.submit(commands.StopPull(next(iter(self._told.view.pulls))))
+            self.word("stopping: the server keeps what it has of the model")
         else:
             return False
         return True

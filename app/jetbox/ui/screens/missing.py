@@ -80,6 +80,7 @@ class Missing(ModalScreen[None]):
         Binding("down,j", "move(1)", "The one below", id="missing.down", show=False),
         Binding("enter", "use", "Use it", id="missing.use", show=False),
         Binding("p", "pull", "Fetch the missing one", id="missing.pull", show=False),
+        Binding("x", "stop", "Stop fetching it", id="missing.stop", show=False),
     ]
 
     def __init__(self, bench: Overlays) -> None:
@@ -104,7 +105,7 @@ class Missing(ModalScreen[None]):
             if self.is_current:
                 self.dismiss(None)
             return
-        does = ["p fetches"] if missing.pull else []
+        does = (["x stops"] if self._under_way else ["p fetches"]) if missing.pull else []
         does += ["enter uses"] if missing.there else []
         self._box.border_subtitle = "  ".join([*does, "esc closes"])
         self._choice.redraw()
@@ -121,13 +122,20 @@ class Missing(ModalScreen[None]):
             self._bench.settle_model()
             self.dismiss(None)
 
+    @property
+    def _under_way(self) -> bool:
+        """Whether it is being fetched."""
+        missing = self._choice.missing
+        return missing is not None and missing.pull in self._bench.view.pulls
+
     def action_pull(self) -> None:
-        missing, pulled = self._choice.missing, self._choice.pulled
-        running = (
-            pulled is not None and missing is not None and (pulled.name, pulled.state) == (missing.pull, "running")
-        )
-        if missing is not None and missing.pull and not running:
+        missing = self._choice.missing
+        if missing is not None and missing.pull and not self._under_way:
             self._bench.submit(commands.PullModel(missing.pull))
+
+    def action_stop(self) -> None:
+        if self._choice.missing is not None and self._under_way:
+            self._bench.submit(commands.StopPull(self._choice.missing.pull))
 
     def on_choice_clicked(self, message: Choice.Clicked) -> None:
         if message.fetch:

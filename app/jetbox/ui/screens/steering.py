@@ -148,10 +148,17 @@ class Steering(Reading):
         elif self.live and self.busy:
             self.submit(commands.Cancel())
             self.word("stopping: what was streamed is kept", "dim")
+        elif self.live and self.view.pulls:
+            self.stop_pull(next(iter(self.view.pulls)))
         else:
             self.home_focus()
             if self.live:
                 self.escape_twice()
+
+    def stop_pull(self, name: str) -> None:
+        """Have no more of a model fetched."""
+        self.submit(commands.StopPull(name))
+        self.word(f"stopping: the server keeps what it has of {name}", "dim", until=(e.ModelPulled,))
 
     def action_next_mode(self) -> None:
         run_line(self, "/mode")
