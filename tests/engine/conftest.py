@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
-from engine.rig import Rig
+from engine.rig import BARE_PYTEST, Rig
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript
 
@@ -15,9 +16,13 @@ OpenRig = Callable[..., Awaitable[Rig]]
 
 @pytest_asyncio.fixture
 async def rig(
-    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: Callable[..., ServerProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[OpenRig]:
     """Opens a session over a model that plays these steps; `faults` are the server's, the rest is for `Rig.open`."""
+    monkeypatch.setenv(BARE_PYTEST, "1")
     root = tmp_path / "work"
     root.mkdir()
     opened: list[Rig] = []

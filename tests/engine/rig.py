@@ -35,6 +35,8 @@ from jetbox.sim.launch import ServerProcess
 E = TypeVar("E", bound=e.Event)
 T = TypeVar("T")
 WAIT_S = 60.0
+BARE_PYTEST = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
+"""Variable that keeps plugins which are installed for this suite out of the sessions that it starts."""
 
 
 class Rig:
@@ -71,7 +73,9 @@ class Rig:
             model=ModelOptions(**{"name": name, "host": self.server.url, **(model or {})}),
             context=ContextOptions(**(context or {})),
             loop=LoopOptions(**(loop or {})),
-            permissions=PermissionOptions(**{"mode": "auto", "sandbox": False, **(permissions or {})}),
+            permissions=PermissionOptions(
+                **{"mode": "auto", "sandbox": False, "pass_env": (BARE_PYTEST,), **(permissions or {})}
+            ),
             probes=ProbeOptions(**(probes or {"enabled": False})),
             performance=PerformanceOptions(**(performance or {})),
             routing=RoutingOptions(**(routing or {})),

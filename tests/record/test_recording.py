@@ -114,7 +114,7 @@ def test_a_format_of_the_future_is_refused_in_words(tmp_path: Path) -> None:
         b'{"seq":1,"t":0,"round":0,"event":{"type":"model.text","text":"\xff"}}',
         b'{"seq":1,"t":0,"round":0,"deltas":{"type":"model.text","text":"abc","at":[0],"len":[2]}}',
         b'{"seq":1,"t":0,"round":0,"deltas":{"type":"model.text","text":"ab","at":[0,1],"len":[3,-1]}}',
-        b'{"seq":1,"t":0,"round":0,"event":' + b"[" * 100_000,
+        pytest.param(b'{"seq":1,"t":0,"round":0,"event":' + b"[" * 100_000, id="too deep"),
         b'{"seq":1,"t":0,"round":0,"deltas":{"type":"model.text","text":{"$blob":"0","bytes":1},"at":3,"len":[1]}}',
     ],
 )

@@ -56,4 +56,4 @@ async def test_a_loud_stream_leaves_the_loop_free(show: Showing) -> None:
             await s.play(*[e.TextDelta(text=f"word {n} and `code` of a long answer, ")] * 300)
         watch.end()
     computing = sorted(one.cpu_ns / 1e6 for one in held)
-    assert not computing or computing[-1] < 100, max(held, key=lambda one: one.cpu_ns).stack
+    assert not computing or computing[-1] < 500, max(held, key=lambda one: one.cpu_ns).stack
