@@ -111,7 +111,7 @@ async def test_damaged_and_foreign_files_are_read_as_nothing(tmp_path: Path) -> 
         b"\xff\xfe",
         b"[]",
         b"null",
-        pytest.param(b"[" * 100_000, id="too deep"),
+        b"[" * 100_000,
         json.dumps({**said, "format": said["format"] + 1}).encode(),
         json.dumps({**said, "made_by": "0.0.0"}).encode(),
         json.dumps({**said, "machine": "another"}).encode(),
