@@ -53,7 +53,7 @@ def test_signs_are_those_of_the_screen() -> None:
     signs = {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped}
     assert {**signs, "error": UNICODE.failed} == GLYPHS
     assert cache_sign("passed", "hit", unproven=True) == "↻?"
-    assert cache_sign("skipped", "ran") == "⏭"
+    assert cache_sign("skipped", "ran") == "∅"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_signs_are_those_of_the_screen() -> None:
         (ended(cache="hit", saved_ns=480 * MS, duration_ns=0), "↻ pytest passed  3 passed  0 ms, saved 480 ms"),
         (ended(cache="hit", unproven=True), "↻? pytest passed  3 passed  64 ms  (unproven)"),
         (ended(cache="partial"), "◐ pytest passed  3 passed  64 ms"),
-        (ended(state="skipped", cache="none", summary="no tests"), "⏭ pytest skipped  no tests  64 ms"),
+        (ended(state="skipped", cache="none", summary="no tests"), "∅ pytest skipped  no tests  64 ms"),
         (ended(of_round=2), "⚡ pytest passed  3 passed  64 ms  (of round 2)"),
         (ended(of_round=3), "⚡ pytest passed  3 passed  64 ms"),
         (

@@ -18,7 +18,7 @@ async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
         "• multiply",
         "write_file mathx/__init__.py  +3",
         "1 + def add(a: int, b: int) -> int:",
-        "⚡ ruff ✓ 0 problems 11 ms   ⏭ pytest skipped: no tests",
+        "⚡ ruff ✓ 0 problems 11 ms   ∅ pytest skipped: no tests",
         "◆ 2   1.65 s",
         "print(add(1, 2))",
         "FAILED test_mul",
@@ -109,7 +109,7 @@ async def test_slash_commands(show: Showing) -> None:
         await s.type("/probe", "enter")
         assert await s.asked() == commands.RunProbes()
         await s.type("/m")
-        assert "/mode  /model" in s.text
+        assert "2 commands    tab completes" in s.text
         await s.press("ctrl+c")
         await s.type("/teme", "enter")
         assert "there is no /teme; did you mean /theme?" in s.text

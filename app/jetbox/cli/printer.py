@@ -18,7 +18,7 @@ ECHO_CHARS = 300
 FILES_SHOWN = 3
 READING_NS = 10_000_000_000
 """How far a long prompt is takes a line so often at most."""
-GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "⏭", "error": "✗"}
+GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "∅", "error": "✗"}
 """How a verdict came about: it ran, was served again, ran in part, was skipped."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jetbox.engine.clock import PHASES, TIERS
 from jetbox.record.savings import KINDS, Saving
-from jetbox.record.spent import RoundTime
+from jetbox.record.spent import RoundTime, ToolTime
 from jetbox.record.targets import Light, Target, targets
 from jetbox.record.timing import Timing, percentile
 from jetbox.ui import words
@@ -14,6 +14,8 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row, spread
 
 SLOWEST = 5
+WIDEST = 76
+"""Figures stay near what they belong to."""
 NAMED = 14
 """Cells of a name."""
 LIGHTS: dict[Light, tuple[str, str]] = {
@@ -22,10 +24,18 @@ LIGHTS: dict[Light, tuple[str, str]] = {
     "few": ("warning", "too few"),
     "none": ("faint", "none yet"),
 }
+TOOL_COLUMNS: tuple[tuple[str, int, Callable[[ToolTime], str]], ...] = (
+    ("total", 9, lambda tool: words.duration(tool.total)),
+    ("calls", 7, lambda tool: str(tool.calls)),
+    ("failed", 8, lambda tool: str(tool.failed) if tool.failed else "-"),
+    ("longest", 9, lambda tool: words.duration(tool.longest)),
+)
+TOOL_STYLES = {"calls": "dim", "failed": "dim", "longest": "dim"}
 
 
 def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     """Targets, percentiles, phases, tools, how rounds felt."""
+    width = min(width, WIDEST)
     if not timing.rounds:
         return [row(("no round is over yet", "dim"))]
     return [
@@ -47,11 +57,11 @@ def _targets(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
         style, said = LIGHTS[target.light]
         left: list[Piece] = [
             (f"{glyphs.loaded if target.light in ('met', 'missed') else glyphs.unloaded} ", style),
-            (f"{target.name:<10}", ""),
+            (f"{target.name:<9}", ""),
             (f"{_value(target, target.value):>8}", "" if target.light != "missed" else "failed"),
-            (f"  {'<' if target.is_time else '>'} {_value(target, target.aim):<7}", "dim"),
+            (f" {'<' if target.is_time else '>'} {_value(target, target.aim):<6}", "dim"),
         ]
-        out.append(spread(left, ((said, style), (f"{f'n {target.n}':>8}", "dim")), width))
+        out.append(spread(left, ((said, style), (f"{f'n {target.n}':>7}", "dim")), width))
     return [*out, BLANK]
 
 
@@ -63,12 +73,11 @@ def _value(target: Target, value: float) -> str:
 
 def _percentiles(timing: Timing, width: int) -> list[Row]:
     llm = sorted(done.llm for done in timing.rounds)
-    out = [row((f"{'':<{NAMED}}", ""), (f"{'P50':>9}{'P95':>9}{'P99':>9}{'n':>7}", "dim"))]
-    out.insert(0, _title("percentiles"))
+    out = [row((f"{'percentiles':<{NAMED}}", "title"), (f"{'P50':>8}{'P95':>8}{'P99':>8}{'n':>5}", "dim"))]
     for name, values in (("round", timing.walls), ("llm", llm), ("ttft", timing.ttfts)):
         if values:
-            figures = "".join(f"{words.duration(percentile(values, share)):>9}" for share in (0.5, 0.95, 0.99))
-            out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>7}", "dim")))
+            figures = "".join(f"{words.duration(percentile(values, share)):>8}" for share in (0.5, 0.95, 0.99))
+            out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>5}", "dim")))
     return [*out, BLANK]
 
 
@@ -92,15 +101,14 @@ def _share(name: str, ns: int, total: int, style: str, width: int, glyphs: Glyph
 def _tools(timing: Timing, width: int) -> list[Row]:
     if not timing.tools:
         return []
-    out = [_title("time by tool")]
+    columns = TOOL_COLUMNS
+    while columns and NAMED + sum(wide for _, wide, _ in columns) > width:
+        columns = columns[:-1]
+    head = "".join(f"{title:>{wide}}" for title, wide, _ in columns)
+    out = [row((f"{'time by tool':<{NAMED}}", "title"), (head, "dim"))]
     for name, tool in sorted(timing.tools.items(), key=lambda item: -item[1].total):
-        failed = f", {tool.failed} failed" if tool.failed else ""
-        left: list[Piece] = [
-            (f"{one_line(name):<{NAMED}}", ""),
-            (f" {words.plural(tool.calls, 'call')}{failed}", "dim"),
-        ]
-        longest = f"  longest {words.duration(tool.longest)}" if tool.calls > 1 else ""
-        out.append(spread(left, ((f"{words.duration(tool.total)}", ""), (longest, "dim")), width))
+        figures: list[Piece] = [(f"{said(tool):>{wide}}", TOOL_STYLES.get(title, "")) for title, wide, said in columns]
+        out.append(row((f"{one_line(name)[: NAMED - 1]:<{NAMED}}", ""), *figures))
     return [*out, BLANK]
 
 
@@ -121,6 +129,7 @@ def _tiers(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
 
 def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     """What caches saved, what could still be saved, the slowest rounds."""
+    width = min(width, WIDEST)
     if not timing.rounds:
         return [row(("no round is over yet", "dim"))]
     out = [_title("saved by caches")]
@@ -166,6 +175,7 @@ def _open(savings: Sequence[Saving], width: int, glyphs: Glyphs) -> list[Row]:
 
 def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     """One round in figures."""
+    width = min(width, WIDEST)
     out = [row((f"round {done.number}", "title"), (f"   goal {done.goal}   {one_line(done.model)}", "dim")), BLANK]
     out.append(spread((("wall time", "dim"),), ((words.duration(done.wall), f"tier.{done.tier}"),), width))
     if done.ttft >= 0:

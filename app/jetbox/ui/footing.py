@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jetbox.ui import words
 from jetbox.ui.commands import find, matching
 from jetbox.ui.model import SessionView
 from jetbox.ui.transcript.remarks import OUTCOMES
@@ -43,6 +44,13 @@ REPLAY_HINTS: Keys = (
     ("replay.faster", "faster"),
     ("app.help", "help"),
 )
+OFFERED_COMMANDS: Keys = (
+    ("input.complete", "completes"),
+    ("input.earlier", ""),
+    ("input.later", "chooses"),
+    ("input.send", "sends"),
+)
+OFFERED_FILES: Keys = (("input.send", "puts it in"), ("input.earlier", ""), ("input.later", "chooses"))
 LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 Word = tuple[str, str]
 """Something to say until the next key, and its style; empty where there is nothing."""
@@ -81,7 +89,7 @@ def _completion(typed: str) -> str:
     found = matching(name)
     if len(found) == 1:
         return f"{found[0].usage}  {found[0].description}"
-    return "  ".join(f"/{command.name}" for command in found) or f"there is no /{name}"
+    return words.plural(len(found), "command") if found else f"there is no /{name}"
 
 
 def _sandbox(view: SessionView) -> str:
@@ -96,10 +104,15 @@ def _sandbox(view: SessionView) -> str:
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
 
 
-def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = False) -> Keys:
-    """The ids of the keys that matter now, with a word each; none while a question says its own."""
+def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = False, offered: Keys = ()) -> Keys:
+    """The ids of the keys that matter now, with a word each; none while a question says its own.
+
+    `offered` are those for what is there to complete what is typed.
+    """
     if replay:
         return REPLAY_HINTS
+    if offered:
+        return offered
     if not live:
         return LOOKING_HINTS
     if view.asked:

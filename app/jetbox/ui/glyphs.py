@@ -22,13 +22,15 @@ class Glyphs(msgspec.Struct, frozen=True):
     running: str = "▸"
     folded: str = "▸"
     unfolded: str = "▾"
+    rising: str = "▴"
+    falling: str = "▾"
     ran: str = "⚡"
     """Two cells."""
     hit: str = "↻"
     unproven: str = "↻?"
     """Two cells."""
     partial: str = "◐"
-    skipped: str = "⏭"
+    skipped: str = "∅"
     loaded: str = "●"
     unloaded: str = "○"
     bullet: str = "•"
@@ -45,7 +47,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     question: str = "?"
     bang: str = "!"
     play: str = "▶"
-    pause: str = "⏸"
+    pause: str = "■"
     knob: str = "●"
     sparks: str = "▁▂▃▄▅▆▇█"
     ascii: bool = False
@@ -64,6 +66,8 @@ ASCII = Glyphs(
     running=">",
     folded=">",
     unfolded="v",
+    rising="^",
+    falling="v",
     ran="! ",
     hit="=",
     unproven="=?",

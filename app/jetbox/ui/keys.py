@@ -24,6 +24,9 @@ _NAMES = {
     "up": "↑",
     "down": "↓",
     "slash": "/",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
 }
 _PLAIN = {"left": "left", "right": "right", "up": "up", "down": "down"}
 

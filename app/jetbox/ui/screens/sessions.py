@@ -106,8 +106,8 @@ class Sessions(Browser):
         glyphs = self.bench.glyphs
         _, style = _state(each)
         sign = {"ok": glyphs.ok, "failed": glyphs.failed, "accent": glyphs.running}.get(style, glyphs.dot)
-        rounds = f"{each.rounds:>4}" if width > 50 else ""
-        pieces: list[Piece] = [(f"{sign} ", style), (_when(each), "dim"), (f"{rounds}  ", "dim")]
+        rounds = f"  {words.plural(each.rounds, 'round'):<10}" if width > 60 else f"{each.rounds:>4}  "
+        pieces: list[Piece] = [(f"{sign} ", style), (_when(each), "dim"), (rounds, "dim")]
         if self._all:
             pieces.append((f"{one_line(os.path.basename(each.workspace))[:14]:<15}", "dim"))
         if each.label:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from textual.binding import Binding, BindingType
 
@@ -23,17 +23,32 @@ LABEL = 15
 """Cells before the bars."""
 LEAST_NS = 1_000_000
 PAGES = ("session", "savings", "round")
-Column = tuple[str, int, Callable[[RoundTime], float], Callable[[RoundTime], str]]
-COLUMNS: tuple[Column, ...] = (
-    ("round", 6, lambda r: r.number, lambda r: str(r.number)),
-    ("wall", 9, lambda r: r.wall, lambda r: words.duration(r.wall)),
-    ("llm", 9, lambda r: r.llm, lambda r: words.duration(r.llm)),
-    ("ttft", 9, lambda r: r.ttft, lambda r: words.duration(r.ttft) if r.ttft >= 0 else "-"),
-    ("tools", 9, lambda r: r.phases.get("tools", 0), lambda r: words.duration(r.phases.get("tools", 0))),
-    ("probe", 9, lambda r: r.probe, lambda r: words.duration(r.probe)),
-    ("tok/s", 7, lambda r: r.rate, lambda r: f"{r.rate:.0f}" if r.rate else "-"),
-    ("reused", 8, lambda r: -1 if r.reuse is None else r.reuse, lambda r: "-" if r.reuse is None else f"{r.reuse:.0%}"),
-    ("prompt", 8, lambda r: r.prompt, lambda r: words.count(r.prompt) if r.prompt else "-"),
+
+
+class Column(NamedTuple):
+    """One figure of each round."""
+
+    name: str
+    wide: int
+    of: Callable[[RoundTime], float]
+    """What the table is sorted by; negative where it is not known."""
+    said: Callable[[float], str]
+
+
+def _time(ns: float) -> str:
+    return words.duration(round(ns))
+
+
+COLUMNS = (
+    Column("round", 6, lambda r: r.number, str),
+    Column("wall", 9, lambda r: r.wall, _time),
+    Column("llm", 9, lambda r: r.llm, _time),
+    Column("ttft", 9, lambda r: r.ttft, _time),
+    Column("tools", 9, lambda r: r.phases.get("tools", 0), _time),
+    Column("probe", 9, lambda r: r.probe, _time),
+    Column("tok/s", 7, lambda r: r.rate or -1, "{:.0f}".format),
+    Column("reused", 8, lambda r: -1 if r.reuse is None else r.reuse, "{:.0%}".format),
+    Column("prompt", 8, lambda r: r.prompt or -1, lambda tokens: words.count(round(tokens))),
 )
 
 
@@ -43,7 +58,7 @@ class TimingScreen(Browser):
     BINDING_GROUP_TITLE = "Timing"
     TITLE_TEXT = "timing"
     HINTS = (
-        ("timing.page", "turns the page"),
+        ("timing.page", "page"),
         ("timing.table", "table, bars"),
         ("timing.sort", "sorts"),
         ("timing.in", "in"),
@@ -106,7 +121,7 @@ class TimingScreen(Browser):
         if self._as == "bars":
             self._order = self.timing.rounds
         else:
-            self._order = sorted(self.timing.rounds, key=COLUMNS[self._sorted][2], reverse=self._down)
+            self._order = sorted(self.timing.rounds, key=COLUMNS[self._sorted].of, reverse=self._down)
         self.list.label = LABEL if self._as == "bars" else 0
 
     @property
@@ -145,16 +160,17 @@ class TimingScreen(Browser):
         """As many as fit."""
         left = width
         for n, column in enumerate(COLUMNS):
-            left -= column[1]
+            left -= column.wide
             if left < 0:
                 return COLUMNS[:n]
         return COLUMNS
 
     def _table_row(self, done: RoundTime, width: int) -> list[Piece]:
         out: list[Piece] = []
-        for n, (name, wide, _, said) in enumerate(self._columns(width)):
-            style = f"tier.{done.tier}" if name == "wall" else "accent" if not n else ""
-            out.append((f"{said(done):>{wide}}", style))
+        for n, column in enumerate(self._columns(width)):
+            style = f"tier.{done.tier}" if column.name == "wall" else "accent" if not n else ""
+            value = column.of(done)
+            out.append((f"{column.said(value) if value >= 0 else '-':>{column.wide}}", style))
         return out
 
     def _header(self, width: int) -> list[Piece]:
@@ -163,19 +179,20 @@ class TimingScreen(Browser):
             origin = self._begun(self.list.sight.start) if self._window == 0 else self._begun(self.list.at)
             return [(" " * LABEL, ""), (axis(start, end, origin, width - LABEL), "faint")]
         out: list[Piece] = []
-        for n, (name, wide, _, _) in enumerate(self._columns(width)):
-            mark = ("v" if self._down else "^") if n == self._sorted else ""
-            out.append((f"{mark + name:>{wide}}", "bold" if n == self._sorted else "dim"))
+        glyphs = self.bench.glyphs
+        for n, column in enumerate(self._columns(width)):
+            mark = (glyphs.falling if self._down else glyphs.rising) if n == self._sorted else ""
+            out.append((f"{mark + column.name:>{column.wide}}", "bold" if n == self._sorted else "dim"))
         return out
 
     def _header_clicked(self, x: int) -> None:
         if self._as != "table":
             return
         at = 0
-        for n, (_, wide, _, _) in enumerate(COLUMNS):
-            if at <= x < at + wide:
+        for n, column in enumerate(COLUMNS):
+            if at <= x < at + column.wide:
                 self._sort_by(n, not self._down if n == self._sorted else n > 0)
-            at += wide
+            at += column.wide
 
     # ------------------------------------------------------------ time
 

@@ -17,7 +17,7 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.ui.completing import Completer
-from jetbox.ui.footing import Keys, footer_state, wanted_hints
+from jetbox.ui.footing import OFFERED_COMMANDS, OFFERED_FILES, Keys, footer_state, wanted_hints
 from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.history import Memory
@@ -275,7 +275,14 @@ class Workbench(Steering):
 
     def _hints(self) -> Keys:
         """The keys that matter now, as they are bound."""
-        wanted = wanted_hints(self.view, live=self.live, replay=self.bar is not None, typed=bool(self.prompt.text))
+        offered = OFFERED_FILES if self.completer.takes_enter else OFFERED_COMMANDS
+        wanted = wanted_hints(
+            self.view,
+            live=self.live,
+            replay=self.bar is not None,
+            typed=bool(self.prompt.text),
+            offered=offered if self.completer.open else (),
+        )
         return tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
 
     def know_keys(self) -> None:

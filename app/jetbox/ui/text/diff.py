@@ -59,8 +59,13 @@ def parse(diff: str) -> list[DiffLine]:
     return out
 
 
-def diff_rows(diff: str, width: int, *, most: int, indent: str = "", more: str = "…") -> tuple[list[Row], int]:
-    """Rows of at most `most` lines of the diff, and how many lines are left out."""
+def diff_rows(
+    diff: str, width: int, *, most: int, indent: str = "", more: str = "…", filled: int = 0
+) -> tuple[list[Row], int]:
+    """Rows of at most `most` lines of the diff, and how many lines are left out.
+
+    Colours reach to the last column, or to the one that `filled` says where the lines are shorter.
+    """
     all_lines = parse(diff)
     shown = all_lines[:most]
     if beside(shown, width - cells(indent)):
@@ -69,7 +74,7 @@ def diff_rows(diff: str, width: int, *, most: int, indent: str = "", more: str =
     out: list[Row] = []
     changed = changed_parts(shown)
     for n, line in enumerate(shown):
-        out += _line_rows(line, width, digits, indent, more, changed.get(n))
+        out += _line_rows(line, width, digits, indent, more, changed.get(n), min(width, filled or width))
     return out, len(all_lines) - len(shown)
 
 
@@ -157,7 +162,7 @@ def _pairs(shown: list[DiffLine]) -> Iterator[tuple[int | None, int | None]]:
 
 
 def _line_rows(
-    line: DiffLine, width: int, digits: int, indent: str, more: str, changed: tuple[int, int] | None
+    line: DiffLine, width: int, digits: int, indent: str, more: str, changed: tuple[int, int] | None, filled: int
 ) -> list[Row]:
     if line.kind == "gap":
         return [row(indent, (f"{more:>{digits}}", "faint"))]
@@ -173,7 +178,11 @@ def _line_rows(
         pieces = [(line.text[:start], style), (line.text[start:end], f"{style}.word"), (line.text[end:], style)]
     pieces = [(text.replace("\t", TAB), named) for text, named in pieces]
     rows = flow(pieces, width, first=head, rest=rest, words=False)
-    return rows if line.kind == "same" else [_to_the_end(each, width, style) for each in rows]
+    return (
+        rows
+        if line.kind == "same"
+        else [_to_the_end(each, filled if len(rows) == 1 else width, style) for each in rows]
+    )
 
 
 def _to_the_end(filled: Row, width: int, style: str) -> Row:

@@ -10,7 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
-from jetbox.ui.transcript.blocks import INDENT, Look, Titled
+from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled
 from jetbox.ui.transcript.round import output_rows
 
 DIFF_LINES = 12
@@ -113,6 +113,7 @@ class Tool(Titled):
                 most=EXPANDED_DIFF_LINES if unfolded else DIFF_LINES,
                 indent=INDENT * 2,
                 more=look.glyphs.more,
+                filled=FIGURES_AT,
             )
             out += rows
             if left:

@@ -51,10 +51,10 @@ class Footer(Lined):
         if _wide(left) > room:
             return [Row((*fit(left, max(1, room)), ("  ", ""), *right))]
         for key, does in state.keys:
-            wide = cells(key) + cells(does) + 4
-            if _wide(left) + wide > room:
+            said = f" {does}   " if does else " "
+            if _wide(left) + cells(key) + cells(said) > room:
                 break
-            left += [(key, "key"), (f" {does}   ", "dim")]
+            left += [(key, "key"), (said, "dim")]
         gap = max(0, width - _wide(left) - _wide(right))
         return [Row((*left, (" " * gap, ""), *right))]
 
