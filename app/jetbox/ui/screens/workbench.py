@@ -255,7 +255,7 @@ class Workbench(Steering):
         self._pace()
         self.offer_models()
         over = self.app.screen
-        if over is not self and isinstance(over, Watching):
+        if over is not self and isinstance(over, Watching) and over.is_mounted:
             over.look()
 
     def _show_moving(self, now: int) -> None:
