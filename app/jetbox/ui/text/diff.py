@@ -74,7 +74,7 @@ def diff_rows(
     out: list[Row] = []
     changed = changed_parts(shown)
     for n, line in enumerate(shown):
-        out += _line_rows(line, width, digits, indent, more, changed.get(n), min(width, filled or width))
+        out += _line_rows(line, width, digits, indent, more, changed.get(n), filled)
     return out, len(all_lines) - len(shown)
 
 
@@ -162,7 +162,13 @@ def _pairs(shown: list[DiffLine]) -> Iterator[tuple[int | None, int | None]]:
 
 
 def _line_rows(
-    line: DiffLine, width: int, digits: int, indent: str, more: str, changed: tuple[int, int] | None, filled: int
+    line: DiffLine,
+    width: int,
+    digits: int,
+    indent: str,
+    more: str,
+    changed: tuple[int, int] | None,
+    filled: int = 0,
 ) -> list[Row]:
     if line.kind == "gap":
         return [row(indent, (f"{more:>{digits}}", "faint"))]
@@ -178,11 +184,10 @@ def _line_rows(
         pieces = [(line.text[:start], style), (line.text[start:end], f"{style}.word"), (line.text[end:], style)]
     pieces = [(text.replace("\t", TAB), named) for text, named in pieces]
     rows = flow(pieces, width, first=head, rest=rest, words=False)
-    return (
-        rows
-        if line.kind == "same"
-        else [_to_the_end(each, filled if len(rows) == 1 else width, style) for each in rows]
-    )
+    if line.kind == "same":
+        return rows
+    end = min(width, filled or width) if len(rows) == 1 else width
+    return [_to_the_end(each, end, style) for each in rows]
 
 
 def _to_the_end(filled: Row, width: int, style: str) -> Row:
