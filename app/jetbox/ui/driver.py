@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from codecs import getincrementaldecoder
 from contextlib import suppress
+from select import select
 from typing import TYPE_CHECKING
 
 from textual.drivers.linux_driver import LinuxDriver
 
 from jetbox.ui.outlet import Outlet
+from jetbox.ui.pasting import PasteParser
 from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles
 
 if TYPE_CHECKING:
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
     from jetbox.ui.app import JetboxApp
 
+LOOK_S = 0.1
+"""How soon it is noticed that nothing shall be read any more."""
+READ = 1 << 16
+"""Most bytes that are read at once."""
 OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
@@ -46,6 +53,22 @@ class TerminalDriver(LinuxDriver):
             # What it read were the attributes of the skeleton: keys unseen.
             self.attrs_before = self._painted.hand_over()
             self._painted = None
+
+    def run_input_thread(self) -> None:
+        """Read keys, clicks and pastes, until the end.
+
+        Raises:
+            OSError: the terminal is gone.
+        """
+        parser = PasteParser(self._debug)
+        decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        while not self.exit_event.is_set():
+            if select([self.fileno], [], [], LOOK_S)[0]:
+                text = decode(os.read(self.fileno, READ))
+                for message in parser.feed(text) if text else ():
+                    self.process_message(message)
+            for message in parser.tick():
+                self.process_message(message)
 
     def write(self, data: str) -> None:
         # Asked for again, some terminals clear it: the screen would be dark until the first frame.
