@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 import pytest
+from textual.events import Key
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -128,6 +129,17 @@ async def test_another_key_switches_at_once(show: Showing, keys: tuple[str, ...]
         await begin(s)
         await s.press("j", *keys)
         assert await s.asked() == commands.SetModel("llama3.2:3b", now=True)
+
+
+@pytest.mark.parametrize("opens", ["slash", "p"])
+async def test_what_is_typed_behind_the_key_of_the_search_is_not_lost(show: Showing, opens: str) -> None:
+    async with show() as s:
+        await begin(s)
+        for key in (opens, *"llama"):  # as a terminal hands them over that had them all at once
+            s.app.post_message(Key(key, None if len(key) > 1 else key))
+        await s.pilot.pause()
+        assert "/llama" in s.text
+        assert "1 of 3 models" in s.text
 
 
 async def test_letters_are_keys_until_a_name_is_typed(show: Showing) -> None:

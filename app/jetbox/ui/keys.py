@@ -71,6 +71,13 @@ def bound_keys(node: DOMNode, *, ascii: bool = False) -> list[Key]:
     return _written(found, app, ascii=ascii)
 
 
+def raw_keys(node: DOMNode, name: str) -> set[str]:
+    """The keys that a screen or widget binds under this id, as events name them."""
+    bindings = node._bindings.copy()
+    bindings.apply_keymap(node.app._keymap)
+    return {key for key, binding in bindings if binding.id == name}
+
+
 def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) -> list[Key]:
     """What a class of screens that are not there now binds of its own, the user's own keys in force."""
     bindings = BindingsMap(node.__dict__.get("BINDINGS", ()))

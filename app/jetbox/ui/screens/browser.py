@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 
 from jetbox.engine.safety.terminal import safe_text
-from jetbox.ui.keys import bound_keys
+from jetbox.ui.keys import bound_keys, raw_keys
 from jetbox.ui.text.rows import Row, fit
 from jetbox.ui.widgets.leaf import Leaf
 from jetbox.ui.widgets.lined import Lined
@@ -155,8 +155,17 @@ class Browser(ModalScreen[None]):
             self.dismiss(None)
 
     def on_key(self, event: events.Key) -> None:
-        """While something is searched for, keys are its text; up and down still choose."""
+        """While something is searched for, keys are its text; up and down still choose.
+
+        A binding is looked at after the keys that came together with its own: what opens the search is seen to here,
+        so that nothing of what is typed behind it is lost.
+        """
         search = self.search
+        if not search.typing and self.SEARCHES and event.key in raw_keys(self, "list.search"):
+            event.stop()
+            event.prevent_default()
+            self.action_search()
+            return
         if not search.typing or event.key in ("up", "down", "escape", "pageup", "pagedown"):
             return
         event.stop()

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
+from jetbox.ui.keys import raw_keys
 from jetbox.ui.lineup import LOADING, Table, fetching, in_full
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
@@ -180,6 +181,11 @@ class Models(Browser):
 
     def on_key(self, event: events.Key) -> None:
         """While a name is typed, Enter uses what it has found."""
+        fetches = not self.search.typing and event.key in raw_keys(self, "models.fetch")
+        if fetches and self.check_action("fetch", ()):
+            event.stop()
+            event.prevent_default()
+            self.action_fetch()
         if self.search.typing and event.key in ("enter", "shift+enter", "ctrl+enter"):
             event.stop()
             event.prevent_default()
