@@ -350,6 +350,19 @@ async def test_a_request_for_a_summary_can_be_sent_again(rig: OpenRig) -> None:
     assert [told.summary for told in live.events(e.Compacted)] == [WORDS]
 
 
+async def test_it_can_be_stopped_between_goals(rig: OpenRig) -> None:
+    live = await rig(step(text=WORDS), faults=("stall@1",), attended=True)
+    long_ago(live)
+    serving = asyncio.create_task(serve(live.parts))
+    live.submit(c.Compact())
+    await live.stats(stalled=1)
+    live.submit(c.Cancel())
+    await live.until(e.Notice, text="stopped: the history is as it was")
+    live.submit(c.Close())
+    await within(serving)
+    assert live.events(e.Compacted) == []
+
+
 async def test_another_wish_comes_before_it(rig: OpenRig) -> None:
     live = await rig(*reading_steps(step(text=WORDS, fault="stall@:0")), attended=True)
     parts_in(live.root)

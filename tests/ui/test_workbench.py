@@ -213,10 +213,12 @@ async def test_what_is_done_ahead_of_a_goal_is_said_too(show: Showing) -> None:
         assert "loading gpt-oss:20b, 12.9 GB  0.0 s of about 5.00 s" in s.text
         await s.play(e.Notice(level="info", text="the model could not be made ready"))
         assert "loading" not in s.text
-        await s.play(e.Waiting(what="compacting", detail="9,200 tokens"))
-        assert "making room, a summary of 9,200 tokens" in s.text
         await s.play(e.Waiting(what="choosing", detail="qwen3:8b"))
         assert "which model? there is no qwen3:8b" in s.text
+        await s.play(e.Waiting(what="compacting", detail="9,200 tokens"))
+        assert "making room, a summary of 9,200 tokens" in s.text
+        await s.press("escape")
+        assert await s.asked() == commands.Cancel()
 
 
 async def test_time_moves_on_the_screen_without_events(show: Showing) -> None:

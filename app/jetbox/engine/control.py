@@ -72,6 +72,8 @@ class Control:
         self._asked = 0
         self.interrupt: Callable[[], object] | None = None
         """Set by the loop while a round runs."""
+        self.leave_off: Callable[[], object] | None = None
+        """Ends what is done between two goals; set while that can be ended."""
         self.again: Callable[[], object] | None = None
         """Takes the request back and sends it once more; set while one is waited for."""
         self.compact = False
@@ -131,6 +133,8 @@ class Control:
                 if self.interrupt is not None:
                     self.cancelled = True
                     self.interrupt()
+                elif self.leave_off is not None:
+                    self.leave_off()
             case SendAgain():
                 if self.again is not None:
                     self.again()

@@ -6,6 +6,7 @@ import asyncio
 
 from jetbox.engine.commands import Compact, SetModel
 from jetbox.engine.compacting import on_wish
+from jetbox.engine.events import Notice
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import switch_as_wished
 
@@ -33,11 +34,15 @@ async def _compact(parts: Parts) -> None:
     """Whatever else the user wants meanwhile comes first."""
     work = asyncio.ensure_future(on_wish(parts))
     other = asyncio.ensure_future(parts.session.waiting_command())
+    parts.control.leave_off = work.cancel
     try:
         await asyncio.wait({work, other}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
+        if work.cancelled():
+            parts.session.emit(Notice(level="info", text="stopped: the history is as it was"))
+        elif work.done():
             work.result()
     finally:
+        parts.control.leave_off = None
         for task in (work, other):
             task.cancel()
         await asyncio.wait({work, other})

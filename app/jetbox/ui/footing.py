@@ -119,8 +119,13 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = F
         return ()
     if typed:
         return TYPED_RUNNING_HINTS if view.running else TYPED_HINTS
-    if (view.shells or view.pulls) and not view.running:
+    if (view.shells or view.pulls or rests(view)) and not view.running:
         return SHELL_HINTS
     if not view.running:
         return IDLE_HINTS
     return (*RUNNING_HINTS[:2], PHASE_HINT, *RUNNING_HINTS[2:]) if view.phase else RUNNING_HINTS
+
+
+def rests(view: SessionView) -> bool:
+    """Whether the session does between two goals what can be stopped."""
+    return not view.running and view.doing.wait == "compacting"

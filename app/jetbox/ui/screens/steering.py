@@ -13,6 +13,7 @@ from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.commands import Command, run_line
 from jetbox.ui.completing import Completer
+from jetbox.ui.footing import rests
 from jetbox.ui.history import Memory
 from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
@@ -148,6 +149,9 @@ class Steering(Reading):
         elif self.live and self.busy:
             self.submit(commands.Cancel())
             self.word("stopping: what was streamed is kept", "dim")
+        elif self.live and rests(self.view):
+            self.submit(commands.Cancel())
+            self.word("stopping", "dim", until=(e.Notice,))
         elif self.live and self.view.pulls:
             self.stop_pull(next(iter(self.view.pulls)))
         else:
@@ -191,7 +195,7 @@ class Steering(Reading):
         self.submit(commands.SetModel(name, now=now))
         if self.live and not self.over_because:
             when = "now" if now or not self.busy else "from the next round on"
-            self.word(f"{when}: {name}", "accent", until=(e.ModelSwitched, e.ModelMissing, e.Notice))
+            self.word(f"{when}: {name}", "accent", until=(e.ModelSwitched, e.ModelReady, e.ModelMissing, e.Notice))
 
     @property
     def keyed(self) -> tuple[DOMNode, ...]:
