@@ -144,6 +144,19 @@ async def test_scripts_and_manifests_count_whatever_the_scope(bench: Bench, path
     assert (await bench.one(engine, "check")).cache == "ran"
 
 
+async def test_what_is_run_counts_and_where_that_cannot_be_told_all_does(bench: Bench) -> None:
+    bench.write("a.rs", "1")
+    script, other = bench.write("tools/check.sh", "exit 0"), bench.write("README.md", "")
+    texts = {"clear": "cd tools && sh check.sh", "unclear": "cat tools/*.sh | sh"}
+    made = tuple(ProbeCommand(name=name, command=text, scope=("*.rs",)) for name, text in texts.items())
+    engine = bench.engine(performance=PLAIN, ruff=False, pytest=False, commands=made)
+    assert [v.cache for v in await engine.verdicts()] == ["ran", "ran"]
+    other.write_text("1")
+    assert [(v.name, v.cache) for v in await engine.verdicts()] == [("clear", "hit"), ("unclear", "ran")]
+    script.write_text("exit 1")
+    assert [v.state for v in await engine.verdicts(final=True)] == ["failed", "failed"]
+
+
 async def test_another_program_is_another_verdict(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

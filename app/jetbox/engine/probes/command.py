@@ -7,11 +7,13 @@ import re
 import signal
 import stat
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from jetbox.engine.options import ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
 from jetbox.engine.probes.bytecode import sources_only
+from jetbox.engine.probes.cmdline import Runs, runs
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import MOST_NOTICED, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
@@ -69,7 +71,6 @@ class CommandProbe(Whole):
         self._tree = tree
         self._interpreters = interpreters
         self._words = _words(command.command)
-        self._named = frozenset(self._inside(word.rpartition("=")[2]) for word in self._words) - {""}
         self._patterns = Patterns(command.scope)
         self._narrowing = Narrowing(tree.root, self._counts)
 
@@ -106,8 +107,8 @@ class CommandProbe(Whole):
         return Scope(tuple(arguments), versions, keyed, outside, bounds)
 
     def narrow(self, files: Snapshot) -> Snapshot:
-        """The files that match its scope, and those that its words name."""
-        return self._narrowing(files) if self._command.scope else files
+        """The files that match its scope, and those that it runs; all of them where that cannot be told."""
+        return self._narrowing(files) if self._command.scope and self._runs.clear else files
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """Run it; what it prints is kept, its last line is the summary."""
@@ -125,7 +126,11 @@ class CommandProbe(Whole):
     def _counts(self, path: str, folder: bool) -> bool:
         name = path.rpartition("/")[2]
         manifest = name in MANIFESTS and ("node_modules/" not in path or path == f"node_modules/{name}")
-        return manifest or path in self._named or self._patterns.match(path)
+        return manifest or self._runs.takes(path) or self._patterns.match(path)
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return runs(self._command.command, str(self._root))
 
     def _places(self, path: str) -> tuple[str, ...] | None:
         """Every path whose change can make it other programs, or other variables; None where they are too many."""
@@ -144,11 +149,6 @@ class CommandProbe(Whole):
             if not re.fullmatch(r"\w+=.*", word, re.DOTALL):
                 return word if word not in SHELLS_OWN and not re.search(r"[^\w@%+=:,./-]", word) else ""
         return ""
-
-    def _inside(self, word: str) -> str:
-        """A word as the path of a file of the workspace; empty where it cannot be one."""
-        path = os.path.relpath(os.path.join(self._root, word), self._root) if word else ".."
-        return "" if path == "." or path.startswith("..") else path
 
     def _environment(self) -> Mapping[str, str]:
         """What is added to the clean variables."""
