@@ -122,7 +122,7 @@ def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
 
 def test_every_command_says_something_or_asks_for_something() -> None:
     reader = Reader(*whole())
-    arguments = {"label": " it", "now": " stop", "set": " loop.max_rounds 3"}
+    arguments = {"label": " it", "round": " 2", "now": " stop", "set": " loop.max_rounds 3"}
     for command in COMMANDS:
         said = reader.type(f"/{command.name}{arguments.get(command.name, '')}")
         assert said or reader.asked, command.name

@@ -18,7 +18,7 @@ from jetbox.ui.screens.bound import everything_bound
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.terminals import tells_keys_apart
 from ui.conftest import Show, Showing
-from ui.played import first_round, opened
+from ui.played import first_round, opened, whole
 
 
 async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> None:
@@ -143,3 +143,28 @@ def test_terminals_that_tell_keys_apart_are_known_by_name() -> None:
     assert not tells_keys_apart({"TERM": "xterm-256color"})
     assert not tells_keys_apart({"TERM": "tmux-256color", "TMUX": "/tmp/1", "KITTY_WINDOW_ID": "1"})
     assert not tells_keys_apart({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"})
+
+
+async def test_help_is_read_with_the_keys_of_lists(show: Showing) -> None:
+    async with show(size=(80, 24)) as s:
+        await s.play(*opened())
+        await s.press("f1")
+        box = s.app.screen.query_one("#help")
+        await s.press("j", "j", "k")
+        assert box.scroll_y == 1
+        await s.press("G")
+        assert box.scroll_y == box.max_scroll_y > 20
+        await s.press("ctrl+u", "g")
+        assert box.scroll_y == 0
+
+
+async def test_a_round_is_gone_to_by_its_number(show: Showing) -> None:
+    async with show(size=(80, 24)) as s:
+        await s.play(*whole())
+        await s.type("/round 1", "enter")
+        assert "◆ 1" in s.text
+        assert "◆ 3" not in s.text
+        await s.type("/round 9", "enter")
+        assert "there is no round 9" in s.text
+        await s.type("/round x", "enter")
+        assert "say which round" in s.text

@@ -89,6 +89,10 @@ class Desk(Protocol):
         """Show what was recorded."""
         ...
 
+    def go_to_round(self, number: int) -> None:
+        """Show the round with this number in the transcript."""
+        ...
+
     def show_timing(self) -> None:
         """Show where the time went."""
         ...
@@ -189,6 +193,13 @@ def _undo(desk: Desk, argument: str) -> None:
         desk.word(f"{argument!r} is no number of a round")
 
 
+def _round(desk: Desk, argument: str) -> None:
+    if argument.isdecimal():
+        desk.go_to_round(int(argument))
+    else:
+        desk.word("say which round: /round NUMBER")
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys and commands", lambda desk, _: desk.show_help()),
     Command(
@@ -215,6 +226,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("timing", "Where the time went, and what could be saved", lambda desk, _: desk.show_timing()),
+    Command("round", "Go to a round in the transcript", _round, "NUMBER", live=True),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
     Command(

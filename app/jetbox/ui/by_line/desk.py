@@ -190,6 +190,9 @@ class LineDesk:
         for text in self._told.view.probing_words:
             self.word(text)
 
+    def go_to_round(self, number: int) -> None:
+        self._elsewhere("going to a round", "what was told stands above")
+
     def show_request(self) -> None:
         self._elsewhere("the exact request")
 

@@ -85,6 +85,12 @@ class Help(ModalScreen[None]):
     BINDING_GROUP_TITLE = "Help"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,f1", "dismiss(None)", "Close", id="help.close", show=False),
+        Binding("up,k", "scroll(-1)", "Up", id="help.up", show=False),
+        Binding("down,j", "scroll(1)", "Down", id="help.down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "A page up", id="help.page_up", show=False),
+        Binding("pagedown,space,ctrl+d", "page(1)", "A page down", id="help.page_down", show=False),
+        Binding("home,g", "ends(-1)", "The beginning", id="help.first", show=False),
+        Binding("end,G", "ends(1)", "The end", id="help.last", show=False),
     ]
 
     def __init__(
@@ -100,7 +106,18 @@ class Help(ModalScreen[None]):
         self._text.paint(paint)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help") as box:
+        with VerticalScroll(id="help", can_focus=False) as box:
             box.border_title = "help"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = "j k scroll  esc closes"
             yield self._text
+
+    def action_scroll(self, rows: int) -> None:
+        self.query_one("#help").scroll_relative(y=rows, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        box = self.query_one("#help")
+        box.scroll_relative(y=pages * max(1, box.size.height - 2), animate=False)
+
+    def action_ends(self, which: int) -> None:
+        box = self.query_one("#help")
+        box.scroll_to(y=0 if which < 0 else box.max_scroll_y, animate=False)

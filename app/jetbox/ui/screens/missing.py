@@ -78,6 +78,8 @@ class Missing(ModalScreen[None]):
         Binding("escape,q", "dismiss(None)", "Close", id="missing.close", show=False),
         Binding("up,k", "move(-1)", "The one above", id="missing.up", show=False),
         Binding("down,j", "move(1)", "The one below", id="missing.down", show=False),
+        Binding("home,g", "move(-9999)", "The first", id="missing.first", show=False),
+        Binding("end,G", "move(9999)", "The last", id="missing.last", show=False),
         Binding("enter", "use", "Use it", id="missing.use", show=False),
         Binding("p", "pull", "Fetch the missing one", id="missing.pull", show=False),
         Binding("x", "stop", "Stop fetching it", id="missing.stop", show=False),

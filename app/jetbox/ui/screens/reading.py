@@ -38,6 +38,11 @@ class Reading(Overlays):
     def toggle_expanded(self) -> None:
         self.transcript.toggle_expanded()
 
+    def go_to_round(self, number: int) -> None:
+        """Show the round with this number."""
+        if not self.transcript.go_to_round(number):
+            self.word(f"there is no round {number}")
+
     def action_page(self, direction: int) -> None:
         if self.permission.question is not None and self.permission.has_focus:
             self.permission.action_scroll_diff(direction * 8)

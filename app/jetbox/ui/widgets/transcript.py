@@ -149,6 +149,12 @@ class Transcript(Paged):
     def action_round(self, step: int) -> None:
         self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
 
+    def go_to_round(self, number: int) -> bool:
+        """Show a round from its beginning; False where there is none of this number."""
+        index = self.story.round_block(number)
+        self._jump_to(index)
+        return index is not None
+
     def action_alarm(self, step: int) -> None:
         self._jump_to(neighbour(self.story.alarms, self._anchor()[0], step))
 
