@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "app")]
 
-from terminal import Terminal, share
+from terminal import Terminal, share  # noqa: E402 - the path comes first
 
 PATIENCE_S = 20.0
 KEYS = "QXZJWVKU"
