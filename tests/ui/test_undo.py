@@ -101,6 +101,7 @@ async def test_a_recording_shows_what_each_round_did(on_source: Playing) -> None
         await app.workbench.reached(stage.emit(*whole()))
         await pilot.press("f3")
         await pilot.pause()
+        assert "◆ 3   1 file   edit_file mathx/__init__.py" in screen_text(app)
         await pilot.press("k", "k")
         await pilot.pause()
         assert "what round 3 did" in screen_text(app)

@@ -34,6 +34,7 @@ async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
         "16% of 16k",
         "round 3/24",
         "hits 1 of 5 (20%)",
+        "A mathx/__init__.py",
         "saved 48 ms, waited 100 ms",
         "mode edits",
     ):

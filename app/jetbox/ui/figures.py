@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jetbox.engine.clock import PHASES, TIERS
+from jetbox.engine.models.figures import COLD_NS
 from jetbox.record.savings import KINDS, Saving
 from jetbox.record.spent import RoundTime, ToolTime
 from jetbox.record.targets import Light, Target, targets
@@ -24,6 +25,12 @@ LIGHTS: dict[Light, tuple[str, str]] = {
     "few": ("warning", "too few"),
     "none": ("faint", "none yet"),
 }
+STATISTICS: tuple[tuple[str, Callable[[list[int]], float]], ...] = (
+    ("mean", lambda values: sum(values) / len(values)),
+    ("P50", lambda values: percentile(values, 0.5)),
+    ("P95", lambda values: percentile(values, 0.95)),
+    ("P99", lambda values: percentile(values, 0.99)),
+)
 TOOL_COLUMNS: tuple[tuple[str, int, Callable[[ToolTime], str]], ...] = (
     ("total", 9, lambda tool: words.duration(tool.total)),
     ("calls", 7, lambda tool: str(tool.calls)),
@@ -72,11 +79,17 @@ def _value(target: Target, value: float) -> str:
 
 
 def _percentiles(timing: Timing, width: int) -> list[Row]:
+    """Rounds that waited for a load stand apart from the others: one of them would hide what they are like."""
+    columns = STATISTICS if NAMED + 8 * len(STATISTICS) + 5 <= width else STATISTICS[1:]
+    head = "".join(f"{title:>8}" for title, _ in columns)
+    out = [row((f"{'percentiles':<{NAMED}}", "title"), (f"{head}{'n':>5}", "dim"))]
+    cold = sorted(done.wall for done in timing.rounds if done.load >= COLD_NS)
+    warm = sorted(done.wall for done in timing.rounds if done.load < COLD_NS)
+    apart = (("  warm", warm), ("  cold", cold)) if warm and cold else ()
     llm = sorted(done.llm for done in timing.rounds)
-    out = [row((f"{'percentiles':<{NAMED}}", "title"), (f"{'P50':>8}{'P95':>8}{'P99':>8}{'n':>5}", "dim"))]
-    for name, values in (("round", timing.walls), ("llm", llm), ("ttft", timing.ttfts)):
+    for name, values in (("round", timing.walls), *apart, ("llm", llm), ("ttft", timing.ttfts)):
         if values:
-            figures = "".join(f"{words.duration(percentile(values, share)):>8}" for share in (0.5, 0.95, 0.99))
+            figures = "".join(f"{words.duration(round(of(values))):>8}" for _, of in columns)
             out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>5}", "dim")))
     return [*out, BLANK]
 
