@@ -19,10 +19,9 @@ import threading
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "app")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from terminal import Terminal, share  # noqa: E402 - the path comes first
+from benchmarks.terminal import Terminal, share
 
 PATIENCE_S = 20.0
 KEYS = "QXZJWVKU"
@@ -94,7 +93,7 @@ async def draw(workspace: str) -> None:
 def measure(folder: Path, paste: int) -> dict[str, float]:
     """Type, and see when it comes back; ms."""
     command = [sys.executable, __file__, "--child", str(folder / "work")]
-    terminal = Keyboard(command, {"HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)})
+    terminal = Keyboard(command, {"HOME": str(folder)})
     try:
         found(terminal, b"can be typed|done here", 0.0)
         terminal.pump_until(time.monotonic() + 0.5)
