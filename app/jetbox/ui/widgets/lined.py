@@ -50,10 +50,21 @@ class Lined(Widget):
         if rows == self._shown and len(self._painted) == len(rows) and self._fits(width):
             return
         grown = len(rows) != len(self._shown)
+        if not grown and len(self._painted) == len(rows) and self._fits(width):
+            self._redraw_some(rows, width)
+            return
         self._shown = rows
         self._painted = self._paint.strips(rows, width)
         height = self.styles.height
         self.refresh(layout=grown and height is not None and height.is_auto)
+
+    def _redraw_some(self, rows: list[Row], width: int) -> None:
+        """Only the rows that are others now."""
+        others = [y for y, (old, new) in enumerate(zip(self._shown, rows, strict=True)) if old != new]
+        for y in others:
+            self._painted[y] = self._paint.strip(rows[y], width)
+        self._shown = rows
+        self.refresh(*(Region(0, y, width, 1) for y in others))
 
     def _fits(self, width: int) -> bool:
         return not self._painted or self._painted[0].cell_length == width
