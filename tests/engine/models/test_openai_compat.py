@@ -149,10 +149,10 @@ async def test_arguments_are_told_of_as_they_become_whole(served: tuple[Server, 
 
 async def test_whole_calls_without_numbers_and_with_objects(served: tuple[Server, OpenAIModel]) -> None:
     server, model = served
-    both = [piece(None, "read_file", {"path": "x"}), piece(None, "read_file", {"path": "y"})]
-    server.body = events(delta(tool_calls=both), delta("tool_calls"))
+    each = [piece(None, "read_file", {"path": path}) for path in "wxyz"]
+    server.body = events(delta(tool_calls=each[:3]), delta(tool_calls=each[3:]), delta("tool_calls"))
     calls = [call for chunk in await answered(model) for call in chunk.calls]
-    assert [json.loads(bytes(call.function.arguments)) for call in calls] == [{"path": "x"}, {"path": "y"}]
+    assert [json.loads(bytes(call.function.arguments)) for call in calls] == [{"path": path} for path in "wxyz"]
 
 
 async def test_arguments_that_are_no_json_reach_the_tool_as_text(served: tuple[Server, OpenAIModel]) -> None:

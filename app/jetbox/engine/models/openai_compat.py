@@ -267,6 +267,8 @@ class _Stream:
     def __init__(self) -> None:
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
         """Id, name and pieces of arguments of the calls that are not whole yet, by their index."""
+        self._next = 0
+        """An index that no call of the answer has had."""
         self._members: dict[int, Members] = {}
         """What of their arguments is whole."""
         self._reason = ""
@@ -332,7 +334,8 @@ class _Stream:
         function = piece.function or _Function()
         index = piece.index
         if index is None:  # a server that does not number them sends each whole
-            index = len(self._calls)
+            index = self._next
+        self._next = max(self._next, index + 1)
         begun = self._whole(index) if index not in self._calls else []
         name, text, pieces = self._calls.get(index, ("", "", []))
         arguments = function.arguments
