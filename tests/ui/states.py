@@ -57,6 +57,18 @@ MODELS = e.ModelsListed(
     ),
     tokens=2600, manages=True,
 )  # fmt: skip
+OWN: tuple[e.AnyEvent, ...] = (
+    e.ShellStarted(call="shell.1", command="git status --short"),
+    e.ShellEnded(
+        call="shell.1",
+        state="ok",
+        text="exit code 0\n M mathx/__init__.py\n?? notes.md",
+        duration_ns=9_000_000,
+        told=True,
+    ),
+    e.ShellStarted(call="shell.2", command="make docs"),
+    e.ToolOutput(call="shell.2", text="building the pages\n"),
+)
 QUEUED = e.QueueChanged(items=("use floats as well", "and write a README"))
 DEGRADED = e.SandboxChosen(name="landlock", cannot=("keep .git read-only",))
 SWITCHED = e.ModelSwitched(old="gpt-oss:20b", new="llama3.2:3b", reason="user", expected=SMALL.cost)
@@ -131,6 +143,7 @@ STATES: dict[str, State] = {
     "red": State((*IDLE, *first_round(), *second_round())),
     "question": State((*IDLE, *first_round()[:8], ASKED)),
     "command": State((*IDLE, *first_round()[:8], COMMAND)),
+    "own-command": State((*BEGUN, *OWN), tuple("!git log")),
     "done": State(WHOLE),
     "expanded": State(WHOLE, ("ctrl+o",)),
     "failed": State((*opened()[:2], DEGRADED, *first_round()[:3], FAILED)),

@@ -156,3 +156,9 @@ def test_what_is_asked_for_is_told_when_it_comes() -> None:
     ]
     reader.type("p")
     assert commands.PullModel("x") in reader.asked
+
+
+def test_a_download_is_told_by_tenths() -> None:
+    reader = Reader(*opened())
+    told = [reader.play(e.ModelPulled(name="m", total=2_000, completed=n)) for n in (0, 100, 250, 290, 1900)]
+    assert told == [[], [], ["fetching m: 10% of 2.0 kB"], [], ["fetching m: 90% of 2.0 kB"]]

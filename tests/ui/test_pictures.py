@@ -31,7 +31,7 @@ def picture(
 @pytest.mark.parametrize(
     "state",
     [
-        "idle", "commands", "loading", "at-work", "plan", "question", "failed", "switched", "recorded",
+        "idle", "commands", "own-command", "loading", "at-work", "plan", "question", "failed", "switched", "recorded",
         "search", "help", "timing", "timing-table", "timing-savings", "undo", "request", "models",
         "pulling", "sessions", "replay",
     ],

@@ -166,7 +166,7 @@ async def test_an_exclamation_mark_runs_a_command_and_esc_stops_it_before_the_go
     async with show() as s:
         await s.play(*opened())
         await s.type("!")
-        assert "!COMMAND runs here" in s.text
+        assert "as a command of the model's" in s.text
         await s.press("enter")
         assert "say what to run" in s.text
         assert s.nothing_asked

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from jetbox.cli.live import Live
 from jetbox.cli.opening import opening
 from jetbox.cli.output import LineOut
+from jetbox.cli.run import stopper
 from jetbox.cli.workbench import chosen
 from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode
@@ -165,6 +166,7 @@ def by_line(asked: Invocation) -> int:
 
             async def work() -> int:
                 live = Live(start)
+                lines.on_failure = stopper(live)
                 typed = sys.stdin is not None and sys.stdin.isatty()
                 bench = ByLine(
                     live,

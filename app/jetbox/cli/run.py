@@ -47,7 +47,7 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
     summary, progress = Summary(), Progress(log)
     printing = asyncio.create_task(_print(live, summary, progress if output_format == "text" else None))
     if output_format == "stream-json":
-        out.on_failure = _stopper(live)
+        out.on_failure = stopper(live)
     try:
         return await drive_unattended(live)
     except JetboxError as error:
@@ -65,8 +65,8 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
             _closing(summary, out, log)
 
 
-def _stopper(live: Live) -> Callable[[OSError], None]:
-    """Ends the session when nobody can take its events any more: what it does would be seen by nobody."""
+def stopper(live: Live) -> Callable[[OSError], None]:
+    """What ends the session when nobody can take its events any more: what it does would be seen by nobody."""
     loop = asyncio.get_running_loop()
 
     def stop(error: OSError) -> None:

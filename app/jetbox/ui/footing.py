@@ -35,8 +35,9 @@ TYPED_RUNNING_HINTS: Keys = (
     ("session.cancel", "stops"),
 )
 PHASE_HINT = ("session.phase", "other phase")
+COMMAND_HINTS: Keys = (("input.send", "runs it"), ("input.newline", "breaks the line"))
 SHELL_HINTS: Keys = (("session.cancel", "stops"), ("transcript.expand", "expands"), ("app.help", "help"))
-SHELL_WORDS = "!COMMAND runs here, as a command of the model's would; the model is told with your next words"
+SHELL_WORDS = "as a command of the model's, who is told with your next words"
 REPLAY_HINTS: Keys = (
     ("replay.play", "plays, stops"),
     ("replay.forward", "next event"),
@@ -104,7 +105,7 @@ def _sandbox(view: SessionView) -> str:
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
 
 
-def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = False, offered: Keys = ()) -> Keys:
+def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = "", offered: Keys = ()) -> Keys:
     """The ids of the keys that matter now, with a word each; none while a question says its own.
 
     `offered` are those for what is there to complete what is typed.
@@ -117,6 +118,8 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: bool = F
         return LOOKING_HINTS
     if view.asked:
         return ()
+    if typed.startswith("!"):
+        return COMMAND_HINTS
     if typed:
         return TYPED_RUNNING_HINTS if view.running else TYPED_HINTS
     if (view.shells or view.pulls or rests(view)) and not view.running:

@@ -40,6 +40,8 @@ class Told:
         self._thinking = -1
         """Since when the model thinks, ns; negative where it does not."""
         self._waits = ""
+        self._fetched = 0
+        """Tenths of a download that were told."""
 
     def say(self, text: str) -> None:
         """A line of the product's own."""
@@ -90,8 +92,17 @@ class Told:
             case e.QueueChanged():
                 if event.items:
                     self.say(f"waits for the next round: {'; '.join(one_line(item) for item in event.items)}")
+            case e.ModelPulled(state="running"):
+                self._pulled(event)
             case _:
                 self._remark(event)
+
+    def _pulled(self, event: e.ModelPulled) -> None:
+        """How far a download is, by tenths."""
+        tenth = 10 * event.completed // event.total if event.total else 0
+        if tenth and tenth != self._fetched:
+            self._fetched = tenth
+            self.say(f"fetching {one_line(event.name)}: {tenth}0% of {words.size(event.total)}")
 
     def _remark(self, event: e.AnyEvent) -> None:
         for remark in remarks(event):

@@ -280,7 +280,7 @@ class Workbench(Steering):
             self.view,
             live=self.live,
             replay=self.bar is not None,
-            typed=bool(self.prompt.text),
+            typed=self.prompt.text,
             offered=offered if self.completer.open else (),
         )
         return tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
@@ -347,6 +347,7 @@ class Workbench(Steering):
 
     def was_typed(self) -> None:
         """The input has another text."""
+        self._mark.show(self.prompt.text)
         if self.prompt.text:
             self._unsay()
         self._show_footer(self.source.now())
