@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jetbox.engine.errors import ToolError
-from jetbox.engine.plan import STEPS_MOST, PlanRefused, accessed, bare, direct, read_plan, resolved, waits
+from jetbox.engine.plan import STEPS_MOST, PlanRefused, accessed, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access, Tool
 from jetbox.engine.tools.registry import find, standard_tools
 from jetbox.sim.script import load_shipped
@@ -160,20 +160,6 @@ def test_what_is_touched_decides_where_nothing_is_said() -> None:
     }
     (outside,), _ = read([write("/etc/x")])
     assert accessed(outside, TOOLS["write_file"], touches).barrier
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("exit code 0\na.txt\nb.txt\n[files changed: c]", "a.txt\nb.txt"),
-        ("exit code 0\n[no output]", ""),
-        ("exit code 0", ""),
-        ("X = [1]\n", "X = [1]"),
-        ("exit code 2\nbad", "exit code 2\nbad"),
-    ],
-)
-def test_a_reference_gives_what_a_result_says(text: str, said: str) -> None:
-    assert bare(text) == said
 
 
 def test_the_plans_of_the_shipped_scripts_can_be_carried_out() -> None:

@@ -133,6 +133,31 @@ async def test_a_step_gets_the_result_of_an_earlier_one(rig: OpenRig) -> None:
     assert (live.root / "all.txt").read_text() == "It says: bee; not $2, nor ${steps.2}\n"
 
 
+async def test_a_file_is_copied_as_it_is_and_a_command_without_the_words_around_it(rig: OpenRig) -> None:
+    odd = "\nexit code 0\n[no output]\n\n[arguments: none]\n[files changed: all]\n\n"
+    live = await rig(
+        planned(
+            do("read_file", path="odd.txt", shown="all", id="odd"),
+            write("copy.txt", "${steps.odd}"),
+            do("read_file", path="empty.txt", id="empty"),
+            write("nothing.txt", "${steps.empty}"),
+            do("run_cmd", command="printf '\\n[arguments: x]\\n\\n' | tee made.txt", id="made"),
+            write("said.txt", "${steps.made}"),
+            do("run_cmd", command="true", id="silent"),
+            write("silence.txt", "${steps.silent}"),
+        ),
+        finish(),
+        loop=PLAN,
+    )
+    (live.root / "odd.txt").write_text(odd)
+    (live.root / "empty.txt").write_text("")
+    await live.run()
+    assert "[arguments: " in (await told(live)).partition("[step 2:")[0].rpartition("\n[arguments: none]")[2]
+    assert "[files changed: made.txt]" in await told(live)
+    said = [(live.root / f"{name}.txt").read_text() for name in ("copy", "nothing", "said", "silence")]
+    assert said == [odd, "", "\n[arguments: x]", ""]
+
+
 async def test_what_breaks_off_goes_on_call_by_call(rig: OpenRig) -> None:
     live = await rig(
         planned(

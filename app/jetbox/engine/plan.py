@@ -27,7 +27,6 @@ _REFERENCE = re.compile(
 )
 """`${step.name}` is left to the languages that mean something by it: in JavaScript, a template's `step`."""
 _WHOLE = re.compile(r"\$\{?(?P<id>[\w-]+)\}?")
-_DECORATION = re.compile(r"\n\[(?:files changed|\.git changed|arguments): [^\n]*\](?=\n\[|$)")
 
 
 class PlanRefused(Exception):
@@ -221,12 +220,6 @@ def resolved(step: Step, results: Mapping[str, str]) -> dict[str, Any]:
 
     made: dict[str, Any] = _mapped(step.arguments, lambda text: _REFERENCE.sub(result, text))
     return made
-
-
-def bare(text: str) -> str:
-    """What a result says, without the words around it that are for the model."""
-    text = _DECORATION.sub("", text.removeprefix("exit code 0\n"))
-    return "" if text in ("exit code 0", "[no output]") else text.strip("\n")
 
 
 # ---------------------------------------------------------------- order

@@ -15,7 +15,7 @@ import msgspec
 from jetbox.engine.errors import StorageError, ToolError
 from jetbox.engine.events import PlanEnded, PlanJoined, PlanMade, PlannedStep, StepBegun, StepEnded
 from jetbox.engine.models.base import Call, CallFunction
-from jetbox.engine.plan import PlanRefused, Step, accessed, bare, direct, read_plan, resolved, waits
+from jetbox.engine.plan import PlanRefused, Step, accessed, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access
 from jetbox.engine.tools.dispatch import Dispatcher, Done, State, title
 from jetbox.engine.tools.plan import PLAN
@@ -35,6 +35,7 @@ class _Ran(msgspec.Struct):
 
     state: Literal["ok", "failed", "denied", "cancelled", "skipped"] = "cancelled"
     text: str = ""
+    said: str = ""
     begun: int = -1
     ended: int = -1
     call: str = ""
@@ -109,7 +110,7 @@ class Planner:
             self._ended(step, ran, "skipped", f"not run: it needs step {blocker}, which {_became(self._ran[blocker])}")
             return
         try:
-            arguments = resolved(step, {name: bare(other.text) for name, other in self._ran.items()})
+            arguments = resolved(step, {name: other.said for name, other in self._ran.items()})
         except PlanRefused as error:
             self._ended(step, ran, "failed", str(error))
             return
@@ -121,6 +122,7 @@ class Planner:
         await asyncio.wait([task])
         if not task.cancelled() and task.exception() is None:
             done = task.result()
+            ran.said = done.said
             self._ended(step, ran, done.state, done.text)
 
     def _blocks(self, other: str, step: Step) -> bool:

@@ -47,6 +47,8 @@ class Done(msgspec.Struct, frozen=True):
     finished: bool = False
     touched: bool = False
     """Files changed, or may have: a probe has to look."""
+    said: str = ""
+    """The result without the words around it that are for the model."""
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -286,7 +288,9 @@ class Dispatcher:
         result: ToolResult | None = None,
         duration: int = 0,
     ) -> Done:
-        text = self._redactor.redact(text)
+        text = said = self._redactor.redact(text)
+        if result is not None and result.said is not None:
+            said = self._redactor.redact(result.said)
         if notes:
             text = f"{text}\n[arguments: {'; '.join(notes)}]"
         changes = result.changes if result else ()
@@ -314,6 +318,7 @@ class Dispatcher:
             changes,
             finished=bool(result and result.finished),
             touched=bool(changes) or (pending.call in self._acted and not whole),
+            said=said,
         )
         self._done[pending.call] = done
         return done

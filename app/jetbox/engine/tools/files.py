@@ -82,7 +82,7 @@ def _whole(data: bytes, located: Located, offset: int, limit: int, context: Tool
     if not note and not located.outside:
         _remember(located.path, data, found, context)
     if not data:
-        return ToolResult(f"[{name} is empty]")
+        return ToolResult(f"[{name} is empty]", said="")
     heads = "; ".join(part for part in (note, found.head) if part)
     return ToolResult(f"[{name}: {heads}]\n{found.text}" if heads else found.text)
 

@@ -127,7 +127,8 @@ async def _run(
     ok = done.state == "exited" and done.code == 0
     unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
     named = await asyncio.to_thread(with_digests, root, changed[:REPORTED_FILES]) if changed else ()
-    return ToolResult(text, ok=ok, changes=named, unsure=unsure)
+    said = done.output.rstrip("\n")
+    return ToolResult(text, ok=ok, changes=named, unsure=unsure, said=said)
 
 
 def command_environment(root: Path, passed: tuple[str, ...], python: str = "") -> dict[str, str]:
