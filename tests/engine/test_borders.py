@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,16 @@ def test_ollamas_package_is_imported_when_it_is_asked_for() -> None:
 def test_the_embedded_server_knows_nothing_of_the_product() -> None:
     modules = {m for m in loaded_by("import jetbox.sim.__main__") if m.startswith("jetbox.")}
     assert all(m.startswith("jetbox.sim") for m in modules)
+
+
+def test_nothing_is_tokenized_here() -> None:
+    known = {"tiktoken", "tokenizers", "transformers", "sentencepiece", "mistral_common"}
+    root = Path(__file__).parents[2]
+    imported = {
+        name.split(".")[0]
+        for path in (root / "app").rglob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+    }
+    assert "httpx" in imported or "msgspec" in imported
+    assert not known & imported
+    assert not any(name in (root / "pyproject.toml").read_text() for name in known)

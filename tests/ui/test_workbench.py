@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import ServerUnreachable
@@ -288,3 +290,22 @@ async def test_all_rounds_apply(show: Showing) -> None:
         assert [figures.red for figures in view.rounds] == [False, True, False]
         assert view.files["mathx/__init__.py"].change.added == 7
         assert not view.running
+
+
+async def test_however_many_words_come_a_frame_lays_them_down_once(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        frames = 0
+        update = s.bench.transcript.update
+
+        def counted(now: int) -> None:
+            nonlocal frames
+            frames += 1
+            update(now)
+
+        monkeypatch.setattr(s.bench.transcript, "update", counted)
+        await s.play(*(e.TextDelta(text=f"word {n} ") for n in range(2000)))
+        assert "word 1999" in s.text
+        assert frames <= 2

@@ -233,32 +233,15 @@ class JetboxApp(App[int]):
             self.workbench.type(text)
 
     def _apply_keys(self) -> None:
-        from jetbox.ui.keys import binding_ids, clashes, near_name
-        from jetbox.ui.screens.bound import everything_bound
+        if self._user_keys:
+            from jetbox.ui.userkeys import apply_keys
 
-        if not self._user_keys:
-            return
-        known = binding_ids(JetboxApp, Workbench, *everything_bound())
-        place = self._key_place
-        for name in self._user_keys:
-            if name not in known:
-                hint = near_name(name, known) or "F1 shows the names"
-                self.workbench.notice("warning", f"{place(name)}keys: there is nothing named {name!r}", hint)
-        for name, key, other in clashes(self._user_keys, (JetboxApp, Workbench), everything_bound()):
-            text = f"{place(name)}keys: {key!r} of {name!r} does {other!r} already"
-            self.workbench.notice("warning", text, "change one of the two")
-        self.set_keymap({name: keys for name, keys in self._user_keys.items() if name in known})
-        self.workbench.know_keys()
+            apply_keys(self, self._user_keys)
 
     def _chose(self, option: str) -> bool:
         """Whether the user said what this option is."""
         source = self.loaded.source(option) if self.loaded is not None else None
         return source is not None and source.kind != "default"
-
-    def _key_place(self, name: str) -> str:
-        """File and line where the user says this key."""
-        source = self.loaded.source(f"keys.{name}") if self.loaded is not None else None
-        return f"{source.where}:{source.line}: " if source is not None and source.line else ""
 
     def _watch_lag(self) -> None:
         if self.loaded is not None and self.loaded.settings.ui.debug:
