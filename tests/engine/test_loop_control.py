@@ -68,7 +68,7 @@ async def test_words_that_a_killed_process_had_queued_are_not_lost(rig: OpenRig)
 async def test_words_outlive_the_goal_that_was_stopped_and_can_be_taken_back(rig: OpenRig) -> None:
     live = await rig(finish(fault="stall@:1"), finish())
     goal = live.start()
-    await live.until(e.RequestSent)
+    await live.stats(stalled=1)
     for words in ("One.", "Two.", "One."):
         live.submit(c.Steer(words))
     live.submit(c.Cancel())

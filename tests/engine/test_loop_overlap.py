@@ -164,12 +164,21 @@ async def test_prompts_that_are_read_at_once_tell_nothing_and_the_trials_end(rig
     assert live.parts.cancel_trials == TRIALS
 
 
-async def test_the_user_interrupts_a_request_beside_the_probes(rig: OpenRig) -> None:
-    live = await rig(step(WRITE), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+@pytest.mark.parametrize("heard", [True, None], ids=["beside", "on trial"])
+async def test_the_users_interruption_ends_the_request_for_good(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, heard: bool | None
+) -> None:
+    monkeypatch.setattr("jetbox.engine.overlap.TRIAL_S", 60.0)
+    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = True
+    live.parts.cancel_heard = heard
     running = live.start()
     await live.stats(stalled=1)
     live.submit(c.Cancel())
     assert (await within(running)).outcome == "interrupted"
+    await live.stats(stalled=0)
+    ended = live.events(e.GoalEnded)[-1]
+    assert live.seen[-1].event == ended, "nothing follows"
+    assert len(live.events(e.RequestSent)) == 2
+    assert not (live.root / "b.py").exists()

@@ -55,7 +55,8 @@ class Overlap:
         task = asyncio.ensure_future(work)
         taken_back = False
         try:
-            await asyncio.wait({task, late}, return_when=asyncio.FIRST_COMPLETED)
+            if await _interrupted(task, late):
+                return await _outcome(task), False
             if late.done():
                 red = any(verdict.red for verdict in late.result())
                 taken_back = red and not task.done() and not attempt.begun and self._parts.cancel_heard is True
@@ -64,14 +65,15 @@ class Overlap:
             return await _outcome(task), taken_back
         finally:
             late.cancel()
+            task.cancel()
 
     async def _try(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Take a request back that nothing speaks against, and see how the next one fares."""
         self._trial = True
         self._parts.cancel_trials += 1
         task = asyncio.ensure_future(work)
-        await _outcome_within(task, TRIAL_S)
-        taken_back = not task.done() and not attempt.begun
+        interrupted = await _interrupted(task, seconds=TRIAL_S)
+        taken_back = not interrupted and not task.done() and not attempt.begun
         if taken_back:
             task.cancel()
         return await _outcome(task), taken_back
@@ -102,26 +104,29 @@ def superseded(late: Sequence[Verdict], present: Sequence[Verdict]) -> list[Verd
     return [verdict for verdict in late if verdict.name not in names]
 
 
-async def _outcome_within(task: asyncio.Task[Answer], seconds: float) -> None:
+async def _interrupted(
+    task: asyncio.Task[Answer], other: asyncio.Task[Any] | None = None, *, seconds: float | None = None
+) -> bool:
+    """Wait for either, for so long; true where the user interrupted, which goes to the attempt."""
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        both = {task} if other is None else {task, other}
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         task.cancel()
-        _not_ours()
+        not_ours()
+        return True
+    return False
 
 
 async def _outcome(task: asyncio.Task[Answer]) -> Answer:
     """What the attempt came to; the user's interruption goes to it, and it answers for itself."""
     while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            _not_ours()
+        await _interrupted(task)
     return task.result()
 
 
-def _not_ours() -> None:
+def not_ours() -> None:
+    """A cancellation that interrupts what is waited for does not end who waits."""
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()

@@ -14,7 +14,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
 from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.models.figures import COLD_NS
-from jetbox.engine.overlap import Overlap, superseded
+from jetbox.engine.overlap import Overlap, not_ours, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
@@ -118,7 +118,7 @@ class Round:
                     self._account("tools")
                 await self._probe(result)
         except asyncio.CancelledError:
-            _not_ours()
+            not_ours()
             result.interrupted = True
             await self._cancel(result)
         if isinstance(answer.error, CallGarbled) and not result.done:
@@ -194,7 +194,7 @@ class Round:
             try:
                 answer.error = await self._again(answer.error, number)
             except asyncio.CancelledError:
-                _not_ours()
+                not_ours()
                 answer.cancelled, answer.error = True, None
                 return answer
             if answer.error is not None:
@@ -377,10 +377,3 @@ class Round:
             )
         )
         return now
-
-
-def _not_ours() -> None:
-    """A cancellation that interrupts what is waited for does not end the round."""
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

@@ -276,7 +276,7 @@ async def test_imports_and_names_where_nothing_was_seen_yet(tmp_path: Path) -> N
         "tests/test_m2.py": "def test_by_name_alone(): pass\n",
     }
     place = await Place(tmp_path, files).judged()
-    assert not place.affected.mapped
+    assert not place.affected._known.usage.tests
     chosen = await place.after({"pkg/m2.py": "def f():\n    return 2\n"})
     assert chosen.files == ("tests/test_m2.py", "tests/test_t2.py", "tests/test_t4.py")
     assert not chosen.whole
@@ -406,7 +406,7 @@ async def test_what_was_learnt_outlives_the_session(tmp_path: Path) -> None:
     place.affected = Affected(place.root, place.store)
     chosen = await place.after({"pkg/a.py": FILES["pkg/a.py"].replace("return 1", "return 11")})
     assert chosen.files == ("tests/test_a.py",)
-    assert place.affected.mapped
+    assert place.affected._known.usage.tests
 
 
 SPOILT: dict[str, Callable[[str], str]] = {
@@ -428,7 +428,7 @@ async def test_a_damaged_store_is_as_none(tmp_path: Path, spoil: Callable[[str],
     file.write_text(spoil(whole))
     place.affected = Affected(place.root, place.store)
     assert (await place.after({"pkg/m0.py": "X = 1\n"})).files == ("tests/test_t0.py",)
-    assert not place.affected.mapped
+    assert not place.affected._known.usage.tests
     await place.after({"pkg/m0.py": numbered(4)["pkg/m0.py"]})
     await place.mapped()
     assert json.loads(file.read_text())["usage"]["tests"]
@@ -442,18 +442,11 @@ async def test_without_a_place_to_keep_it(tmp_path: Path) -> None:
     assert not place.store.exists()
 
 
-async def test_learning_without_a_snapshot_takes_the_files_as_they_are(tmp_path: Path) -> None:
-    place = Place(tmp_path, numbered(4))
-    await place.affected.learn(run(place.root, lines=True))
-    await place.judged()
-    assert (await place.after({"pkg/m0.py": "def f():\n    return 2\n"})).files == ("tests/test_t0.py",)
-
-
 async def test_an_empty_map_says_nothing(tmp_path: Path) -> None:
     place = await Place(tmp_path, numbered(4)).mapped()
     await place.affected.learn({}, place.before)
     await place.affected.learn({"": ["*"]}, place.before)
-    assert place.affected.mapped
+    assert place.affected._known.usage.tests
 
 
 async def test_a_file_that_changes_while_it_is_read_is_read_again(

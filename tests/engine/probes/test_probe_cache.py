@@ -9,11 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jetbox.engine.errors import SandboxMissing
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
+from jetbox.engine.probes import fingerprint
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import UNKNOWN, ProbeEngine
 from jetbox.engine.safety.process import ProcessRunner
@@ -303,6 +305,23 @@ async def test_what_had_ended_before_the_first_change_is_known_and_what_had_not_
     assert bench.notices == [UNKNOWN]
     await engine.verdicts(final=True)
     assert bench.notices == [UNKNOWN], "told once"
+
+
+async def test_in_a_tree_too_large_to_prove_nothing_stands_for_later_files(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint, "MOST_ENTRIES", 1)
+    bench.write("a.py", "1")
+    bench.write("b.py", "1")
+    probe = Content(bench.root)
+    engine = bench.engine(probes=[probe])
+    engine.start("a write")
+    assert engine._ahead is not None
+    await engine._ahead.task
+    bench.write("a.py", "2")
+    assert (await asked(engine)).summary == content(bench.root)
+    bench.write("a.py", "3")
+    assert [verdict.summary for verdict in await engine.verdicts(final=True)] == [content(bench.root)]
 
 
 async def test_verdicts_of_a_server_that_was_wrong_are_served_no_more(bench: Bench) -> None:

@@ -627,7 +627,7 @@ async def test_what_a_run_behind_saw_outlives_the_session(bench: Bench, suite: S
     later = suite.made()
     assert later._affected is not None
     await later._affected.update(suite.tree.last)
-    assert later._affected.mapped
+    assert later._affected._known.usage.tests
 
 
 async def test_failures_of_a_file_that_is_gone_are_not_carried_over(bench: Bench, suite: Suite) -> None:

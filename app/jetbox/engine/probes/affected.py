@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
 
@@ -50,11 +50,6 @@ class Affected:
         self._again: set[str] = set()
         self._loaded = False
 
-    @property
-    def mapped(self) -> bool:
-        """True where a whole run has told what its test files use."""
-        return bool(self._known.usage.tests)
-
     async def update(self, now: Snapshot) -> None:
         """Read what changed since the last time; early, so that `select` finds little to do."""
         async with self._lock:
@@ -66,20 +61,16 @@ class Affected:
             await self._update(now)
             return Choice(self._known, before, now, changed).made()
 
-    async def learn(self, touched: Mapping[str, Sequence[str]], files: Snapshot | None = None) -> None:
+    async def learn(self, touched: Mapping[str, Sequence[str]], files: Snapshot) -> None:
         """Take what `Touched.map` told of one whole run, in place of what was known.
 
-        `files`: the snapshot that the run was about, the same before and after it; without it
-        the files are taken as they are on the disk now. An empty map says nothing.
+        `files` are those that the run was about, the same before and after it. An empty map says nothing.
         """
         if not any(name for name in touched):
             return
         async with self._lock:
-            if files is not None:
-                await self._update(files)
-                contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
-            else:
-                contents = await self._on_disk({path for used in touched.values() for path in used} | set(touched))
+            await self._update(files)
+            contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
             from jetbox.engine.probes.reading import in_thread
 
             usage = Usage()
@@ -188,22 +179,6 @@ class Affected:
 
         file, modules, usage = self._file, self._known.graph.modules, self._known.usage
         await in_thread(lambda: save(file, _Store(FORMAT, modules, usage.kept())))
-
-    async def _on_disk(self, names: Iterable[str]) -> dict[str, str]:
-        from jetbox.engine.probes.reading import in_thread
-        from jetbox.engine.probes.scan import digest
-
-        def read() -> dict[str, str]:
-            found = {}
-            for word in names:
-                name = word.lstrip("+>").partition("\0")[0]
-                path = os.path.join(self._root, name)
-                if name.strip("*@") and os.path.isfile(path):
-                    with open(path, "rb") as file:
-                        found[name] = digest(file.read())
-            return found
-
-        return await in_thread(read)
 
 
 def _python(path: str, now: Snapshot) -> bool:

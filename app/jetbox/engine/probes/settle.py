@@ -46,10 +46,8 @@ class Given(msgspec.Struct, frozen=True):
     """Why the probe did not apply, and its scope; None where it is not judged by them."""
 
     def holds(self, now: Snapshot) -> bool:
-        """True where it is about the files as they are."""
-        if not now.proved:
-            return True
-        return now.digest == self.files.digest
+        """True where it is about the files as they are, and that is proved."""
+        return now.proved and now.digest == self.files.digest
 
 
 class Slot(msgspec.Struct):
@@ -165,9 +163,13 @@ class Settler:
         """Work until every probe has a verdict that holds of the same, present files."""
         if self.cache is not None:
             await self.cache.load()
+        begun = False
         while not self.closed:
             asked = monotonic()
             now = await self.files.now(sweep=work.final)
+            if not begun and not now.proved:
+                work.given.clear()  # nobody knows whether that is about the same files
+            begun = True
             since, outside = self.files.generation, self.files.outside_generation
             proved = monotonic()
             runs: list[tuple[Slot, Scope]] = []
@@ -197,7 +199,8 @@ class Settler:
         """Give a verdict without a run where there is one; else what the run's key needs."""
         probe, name = slot.probe, slot.probe.name
         given, files = work.given.get(name), probe.narrow(now)
-        held = given is not None and (given.whole or not work.final) and given.holds(files)
+        same = given is not None and (given.holds(files) or not files.proved)
+        held = given is not None and same and (given.whole or not work.final)
         if given is not None and held and given.under is None:
             return None
         if not held and work.tries[name] >= ATTEMPTS:
