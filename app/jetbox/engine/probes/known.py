@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,9 +43,13 @@ class KnownFailures:
     known where it is red once more.
     """
 
-    def __init__(self, store: Path | None) -> None:
-        """`store` is the folder, outside the workspace, where states are kept between sessions."""
+    def __init__(self, store: Path | None, write: Callable[[Callable[[], object]], None] | None = None) -> None:
+        """`store` is the folder, outside the workspace, where states are kept between sessions.
+
+        `write` does work that blocks, one after the other; without it, it is done at once.
+        """
         self._file = store / FILE if store is not None else None
+        self._write = write or _at_once
         self._kept: OrderedDict[tuple[str, str], list[str]] | None = None
         self._before: dict[str, tuple[str, ...]] = {}
 
@@ -96,6 +100,10 @@ class KnownFailures:
 
     # ------------------------------------------------------------ between sessions
 
+    def load(self) -> None:
+        """Read what earlier sessions kept. Blocks; done once, and at the latest when it is needed."""
+        self._states()
+
     def _states(self) -> OrderedDict[tuple[str, str], list[str]]:
         if self._kept is None:
             from jetbox.engine.probes.stored import load
@@ -120,7 +128,13 @@ class KnownFailures:
         if self._file is not None:
             from jetbox.engine.probes.stored import save
 
-            save(self._file, _Store(FORMAT, [_State(*filed, names) for filed, names in self._states().items()]))
+            file = self._file
+            kept = _Store(FORMAT, [_State(*filed, names) for filed, names in self._states().items()])
+            self._write(lambda: save(file, kept))
+
+
+def _at_once(work: Callable[[], object]) -> None:
+    work()
 
 
 def told_apart(failing: Sequence[str], before: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -72,7 +72,7 @@ class ProbeEngine:
         self._begin_early = performance.probe_early
         self._lint = performance.lint_candidates
         self._round_of = round_of
-        self._known = KnownFailures(store)
+        self._known = KnownFailures(store, self._write)
         self._settler = Settler(
             probes,
             self.files,
@@ -105,6 +105,7 @@ class ProbeEngine:
         self._heard = False
         """Something was heard since the files were looked at."""
         self._hearing: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
     # ------------------------------------------------------------ beginning
@@ -284,6 +285,9 @@ class ProbeEngine:
 
     async def _work_behind(self, work: Work) -> None:
         if work.baseline:
+            from jetbox.engine.probes.reading import in_thread
+
+            await in_thread(self._known.load)
             before = await self.files.now(sweep=True)
             if self._behind is not None:
                 self._behind.files = before.digest
@@ -333,6 +337,19 @@ class ProbeEngine:
         elif behind.files and behind.files != now.digest:
             await end(behind)
 
+    def _write(self, work: Callable[[], object]) -> None:
+        """Do what blocks in a thread, one after the other."""
+        before = self._writing
+
+        async def done() -> None:
+            from jetbox.engine.probes.reading import in_thread
+
+            if before is not None:
+                await asyncio.wait({before})
+            await in_thread(work)
+
+        self._writing = asyncio.create_task(done(), name="probes: keep what is known")
+
     # ------------------------------------------------------------ the end
 
     async def close(self) -> None:
@@ -345,6 +362,8 @@ class ProbeEngine:
             await end(one)
         await self._unawaited.end(wait=True)
         self._settler.stop()
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
         for probe in self.probes:
             await probe.close()
         self.files.close()
