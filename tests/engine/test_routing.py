@@ -11,6 +11,7 @@ import pytest
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine import interruptible
 from jetbox.engine.errors import SettingsError
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
@@ -203,6 +204,28 @@ async def test_the_users_choice_is_left_alone_until_the_goal_ends(rig: OpenRig) 
     await within(running)
     assert models(live) == [SMALL, *["qwen2.5-coder:7b"] * 3]
     assert len(live.events(e.Routed)) == 1
+
+
+@pytest.mark.parametrize("when", ["begin", "weigh", "switch"])
+async def test_a_server_that_does_not_say_what_it_has_is_not_waited_out(
+    rig: OpenRig, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routing = {} if when == "switch" else rule("evidence", escalate_garbled=1)
+    live = await rig(GARBLED, name=SMALL if when == "weigh" else LARGE, routing=routing)
+    monkeypatch.setattr(interruptible, "SPEAK_AFTER_S", 0.0)
+    monkeypatch.setattr(live.parts.model, "installed", asyncio.Event().wait)
+    if when == "switch":
+        live.submit(c.SetModel(SMALL))
+    running = live.start()
+    assert (await live.until(e.Waiting, what="asking")).detail == "the server about its models"
+    live.submit(c.Steer("Now this.", now=True))
+    live.submit(c.Cancel())
+    ended = await within(running)
+    assert (ended.outcome, ended.rounds) == ("interrupted", int(when == "weigh"))
+    wish = live.parts.control.wish
+    assert (wish.name if wish else "") == (SMALL if when == "switch" else ""), (
+        "what the user chose is for the next goal"
+    )
 
 
 async def test_a_decision_of_the_last_round_ends_with_the_goal(rig: OpenRig) -> None:

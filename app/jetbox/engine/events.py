@@ -268,7 +268,16 @@ class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
     """What is waited for, in words for the screen."""
 
     what: Literal[
-        "connecting", "queued", "loading", "reading", "thinking", "silent", "retrying", "compacting", "choosing"
+        "connecting",
+        "queued",
+        "loading",
+        "reading",
+        "thinking",
+        "silent",
+        "retrying",
+        "compacting",
+        "choosing",
+        "asking",
     ]
     detail: str = ""
     expected_ns: int = 0

@@ -35,6 +35,11 @@ class Limits:
         self._told: set[str] = set()
 
     @property
+    def timed(self) -> bool:
+        """Whether the goal has a limit of time."""
+        return bool(self._options.max_seconds)
+
+    @property
     def seconds_left(self) -> float:
         return self._options.max_seconds - self.seconds()
 

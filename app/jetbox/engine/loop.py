@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from jetbox.engine.commands import Clear, Close, Compact, Goal, SetModel, Steer, Undo
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
 from jetbox.engine.guards import THOUGHT, Guards
+from jetbox.engine.interruptible import Interrupted, Interruptible, nothing_to_interrupt
 from jetbox.engine.limits import Ending, Limits
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from jetbox.engine.planning import Planner
     from jetbox.engine.routing import Router
     from jetbox.engine.undoing import UndoDesk
-
-T = TypeVar("T")
 
 NUDGE_EMPTY = "Your answer was empty. Go on with the goal: call a tool, answer, or call finish."
 NUDGE_THOUGHT = "Your answer was nothing but thinking. Answer now: call a tool, say it in words, or call finish."
@@ -51,10 +49,6 @@ INTERRUPTIONS = {
 }
 
 
-class Interrupted(Exception):
-    """A piece of work was cancelled by the user or the clock."""
-
-
 class Loop:
     """One goal. `run` ends with exactly one `GoalEnded`, whatever happens."""
 
@@ -67,6 +61,7 @@ class Loop:
         self._planner: Planner | None = None
         self._guards = Guards()
         self._limits = Limits(self._options, self._seconds)
+        self._work = Interruptible(parts, self._limits)
         self._red = 0
         self._excused = 0
         self._garbled = 0
@@ -75,7 +70,6 @@ class Loop:
         self._changed = changed
         self._start = parts.session.now()
         self._waited = parts.control.waited_ns
-        self._out_of_time = False
 
     async def run(self, text: str) -> GoalEnded:
         """Work until done, stopped or failed.
@@ -88,15 +82,14 @@ class Loop:
         parts.session.emit(GoalStarted(goal=self._number, text=text))
         parts.control.cancelled = False
         # From here on the goal runs: what comes before the first round must find somebody who listens.
-        parts.control.interrupt = _nothing_to_interrupt
+        parts.control.interrupt = nothing_to_interrupt
         parts.history.user(text)
         self._take_words()  # that an earlier goal was stopped before
         parts.goal = text
         # A goal is on the disk before anything is done about it.
         await parts.session.sync()
         try:
-            await self._prepare(text)
-            ending = await self._rounds_until_done()
+            ending = await self._prepare(text) or await self._rounds_until_done()
         except StorageError:
             raise
         except asyncio.CancelledError:
@@ -113,8 +106,11 @@ class Loop:
         await parts.session.sync()
         return ended
 
-    async def _prepare(self, goal: str) -> None:
-        """Let a rule choose the model of each round, and the model plan its work, where that is asked for."""
+    async def _prepare(self, goal: str) -> Ending | None:
+        """Let a rule choose the model of each round, and the model plan its work, where that is asked for.
+
+        An ending where the goal is stopped meanwhile.
+        """
         options = self._parts.options.routing
         if self._number == 1:
             from jetbox.engine.surroundings import doubt_place
@@ -124,11 +120,15 @@ class Loop:
             from jetbox.engine.routing import Router
 
             self._router = Router(self._parts, options)
-            await self._router.begin(goal)
+            try:
+                await self._work.ask(self._router.begin(goal))
+            except Interrupted:
+                return self._interrupted()
         if self._options.plan:
             from jetbox.engine.planning import Planner
 
             self._planner = Planner(self._parts.session, self._parts.dispatcher)
+        return None
 
     def _ended(self, ending: Ending) -> GoalEnded:
         """Tell of the end."""
@@ -156,22 +156,28 @@ class Loop:
             if parts.control.wish is not None:
                 from jetbox.engine.switching import switch_as_wished
 
-                await switch_as_wished(parts)
+                try:
+                    await self._work.ask(switch_as_wished(parts))
+                except Interrupted:
+                    return self._interrupted() or self._cancelled()
             self._limits.rounds += 1
             parts.session.round += 1
             round_ = Round(parts, limit=self._options.max_rounds, begun=begun, planner=self._planner)
             try:
-                result = await self._interruptible(round_.run())
+                result = await self._work.run(round_.run())
             except Interrupted:  # before it had begun
                 self._limits.rounds -= 1
                 parts.session.round -= 1
-                if self._out_of_time:
+                if self._work.out_of_time:
                     return self._limits.out_of_time()
                 self._take_words()
                 continue
             ending, tail = await self._judge(round_, result)
-            if self._router is not None:
-                ending, tail = await self._router.weigh(result, ending, tail)
+            if self._router is not None and not parts.control.cancelled:
+                try:
+                    ending, tail = await self._work.ask(self._router.weigh(result, ending, tail))
+                except Interrupted:
+                    ending = self._interrupted()
             if self._planner is not None:
                 self._planner.joined(over=ending is not None, why=ending.reason if ending is not None else "")
             round_.remember(result, tail, over=ending is not None)
@@ -184,74 +190,6 @@ class Loop:
         """What the user typed meanwhile goes into the next request."""
         for words in self._parts.control.words():
             self._parts.history.user(self._parts.redactor.redact(words))
-
-    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a piece of the goal so that the user, or the clock, can cancel it.
-
-        Raises:
-            Interrupted: it was cancelled and had nothing to give.
-        """
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def worked() -> T:
-            try:
-                return await work
-            finally:
-                wake()  # with the end of this step, not two steps later
-
-        def wake(_: object = None) -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        task = asyncio.ensure_future(worked())
-        task.add_done_callback(wake)
-        struck = False
-
-        def strike() -> None:
-            nonlocal struck
-            if not struck:  # what is being ended must be left to end
-                struck = True
-                task.cancel()
-
-        self._parts.control.interrupt = strike
-        stop_watching = self._watch_time(strike)
-        try:
-            # Not `await task`: a cancellation of ours must not pass for the user's.
-            await ended
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task])
-            raise
-        finally:
-            work.close()  # where it was cancelled before its first step
-            stop_watching()
-            self._parts.control.interrupt = _nothing_to_interrupt
-        if task.cancelled():
-            raise Interrupted
-        return task.result()
-
-    def _watch_time(self, interrupt: Callable[[], None]) -> Callable[[], None]:
-        """Interrupt when the goal's time is up, not counting waits for the user; returns how to stop."""
-        if not self._options.max_seconds:
-            return lambda: None
-        loop = asyncio.get_running_loop()
-        timer: asyncio.TimerHandle
-
-        def strike() -> None:
-            nonlocal timer
-            left = self._limits.seconds_left
-            if left > 0:
-                timer = loop.call_later(left + 0.01, strike)
-            else:
-                self._out_of_time = True
-                interrupt()
-
-        timer = loop.call_later(max(0.0, self._limits.seconds_left), strike)
-
-        def stop() -> None:
-            timer.cancel()
-
-        return stop
 
     async def _judge(self, round_: Round, result: RoundResult) -> tuple[Ending | None, list[str]]:
         """What follows from a round: an ending, or words for the end of the newest message."""
@@ -293,7 +231,7 @@ class Loop:
         return None, self._tail(result, tripped)
 
     def _interrupted(self) -> Ending | None:
-        if self._out_of_time:
+        if self._work.out_of_time:
             return self._limits.out_of_time()
         if self._parts.control.cancelled:
             return self._cancelled()
@@ -316,7 +254,7 @@ class Loop:
             if not self._changed and not self._red:
                 return Ending("answered", "answered")
             try:
-                await self._interruptible(round_.gate(result))
+                await self._work.run(round_.gate(result))
             except Interrupted:
                 return self._interrupted()
         red = [v for v in result.verdicts if v.red]
@@ -373,10 +311,6 @@ class Loop:
         if tripped.detail == THOUGHT:
             hint = "set model.think to low or false, or try another model with --model"
         return Ending("guard", f"stopped by a guard: {tripped.detail}", ExitCode.LIMIT, hint)
-
-
-def _nothing_to_interrupt() -> None:
-    """Between two pieces of work; `cancelled` is looked at before the next one."""
 
 
 async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo: UndoDesk | None = None) -> int:

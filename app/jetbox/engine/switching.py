@@ -27,6 +27,10 @@ async def switch_as_wished(parts: Parts) -> bool:
         return False
     try:
         entry = await usable(parts, wish.name)
+        figures = await known_of(parts, entry)
+    except asyncio.CancelledError:
+        parts.control.wish = parts.control.wish or wish  # one of the user's outlives the goal
+        raise
     except ModelError as error:
         parts.control.chosen = False
         if isinstance(error, ModelNotFound) and wish.reason == "user" and parts.control.attended:
@@ -37,7 +41,6 @@ async def switch_as_wished(parts: Parts) -> bool:
             Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}", hint=error.hint)
         )
         return False
-    figures = await known_of(parts, entry)
     expected = predict(parts, entry, figures)
     old = parts.model_name
     parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))

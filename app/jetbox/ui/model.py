@@ -246,16 +246,13 @@ class SessionView(msgspec.Struct):
 
     def _wait(self, t: int, event: e.Waiting) -> None:
         said = {
-            "connecting": "connecting",
             "queued": "queued at the server",
-            "loading": "loading",
             "reading": "the model reads",
-            "thinking": "thinking",
             "silent": "no sign of the model",
             "retrying": "trying again",
             "compacting": "making room, a summary of",
             "choosing": "which model? there is no",
-        }[event.what]
+        }.get(event.what, event.what)
         detail = one_line(event.detail)
         if event.what == "loading":
             self.loaded = "loading"
