@@ -72,7 +72,6 @@ class CommandProbe(Whole):
         self._interpreters = interpreters
         self._words = _words(command.command)
         self._patterns = Patterns(command.scope)
-        self._narrowing = Narrowing(tree.root, self._counts)
 
     async def skip(self) -> str:
         """No file in its scope, or no such program."""
@@ -108,7 +107,8 @@ class CommandProbe(Whole):
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """The files that match its scope, and those that it runs; all of them where that cannot be told."""
-        return self._narrowing(files) if self._command.scope and self._runs.clear else files
+        narrowing = self._narrowing
+        return narrowing(files) if narrowing is not None else files
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """Run it; what it prints is kept, its last line is the summary."""
@@ -127,6 +127,11 @@ class CommandProbe(Whole):
         name = path.rpartition("/")[2]
         manifest = name in MANIFESTS and ("node_modules/" not in path or path == f"node_modules/{name}")
         return manifest or self._runs.takes(path) or self._patterns.match(path)
+
+    @cached_property
+    def _narrowing(self) -> Narrowing | None:
+        """None where its verdict can depend on any file."""
+        return Narrowing(self._tree.root, self._counts) if self._command.scope and self._runs.clear else None
 
     @cached_property
     def _runs(self) -> Runs:
