@@ -16,6 +16,8 @@ PARTED = "  "
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
+PART_LINES = 40
+"""About as many lines are laid out at a time."""
 _WORDS = re.compile(r"\w+|\s+|.")
 
 Kind = Literal["added", "removed", "same", "gap", "note"]
@@ -67,15 +69,30 @@ def diff_rows(
     Colours reach to the last column, or to the one that `filled` says where the lines are shorter.
     """
     all_lines = parse(diff)
-    shown = all_lines[:most]
-    if beside(shown, width - cells(indent)):
-        return side_by_side(shown, width, changed_parts(shown), indent, more), len(all_lines) - len(shown)
-    digits = len(str(max((line.number for line in shown), default=1)))
-    out: list[Row] = []
-    changed = changed_parts(shown)
-    for n, line in enumerate(shown):
-        out += _line_rows(line, width, digits, indent, more, changed.get(n), filled)
-    return out, len(all_lines) - len(shown)
+    parts = diff_parts(all_lines[:most], width, indent=indent, more=more, filled=filled)
+    return [each for part in parts for each in part], max(0, len(all_lines) - most)
+
+
+def diff_parts(
+    shown: list[DiffLine], width: int, *, indent: str = "", more: str = "…", filled: int = 0
+) -> Iterator[list[Row]]:
+    """The rows of these lines, in parts that are each made within a frame."""
+    both = beside(shown, width - cells(indent))
+    most = max((max(line.number, line.old) if both else line.number for line in shown), default=1)
+    digits, at = len(str(most)), 0
+    while at < len(shown):
+        end = min(at + PART_LINES, len(shown))
+        # What stands for each other stays together.
+        while end < len(shown) and shown[end].kind in ("added", "removed"):
+            end += 1
+        part = shown[at:end]
+        changed = changed_parts(part)
+        if both:
+            yield side_by_side(part, width, changed, indent, more, digits)
+        else:
+            lines = enumerate(part)
+            yield [r for n, it in lines for r in _line_rows(it, width, digits, indent, more, changed.get(n), filled)]
+        at = end
 
 
 def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
@@ -117,11 +134,10 @@ def beside(shown: list[DiffLine], width: int) -> bool:
 
 
 def side_by_side(
-    shown: list[DiffLine], width: int, changed: dict[int, tuple[int, int]], indent: str, more: str
+    shown: list[DiffLine], width: int, changed: dict[int, tuple[int, int]], indent: str, more: str, digits: int
 ) -> list[Row]:
     """The old to the left, the new to the right; lines that stand for each other in one row."""
     room = (width - cells(indent) - cells(PARTED)) // 2
-    digits = len(str(max((max(line.number, line.old) for line in shown), default=1)))
 
     def half(at: int | None, *, new: bool) -> list[Row]:
         if at is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from jetbox.engine.events import ShellEnded, ShellStarted, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.text.rows import BLANK, Row, flow
@@ -31,8 +33,9 @@ class Shell(Tool):
         result = self.live if self.ended is None else safe_text(self.ended.text)
         return f"{self.command}\n{result}".rstrip("\n")
 
-    def layout(self, width: int, look: Look) -> list[Row]:
-        return [BLANK, *super().layout(width, look)]
+    def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
+        yield [BLANK]
+        yield from super().parts(width, look)
 
     def head(self, width: int, look: Look) -> list[Row]:
         first, *rest = self.command.split("\n")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from jetbox.engine.events import ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
-from jetbox.ui.text.diff import diff_rows
+from jetbox.ui.text.diff import diff_parts, parse
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled
@@ -63,15 +64,25 @@ class Tool(Titled):
         result = self.live if ended is None else safe_text(ended.diff or ended.text)
         return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
 
-    def layout(self, width: int, look: Look) -> list[Row]:
-        out = self.head(width, look)
+    def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
+        yield self.head(width, look)
         if self.summary:
-            out += MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
+            yield MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
         elif self.ended is None:
-            out += output_rows(self.live, width, look, False, tail=True)[-self.most :] if self.live.strip() else []
+            yield output_rows(self.live, width, look, False, tail=True)[-self.most :] if self.live.strip() else []
         else:
-            out += self.result(self.ended, width, look)
-        return out
+            if self.ended.diff:
+                yield from self._diff(self.ended.diff, width, look)
+            yield self.result(self.ended, width, look)
+
+    def _diff(self, diff: str, width: int, look: Look) -> Iterator[list[Row]]:
+        unfolded, more = self.open(look), look.glyphs.more
+        lines = parse(safe_text(diff))
+        shown = lines[: EXPANDED_DIFF_LINES if unfolded else DIFF_LINES]
+        yield from diff_parts(shown, width, indent=INDENT * 2, more=more, filled=FIGURES_AT)
+        if left := len(lines) - len(shown):
+            said = f"{more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
+            yield [row(INDENT * 2, (said, "faint"))]
 
     def head(self, width: int, look: Look) -> list[Row]:
         """What was asked for, and how it stands."""
@@ -103,24 +114,12 @@ class Tool(Titled):
         return (word, style), (f"{took}  ", "dim"), (sign, style)
 
     def result(self, ended: ToolEnded, width: int, look: Look) -> list[Row]:
-        """What came of it."""
+        """What came of it, besides its diff."""
         unfolded = self.open(look)
         out: list[Row] = []
-        if ended.diff:
-            rows, left = diff_rows(
-                safe_text(ended.diff),
-                width,
-                most=EXPANDED_DIFF_LINES if unfolded else DIFF_LINES,
-                indent=INDENT * 2,
-                more=look.glyphs.more,
-                filled=FIGURES_AT,
-            )
-            out += rows
-            if left:
-                said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
-                out.append(row(INDENT * 2, (said, "faint")))
-        elif (
-            ended.state == "ok"
+        if (
+            not ended.diff
+            and ended.state == "ok"
             and (unfolded or self.name not in QUIET)
             and self.name not in ("write_file", "edit_file")
         ):

@@ -7,8 +7,10 @@ is laid out again, once a frame. Growing never asks for a layout of the screen.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import events
@@ -22,6 +24,7 @@ from textual.strip import Strip
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.heights import Heights
+from jetbox.ui.text.rows import Row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.story import Story
 
@@ -29,8 +32,8 @@ KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
 MOST_ROWS = 1 << 60
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
-ESTIMATING_S, AT_ONCE = 0.002, 100
-"""How long heights are estimated in one go, and how many between two looks at the clock."""
+AT_ONCE_S, AT_ONCE = 0.002, 100
+"""How long rows are made, or heights estimated, in one go, and how many heights between two looks at the clock."""
 
 
 class Paged(ScrollView, can_focus=True):
@@ -66,6 +69,8 @@ class Paged(ScrollView, can_focus=True):
         self._estimated, self._estimating = 0, False
         """Blocks before this one were estimated since the last change of the width; whether that goes on."""
         self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
+        self._unfinished: dict[int, Iterator[list[Row]]] = {}
+        """What is still to come of blocks that were unfolded."""
         self._placing = False
 
     def restart(self) -> None:
@@ -74,6 +79,7 @@ class Paged(ScrollView, can_focus=True):
         self._heights = Heights()
         self._measured = bytearray()
         self._strips.clear()
+        self._unfinished.clear()
         self.follow = True
 
     @property
@@ -175,7 +181,7 @@ class Paged(ScrollView, can_focus=True):
 
     def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
         """Lay a block out, on top of the strips it has. The first row that differs, and the one after."""
-        begin, rows = self.story.blocks[index].rows(self._columns, self._look(), len(strips))
+        begin, rows = self._rows(index, len(strips))
         made = self._paint.strips(rows, self._columns)
         end = begin + len(made)
         # A strip that stays keeps what the terminal is told of it.
@@ -198,6 +204,38 @@ class Paged(ScrollView, can_focus=True):
         self._heights.set(index, len(strips))
         return begin, end
 
+    def _rows(self, index: int, have: int) -> tuple[int, list[Row]]:
+        """A block's rows; of one that was unfolded as many as there is time for, more than the window has."""
+        block, look = self.story.blocks[index], self._look()
+        if block.grows or not block.open(look):
+            return block.rows(self._columns, look, have)
+        parts, rows = block.parts(self._columns, look), list[Row]()
+        self._unfinished.pop(index, None)
+        until = time.monotonic() + AT_ONCE_S
+        for part in parts:
+            rows += part
+            if len(rows) > 2 * self.size.height and time.monotonic() > until:
+                self._unfinished[index] = parts
+                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+                break
+        return 0, rows
+
+    def _go_on(self, index: int, parts: Iterator[list[Row]]) -> None:
+        """More rows of a block, when keys have been looked at."""
+        strips = self._strips.get(index)
+        if self._unfinished.get(index) is not parts or strips is None or not self.is_attached:
+            return
+        top, begin, until = self._anchor(), self._heights.top(index) + len(strips), time.monotonic() + AT_ONCE_S
+        for part in parts:
+            strips += self._paint.strips(part, self._columns)
+            if time.monotonic() > until:
+                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+                break
+        else:
+            del self._unfinished[index]
+        self._heights.set(index, len(strips))
+        self._settle(top, (begin, MOST_ROWS))
+
     def _block(self, index: int) -> list[Strip]:
         strips = self._strips.get(index)
         if strips is None:
@@ -211,6 +249,7 @@ class Paged(ScrollView, can_focus=True):
         if not self._columns:
             return
         self._strips.clear()
+        self._unfinished.clear()
         self._measured = bytearray(len(self._heights))
         self._settle(self._anchor(), EVERYTHING)
         self.refresh()
@@ -220,7 +259,9 @@ class Paged(ScrollView, can_focus=True):
 
     def _estimate(self) -> None:
         """Estimate the heights of what is out of sight, for a while; then again when keys have been looked at."""
-        until = time.monotonic() + ESTIMATING_S
+        if not self.is_attached:
+            return
+        until = time.monotonic() + AT_ONCE_S
         top, count = self._anchor(), len(self._heights)
         while self._estimated < count and time.monotonic() < until:
             first, self._estimated = self._estimated, min(count, self._estimated + AT_ONCE)
@@ -228,7 +269,9 @@ class Paged(ScrollView, can_focus=True):
                 if not self._measured[index]:
                     self._heights.set(index, self.story.blocks[index].estimate(self._columns))
         self._settle(top, NOTHING)
-        self._estimating = self._estimated < count and self.call_later(self._estimate)
+        self._estimating = self._estimated < count
+        if self._estimating:
+            asyncio.get_running_loop().call_soon(self._estimate)
 
     def _anchor(self) -> tuple[int, int]:
         """The block at the top, and the row within it."""
