@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import NoReturn
 
 import pytest
 import pytest_asyncio
 
-from jetbox.engine.errors import BadAnswer, ModelNotFound, ModelUnfit, ServerUnreachable
+from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ModelUnfit, ServerBusy, ServerUnreachable
 from jetbox.engine.models.catalog import Catalog
 from jetbox.engine.models.manage import unload, warm, window_for
 from jetbox.engine.models.ollama import OllamaModel
@@ -97,6 +98,56 @@ async def test_what_is_installed_is_not_asked_for_again_and_again(connect: Conne
     assert server.stats()["requests"] - together - 1 == 1, "only what is loaded is asked for again"
     await catalog.look(anew=True)
     assert server.stats()["requests"] - together - 1 == 4
+
+
+async def test_those_who_want_it_anew_share_what_was_asked_after_them(connect: Connect) -> None:
+    model, server = connect()
+    catalog = Catalog(model)
+    before = server.stats()["requests"]
+    await asyncio.gather(*(catalog.look(anew=True) for _ in range(5)))
+    assert server.stats()["requests"] - before - 1 == 4, "the first one's question may have been too early for others"
+
+
+async def test_a_failure_is_shared_by_those_who_waited_for_it() -> None:
+    asked, go, heard = 0, asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        heard.set()
+        await go.wait()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        catalog = Catalog(model)
+        looks = [asyncio.create_task(catalog.look(anew=n % 2 == 1)) for n in range(10)]
+        await heard.wait()
+        go.set()
+        failures = await asyncio.gather(*looks, return_exceptions=True)
+        assert asked == 1
+        assert all(isinstance(failure, ModelError) for failure in failures)
+        with pytest.raises(ModelError):
+            await catalog.look()
+        assert asked == 2, "who comes later asks again"
+        await model.close()
+
+
+async def test_a_description_that_failed_is_asked_for_again(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = connect(version="0.12.0")
+    catalog = Catalog(model)
+
+    async def busy(name: str) -> NoReturn:
+        raise ServerBusy(f"{name}: not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "info", busy)
+        found = (await catalog.look()).find("gpt-oss:20b")
+    assert (found is not None, found and found.info.max_ctx) == (True, 0)
+    found = (await catalog.look(anew=True)).find("gpt-oss:20b")
+    assert found is not None
+    assert found.info.max_ctx == 131_072
 
 
 async def test_a_server_that_holds_back_what_it_has_loaded_is_loading(connect: Connect) -> None:

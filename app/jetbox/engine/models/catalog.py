@@ -55,13 +55,18 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """Merges the lists of one server; whoever asks while it is being asked gets the same answer."""
+    """Merges the lists of one server; whoever asks while it is being asked gets the same answer, or failure."""
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model
         self._asking = asyncio.Lock()
-        self._looks = 0
+        self._begun = self._ended = 0
+        """How many looks; one that was cancelled has no end."""
+        self._anew = 0
+        """The last one that asked for what is installed because somebody wanted that."""
         self._newest = Listing()
+        self._failure: ModelError | None = None
+        """Of the last look."""
         self._installed: list[ModelInfo] = []
         self._installed_at = 0
         self._described: dict[tuple[str, str], ModelInfo] = {}
@@ -73,11 +78,23 @@ class Catalog:
         Raises:
             ModelError: the server does not answer, or not in its protocol.
         """
-        seen = self._looks
+        begun, ended = self._begun, self._ended
         async with self._asking:
-            if self._looks == seen or anew:
-                self._newest = await self._look(anew)
-                self._looks += 1
+            if self._ended > ended:  # one has ended meanwhile
+                if self._failure is not None:
+                    raise self._failure
+                if not anew or self._anew > begun:
+                    return self._newest
+            self._begun += 1
+            try:
+                self._newest, self._failure = await self._look(anew), None
+            except ModelError as error:
+                self._failure = error
+                self._ended += 1
+                raise
+            self._ended += 1
+            if anew:
+                self._anew = self._begun
             return self._newest
 
     async def _look(self, anew: bool) -> Listing:
@@ -99,9 +116,13 @@ class Catalog:
 
         async def described(info: ModelInfo) -> ModelInfo:
             key = (info.name, info.digest)
-            if key not in self._described:
+            if key in self._described:
+                return self._described[key]
+            try:
                 async with gate:
                     self._described[key] = await self._describe(info)
+            except ModelError:  # deleted meanwhile, damaged, or the server is busy: the next list may tell more
+                return info
             return self._described[key]
 
         return list(await asyncio.gather(*map(described, installed)))
@@ -109,10 +130,7 @@ class Catalog:
     async def _describe(self, info: ModelInfo) -> ModelInfo:
         if (info.capabilities and info.max_ctx) or not self._model.manages:
             return info
-        try:
-            shown = await self._model.info(info.name)
-        except ModelError:  # deleted meanwhile, or damaged: what the list says is all there is
-            return info
+        shown = await self._model.info(info.name)
         return msgspec.structs.replace(
             info,
             capabilities=info.capabilities or shown.capabilities,
