@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from engine.rig import Rig, within
@@ -16,7 +17,10 @@ from jetbox.engine.errors import SettingsError
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.options import RoutingOptions
-from jetbox.engine.routing import LOOK_OVER, REFINE, check
+from jetbox.engine.probes.base import Verdict
+from jetbox.engine.round import RoundResult
+from jetbox.engine.routing import LOOK_OVER, REFINE, Router, check
+from jetbox.engine.stream import Answer
 from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
@@ -135,6 +139,19 @@ async def test_red_verdicts_in_a_row_call_the_large_model_and_green_ones_send_it
     assert up.why.startswith("2 red verdicts in a row, the last: ruff")
     assert down.why == "stepped down: 2 green verdicts in a row"
     assert [s.reason for s in live.events(e.ModelSwitched)] == ["routing", "escalation", "routing"]
+
+
+@pytest.mark.parametrize("mode", ["evidence", "phase", "cascade"])
+async def test_what_was_red_before_the_session_calls_nobody(rig: OpenRig, mode: str) -> None:
+    routing = RoutingOptions(**rule(mode, escalate_red=1, escalate_syntax=1))  # type: ignore[arg-type]
+    live = await rig(name=SMALL)
+    router = Router(live.parts, routing)
+    await router.begin("Do it")
+    old = Verdict("pytest", "failed", output="SyntaxError", failing=("t::a",), known=("t::a",))
+    new = msgspec.structs.replace(old, failing=("t::a", "t::b"))
+    for verdict, wished in ((old, False), (new, True)):
+        await router.weigh(RoundResult(Answer(), verdicts=[verdict], late=[verdict]), None, [])
+        assert (live.parts.control.wish is not None) is wished
 
 
 async def test_a_syntax_error_calls_the_large_model_at_once(rig: OpenRig) -> None:

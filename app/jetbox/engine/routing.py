@@ -137,12 +137,13 @@ class Router:
                 return None, [*tail, LOOK_OVER] if ending is not None else tail
         elif ending is not None:
             told = "the server tells no confidence" if sure is None else f"confidence {sure:.2f}"
-            await self._decide(self._options.small, f"accepted: {told}, no probe is red")
+            await self._decide(self._options.small, f"accepted: {told}, no probe turned red")
         return ending, tail
 
     async def _evidence(self, result: RoundResult) -> None:
         options, red = self._options, _red(result)
-        judged = [v for v in result.verdicts if v.state in ("passed", "failed", "error", "timeout")]
+        states = ("passed", "failed", "error", "timeout")
+        judged = [v for v in result.verdicts if v.state in states and not v.excused]
         if judged:
             self._red = self._red + 1 if red else 0
             self._green = 0 if red else self._green + 1
@@ -227,5 +228,6 @@ class Router:
 
 
 def _red(result: RoundResult) -> str:
-    """The red verdicts of a round, in words; empty where there are none."""
-    return ", ".join(f"{v.name} {v.summary or v.state}" for v in (*result.verdicts, *result.late) if v.red)
+    """The red verdicts of a round, in words; empty where there are none but of failures from before the session."""
+    red = (v for v in (*result.verdicts, *result.late) if v.red and not v.excused)
+    return ", ".join(f"{v.name} {v.summary or v.state}" for v in red)
