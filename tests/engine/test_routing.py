@@ -144,7 +144,7 @@ async def test_red_verdicts_in_a_row_call_the_large_model_and_green_ones_send_it
 @pytest.mark.parametrize("mode", ["evidence", "phase", "cascade"])
 async def test_what_was_red_before_the_session_calls_nobody(rig: OpenRig, mode: str) -> None:
     routing = RoutingOptions(**rule(mode, escalate_red=1, escalate_syntax=1))  # type: ignore[arg-type]
-    live = await rig(name=SMALL)
+    live = await rig(finish(), name=SMALL)
     router = Router(live.parts, routing)
     await router.begin("Do it")
     old = Verdict("pytest", "failed", output="SyntaxError", failing=("t::a",), known=("t::a",))
