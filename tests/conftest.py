@@ -20,9 +20,11 @@ pytest_plugins = ["no_skips", "scripted"]
 # No deadline: a busy machine is no failure.
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
+# As `nohup` and shells leave them for what they start in the background; programs that tests signal would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # As a shell leaves it for what it starts in the background; programs that tests interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 

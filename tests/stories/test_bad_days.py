@@ -121,7 +121,8 @@ def test_the_server_dies_after_a_call_and_is_gone(play: Play) -> None:
     [
         ("garbage@*:1", "garbage in the answer's stream"),
         ("no_done", "the answer ended without the server's word that it is done"),
-        ("error:out of memory@*:1", "the server reported an error in mid-answer: out of memory"),
+        ("error:the runner stopped@*:1", "the server reported an error in mid-answer: the runner stopped"),
+        ("error:out of memory@*:1", "going on with 8,192"),
         ("status:500", "the server answered 500"),
     ],
 )
