@@ -11,9 +11,10 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.control import Wish
 from jetbox.engine.loop import serve
-from jetbox.engine.models.desk import ModelsDesk, seconds_until
+from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
+from jetbox.engine.models.until import seconds_until, session_time
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.switching import switch_as_wished
 from scripted import call, finish, step
@@ -253,3 +254,14 @@ def test_times_of_servers_are_read() -> None:
         assert seconds is not None
         assert 57 < seconds < 61
     assert (seconds_until(""), seconds_until("soon")) == (None, None)
+
+
+def test_a_servers_time_becomes_the_sessions() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    def at(days: float) -> str:
+        return (datetime.now(UTC) + timedelta(days=days)).isoformat()
+
+    assert (session_time("", 5), session_time(at(400), 5)) == (0, -1)
+    assert session_time(at(1), 5) > 5
+    assert session_time(at(-1), 5) == 1, "what is over is neither unknown nor for ever"

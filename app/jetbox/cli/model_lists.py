@@ -171,7 +171,7 @@ def _loaded(entry: Entry) -> str:
 
 def _left(expires_at: str) -> str:
     """How long it stays."""
-    from jetbox.engine.models.desk import FOR_EVER_S, seconds_until
+    from jetbox.engine.models.until import FOR_EVER_S, seconds_until
 
     seconds = seconds_until(expires_at)
     if seconds is None:

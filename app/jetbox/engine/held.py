@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from jetbox.engine.errors import ModelError
 from jetbox.engine.events import GoalEnded, ModelHeld, ModelSwitched, ModelWarmed, Notice
 from jetbox.engine.models.base import LoadedModel
+from jetbox.engine.models.until import session_time
 from jetbox.engine.parts import Parts
 
 LOOK_S = 10.0
@@ -16,7 +16,6 @@ ASK_S = 1.0
 """A server that takes longer to answer loads or unloads a model; it is asked again later."""
 DRIFT_NS = 3_000_000_000
 """A time of unloading that moves by less is not told anew."""
-FOR_EVER_S = 10 * 365 * 86_400.0
 ON_GPU = 0.99
 """Below this share the part of the model that the CPU works on slows everything down."""
 
@@ -64,17 +63,8 @@ def held(name: str, model: LoadedModel | None, now: int) -> ModelHeld:
         size=model.size,
         size_vram=model.size_vram,
         window=model.window,
-        expires=_expires(model.expires_at, now),
+        expires=session_time(model.expires_at, now),
     )
-
-
-def _expires(text: str, now: int) -> int:
-    """RFC 3339, with up to nine digits behind the point, as time of the session."""
-    try:
-        left = (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return 0
-    return -1 if left > FOR_EVER_S else max(1, now + int(left * 1e9))
 
 
 def _same(a: ModelHeld, b: ModelHeld) -> bool:

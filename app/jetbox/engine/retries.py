@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 from random import random
 
-from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.errors import (
     BadAnswer,
     CallGarbled,
@@ -31,9 +30,7 @@ from jetbox.engine.errors import (
     Stalled,
     TakenBack,
 )
-from jetbox.engine.events import Notice
-from jetbox.engine.models.window import rung_below
-from jetbox.engine.parts import Parts, model_ready
+from jetbox.engine.parts import Parts
 
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
 JITTER = 0.25
@@ -77,23 +74,3 @@ async def diagnosed(error: JetboxError, parts: Parts) -> JetboxError:
     except ModelError as gone:
         return gone if isinstance(gone, ServerUnreachable) else error
     return error
-
-
-def lower_window(parts: Parts) -> bool:
-    """Go on with the next smaller window; False where the prompt would not fit it."""
-    was, lower = parts.budget.num_ctx, rung_below(parts.budget.num_ctx)
-    if not lower or parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER > lower:
-        return False
-    parts.budget.num_ctx = parts.window = lower
-    parts.window_why = f"lowered: the server's memory did not do for {was:,}"
-    parts.session.emit(
-        Notice(
-            level="warning",
-            text=f"the server has not enough memory for a window of {was:,} tokens; going on with {lower:,}",
-            hint=f"--num-ctx {lower} asks for that from the beginning; a smaller model leaves more room",
-        )
-    )
-    if parts.model_info is not None:
-        keep = parts.options.model.keep_alive
-        parts.session.emit(model_ready(parts.model_info, lower, keep, parts.window_why))
-    return True

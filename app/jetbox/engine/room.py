@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
+from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory
+from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
-from jetbox.engine.parts import Parts
-from jetbox.engine.retries import lower_window
+from jetbox.engine.parts import Parts, model_ready
 
 LEAST_REAL = 4096
 """A window that is smaller than this has no room for what every request begins with."""
@@ -85,3 +86,23 @@ class Room:
         if not made or manages:
             budget.real = before
         return made and (not manages or lower_window(parts))
+
+
+def lower_window(parts: Parts) -> bool:
+    """Go on with the next smaller window; False where the prompt would not fit it."""
+    was, lower = parts.budget.num_ctx, rung_below(parts.budget.num_ctx)
+    if not lower or parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER > lower:
+        return False
+    parts.budget.num_ctx = parts.window = lower
+    parts.window_why = f"lowered: the server's memory did not do for {was:,}"
+    parts.session.emit(
+        Notice(
+            level="warning",
+            text=f"the server has not enough memory for a window of {was:,} tokens; going on with {lower:,}",
+            hint=f"--num-ctx {lower} asks for that from the beginning; a smaller model leaves more room",
+        )
+    )
+    if parts.model_info is not None:
+        keep = parts.options.model.keep_alive
+        parts.session.emit(model_ready(parts.model_info, lower, keep, parts.window_why))
+    return True

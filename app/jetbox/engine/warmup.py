@@ -16,7 +16,7 @@ from jetbox.engine.events import ModelWarmed, Notice, Waiting
 from jetbox.engine.held import look_at_held
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
-from jetbox.engine.retries import lower_window
+from jetbox.engine.room import lower_window
 from jetbox.engine.switching import pay
 from jetbox.engine.waiting import SPEAK_AFTER_S, loading_words
 

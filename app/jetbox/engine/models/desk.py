@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -25,12 +24,12 @@ from jetbox.engine.events import ListedModel, ModelsListed, Notice
 from jetbox.engine.models.catalog import Entry
 from jetbox.engine.models.figures import median
 from jetbox.engine.models.manage import unload, warm, window_for
+from jetbox.engine.models.until import session_time
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import catalog_of, known_of, predict
 
 DRIFT_NS = 5_000_000_000
 """By so much the time at which a model is unloaded may seem to move without being told anew."""
-FOR_EVER_S = 365 * 86_400.0
 
 
 class ModelsDesk:
@@ -187,27 +186,8 @@ def as_told(entry: Entry, now: int) -> ListedModel:
         memory=held.size if held else 0,
         memory_gpu=held.size_vram if held else 0,
         window=held.window if held else 0,
-        expires=_session_time(held.expires_at, now) if held else 0,
+        expires=session_time(held.expires_at, now) if held else 0,
     )
-
-
-def _session_time(stamp: str, now: int) -> int:
-    """A server's time as the session's, in ns; negative where it is far away, 0 where it cannot be read."""
-    seconds = seconds_until(stamp)
-    if seconds is None:
-        return 0
-    return -1 if seconds > FOR_EVER_S else now + int(seconds * 1e9)
-
-
-def seconds_until(stamp: str) -> float | None:
-    """How far away an RFC 3339 time is, also with nanoseconds as Go prints them; None where it is none."""
-    head, dot, rest = stamp.partition(".")
-    zone = rest.lstrip("0123456789") if dot else ""
-    text = (head + zone if dot else stamp).replace("Z", "+00:00")
-    try:
-        return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def differs(new: ModelsListed, old: ModelsListed) -> bool:
