@@ -201,15 +201,15 @@ async def test_the_desk_lists_loads_and_unloads(rig: OpenRig) -> None:
 async def test_a_server_that_goes_away_and_comes_back_is_told_with_the_list(rig: OpenRig) -> None:
     live = await rig(finish())
     desk = ModelsDesk(live.parts)
-    await desk._list(anew=False)
+    await desk.lister.tell(anew=False)
     there = live.parts.model.host
     live.parts.model.host = "http://127.0.0.1:9"
     await live.parts.model.close()
     for _ in range(2):
-        await desk._list(anew=False)
+        await desk.lister.tell(anew=False)
     live.parts.model.host = there
     await live.parts.model.close()
-    await desk._list(anew=False)
+    await desk.lister.tell(anew=False)
     told = live.events(e.ModelsListed)
     assert [bool(each.problem) for each in told] == [False, True, False]
     assert "127.0.0.1:9" in told[1].problem
@@ -239,9 +239,9 @@ async def test_a_list_that_says_nothing_new_is_not_told_again(rig: OpenRig) -> N
     live = await rig(finish())
     desk = ModelsDesk(live.parts)
     for _ in range(3):
-        await desk._list(anew=False)
+        await desk.lister.tell(anew=False)
     assert len(live.events(e.ModelsListed)) == 1
-    await desk._list(anew=True)
+    await desk.lister.tell(anew=True)
     assert len(live.events(e.ModelsListed)) == 2
 
 

@@ -20,16 +20,14 @@ from jetbox.engine.commands import (
     WarmModel,
 )
 from jetbox.engine.errors import ModelError
-from jetbox.engine.events import ListedModel, ModelsListed, Notice
+from jetbox.engine.events import ListedModel, Notice
 from jetbox.engine.models.catalog import Entry
 from jetbox.engine.models.figures import median
+from jetbox.engine.models.listing import Lister, as_told
 from jetbox.engine.models.manage import unload, warm, window_for
-from jetbox.engine.models.until import session_time
+from jetbox.engine.models.pulling import pull
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import catalog_of, known_of, predict
-
-DRIFT_NS = 5_000_000_000
-"""By so much the time at which a model is unloaded may seem to move without being told anew."""
 
 
 class ModelsDesk:
@@ -39,7 +37,8 @@ class ModelsDesk:
         self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulls: dict[str, asyncio.Task[None]] = {}
-        self._told: ModelsListed | None = None
+        catalog = catalog_of(parts)
+        self.lister = Lister(parts.session, parts.model, catalog, listed=self._listed, tokens=self._tokens)
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -57,7 +56,7 @@ class ModelsDesk:
         """Begin with it; False where it is for somebody else."""
         match command:
             case ListModels():
-                self._begin(lambda: self._list(anew=command.anew))
+                self._begin(lambda: self.lister.tell(anew=command.anew))
             case WarmModel():
                 self._begin(lambda: self._warm(command.name))
             case UnloadModel():
@@ -101,29 +100,7 @@ class ModelsDesk:
             await work()
         except ModelError as error:
             self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
-            if self._told is not None:
-                self._tell(msgspec.structs.replace(self._told, problem=error.message))
-
-    async def _list(self, *, anew: bool) -> None:
-        """Tell what there is; where the server does not answer, what there was, and that it does not."""
-        parts = self._parts
-        try:
-            listing = await catalog_of(parts).look(anew=anew)
-        except ModelError as error:
-            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
-        else:
-            listed = ModelsListed(
-                models=tuple([await self._listed(entry) for entry in listing.entries]),
-                loading=listing.loading,
-                tokens=parts.budget.estimate(parts.history.size),
-                manages=parts.model.manages,
-            )
-        self._tell(listed, anew=anew)
-
-    def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
-        if anew or self._told is None or differs(listed, self._told):
-            self._told = listed
-            self._parts.session.emit(listed)
+            self.lister.failed(error)
 
     async def _listed(self, entry: Entry) -> ListedModel:
         figures = await known_of(self._parts, entry)
@@ -139,6 +116,9 @@ class ModelsDesk:
             cost=predict(self._parts, entry, figures),
         )
 
+    def _tokens(self) -> int:
+        return self._parts.budget.estimate(self._parts.history.size)
+
     async def _warm(self, name: str) -> None:
         parts = self._parts
         entry = await self._find(name)
@@ -146,57 +126,23 @@ class ModelsDesk:
         parts.session.emit(Notice(level="info", text=f"loading {name}"))
         await warm(parts.model, name, parts.options.model, window)
         parts.session.emit(Notice(level="info", text=f"{name} is loaded"))
-        await self._list(anew=True)
+        await self.lister.tell(anew=True)
 
     async def _unload(self, name: str) -> None:
         parts = self._parts
         await self._find(name)
         await unload(parts.model, name, parts.options.model)
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
-        await self._list(anew=True)
+        await self.lister.tell(anew=True)
 
     async def _pull(self, name: str, choices: int, *, use: bool) -> None:
         """Fetched because it was wanted: it is switched to, unless another was chosen since; else it is in the list."""
-        from jetbox.engine.models.missing import pull
-
         fetched = await pull(self._parts.session, self._parts.model, name)
         if fetched and use and self._parts.control.choices == choices:
             self._parts.session.submit(SetModel(name))
         elif fetched:
-            await self._list(anew=True)
+            await self.lister.tell(anew=True)
 
     async def _find(self, name: str) -> Entry:
         found = (await catalog_of(self._parts).look()).find(name)
         return found or Entry(await self._parts.model.info(name))
-
-
-def as_told(entry: Entry, now: int) -> ListedModel:
-    """What the server says of a model, at this time of the session; nothing of what was measured."""
-    info, held = entry.info, entry.loaded
-    return ListedModel(
-        name=info.name,
-        size=info.size,
-        parameters=info.parameters,
-        quantisation=info.quantisation,
-        max_ctx=info.max_ctx,
-        capabilities=info.capabilities,
-        lacks=entry.lacks,
-        remote=info.remote,
-        loaded=held is not None,
-        memory=held.size if held else 0,
-        memory_gpu=held.size_vram if held else 0,
-        window=held.window if held else 0,
-        expires=session_time(held.expires_at, now) if held else 0,
-    )
-
-
-def differs(new: ModelsListed, old: ModelsListed) -> bool:
-    """Whether anything but a countdown and a small drift of it is new."""
-    if len(new.models) != len(old.models) or (new.loading, new.problem) != (old.loading, old.problem):
-        return True
-    for one, other in zip(new.models, old.models, strict=True):
-        if abs(one.expires - other.expires) > DRIFT_NS:
-            return True
-        if msgspec.structs.replace(one, expires=0, cost=other.cost) != msgspec.structs.replace(other, expires=0):
-            return True
-    return False

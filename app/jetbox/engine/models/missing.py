@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from jetbox.engine.commands import AnyCommand, Cancel, Close, ListModels, PullModel, SetModel, StopPull
 from jetbox.engine.errors import ModelError, ModelNotFound, ModelUnfit
-from jetbox.engine.events import ModelMissing, ModelPulled, ModelsListed, Notice
-from jetbox.engine.models.base import ChatModel, ModelInfo, PullStep
+from jetbox.engine.events import ModelMissing
+from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.pulling import pull
 from jetbox.engine.session import Session
-
-TELL_NS = 200_000_000
-"""So often the progress is told."""
 
 
 async def choose_or_ask(session: Session, model: ChatModel, name: str) -> ModelInfo:
@@ -45,16 +41,19 @@ async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissin
     except ModelError:
         installed = []
     fit = tuple(m.name for m in installed if "tools" in m.capabilities or not m.capabilities)
-    pull = name if model.manages and isinstance(error, ModelNotFound) else ""
-    return ModelMissing(name=name, why=error.message, there=fit, pull=pull)
+    to_fetch = name if model.manages and isinstance(error, ModelNotFound) else ""
+    return ModelMissing(name=name, why=error.message, there=fit, pull=to_fetch)
 
 
 async def _answer(session: Session, model: ChatModel, error: ModelError, later: list[AnyCommand]) -> str:
     """The name of the model to try next."""
+    from jetbox.engine.models.catalog import Catalog
+    from jetbox.engine.models.listing import Lister
+
     fetching: asyncio.Task[bool] | None = None
     listing: asyncio.Task[None] | None = None
     wanted = ""
-    told_of = _List(session, model)
+    lister = Lister(session, model, Catalog(model))
     command = asyncio.ensure_future(session.next_command())
     try:
         while True:
@@ -79,7 +78,7 @@ async def _answer(session: Session, model: ChatModel, error: ModelError, later: 
                         fetching.cancel()
                 case ListModels(anew=anew):
                     if listing is None or listing.done():
-                        listing = asyncio.ensure_future(told_of.tell(anew=anew))
+                        listing = asyncio.ensure_future(lister.tell(anew=anew))
                 case Close() as close:
                     later.append(close)
                     raise error
@@ -91,59 +90,3 @@ async def _answer(session: Session, model: ChatModel, error: ModelError, later: 
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait({task})
-
-
-class _List:
-    """What the server has, told where that is new."""
-
-    def __init__(self, session: Session, model: ChatModel) -> None:
-        from jetbox.engine.models.catalog import Catalog
-
-        self._session = session
-        self._catalog = Catalog(model)
-        self._manages = model.manages
-        self._told: ModelsListed | None = None
-
-    async def tell(self, *, anew: bool) -> None:
-        """Ask the server; where it does not answer, that is told with what there was."""
-        from jetbox.engine.models.desk import as_told, differs
-
-        try:
-            listing = await self._catalog.look(anew=anew)
-        except ModelError as error:
-            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
-        else:
-            now = self._session.now()
-            models = tuple(as_told(entry, now) for entry in listing.entries)
-            listed = ModelsListed(models=models, loading=listing.loading, manages=self._manages)
-        if anew or self._told is None or differs(listed, self._told):
-            self._told = listed
-            self._session.emit(listed)
-
-
-async def pull(session: Session, model: ChatModel, name: str) -> bool:
-    """Have the server fetch a model, with words about the progress; False where it could not."""
-    layers: dict[str, PullStep] = {}
-    told = -TELL_NS
-    try:
-        async for step in model.pull(name):
-            if step.total:
-                layers[step.status] = step
-            if session.now() - told >= TELL_NS:
-                told = session.now()
-                session.emit(_progress(name, step.status, layers))
-    except ModelError as error:
-        session.emit(ModelPulled(name=name, state="failed", status=error.message))
-        session.emit(Notice(level="warning", text=error.message, hint=error.hint))
-        return False
-    except asyncio.CancelledError:
-        session.emit(ModelPulled(name=name, state="cancelled"))
-        raise
-    session.emit(_progress(name, "success", layers, done=True))
-    return True
-
-
-def _progress(name: str, status: str, layers: dict[str, PullStep], *, done: bool = False) -> ModelPulled:
-    total = sum(step.total for step in layers.values())
-    here = sum(step.completed for step in layers.values())
-    return ModelPulled(name=name, state="done" if done else "running", status=status, total=total, completed=here)

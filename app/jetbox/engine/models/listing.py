@@ -1,0 +1,98 @@
+"""Tells what the server has, where that is new."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from jetbox.engine.errors import ModelError
+from jetbox.engine.events import ListedModel, ModelsListed
+from jetbox.engine.models.base import ChatModel
+from jetbox.engine.models.catalog import Catalog, Entry
+from jetbox.engine.models.until import session_time
+from jetbox.engine.session import Session
+
+DRIFT_NS = 5_000_000_000
+"""By so much the time at which a model is unloaded may seem to move without being told anew."""
+
+
+class Lister:
+    """Asks a catalog as often as it is told to; the journal has a list once."""
+
+    def __init__(
+        self,
+        session: Session,
+        model: ChatModel,
+        catalog: Catalog,
+        *,
+        listed: Callable[[Entry], Awaitable[ListedModel]] | None = None,
+        tokens: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`listed` says of a model what is known besides the server's word, `tokens` how long the session is."""
+        self._session = session
+        self._catalog = catalog
+        self._manages = model.manages
+        self._listed = listed or self._bare
+        self._tokens = tokens
+        self._told: ModelsListed | None = None
+
+    async def tell(self, *, anew: bool) -> None:
+        """Tell what there is; where the server does not answer, what there was, and that it does not."""
+        try:
+            listing = await self._catalog.look(anew=anew)
+        except ModelError as error:
+            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
+        else:
+            listed = ModelsListed(
+                models=tuple([await self._listed(entry) for entry in listing.entries]),
+                loading=listing.loading,
+                tokens=self._tokens(),
+                manages=self._manages,
+            )
+        self._tell(listed, anew=anew)
+
+    def failed(self, error: ModelError) -> None:
+        """Something that was asked for has failed; it stands with the list, where one was told."""
+        if self._told is not None:
+            self._tell(msgspec.structs.replace(self._told, problem=error.message))
+
+    def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
+        if anew or self._told is None or differs(listed, self._told):
+            self._told = listed
+            self._session.emit(listed)
+
+    async def _bare(self, entry: Entry) -> ListedModel:
+        return as_told(entry, self._session.now())
+
+
+def as_told(entry: Entry, now: int) -> ListedModel:
+    """What the server says of a model, at this time of the session; nothing of what was measured."""
+    info, held = entry.info, entry.loaded
+    return ListedModel(
+        name=info.name,
+        size=info.size,
+        parameters=info.parameters,
+        quantisation=info.quantisation,
+        max_ctx=info.max_ctx,
+        capabilities=info.capabilities,
+        lacks=entry.lacks,
+        remote=info.remote,
+        loaded=held is not None,
+        memory=held.size if held else 0,
+        memory_gpu=held.size_vram if held else 0,
+        window=held.window if held else 0,
+        expires=session_time(held.expires_at, now) if held else 0,
+    )
+
+
+def differs(new: ModelsListed, old: ModelsListed) -> bool:
+    """Whether anything but a countdown and a small drift of it is new."""
+    if len(new.models) != len(old.models) or (new.loading, new.problem) != (old.loading, old.problem):
+        return True
+    for one, other in zip(new.models, old.models, strict=True):
+        if abs(one.expires - other.expires) > DRIFT_NS:
+            return True
+        if msgspec.structs.replace(one, expires=0, cost=other.cost) != msgspec.structs.replace(other, expires=0):
+            return True
+    return False
