@@ -66,14 +66,14 @@ GOALS = {
 """What is aimed at, and at most."""
 
 
-def cases(quick: bool) -> dict[str, list[Case]]:
-    """What is measured, by group."""
+def cases(quick: bool, chosen: Sequence[str] = ()) -> dict[str, list[Case]]:
+    """What is measured, by group; what takes minutes beside us only where it is chosen."""
     seconds = 4 if quick else 8
     base: Case = {"rate": 500, "length": 1000, "rounds": 0, "seconds": seconds, "kind": "transcript"}
     lengths = (20_000,) if quick else (20_000, 100_000)
     rounds = (200, 10_000) if quick else (200, 2000, 10_000)
     beside = [base | {"kind": "markdown"}]
-    if not quick:
+    if not quick and "beside" in chosen:
         beside += [base | {"kind": "markdown", "rate": 2000}, base | {"kind": "markdown", "length": 20_000}]
     return {
         "rates": [base | {"rate": rate} for rate in ((500, 10_000) if quick else (100, 500, 2000, 10_000))],
@@ -101,7 +101,7 @@ def main() -> int:
         out["startup"] = startup(3 if options.quick else 9)
     print(HEAD)
     ran: list[tuple[Case, Figures]] = []
-    for group, members in cases(options.quick).items():
+    for group, members in cases(options.quick, options.only or ()).items():
         for case in members if group in chosen else ():
             figures = measure(case)
             print(line(case, figures), flush=True)
