@@ -6,9 +6,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine import interruptible
 from jetbox.engine.control import Wish
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
@@ -149,6 +152,25 @@ async def test_while_nothing_runs_a_switch_happens_without_a_round(rig: OpenRig)
     finally:
         live.submit(c.Close())
         await within(serving)
+
+
+async def test_a_switch_between_goals_that_the_server_holds_up_is_stopped(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    monkeypatch.setattr(interruptible, "SPEAK_AFTER_S", 0.0)
+    monkeypatch.setattr(live.parts.model, "installed", asyncio.Event().wait)
+    serving = asyncio.create_task(serve(live.parts))
+    live.submit(c.SetModel(SMALL))
+    await live.until(e.Waiting, what="asking")
+    live.submit(c.Cancel())
+    assert (await live.until(e.Notice)).text == f"stopped: going on with {LARGE}"
+    assert (live.parts.control.wish, live.parts.control.chosen) == (None, False)
+    live.submit(c.SetModel(SMALL))
+    await live.until(e.Waiting, what="asking")
+    live.submit(c.Close())
+    await within(serving)
+    assert len(live.events(e.Notice)) == 1
 
 
 async def test_a_history_that_does_not_fit_is_not_carried_over(rig: OpenRig) -> None:

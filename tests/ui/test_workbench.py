@@ -218,6 +218,10 @@ async def test_what_is_done_ahead_of_a_goal_is_said_too(show: Showing) -> None:
         assert "loading" not in s.text
         await s.play(e.Waiting(what="choosing", detail="qwen3:8b"))
         assert "which model? there is no qwen3:8b" in s.text
+        await s.play(e.Waiting(what="asking", detail="the server about its models"))
+        assert "asking the server about its models" in s.text
+        await s.play(e.ModelSwitched(old="gpt-oss:20b", new="llama3.2:3b"))
+        assert "asking" not in s.text
         await s.play(e.Waiting(what="compacting", detail="9,200 tokens"))
         assert "making room, a summary of 9,200 tokens" in s.text
         await s.press("escape")

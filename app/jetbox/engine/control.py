@@ -148,6 +148,8 @@ class Control:
                 if self.interrupt is not None:
                     self.cancelled = True
                     self.interrupt()
+                elif self.leave_off is not None:
+                    self.leave_off()
                 return False
             case _:
                 return False

@@ -11,6 +11,7 @@ from jetbox.engine.errors import StorageError
 from jetbox.engine.events import Waiting
 from jetbox.engine.limits import Limits
 from jetbox.engine.parts import Parts
+from jetbox.engine.session import Session
 from jetbox.engine.waiting import SPEAK_AFTER_S
 
 T = TypeVar("T")
@@ -88,15 +89,11 @@ class Interruptible:
         if self._parts.control.cancelled:
             question.close()
             raise Interrupted
-        voice = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._say)
+        voice = asking_aloud(self._parts.session)
         try:
             return await self.run(question, by_words=False)
         finally:
             voice.cancel()
-
-    def _say(self) -> None:
-        with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
-            self._parts.session.emit(Waiting(what="asking", detail="the server about its models"))
 
     def _watch_time(self, interrupt: Callable[[], None]) -> Callable[[], None]:
         """Interrupt when the goal's time is up, not counting waits for the user; returns how to stop."""
@@ -120,6 +117,16 @@ class Interruptible:
             timer.cancel()
 
         return stop
+
+
+def asking_aloud(session: Session) -> asyncio.TimerHandle:
+    """Say after a while that the server is asked about its models; to be cancelled when it has answered."""
+
+    def say() -> None:
+        with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
+            session.emit(Waiting(what="asking", detail="the server about its models"))
+
+    return asyncio.get_running_loop().call_later(SPEAK_AFTER_S, say)
 
 
 def nothing_to_interrupt() -> None:

@@ -131,4 +131,4 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = ""
 
 def rests(view: SessionView) -> bool:
     """Whether the session does between two goals what can be stopped."""
-    return not view.running and view.doing.wait == "compacting"
+    return not view.running and view.doing.wait in ("compacting", "asking")

@@ -147,6 +147,7 @@ class SessionView(msgspec.Struct):
             case e.ModelSwitched():
                 self.model, self.loaded, self.answered = one_line(event.new), "unknown", -1
                 self.held = None
+                self.doing = self.doing if self.running else Doing()
             case e.ModelsListed():
                 self.listed = event
             case e.ModelPulled():
