@@ -92,10 +92,10 @@ async def test_no_file_in_scope_is_skipped(bench: Bench) -> None:
 
 
 async def test_time_runs_out(bench: Bench) -> None:
-    verdict = await bench.one(engine_of(bench, "echo begun; sleep 60", time_s=1.0), "check")
+    verdict = await bench.one(engine_of(bench, "echo begun; sleep 61.1", time_s=1.0), "check")
     assert (verdict.state, verdict.summary) == ("timeout", "no result after 1 s")
     assert verdict.output == "begun"
-    assert not bench.running("sleep 60")
+    assert not bench.running("sleep 61.1")
 
 
 async def test_output_is_kept_within_its_own_limit(bench: Bench) -> None:
@@ -200,13 +200,13 @@ async def test_a_write_ends_the_run_and_the_next_is_about_the_new_files(bench: B
     ready = tmp_path / "ready"
     os.mkfifo(ready)
     bench.write("a.rs", "old")
-    engine = engine_of(bench, f"text=$(cat a.rs); test $text = new || {{ echo > {ready}; sleep 60; }}; echo $text")
+    engine = engine_of(bench, f"text=$(cat a.rs); test $text = new || {{ echo > {ready}; sleep 61.2; }}; echo $text")
     asked = asyncio.create_task(bench.one(engine, "check"))
     await asyncio.to_thread(ready.read_text)
     bench.write("a.rs", "new")
     engine.wrote(("a.rs",))
     assert (await asked).summary == "new"
-    assert not bench.running("sleep 60")
+    assert not bench.running("sleep 61.2")
     assert ("end", "check", "cancelled") in bench.told
 
 
