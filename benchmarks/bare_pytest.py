@@ -18,6 +18,8 @@ import time
 from typing import Any
 
 ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
+# Plugins are loaded by then, which pytest warns of.
+ARGUMENTS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 class Held:

@@ -18,6 +18,7 @@ from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes import fingerprint
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import UNKNOWN, ProbeEngine
+from jetbox.engine.probes.sessions import Sessions
 from jetbox.engine.safety.process import ProcessRunner
 
 if TYPE_CHECKING:
@@ -322,6 +323,26 @@ async def test_in_a_tree_too_large_to_prove_nothing_stands_for_later_files(
     assert (await asked(engine)).summary == content(bench.root)
     bench.write("a.py", "3")
     assert [verdict.summary for verdict in await engine.verdicts(final=True)] == [content(bench.root)]
+
+
+async def test_once_python_is_written_the_server_is_loaded_for_tests_to_come(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = asyncio.Event()
+
+    async def prepare(self: Sessions) -> None:
+        loaded.set()
+
+    monkeypatch.setattr(Sessions, "prepare", prepare)
+    engine = bench.engine(ruff=False)
+    for path, begun in (("notes.txt", False), ("m.py", True)):
+        bench.write(path, "")
+        engine.wrote((path,))
+        engine.start("a write")
+        assert [verdict.summary for verdict in await engine.verdicts()] == ["no tests"]
+        probe = engine._pytests[0]
+        assert (probe._preparing is not None) is begun
+    await asyncio.wait_for(loaded.wait(), 60)
 
 
 async def test_verdicts_of_a_server_that_was_wrong_are_served_no_more(bench: Bench) -> None:

@@ -189,6 +189,15 @@ class PytestProbe(Whole):
         if self._preparing is None:
             self._preparing = asyncio.create_task(self._prepare(), name="prepare pytest")
 
+    def anticipate(self) -> None:
+        """Python is being written: tests may come with it, and their first run is to find the server loaded."""
+        if (self._preparing is None or self._preparing.done()) and not self.sessions.forks:
+            self._preparing = asyncio.create_task(self._anticipate(), name="prepare pytest")
+
+    async def _anticipate(self) -> None:
+        if (await self._interpreters.facts(self._interpreters.find())).pytest:
+            await self.sessions.prepare()
+
     async def _prepare(self) -> None:
         if await self.skip():
             return

@@ -92,6 +92,8 @@ class ProbeEngine:
         self._notice = on_notice
         self._first: Snapshot | None = None
         """The files before the first change, once they were looked at."""
+        self._python = False
+        """The agent has written Python."""
         self._cut = False
         """The first change came before all probes had judged those."""
         self._lock = asyncio.Lock()
@@ -125,6 +127,9 @@ class ProbeEngine:
         busy = self._ahead is not None and not self._ahead.task.done()
         if self._closed or busy or not self.probes or not self._begin_early or self._wait == "off":
             return
+        if self._python:
+            for probe in self._pytests:
+                probe.anticipate()
         work = Work(round=self._round_of())
         self._ahead = Task(work, asyncio.create_task(self._settler.settle(work), name=f"probes: {why}"))
 
@@ -149,6 +154,7 @@ class ProbeEngine:
             return
         if self._ruff is not None:
             self._ruff.wrote()
+        self._python = self._python or any(path.endswith(".py") for path in paths)
         self.heard(paths, "agent")
         self._young = (0, [])
         if any(left_out(str(self.tree.root), path) for path in paths):
