@@ -68,13 +68,15 @@ class Unawaited:
             old.task.cancel()
             self._leaving.add(old.task)
             old.task.add_done_callback(self._leaving.discard)
+        fresh = ahead is None or ahead.task.done()
         if ahead is None or ahead.task.done():
             work = ahead.work if ahead is not None else Work(round=self._round_of())
             ahead = Task(work, asyncio.create_task(self._after_leaving(work)))
         self._late = begun = ahead
         try:
-            # One turn: enough for what needs no run, and before anything else begins to work.
-            await asyncio.sleep(0)
+            if fresh:
+                # One turn: enough for what needs no run, and before anything else begins to work.
+                await asyncio.sleep(0)
         except asyncio.CancelledError:
             await end(begun)
             raise
@@ -82,9 +84,10 @@ class Unawaited:
             self._late = None
             await self._settler.settle(begun.work)
             return self._give(begun.work, frozenset())
-        now = await self._files.now()
-        given = begun.work.given
-        held = [name for name, narrow in self._narrow.items() if name in given and given[name].holds(narrow(now))]
+        given, held = begun.work.given, list[str]()
+        if given:
+            now = await self._files.now()
+            held = [name for name, narrow in self._narrow.items() if name in given and given[name].holds(narrow(now))]
         begun.told = frozenset(held)
         begun.task.add_done_callback(lambda _: self._came(begun))
         for name in held:
