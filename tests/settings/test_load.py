@@ -137,6 +137,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         "probes.wait": ("overlap", "overlap"),
         "model.protocol": ("openai", "openai"),
         "tools.spec_style": ("full", "full"),
+        "context.prompt_version": ("brief-1", "brief-1"),
         "probes.commands": ("[{ name = 'a', command = 'b c' }]", (ProbeCommand(name="a", command="b c"),)),
         "ui.theme": ("jetbox-light", "jetbox-light"),
         "ui.notify": ("bell", "bell"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import CutOff, History
-from jetbox.engine.context.prompt import read_instructions, system_prompt
+from jetbox.engine.context.prompt import read_instructions, system_prompt, version_of
 from jetbox.engine.control import Control
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.base import ChatModel, ModelInfo
@@ -125,7 +125,9 @@ def assemble(
         instructions = ""
         if options.context.instructions:
             instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))
-        parts.history.system(system_prompt(instructions, plan=options.loop.plan))
+        version = options.context.prompt_version
+        system = system_prompt(instructions, plan=options.loop.plan, version=version)
+        parts.history.system(system, version_of(version, system))
     return parts
 
 

@@ -25,6 +25,8 @@ from jetbox.engine.events import Compacted, Notice
 from jetbox.engine.parts import Parts
 from jetbox.engine.summary import Summary, written
 
+LEAST_ROOF = 4096
+"""With less, what every request begins with would leave no room for a round."""
 ROOM = 8
 """The part of the window below which an answer has too little room."""
 AIM = 0.5
@@ -37,9 +39,15 @@ GAIN = 0.95
 """A history that is not shorter than this part of what it was is left as it is."""
 
 
+def roof(parts: Parts) -> int:
+    """Tokens that prompt and answer may have before the history is made shorter."""
+    wanted = parts.options.context.compact_tokens
+    return min(parts.budget.window, max(LEAST_ROOF, wanted) if wanted else parts.budget.window)
+
+
 def crowded(parts: Parts) -> bool:
     """Whether the next answer would have too little room."""
-    window = parts.budget.window
+    window = roof(parts)
     left = window - parts.budget.estimate(parts.history.size) - MARGIN
     return left < max(window // ROOM, min(LEAST_ANSWER, window // 4))
 
@@ -124,7 +132,7 @@ def _fixed(parts: Parts) -> float:
 
 def _free(parts: Parts) -> float:
     """Tokens of the window beside them."""
-    return max(1.0, parts.budget.window - _fixed(parts))
+    return max(1.0, roof(parts) - _fixed(parts))
 
 
 def _used(parts: Parts, messages: Sequence[bytes]) -> float:

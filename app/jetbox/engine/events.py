@@ -208,6 +208,8 @@ class MessageAdded(Event, frozen=True, kw_only=True, tag="prompt.message"):
     index: int
     role: str
     json: str
+    version: str = ""
+    """Of the system message, what its text is known by: `full-1/3f2a9c10`."""
 
 
 class PromptHead(Event, frozen=True, kw_only=True, tag="prompt.head"):

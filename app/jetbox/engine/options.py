@@ -14,6 +14,8 @@ from jetbox.engine.events import Mode
 
 SpecStyle = Literal["compact", "full"]
 """How much the model is told of each tool."""
+PromptVersion = Literal["full-1", "brief-1"]
+"""Texts of the system message; one that has been used never changes, another text gets another number."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +62,10 @@ class ContextOptions(Section, frozen=True, kw_only=True):
     """Memory for models where the server runs, in GiB; 0: looked up where that is this machine."""
     compact: bool = True
     """Make the history shorter when the window is nearly full: old outputs first, then a summary."""
+    compact_tokens: int = 0
+    """Make it so as though the window had no more tokens than this (4096 at least); 0: what it has."""
+    prompt_version: PromptVersion = "full-1"
+    """Text of the system message: `full-1` in sentences, `brief-1` the same in fewer tokens."""
     instructions: bool = True
     """Read AGENTS.md."""
     instructions_bytes: int = 32768

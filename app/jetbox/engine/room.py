@@ -30,7 +30,7 @@ class Room:
 
     async def make(self) -> None:
         """Make the history shorter where the window is nearly full, or where the user asked for it."""
-        from jetbox.engine.compacting import crowded, make_room, on_wish
+        from jetbox.engine.compacting import crowded, make_room, on_wish, roof
 
         parts, asked = self._parts, self._parts.control.compact
         parts.control.compact = False
@@ -38,7 +38,8 @@ class Room:
             await on_wish(parts)
         elif parts.options.context.compact and not self._shortened and crowded(parts):
             self._shortened = True
-            await make_room(parts, "the window is nearly full")
+            least = roof(parts) < parts.budget.window
+            await make_room(parts, "it is as long as you let it be" if least else "the window is nearly full")
 
     async def after(self, error: JetboxError) -> bool:
         """Whether a request that the server refused can be sent anew, smaller than it was."""

@@ -115,9 +115,9 @@ class History:
                 self.tool(call["function"]["name"], call.get("id", ""), "[interrupted: the session was killed]")
             return
 
-    def _add(self, role: str, message: dict[str, object]) -> None:
+    def _add(self, role: str, message: dict[str, object], version: str = "") -> None:
         data = msgspec.json.encode(message)
-        self._session.emit(MessageAdded(index=len(self._messages), role=role, json=data.decode()))
+        self._session.emit(MessageAdded(index=len(self._messages), role=role, json=data.decode(), version=version))
         self._said.append(data)
         self._authors.append(self._reader.name if role in ("assistant", "tool") else "")
         self._messages.append(data)
@@ -207,8 +207,9 @@ class History:
         self._add(message["role"], message)
         self._authors[-1] = author
 
-    def system(self, text: str) -> None:
-        self._add("system", {"role": "system", "content": text})
+    def system(self, text: str, version: str = "") -> None:
+        """What the model is told before the goal; `version` is what that text is known by."""
+        self._add("system", {"role": "system", "content": text}, version)
 
     def beside(self, text: str) -> None:
         """Let the model know of this with the user's next words."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
+from jetbox.engine.options import PromptVersion
 from jetbox.engine.safety.terminal import safe_text
 
-SYSTEM = """\
+FULL_1 = """\
 You are a coding agent working in the user's project folder. Work on the goal until it is done.
 - Act through tools; paths are relative to the project folder. Call several tools at once when they are independent.
 - Read a file before you change it. Prefer edit_file for small changes, write_file for new files.
@@ -18,6 +20,19 @@ You are a coding agent working in the user's project folder. Work on the goal un
 - To answer a question, just answer.
 """
 
+BRIEF_1 = """\
+You are a coding agent in the user's project folder. Work until the goal is done.
+- Act through tools; relative paths; independent calls at once.
+- Read before you change. Small change: edit_file; new file: write_file.
+- Keep the project's style. Test what you add; never weaken a test.
+- ruff and pytest run after changes; the line [probes] is their verdict.
+- A tool failed: read why, do otherwise, never repeat the call.
+- Goal reached, probes green: finish with a short summary.
+- A question: just answer.
+"""
+
+PROMPTS: dict[PromptVersion, str] = {"full-1": FULL_1, "brief-1": BRIEF_1}
+
 PLAN = """\
 - Begin with one call of plan: every step that you can foresee (reads, writes, edits, commands), each with its tool and
   arguments. Steps that do not depend on each other run at once. When you see the results, call finish, or go on.
@@ -26,12 +41,17 @@ PLAN = """\
 INSTRUCTIONS = ("AGENTS.md",)
 
 
-def system_prompt(instructions: str = "", *, plan: bool = False) -> str:
+def system_prompt(instructions: str = "", *, plan: bool = False, version: PromptVersion = "full-1") -> str:
     """The system message; `instructions` come from the project, with `plan` work begins with a plan."""
-    system = SYSTEM + PLAN if plan else SYSTEM
+    system = PROMPTS[version] + PLAN if plan else PROMPTS[version]
     if not instructions:
         return system
     return f"{system}\nThe project's own instructions (AGENTS.md):\n{instructions}"
+
+
+def version_of(version: PromptVersion, text: str) -> str:
+    """What a rendered system message is known by: its version, and the beginning of the SHA-256 of what it says."""
+    return f"{version}/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def read_instructions(root: Path, limit: int) -> str:
