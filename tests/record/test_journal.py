@@ -73,6 +73,12 @@ deltas = st.one_of(
 histories = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 2), st.one_of(any_event, deltas, deltas)))
 
 
+def test_each_event_is_known_to_readers_and_handed_on_by_the_package() -> None:
+    mine = {kind for kind in e.Event.__subclasses__() if kind.__module__.startswith(e.__name__)}
+    assert mine == set(get_args(AnyEvent))
+    assert all(getattr(e, kind.__name__) is kind for kind in mine)
+
+
 def stamp(history: list[tuple[int, int, AnyEvent]]) -> list[Stamped]:
     t, stamped = 0, [Stamped(0, 0, 0, HEADER)]
     for seq, (dt, number, event) in enumerate(history, 1):

@@ -13,16 +13,17 @@ _HIDDEN = (
 )
 _SUSPECT = re.compile(f"[{_HIDDEN}]")
 
-_SEQUENCE = re.compile(
+# Strings, which `re` compiles when there is something suspect: a start needs none.
+_SEQUENCE = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI
     # OSC, DCS, SOS, PM, APC: to their terminator, or to the end of the line where there is none
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"  # two- and three-character sequences
 )
-_NEWLINE = re.compile(r"(?<!\r)\r+\n")
+_NEWLINE = r"(?<!\r)\r+\n"
 
 # A sequence that has begun and may go on in the next piece.
-_OPEN = re.compile(
+_OPEN = (
     r"(?:(?:\x1b\[|\x9b)[0-?]*[ -/]*"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*\x1b?"
     r"|\x1b[ -/]*"
@@ -38,8 +39,8 @@ def safe_text(text: str) -> str:
     """
     if _SUSPECT.search(text) is None:
         return text
-    text = _NEWLINE.sub("\n", text)
-    return _SUSPECT.sub("", _SEQUENCE.sub("", text))
+    text = re.sub(_NEWLINE, "\n", text)
+    return _SUSPECT.sub("", re.sub(_SEQUENCE, "", text))
 
 
 def visible(text: str) -> str:
@@ -61,7 +62,7 @@ class SafeStream:
         if not self._held and _SUSPECT.search(text) is None:
             return text
         text = self._held + text
-        begun = _OPEN.search(text)
+        begun = re.search(_OPEN, text)
         end = len(text) if begun is None or len(text) - begun.start() > _LONGEST_HELD else begun.start()
         self._held = text[end:]
         return safe_text(text[:end])

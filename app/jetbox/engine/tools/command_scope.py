@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-_PLAIN = re.compile(r"[\w@%+=:,./\- \t'\"\[\]]*")
+# Patterns are strings, which `re` compiles for the first command: a start needs none.
+_PLAIN = r"[\w@%+=:,./\- \t'\"\[\]]*"
 """A command with anything else may do several things, or expand to others."""
 
 _WITH_SUB_COMMANDS = frozenset(
@@ -24,15 +25,15 @@ _RUNS_ANYTHING = frozenset(
 )
 _WRAPS = frozenset(["run", "exec", "x", "dlx", "-c", "-C", "--exec"])
 """Sub-commands that run another program: the whole command counts."""
-_MODULE = re.compile(r"python[\d.]*")
-_WORD = re.compile(r"[a-z][a-z0-9:_-]*")
+_MODULE = r"python[\d.]*"
+_WORD = r"[a-z][a-z0-9:_-]*"
 
 
 def command_scope(command: str | list[str]) -> str:
     """Program and sub-command, such as `pytest` or `git status`; the whole command where that would allow too much."""
     if isinstance(command, str):
         whole = " ".join(command.split())
-        if "\n" in command.strip() or not _PLAIN.fullmatch(command):
+        if "\n" in command.strip() or not re.fullmatch(_PLAIN, command):
             return command.strip()
         import shlex
 
@@ -50,12 +51,12 @@ def command_scope(command: str | list[str]) -> str:
     if words[0] != program:
         # A program of the workspace may be another one tomorrow.
         return whole
-    if _MODULE.fullmatch(program) and len(words) > 2 and words[1] == "-m" and _WORD.fullmatch(words[2]):
+    if re.fullmatch(_MODULE, program) and len(words) > 2 and words[1] == "-m" and re.fullmatch(_WORD, words[2]):
         return f"{program} -m {words[2]}"
     if program in _RUNS_ANYTHING:
         return whole
     if program in _WITH_SUB_COMMANDS:
-        if len(words) < 2 or words[1] in _WRAPS or not _WORD.fullmatch(words[1]):
+        if len(words) < 2 or words[1] in _WRAPS or not re.fullmatch(_WORD, words[1]):
             return whole
         return f"{program} {words[1]}"
     return program
