@@ -82,6 +82,48 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
     return ExitCode.DONE
 
 
+@sessions.command(context_settings=CONTEXT)
+@click.argument("names", nargs=-1, metavar="[SESSION]...")
+@click.option("--to", type=click.Choice(["markdown", "dataset"]), required=True, help="What to write.")
+@click.option("-o", "--output", metavar="PATH", default="", help="Where: a file, or the folder of a training set.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--all", "everywhere", is_flag=True, help="Of every folder, where no SESSION is named.")
+@click.option("--teacher", metavar="NAME", default="", help="dataset: whose green goals; else large of [routing].")
+@click.option("--student", metavar="NAME", default="", help="dataset: for the Modelfile; else small of [routing].")
+@click.option(
+    "--form", type=click.Choice(["openai", "axolotl", "llamafactory"]), default="openai", help="dataset: for whom."
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 0.9),
+    default=0.1,
+    show_default=True,
+    help="dataset: share kept for validation, by whole sessions.",
+)
+@click.option("--thinking", is_flag=True, help="dataset: with what the teacher thought.")
+@_JSON
+@settings_options
+def export(
+    names: tuple[str, ...], to: str, output: str, overwrite: bool, everywhere: bool, as_json: bool, **given: Any
+) -> int:
+    """Write a SESSION as Markdown, or sessions as a training set for another model.
+
+    A training set has the goals that a teacher ended with green probes, from the named sessions or all of this
+    folder, with a Modelfile and the commands of the usual trainers beside it.
+    """
+    from jetbox.cli import exporting
+    from jetbox.record.dataset import Recipe
+
+    wanted = {name: given.pop(name) for name in ("teacher", "student", "form", "thinking")}
+    recipe = Recipe(share=given.pop("validation"), **wanted)
+    asked = _asked(given)
+    if to == "markdown":
+        return exporting.as_markdown(asked, names, output, overwrite)
+    return exporting.as_dataset(
+        asked, names, output, recipe, everywhere=everywhere, overwrite=overwrite, as_json=as_json
+    )
+
+
 def _asked(given: dict[str, Any]) -> Invocation:
     asked = invocation(**given)
     tell_notices(asked)

@@ -72,6 +72,19 @@ def private_folder(path: Path) -> None:
         raise storage_error("make the folder", path, error) from error
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file anew in one step, for its owner's eyes. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 def sync_folder(path: Path | str) -> None:
     """Make the names in a folder durable. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

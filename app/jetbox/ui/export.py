@@ -9,16 +9,19 @@ from pathlib import Path
 def export(session: str, folder: Path, name: str) -> Path:
     """Write the session of this id as Markdown, beside its journal or to `name`; blocks.
 
+    What has the form of a secret is replaced.
+
     Raises:
         RecordingError: there is no such recording, or it cannot be read.
         OSError: the file is there already, or cannot be written.
     """
+    from jetbox.engine.safety.likely import LikelySecrets
     from jetbox.record.library import find
     from jetbox.record.markdown import markdown
     from jetbox.record.recording import read_journal
 
     where = find(session, folder)
-    text = markdown(read_journal(where).events)
+    text = LikelySecrets().redact(markdown(read_journal(where).events))
     target = Path(name).expanduser().absolute() if name else where / "session.md"
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if name else os.O_TRUNC)
     with open(os.open(target, flags, 0o600), "w", encoding="utf-8") as file:
