@@ -227,9 +227,11 @@ def _origin(made: Made) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for count, one in made.origins:
-        marks = [one.system[:12], one.tools[:12], one.digest.removeprefix("sha256:")[:12] or "not told"]
+        system = f"{one.version.partition('/')[0]} {one.system[:12]}".strip()
+        weights = one.digest.removeprefix("sha256:")[:12] or "not told"
         lines.append(
-            f"| {count} | `{'` | `'.join(marks)}` | {one.server or 'not told'} | {one.app} | {one.num_ctx:,} |"
+            f"| {count} | `{system}` | `{one.tools[:12]}` | `{weights}` | {one.server or 'not told'} | {one.app} "
+            f"| {one.num_ctx:,} |"
         )
     lines += [
         "",

@@ -22,6 +22,8 @@ class Origin(msgspec.Struct, frozen=True):
 
     system: str = ""
     """SHA-256 of the system prompt."""
+    version: str = ""
+    """Of the system prompt, as the session names it; empty where it is older than that."""
     tools: str = ""
     """SHA-256 of the tools' descriptions."""
     digest: str = ""
@@ -99,6 +101,7 @@ class _Reader:
         self._server = ""
         self._digests: dict[str, str] = {}
         self._num_ctx = 0
+        self._version = ""
         self._messages: list[Message] = []
         self._added_in: list[int] = []
         """The goal in which each message came about."""
@@ -134,6 +137,8 @@ class _Reader:
                 self._of_goal(stamped.round, event)
 
     def _message(self, event: e.MessageAdded) -> None:
+        if event.role == "system":
+            self._version = event.version
         del self._messages[event.index :]
         self._messages.append(msgspec.json.decode(event.json))
         if event.index == len(self._added_in):  # else it is told anew, in another form
@@ -203,6 +208,7 @@ class _Reader:
             counted=goal.tokens > 0,
             origin=Origin(
                 system=_sha(system.encode()),
+                version=self._version,
                 tools=_sha(msgspec.json.encode(self._tools)),
                 digest=self._digests.get(model, ""),
                 server=self._server,
