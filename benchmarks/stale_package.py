@@ -91,8 +91,6 @@ class Package:
         self.changes[name]()
         return name
 
-    # ------------------------------------------------------------ changes
-
     def _write(self, path: str, text: str) -> None:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,8 +210,6 @@ class Package:
 
     def _installed(self) -> None:
         self._toggle(self.packages / "zlibx.py", "")
-
-    # ------------------------------------------------------------ what is so
 
     def state(self) -> str:
         """The same for the same files, installed ones included."""

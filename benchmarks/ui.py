@@ -160,9 +160,6 @@ def line(case: Case, found: Figures) -> str:
     )
 
 
-# ---------------------------------------------------------------- start-up
-
-
 def startup(times: int) -> Figures:
     """From the start of the process to skeleton, first frame and first key; keys typed before are to be there."""
     found: dict[str, list[float]] = {"skeleton": [], "frame": [], "key": [], "then": [], "cpu": [], "textual": []}
@@ -207,9 +204,6 @@ def start(command: list[str], environ: dict[str, str]) -> Figures:
         out |= {"frame": ((frame or early) - terminal.begun) * 1000, "key": (early - terminal.begun) * 1000}
         out |= {"then": (answered - typed) * 1000, "cpu": cpu}
     return out
-
-
-# ---------------------------------------------------------------- streaming
 
 
 def measure(case: Case) -> Figures:
@@ -291,9 +285,6 @@ def lateness(reads: Sequence[tuple[float, bytes]], marks: list[tuple[int, float]
             n += 1
         out.append(max(0.0, seen[n][1] - due) if n < len(seen) else 8.0)
     return out
-
-
-# ---------------------------------------------------------------- the child
 
 
 async def draw(case: Case) -> None:

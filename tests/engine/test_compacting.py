@@ -44,9 +44,6 @@ SYSTEM, USER = message("system", "You are."), message("user", "Do it.")
 LONG = [SYSTEM, USER, *[m for n in range(5) for m in a_round(n, f"{n} " * 400)]]
 
 
-# ---------------------------------------------------------------- on messages
-
-
 def test_old_outputs_are_left_out_and_everything_else_stays() -> None:
     lean = without_old_outputs(LONG)
     assert len(lean) == len(LONG)
@@ -100,9 +97,6 @@ def test_a_list_of_calls_needs_no_model() -> None:
     many = listed([m for n in range(100) for m in a_round(n, "x")])
     assert many.splitlines()[0] == "- 40 earlier calls"
     assert len(many.splitlines()) == compact.LINES + 1
-
-
-# ---------------------------------------------------------------- in a session
 
 
 TALK = "I have read this part and go on to the next. " * 35
@@ -210,9 +204,6 @@ async def test_one_output_that_fills_the_window_is_cut_where_it_is_needed(rig: O
     assert all("left out to make room" in m["content"] for m in last if m["role"] == "tool")
 
 
-# ---------------------------------------------------------------- where the server's memory does not do
-
-
 async def test_a_prompt_that_is_too_long_for_the_smaller_window_is_made_shorter_for_it(rig: OpenRig) -> None:
     faults = ("other_client@10", "oom:9000@10")
     live = await rig(*reading_steps(step(text=WORDS), TALK), faults=faults, context={"num_ctx": 12_288})
@@ -258,9 +249,6 @@ async def test_what_cannot_be_made_smaller_is_refused_once_and_told(
     assert (ended.exit_code, len(live.events(e.RequestSent))) == (code, 1)
     assert words in ended.reason
     assert ("as short as it gets" in ended.hint) is (options["context"].get("compact", True))
-
-
-# ---------------------------------------------------------------- on the user's word
 
 
 async def test_the_user_can_ask_for_it_between_goals(rig: OpenRig) -> None:
@@ -386,9 +374,6 @@ async def test_while_a_goal_runs_it_happens_before_the_next_request(rig: OpenRig
     live.submit(c.Compact())
     assert (await within(goal)).outcome == "unverified"
     assert [told.why for told in live.events(e.Compacted)] == ["you asked for it"]
-
-
-# ---------------------------------------------------------------- other servers
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "sglang", "llamacpp", "lmstudio"])

@@ -24,9 +24,6 @@ LIST = call("list_dir", path=".")
 RUFF = {"pytest": False}
 
 
-# ---------------------------------------------------------------- tools in the stream
-
-
 async def test_a_call_runs_while_the_model_still_streams(rig: OpenRig) -> None:
     live = await rig(step(WRITE, fault="stall@:1"), finish())
     goal = live.start()
@@ -144,9 +141,6 @@ async def test_unknown_tools_and_wrong_arguments_are_told_to_the_model(rig: Open
     assert set(told) <= set(texts.values())
 
 
-# ---------------------------------------------------------------- the gate
-
-
 async def test_red_goes_back_to_the_model_until_it_is_green(rig: OpenRig) -> None:
     live = await rig(
         step(call("write_file", path="a.py", content="import os\n")),
@@ -220,9 +214,6 @@ async def test_a_suite_that_is_configured_away_is_not_green(rig: OpenRig) -> Non
     assert "pytest: skipped (ran no tests although 1 test file exists)" in (await live.requests())[-1][-1]["content"]
 
 
-# ---------------------------------------------------------------- guards
-
-
 async def test_the_same_call_again_and_again_is_warned_of_and_then_stopped(rig: OpenRig) -> None:
     live = await rig(*[step(LIST) for _ in range(9)])
     ended = await live.run()
@@ -271,9 +262,6 @@ async def test_an_answer_cut_at_its_length_goes_on_in_smaller_steps(rig: OpenRig
     assert "cut at its length limit" in (await live.requests())[1][-1]["content"]
 
 
-# ---------------------------------------------------------------- limits
-
-
 async def test_the_limit_of_rounds_and_the_words_before_it(rig: OpenRig) -> None:
     steps = [step(call("write_file", path=f"{n}.txt", content="x\n")) for n in range(12)]
     live = await rig(*steps, loop={"max_rounds": 10})
@@ -308,9 +296,6 @@ async def test_the_limit_of_seconds_ends_a_command(rig: OpenRig) -> None:
     assert [r.state for r in live.events(e.ToolEnded)] == ["cancelled"]
 
 
-# ---------------------------------------------------------------- a model that is changed
-
-
 async def test_another_model_takes_effect_in_the_next_round(rig: OpenRig) -> None:
     live = await rig(step(WRITE, fault="stall@:1"), finish())
     goal = live.start()
@@ -321,9 +306,6 @@ async def test_another_model_takes_effect_in_the_next_round(rig: OpenRig) -> Non
     assert [r.model for r in live.events(e.RoundStarted)] == ["gpt-oss:20b", "llama3.2:3b"]
     (switched,) = live.events(e.ModelSwitched)
     assert (switched.old, switched.new, switched.reason) == ("gpt-oss:20b", "llama3.2:3b", "user")
-
-
-# ---------------------------------------------------------------- secrets
 
 
 async def test_a_secret_is_hidden_even_where_it_comes_in_pieces(rig: OpenRig) -> None:
@@ -339,9 +321,6 @@ async def test_a_secret_is_hidden_even_where_it_comes_in_pieces(rig: OpenRig) ->
     assert "a [secret:MY_TOKEN] b" in live.everything()
     assert not any(secret in str(messages) for messages in await live.requests())
     assert not (live.root / "b.txt").exists()
-
-
-# ---------------------------------------------------------------- a disk that fails
 
 
 class FullDisk(NoRecorder):

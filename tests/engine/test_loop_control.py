@@ -28,9 +28,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
 
 
-# ---------------------------------------------------------------- words
-
-
 async def test_words_go_in_at_the_next_round(rig: OpenRig) -> None:
     live = await rig(step(WRITE, fault="stall@:1"), finish())
     goal = live.start()
@@ -94,9 +91,6 @@ async def test_now_interrupts_and_goes_on_with_the_words(rig: OpenRig) -> None:
     assert [m["role"] for m in sent] == ["system", "user", "assistant", "user", "user"]
     assert sent[2]["content"].startswith("One")
     assert sent[-1]["content"] == "Stop counting."
-
-
-# ---------------------------------------------------------------- interruptions
 
 
 async def test_cancelling_keeps_what_was_streamed_and_closes_the_stream(rig: OpenRig) -> None:
@@ -177,9 +171,6 @@ async def test_the_back_off_is_interrupted_too(rig: OpenRig, monkeypatch: pytest
     await live.until(e.Waiting, what="retrying")
     live.submit(c.Cancel())
     assert (await within(goal)).outcome == "interrupted"
-
-
-# ---------------------------------------------------------------- questions
 
 
 async def test_no_skips_what_depends_on_it_and_lets_the_rest_go_on(rig: OpenRig) -> None:
@@ -332,9 +323,6 @@ async def test_where_no_sandbox_works_probes_are_asked_about_once(rig: OpenRig) 
     live.submit(c.Answer(asked.id, "once"))
     assert (await within(goal)).outcome == "done"
     assert len(live.events(e.PermissionAsked)) == 1
-
-
-# ---------------------------------------------------------------- a server in trouble
 
 
 async def test_silence_before_the_first_chunk(rig: OpenRig) -> None:

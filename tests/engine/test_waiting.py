@@ -191,9 +191,6 @@ async def test_an_answer_that_comes_at_once_needs_no_words(rig: OpenRig, monkeyp
     assert words(live) == []
 
 
-# ---------------------------------------------------------------- limits
-
-
 def test_the_limit_before_the_first_chunk_follows_what_was_measured() -> None:
     options = ModelOptions()
     known = Expectation(10_000, loaded=True, reading_ns=20 * 10**9, loading_ns=200 * 10**9)
@@ -229,9 +226,6 @@ async def test_the_pace_is_learnt_from_the_stream(rig: OpenRig) -> None:
     assert live.parts.pace.usual == 0
     await live.run()
     assert 0 < live.parts.pace.usual < 5
-
-
-# ---------------------------------------------------------------- somebody is asked
 
 
 async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:

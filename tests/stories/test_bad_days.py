@@ -54,9 +54,6 @@ def in_mounts(*mounts: str) -> list[str]:
     return ["bwrap", "--dev-bind", "/", "/", *mounts, "--", str(CONSOLE)]
 
 
-# ---------------------------------------------------------------- server and model
-
-
 def test_no_server(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -129,9 +126,6 @@ def test_the_server_dies_after_a_call_and_is_gone(play: Play) -> None:
 def test_an_answer_that_cannot_be_used(play: Play, fault: str, words: str) -> None:
     place, _ = play(step(text="One two."), faults=[fault])
     told(place, place.goal("Do it", "--set", "model.retries=0"), 6, words)
-
-
-# ---------------------------------------------------------------- disk and folders
 
 
 def test_the_disk_fills_up_under_the_journal(play: Play) -> None:
@@ -232,9 +226,6 @@ def test_the_session_is_deleted_while_it_runs(play: Play) -> None:
     assert "it was deleted while the session ran" in ended.err
 
 
-# ---------------------------------------------------------------- tools that are not there
-
-
 def test_no_git_and_no_bubblewrap_on_the_path(play: Play, tmp_path: Path) -> None:
     place, _ = play(step(WRITE), finish())
     programs = tmp_path / "programs"
@@ -272,9 +263,6 @@ def test_no_sandbox_works_and_only_the_probes_need_one(play: Play) -> None:
     ended = place.goal("Do it", program=without_sandboxes(place))
     told(place, ended, 5, "run the probes (ruff, pytest) without a sandbox")
     assert not place.events(e.ProbeEnded)
-
-
-# ---------------------------------------------------------------- signals
 
 
 @pytest.fixture
@@ -360,9 +348,6 @@ def test_a_hangup_ignored_at_start_stays_ignored(play: Play) -> None:
     assert running.end().code == 0
 
 
-# ---------------------------------------------------------------- files and commands
-
-
 def test_a_file_that_is_not_utf_8(play: Play) -> None:
     edit = call("edit_file", path="latin.txt", edits=[{"old": "caf", "new": "tea"}])
     place, _ = play(
@@ -413,9 +398,6 @@ def test_a_command_that_ignores_sigterm_and_one_that_forks(play: Play) -> None:
     texts = [t.text for t in place.events(e.ToolEnded)]
     assert "stopped after 1 s" in texts[0]
     assert "forked" in texts[1]
-
-
-# ---------------------------------------------------------------- what is read, and who reads us
 
 
 @pytest.mark.parametrize("output_format", ["text", "json"])

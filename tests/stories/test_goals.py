@@ -31,9 +31,6 @@ def shipped(place: Place, sim_server: Callable[..., ServerProcess], script: str)
     return server
 
 
-# ---------------------------------------------------------------- the shipped scripts
-
-
 def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., ServerProcess]) -> None:
     shipped(place, sim_server, "fix-test")
     before = place.files()
@@ -65,9 +62,6 @@ def test_a_question_is_answered_and_nothing_is_changed(place: Place, sim_server:
     assert place.files() == {"app.py": "import os\n"}
     assert place.events(e.GoalEnded)[0].outcome == "answered"
     assert not place.events(e.ProbeEnded)
-
-
-# ---------------------------------------------------------------- what is printed
 
 
 def test_text_has_the_last_words_on_standard_output_and_progress_beside_it(play: Play) -> None:
@@ -131,9 +125,6 @@ def test_the_demo_works_headless_in_a_scratch_folder(place: Place) -> None:
     folder = Path(report["workspace"])
     assert folder.parent == place.folder
     assert (folder / "mathx" / "__init__.py").is_file()
-
-
-# ---------------------------------------------------------------- going on
 
 
 def test_going_on_after_a_finished_goal(
@@ -209,9 +200,6 @@ def check_pairs(messages: list[dict[str, object]]) -> None:
     assert waiting == 0
 
 
-# ---------------------------------------------------------------- one writer
-
-
 def test_a_second_writer_is_told_who_holds_the_workspace(play: Play) -> None:
     place, server = play(step(text="Yes."), faults=["stall@1:1"])
     running = place.stream("Is it?")
@@ -225,9 +213,6 @@ def test_a_second_writer_is_told_who_holds_the_workspace(play: Play) -> None:
     server.release()
     assert running.end().code == 0
     assert place.goal("Is it?").code == 0
-
-
-# ---------------------------------------------------------------- exit codes
 
 
 def test_red_probes_end_with_3(play: Play) -> None:
@@ -333,9 +318,6 @@ def test_a_signal_ends_with_its_code_and_keeps_what_was_streamed(play: Play, num
     assert any(m.role == "assistant" and "One" in m.json for m in place.events(e.MessageAdded))
 
 
-# ---------------------------------------------------------------- secrets
-
-
 def test_a_secret_of_the_environment_is_nowhere(play: Play) -> None:
     secret = "sk-0123456789abcdef-story"
     place, server = play(
@@ -352,9 +334,6 @@ def test_a_secret_of_the_environment_is_nowhere(play: Play) -> None:
     assert "[secret:SOME_API_KEY]" in ended.out
     blobs = [p.read_bytes() for p in (place.sessions[-1] / "blobs").rglob("*") if p.is_file()]
     assert not any(secret.encode() in blob for blob in blobs)
-
-
-# ---------------------------------------------------------------- how quick
 
 
 def test_the_end_of_a_goal_is_the_end_of_the_process(play: Play) -> None:

@@ -105,8 +105,6 @@ class Live:
         """Number of the event that this process begins with; what comes before it was recorded earlier."""
         return self._resumed.seq if self._resumed else 0
 
-    # -- opening
-
     def _open_journal(self) -> tuple[str, JournalWriter]:
         from jetbox.record.lock import WorkspaceLock
         from jetbox.record.places import new_session_id, sessions_folder
@@ -151,8 +149,6 @@ class Live:
             recorder.release()
             raise
         return where.name, recorder
-
-    # -- driving
 
     async def drive(self) -> int:
         """Run the session until its goal has ended (unattended) or it is closed; returns the exit code.
@@ -359,8 +355,6 @@ class Live:
             parts.warm_up = warm_up
             if not goal:
                 warm_up()
-
-    # -- ending
 
     def stop(self, signal: ExitCode = ExitCode.INTERRUPTED) -> None:
         """End the session in good order, as a signal asks; the exit code will be the signal's."""

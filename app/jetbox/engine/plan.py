@@ -154,9 +154,6 @@ def _check(step: Step, tool: Tool) -> None:
         raise PlanRefused(f"step {step.id}: {error}") from None
 
 
-# ---------------------------------------------------------------- references
-
-
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     """The value with each text in it changed."""
     if isinstance(value, str):
@@ -220,9 +217,6 @@ def resolved(step: Step, results: Mapping[str, str]) -> dict[str, Any]:
 
     made: dict[str, Any] = _mapped(step.arguments, lambda text: _REFERENCE.sub(result, text))
     return made
-
-
-# ---------------------------------------------------------------- order
 
 
 def _in_order(steps: list[Step]) -> list[Step]:

@@ -98,8 +98,6 @@ class Planner:
             self._ran[step.id] = _Ran()
             self._tasks[step.id] = asyncio.create_task(self._run(step))
 
-    # ------------------------------------------------------------ steps
-
     async def _run(self, step: Step) -> None:
         ran = self._ran[step.id]
         earlier = [self._tasks[other] for other in self._waits[step.id]]
@@ -139,8 +137,6 @@ class Planner:
         self._session.emit(
             StepEnded(plan=self._plan, step=step.id, state=ran.state, why=why, duration_ns=took),
         )
-
-    # ------------------------------------------------------------ the end
 
     async def settle(self) -> None:
         """Wait until every step has ended.

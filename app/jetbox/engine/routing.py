@@ -92,8 +92,6 @@ class Router:
             await self._evidence(result)
         return ending, tail
 
-    # -- rules
-
     async def _phase(
         self, result: RoundResult, ending: Ending | None, tail: list[str]
     ) -> tuple[Ending | None, list[str]]:
@@ -171,8 +169,6 @@ class Router:
             return
         self._red = self._garbled = self._syntax = self._green = 0
         await self._decide(options.large, why, reason="escalation")
-
-    # -- what comes of it
 
     @property
     def _users(self) -> bool:

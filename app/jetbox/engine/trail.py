@@ -140,8 +140,6 @@ class Trail:
             if step.number >= event.round:
                 step.changes = [change for change in step.changes if change.path in left]
 
-    # ------------------------------------------------------------ questions
-
     @property
     def offered(self) -> list[Step]:
         """Rounds of which something is left to be undone."""

@@ -83,8 +83,6 @@ class UndoDesk:
             if self._plan is not None:
                 self._plan.cancel()
 
-    # ------------------------------------------------------------ what is asked for
-
     def _catch_up(self) -> Trail:
         for stamped in self._reader.drain().events:
             self._trail.take(stamped)
@@ -146,8 +144,6 @@ class UndoDesk:
         wrote(parts, paths)
         if parts.probes is not None and parts.may_probe:
             parts.session.submit(RunProbes())  # what was found out about the files does not hold any more
-
-    # ------------------------------------------------------------ files
 
     async def _restores(self, trail: Trail, step: Step) -> list[_Restore]:
         return [await self._restore(chain) for chain in trail.chains(step.number)]

@@ -71,8 +71,6 @@ class JournalWriter:
         self._failure: StorageError | None = None
         self._closed = False
 
-    # ------------------------------------------------------------ opening
-
     @classmethod
     def create(cls, folder: Path, *, tee: Tee | None = None) -> JournalWriter:
         """Begin a session in a folder of its own, made here.
@@ -106,8 +104,6 @@ class JournalWriter:
     def memory(cls, *, tee: Tee | None = None) -> JournalWriter:
         """Write no file: lines go to `tee` alone, and blobs are named but not kept."""
         return cls(None, -1, 0, tee)
-
-    # ------------------------------------------------------------ recording
 
     def record(self, stamped: Stamped) -> None:
         """Take an event: deltas are held back for up to `HOLD_S`, all else is written at once.
@@ -204,8 +200,6 @@ class JournalWriter:
             raise
         self._fresh.append(sha)
         return sha
-
-    # ------------------------------------------------------------ the disk
 
     async def sync(self) -> None:
         """Return when all that was recorded is on the disk; concurrent calls share the work.

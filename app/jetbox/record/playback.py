@@ -75,8 +75,6 @@ class Playback:
         self._closed = False
         self._wake = asyncio.Event()
 
-    # ------------------------------------------------------------ where it stands
-
     @property
     def duration(self) -> int:
         """Time of the last event, ns."""
@@ -115,8 +113,6 @@ class Playback:
         self._advance()
         return self.events[self._due - 1].round
 
-    # ------------------------------------------------------------ as a SessionSource
-
     def now(self) -> int:
         """The session's time, ns."""
         return self.position
@@ -151,8 +147,6 @@ class Playback:
         """Let `ready` end."""
         self._closed = True
         self._wake.set()
-
-    # ------------------------------------------------------------ transport
 
     def play(self) -> None:
         """Go on from here; from the beginning when it stands at the end."""
@@ -209,8 +203,6 @@ class Playback:
         """Go to where the event with this number has just happened."""
         self._advance()
         self._go(bisect_right(self.events, seq, key=lambda stamped: stamped.seq))
-
-    # ------------------------------------------------------------ inside
 
     def _go(self, due: int, position: int | None = None) -> None:
         self._due = min(max(due, 1), len(self.events))

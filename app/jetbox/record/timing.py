@@ -119,8 +119,6 @@ class Timing:
         self._prompts: dict[str, int] = {}
         self._rates: dict[str, list[int]] = {}
 
-    # ------------------------------------------------------------ events
-
     def take(self, stamped: e.Stamped) -> None:
         """One more event."""
         event, t, live = stamped.event, stamped.t, self.live
@@ -300,8 +298,6 @@ class Timing:
             known[1] += spent
         known[2] += max(0, done.cached)
         return known[1] / known[0] if known[0] else 0.0
-
-    # ------------------------------------------------------------ questions
 
     @property
     def prefix_saved(self) -> int:

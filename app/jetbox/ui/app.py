@@ -155,8 +155,6 @@ class JetboxApp(App[int]):
             raise self.failure
         return int(self._struck) if self._struck is not None else result
 
-    # ------------------------------------------------------------ start
-
     def on_mount(self) -> None:
         if not self.is_headless:
             self.keys_apart = tells_keys_apart()
@@ -250,8 +248,6 @@ class JetboxApp(App[int]):
             self._lag = LagWatch(LagLog(self.workbench.notice).take)
             self._lag.begin()
 
-    # ------------------------------------------------------------ themes
-
     def use_theme(self, name: str) -> None:
         """Show this theme; without a name, the next one."""
         self._themes.use(name)
@@ -268,8 +264,6 @@ class JetboxApp(App[int]):
 
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))
-
-    # ------------------------------------------------------------ keys
 
     def action_command_palette(self) -> None:
         """The commands are the workbench's: over another screen there are none."""
@@ -313,8 +307,6 @@ class JetboxApp(App[int]):
             self.workbench.source.submit(Close())
             self.workbench.word("ending the session", "dim")
 
-    # ------------------------------------------------------------ the engine
-
     def _engine_ended(self, task: asyncio.Task[int]) -> None:
         if task.cancelled():
             self.exit(int(self._struck or ExitCode.INTERRUPTED))
@@ -346,8 +338,6 @@ class JetboxApp(App[int]):
         if not engine.done():
             engine.cancel()
             await asyncio.wait([engine], timeout=CLOSE_S)
-
-    # ------------------------------------------------------------ signals and failures
 
     def _add_signals(self) -> None:
         for number, code in heard_endings().items():

@@ -137,9 +137,6 @@ def _tiers(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     return [*out, BLANK]
 
 
-# ---------------------------------------------------------------- what caches saved, what could be saved
-
-
 def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     """What caches saved, what could still be saved, the slowest rounds."""
     width = min(width, WIDEST)
@@ -181,9 +178,6 @@ def _open(savings: Sequence[Saving], width: int, glyphs: Glyphs) -> list[Row]:
         if len(found) > len(most):
             out.append(row((f"  {glyphs.more} {len(found) - len(most)} smaller ones", "faint")))
     return out
-
-
-# ---------------------------------------------------------------- one round
 
 
 def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:

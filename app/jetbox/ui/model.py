@@ -97,8 +97,6 @@ class SessionView(msgspec.Struct):
     _began: datetime | None = None
     """Time of day at which the session's time is 0."""
 
-    # ------------------------------------------------------------ events
-
     def apply(self, stamped: e.Stamped) -> None:
         """Take an event."""
         self.seq = stamped.seq
@@ -327,8 +325,6 @@ class SessionView(msgspec.Struct):
         judged = next(wanted, self.rounds[-1] if self.rounds else None)
         if judged is not None:
             self.tally.judge(judged, verdict)
-
-    # ------------------------------------------------------------ questions
 
     def goal_time(self, now: int) -> int:
         """How long the goal has been worked on, ns."""

@@ -168,9 +168,6 @@ def _end_cleanly(before: list[Any]) -> None:
             _signal.signal(number, end)
 
 
-# ---------------------------------------------------------------- colours
-
-
 def kept_styles(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The attributes that the screen had here last; else those of the default theme."""
     try:

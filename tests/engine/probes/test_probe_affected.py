@@ -71,9 +71,6 @@ def numbered(count: int) -> dict[str, str]:
     return files
 
 
-# ---------------------------------------------------------------- by what was seen
-
-
 async def test_a_map_sees_through_a_fat_package(tmp_path: Path) -> None:
     place = await Place(tmp_path, FILES).mapped()
     chosen = await place.after({"pkg/a.py": FILES["pkg/a.py"].replace("return 1", "return 11")})
@@ -266,9 +263,6 @@ async def test_a_map_that_is_older_than_a_file_is_helped_by_imports(tmp_path: Pa
     assert (await place.after({"pkg/m1.py": "def f():\n    return 3\n"})).files == ("tests/test_t1.py",)
 
 
-# ---------------------------------------------------------------- without a map
-
-
 async def test_imports_and_names_where_nothing_was_seen_yet(tmp_path: Path) -> None:
     files = {
         **numbered(5),
@@ -397,9 +391,6 @@ async def test_a_map_of_other_names_of_test_files(tmp_path: Path) -> None:
     assert set((await place.after({"m.py": "x = 3\n"})).files) == {"test_a.py", "test_ab.py"}
 
 
-# ---------------------------------------------------------------- between sessions, and on bad days
-
-
 async def test_what_was_learnt_outlives_the_session(tmp_path: Path) -> None:
     place = await Place(tmp_path, FILES).mapped()
     assert [path.name for path in place.store.iterdir()] == ["affected.json"]
@@ -496,9 +487,6 @@ async def test_a_link_to_a_module_and_a_name_that_is_no_text(tmp_path: Path) -> 
     (place.root / "link.py").symlink_to("pkg/m1.py")
     assert (await place.now()).files == ()
     assert (await place.after({"odd\udcff.py": "x = 1\n"})).files == ()
-
-
-# ---------------------------------------------------------------- cost
 
 
 async def test_a_thousand_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,6 @@ def was_forked(engine: ProbeEngine) -> bool:
     return probe.sessions.forks
 
 
-# ------------------------------------------------------------ what tests do
-
 DEEDS = {
     "leaves by os._exit": ("os._exit(0)", "error", "the process ended with exit code 0 before the session did"),
     "forks and both go on": ("os.fork()", "", ""),
@@ -179,9 +177,6 @@ async def test_no_tests_and_no_pytest(bench: Bench, forks: bool) -> None:
     assert verdict.summary.startswith(".venv/bin/python has no pytest; cure: ")
 
 
-# ------------------------------------------------------------ ruff
-
-
 def another_ruff(bench: Bench, script: str) -> None:
     """The workspace's own ruff is this program."""
     (bench.root / ".venv/bin").mkdir(parents=True, exist_ok=True)
@@ -245,9 +240,6 @@ async def test_ruff_that_goes_and_comes_back(bench: Bench, monkeypatch: pytest.M
     assert (verdict.state, verdict.summary) == ("skipped", "ruff is not installed; cure: pip install ruff")
     another_ruff(bench, f'exec {RUFF} "$@"')
     assert (await verdict_of(engine)).state == "passed"
-
-
-# ------------------------------------------------------------ workspaces
 
 
 async def test_ten_thousand_files(bench: Bench) -> None:

@@ -220,8 +220,6 @@ async def test_failures_of_mypy_from_before_are_told_apart(bench: Bench) -> None
     assert split.summary.startswith("1 new of 2 problems: new.py:1:10: Incompatible types")
 
 
-# ---------------------------------------------------------------- pyright
-
 FOUND = """\
 {root}/a.py
   {root}/a.py:2:10 - error: Type "Literal['a']" is not assignable to declared type "int"

@@ -30,9 +30,6 @@ def targets(files: Mapping[str, str], path: str) -> set[str]:
     return set(graph(files).targets.get(path, ()))
 
 
-# ---------------------------------------------------------------- one file
-
-
 def test_imports_wherever_they_stand() -> None:
     text = """
 import a.b, c as d
@@ -203,9 +200,6 @@ async def test_without_a_process_a_thread_does_it(tmp_path: Path, monkeypatch: p
     assert (await read_modules(str(tmp_path), paths))["m0.py"].imports == ("a",)
 
 
-# ---------------------------------------------------------------- from names to files
-
-
 def test_packages_on_the_way_are_imported_too() -> None:
     files = {"a/__init__.py": "", "a/b/__init__.py": "", "a/b/c.py": "", "m.py": "import a.b.c"}
     assert targets(files, "m.py") == {"a/__init__.py", "a/b/__init__.py", "a/b/c.py"}
@@ -281,9 +275,6 @@ def test_reach_over_a_fat_package() -> None:
 
 def test_cycles_end() -> None:
     assert graph({"a.py": "import b", "b.py": "import a"}).reach(["a.py"]) == {"a.py": 0, "b.py": 1}
-
-
-# ---------------------------------------------------------------- changes
 
 
 def test_a_new_module_is_found_by_who_asked_for_it_before() -> None:

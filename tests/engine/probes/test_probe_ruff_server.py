@@ -50,9 +50,6 @@ def pids(ruff: Ruff) -> list[int]:
     return [pid, *descendants(pid)]
 
 
-# ------------------------------------------------------------ early verdicts
-
-
 async def test_a_changed_file_gets_the_verdict_of_a_run_from_scratch(bench: Bench, ruff: Ruff) -> None:
     bench.write("a.py", "import os\n")
     bench.write("b.py", "x = 1\n")
@@ -127,9 +124,6 @@ async def test_after_many_changes_the_server_still_has_the_same_text(bench: Benc
         text = "\n".join(lines)
         kept = await ruff.server.check("a.py", text)
         assert kept == await ruff.server.check(f"new{n}.py", text)
-
-
-# ------------------------------------------------------------ before the write
 
 
 @pytest.fixture
@@ -211,9 +205,6 @@ async def test_calls_side_by_side_each_get_their_own_answer(bench: Bench, ruff: 
         *(ruff.probe.candidate("a.py", f"import m{n}\n") for n in range(20)),
     )
     assert [f"`m{n}` imported" in verdict.output for n, verdict in enumerate(found) if verdict] == [True] * 20
-
-
-# ------------------------------------------------------------ bad days
 
 
 async def test_a_server_that_is_killed_is_started_again_and_then_left_alone(bench: Bench, ruff: Ruff) -> None:

@@ -305,9 +305,6 @@ async def test_an_early_verdict_on_files_that_moved_is_not_remembered(bench: Ben
     assert front._number == runs
 
 
-# ---------------------------------------------------------------- commands
-
-
 def command_engine(bench: Bench, command: str | tuple[str, ...]) -> ProbeEngine:
     made = ProbeCommand(name="check", command=command)
     return bench.engine(performance=PLAIN, ruff=False, pytest=False, commands=(made,))
@@ -360,9 +357,6 @@ async def test_packages_of_a_program_beside_the_interpreter(bench: Bench, asked:
     await hits(engine, asked)
     place.install()
     assert (await one(engine)).why == "installed packages changed"
-
-
-# ---------------------------------------------------------------- where nothing tells
 
 
 class Elsewhere(Whole):

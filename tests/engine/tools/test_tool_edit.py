@@ -169,9 +169,6 @@ async def test_edits_that_come_to_nothing_write_nothing(bench: Any, tmp_path: Pa
     assert bench.context.workspace.fingerprint("a.py") == before
 
 
-# ---------------------------------------------------------------- against a reference
-
-
 def reference(text: str, edits: list[Edit]) -> str | None:
     """What the edits mean, on text with newlines: each against the original, all or none."""
     spans: list[tuple[int, int, str]] = []

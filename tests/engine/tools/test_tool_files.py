@@ -17,8 +17,6 @@ from jetbox.engine.errors import FileMoved, ToolError
 from jetbox.engine.tools.change import in_thread
 from jetbox.engine.tools.diff import compare
 
-# ---------------------------------------------------------------- read_file
-
 
 async def test_a_small_file_is_shown_as_it_is(bench: Any) -> None:
     bench.write("a.py", "x = 1\n")
@@ -139,9 +137,6 @@ async def test_outside_is_marked_and_read_after_permission(
         assert not (await bench.plan(tool, path="../other", **arguments)).outside
         plan = await bench.plan(tool, path="../other/out", **arguments)
         assert (plan.outside, plan.scope) == (True, f"{tool} {isolated}")
-
-
-# ---------------------------------------------------------------- write_file
 
 
 async def test_a_new_file(bench: Any) -> None:
@@ -330,9 +325,6 @@ async def test_a_full_disk_is_told_and_leaves_the_old_file(bench: Any, monkeypat
             await bench.call("write_file", path="a", content="2\n")
     assert os.listdir(bench.root) == ["a"]
     assert await bench.text("write_file", path="a", content="3\n") == "wrote a: +1 -1"
-
-
-# ---------------------------------------------------------------- diffs and threads
 
 
 async def test_large_differences_leave_the_event_loop_free() -> None:

@@ -156,9 +156,6 @@ def test_outside_is_read_only_by_name(workspace: Workspace, outside: Path) -> No
         workspace.open(located.path)
 
 
-# ---------------------------------------------------------------- between check and use
-
-
 def swap_folder(root: Path, outside: Path) -> None:
     (root / "sub").rename(root / "gone")
     (root / "sub").symlink_to(outside)
@@ -269,9 +266,6 @@ def leftovers(root: Path) -> list[str]:
     return [name for _, _, files in os.walk(root) for name in files if name.endswith(".jetbox-tmp")]
 
 
-# ---------------------------------------------------------------- what is no file
-
-
 def test_pipes_sockets_folders_and_devices_are_refused(workspace: Workspace, root: Path) -> None:
     os.mkfifo(root / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -321,9 +315,6 @@ def test_sizes_in_words() -> None:
     assert [size_words(n) for n in sizes] == [
         "0 bytes", "999 bytes", "1.0 KB", "1.5 KB", "999.9 KB", "1.0 MB", "2.0 TB", "10000.0 TB",
     ]  # fmt: skip
-
-
-# ---------------------------------------------------------------- what is never written
 
 
 @pytest.mark.parametrize(
@@ -386,9 +377,6 @@ def test_names_that_windows_reserves_are_changed_where_they_are(workspace: Works
 def test_the_root_is_not_written(workspace: Workspace) -> None:
     with pytest.raises(ToolError, match="project folder itself"):
         write_file(workspace, ".", b"x", expected=None)
-
-
-# ---------------------------------------------------------------- writing
 
 
 def test_folders_are_made_and_modes_kept(workspace: Workspace, root: Path) -> None:

@@ -78,8 +78,6 @@ class OllamaModel:
             self._client, self._plain = client_for(self.host)
         return self._client
 
-    # -- chat
-
     @asynccontextmanager
     async def chat(self, body: bytes) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Send the body as it is; leaving the context closes the stream for real.
@@ -151,8 +149,6 @@ class OllamaModel:
             raise BadAnswer(
                 "the answer ended without the server's word that it is done", "try again; see the server's log"
             )
-
-    # -- questions
 
     def full_name(self, name: str) -> str:
         """With its tag."""
@@ -240,8 +236,6 @@ class OllamaModel:
                 f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
             ) from error
 
-    # -- errors
-
     def _unreachable(self) -> ModelError:
         return ServerUnreachable(
             f"no Ollama server answers at {self.host}",
@@ -252,8 +246,6 @@ class OllamaModel:
         from jetbox.engine.models.refusals import by_ollama
 
         return by_ollama(self.host, status, raw, later)
-
-    # -- the rest, and the end
 
     async def rest(self) -> ollama.AsyncClient:
         """Ollama's own client, for pull, create, copy, delete and embed; imported when first asked for."""

@@ -136,8 +136,6 @@ class OpenAIModel:
                 self._client.headers["Authorization"] = f"Bearer {self.key}"
         return self._client
 
-    # -- chat
-
     @asynccontextmanager
     async def chat(self, body: bytes) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Send the body as it is; leaving the context closes the stream for real.
@@ -180,8 +178,6 @@ class OpenAIModel:
                 raise self._broke_off(type(error).__name__) from error
         for chunk in stream.end():
             yield chunk
-
-    # -- questions
 
     def full_name(self, name: str) -> str:
         """The same: such a server takes no other."""
@@ -240,8 +236,6 @@ class OpenAIModel:
             raise self._refusal(response.status_code, response.content)
         content: bytes = response.content
         return content
-
-    # -- errors
 
     def _unreachable(self) -> ModelError:
         return Unreachable(f"no server answers at {self.host}", "start it, or name another with --host")

@@ -177,9 +177,6 @@ def quoted(before: str) -> bool:
     return line.count("`") % 2 == 1 or line.lstrip().startswith(">") or line.rstrip().endswith(('"', "'", "“"))
 
 
-# ---------------------------------------------------------------- the forms
-
-
 def _tagged(text: str, at: int) -> list[_Found]:
     """`<tool_call>{...}</tool_call>`, the inside in any of its forms."""
     tag = re.compile(r"<(?:tool_call|function_call|tools?)>\s*").match(text, at)

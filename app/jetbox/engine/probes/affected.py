@@ -80,8 +80,6 @@ class Affected:
             self._collect()
             await self._save()
 
-    # ------------------------------------------------------------ following the files
-
     async def _update(self, now: Snapshot) -> None:
         if not self._loaded:
             await self._load()
@@ -143,8 +141,6 @@ class Affected:
             if not passed_over and self._rules.takes(path):
                 tests.add(path)
         self._known.collect(tests, certain=self._rules.certain or bool(usage.tests))
-
-    # ------------------------------------------------------------ between sessions
 
     async def _load(self) -> None:
         if self._file is None:

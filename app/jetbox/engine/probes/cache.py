@@ -130,8 +130,6 @@ class VerdictCache:
 
             remove(self._store)
 
-    # ------------------------------------------------------------ why
-
     def judged(self, name: str, files: Snapshot, scope: Scope, state: str) -> None:
         """Remember what the latest verdict was about; the next miss is explained by it."""
         memory = self._memories.get(name)
@@ -165,8 +163,6 @@ class VerdictCache:
         elif last.digest != files.digest:
             reasons.append("files changed")
         return ", ".join(reasons) or f"the last verdict was not kept: {last.state}"
-
-    # ------------------------------------------------------------ between processes
 
     async def load(self) -> None:
         """Take up what earlier processes kept; once. What this one knows already goes before it."""

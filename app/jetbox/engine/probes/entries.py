@@ -65,8 +65,6 @@ class Entries:
             found += [f"{folder.real}/{name}" for name in folder.left]
         return (self.root, *found, *looked_for(self.root).values())
 
-    # ------------------------------------------------------------ noting
-
     def _leave(self, folder: Folder, path: str, name: str) -> None:
         """A folder is out of scope; where that is for its mark, notice when the mark goes."""
         real = os.path.join(folder.real, name)
@@ -182,8 +180,6 @@ class Entries:
                 self._file(self._outer, path, path, real, seen, told=told)
             elif self._outer.pop(path, None) is not None:
                 self.books.drop(path)
-
-    # ------------------------------------------------------------ keeping the books
 
     def _remove(self, folder: Folder, prefix: str, name: str) -> None:
         """A name is gone, or out of scope, with all below it."""

@@ -67,8 +67,6 @@ class Tree(Entries):
     def _size(self) -> int:
         return sum(known.stat[2] for folder in self._folders.values() for known in folder.files.values())
 
-    # ------------------------------------------------------------ looking
-
     def sweep_now(self) -> Snapshot:
         """The sweep itself, without waiting for anything but the disk."""
         if not self.last.proved:

@@ -96,8 +96,6 @@ class Graph:
         """The files that `import dotted` executes, as seen from another file."""
         return frozenset(self._absolute(importer, dotted.split(".")))
 
-    # ------------------------------------------------------------ keeping the tables
-
     def _names_of(self, paths: list[str]) -> set[str]:
         names = set()
         for path in paths:
@@ -129,8 +127,6 @@ class Graph:
             self.targets[path] = targets
         else:
             self.targets.pop(path, None)
-
-    # ------------------------------------------------------------ from names to files
 
     def _resolved(self, path: str) -> set[str]:
         found: set[str] = set()

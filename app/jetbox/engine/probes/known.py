@@ -98,8 +98,6 @@ class KnownFailures:
             return verdict
         return msgspec.structs.replace(verdict, known=known, summary=_summary(verdict, len(known), new))
 
-    # ------------------------------------------------------------ between sessions
-
     def load(self) -> None:
         """Read what earlier sessions kept. Blocks; done once, and at the latest when it is needed."""
         self._states()

@@ -138,8 +138,6 @@ class MypyProbe(CheckerProbe):
             self._folder = tempfile.mkdtemp(prefix="jetbox-mypy-")
         return self._folder
 
-    # ------------------------------------------------------------ configuration and verdict
-
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""
         for name in NAMES:

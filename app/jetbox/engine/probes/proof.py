@@ -146,8 +146,6 @@ class Proof:
         if self._watch is not None and not self._lock.locked():
             self._give_up(ENDED)
 
-    # ------------------------------------------------------------ by the kernel's queue
-
     async def _watched(self, sweep: bool) -> Snapshot:
         watch = self._watch
         if watch is not None and not sweep and not self._torn:

@@ -215,8 +215,6 @@ class PytestProbe(Whole):
             await asyncio.wait({self._learning})
         await self.sessions.close()
 
-    # ------------------------------------------------------------ after a run
-
     async def _follow(self, compared: Verdict | None, files: Snapshot) -> None:
         """Learn what a run touched, and make it again from scratch to compare; nobody waits for either.
 
@@ -264,8 +262,6 @@ class PytestProbe(Whole):
             self._following.cancel()
             await asyncio.wait({self._following})
             self._following = self._small = None
-
-    # ------------------------------------------------------------ judging
 
     def _verdict(self, ended: Ended) -> Verdict:
         state, summary, durable = self._judge(ended)

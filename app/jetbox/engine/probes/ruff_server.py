@@ -191,8 +191,6 @@ class RuffServer:
     def _uri(self, path: str) -> str:
         return (self._root / path).as_uri()
 
-    # ------------------------------------------------------------ its life
-
     async def _ready(self, path: str) -> LspClient | None:
         """The server, under the settings as they are now for this path."""
         if self.ready and self._is_old(path):

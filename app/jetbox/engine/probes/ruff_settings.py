@@ -96,8 +96,6 @@ class RuffSettings:
         folder, _, name = path.rpartition("/")
         return name in NAMES and prefix.startswith(folder + "/")
 
-    # ------------------------------------------------------------ where they are
-
     def _above(self) -> Iterator[str]:
         """In the root and in the folders above it, and what makes git's exclusions count there."""
         folder = self._root
@@ -131,8 +129,6 @@ class RuffSettings:
             found += [os.path.join(folder, "ruff", name) for name in OF_RUFF]
             found += [os.path.join(folder, "git", name) for name in ("config", "ignore")]
         return found
-
-    # ------------------------------------------------------------ what they say
 
     def _reading(self, path: str) -> _Read:
         sign = _sign(path)

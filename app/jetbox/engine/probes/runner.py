@@ -110,8 +110,6 @@ class ProbeEngine:
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
-    # ------------------------------------------------------------ beginning
-
     def prepare(self) -> None:
         """Start the servers, and look at the files as they are before the first change."""
         if self._closed or self._prepared or not self.probes:
@@ -183,8 +181,6 @@ class ProbeEngine:
             behind = self._behind
             if behind is not None and behind.files and not behind.task.done():
                 behind.files = self.tree.last.digest
-
-    # ------------------------------------------------------------ verdicts
 
     async def verdicts(self, *, final: bool = False) -> list[Verdict]:
         """Verdicts about the files as they are; for the gate whole ones, each proved by a sweep."""
@@ -264,8 +260,6 @@ class ProbeEngine:
             given.append(verdict if verdict.state == "skipped" else served)
             self._on_end(given[-1])
         return given
-
-    # ------------------------------------------------------------ what comes later
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -355,8 +349,6 @@ class ProbeEngine:
             await in_thread(work)
 
         self._writing = asyncio.create_task(done(), name="probes: keep what is known")
-
-    # ------------------------------------------------------------ the end
 
     async def close(self) -> None:
         """End everything that still runs."""

@@ -174,8 +174,6 @@ class Choice:
             return f"{path} is used outside of the tests"
         return ""
 
-    # ------------------------------------------------------------ reasons
-
     def _rank(self, tests: Iterable[str], rank: int, distance: int = 0) -> bool:
         found = False
         for test in tests:
@@ -270,8 +268,6 @@ class Choice:
         if versions is None or seen is None or not seen.shape:
             return None
         return frozenset[int]().union(*(_missing(seen, module) for module in versions))
-
-    # ------------------------------------------------------------ the result
 
     def _take_unknown(self, path: str) -> bool:
         """Rank who may use a file that nobody is known to use; False where that can be anyone."""

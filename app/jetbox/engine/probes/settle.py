@@ -262,8 +262,6 @@ class Settler:
         """Where the latest verdicts are remembered, so that a miss can be explained."""
         return self.cache if self.cache is not None else self._memory
 
-    # ------------------------------------------------------------ running
-
     async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot, since: int) -> None:
         probe, name = slot.probe, slot.probe.name
         files = probe.narrow(before)

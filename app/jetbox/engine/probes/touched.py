@@ -83,8 +83,6 @@ class Touched:
         self._deaf = True
         self._calls.stop()
 
-    # ------------------------------------------------------------ the session
-
     def pytest_configure(self, config: Any) -> None:
         # Tests that run in other processes are seen by none of these hooks.
         other = getattr(config.option, "dist", "no") != "no" or getattr(config.option, "forked", False)
@@ -182,8 +180,6 @@ class Touched:
             frame = frame.f_back
         self._add(name)
 
-    # ------------------------------------------------------------ what is used
-
     def relative(self, path: str) -> str:
         """The path within the workspace; empty for any other."""
         found = self._paths.get(path)
@@ -276,8 +272,6 @@ class Touched:
         name = "." if os.path.realpath(whole) + os.sep == self.root else self.relative(whole)
         if name:
             self._note(name + "/", frame)
-
-    # ------------------------------------------------------------ other processes
 
     def _started(self, event: str, arguments: Any) -> None:
         """Another process begins; what it uses can be told where its command names it."""

@@ -55,8 +55,6 @@ class Watch:
         self._marks: dict[int, str] = {}
         self._deleted: set[int] = set()
 
-    # ------------------------------------------------------------ what is watched
-
     def has(self, target: str) -> bool:
         """True where this is watched already."""
         return target in self._watches
@@ -149,8 +147,6 @@ class Watch:
         """Note the file system of a folder of the tree."""
         if not self.broken and not self.devices.sound(real, device):
             self.broken = f"the file system of {real} does not tell of every change"
-
-    # ------------------------------------------------------------ what happened
 
     def changes(self, *, again: bool = False) -> Changes | None:
         """What happened up to now; None where nothing did.

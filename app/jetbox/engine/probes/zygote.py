@@ -177,8 +177,6 @@ class Zygote:
         except (TimeoutError, EOFError, ValueError, ConnectionError, asyncio.CancelledError):
             await self._drop()
 
-    # ------------------------------------------------------------ the server
-
     async def _ready(self, surroundings: Surroundings) -> Service | None:
         edited = any(_stamp(path) != stamp for path, stamp in self._elsewhere.items())
         if self._surroundings != surroundings or edited:

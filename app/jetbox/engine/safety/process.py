@@ -215,8 +215,6 @@ class _Running(asyncio.SubprocessProtocol):
             return -signal.SIGKILL
         return 128 - code if self.launch.supervised and 128 < code < 128 + 65 else code
 
-    # ------------------------------------------------------------ what the event loop tells
-
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.kept.feed(data)
         if self._live is not None:
@@ -243,8 +241,6 @@ class _Running(asyncio.SubprocessProtocol):
     def _fail(self, error: Exception) -> None:
         self._failure = error
         self._stop.set()
-
-    # ------------------------------------------------------------ the end
 
     async def _settle(self, ending: asyncio.Task[None]) -> None:
         """Let the end happen whole, whoever cancels meanwhile; a second cancel spares the grace."""

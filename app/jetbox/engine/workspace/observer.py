@@ -96,8 +96,6 @@ class Observer:
             self._stop(tuple(self._watches))
             self._doings.close()
 
-    # ------------------------------------------------------------ watching
-
     async def _begin(self) -> None:
         """Watch the folders as they are now; after that, no longer those that were watched before."""
         before = self._look
@@ -177,8 +175,6 @@ class Observer:
                 return
             count = len(self._raw)
             await asyncio.sleep(QUIET_S)
-
-    # ------------------------------------------------------------ telling
 
     async def _tell(self) -> None:
         raw, self._raw = self._raw, {}

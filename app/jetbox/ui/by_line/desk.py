@@ -39,8 +39,6 @@ class LineDesk:
         self._wanted = ""
         """What was asked for and is told when it comes: `models`, `held` or `undo`."""
 
-    # ------------------------------------------------------------ events
-
     def note(self, stamped: e.Stamped) -> None:
         """Take an event, after it was told."""
         self._prompts.take(stamped)
@@ -63,8 +61,6 @@ class LineDesk:
                 self._say_undo(plan)
             case _:
                 pass
-
-    # ------------------------------------------------------------ lines in
 
     def take(self, line: str) -> None:
         """A line was typed."""
@@ -111,8 +107,6 @@ class LineDesk:
         else:
             return False
         return True
-
-    # ------------------------------------------------------------ the desk of the commands
 
     @property
     def mode(self) -> e.Mode:
@@ -217,8 +211,6 @@ class LineDesk:
     def _elsewhere(self, what: str, hint: str = "") -> None:
         """Something that only the screen has."""
         self.word(f"{what} needs the screen" + (f"; {hint}" if hint else ""))
-
-    # ------------------------------------------------------------ answers
 
     def _say_models(self, listed: e.ModelsListed) -> None:
         for model in listed.models:

@@ -110,8 +110,6 @@ class Told:
             hint = f" ({one_line(remark.hint)})" if remark.hint else ""
             self.say(f"{level}{one_line(remark.text)}{hint}")
 
-    # ------------------------------------------------------------ what streams
-
     def _stream(self, text: str) -> None:
         """Whole lines are put at once, the rest when it is whole."""
         *whole, self._open = (self._open + self._safe.feed(text)).split("\n")
@@ -132,8 +130,6 @@ class Told:
         if self._thinking >= 0:
             self.say(f"thought for {words.elapsed(max(0, t - self._thinking))}")
             self._thinking = -1
-
-    # ------------------------------------------------------------ goals
 
     def _said(self, event: e.GoalStarted | e.Steered) -> None:
         if self._echo or isinstance(event, e.Steered):
@@ -156,8 +152,6 @@ class Told:
         if what and event.what + about != self._waits:
             self._waits = event.what + about
             self.say(f"{what}{about}")
-
-    # ------------------------------------------------------------ calls and commands
 
     def _tool(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded) -> None:
         match event:
@@ -199,8 +193,6 @@ class Told:
         self.say(f"probe {one_line(event.name)}{late}{when}: {event.state}{summary}{took}{how}")
         if event.state in e.RED:
             self._lines(event.output, PROBE_LINES)
-
-    # ------------------------------------------------------------ questions
 
     def _permission(self, event: e.PermissionAsked | e.PermissionAnswered) -> None:
         if isinstance(event, e.PermissionAsked):

@@ -120,8 +120,6 @@ class Browser(ModalScreen[None]):
         self.unsaid = "  ".join(unsaid)
         box.border_subtitle = "  ".join(hints).replace("[", "\\[")
 
-    # ------------------------------------------------------------ keys
-
     @on(Pick.Moved)
     def _moved(self, message: Pick.Moved) -> None:
         self.chose()

@@ -77,8 +77,6 @@ class Models(Browser):
     def on_resize(self, event: events.Resize) -> None:
         self.look()
 
-    # ------------------------------------------------------------ what is shown
-
     @property
     def _listed(self) -> e.ModelsListed | None:
         return self.bench.view.listed
@@ -165,8 +163,6 @@ class Models(Browser):
         if text:
             self.list.at, self._shown = 0, ()
         self.look()
-
-    # ------------------------------------------------------------ keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A recording shows what was told then, and a server that manages nothing is asked for nothing."""

@@ -99,8 +99,6 @@ class Overlays(Screen[None]):
         """The next mode."""
         run_line(self, "/mode")  # type: ignore[arg-type]
 
-    # ------------------------------------------------------------ events
-
     def note(self, stamped: e.Stamped, *, anew: bool) -> None:
         """Take an event; `anew`: it is told again with all that came before."""
         self.deeds.take(stamped)
@@ -157,8 +155,6 @@ class Overlays(Screen[None]):
         """The user's words come back to where they were typed."""
         if event.words and self.live and not self.prompt.text:
             self.prompt.write(event.words)
-
-    # ------------------------------------------------------------ screens
 
     @property
     def on_top(self) -> bool:
@@ -257,8 +253,6 @@ class Overlays(Screen[None]):
 
         groups, more = help_groups(self, self.keyed, ascii=self.glyphs.ascii)
         self.app.push_screen(Help(self.glyphs, self.status.colours, groups, COMMANDS if self.live else (), more))
-
-    # ------------------------------------------------------------ words
 
     def show_why(self) -> None:
         from jetbox.ui.why import why

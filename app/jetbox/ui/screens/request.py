@@ -107,8 +107,6 @@ class Request(Browser):
         size = words.size(len(text.encode()))
         return [(f"{sign} ", style), (f"{name:<14} ", ""), (f"{size:>7}  ", "dim"), (_gist(role, text, width), "dim")]
 
-    # ------------------------------------------------------------ beside the list
-
     def chose(self) -> None:
         self.leaf.show(self._lay_out)
 
@@ -130,8 +128,6 @@ class Request(Browser):
         if len(text) > SHOWN_CHARS:
             out.append(row((f"and {words.size(len(text) - SHOWN_CHARS)} more", "faint")))
         return out
-
-    # ------------------------------------------------------------ keys
 
     def search_for(self, text: str) -> None:
         if text:

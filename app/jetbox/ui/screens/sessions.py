@@ -69,8 +69,6 @@ class Sessions(Browser):
         self._done = True
         self._sift()
 
-    # ------------------------------------------------------------ the list
-
     def search_for(self, text: str) -> None:
         self._sift(anew=True)
 
@@ -115,8 +113,6 @@ class Sessions(Browser):
         pieces.append((one_line(each.goal) or each.problem or "no goal", "" if each.goal else "faint"))
         return pieces
 
-    # ------------------------------------------------------------ beside the list
-
     def chose(self) -> None:
         self.leaf.show(self._lay_out)
         if self._chosen is not None:
@@ -156,8 +152,6 @@ class Sessions(Browser):
             if seen.answer:
                 out += [BLANK, row(("last words", "title")), *lines(seen.answer, "", width)]
         return out
-
-    # ------------------------------------------------------------ keys
 
     def enter(self) -> None:
         self.action_resume()

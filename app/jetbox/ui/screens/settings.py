@@ -119,8 +119,6 @@ class Settings(Browser):
         said = said or (f"holds from the next session on when it is changed in {path}")
         return [*out, *flow(((said, "faint"),), width)]
 
-    # ------------------------------------------------------------ keys
-
     def enter(self) -> None:
         self.action_change()
 

@@ -82,8 +82,6 @@ class Steering(Reading):
         else:
             self.submit(commands.Goal(text))
 
-    # ------------------------------------------------------------ what waits
-
     def show_queue(self) -> None:
         """What was typed and waits, and the keys that take it back."""
         items = self.view.queue
@@ -201,8 +199,6 @@ class Steering(Reading):
     def keyed(self) -> tuple[DOMNode, ...]:
         node = self.bar if self.bar is not None else self.transcript
         return (self.prompt, node, self.permission) if self.live else (node,)
-
-    # ------------------------------------------------------------ questions and focus
 
     def ask(self, question: e.PermissionAsked | None) -> None:
         """Show what is to be allowed; None takes the dialog away."""

@@ -132,8 +132,6 @@ class TimingScreen(Browser):
     def _chosen(self) -> RoundTime | None:
         return self._order[self.list.at] if self.list.at < len(self._order) else None
 
-    # ------------------------------------------------------------ rows
-
     def _row(self, number: int, width: int) -> list[Piece]:
         if self._as == "table":
             return self._table_row(self._order[number], width)
@@ -194,8 +192,6 @@ class TimingScreen(Browser):
                 self._sort_by(n, not self._down if n == self._sorted else n > 0)
             at += column.wide
 
-    # ------------------------------------------------------------ time
-
     def _idle(self, number: int) -> int:
         """Time before the round in which nothing was worked on: the bars leave it out."""
         if number < len(self.timing.idle):
@@ -243,8 +239,6 @@ class TimingScreen(Browser):
             self._window = end - start
             self._from = start + by * self._window // 4
             self.list.redraw()
-
-    # ------------------------------------------------------------ table and pages
 
     def action_table(self) -> None:
         chosen = self._chosen

@@ -89,8 +89,6 @@ class Undo(Browser):
         pieces.append((deed.title, style or ("user" if deed.words else "")))
         return pieces
 
-    # ------------------------------------------------------------ beside the list
-
     def chose(self) -> None:
         deed = self._chosen
         if self._timer is not None:
@@ -174,8 +172,6 @@ class Undo(Browser):
         glyphs = self.bench.glyphs
         rows, left = diff_rows(safe_text(diff), width, most=MOST_LINES, more=glyphs.more)
         return [*rows, row((f"{glyphs.more} {left} more lines", "faint"))] if left else rows
-
-    # ------------------------------------------------------------ keys
 
     def action_turn(self) -> None:
         if self.bench.live:

@@ -156,8 +156,6 @@ class Workbench(Steering):
             event.refresh_styles = False
             self._seen = True
 
-    # ------------------------------------------------------------ events in
-
     @work(group="drain", exclusive=True, exit_on_error=True)
     async def _drain(self) -> None:
         """Everything that is new, once a frame; nothing at all while nothing comes."""
@@ -322,8 +320,6 @@ class Workbench(Steering):
             if seq <= self.view.seq and not waiter.done():
                 waiter.set_result(None)
         self._waiters = [pair for pair in self._waiters if not pair[1].done()]
-
-    # ------------------------------------------------------------ words of the screen's own
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """A word in the transcript that is no event."""

@@ -60,8 +60,6 @@ class Story:
         open_ones = [n for n in range(self._header or 0, len(self.blocks)) if self.blocks[n].moving]
         return [*sorted(n for n in late if self.blocks[n].moving), *open_ones]
 
-    # ------------------------------------------------------------ events
-
     def apply(self, stamped: e.Stamped) -> None:
         """Take an event."""
         event = stamped.event
@@ -123,8 +121,6 @@ class Story:
             else:
                 self.line(remark.text, remark.style, gap=remark.gap)
 
-    # ------------------------------------------------------------ blocks
-
     def add(self, block: Block) -> int:
         """One more block at the end; returns its number."""
         self.blocks.append(block)
@@ -154,8 +150,6 @@ class Story:
 
     def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
         self.add(Lines((head, pieces), gap=gap))
-
-    # ------------------------------------------------------------ the answer
 
     def _text(self, text: str, t: int) -> None:
         block = self._streaming()
@@ -213,8 +207,6 @@ class Story:
         self._touch(self._stream)
         self._stream = None
         self._safe = SafeStream()
-
-    # ------------------------------------------------------------ rounds, tools, probes
 
     def _round_event(self, stamped: e.Stamped, event: e.RoundStarted | e.RoundEnded | e.ModelAnswered) -> None:
         match event:
@@ -347,8 +339,6 @@ class Story:
             block = Verdicts()
             index = self._verdicts_of[number] = self.add(block)
         return index, block
-
-    # ------------------------------------------------------------ questions, endings
 
     def _permission_event(self, event: e.PermissionAsked | e.PermissionAnswered) -> None:
         if isinstance(event, e.PermissionAsked):

@@ -71,8 +71,6 @@ class Permission(Lined, can_focus=True):
         self.display = question is not None
         self.redraw()
 
-    # ------------------------------------------------------------ answers
-
     def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
         if self.question is not None and self._clock() - self._since >= GRACE_NS:
             self.post_message(self.Answered(self.question.id, answer))
@@ -95,8 +93,6 @@ class Permission(Lined, can_focus=True):
         for start, end, answer in self._spots:
             if start <= event.x < end:
                 self.action_answer(answer)
-
-    # ------------------------------------------------------------ drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._body(width - 2)) + 3 if self.question is not None else 0

@@ -106,8 +106,6 @@ class Side(Lined):
     def _title(self, text: str, width: int) -> Row:
         return row((f"{text} ", "title"), (self.glyphs.rule * max(0, width - len(text) - 1), "track"))
 
-    # ------------------------------------------------------------ time
-
     def _time(self, view: SessionView, width: int) -> list[Row]:
         out = [self._title("time", width)]
         if not view.rounds:
@@ -226,8 +224,6 @@ class Side(Lined):
     def _line(self, label: str, pieces: list[Piece], figure: str, width: int) -> Row:
         return spread((((f"{label:<{LABEL}}"), "dim"), *pieces), ((figure, ""),) if figure else (), width)
 
-    # ------------------------------------------------------------ the last round
-
     def _last_round(self, view: SessionView, width: int) -> list[Row]:
         live, timing = view.timing.live, view.timing
         if live is not None and self._pointed in (0, live.number):
@@ -284,8 +280,6 @@ class Side(Lined):
         out.append(row((axis(0, scale, 0, width), "faint")))
         out += [Row(tuple(line)) for line in sparks.legend(split, width, self.glyphs)]
         return [*out, BLANK]
-
-    # ------------------------------------------------------------ probes and files
 
     def _probes(self, view: SessionView, width: int) -> list[Row]:
         names = [*view.verdicts, *(name for name in view.probing if name not in view.verdicts)]

@@ -85,8 +85,6 @@ class Transcript(Paged):
             self._marks, self._marks_of = bar_marks(story, self._heights, rows), now
         return self._marks
 
-    # ------------------------------------------------------------ search
-
     def action_find(self) -> None:
         self.post_message(self.Finding())
 
@@ -144,8 +142,6 @@ class Transcript(Paged):
             (n, start) for n, s in enumerate(strips) for start, _ in places(s.text, find.wanted, folded=find.folded)
         ]
 
-    # ------------------------------------------------------------ jumps
-
     def action_round(self, step: int) -> None:
         self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
 
@@ -165,8 +161,6 @@ class Transcript(Paged):
             self._resize()
             self._place(self._heights.top(index))
             self.refresh()
-
-    # ------------------------------------------------------------ copying
 
     def action_copy(self) -> None:
         if self._chosen is not None:
@@ -226,8 +220,6 @@ class Transcript(Paged):
         text = dedent("".join(out)).strip("\n")
         if text:
             self._copied(text, "the selection")
-
-    # ------------------------------------------------------------ mouse
 
     def _spot(self, event: events.MouseEvent) -> Spot:
         y = min(max(event.y, 0), self.size.height - 1)
@@ -289,8 +281,6 @@ class Transcript(Paged):
             if segment.style is not None and segment.style.link and openable(segment.style.link):
                 return segment.style.link
         return ""
-
-    # ------------------------------------------------------------ drawing
 
     def _settle(self, top: tuple[int, int], changed: tuple[int, int]) -> None:
         super()._settle(top, changed)

@@ -46,8 +46,6 @@ class TransportBar(Lined, can_focus=True):
         self._bar = (0, 0)
         """First column of the bar, and its width."""
 
-    # ------------------------------------------------------------ transport
-
     def action_play(self) -> None:
         if self._transport.playing:
             self._transport.pause()
@@ -82,8 +80,6 @@ class TransportBar(Lined, can_focus=True):
         if choice:
             self._transport.set_speed(choice[0])
         self.post_message(self.Sought())
-
-    # ------------------------------------------------------------ drawing
 
     def lines(self, width: int) -> list[Row]:
         source = self._transport
