@@ -4,6 +4,7 @@
 
 - proof: the files are as they were, by the kernel's queue of changes (`inotify`) and by looking at each (`sweep`)
 - verdict: the whole call that serves a stored verdict, the proof included
+- bare walk: every name listed and looked at by the standard library alone, compared with nothing, between two sweeps
 - edit: the same after one file changed and its content was put back, so that the verdict is a hit again
 - ruff, pytest, command, all: the verdict again, of the real probes, by the kernel's queue
 Times in ms; in the first three the probe runs in this process, and only hits are timed.
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -59,6 +61,29 @@ async def timed(what: Callable[[], Awaitable[Any]], times: int) -> dict[str, flo
     return spread(found)
 
 
+def walk(folder: str) -> None:
+    """List every folder and look at every name, and do nothing with it."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            entry.stat(follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                walk(entry.path)
+
+
+async def beside_a_walk(sweep: Callable[[], Awaitable[Any]], root: Path, times: int) -> tuple[dict[str, float], ...]:
+    """Sweeps and bare walks by turns: what held up the machine held up both."""
+    sweeps, walks = [], []
+    gc.collect()
+    for _ in range(times):
+        start = time.perf_counter_ns()
+        await sweep()
+        between = time.perf_counter_ns()
+        walk(str(root))
+        sweeps.append(between - start)
+        walks.append(time.perf_counter_ns() - between)
+    return spread(sweeps), spread(walks)
+
+
 async def measure(root: Path, how: str, lookups: int) -> dict[str, Any]:
     """One tree, proved one way."""
     probe = ContentProbe(lambda: "seen")
@@ -70,7 +95,10 @@ async def measure(root: Path, how: str, lookups: int) -> dict[str, Any]:
     for _ in range(5):
         await engine.verdicts()
     found: dict[str, Any] = {"first look ms": round(first / 1e6, 2)}
-    found["proof"] = await timed(engine.files.now, lookups)
+    if how == "sweep":
+        found["proof"], found["bare walk"] = await beside_a_walk(engine.files.now, root, lookups)
+    else:
+        found["proof"] = await timed(engine.files.now, lookups)
     found["verdict"] = await timed(engine.verdicts, lookups)
     path = next(root.rglob("*.py"))
     times = []
@@ -147,6 +175,9 @@ def main() -> None:
         for what in ("proof", *(REAL[:-1] if how == "inotify" else ())):
             p99 = found[f"{how} {files}"][what]["p99"]
             print(f"goal {how} {files} {what}: p99 {p99:.4f} of {goal} ms, {'met' if p99 <= goal else 'missed'}")
+    for files in SIZES:
+        bare = found[f"sweep {files}"]["bare walk"]
+        print(f"bare walk {files}: p50 {bare['p50']:.4f}, p99 {bare['p99']:.4f} ms")
 
 
 if __name__ == "__main__":

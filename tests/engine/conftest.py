@@ -33,9 +33,12 @@ async def rig(
         match: str = ".",
         profile: str = "",
         speed: float = 1.0,
+        parallel: int = 0,
         **options: Any,
     ) -> Rig:
-        pace = {"profile": profile, "speed": speed} if profile else {}
+        pace: dict[str, Any] = {"profile": profile, "speed": speed} if profile else {}
+        if parallel:
+            pace["parallel"] = parallel
         server = sim_server(scripts=[str(write_script(*steps, match=match))], faults=faults, **pace)
         made = await Rig(server, root).open(**options)
         opened.append(made)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.rig import Rig, within
+from jetbox.engine import cancelling
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.overlap import TRIALS
+from jetbox.engine.cancelling import TRIES, Cancels
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import ProbeEngine
 from scripted import call, finish, step
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from engine.conftest import OpenRig
 
 WRITE = call("write_file", path="a.py", content="x = 1\n")
+PACE = 16
+"""How many times faster than the profile the server is."""
 AGAIN = call("write_file", path="b.py", content="y = 1\n")
 
 
@@ -61,6 +64,14 @@ def put(live: Rig, probe: Held) -> None:
     )
 
 
+def put_green(live: Rig) -> None:
+    """Probes that are always green, and at once."""
+    probe = Held()
+    probe.states = []
+    probe.may_end.set()
+    put(live, probe)
+
+
 def prompt(body: dict[str, Any]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = json.loads(body["body"])["messages"]
     return messages
@@ -70,7 +81,7 @@ async def test_a_request_is_taken_back_where_a_probe_turns_red_before_its_answer
     live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = True
+    live.parts.cancels.heard = True
     running = live.start()
     await live.until(e.RequestSent)
     await live.until(e.RequestSent)
@@ -95,7 +106,7 @@ async def test_where_taking_back_is_not_proved_the_verdict_comes_with_the_next_m
     live = await rig(step(WRITE), step(read), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = False
+    live.parts.cancels.heard = False
     running = live.start()
     await live.stats(stalled=1)
     probe.may_end.set()
@@ -114,7 +125,7 @@ async def test_a_red_verdict_is_not_told_once_somebody_mended_the_file(rig: Open
     live = await rig(step(WRITE), step(read), step(read), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = False
+    live.parts.cancels.heard = False
     running = live.start()
     await live.stats(stalled=1)
     probe.may_end.set()
@@ -128,40 +139,80 @@ async def test_a_red_verdict_is_not_told_once_somebody_mended_the_file(rig: Open
 
 @pytest.mark.parametrize(
     ("faults", "heard", "words"),
-    [((), True, "does not hold up the next one"), (("deaf:prompt@2",), False, "holds up the next one for")],
+    [
+        (("stall@2:0",), True, "does not hold up the next one"),
+        (("deaf:prompt@2", "stall@2:0"), False, "holds up the next one for"),
+    ],
+    ids=["heard", "deaf"],
 )
 async def test_taking_back_is_tried_before_it_is_relied_upon(
-    rig: OpenRig, faults: tuple[str, ...], heard: bool, words: str
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, ...], heard: bool, words: str
 ) -> None:
-    long = call("read_file", path="long.txt")  # its prompt takes long to read
+    # A machine that is busy with other work adds to the waits: less than this between the two.
+    monkeypatch.setattr(cancelling, "HEARD_NS", 500_000_000)
+    long = call("read_file", path="long.txt")  # its prompt takes more than a second to read
     steps = (step(WRITE, long), step(AGAIN), finish())
-    live = await rig(*steps, faults=faults, profile="E", speed=40, probes={"wait": "overlap"})
+    live = await rig(*steps, faults=faults, profile="E", speed=PACE, probes={"wait": "overlap"})
     (live.root / "long.txt").write_text("word " * 2000)
-    probe = Held()
-    probe.states = []
-    probe.may_end.set()
-    put(live, probe)
+    put_green(live)
+    live.parts.cancels.in_line = True
     assert (await live.run()).outcome == "done"
-    assert live.parts.cancel_heard is heard
+    assert live.parts.cancels.heard is heard
     stats = await live.stats()
     assert stats["bodies"][1]["body"] == stats["bodies"][2]["body"], "the same request again"
     assert [event.attempt for event in live.events(e.RequestSent)] == [1, 1, 2, 1]
     assert any(words in notice.text for notice in live.events(e.Notice))
 
 
-async def test_prompts_that_are_read_at_once_tell_nothing_and_the_trials_end(rig: OpenRig) -> None:
-    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(TRIALS + 2)]
-    stalls = tuple(f"stall@{2 * n}:0" for n in range(1, TRIALS + 1))
+@pytest.mark.parametrize(("parallel", "patience"), [(1, 1), (2, 10**12)])
+async def test_a_second_request_shows_whether_they_wait_for_one_another(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, parallel: int, patience: int
+) -> None:
+    monkeypatch.setattr(cancelling, "PATIENCE_NS", patience)
+    live = await rig(step(WRITE), finish(), faults=("stall@1:1",), parallel=parallel, probes={"wait": "overlap"})
+    put_green(live)
+    live.parts.reading_rate = 1e9
+    running = live.start()
+    cancels = live.parts.cancels
+    while cancels.in_line is None:
+        assert not running.done()
+        await asyncio.sleep(0)
+    assert cancels.in_line is (parallel == 1)
+    await live.release()
+    assert (await within(running)).outcome == "done"
+    assert cancels.heard is (None if parallel == 1 else False)
+    told = [notice for notice in live.events(e.Notice) if "several requests at once" in notice.text]
+    assert len(told) == (parallel == 2)
+    assert len(live.events(e.RequestSent)) == 2, "the second one is none of the session's"
+
+
+async def test_short_answers_do_not_show_it_and_nothing_is_taken_back(rig: OpenRig) -> None:
+    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(TRIES + 2)]
+    # Each of the round's own requests is held until the second one is in line, and has not said a word by then.
+    stalls = tuple(f"stall@{2 * n - 1}:0" for n in range(1, TRIES + 1))
     live = await rig(*steps, finish(), faults=stalls, probes={"wait": "overlap"})
-    probe = Held()
-    probe.states = []
-    probe.may_end.set()
-    put(live, probe)
+    put_green(live)
+    live.parts.reading_rate = 1e9
+    running = live.start()
+    for pairs in range(1, TRIES + 1):
+        await live.stats(stalled=1, chats=2 * pairs)
+        await live.release()
+    assert (await within(running)).outcome == "done"
+    assert live.parts.cancels == Cancels(pairs=TRIES)
+    assert {event.attempt for event in live.events(e.RequestSent)} == {1}
+
+
+async def test_prompts_that_are_read_at_once_tell_nothing_and_the_trials_end(rig: OpenRig) -> None:
+    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(TRIES + 2)]
+    stalls = tuple(f"stall@{2 * n}:0" for n in range(1, TRIES + 1))
+    live = await rig(*steps, finish(), faults=stalls, probes={"wait": "overlap"})
+    put_green(live)
+    live.parts.cancels.in_line = True
     assert (await live.run()).outcome == "done"
     attempts = [event.attempt for event in live.events(e.RequestSent)]
-    assert attempts == [1, *[1, 2] * TRIALS, 1, 1]
-    assert live.parts.cancel_heard is None
-    assert live.parts.cancel_trials == TRIALS
+    assert attempts == [1, *[1, 2] * TRIES, 1, 1]
+    assert live.parts.cancels.heard is None
+    assert live.parts.cancels.trials == TRIES
 
 
 @pytest.mark.parametrize("heard", [True, None], ids=["beside", "on trial"])
@@ -172,7 +223,7 @@ async def test_the_users_interruption_ends_the_request_for_good(
     live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = heard
+    live.parts.cancels = Cancels(heard=heard, in_line=True)
     running = live.start()
     await live.stats(stalled=1)
     live.submit(c.Cancel())

@@ -69,7 +69,7 @@ async def test_the_model_hears_of_what_it_waited_for(rig: OpenRig) -> None:
     live = await rig(step(WRITE), step(read), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
     probe = Held()
     put(live, probe)
-    live.parts.cancel_heard = False
+    live.parts.cancels.heard = False
     running = live.start()
     await live.until(e.RequestSent)
     await live.until(e.RequestSent)

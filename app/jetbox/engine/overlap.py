@@ -1,9 +1,6 @@
 """A request that does not wait for the probes, and is taken back where they turn red before it is answered.
 
-Taking back pays only where the server hears that the client has gone: some versions of Ollama
-read the prompt to its end first. So that is tried on a request that nothing depends on, before it
-is relied upon. Only a prompt that takes long to read tells: the same request again stands in line
-behind one that was not ended, and finds its prompt read; behind one that was, it reads for itself.
+Taking back pays only where the server hears that the client has gone, which is tried first.
 """
 
 from __future__ import annotations
@@ -12,20 +9,15 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from jetbox.engine.events import Notice
+from jetbox.engine.cancelling import Second, learn, may_pair, may_try
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.stream import Answer, Attempt
 
 TRIAL_S = 0.03
 """How long the request of the trial is left to itself."""
-TRIALS = 3
-"""How often that is done before it is left alone: prompts that are read at once tell nothing."""
-HEARD_NS = 100_000_000
-"""A request that waited longer for its turn than this stood behind the one that was taken back."""
-WARM_NS = 120_000_000
-"""A model that is loaded takes no longer to be found so; a server's queue stands in the same figure."""
-WHAT = ("load", "prompt_eval", "eval", "total")
+LOOK_S = 0.05
+"""How often the beginning of an answer is looked for beside which a second one is waited for."""
 
 
 class Overlap:
@@ -41,13 +33,18 @@ class Overlap:
         parts = self._parts
         if not self._on or parts.probes is None:
             return await work, False
-        if parts.cancel_heard is None and parts.cancel_trials < TRIALS and parts.loaded and not self._trial:
+        if may_pair(parts):
+            return await self._pair(work, attempt), False
+        if may_try(parts) and not self._trial:
             return await self._try(work, attempt)
-        if not parts.probes.pending:
+        again = False
+        if parts.probes.pending:
+            answer, again = await self._beside(work, attempt)
+        else:
             answer = await work
-            self._learn(answer)
-            return answer, False
-        return await self._beside(work, attempt)
+        if self._trial:
+            learn(parts, answer)
+        return answer, again
 
     async def _beside(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         assert self._parts.probes is not None
@@ -59,7 +56,7 @@ class Overlap:
                 return await _outcome(task), False
             if late.done():
                 red = any(verdict.red for verdict in late.result())
-                taken_back = red and not task.done() and not attempt.begun and self._parts.cancel_heard is True
+                taken_back = red and not task.done() and not attempt.begun and self._parts.cancels.heard is True
             if taken_back:
                 task.cancel()
             return await _outcome(task), taken_back
@@ -70,7 +67,7 @@ class Overlap:
     async def _try(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Take a request back that nothing speaks against, and see how the next one fares."""
         self._trial = True
-        self._parts.cancel_trials += 1
+        self._parts.cancels.trials += 1
         task = asyncio.ensure_future(work)
         interrupted = await _interrupted(task, seconds=TRIAL_S)
         taken_back = not interrupted and not task.done() and not attempt.begun
@@ -78,24 +75,19 @@ class Overlap:
             task.cancel()
         return await _outcome(task), taken_back
 
-    def _learn(self, answer: Answer) -> None:
-        """From the attempt after the trial: did it stand behind the one that was taken back?"""
-        if not self._trial or self._parts.cancel_heard is not None or not answer.complete or answer.first < 0:
-            return
-        load, read, wrote, total = (answer.metrics.get(f"{name}_duration", 0) for name in WHAT)
-        # A call can be held back until it is whole, so that the first chunk says little.
-        waited = (total - wrote if total else answer.first - answer.sent) - min(load, WARM_NS) - read
-        if waited < HEARD_NS and read < HEARD_NS:
-            return
-        heard = self._parts.cancel_heard = waited < HEARD_NS
-        words = "does not hold up the next one" if heard else f"holds up the next one for {waited / 1e6:.0f} ms"
-        self._parts.session.emit(
-            Notice(
-                level="info",
-                text=f"a request that is taken back {words} on this server",
-                hint="" if heard else "red verdicts come with the next message instead",
-            )
-        )
+    async def _pair(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> Answer:
+        """Send a second request beside this one, and see whether the server answers both at once."""
+        task = asyncio.ensure_future(work)
+        if await _interrupted(task, seconds=TRIAL_S) or task.done():
+            return await _outcome(task)
+        second = Second(self._parts)
+        try:
+            while not second.look(begun=attempt.begun, ended=task.done() or attempt.complete):
+                if await _interrupted(task, seconds=LOOK_S):
+                    break
+        finally:
+            second.end()
+        return await _outcome(task)
 
 
 def superseded(late: Sequence[Verdict], present: Sequence[Verdict]) -> list[Verdict]:

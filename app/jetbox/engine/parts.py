@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from jetbox.engine.cancelling import Cancels
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.context.cut import CutWatch
@@ -86,10 +87,8 @@ class Parts(msgspec.Struct):
     """Loads the model and reads the beginning of its prompt ahead of a goal, where that is wanted."""
     warm_up: Callable[[], None] | None = None
     """Begins with that; None where it is not wanted."""
-    cancel_heard: bool | None = None
-    """Whether a request can be taken back without holding up the next one; None while that is not known."""
-    cancel_trials: int = 0
-    """How often that was tried."""
+    cancels: Cancels = msgspec.field(default_factory=Cancels)
+    """Whether a request can be taken back on this server."""
     window: int = 0
     """Tokens of the window that the session was opened with; 0 for that of the budget."""
     switched: Switched | None = None

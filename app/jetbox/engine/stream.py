@@ -108,6 +108,8 @@ class Attempt:
         self._thinks = False
         self.begun = False
         """True once anything of the answer has come."""
+        self.complete = False
+        """True once the server said that this is all."""
 
     async def run(self, body: Body, number: int, expected: Expectation) -> Answer:
         """Stream to the end. A failure or a cancellation is in the answer, with what came before it."""
@@ -202,7 +204,7 @@ class Attempt:
         if chunk.done:
             answer.done_reason = chunk.done_reason
             answer.metrics = chunk.metrics
-            answer.complete = True
+            answer.complete = self.complete = True
             answer.ended = self._session.now()
 
     def _flush(self, answer: Answer) -> None:

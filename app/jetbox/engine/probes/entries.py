@@ -32,6 +32,7 @@ class Entries:
         self.root = os.path.realpath(root)
         self.watcher: Watch | None = None
         self._ignored = ignored
+        self._looked_for = looked_for(self.root)
         self.books = Books()
         """What was found, and what happened meanwhile."""
         self._reset()
@@ -63,7 +64,7 @@ class Entries:
         found += [f"{self.root}/{path}" for path in self._links]
         for folder in self._folders.values():
             found += [f"{folder.real}/{name}" for name in folder.left]
-        return (self.root, *found, *looked_for(self.root).values())
+        return (self.root, *found, *self._looked_for.values())
 
     def _leave(self, folder: Folder, path: str, name: str) -> None:
         """A folder is out of scope; where that is for its mark, notice when the mark goes."""
@@ -168,12 +169,12 @@ class Entries:
 
     def _above(self, *, told: bool = False) -> None:
         """The configuration that is found by walking up, and what git says of branch and exclusions."""
-        found = looked_for(self.root)
         if self.watcher is not None:
-            self.watcher.above(found.values())
-        for path, real in found.items():
+            self.watcher.above(self._looked_for.values())
+        for path, real in self._looked_for.items():
             try:
-                seen = os.stat(real)
+                # Few of them exist, and to be told so by an exception takes as long again.
+                seen = os.stat(real) if os.access(real, os.F_OK) else None
             except OSError:
                 seen = None
             if seen is not None and stat.S_ISREG(seen.st_mode):
