@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from engine.rig import Rig
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, machine_of, median
+from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, clocked, machine_of, median
 from jetbox.engine.models.measure import Asked, measure
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
@@ -18,6 +19,7 @@ from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
+S = 10**9
 
 
 def collected(rig: Rig) -> dict[str, Figures]:
@@ -169,3 +171,52 @@ def _options(body: str) -> dict[str, int]:
 
     options = json.loads(body)["options"]
     return {name: options[name] for name in options if name in ("num_ctx", "num_gpu", "num_batch")}
+
+
+WORDS = "one two three four five six seven eight nine ten eleven twelve"
+
+
+async def test_a_session_clocks_the_rates_that_its_server_does_not_tell(
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript, tmp_path: Path
+) -> None:
+    script = write_script(step(call("list_dir", path=".")), step(text=WORDS))
+    server = sim_server(scripts=[str(script)], flavour="vllm", profile="D", speed=12)
+    live = await Rig(server, tmp_path).open(protocol="openai")
+    try:
+        await live.run("Count. " + "word " * 400)
+        await live.run("Count again. " + "word " * 400)
+    finally:
+        await live.close()
+    answers = live.events(e.ModelAnswered)
+    assert len(answers) == 4
+    assert not any(name.endswith("_duration") for one in answers for name in one.metrics)
+    figures = collected(live)["gpt-oss:20b"]
+    assert figures.clocked
+    # A call comes in one piece.
+    written = [(one.ttft_ns, one.wall_ns, one.metrics["eval_count"]) for one in answers if one.chunks >= 12]
+    assert figures.decode == pytest.approx([(n - 1) / ((wall - ttft) / 1e9) for ttft, wall, n in written], rel=1e-3)
+    assert len(written) == 2
+    # For its very first answer the server may have loaded the model.
+    begun = answers[2]
+    fresh = begun.metrics["prompt_eval_count"] - begun.metrics["prompt_eval_cached_count"]
+    assert fresh > 256
+    assert figures.prefill == pytest.approx([fresh / (begun.ttft_ns / 1e9)])
+
+
+def answered(**metrics: int) -> e.ModelAnswered:
+    return e.ModelAnswered(attempt=1, ttft_ns=2 * S, wall_ns=4 * S, chunks=20, metrics=metrics)
+
+
+def test_what_cannot_be_clocked_is_not() -> None:
+    counts = {"prompt_eval_count": 1000, "prompt_eval_cached_count": 200, "eval_count": 21}
+    whole = counts | {"prompt_eval_duration": 2 * S, "eval_duration": 2 * S * 21 // 20}
+    assert clocked(answered(**counts), there=True) == whole
+    told = answered(**counts, total_duration=4 * S)
+    assert clocked(told, there=True) is told.metrics, "a server that tells some durations is believed"
+    assert "prompt_eval_duration" not in clocked(answered(**counts), there=False), "it may have been loaded meanwhile"
+    unknown = {name: n for name, n in counts.items() if "cached" not in name}
+    assert "prompt_eval_duration" not in clocked(answered(**unknown), there=True), "what was read anew is not known"
+    short = counts | {"prompt_eval_cached_count": 900}
+    assert "prompt_eval_duration" not in clocked(answered(**short), there=True), "too little to tell a rate"
+    lump = counts | {"eval_count": 500}
+    assert "eval_duration" not in clocked(answered(**lump), there=True), "most was written before it was seen"

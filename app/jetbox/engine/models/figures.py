@@ -23,6 +23,10 @@ LEAST_NS = 50_000_000
 """Below this much reading a server's fixed costs hide the rate."""
 LEAST_WRITTEN = 8
 """Tokens of an answer from which a rate can be told."""
+CLOCKED_TOKENS = 256
+"""Below this much reading, what lies between hides the rate that is clocked here."""
+MOST_A_CHUNK = 8
+"""Tokens; where more come at once, what was seen of the writing says nothing of its rate."""
 LOOPBACK = ("127.", "localhost", "[::1]")
 
 
@@ -112,6 +116,30 @@ def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, first: bo
         figures.decode.append(written / (took / 1e9))
 
 
+def writing_ns(first: int, last: int, written: int) -> int:
+    """How long an answer of so many tokens took to write, from when its pieces were seen; 0 where nobody can tell."""
+    return (last - first) * written // (written - 1) if 0 <= first < last and written > 1 else 0
+
+
+def clocked(event: e.ModelAnswered, *, there: bool) -> dict[str, int]:
+    """The server's figures of an answer; where it tells no durations, those that were seen here.
+
+    `there`: the model was loaded before, so that nothing but reading came before the first token.
+    """
+    metrics = event.metrics
+    if any(name.endswith("_duration") for name in metrics):
+        return metrics
+    seen = dict(metrics)
+    written = metrics.get("eval_count", 0)
+    if event.chunks >= LEAST_WRITTEN and written <= event.chunks * MOST_A_CHUNK:
+        seen["eval_duration"] = writing_ns(event.ttft_ns, event.wall_ns, written)
+    cached = metrics.get("prompt_eval_cached_count")
+    fresh = metrics.get("prompt_eval_count", 0) - (cached or 0)
+    if there and cached is not None and fresh >= CLOCKED_TOKENS:
+        seen["prompt_eval_duration"] = max(event.ttft_ns, 0)
+    return seen
+
+
 class FiguresReader:
     """Reads events, live or recorded, and tells the models in them apart."""
 
@@ -125,6 +153,7 @@ class FiguresReader:
         self._bytes = 0
         """Of the request that is to be answered next."""
         self._met: set[str] = set()
+        self._warmed: set[str] = set()
 
     def take(self, stamped: e.Stamped) -> None:
         """Take an event."""
@@ -134,6 +163,8 @@ class FiguresReader:
                 self._model = event.name
                 if event.digest:
                     self.digests[event.name] = event.digest
+            case e.ModelWarmed():
+                self._warmed.add(event.name)
             case e.RoundStarted():
                 self._model = event.model
                 self._goal_models.add(event.model)
@@ -169,8 +200,16 @@ class FiguresReader:
         if event.complete and count >= LEAST_TOKENS and FEWEST <= self._bytes / count <= MOST:
             self._of().bytes_per_token.append(self._bytes / count)
         if event.complete:
-            sample(self._of(), event.metrics, event.ttft_ns, first=self._model not in self._met)
+            self._sample(self._of(), event)
             self._met.add(self._model)
+
+    def _sample(self, figures: Figures, event: e.ModelAnswered) -> None:
+        met = self._model in self._met
+        seen = clocked(event, there=met or self._model in self._warmed)
+        rates = len(figures.prefill) + len(figures.decode)
+        sample(figures, seen, event.ttft_ns, first=not met)
+        if seen is not event.metrics and len(figures.prefill) + len(figures.decode) > rates:
+            figures.clocked = True
 
     def _ended(self, event: e.ToolEnded) -> None:
         if event.state in ("ok", "failed"):

@@ -16,7 +16,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import options_for
-from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample
+from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample, writing_ns
 from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.options import ModelOptions
 
@@ -127,8 +127,8 @@ def _clocked(what: str, metrics: dict[str, int], first: int, last: int) -> dict[
         seen["prompt_eval_duration"] = first
         seen.setdefault("prompt_eval_cached_count", 0)  # of a prompt that nothing can know
     written = metrics.get("eval_count", 0)
-    if what == "write" and last > first and written > 1 and "eval_duration" not in metrics:
-        seen["eval_duration"] = (last - first) * written // (written - 1)
+    if what == "write" and "eval_duration" not in metrics:
+        seen["eval_duration"] = writing_ns(first, last, written)
     return seen
 
 
