@@ -16,7 +16,6 @@ import jetbox
 from jetbox.cli.ahead import import_parts
 from jetbox.cli.beside import Beside
 from jetbox.engine.commands import Close, Goal
-from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, StorageError
 from jetbox.engine.events import (
     FORMAT,
@@ -379,27 +378,3 @@ class Live:
             if self._lock is not None:
                 self._lock.close()
         return failure
-
-
-async def drive_unattended(live: Live) -> int:
-    """Drive with signals as commands: the first asks the session to end, a second one cancels it."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(live.drive())
-    struck = False
-
-    def strike(code: ExitCode) -> None:
-        nonlocal struck
-        if struck:
-            task.cancel()
-        struck = True
-        live.stop(code)
-
-    codes = heard_endings()
-    for number, code in codes.items():
-        loop.add_signal_handler(number, strike, code)
-    try:
-        await asyncio.wait([task])
-    finally:
-        for number in codes:
-            loop.remove_signal_handler(number)
-    return int(live.signal or ExitCode.INTERRUPTED) if task.cancelled() else task.result()

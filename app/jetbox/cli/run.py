@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jetbox.cli.live import Live, Start, drive_unattended
+from jetbox.cli.live import Live, Start
 from jetbox.cli.opening import opening
 from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress, Summary
+from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
@@ -49,7 +50,7 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
     if output_format == "stream-json":
         out.on_failure = stopper(live)
     try:
-        return await drive_unattended(live)
+        return await _drive(live)
     except JetboxError as error:
         await printing
         if summary.reason == error.message:  # the goal's end says it already
@@ -63,6 +64,30 @@ async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> 
             out.put(summary.json() + b"\n")
         elif output_format == "text":
             _closing(summary, out, log)
+
+
+async def _drive(live: Live) -> int:
+    """Drive with signals as commands: the first asks the session to end, a second one cancels it."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(live.drive())
+    struck = False
+
+    def strike(code: ExitCode) -> None:
+        nonlocal struck
+        if struck:
+            task.cancel()
+        struck = True
+        live.stop(code)
+
+    codes = heard_endings()
+    for number, code in codes.items():
+        loop.add_signal_handler(number, strike, code)
+    try:
+        await asyncio.wait([task])
+    finally:
+        for number in codes:
+            loop.remove_signal_handler(number)
+    return int(live.signal or ExitCode.INTERRUPTED) if task.cancelled() else task.result()
 
 
 def stopper(live: Live) -> Callable[[OSError], None]:

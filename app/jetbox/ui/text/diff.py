@@ -98,19 +98,12 @@ def diff_parts(
 def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
     """Where lines that stand for each other differ, by words: removed ones and the added ones behind them."""
     out: dict[int, tuple[int, int]] = {}
-    n = 0
-    while n < len(shown):
-        first = n
-        while n < len(shown) and shown[n].kind == "removed":
-            n += 1
-        middle = n
-        while n < len(shown) and shown[n].kind == "added":
-            n += 1
-        for old, new in zip(range(first, middle), range(middle, n), strict=False):
-            parts = _differing(shown[old].text, shown[new].text)
-            if parts is not None:
-                out[old], out[new] = parts
-        n = max(n, first + 1)
+    for old, new in _pairs(shown):
+        if old is None or new is None or old == new:
+            continue
+        parts = _differing(shown[old].text, shown[new].text)
+        if parts is not None:
+            out[old], out[new] = parts
     return out
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from textual import events
-
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Row, row
 from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.wheel import Wheeled
 
 LayOut = Callable[[int], Sequence[Row]]
 """The rows for a width."""
 
 
-class Leaf(Lined):
+class Leaf(Wheeled, Lined):
     """One text beside a list; its last row says what is below it, where not all of it is shown."""
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
@@ -52,10 +51,5 @@ class Leaf(Lined):
             shown[-1] = row((f"{self.glyphs.more} {below + 1} more lines", "faint"))
         return shown
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.scroll(-3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.scroll(3)
+    def roll(self, rows: int) -> None:
+        self.scroll(rows)

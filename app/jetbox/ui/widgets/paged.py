@@ -11,10 +11,8 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import Reactive
@@ -36,18 +34,10 @@ AT_ONCE_S, AT_ONCE = 0.002, 100
 """How long rows are made, or heights estimated, in one go, and how many heights between two looks at the clock."""
 
 
-class Paged(ScrollView, can_focus=True):
+class Paged(ScrollView):
     """Shows a story; follows its end until one scrolls up, and again from where one reaches the end."""
 
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_lines(-1)", "Up", id="transcript.up", show=False),
-        Binding("down,j", "scroll_lines(1)", "Down", id="transcript.down", show=False),
-        Binding("home,g", "scroll_to_start", "To the start", id="transcript.start", show=False),
-        Binding("end,G", "scroll_to_end", "To the end", id="transcript.end", show=False),
-    ]
-    BINDING_GROUP_TITLE = "Transcript"
-
     virtual_size = Reactive(Size(0, 0), layout=False)
 
     class Moved(Message):
@@ -303,22 +293,20 @@ class Paged(ScrollView, can_focus=True):
 
     def _measure_from(self, index: int) -> None:
         """Measure from a block downwards until the window is full."""
-        left = self.size.height + 1
-        while left > 0 and index < len(self._heights):
-            if not self._measured[index]:
-                self._make(index, [])
-            left -= self._heights[index]
-            index += 1
+        self._measure(range(index, len(self._heights)), self.size.height + 1)
 
     def _measure_back(self) -> None:
         """Measure from the end upwards until the window is full."""
-        left = self.size.height + 1
-        index = len(self._heights) - 1
-        while left > 0 and index >= 0:
+        self._measure(range(len(self._heights) - 1, -1, -1), self.size.height + 1)
+
+    def _measure(self, blocks: range, rows: int) -> None:
+        """Measure these blocks, one after another, until they fill so many rows."""
+        for index in blocks:
+            if rows <= 0:
+                return
             if not self._measured[index]:
                 self._make(index, [])
-            left -= self._heights[index]
-            index -= 1
+            rows -= self._heights[index]
 
     def _resize(self) -> None:
         size = Size(self._columns, self._heights.total)
@@ -354,61 +342,6 @@ class Paged(ScrollView, can_focus=True):
         self._resize()
         self._place(row)
         self.follow = self.scroll_offset.y >= self.max_scroll_y
-
-    def move(self, rows: int) -> None:
-        """Scroll by rows; upwards the rows that come into sight are measured before."""
-        if rows < 0 and len(self._heights):
-            self._measure_above(-rows)
-        self.jump(self.scroll_offset.y + rows)
-
-    def jump(self, row: int) -> None:
-        """Scroll to a row, as far as heights are known."""
-        target = min(max(row, 0), self.max_scroll_y)
-        self.set_reactive(Paged.scroll_target_y, float(target))
-        self.scroll_y = float(target)
-        if self.at_end:
-            self.follow = True
-
-    def _measure_above(self, rows: int) -> None:
-        """Measure from the top of the window upwards; what is shown stays where it is."""
-        index, inside = self._anchor()
-        left, above = rows - inside, index - 1
-        while left > 0 and above >= 0:
-            if not self._measured[above]:
-                self._make(above, [])
-            left -= self._heights[above]
-            above -= 1
-        self._resize()
-        self._place(self._heights.top(index) + inside)
-
-    def page(self, direction: int) -> None:
-        """Scroll by a window, less two rows to hold on to."""
-        self.move(direction * max(1, self.size.height - 2))
-
-    def action_scroll_lines(self, rows: int) -> None:
-        self.move(rows)
-
-    def action_scroll_to_start(self) -> None:
-        self.jump(0)
-
-    def action_scroll_to_end(self) -> None:
-        """To the end, and on with it."""
-        self.follow = True
-        self._measure_back()
-        self._resize()
-        self._place(self.max_scroll_y)
-        self.refresh()
-        self.post_message(self.Moved())
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        event.prevent_default()
-        self.move(-3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        event.prevent_default()
-        self.move(3)
 
     def on_resize(self, event: events.Resize) -> None:
         columns = event.size.width

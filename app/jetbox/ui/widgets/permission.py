@@ -16,6 +16,7 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.wheel import Wheeled
 
 GRACE_NS = 400_000_000
 """Keys in this time after it appeared were meant for something else."""
@@ -28,7 +29,7 @@ ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...]
 )
 
 
-class Permission(Lined, can_focus=True):
+class Permission(Wheeled, Lined, can_focus=True):
     """One question at a time; answers are said by key or click."""
 
     BINDING_GROUP_TITLE = "Permission"
@@ -79,13 +80,8 @@ class Permission(Lined, can_focus=True):
         self._scrolled = max(0, self._scrolled + rows)
         self.redraw()
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.action_scroll_diff(-3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.action_scroll_diff(3)
+    def roll(self, rows: int) -> None:
+        self.action_scroll_diff(rows)
 
     def on_click(self, event: events.Click) -> None:
         if event.y != self.size.height - 1:

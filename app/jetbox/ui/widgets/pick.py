@@ -10,6 +10,7 @@ from textual.message import Message
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Piece, Row, cells, fit
 from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.wheel import Wheeled
 
 Describe = Callable[[int, int], list[Piece]]
 """The pieces of the row with this number, for so many cells."""
@@ -17,7 +18,7 @@ Head = Callable[[int], list[Piece]]
 """Those of the row above all others."""
 
 
-class Pick(Lined):
+class Pick(Wheeled, Lined):
     """Ten thousand rows cost no more than those that are shown."""
 
     class Moved(Message):
@@ -85,10 +86,5 @@ class Pick(Lined):
         if self._top <= at < self.count:
             self.go(at, again=at == self.at)
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move(-3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move(3)
+    def roll(self, rows: int) -> None:
+        self.move(rows)

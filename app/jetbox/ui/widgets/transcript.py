@@ -19,13 +19,14 @@ from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over, places
-from jetbox.ui.widgets.paged import MOST_ROWS, Paged
+from jetbox.ui.widgets.paged import MOST_ROWS
+from jetbox.ui.widgets.scrolling import Scrolling
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
 
 
-class Transcript(Paged):
+class Transcript(Scrolling):
     """Shows a story; follows its end until one scrolls up, and says what is new below until one is there again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
