@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import cast
 
 import pytest
@@ -122,6 +123,25 @@ def test_the_summary_tells_hits_what_they_saved_and_what_was_waited_for() -> Non
         summary.apply(e.Stamped(0, 0, 1, event))
     assert summary.probing == "probes: 2 of 4 from the cache (50%), 1 unproven, saved 100 ms, waited for 16 ms"
     assert summary.probes == {"pytest": {"state": "failed", "summary": "1 failed", "cache": "partial"}}
+
+
+def test_the_last_words_are_kept_in_pieces_and_told_as_one() -> None:
+    summary = Summary()
+    for event in (
+        e.TextDelta(text="before"),
+        e.RoundStarted(model="m"),
+        e.TextDelta(text="All "),
+        e.TextDelta(text="done."),
+        e.ToolCalled(call="c", name="finish", arguments='{"summary": "in other words"}'),
+    ):
+        summary.apply(e.Stamped(0, 0, 1, event))
+    assert summary.said == ["All ", "done."]
+    told = json.loads(summary.json())
+    assert told["text"] == summary.text == "All done."
+    assert "said" not in told
+    summary.apply(e.Stamped(0, 0, 2, e.RoundStarted(model="m")))
+    summary.apply(e.Stamped(0, 0, 2, e.ToolCalled(call="c", name="finish", arguments='{"summary": "short"}')))
+    assert summary.text == "short"
 
 
 def test_a_plan_is_told_step_by_step() -> None:

@@ -78,7 +78,10 @@ def test_its_own_words_are_plain_ascii_where_that_is_all_there_is() -> None:
 def test_words_stream_by_the_line_and_controls_are_gone() -> None:
     reader = Reader(*opened(), *first_round()[:3])
     assert reader.play(e.TextDelta(text="one\ntw"), e.TextDelta(text="o \x1b[2Jthree")) == ["one"]
-    assert reader.play(e.ToolCalled(call="c", name="glob", arguments="{}"))[0].startswith("two ")
+    assert reader.play(*[e.TextDelta(text=".")] * 3) == []
+    assert reader.told._open[-3:] == ["."] * 3, "a long line is put together once"
+    assert reader.play(e.TextDelta(text="\n\n \nfour")) == ["two three...", "", " "]
+    assert reader.play(e.ToolCalled(call="c", name="glob", arguments="{}"))[0] == "four"
     assert "\x1b" not in "".join(reader.said)
 
 

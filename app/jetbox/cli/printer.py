@@ -42,8 +42,8 @@ class Summary(msgspec.Struct):
     exit_code: int = 0
     rounds: int = 0
     wall_ms: float = 0.0
-    text: str = ""
-    """The model's last words."""
+    said: list[str] = msgspec.field(name="text", default_factory=list)
+    """The model's last words, in the pieces in which they came."""
     phases_ms: dict[str, float] = {}
     prompt_tokens: int = 0
     """Summed over the rounds, as the server counted."""
@@ -75,15 +75,15 @@ class Summary(msgspec.Struct):
             case e.GoalStarted():
                 self.goal = event.text
             case e.RoundStarted():
-                self.text = ""
+                self.said = []
             case e.TextDelta():
-                self.text += event.text
+                self.said.append(event.text)
             case e.ModelAnswered():
                 self.prompt_tokens += event.metrics.get("prompt_eval_count", 0)
                 self.cached_tokens += event.metrics.get("prompt_eval_cached_count", 0)
                 self.answer_tokens += event.metrics.get("eval_count", 0)
             case e.ToolCalled() if event.name == "finish":
-                self.text = self.text or _summary(event.arguments)
+                self.said = self.said if any(self.said) else [_summary(event.arguments)]
             case e.ToolEnded():
                 self.files.update((c.path, c.kind) for c in event.changes)
             case e.ProbeEnded():
@@ -109,6 +109,11 @@ class Summary(msgspec.Struct):
         self.saved_ms = round(self.saved_ms + event.saved_ns / 1e6, 3)
 
     @property
+    def text(self) -> str:
+        """The model's last words."""
+        return "".join(self.said)
+
+    @property
     def probing(self) -> str:
         """How many verdicts came from the cache, what that saved, and what the rounds waited for; in words."""
         if not self.verdicts:
@@ -120,7 +125,7 @@ class Summary(msgspec.Struct):
 
     def json(self) -> bytes:
         """The summary as one JSON object."""
-        return msgspec.json.encode(self)
+        return msgspec.json.encode({**msgspec.to_builtins(self), "text": self.text})
 
 
 def _summary(arguments: str) -> str:

@@ -35,8 +35,8 @@ class Told:
         self.view = SessionView()
         self._titles: dict[str, str] = {}
         self._safe = SafeStream()
-        self._open = ""
-        """The line that the model, or the user's command, has not ended yet."""
+        self._open: list[str] = []
+        """The line that the model, or the user's command, has not ended yet, in the pieces in which it came."""
         self._thinking = -1
         """Since when the model thinks, ns; negative where it does not."""
         self._waits = ""
@@ -112,16 +112,18 @@ class Told:
 
     def _stream(self, text: str) -> None:
         """Whole lines are put at once, the rest when it is whole."""
-        *whole, self._open = (self._open + self._safe.feed(text)).split("\n")
-        for line in whole:
-            self._put(line)
+        end, *lines = self._safe.feed(text).split("\n")
+        self._open.append(end)
+        for line in lines:
+            self._put("".join(self._open))
+            self._open = [line]
 
     def _settle(self, t: int, event: e.AnyEvent) -> None:
         """What streamed is over with the event that ends it: others come in between."""
         if not isinstance(event, e.ModelAnswered | e.ToolCalled | e.RoundEnded | e.ShellEnded | e.GoalEnded):
             return
         self._thought(t)
-        rest, self._open = self._open + self._safe.flush(), ""
+        rest, self._open = "".join((*self._open, self._safe.flush())), []
         self._safe = SafeStream()
         if rest.strip():
             self._put(rest)
