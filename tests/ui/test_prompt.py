@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import stat
 import subprocess
 import sys
@@ -122,6 +123,26 @@ async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkey
         monkeypatch.setenv("VISUAL", "no-such-editor")
         await s.press("ctrl+g")
         assert "no-such-editor: No such file or directory; set EDITOR" in s.text
+
+
+async def test_the_editors_interrupt_is_its_own(show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "editor"
+    script.write_text("#!/bin/sh\nkill -INT $PPID\nprintf 'more' >> \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script))
+    monkeypatch.setattr(JetboxApp, "suspend", lambda app: nullcontext())
+    async with show() as s:
+        await s.play(*opened())
+        s.app._add_signals()
+        try:
+            await s.type("this and ", "ctrl+g")
+            async with asyncio.timeout(60):
+                while s.bench.prompt.text != "this and more":
+                    await s.pilot.pause()
+        finally:
+            s.app._remove_signals()
+        assert s.nothing_asked, "the goal goes on"
+        assert s.app._struck is None
 
 
 def test_what_was_typed_is_kept_per_workspace(tmp_path: Path) -> None:

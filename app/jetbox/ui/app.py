@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -103,6 +104,7 @@ class JetboxApp(App[int]):
         self._engine: asyncio.Task[int] | None = None
         self._stop = stop
         self._struck: ExitCode | None = None
+        self._lent = False
         # Before the style sheet is read: it uses the theme's variables.
         self._themes = Wardrobe(self, theme_folders or (shipped_folder(), user_folder()), theme)
         self._user_keys = keys or {}
@@ -347,8 +349,19 @@ class JetboxApp(App[int]):
         for number in heard_endings():
             asyncio.get_running_loop().remove_signal_handler(number)
 
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Meanwhile the terminal is another program's, and so is Ctrl+C, which it sends to both."""
+        self._lent = True
+        try:
+            yield
+        finally:
+            self._lent = False
+
     def _strike(self, code: ExitCode) -> None:
         """A signal asks the session to end; a second one does not wait for it."""
+        if self._lent and code is ExitCode.INTERRUPTED:
+            return
         engine = self._engine
         again = self._struck is not None
         self._struck = self._struck or code

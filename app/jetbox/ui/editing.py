@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from textual.app import App
+    from jetbox.ui.app import JetboxApp
 
 USUAL = "vi"
 
@@ -28,7 +28,7 @@ def editor() -> list[str]:
     return [USUAL]
 
 
-async def edit(app: App[object], text: str, say: Callable[[str], None]) -> str | None:
+async def edit(app: JetboxApp, text: str, say: Callable[[str], None]) -> str | None:
     """Let the user change the text; None where that failed, which `say` tells."""
     import tempfile
 
@@ -40,7 +40,7 @@ async def edit(app: App[object], text: str, say: Callable[[str], None]) -> str |
         path.write_text(text, encoding="utf-8")
         try:
             # Nothing is drawn meanwhile: the terminal is the editor's.
-            with app.batch_update(), app.suspend():
+            with app.batch_update(), app.suspend(), app.lend():
                 process = await asyncio.create_subprocess_exec(*words, str(path))
                 code = await process.wait()
         except SuspendNotSupported:

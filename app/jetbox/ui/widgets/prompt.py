@@ -170,10 +170,12 @@ class Prompt(TextArea):
 
     async def action_edit(self) -> None:
         """Write the text in the user's editor; the session goes on meanwhile."""
+        from jetbox.ui.app import JetboxApp
         from jetbox.ui.editing import edit
 
         if self.completer is None:
             return
+        assert isinstance(self.app, JetboxApp)
         text = self.whole
         changed = await edit(self.app, text, self.completer.say)
         if changed is not None and changed != text:
