@@ -93,3 +93,9 @@ async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
         assert '"function":{"name":"read_file"' in s.text.replace("\n", "")
         await s.press("slash", *"AGEN", "enter")
         assert "in 1 message" in s.text
+
+
+async def test_before_anything_came_it_says_that_nothing_was_sent(show: Showing) -> None:
+    async with show() as s:
+        await s.press("f4", "left", "right", "b", "n")
+        assert "no request was sent yet" in s.text

@@ -214,8 +214,10 @@ async def test_what_is_done_ahead_of_a_goal_is_said_too(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), e.Waiting(what="loading", detail="gpt-oss:20b, 12.9 GB", expected_ns=5000 * MS))
         assert "loading gpt-oss:20b, 12.9 GB  0.0 s of about 5.00 s" in s.text
+        assert s.bench._fast, "its time moves"
         await s.play(e.Notice(level="info", text="the model could not be made ready"))
         assert "loading" not in s.text
+        assert not s.bench._fast
         await s.play(e.Waiting(what="choosing", detail="qwen3:8b"))
         assert "which model? there is no qwen3:8b" in s.text
         await s.play(e.Waiting(what="asking", detail="the server about its models"))

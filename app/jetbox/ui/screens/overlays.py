@@ -59,6 +59,7 @@ class Overlays(Screen[None]):
         super().__init__()
         self.sessions = sessions
         self.deeds = Deeds()
+        self.prompts = Prompts()
         self.missing: e.ModelMissing | None = None
         """A model that cannot be used, while there is no answer to that."""
         self.pulled: e.ModelPulled | None = None

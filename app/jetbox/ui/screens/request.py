@@ -147,7 +147,7 @@ class Request(Browser):
         self.search.redraw()
 
     def action_turn(self, by: int) -> None:
-        at = max(0, min(len(self.bench.prompts.sent) - 1, self._at + by))
+        at = min(len(self.bench.prompts.sent) - 1, max(0, self._at + by))
         if at != self._at:
             self._at = at
             self._fill(None)

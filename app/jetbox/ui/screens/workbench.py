@@ -292,7 +292,8 @@ class Workbench(Steering):
     def _pace(self) -> None:
         """Tick fast only while something moves."""
         playing = self.transport is not None and self.transport.playing
-        fast = playing or ((self.view.running or bool(self.view.shells)) and self.transport is None)
+        working = self.view.running or bool(self.view.shells or self.view.doing.wait)
+        fast = playing or (working and self.transport is None)
         if fast != self._fast:
             self._fast = fast
             if fast:
