@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jetbox.cli import commands as cli
-from jetbox.cli.by_line import ByLine, Out
+from jetbox.cli.by_line import ASKED, ByLine, Out
 from jetbox.cli.live import Live, Start
 from jetbox.cli.options import invocation
 from jetbox.cli.output import LineOut
@@ -68,10 +68,10 @@ async def test_a_pipes_lines_are_goals_answers_and_commands_one_after_another(
 def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:
     kept = Kept()
     out = Out(kept, marks=True)
-    out.mark()
-    out.mark()
+    out.mark(b"> ")
+    out.mark(b"> ")
     out.put("one\x1b[2J")
-    out.mark(asked=True)
+    out.mark(ASKED)
     out.typed()
     out.put("two")
     assert kept.data.startswith(b"> \none")

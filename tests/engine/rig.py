@@ -56,6 +56,7 @@ class Rig:
         *,
         client: ChatModel | None = None,
         attended: bool = False,
+        asks: bool = False,
         recorder: NoRecorder | None = None,
         environ: dict[str, str] | None = None,
         protocol: Literal["auto", "ollama", "openai"] = "ollama",
@@ -84,7 +85,9 @@ class Rig:
         self._feed = self.session.feed()
         client = client or await connected(ModelOptions(host=self.server.url, protocol=protocol), {})
         info = await choose_model(client, name)
-        self.parts = assemble(self.session, client, info, options, self.root, attended=attended, environ=environ or {})
+        self.parts = assemble(
+            self.session, client, info, options, self.root, attended=attended, asks=asks, environ=environ or {}
+        )
         self.parts.context.processes.sandbox = NoSandbox()
         add_probes(self.parts)
         self.parts.ready.set()

@@ -34,6 +34,16 @@ COMMAND = e.PermissionAsked(
     id="p2", call="c9", kind="command", title="run_cmd pip install numpy", why="no sandbox works here",
     scope="run_cmd pip install",
 )  # fmt: skip
+QUESTION = e.QuestionAsked(
+    id="q1.1", call="c7",
+    question="Which database shall the shop be kept in?\nIt can be changed later, but not without a migration.",
+    choices=("SQLite, a file beside the code", "PostgreSQL, as on the server"),
+)  # fmt: skip
+INQUIRY: tuple[e.AnyEvent, ...] = (
+    e.ToolCalled(call="c7", name="ask_user", arguments="{}", title=f"ask_user {QUESTION.title}"),
+    e.ToolStarted(call="c7"),
+    QUESTION,
+)
 FAILED = e.GoalEnded(
     goal=1, outcome="failed", reason="nothing answers at http://127.0.0.1:11434", exit_code=6, rounds=1,
     hint="start it with `ollama serve`, or try --demo",
@@ -90,6 +100,8 @@ class State(msgspec.Struct, frozen=True):
     """What the engine answers to the keys."""
     more: tuple[str, ...] = ()
     """Keys after that."""
+    wait_ms: float = 0
+    """Time that passes before the keys."""
     recording: str = ""
     """A shipped recording of which everything happened, with its own times."""
     replayed: bool = False
@@ -142,6 +154,8 @@ STATES: dict[str, State] = {
     "plan": State((*BEGUN, *second_round()[:2], MADE, begun("1"), begun("2"), ended("1"))),
     "red": State((*IDLE, *first_round(), *second_round())),
     "question": State((*IDLE, *first_round()[:8], ASKED)),
+    "asked": State((*IDLE, *first_round()[:8], *INQUIRY)),
+    "asked-typed": State((*IDLE, *first_round()[:8], *INQUIRY), wait_ms=500, keys=tuple("duckdb")),
     "command": State((*IDLE, *first_round()[:8], COMMAND)),
     "own-command": State((*BEGUN, *OWN), tuple("!git log")),
     "done": State(WHOLE),
@@ -198,6 +212,7 @@ def on_stage(
         if state.ready is not None:
             state.ready(app, folder)
         await settled(app, pilot)
+        stage.clock.advance(state.wait_ms)
         await pilot.press(*state.keys)
         if state.then:
             await app.workbench.reached(stage.emit(*state.then))

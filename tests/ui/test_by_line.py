@@ -104,6 +104,35 @@ def test_a_question_is_answered_by_a_line() -> None:
     assert reader.play(e.PermissionAnswered(id="p1", answer="no")) == ["not allowed by you"]
 
 
+QUESTION = e.QuestionAsked(id="q1", call="c7", question="Which?\nSay so.", choices=("red", "a blue\x1b[2J"))
+
+
+def test_a_question_of_the_models_is_answered_by_number_or_in_words() -> None:
+    reader = Reader(*opened(), *first_round()[:3], grace=True)
+    assert reader.play(QUESTION) == [
+        "the model asks:",
+        "  Which?",
+        "  Say so.",
+        "  1 red",
+        "  2 a blue",
+        "your answer? 1 to 2, or a line in your own words; an empty line is no answer",
+    ]
+    assert "too soon" in reader.type("2")[0]
+    reader.stage.clock.advance(500)
+    assert "the question still waits: 1 to 2" in reader.type("/mode auto")[-1]
+    for line in ("1", " neither of them ", "3", "/etc/passwd", ""):
+        assert reader.type(line) == []
+    assert reader.asked == [
+        commands.SetMode("auto"),
+        *(commands.Reply("q1", text) for text in ("red", "neither of them", "3", "/etc/passwd", "")),
+    ]
+    assert reader.play(e.QuestionAnswered(id="q1", text="red")) == ["you answer: red"]
+    assert reader.play(e.QuestionAsked(id="q2", call="c7", question="Why?"))[-1].startswith("your answer? a line in")
+    reader.desk.give_up()
+    assert reader.asked == [commands.Reply("q2")]
+    assert reader.play(e.QuestionAnswered(id="q2")) == ["no answer"]
+
+
 def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
     reader = Reader(*opened())
     reader.type("  do it ")

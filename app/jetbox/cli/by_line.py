@@ -19,6 +19,7 @@ from jetbox.cli.run import stopper
 from jetbox.cli.workbench import chosen
 from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode
+from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.record.places import sessions_folder
 from jetbox.ui import glyphs as signs
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 AGAIN_S = 2.0
 """So soon a second Ctrl+C must follow one that found nothing to stop."""
-PROMPT, ASKED_PROMPT = b"> ", b"y, s, a or n > "
+ASKED, ANSWER = b"y, s, a or n > ", b"answer > "
+"""Marks where the user is asked something."""
 
 
 class Out:
@@ -50,11 +52,11 @@ class Out:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self._lines.put(begin + f"{safe_text(text)}\n".encode(encoding, errors="replace"))
 
-    def mark(self, *, asked: bool = False) -> None:
-        """A line is waited for; `asked`: as the answer to a question."""
+    def mark(self, mark: bytes) -> None:
+        """A line is waited for."""
         if self._marks and not self._marked:
             self._marked = True
-            self._lines.put(ASKED_PROMPT if asked else PROMPT)
+            self._lines.put(mark)
 
     def typed(self) -> None:
         """The user ended the line that the mark began."""
@@ -122,8 +124,11 @@ class ByLine:
         if self._ended and not self._later and resting:
             self._ended = False
             self.desk.leave()
+        elif self._ended and not self._later and view.asked:
+            self.desk.give_up()
         elif resting or asked:
-            self._out.mark(asked=bool(view.asked))
+            wanted = next(iter(view.asked.values()), None)
+            self._out.mark(b"> " if wanted is None else ASKED if isinstance(wanted, PermissionAsked) else ANSWER)
 
     async def show(self) -> None:
         """Tell everything as it comes, until the session is over."""
@@ -162,12 +167,13 @@ def by_line(asked: Invocation) -> int:
     asked = chosen(asked)
     lines = LineOut(sys.stdout.fileno())
     try:
-        with opening(asked, attended=True) as start:
+        typed = sys.stdin is not None and sys.stdin.isatty()
+        # What comes through a pipe was written before anything was asked.
+        with opening(asked, attended=True, asks=typed) as start:
 
             async def work() -> int:
                 live = Live(start)
                 lines.on_failure = stopper(live)
-                typed = sys.stdin is not None and sys.stdin.isatty()
                 bench = ByLine(
                     live,
                     Out(lines, marks=typed),

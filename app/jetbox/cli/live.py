@@ -58,6 +58,8 @@ class Start(msgspec.Struct, frozen=True):
     """Session to go on with: its id, or empty for the newest of this workspace; None for a new one."""
     attended: bool = False
     """True where somebody can answer questions."""
+    asks: bool = False
+    """The model may ask some of its own."""
     changed: dict[str, str] = {}
     """Options that differ from their defaults, for the header."""
     notices: tuple[str, ...] = ()
@@ -261,6 +263,7 @@ class Live:
             options,
             self._start.root,
             attended=self._start.attended,
+            asks=self._start.asks,
             environ=os.environ,
             messages=resumed.messages if resumed else (),
             window=window,

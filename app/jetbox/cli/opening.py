@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] | None = None) -> Iterator[Start]:
+def opening(
+    asked: Invocation, *, attended: bool, asks: bool = False, tee: Callable[[bytes], None] | None = None
+) -> Iterator[Start]:
     """What the invocation comes to; for a demo, server and folder live as long as the context.
+
+    `attended`: somebody can say yes or no; `asks`: and answer what the model wants to know.
 
     Raises:
         JetboxError: settings are wrong, or the demo's server did not start.
@@ -44,6 +48,7 @@ def opening(asked: Invocation, *, attended: bool, tee: Callable[[bytes], None] |
         goal=asked.goal,
         resume="" if asked.continue_last else asked.resume,
         attended=attended,
+        asks=asks,
         changed=loaded.changed(),
         notices=loaded.notices,
         tee=tee,

@@ -73,7 +73,7 @@ def _live(asked: Invocation, skeleton: Skeleton | None = None) -> tuple[int, Wan
 
     from jetbox.record.places import sessions_folder
 
-    with opening(asked, attended=True) as start:
+    with opening(asked, attended=True, asks=True) as start:
 
         async def show() -> tuple[int, Wanted | None]:
             from jetbox.ui.lean import import_textual

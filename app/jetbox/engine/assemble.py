@@ -51,6 +51,7 @@ def assemble(
     root: Path,
     *,
     attended: bool,
+    asks: bool = False,
     environ: Mapping[str, str],
     messages: Sequence[bytes] = (),
     window: Window | None = None,
@@ -62,7 +63,7 @@ def assemble(
 
     `window` is what was decided with `choose_window`; without it, what is set or the default.
     `store` is a folder outside the workspace for what probes learn about it. `key` is what the server knows us by:
-    it is a secret like those of the variables.
+    it is a secret like those of the variables. `asks`: the model is offered a tool that asks the user.
     """
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
     redactor = Redactor.from_environment(environ, [("MODEL_API_KEY", key)])
@@ -83,7 +84,7 @@ def assemble(
         python=options.probes.python,
         parse=options.performance.lint_candidates,
     )
-    tools = standard_tools(plan=options.loop.plan)
+    tools = standard_tools(plan=options.loop.plan, ask=asks)
     ready = asyncio.Event()
     dispatcher = Dispatcher(
         session,

@@ -46,6 +46,14 @@ class Answer(Command, frozen=True, tag="answer"):
     reason: str = ""
 
 
+class Reply(Command, frozen=True, tag="reply"):
+    """The answer to a `QuestionAsked`."""
+
+    id: str
+    text: str = ""
+    """Empty: there is none."""
+
+
 class Cancel(Command, frozen=True, tag="cancel"):
     """Interrupt the running goal; what was streamed is kept."""
 
@@ -168,6 +176,7 @@ AnyCommand = (
     | EditQueue
     | Unqueue
     | Answer
+    | Reply
     | Cancel
     | SendAgain
     | Compact

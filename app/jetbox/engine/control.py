@@ -17,6 +17,7 @@ from jetbox.engine.commands import (
     EditQueue,
     Goal,
     Label,
+    Reply,
     SendAgain,
     SetMode,
     SetModel,
@@ -28,6 +29,8 @@ from jetbox.engine.events import (
     ModeChanged,
     PermissionAnswered,
     PermissionAsked,
+    QuestionAnswered,
+    QuestionAsked,
     QueueChanged,
     SessionLabelled,
     Steered,
@@ -36,10 +39,11 @@ from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.session import Session
-from jetbox.engine.tools.base import Plan
+from jetbox.engine.tools.base import Plan, Question
 
 TITLE_CHARS = 80
 LABEL_CHARS = 80
+BROKEN = "interrupted"
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -67,7 +71,7 @@ class Control:
         self._permissions = permissions
         self.attended = attended
         self._queue: list[str] = []
-        self._open: dict[str, asyncio.Future[Answer]] = {}
+        self._open: dict[str, asyncio.Future[Answer | Reply]] = {}
         self._one_dialog = asyncio.Lock()
         self._asked = 0
         self.interrupt: Callable[[], object] | None = None
@@ -100,7 +104,7 @@ class Control:
     def take(self, command: AnyCommand) -> bool:
         """Act on a command; False where it is for somebody else."""
         match command:
-            case Answer():
+            case Answer() | Reply():
                 future = self._open.get(command.id)
                 if future is not None and not future.done():
                     future.set_result(command)
@@ -237,25 +241,46 @@ class Control:
                     else "pass --mode edits, --mode auto or --yolo",
                 )
                 return Asked(False, "nobody can answer")
-            answer = await self._answer(number)
+            answer = await self._answer(number, PermissionAnswered(id=number, answer="no", by="limit", reason=BROKEN))
+            assert isinstance(answer, Answer)
             grant = self._permissions.remember(plan, tool, answer.answer)
             self._session.emit(PermissionAnswered(id=number, answer=answer.answer, reason=answer.reason, grant=grant))
         await self._session.sync()
         return Asked(answer.answer != "no", answer.reason)
 
-    async def _answer(self, number: str) -> Answer:
-        future = asyncio.get_running_loop().create_future()
+    async def inquire(self, question: Question, call: str) -> str:
+        """Ask the user what the model wants to know, when no other question is open; empty: there is no answer."""
+        async with self._one_dialog:
+            self._asked += 1
+            number = f"q{self._session.round}.{self._asked}"
+            self._session.emit(
+                QuestionAsked(
+                    id=number,
+                    call=call,
+                    question=visible(self._redactor.redact(question.text)),
+                    choices=tuple(visible(self._redactor.redact(choice)) for choice in question.choices),
+                )
+            )
+            reply = await self._answer(number, QuestionAnswered(id=number, by="limit"))
+            assert isinstance(reply, Reply)
+            text = visible(self._redactor.redact(reply.text.strip()))
+            self._session.emit(QuestionAnswered(id=number, text=text))
+        await self._session.sync()
+        return text
+
+    async def _answer(self, number: str, broken: PermissionAnswered | QuestionAnswered) -> Answer | Reply:
+        """What the user says; where it is not waited for to the end, the journal is told that it broke off."""
+        future: asyncio.Future[Answer | Reply] = asyncio.get_running_loop().create_future()
         self._open[number] = future
         self._asking_since = self._session.now()
         try:
-            answer: Answer = await future
+            return await future
         except asyncio.CancelledError:
-            self._session.emit(PermissionAnswered(id=number, answer="no", by="limit", reason="interrupted"))
+            self._session.emit(broken)
             raise
         finally:
             self._waited, self._asking_since = self.waited_ns, -1
             del self._open[number]
-        return answer
 
 
 def _short(title: str) -> str:

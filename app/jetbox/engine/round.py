@@ -373,7 +373,12 @@ class Round:
                 spans=tuple(spans),
                 tier=tier(now - self._start - split.get("waiting for you", 0)),
                 tools=len(result.done),
-                parallel=sum(any(a is not b and a.start < b.end and b.start < a.end for b in tools) for a in tools),
+                parallel=len({a.ref for a in tools if any(beside(a, b) for b in tools)}),
             )
         )
         return now
+
+
+def beside(one: Span, other: Span) -> bool:
+    """Whether two calls ran at the same time."""
+    return one.ref != other.ref and one.start < other.end and other.start < one.end

@@ -184,9 +184,9 @@ class Timing:
             case e.ProbeStarted():
                 live.probing[event.name] = t
                 live.probed = t if live.probed < 0 else live.probed
-            case e.PermissionAsked():
+            case e.PermissionAsked() | e.QuestionAsked():
                 live.asked[event.id] = t
-            case e.PermissionAnswered():
+            case e.PermissionAnswered() | e.QuestionAnswered():
                 since = live.asked.pop(event.id, t)
                 live.past.append(Span("waiting for you", since, t))
             case _:

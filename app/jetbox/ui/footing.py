@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.commands import find, matching
 from jetbox.ui.model import SessionView
@@ -52,6 +53,12 @@ OFFERED_COMMANDS: Keys = (
     ("input.send", "sends"),
 )
 OFFERED_FILES: Keys = (("input.send", "puts it in"), ("input.earlier", ""), ("input.later", "chooses"))
+ANSWER_HINTS: Keys = (
+    ("answer.send", "answers"),
+    ("answer.up", ""),
+    ("answer.down", "chooses"),
+    ("answer.none", "no answer"),
+)
 LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 Word = tuple[str, str]
 """Something to say until the next key, and its style; empty where there is nothing."""
@@ -117,7 +124,8 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = ""
     if not live:
         return LOOKING_HINTS
     if view.asked:
-        return ()
+        asked = next(iter(view.asked.values()))
+        return ANSWER_HINTS if isinstance(asked, e.QuestionAsked) else ()
     if typed.startswith("!"):
         return COMMAND_HINTS
     if typed:

@@ -78,10 +78,10 @@ class Herald:
         """Notify in the next of the three ways."""
         self.notify = WAYS[(WAYS.index(self.notify) + 1) % len(WAYS)] if self.notify in WAYS else WAYS[0]
 
-    def tell(self, workspace: str, event: e.PermissionAsked | e.GoalEnded) -> None:
+    def tell(self, workspace: str, event: e.PermissionAsked | e.QuestionAsked | e.GoalEnded) -> None:
         """Somebody is waited for, or the work is over: say so where nobody looks."""
         if self.notify == "off" or self._looked_at():
             return
         folder = os.path.basename(workspace.rstrip("/")) or "jetbox"
-        said = f"waits for you: {event.title}" if isinstance(event, e.PermissionAsked) else event.reason
+        said = event.reason if isinstance(event, e.GoalEnded) else f"waits for you: {event.title}"
         self._write("\a" if self.notify == "bell" else notification(self._environ, f"jetbox {folder}", said))

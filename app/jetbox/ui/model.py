@@ -88,7 +88,7 @@ class SessionView(msgspec.Struct):
     """The user's commands that run, and since when."""
     queue: tuple[str, ...] = ()
     """What was typed and waits, as it came."""
-    asked: dict[str, e.PermissionAsked] = msgspec.field(default_factory=dict)
+    asked: dict[str, e.PermissionAsked | e.QuestionAsked] = msgspec.field(default_factory=dict)
     """Open questions, in order."""
     doing: Doing = msgspec.field(default_factory=Doing)
     streamed: int = 0
@@ -181,9 +181,9 @@ class SessionView(msgspec.Struct):
                 self.shells.pop(event.call, None)
             case e.QueueChanged():
                 self.queue = event.items
-            case e.PermissionAsked():
+            case e.PermissionAsked() | e.QuestionAsked():
                 self.asked[event.id] = event
-            case e.PermissionAnswered():
+            case e.PermissionAnswered() | e.QuestionAnswered():
                 self.asked.pop(event.id, None)
             case _:
                 pass

@@ -71,6 +71,28 @@ class PermissionAnswered(Event, frozen=True, kw_only=True, tag="permission.answe
     """Entry that holds from now on in this workspace, for `always`."""
 
 
+class QuestionAsked(Event, frozen=True, kw_only=True, tag="question.asked"):
+    """The model asks the user something (command `Reply` with this id)."""
+
+    id: str
+    call: str
+    question: str
+    choices: tuple[str, ...] = ()
+    """Answers that the model offers; any other can be given."""
+
+    @property
+    def title(self) -> str:
+        """The question in a line."""
+        return self.question.partition("\n")[0]
+
+
+class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question.answered"):
+    id: str
+    text: str = ""
+    """Empty: there was no answer."""
+    by: Literal["user", "limit"] = "user"
+
+
 class ShellStarted(Event, frozen=True, kw_only=True, tag="shell.started"):
     """The user typed a command; what it prints follows as `ToolOutput` of this call."""
 
@@ -162,6 +184,8 @@ ToolEvent = (
     | ToolEnded
     | PermissionAsked
     | PermissionAnswered
+    | QuestionAsked
+    | QuestionAnswered
     | ShellStarted
     | ShellEnded
     | PlanMade

@@ -29,6 +29,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "old": ("old_string", "old_str", "old_text", "oldText", "oldString", "search", "find", "from"),
     "new": ("new_string", "new_str", "new_text", "newText", "newString", "replace", "replacement", "to"),
     "replace_all": ("replaceAll", "all", "expected_replacements_all"),
+    "question": ("prompt", "query", "text", "message"),
+    "choices": ("options", "answers", "suggestions", "follow_up"),
     "summary": ("message", "result", "reason", "text", "answer", "description"),
 }
 """Names that models use for ours. A name counts where the tool has the argument and it is not given."""

@@ -49,6 +49,15 @@ class ToolResult(msgspec.Struct, frozen=True):
     """What a later step of a plan gets of it; None where that is `text`."""
 
 
+class Question(msgspec.Struct):
+    """What the user is asked before a plan is performed."""
+
+    text: str
+    choices: tuple[str, ...] = ()
+    answer: str = ""
+    """Set when there is one."""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What a call would do, before it does it."""
 
@@ -64,6 +73,8 @@ class Plan(msgspec.Struct, frozen=True):
     """It counts as outside since it is a hard link to a file that lies there, too."""
     confined: bool = True
     """False for a command that no sandbox would hold."""
+    question: Question | None = None
+    """It needs the user's words, and `perform` finds them here."""
     scope: str = ""
     """Key under which an answer for the session is kept, for example `run_cmd pytest`."""
 

@@ -219,7 +219,7 @@ class Dispatcher:
             await self._ready.wait()
             self.spans.append(Span("tools", start, session.now(), "sandbox", pending.call))
         session.emit(ToolStarted(call=pending.call))
-        begun = session.now()
+        begun = since = session.now()
         waited = 0
         live = StreamRedactor(self._redactor)
         try:
@@ -227,9 +227,13 @@ class Dispatcher:
                 plan = await tool.plan(arguments, self._context, lambda text: self._output(pending, live.feed(text)))
                 before = session.now()
                 denied = await self._denied(plan, tool, pending)
-                if session.now() > before and denied is not _ALLOWED:
-                    self.spans.append(Span("waiting for you", before, session.now(), tool.name, pending.call))
-                    waited += session.now() - before
+                if plan.question is not None:
+                    plan.question.answer = await self._control.inquire(plan.question, pending.call)
+                if session.now() > before and (plan.question is not None or denied is not _ALLOWED):
+                    self._span("tools", since, before, tool, pending)
+                    since = session.now()
+                    self._span("waiting for you", before, since, tool, pending)
+                    waited += since - before
                 if denied is not _ALLOWED:
                     synced = session.sync  # the answer too must be on the disk
                 if denied:
@@ -253,8 +257,11 @@ class Dispatcher:
             state = "ok" if result.ok else "failed"
         self._output(pending, live.flush())
         now = session.now()
-        self.spans.append(Span("tools", begun, now, tool.name, pending.call))
+        self._span("tools", since, now, tool, pending)
         return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)  # type: ignore[arg-type]
+
+    def _span(self, phase: str, start: int, end: int, tool: Tool, pending: _Pending) -> None:
+        self.spans.append(Span(phase, start, end, tool.name, pending.call))
 
     async def _denied(self, plan: Plan, tool: Tool, pending: _Pending) -> str | _Allowed:
         """Why the plan may not be carried out; falsy where it may."""

@@ -65,6 +65,11 @@ FULLER: dict[str, tuple[str, dict[str, str]]] = {
             "timeout": "seconds after which the command is ended; leave it out for the usual limit",
         },
     ),
+    "ask_user": (
+        "Ask the person who set the goal, and wait for the answer. Use it only for what you can neither find out with "
+        "the other tools nor sensibly decide yourself; the answer may be that there is none.",
+        {"question": "the question, in a sentence or two that can be understood without having read your work"},
+    ),
     "finish": (
         "Say that the goal is reached. Call it once everything is done and the last verdicts of linter and tests are "
         "green; if one is red you are told, and go on.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.tools.ask import NOBODY, AskUser
 from jetbox.engine.tools.base import Tool
 from jetbox.engine.tools.edit import EditFile
 from jetbox.engine.tools.files import ReadFile, WriteFile
@@ -48,11 +49,20 @@ _OTHER_NAMES = {
     "mark_goal_complete": "finish",
     "attempt_completion": "finish",
     "done": "finish",
+    "ask": "ask_user",
+    "ask_question": "ask_user",
+    "ask_followup_question": "ask_user",
+    "ask_human": "ask_user",
+    "question": "ask_user",
+    "clarify": "ask_user",
 }
 
 
-def standard_tools(*, plan: bool = False) -> dict[str, Tool]:
-    """All tools by name, with `plan` or without; the order is the order in the request and never changes."""
+def standard_tools(*, plan: bool = False, ask: bool = False) -> dict[str, Tool]:
+    """All tools by name, with `plan` or without; the order is the order in the request and never changes.
+
+    `ask`: somebody is there who can be asked.
+    """
     tools: tuple[Tool, ...] = (
         ReadFile(),
         WriteFile(),
@@ -63,6 +73,8 @@ def standard_tools(*, plan: bool = False) -> dict[str, Tool]:
         RunCmd(),
         Finish(),
     )
+    if ask:
+        tools = (*tools, AskUser())
     if plan:
         from jetbox.engine.tools.plan import PlanSteps
 
@@ -100,6 +112,8 @@ def find(tools: Mapping[str, Tool], name: str) -> Tool:
     tool = tools.get(name) or tools.get(_plain(name))
     if tool is not None:
         return tool
+    if _OTHER_NAMES.get(_plain(name), _plain(name)) == AskUser.name and AskUser.name not in tools:
+        raise ToolError(NOBODY)
     near = _near(tools, _plain(name))
     hint = f"; use {near}" if near else ""
     raise ToolError(f"there is no tool {name[:60]!r}{hint}; the tools are {', '.join(tools)}")

@@ -15,6 +15,8 @@ from jetbox.engine.events import (
     PermissionAsked,
     ProbeEnded,
     ProbeStarted,
+    QuestionAnswered,
+    QuestionAsked,
     ToolCalled,
     ToolEnded,
     ToolStarted,
@@ -69,6 +71,8 @@ class Doings:
             ToolEnded,
             PermissionAsked,
             PermissionAnswered,
+            QuestionAsked,
+            QuestionAnswered,
             ProbeStarted,
             ProbeEnded,
             Undone,
@@ -103,10 +107,10 @@ class Doings:
                     self._calls[event.call] = event.name
                 case ToolStarted() as event:
                     self._begin(event.call, t)
-                case PermissionAsked() as event:
+                case PermissionAsked() | QuestionAsked() as event:
                     self._asked[event.id] = event.call
                     self._end(event.call, t)
-                case PermissionAnswered() as event:
+                case PermissionAnswered() | QuestionAnswered() as event:
                     self._begin(self._asked.pop(event.id, ""), t)
                 case ToolEnded() as event:
                     self._end(event.call, t)

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.ui import words
-from jetbox.ui.by_line.told import ANSWERS, Told
-from jetbox.ui.commands import COMMANDS, run_line
+from jetbox.ui.by_line.told import ANSWERS, Told, how_to_answer
+from jetbox.ui.commands import COMMANDS, find, run_line
 from jetbox.ui.prompts import Prompts
 from jetbox.ui.text.rows import one_line
 
 GRACE_NS = 400_000_000
 """An answer in this time after a question was meant for something else."""
-ANSWER: dict[str, str] = {
+ANSWER: dict[str, Literal["once", "session", "always", "no"]] = {
     "y": "once", "yes": "once", "s": "session", "a": "always", "n": "no", "no": "no",
 }  # fmt: skip
+
+
+def answer_of(asked: e.PermissionAsked | e.QuestionAsked | None, text: str) -> commands.Answer | commands.Reply | None:
+    """The answer that a line gives to what is asked; None where it is something else."""
+    if isinstance(asked, e.PermissionAsked):
+        said = ANSWER.get(text.lower())
+        return commands.Answer(asked.id, said) if said is not None else None
+    if asked is None or text.startswith("!") or (text.startswith("/") and find(text[1:].partition(" ")[0])):
+        return None
+    chosen = int(text) if text.isdecimal() and len(text) < 3 else 0
+    return commands.Reply(asked.id, asked.choices[chosen - 1] if 0 < chosen <= len(asked.choices) else text)
 
 
 class LineDesk:
@@ -45,7 +57,7 @@ class LineDesk:
         match stamped.event:
             case e.GoalEnded() | e.ShellEnded():
                 self.begun = max(0, self.begun - 1)
-            case e.PermissionAsked():
+            case e.PermissionAsked() | e.QuestionAsked():
                 self._asked_at = stamped.t
             case e.ModelMissing() as missing:
                 self.missing = missing
@@ -66,13 +78,14 @@ class LineDesk:
         """A line was typed."""
         text = line.strip()
         question = next(iter(self._told.view.asked.values()), None)
-        if not text:
-            return
-        if question is not None and text.lower() in ANSWER:
+        answer = answer_of(question, text)
+        if question is not None and answer is not None:
             if self._source.now() - self._asked_at >= self._grace:
-                self.submit(commands.Answer(question.id, ANSWER[text.lower()]))  # type: ignore[arg-type]
+                self.submit(answer)
             else:
-                self.word(f"that came too soon after the question: {ANSWERS}")
+                self.word(f"that came too soon after the question: {how_to_answer(question)}")
+            return
+        if not text:
             return
         if self.missing is not None and text == "p" and self.missing.pull:
             self.submit(commands.PullModel(self.missing.pull))
@@ -85,7 +98,13 @@ class LineDesk:
         else:
             self.submit(commands.Goal(text))
         if question is not None:
-            self.word(f"the question still waits: {ANSWERS}")
+            self.word(f"the question still waits: {how_to_answer(question)}")
+
+    def give_up(self) -> None:
+        """Nobody will type any more: what is asked gets no answer."""
+        for question in self._told.view.asked.values():
+            refused = isinstance(question, e.PermissionAsked)
+            self.submit(commands.Answer(question.id, "no") if refused else commands.Reply(question.id))
 
     def _shell(self, command: str) -> None:
         if command:
@@ -127,7 +146,7 @@ class LineDesk:
         self.word(
             "A line is a goal, or words for the running one. Ctrl+C stops what runs; twice where nothing runs: quit."
         )
-        self.word(f"!COMMAND runs a command of yours. Questions are answered by a line: {ANSWERS}.")
+        self.word(f"!COMMAND runs a command of yours. A permission is answered by a line: {ANSWERS}.")
         for command in COMMANDS:
             self.word(f"{command.usage}: {command.description}")
 

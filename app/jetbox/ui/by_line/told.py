@@ -18,10 +18,19 @@ DIFF_LINES = 60
 RESULT_LINES = 8
 """Of a command's output, from its end; of a failure, from its beginning."""
 PROBE_LINES = 20
-QUIET = ("read_file", "list_dir", "glob", "grep", "write_file", "edit_file", "finish")
+QUIET = ("read_file", "list_dir", "glob", "grep", "write_file", "edit_file", "finish", "ask_user")
 """Tools whose result is for the model: told where they failed."""
 CAME_BY = {"hit": ", from the cache", "unproven": ", from the cache, unproven", "partial": ", partly from the cache"}
 ANSWERS = "y once, s this session, a always here, n no"
+
+
+def how_to_answer(asked: e.PermissionAsked | e.QuestionAsked) -> str:
+    """What can be typed as an answer."""
+    if isinstance(asked, e.PermissionAsked):
+        return ANSWERS
+    count = len(asked.choices)
+    numbers = "1, or " if count == 1 else f"1 to {count}, or " if count else ""
+    return f"{numbers}a line in your own words; an empty line is no answer"
 
 
 class Told:
@@ -87,6 +96,8 @@ class Told:
                 self._shell(event)
             case e.PermissionAsked() | e.PermissionAnswered():
                 self._permission(event)
+            case e.QuestionAsked() | e.QuestionAnswered():
+                self._question(event)
             case e.ProbeEnded():
                 self._probe(stamped.round, event)
             case e.QueueChanged():
@@ -208,6 +219,16 @@ class Told:
         elif event.answer == "no":
             reason = f": {one_line(event.reason)}" if event.reason else ""
             self.say(f"not allowed by {'you' if event.by == 'user' else event.by}{reason}")
+
+    def _question(self, event: e.QuestionAsked | e.QuestionAnswered) -> None:
+        if isinstance(event, e.QuestionAsked):
+            self.say("the model asks:")
+            self._lines(event.question, 0)
+            for n, choice in enumerate(event.choices, start=1):
+                self._put(f"  {n} {one_line(choice)}")
+            self.say(f"your answer? {how_to_answer(event)}")
+        elif self._echo or not event.text:
+            self.say(f"you answer: {one_line(event.text)}" if event.text else "no answer")
 
     def _lines(self, text: str, most: int, *, tail: bool = False) -> None:
         """A text of others, indented; 0: all of it."""

@@ -7,13 +7,14 @@ from textual.dom import DOMNode
 
 def everything_bound() -> tuple[type[DOMNode], ...]:
     """Widgets of the workbench, and the screens over it; imported here, when help or the user's keys want them."""
+    from jetbox.ui.widgets.asking import Reply
     from jetbox.ui.widgets.permission import Permission
     from jetbox.ui.widgets.prompt import Prompt
     from jetbox.ui.widgets.search import Search
     from jetbox.ui.widgets.transcript import Transcript
     from jetbox.ui.widgets.transport import TransportBar
 
-    return (Prompt, Transcript, Search, Permission, TransportBar, *screens_bound())
+    return (Prompt, Transcript, Search, Permission, Reply, TransportBar, *screens_bound())
 
 
 def screens_bound() -> tuple[type[DOMNode], ...]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from jetbox.ui.widgets.side import Side
     from jetbox.ui.widgets.status import Status
 
+WORTH_A_WORD = (e.PermissionAsked, e.QuestionAsked, e.GoalEnded)
+"""What is told where nobody looks."""
 AGAIN_S = 1.0
 """So soon a second Esc must follow the first to mean the two together."""
 
@@ -117,7 +119,7 @@ class Overlays(Screen[None]):
                 pass
         if isinstance(stamped.event, e.Undone) and not anew:
             self._undone(stamped.event)
-        if self.herald is not None and not anew and isinstance(stamped.event, e.PermissionAsked | e.GoalEnded):
+        if self.herald is not None and not anew and isinstance(stamped.event, WORTH_A_WORD):
             self.herald.tell(self.view.workspace, stamped.event)
 
         if self._tell_held and isinstance(stamped.event, e.ModelsListed):

@@ -28,6 +28,11 @@ class Reading(Overlays):
     search: Search
     permission: Permission
 
+    @property
+    def asked_here(self) -> bool:
+        """Whether a question is open."""
+        raise NotImplementedError
+
     def home_focus(self) -> None:
         """To where keys go when nothing else wants them."""
         raise NotImplementedError
@@ -44,10 +49,7 @@ class Reading(Overlays):
             self.word(f"there is no round {number}")
 
     def action_page(self, direction: int) -> None:
-        if self.permission.question is not None and self.permission.has_focus:
-            self.permission.action_scroll_diff(direction * 8)
-        else:
-            self.transcript.page(direction)
+        self.transcript.page(direction)
 
     @on(Transcript.Moved)
     def _moved(self) -> None:
@@ -58,7 +60,7 @@ class Reading(Overlays):
     @on(Transcript.Finding)
     def action_find(self) -> None:
         """Search the transcript."""
-        if self.app.screen is self and self.permission.question is None:
+        if self.app.screen is self and not self.asked_here:
             self.search.open()
 
     @on(Search.Asked)

@@ -15,14 +15,12 @@ from jetbox.ui.commands import Command, run_line
 from jetbox.ui.completing import Completer
 from jetbox.ui.footing import rests
 from jetbox.ui.history import Memory
-from jetbox.ui.screens.reading import Reading
-from jetbox.ui.widgets.permission import Permission
+from jetbox.ui.screens.inquiring import Inquiring
 from jetbox.ui.widgets.prompt import Prompt
 from jetbox.ui.widgets.queue import Queue
-from jetbox.ui.widgets.transport import TransportBar
 
 
-class Steering(Reading):
+class Steering(Inquiring):
     """What of the workbench asks something of its session."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,7 +31,6 @@ class Steering(Reading):
     ]
     memory: Memory
     completer: Completer
-    bar: TransportBar | None
     queue: Queue
     key_names: dict[str, str]
     """Keys by the ids under which they can be changed."""
@@ -198,36 +195,7 @@ class Steering(Reading):
     @property
     def keyed(self) -> tuple[DOMNode, ...]:
         node = self.bar if self.bar is not None else self.transcript
-        return (self.prompt, node, self.permission) if self.live else (node,)
-
-    def ask(self, question: e.PermissionAsked | None) -> None:
-        """Show what is to be allowed; None takes the dialog away."""
-        shown = self.permission.question
-        if question is shown:
-            return
-        self.permission.ask(question)
-        if question is not None:
-            self.permission.focus()
-        elif self.permission.has_focus or self.focused is None:
-            self.home_focus()
-
-    @on(Permission.Answered)
-    def _answered(self, message: Permission.Answered) -> None:
-        self.submit(commands.Answer(message.question, message.answer))
-
-    def home_focus(self) -> None:
-        """To where keys go when nothing else wants them."""
-        if self.permission.question is not None:
-            self.permission.focus()
-        elif self.bar is not None:
-            self.bar.focus()
-        elif self.live:
-            self.prompt.focus()
-        else:
-            self.transcript.focus()
-
-    def type(self, text: str) -> None:
-        """Text that was typed where nothing took it: it belongs into the input."""
-        if self.live and self.permission.question is None:
-            self.prompt.focus()
-            self.prompt.write(text)
+        if not self.live:
+            return (node,)
+        dialogs = (self.permission,) if self.reply is None else (self.permission, self.reply)
+        return (self.prompt, node, *dialogs)

@@ -285,7 +285,8 @@ class Workbench(Steering):
 
     def know_keys(self) -> None:
         """Keys were bound or bound anew: hints say them as they are."""
-        nodes = (self.app, self, self.bar if self.bar is not None else self.prompt)
+        field = self.prompt if self.inquired is None else self.reply
+        nodes = (self.app, self, self.bar or field or self.prompt)
         found = [key for node in nodes for key in bound_keys(node, ascii=self.glyphs.ascii)]
         self.key_names = {name: keys.split(" ")[0] for keys, _, name in found}
 
@@ -369,8 +370,9 @@ class Workbench(Steering):
             self._mark,
             self.footer,
         )
-        for widget in (*lined, self.transcript, *((self.bar,) if self.bar is not None else ())):
-            widget.paint(paint)
+        for widget in (*lined, self.transcript, self.bar, self.asking):
+            if widget is not None:
+                widget.paint(paint)
 
     @on(TransportBar.Sought)
     def _sought(self) -> None:

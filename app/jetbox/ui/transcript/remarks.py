@@ -115,6 +115,23 @@ def _sandbox(event: e.SandboxChosen) -> Remark:
     return Remark(f"sandbox {event.name}, which cannot: {'; '.join(event.cannot)}", level="info")
 
 
+def answered(event: e.PermissionAnswered | e.QuestionAnswered, title: str, glyphs: Glyphs) -> tuple[str, str, str]:
+    """What the user said to what was asked: a sign, the words, their style."""
+    if isinstance(event, e.QuestionAnswered):
+        if event.text:
+            return glyphs.ok, f"{title} — you: {event.text}", ""
+        return glyphs.denied, f"{title} — no answer" + (", interrupted" if event.by == "limit" else ""), "warning"
+    by = "you" if event.by == "user" else event.by
+    if event.answer == "no":
+        return (
+            glyphs.denied,
+            f"{title} — not allowed by {by}" + (f": {event.reason}" if event.reason else ""),
+            "warning",
+        )
+    how = {"once": "once", "session": "for this session", "always": "always"}[event.answer]
+    return glyphs.ok, f"{title} — allowed {how} by {by}", "dim"
+
+
 def ending(event: e.GoalEnded, glyphs: Glyphs) -> list[Paragraph]:
     """How a goal ended, in how much time, and what can be done."""
     said, style = OUTCOMES[event.outcome]

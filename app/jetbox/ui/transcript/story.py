@@ -12,7 +12,7 @@ from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.plan import PlanCard
-from jetbox.ui.transcript.remarks import LEVELS, ending, remarks
+from jetbox.ui.transcript.remarks import LEVELS, answered, ending, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.shell import Shell
 from jetbox.ui.transcript.tool import Tool
@@ -40,7 +40,7 @@ class Story:
         self._calls: dict[str, int] = {}
         self._plan: int | None = None
         """The block of the plan that runs."""
-        self._asked: dict[str, e.PermissionAsked] = {}
+        self._asked: dict[str, e.PermissionAsked | e.QuestionAsked] = {}
         self._rounds: dict[int, int] = {}
         self._verdicts_of: dict[int, int] = {}
         """The latest block of verdicts of each round."""
@@ -91,8 +91,10 @@ class Story:
                 self.add(Said(safe_text(event.text)))
             case e.GoalEnded():
                 self._goal_ended(stamped.t, event)
-            case e.PermissionAsked() | e.PermissionAnswered():
-                self._permission_event(event)
+            case e.PermissionAsked() | e.QuestionAsked():
+                self._asked_event(event)
+            case e.PermissionAnswered() | e.QuestionAnswered():
+                self._answer_event(event)
             case _:
                 self._other(stamped.t, event)
 
@@ -340,25 +342,19 @@ class Story:
             index = self._verdicts_of[number] = self.add(block)
         return index, block
 
-    def _permission_event(self, event: e.PermissionAsked | e.PermissionAnswered) -> None:
-        if isinstance(event, e.PermissionAsked):
-            self._asked[event.id] = event
-            tool = self._tool(event.call)
-            if tool is not None:
-                tool.asking = True
-            return
+    def _asked_event(self, event: e.PermissionAsked | e.QuestionAsked) -> None:
+        self._asked[event.id] = event
+        tool = self._tool(event.call)
+        if tool is not None:
+            tool.asking = True
+            tool.asks = event if isinstance(event, e.QuestionAsked) else tool.asks
+
+    def _answer_event(self, event: e.PermissionAnswered | e.QuestionAnswered) -> None:
         asked = self._asked.pop(event.id, None)
-        title = asked.title if asked is not None else event.id
         tool = self._tool(asked.call) if asked is not None else None
         if tool is not None:
             tool.asking = False
-        by = "you" if event.by == "user" else event.by
-        if event.answer == "no":
-            reason = f": {event.reason}" if event.reason else ""
-            self._answered(self._glyphs.denied, f"{title} — not allowed by {by}{reason}", "warning")
-        else:
-            how = {"once": "once", "session": "for this session", "always": "always"}[event.answer]
-            self._answered(self._glyphs.ok, f"{title} — allowed {how} by {by}", "dim")
+        self._answered(*answered(event, asked.title if asked is not None else event.id, self._glyphs))
 
     def _answered(self, sign: str, text: str, style: str) -> None:
         self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(one_line(text), self._glyphs), style),))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from jetbox.engine.events import ToolCalled, ToolEnded
+from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import diff_parts, parse
 from jetbox.ui.text.markdown import MarkdownFlow
-from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
+from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled
 from jetbox.ui.transcript.round import output_rows
 
@@ -20,7 +20,7 @@ LIVE_CHARS = 32_768
 """Most of a running command's output that is kept for the screen; the whole text comes at its end."""
 LIVE_ROWS = 6
 ERROR_LINES = 4
-QUIET = ("read_file", "list_dir", "glob", "grep")
+QUIET = ("read_file", "list_dir", "glob", "grep", "ask_user")
 """Tools whose result is for the model: shown when expanded, or when they failed."""
 
 
@@ -42,6 +42,8 @@ class Tool(Titled):
         """ns; negative while it waits for its turn."""
         self.asking = False
         """Whether the user is being asked about it."""
+        self.asks: QuestionAsked | None = None
+        """What the model wants to know."""
         self.ended: ToolEnded | None = None
         self.live = ""
         self._stream = SafeStream()
@@ -66,6 +68,8 @@ class Tool(Titled):
 
     def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
         yield self.head(width, look)
+        if self.asks is not None:
+            yield self._question(self.asks, width)
         if self.summary:
             yield MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
         elif self.ended is None:
@@ -75,12 +79,21 @@ class Tool(Titled):
                 yield from self._diff(self.ended.diff, width, look)
             yield self.result(self.ended, width, look)
 
+    def _question(self, asks: QuestionAsked, width: int) -> list[Row]:
+        """Whatever of the question its first line does not say, and the choices."""
+        rest = safe_text(asks.question).partition("\n")[2].strip("\n")
+        out = lines(rest, "", width, indent=INDENT * 2) if rest.strip() else []
+        for n, choice in enumerate(asks.choices, start=1):
+            number: tuple[Piece, ...] = ((f"{INDENT * 2}{n} ", "faint"),)
+            out += flow(((one_line(choice), "dim"),), width, first=number, rest=((f"{INDENT * 2}  ", ""),))
+        return out
+
     def _diff(self, diff: str, width: int, look: Look) -> Iterator[list[Row]]:
         unfolded, more = self.open(look), look.glyphs.more
-        lines = parse(safe_text(diff))
-        shown = lines[: EXPANDED_DIFF_LINES if unfolded else DIFF_LINES]
+        changed = parse(safe_text(diff))
+        shown = changed[: EXPANDED_DIFF_LINES if unfolded else DIFF_LINES]
         yield from diff_parts(shown, width, indent=INDENT * 2, more=more, filled=FIGURES_AT)
-        if left := len(lines) - len(shown):
+        if left := len(changed) - len(shown):
             said = f"{more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
             yield [row(INDENT * 2, (said, "faint"))]
 

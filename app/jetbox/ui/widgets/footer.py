@@ -50,11 +50,15 @@ class Footer(Lined):
         room = width - _wide(right) - 2
         if _wide(left) > room:
             return [Row((*fit(left, max(1, room)), ("  ", ""), *right))]
+        together: list[Piece] = []
         for key, does in state.keys:
-            said = f" {does}   " if does else " "
-            if _wide(left) + cells(key) + cells(said) > room:
+            together += [(key, "key"), (f" {does}   " if does else " ", "dim")]
+            if not does:
+                continue  # it is told with the next
+            if _wide(left) + _wide(together) > room:
                 break
-            left += [(key, "key"), (said, "dim")]
+            left += together
+            together = []
         gap = max(0, width - _wide(left) - _wide(right))
         return [Row((*left, (" " * gap, ""), *right))]
 

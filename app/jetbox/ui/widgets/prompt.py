@@ -6,31 +6,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
 from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
-from textual.widgets import TextArea
 
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.widgets.field import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from textual.document._edit import Edit
-    from textual.widgets.text_area import EditResult
-
     from jetbox.ui.completing import Completer
 
 HISTORY = 200
 LARGE_CHARS = 2_000
 LARGE_LINES = 20
 """A paste of more stands in the input as a marker, and is put in its place when it is sent."""
-IN_ORDER = ("send", "send_now", "newline", "complete", "earlier", "later", "drop")
-"""Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
 
 
-class Prompt(TextArea):
+class Prompt(Field):
     """Enter sends, Ctrl+J breaks the line, up and down at the edges go through the history."""
 
     BINDING_GROUP_TITLE = "Input"
@@ -45,36 +35,7 @@ class Prompt(TextArea):
         Binding("delete", "drop", "Take out what waits, where nothing is typed", id="input.drop", show=False),
     ]
 
-    async def _on_key(self, event: events.Key) -> None:
-        """Text and what is done with it in the order of the keys.
-
-        A binding acts when the key has come back to the app; by then later keys may be text already.
-        """
-        if not event.is_printable:
-            active = self.screen.active_bindings.get(event.key)
-            if active is not None and active.node is self and active.binding.action in IN_ORDER:
-                event.stop()
-                event.prevent_default()
-                await self.run_action(active.binding.action)
-                return
-        await super()._on_key(event)
-
-    def edit(self, edit: Edit) -> EditResult:
-        done = super().edit(edit)
-        if self.at_once is not None:
-            self.at_once(self)
-        return done
-
-    def notify_style_update(self) -> None:
-        self._styled = False
-        super().notify_style_update()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        # Its colours are looked up when they can have changed, not with each letter.
-        if self._styled:
-            return ScrollView.render_lines(self, crop)
-        self._styled = True
-        return super().render_lines(crop)
+    IN_ORDER: ClassVar[tuple[str, ...]] = ("send", "send_now", "newline", "complete", "earlier", "later", "drop")
 
     class Sent(Message):
         """The user sent this."""
@@ -92,18 +53,7 @@ class Prompt(TextArea):
             self.edit = edit
 
     def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
-        super().__init__(
-            id=id,
-            compact=True,
-            show_line_numbers=False,
-            highlight_cursor_line=False,
-            soft_wrap=True,
-            placeholder=placeholder,
-        )
-        self.cursor_blink = False
-        self.at_once: Callable[[Prompt], None] | None = None
-        """Shows what was typed without waiting for the next frame."""
-        self._styled = False
+        super().__init__(id=id, placeholder=placeholder)
         self._sent: list[str] = []
         self._at = 0
         """Place in the history; its length for what is being typed."""
@@ -124,10 +74,6 @@ class Prompt(TextArea):
         if text and (not self._sent or self._sent[-1] != text):
             self._sent = [*self._sent, text][-HISTORY:]
         self._at = len(self._sent)
-
-    def write(self, text: str) -> None:
-        """Put the text where the cursor is."""
-        self.insert(text)
 
     def action_send(self) -> None:
         self._send(now=False)
@@ -157,9 +103,6 @@ class Prompt(TextArea):
     @property
     def _offered(self) -> Completer | None:
         return self.completer if self.completer is not None and self.completer.open else None
-
-    def action_newline(self) -> None:
-        self.insert("\n")
 
     def action_complete(self) -> None:
         """Put in what is offered; where nothing is, go on to the next part of the screen."""

@@ -1,0 +1,116 @@
+"""Questions in the workbench: whether something is allowed, and what the model wants to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.ui.screens.reading import Reading
+from jetbox.ui.widgets.permission import Permission
+
+if TYPE_CHECKING:
+    from jetbox.ui.widgets.asking import Asking, Reply
+    from jetbox.ui.widgets.transport import TransportBar
+
+
+class Inquiring(Reading):
+    """One question at a time, each with its own dialog; the model's is made when it asks for the first time."""
+
+    bar: TransportBar | None
+    asking: Asking | None = None
+    reply: Reply | None = None
+
+    def submit(self, command: commands.AnyCommand) -> None:
+        """Hand a command to the session."""
+        raise NotImplementedError
+
+    def know_keys(self) -> None:
+        """Keys were bound or bound anew."""
+        raise NotImplementedError
+
+    def ask(self, question: e.PermissionAsked | e.QuestionAsked | None) -> None:
+        """Show what is asked; None takes the dialog away."""
+        permission = question if isinstance(question, e.PermissionAsked) else None
+        wanted = question if isinstance(question, e.QuestionAsked) else None
+        if (permission, wanted) == (self.permission.question, self.inquired):
+            return
+        there = self.focused is None or self.focused in (self.permission, self.reply)
+        self.permission.ask(permission)
+        if wanted != self.inquired:
+            self._inquire(wanted)
+        if question is not None or there:
+            self.home_focus()
+
+    @property
+    def inquired(self) -> e.QuestionAsked | None:
+        """What the model wants to know now."""
+        return self.asking.question if self.asking is not None else None
+
+    @property
+    def asked_here(self) -> bool:
+        """Whether a question is open."""
+        return self.permission.question is not None or self.inquired is not None
+
+    def _inquire(self, question: e.QuestionAsked | None) -> None:
+        if self.asking is None or self.reply is None:
+            from jetbox.ui.widgets.asking import Asking, Reply
+
+            self.asking = Asking(self.glyphs, id="asking")
+            self.reply = Reply(self.asking, self.source.now, id="reply")
+            self.asking.paint(self.permission.colours)
+            self.mount(self.asking, self.reply, before="#suggest")
+        self.set_class(question is not None, "-asking")
+        self.asking.ask(question)
+        self.reply.ask(question)
+        self.know_keys()
+
+    def home_focus(self) -> None:
+        """To where keys go when nothing else wants them."""
+        if self.permission.question is not None:
+            self.permission.focus()
+        elif self.inquired is not None and self.reply is not None:
+            self.reply.focus()
+        elif self.bar is not None:
+            self.bar.focus()
+        elif self.live:
+            self.prompt.focus()
+        else:
+            self.transcript.focus()
+
+    def type(self, text: str) -> None:
+        """Text that was typed where nothing took it: it belongs into the input."""
+        if not self.live or self.permission.question is not None:
+            return
+        field = self.reply if self.inquired is not None and self.reply is not None else self.prompt
+        field.focus()
+        field.write(text)
+
+    def action_page(self, direction: int) -> None:
+        if self.permission.question is not None and self.permission.has_focus:
+            self.permission.action_scroll_diff(direction * 8)
+        elif self.asking is not None and self.reply is not None and self.reply.has_focus:
+            self.asking.scroll_question(direction * 8)
+        else:
+            self.transcript.page(direction)
+
+    @on(Permission.Answered)
+    def _answered(self, message: Permission.Answered) -> None:
+        self.submit(commands.Answer(message.question, message.answer))
+
+    def on_reply_given(self, message: Reply.Given) -> None:
+        """The user answers the model."""
+        self.submit(commands.Reply(message.question, message.text))
+
+    def on_reply_early(self, message: Reply.Early) -> None:
+        """What was being typed when the question came goes on where it began."""
+        if self.prompt.text:
+            self.prompt.write(message.text)
+
+    def on_asking_clicked(self, message: Asking.Clicked) -> None:
+        """A choice was clicked."""
+        question = self.inquired
+        if question is not None and self.reply is not None and not self.reply.early:
+            self.submit(commands.Reply(question.id, question.choices[message.choice]))

@@ -1,0 +1,76 @@
+"""A text area whose keys act in the order in which they were typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.geometry import Region
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import TextArea
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.document._edit import Edit
+    from textual.widgets.text_area import EditResult
+
+
+class Field(TextArea):
+    """Subclasses say which of their actions must not overtake the text before them."""
+
+    IN_ORDER: ClassVar[tuple[str, ...]] = ()
+    """Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
+
+    def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
+        super().__init__(
+            id=id,
+            compact=True,
+            show_line_numbers=False,
+            highlight_cursor_line=False,
+            soft_wrap=True,
+            placeholder=placeholder,
+        )
+        self.cursor_blink = False
+        self.at_once: Callable[[Field], None] | None = None
+        """Shows what was typed without waiting for the next frame."""
+        self._styled = False
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Text and what is done with it in the order of the keys.
+
+        A binding acts when the key has come back to the app; by then later keys may be text already.
+        """
+        if not event.is_printable:
+            active = self.screen.active_bindings.get(event.key)
+            if active is not None and active.node is self and active.binding.action in self.IN_ORDER:
+                event.stop()
+                event.prevent_default()
+                await self.run_action(active.binding.action)
+                return
+        await super()._on_key(event)
+
+    def edit(self, edit: Edit) -> EditResult:
+        done = super().edit(edit)
+        if self.at_once is not None:
+            self.at_once(self)
+        return done
+
+    def notify_style_update(self) -> None:
+        self._styled = False
+        super().notify_style_update()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # Its colours are looked up when they can have changed, not with each letter.
+        if self._styled:
+            return ScrollView.render_lines(self, crop)
+        self._styled = True
+        return super().render_lines(crop)
+
+    def write(self, text: str) -> None:
+        """Put the text where the cursor is."""
+        self.insert(text)
+
+    def action_newline(self) -> None:
+        self.insert("\n")

@@ -1,0 +1,121 @@
+"""The dialog in which the user answers the model."""
+
+from __future__ import annotations
+
+import pytest
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.ui.glyphs import ASCII
+from ui.conftest import Show, Showing
+from ui.played import first_round, opened
+from ui.states import INQUIRY, QUESTION
+
+SQLITE, POSTGRES = QUESTION.choices
+
+
+async def asked(s: Show, *more: e.AnyEvent) -> None:
+    """The model asks, and the first moments are over."""
+    await s.play(*opened(), *first_round()[:8], *INQUIRY, *more)
+    s.stage.clock.advance(400)
+
+
+async def test_the_question_and_its_choices_are_shown_and_keys_go_there(show: Showing) -> None:
+    async with show() as s:
+        await asked(s)
+        assert "? Which database shall the shop be kept in?" in s.text
+        assert "It can be changed later, but not without a migration." in s.text
+        assert f"❯ 1 {SQLITE}" in s.text
+        assert f"  2 {POSTGRES}" in s.text
+        assert "enter answers   ↑ ↓ chooses   esc no answer" in s.text
+        assert s.bench.focused is s.bench.reply
+        await s.play(e.QuestionAnswered(id=QUESTION.id, text=SQLITE))
+        assert f"— you: {SQLITE}" in s.bench.transcript.story.blocks[-1].source()
+        assert s.bench.prompt.has_focus
+        assert "another answer" not in s.text
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [
+        (("1",), SQLITE),
+        (("2",), POSTGRES),
+        (("enter",), SQLITE),
+        (("down", "enter"), POSTGRES),
+        (("down", "down", "up", "enter"), POSTGRES),
+        (("3", "enter"), "3"),
+        (("d", "u", "2", "enter"), "du2"),
+        (("d", "backspace", "2"), POSTGRES),
+        (("a", "ctrl+j", "b", "enter"), "a\nb"),
+        (("escape",), ""),
+    ],
+)  # fmt: skip
+async def test_keys_answer(show: Showing, keys: tuple[str, ...], answer: str) -> None:
+    async with show() as s:
+        await asked(s)
+        await s.press(*keys)
+        assert await s.asked() == commands.Reply(QUESTION.id, answer)
+
+
+async def test_keys_of_the_first_moments_belong_to_what_was_being_typed(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8])
+        await s.type("use two fil")
+        await s.play(*INQUIRY)
+        await s.press("e", "s", "1", "enter", "escape")
+        assert s.nothing_asked
+        assert s.bench.prompt.text == "use two files1"
+        s.stage.clock.advance(400)
+        await s.press("1")
+        assert await s.asked() == commands.Reply(QUESTION.id, SQLITE)
+
+
+async def test_without_choices_words_are_wanted(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8])
+        await s.play(e.QuestionAsked(id="q1", call="c7", question="Why?"), after_ms=1)
+        s.stage.clock.advance(400)
+        await s.press("enter", "1", "enter")
+        assert await s.asked() == commands.Reply("q1", "1")
+        await s.play(e.QuestionAnswered(id="q1", text="1"), e.QuestionAsked(id="q2", call="c7", question="And?"))
+        assert s.bench.reply is not None
+        assert (s.bench.reply.text, s.bench.reply.has_focus) == ("", True)
+
+
+async def test_a_choice_is_clicked(show: Showing) -> None:
+    async with show() as s:
+        await asked(s)
+        row = next(y for y, line in enumerate(s.text.split("\n")) if POSTGRES in line and "  2 " in line and y > 20)
+        assert s.bench.asking is not None
+        await s.pilot.click(s.bench.asking, offset=(8, row - s.bench.asking.region.y))
+        assert await s.asked() == commands.Reply(QUESTION.id, POSTGRES)
+
+
+async def test_escape_answers_before_it_interrupts(show: Showing) -> None:
+    async with show() as s:
+        await asked(s)
+        await s.press("escape")
+        assert await s.asked() == commands.Reply(QUESTION.id, "")
+        await s.play(e.QuestionAnswered(id=QUESTION.id))
+        assert "no answer" in s.text
+        await s.press("escape")
+        assert await s.asked() == commands.Cancel()
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24)])
+async def test_where_it_is_small_the_choice_and_the_field_stay_in_sight(show: Showing, size: tuple[int, int]) -> None:
+    long = e.QuestionAsked(
+        id="q1", call="c7", question="\n".join(f"line {n}" for n in range(60)), choices=tuple("abcdefghi")
+    )
+    async with show(size=size, glyphs=ASCII) as s:
+        await s.play(*opened(), *first_round()[:8], long)
+        s.stage.clock.advance(400)
+        await s.press(*["down"] * 8)
+        assert "> 9 i" in s.text
+        assert s.bench.reply is not None
+        assert s.bench.reply.region.height >= 1
+        assert s.bench.reply.region.bottom <= size[1]
+        if size[1] > 20:
+            assert "line 0" in s.text
+            await s.press("pagedown", "pagedown")
+            assert "line 16" in s.text
