@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -13,7 +14,9 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import interruptible
 from jetbox.engine.control import Wish
+from jetbox.engine.errors import ServerUnreachable
 from jetbox.engine.loop import serve
+from jetbox.engine.models.base import ModelInfo
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
@@ -173,6 +176,89 @@ async def test_a_switch_between_goals_that_the_server_holds_up_is_stopped(
     assert len(live.events(e.Notice)) == 1
 
 
+@contextlib.asynccontextmanager
+async def held_up(live: Rig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Future[None]]:
+    """A switch between two goals to the small model, whose server does not say which models it has until it is done."""
+    monkeypatch.setattr(interruptible, "SPEAK_AFTER_S", 0.0)
+    told, installed = asyncio.get_running_loop().create_future(), live.parts.model.installed
+
+    async def late() -> list[ModelInfo]:
+        await asyncio.shield(told)
+        return await installed()
+
+    monkeypatch.setattr(live.parts.model, "installed", late)
+    serving = asyncio.create_task(serve(live.parts))
+    try:
+        live.submit(c.SetModel(SMALL))
+        await live.until(e.Waiting, what="asking")
+        yield told
+    finally:
+        live.submit(c.Close())
+        await within(serving)
+
+
+async def test_a_goal_begins_at_once_and_waits_for_the_model_that_was_chosen_for_it(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch) as told:
+        live.submit(c.Goal("Do it"))
+        await live.until(e.GoalStarted)
+        await live.until(e.Waiting, what="asking")
+        assert not live.events(e.RoundStarted)
+        told.set_result(None)
+        await live.until(e.GoalEnded)
+        assert [each.new for each in live.events(e.ModelSwitched)] == [SMALL]
+        assert [each.model for each in live.events(e.RoundStarted)] == [SMALL]
+
+
+async def test_a_goal_that_waits_for_its_model_can_be_stopped(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch):
+        live.submit(c.Goal("Do it"))
+        await live.until(e.GoalStarted)
+        await live.until(e.Waiting, what="asking")
+        live.submit(c.Cancel())
+        assert (await live.until(e.GoalEnded)).outcome == "interrupted"
+        await live.until(e.Waiting, what="asking")
+        live.submit(c.Cancel())
+        assert (await live.until(e.Notice)).text == f"stopped: going on with {LARGE}"
+
+
+async def test_a_goal_goes_on_with_the_old_model_where_the_other_cannot_be_had(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch) as told:
+        live.submit(c.Goal("Do it"))
+        await live.until(e.GoalStarted)
+        await live.until(e.Waiting, what="asking")
+        told.set_exception(ServerUnreachable("nobody answers"))
+        assert (await live.until(e.Notice)).text == f"nobody answers; going on with {LARGE}"
+        await live.until(e.GoalEnded)
+        assert [each.model for each in live.events(e.RoundStarted)] == [LARGE]
+
+
+async def test_what_else_is_wanted_does_not_wait_for_a_switch_that_is_held_up(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch) as told:
+        live.submit(c.Compact())
+        await live.until(e.Notice)  # that there is nothing to make shorter
+        told.set_result(None)
+        assert (await live.until(e.ModelSwitched)).new == SMALL
+
+
+async def test_the_newest_of_two_wishes_holds(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch) as told:
+        live.submit(c.SetModel("qwen2.5-coder:7b"))
+        told.set_result(None)
+        assert (await live.until(e.ModelSwitched)).new == "qwen2.5-coder:7b"
+        assert live.parts.control.wish is None
+
+
 async def test_a_history_that_does_not_fit_is_not_carried_over(rig: OpenRig) -> None:
     live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
     live.parts.budget.num_ctx = live.parts.window = 65536
@@ -242,14 +328,14 @@ async def test_a_server_that_goes_away_and_comes_back_is_told_with_the_list(rig:
 async def test_the_desk_fetches_once_and_stops_when_it_is_told(rig: OpenRig) -> None:
     live = await rig(finish())
     desk = ModelsDesk(live.parts)
-    desk.take(c.PullModel("qwen3:8b", use=False))
-    desk.take(c.PullModel("qwen3:8b", use=False))
+    desk.take(c.PullModel("qwen2.5-coder:7b", use=False))
+    desk.take(c.PullModel("qwen2.5-coder:7b", use=False))
     assert len(desk._tasks) == 1
     (pulling,) = desk._tasks
-    desk.take(c.StopPull("qwen3:8b"))
+    desk.take(c.StopPull("qwen2.5-coder:7b"))
     await asyncio.wait([pulling])
     assert desk._pulls == {}
-    desk.take(c.PullModel("qwen3:8b", use=False))
+    desk.take(c.PullModel("qwen2.5-coder:7b", use=False))
     done = await live.until(e.ModelPulled, state="done")
     listed = await live.until(e.ModelsListed)
     assert done.name in {model.name for model in listed.models}

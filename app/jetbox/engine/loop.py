@@ -329,10 +329,6 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo:
                     goals += 1
                     code = (await Loop(parts, goals, changed=unfinished).run(command.text)).exit_code
                     unfinished = False
-                    if parts.control.wish is not None:
-                        from jetbox.engine.resting import switch
-
-                        await switch(parts)
                 case Undo() | Clear() if undo is not None:
                     await undo.act(command)
                 case Close():
@@ -343,6 +339,10 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo:
                     await between_goals(parts, command)
                 case _:
                     continue
+            if parts.control.wish is not None:  # since a goal's last round, or put off for something else
+                from jetbox.engine.resting import switch
+
+                await switch(parts)
     finally:
         for remove in removes:
             remove()

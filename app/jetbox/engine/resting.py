@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from jetbox.engine.commands import Compact, SetModel
 from jetbox.engine.compacting import on_wish
@@ -10,6 +12,8 @@ from jetbox.engine.events import Notice
 from jetbox.engine.interruptible import asking_aloud
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import switch_as_wished
+
+T = TypeVar("T")
 
 
 async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
@@ -21,19 +25,20 @@ async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
 
 
 async def switch(parts: Parts) -> None:
-    """Go over to the model that the user wants, also where they chose it in a goal's last round."""
+    """Go over to the model that the user wants, also where they chose it in a goal's last round.
+
+    Whatever else they want meanwhile comes first: a goal begins at once, and waits for the model itself.
+    """
     control = parts.control
-    if control.closing or control.wish is None:
+    if control.closing or control.wish is None or parts.session.commanded:
         return
-    work = asyncio.ensure_future(switch_as_wished(parts))
     voice = asking_aloud(parts.session)
-    control.leave_off = work.cancel
     try:
-        await asyncio.wait([work])
+        work = await _unless_commanded(parts, switch_as_wished(parts))
     finally:
-        control.leave_off = None
         voice.cancel()
-        work.cancel()
+    if work is None:
+        return  # the wish stands
     if work.cancelled():
         control.wish, control.chosen = None, False
         if not control.closing:
@@ -47,17 +52,26 @@ async def switch(parts: Parts) -> None:
 
 async def _compact(parts: Parts) -> None:
     """Whatever else the user wants meanwhile comes first."""
-    work = asyncio.ensure_future(on_wish(parts))
+    work = await _unless_commanded(parts, on_wish(parts))
+    if work is None:
+        return
+    if not work.cancelled():
+        work.result()
+    elif not parts.control.closing:
+        parts.session.emit(Notice(level="info", text="stopped: the history is as it was"))
+
+
+async def _unless_commanded(parts: Parts, doing: Coroutine[Any, Any, T]) -> asyncio.Task[T] | None:
+    """Do it until it is done, the user stops it, or wants something else: None then, and it is left off."""
+    work = asyncio.ensure_future(doing)
     other = asyncio.ensure_future(parts.session.waiting_command())
     parts.control.leave_off = work.cancel
     try:
         await asyncio.wait({work, other}, return_when=asyncio.FIRST_COMPLETED)
-        if work.cancelled() and not parts.control.closing:
-            parts.session.emit(Notice(level="info", text="stopped: the history is as it was"))
-        elif work.done() and not work.cancelled():
-            work.result()
+        left_off = not work.done()
     finally:
         parts.control.leave_off = None
         for task in (work, other):
             task.cancel()
         await asyncio.wait({work, other})
+    return None if left_off and work.cancelled() else work

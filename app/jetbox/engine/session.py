@@ -220,6 +220,11 @@ class Session:
         """The next command that nobody took."""
         return await self._inbox.get()
 
+    @property
+    def commanded(self) -> bool:
+        """There is a command that nobody took yet."""
+        return not self._inbox.empty()
+
     async def waiting_command(self) -> None:
         """Return when there is a command that nobody took; it stays where it is."""
         command = await self._inbox.get()
