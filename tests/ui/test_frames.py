@@ -6,7 +6,12 @@ import asyncio
 import os
 import pty
 import tty
+from contextlib import suppress
 
+import pytest
+from rich.console import RenderableType
+from textual._compositor import LayoutUpdate
+from textual.app import App
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
@@ -87,6 +92,39 @@ async def test_the_terminal_gets_everything_in_order_however_slow_it_is() -> Non
         got += await asyncio.to_thread(os.read, master, 65536)
         await asyncio.sleep(0)
     assert got == wanted
+    outlet.close()
+    os.close(master)
+    os.close(slave)
+
+
+async def test_a_terminal_that_nobody_reads_holds_nothing_up_and_gets_a_whole_frame_in_the_end(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[RenderableType | None] = []
+    monkeypatch.setattr(App, "_display", lambda app, screen, update: drawn.append(update))
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    async with show() as s:
+        await s.play(*opened())
+        outlet = s.app.outlet = Outlet(slave, "utf-8", lambda: s.app.call_later(s.app.screen.refresh))
+        os.set_blocking(master, False)
+        while not outlet.late:
+            outlet.write("a frame" * 1000)
+        drawn.clear()
+        await s.play(*first_round())
+        await s.press("x")
+        assert drawn == [], "frames that it could not take are left out"
+        outlet.write("\x1b]0;a title\x07")
+        got = b""
+        async with asyncio.timeout(60):
+            while outlet.late:
+                with suppress(BlockingIOError):
+                    got += os.read(master, 1 << 16)
+                await asyncio.sleep(0)
+            while not any(isinstance(update, LayoutUpdate) for update in drawn):
+                await s.pilot.pause()
+        assert len(got) > MOST_WAITING
+        s.app.outlet = None
     outlet.close()
     os.close(master)
     os.close(slave)

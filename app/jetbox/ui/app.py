@@ -29,11 +29,13 @@ from jetbox.ui.wanted import Wanted
 from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.command import Provider
     from textual.driver import Driver
 
     from jetbox.settings.load import Loaded
     from jetbox.ui.lag import LagWatch
+    from jetbox.ui.outlet import Outlet
     from jetbox.ui.skeleton import Skeleton
 
 QUIT_WINDOW_S = 2.0
@@ -90,6 +92,8 @@ class JetboxApp(App[int]):
         import os
 
         self.skeleton = skeleton
+        self.outlet: Outlet | None = None
+        """Where frames are written, if it tells how far the terminal is behind."""
         self.keys_apart = False
         """Whether the terminal is known to tell Shift+Enter and Ctrl+Enter from Enter."""
         self.alternate = loaded is None or loaded.settings.ui.alternate_screen
@@ -156,6 +160,11 @@ class JetboxApp(App[int]):
         if self.failure is not None:
             raise self.failure
         return int(self._struck) if self._struck is not None else result
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # What is left out is made good by a whole frame, once the terminal has taken what it was given.
+        if self.outlet is None or not self.outlet.late:
+            super()._display(screen, renderable)
 
     def on_mount(self) -> None:
         if not self.is_headless:

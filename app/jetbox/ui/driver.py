@@ -41,7 +41,9 @@ class TerminalDriver(LinuxDriver):
 
         if sys.platform == "linux" and self._file is not None:
             with suppress(OSError):  # Textual's own thread writes where it cannot be opened anew
-                self._outlet = Outlet(self._file.fileno(), self._file.encoding)
+                self._outlet = Outlet(self._file.fileno(), self._file.encoding, self._paint_whole)
+        if isinstance(self._app, JetboxApp):
+            self._app.outlet = self._outlet
         skeleton = self._app.skeleton if isinstance(self._app, JetboxApp) else None
         self._alternate = not isinstance(self._app, JetboxApp) or self._app.alternate
         if skeleton is not None and not self._alternate:
@@ -83,7 +85,14 @@ class TerminalDriver(LinuxDriver):
         else:
             super().write(data)
 
+    def _paint_whole(self) -> None:
+        self._app.call_later(self._app.screen.refresh)
+
     def close(self) -> None:
+        from jetbox.ui.app import JetboxApp
+
+        if isinstance(self._app, JetboxApp):
+            self._app.outlet = None
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None

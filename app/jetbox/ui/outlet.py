@@ -11,11 +11,12 @@ import errno
 import os
 import select
 import threading
+from collections.abc import Callable
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Around a frame, on terminals that can show one at once."""
-MOST_WAITING = 1 << 20
-"""Bytes that the terminal may be behind; with more of them the loop waits for it."""
+MOST_WAITING = 1 << 18
+"""Bytes that the terminal may be behind; with more of them no frame is made until it has taken them all."""
 LAST_S = 2.0
 """How long the terminal has for what is left at the end."""
 _GONE = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF)
@@ -24,8 +25,8 @@ _GONE = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF)
 class Outlet:
     """The terminal of a file, opened anew, so that nobody else's writing becomes one that does not wait."""
 
-    def __init__(self, descriptor: int, encoding: str) -> None:
-        """In the loop that will write.
+    def __init__(self, descriptor: int, encoding: str, caught_up: Callable[[], object] = lambda: None) -> None:
+        """In the loop that will write; `caught_up` hears that frames were left out and are wanted again.
 
         Raises:
             OSError: this is no terminal, or it cannot be opened.
@@ -36,8 +37,16 @@ class Outlet:
         self._frame: list[str] | None = None
         self._waiting = bytearray()
         self._gone = False
+        self._late = False
+        self._caught_up = caught_up
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         self._fd = os.open(os.ttyname(descriptor), flags)
+
+    @property
+    def late(self) -> bool:
+        """Whether the terminal is so far behind that the next frame shall be left out."""
+        self._late = self._late or len(self._waiting) > MOST_WAITING
+        return self._late
 
     def write(self, text: str) -> None:
         """Write a text; the parts of a frame go together."""
@@ -56,8 +65,6 @@ class Outlet:
     def _send(self, data: bytes) -> None:
         if self._waiting:
             self._waiting += data
-            if len(self._waiting) > MOST_WAITING:
-                self._wait(None)
             return
         sent = self._put(data)
         if sent < len(data) and not self._gone:
@@ -81,8 +88,11 @@ class Outlet:
         if not self._waiting or self._gone:
             self._waiting.clear()
             self._loop.remove_writer(self._fd)
+            if self._late:
+                self._late = False
+                self._caught_up()
 
-    def _wait(self, seconds: float | None) -> None:
+    def _wait(self, seconds: float) -> None:
         """Let the terminal take what waits; at most so long without a sign of it."""
         while self._waiting and select.select([], [self._fd], [], seconds)[1]:
             self._go_on()
