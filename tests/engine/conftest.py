@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from engine.moving import Clock
 from engine.rig import BARE_PYTEST, Rig
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript
@@ -47,3 +49,13 @@ async def rig(
     yield open_
     for each in opened:
         await each.close()
+
+
+@pytest_asyncio.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The loop's, which the test moves on."""
+    made = Clock()
+    loop = asyncio.get_running_loop()
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + made.ahead)
+    return made

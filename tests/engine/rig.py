@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from engine.moving import Clock
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.assemble import add_probes, assemble
+from jetbox.engine.clock import monotonic
 from jetbox.engine.loop import Loop
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
@@ -34,7 +36,7 @@ from jetbox.sim.launch import ServerProcess
 
 E = TypeVar("E", bound=e.Event)
 T = TypeVar("T")
-WAIT_S = 60.0
+WAIT_S = 120.0
 BARE_PYTEST = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 """Variable that keeps plugins which are installed for this suite out of the sessions that it starts."""
 
@@ -58,6 +60,7 @@ class Rig:
         attended: bool = False,
         asks: bool = False,
         recorder: NoRecorder | None = None,
+        clock: Clock | None = None,
         environ: dict[str, str] | None = None,
         protocol: Literal["auto", "ollama", "openai"] = "ollama",
         name: str = "gpt-oss:20b",
@@ -69,7 +72,7 @@ class Rig:
         routing: dict[str, Any] | None = None,
         context: dict[str, Any] | None = None,
     ) -> Rig:
-        """Put it together, as the command line does."""
+        """Put it together, as the command line does; `clock` is what the fixture of that name gives."""
         options = EngineOptions(
             model=ModelOptions(**{"name": name, "host": self.server.url, **(model or {})}),
             context=ContextOptions(**(context or {})),
@@ -81,7 +84,7 @@ class Rig:
             performance=PerformanceOptions(**(performance or {})),
             routing=RoutingOptions(**(routing or {})),
         )
-        self.session = Session(recorder or NoRecorder())
+        self.session = Session(recorder or NoRecorder(), clock=clock.now if clock else monotonic)
         self._feed = self.session.feed()
         client = client or await connected(ModelOptions(host=self.server.url, protocol=protocol), {})
         info = await choose_model(client, name)
@@ -156,7 +159,7 @@ class Rig:
 
     async def stats(self, **least: int) -> dict[str, Any]:
         """What the server has seen, once its counters have reached these values."""
-        return await asyncio.to_thread(self.server.stats, **least)
+        return await asyncio.to_thread(self.server.stats, seconds=WAIT_S, **least)
 
     async def release(self) -> None:
         await asyncio.to_thread(self.server.release)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
+from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import events as e
 from jetbox.engine.models import speed
@@ -25,7 +25,7 @@ FLOWS = " ".join(f"word{n}" for n in range(300))
 class Slowed(OllamaModel):
     """The same answers, with so many seconds by the loop's clock between two chunks."""
 
-    def __init__(self, url: str, clock: list[float], seconds: float) -> None:
+    def __init__(self, url: str, clock: Clock, seconds: float) -> None:
         super().__init__(url)
         self._clock = clock
         self._seconds = seconds
@@ -38,35 +38,25 @@ class Slowed(OllamaModel):
     async def _late(self, chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
         async for chunk in chunks:
             yield chunk
-            self._clock[0] += self._seconds
+            self._clock.forward(self._seconds)
             for _ in range(3):
                 await asyncio.sleep(0)  # whatever is due by now happens here
 
 
-@pytest_asyncio.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds by which the loop's clock is ahead."""
-    ahead = [0.0]
-    loop = asyncio.get_running_loop()
-    real = loop.time
-    monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])
-    return ahead
-
-
 @pytest.mark.parametrize("attended", [False, True])
-async def test_an_answer_that_flows_is_never_ended(rig: OpenRig, clock: list[float], attended: bool) -> None:
+async def test_an_answer_that_flows_is_never_ended(rig: OpenRig, clock: Clock, attended: bool) -> None:
     live = await rig(step(text=FLOWS), attended=attended)
     await live.parts.model.close()
     live.parts.model = Slowed(live.server.url, clock, seconds=15.0)
     ended = await live.start()
-    assert clock[0] > 4 * UNKNOWN_S, "longer than any limit"
+    assert clock.ahead > 4 * UNKNOWN_S, "longer than any limit"
     assert (ended.outcome, ended.exit_code) == ("answered", 0)
     assert "".join(delta.text for delta in live.events(e.TextDelta)) == FLOWS
     assert len(live.events(e.RequestSent)) == 1
     assert live.events(e.Notice) == []
 
 
-async def test_the_same_answer_with_one_silence_is_ended(rig: OpenRig, clock: list[float]) -> None:
+async def test_the_same_answer_with_one_silence_is_ended(rig: OpenRig, clock: Clock) -> None:
     live = await rig(step(text=FLOWS), model={"retries": 0})
     await live.parts.model.close()
     live.parts.model = Slowed(live.server.url, clock, seconds=150.0)

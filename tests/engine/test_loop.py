@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
@@ -281,17 +282,25 @@ async def test_the_limit_of_tokens(rig: OpenRig) -> None:
     assert "--max-tokens" in ended.hint
 
 
-async def test_the_limit_of_seconds_strikes_in_mid_answer(rig: OpenRig) -> None:
-    live = await rig(step(text="One two three."), faults=("stall@1:2",), loop={"max_seconds": 1.0})
-    ended = await live.run()
+async def test_the_limit_of_seconds_strikes_in_mid_answer(rig: OpenRig, clock: Clock) -> None:
+    live = await rig(step(text="One two three."), faults=("stall@1:2",), loop={"max_seconds": 100}, clock=clock)
+    goal = live.start()
+    await live.stats(stalled=1)
+    clock.forward(101)
+    ended = await within(goal)
     assert (ended.outcome, ended.exit_code) == ("limit", 4)
-    assert ended.reason == "stopped at the limit of 1 seconds"
+    assert ended.reason == "stopped at the limit of 100 seconds"
     assert (await live.stats(cancelled=1))["cancelled"] == 1
 
 
-async def test_the_limit_of_seconds_ends_a_command(rig: OpenRig) -> None:
-    live = await rig(step(call("run_cmd", command="sleep 60")), finish(), loop={"max_seconds": 1.5})
-    ended = await live.run()
+async def test_the_limit_of_seconds_ends_a_command(rig: OpenRig, clock: Clock) -> None:
+    live = await rig(
+        step(call("run_cmd", command="echo on; sleep 600")), finish(), loop={"max_seconds": 100}, clock=clock
+    )
+    goal = live.start()
+    await live.until(e.ToolOutput)
+    clock.forward(101)
+    ended = await within(goal)
     assert ended.outcome == "limit"
     assert [r.state for r in live.events(e.ToolEnded)] == ["cancelled"]
 

@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from engine.conftest import OpenRig
+from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine import waiting, watchdog
+from jetbox.engine import retries, waiting, watchdog
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
@@ -78,16 +79,18 @@ async def test_an_answer_that_is_held_back_means_that_the_model_is_loaded(
     served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "HELD_BACK_S", 0.01)
-    rig = await served(YES, speed=30.0, profile="A")
+    rig = await served(YES, faults=("stuck@1",))
     rig.parts.loaded = True  # as far as we know
     goal = rig.start()
     await rig.until(e.Waiting, what="reading")
     await rig.until(e.Waiting, what="loading")
+    await rig.release()
     await within(goal)
 
 
 async def test_llama_cpp_says_how_far_it_has_read(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "TELL_S", 0.0)
+    monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 0.0)
     rig = await served(YES, rig={"protocol": "openai"}, flavour="llamacpp", profile="E", speed=100.0)
     await rig.run("Look at this: " + "word " * 3000)
     total = rig.events(e.ModelAnswered)[0].metrics["prompt_eval_count"]
@@ -228,11 +231,11 @@ async def test_the_pace_is_learnt_from_the_stream(rig: OpenRig) -> None:
     assert 0 < live.parts.pace.usual < 5
 
 
-async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.5)
-    monkeypatch.setattr(watchdog, "ASKED", 1000)
+async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, clock: Clock) -> None:
     live = await rig(YES, faults=("stall@1:0",), attended=True, model={"retries": 0})
     goal = live.start()
+    await live.stats(stalled=1)
+    clock.forward(watchdog.UNKNOWN_S + 1)
     notice = await live.until(e.Notice)
     assert "longer than this model should take" in notice.text
     assert "/again" in notice.hint
@@ -244,11 +247,11 @@ async def test_silence_is_asked_about_and_sent_again_on_wish(rig: OpenRig, monke
     assert len([n for n in live.events(e.Notice) if "longer than" in n.text]) == 1
 
 
-async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "GAP_S", 0.05)
-    monkeypatch.setattr(watchdog, "ASKED", 1000)
+async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, clock: Clock) -> None:
     live = await rig(YES, faults=("stall@1:1",), attended=True)
     goal = live.start()
+    await live.until(e.TextDelta)
+    clock.forward(watchdog.GAP_S + 1)
     await live.until(e.Notice)
     assert not goal.done()
     await live.release()
@@ -257,12 +260,15 @@ async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, monkeypatc
 
 
 async def test_without_anybody_silence_ends_the_request_at_its_limit(
-    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+    rig: OpenRig, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "UNKNOWN_S", 0.5)
+    monkeypatch.setattr(retries, "ALIVE_S", 60.0)
     live = await rig(YES, faults=("stall@1:0",))
-    assert (await live.run()).outcome == "answered"
-    assert live.events(e.ModelAnswered)[0].error == "nothing came for 0.5 s; the request was cancelled"
+    goal = live.start()
+    await live.stats(stalled=1)
+    clock.forward(watchdog.UNKNOWN_S + 1)
+    assert (await within(goal)).outcome == "answered"
+    assert live.events(e.ModelAnswered)[0].error == "nothing came for 600 s; the request was cancelled"
 
 
 async def test_there_is_nothing_to_send_again_between_requests(rig: OpenRig) -> None:

@@ -83,9 +83,12 @@ async def test_the_prompt_is_the_same_up_to_the_goal(warming: Warm) -> None:
 
 
 async def test_a_goal_during_the_load_joins_it(warming: Warm) -> None:
-    rig, task = await warming(profile="C", speed=10)
-    await rig.stats(requests=2)
-    assert (await rig.run()).outcome in ("done", "unverified")
+    rig, task = await warming(faults=["stuck@1"])
+    await rig.stats(stalled=1)
+    goal = rig.start()
+    await rig.stats(chats=1)
+    await rig.release()
+    assert (await within(goal)).outcome in ("done", "unverified")
     await within(task)
     stats = await rig.stats()
     assert stats["loads"] == 1

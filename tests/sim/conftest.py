@@ -31,7 +31,7 @@ class Client:
     server: ServerProcess
 
     def send(self, method: str, path: str, body: bytes | Any = b"") -> tuple[int, dict[str, str], bytes]:
-        connection = HTTPConnection(self.server.url.removeprefix("http://"), timeout=30)
+        connection = HTTPConnection(self.server.url.removeprefix("http://"), timeout=120)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
             connection.request(method, path, data or None)

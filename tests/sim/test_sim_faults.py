@@ -19,14 +19,14 @@ SLOW = {"speed": 1, "profile": "F"}
 
 
 def begin(client: Any, body: bytes = BODY) -> tuple[HTTPConnection, HTTPResponse]:
-    connection = HTTPConnection(client.server.url.removeprefix("http://"), timeout=30)
+    connection = HTTPConnection(client.server.url.removeprefix("http://"), timeout=120)
     connection.request("POST", "/api/chat", body)
     return connection, connection.getresponse()
 
 
 def open_and_send(client: Any) -> socket.socket:
     host, port = client.server.url.removeprefix("http://").split(":")
-    sock = socket.create_connection((host, int(port)), timeout=30)
+    sock = socket.create_connection((host, int(port)), timeout=120)
     head = f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n"
     sock.sendall(head.encode() + BODY)
     return sock

@@ -82,7 +82,7 @@ def test_word_pieces_join_up_to_the_text(text: str) -> None:
 def exchange(client: Any, data: bytes) -> bytes:
     """Send bytes, say that no more come, and read to the end."""
     host, port = client.server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as sock:
+    with socket.create_connection((host, int(port)), timeout=120) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         received = b""
@@ -105,7 +105,7 @@ def test_connection_close_and_http_1_0_end_it(client: Any) -> None:
 def test_a_stream_to_an_old_client_is_not_chunked(client: Any) -> None:
     body = b'{"model": "gpt-oss:20b", "messages": [{"role": "user", "content": "hello"}]}'
     host, port = client.server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as sock:
+    with socket.create_connection((host, int(port)), timeout=120) as sock:
         sock.sendall(b"POST /api/chat HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         received = b""
         while piece := sock.recv(65536):

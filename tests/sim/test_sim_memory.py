@@ -26,7 +26,7 @@ def running(client: Any) -> dict[str, dict[str, Any]]:
 
 def sending(client: Any, body: dict[str, Any]) -> socket.socket:
     host, port = client.server.url.removeprefix("http://").split(":")
-    sock = socket.create_connection((host, int(port)), timeout=30)
+    sock = socket.create_connection((host, int(port)), timeout=120)
     data = json.dumps(body).encode()
     sock.sendall(f"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
     return sock
@@ -208,7 +208,7 @@ def test_a_prompt_that_memory_does_not_do_for_fails_and_a_shorter_one_does_not(c
 def test_a_restart_ends_connections_and_forgets_models(client_of: Any) -> None:
     client = client_of(faults=["restart:0.3@2:3"])
     client.chat(QUESTION)
-    idle = HTTPConnection(client.server.url.removeprefix("http://"), timeout=30)
+    idle = HTTPConnection(client.server.url.removeprefix("http://"), timeout=120)
     idle.request("GET", "/api/version")
     idle.getresponse().read()
     with pytest.raises((HTTPException, OSError)):

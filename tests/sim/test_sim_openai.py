@@ -41,7 +41,7 @@ def deltas(chunks: list[Any]) -> list[dict[str, Any]]:
 def refusal(client: Any, headers: dict[str, str] | None = None, **body: Any) -> tuple[int, Any]:
     from http.client import HTTPConnection
 
-    connection = HTTPConnection(client.server.url.removeprefix("http://"), timeout=30)
+    connection = HTTPConnection(client.server.url.removeprefix("http://"), timeout=120)
     whole = {"model": MODEL, "messages": [GOAL], **body}
     connection.request("POST", "/v1/chat/completions", json.dumps(whole), headers or {})
     reply = connection.getresponse()

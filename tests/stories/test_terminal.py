@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("jetbox-tui")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def _take_terminal() -> None:

@@ -16,7 +16,7 @@ from jetbox.engine import events as e
 from jetbox.record.recording import read_journal
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 """For a machine that has other work; nothing here waits for time to pass."""
 
 

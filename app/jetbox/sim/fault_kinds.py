@@ -79,6 +79,7 @@ REFUSED = {
 SLOW = {
     "slow_headers": Kind("before", "[:S][@R]", "everything is S seconds late (1)", value="SECONDS"),
     "slow": Kind("prompt", "[:X][@R]", "loads, reads and writes X times (4) more slowly", value="FACTOR"),
+    "stuck": Kind("prompt", "[@R]", "the model's load does not end until the client goes or `POST /sim/release`"),
     "hang": Kind("before", "[@R]", "from then on no request at all is answered, until `POST /sim/release`"),
     "deaf": Kind(
         "before",

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from jetbox.sim import answer, ask, faults, interference, logprobs, player, profiles, prompt
-from jetbox.sim.http import ApiError, Connection, Disconnected
+from jetbox.sim.http import ApiError, Connection
 from jetbox.sim.scheduler import Runner
 from jetbox.sim.world import World
 
@@ -126,7 +126,8 @@ class Generation:
         if fault and self._asked.launch["num_ctx"] > fault.number(0):
             self._world.stats.add(faults=1)
             raise ApiError(500, "llama runner process has terminated: cudaMalloc failed: out of memory")
-        self._world.load(self._asked.model, self._connection, self._factor())
+        stuck = self._has("stuck") is not None
+        self._world.load(self._asked.model, self._connection, self._factor(), stuck=stuck)
 
     def _early_faults(self) -> None:
         for fault in self._taken("before"):
@@ -312,16 +313,8 @@ class Generation:
         raise Dropped
 
     def _stall(self) -> None:
-        stats = self._world.stats
-        released = stats.releases
         self._connection.flush()
-        stats.add(stalled=1)
-        try:
-            while stats.releases == released:
-                if self._connection.gone(0.02):
-                    raise Disconnected
-        finally:
-            stats.add(stalled=-1)
+        self._world.stall(self._connection)
 
 
 def _lost(blocks: prompt.Blocks, cached: int) -> int:

@@ -164,14 +164,14 @@ class ServerProcess:
             said = self.process.communicate()[1].decode("utf-8", "replace").strip()
             raise LaunchError(said or f"the embedded server ended with code {self.process.returncode}")
 
-    def stats(self, *, seconds: float = 25.0, **least: int) -> dict[str, Any]:
+    def stats(self, *, seconds: float = 60.0, **least: int) -> dict[str, Any]:
         """What the server has seen.
 
         Counters given by name are waited for: `stats(cancelled=1)` returns when one stream was
         cancelled, or after so many seconds.
         """
         query = "&".join(f"{name}={value}" for name, value in {**least, "timeout": seconds}.items())
-        report: dict[str, Any] = self._ask("GET", f"/sim/stats?{query}")
+        report: dict[str, Any] = self._ask("GET", f"/sim/stats?{query}", seconds=seconds + 30)
         return report
 
     def release(self) -> None:
@@ -207,11 +207,11 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
-    def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
+    def _ask(self, method: str, target: str, body: bytes | None = None, *, seconds: float = 60.0) -> Any:
         import json
         from http.client import HTTPConnection
 
-        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=seconds)
         try:
             connection.request(method, target, body)
             return json.loads(connection.getresponse().read())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from jetbox.sim import ask, catalog, faults, player, profiles
-from jetbox.sim.http import Connection
+from jetbox.sim.http import Connection, Disconnected
 from jetbox.sim.scheduler import Limits, Scheduler
 from jetbox.sim.script import Script
 from jetbox.sim.setup import Setup
@@ -62,10 +62,17 @@ class World:
         """Seconds at the server's speed."""
         return seconds / self.speed if self.speed else 0.0
 
-    def load(self, model: catalog.Model, connection: Connection, factor: float = 1.0) -> None:
-        """Take the time that loading the model takes."""
-        self.stats.add(loading=1)
+    def load(
+        self, model: catalog.Model, connection: Connection, factor: float = 1.0, *, stuck: bool | None = None
+    ) -> None:
+        """Take the time that loading the model takes; `stuck` says whether that is for ever, None as the faults say."""
+        if stuck is None:
+            number = self.stats.next_number()
+            stuck = any(fault.kind == "stuck" and fault.hits(number) for fault in self.faults)
+        self.stats.add(loading=1, faults=int(stuck))
         try:
+            if stuck:
+                self.stall(connection)
             seconds = self.profile_of(model).load_time() * factor
             connection.wait_until(time.monotonic() + self.pace(seconds))
         finally:
@@ -117,15 +124,29 @@ class World:
         with self._lock:
             self._connections.discard(connection)
 
+    def stall(self, connection: Connection, since: int | None = None) -> None:
+        """Wait until stalls are released; `since` is how often they had been, as of now where it is None.
+
+        Raises:
+            Disconnected: the client has gone.
+        """
+        released = self.stats.releases if since is None else since
+        self.stats.add(stalled=1)
+        try:
+            while self.stats.releases == released:
+                if connection.gone(0.02):
+                    raise Disconnected
+        finally:
+            self.stats.add(stalled=-1)
+
     def hang(self) -> None:
         """From now on no request is answered until stalls are released."""
         self._hung_at = self.stats.releases
 
     def hold(self, connection: Connection) -> None:
         """Wait here while the server hangs."""
-        while self._hung_at is not None and self._hung_at == self.stats.releases:
-            connection.wait_until(time.monotonic() + 0.02)
-            connection.check()
+        if self._hung_at is not None and self._hung_at == self.stats.releases:
+            self.stall(connection, self._hung_at)
 
     def restart(self, seconds: float) -> None:
         """Ask for a restart with that long a pause, and wait until the server is down."""

@@ -17,7 +17,7 @@ from jetbox.engine.safety.sandbox import Sandbox
 if sys.platform != "linux":
     collect_ignore = ["test_boundary.py", "test_gitwatch.py", "test_process.py", "test_left_behind.py"]
 
-LIMITS = Limits(20, 10_000)
+LIMITS = Limits(120, 10_000)
 CONFINING = ["bubblewrap", "landlock"]
 
 

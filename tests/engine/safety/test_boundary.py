@@ -17,7 +17,7 @@ from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
 
 Shell = Callable[..., asyncio.Future[Finished]]
-LIMITS = Limits(20, 10_000)
+LIMITS = Limits(120, 10_000)
 
 
 @pytest.fixture

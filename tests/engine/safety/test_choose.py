@@ -113,7 +113,7 @@ async def test_the_folder_of_temporary_files_can_be_the_workspace(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     sandbox = await choose_sandbox(tmp_path, enabled=True, network=False, prefer=name)
     done = await ProcessRunner(sandbox, tmp_path).run(
-        ["sh", "-c", "echo 1 > made; echo $TMPDIR"], limits=Limits(9, 999)
+        ["sh", "-c", "echo 1 > made; echo $TMPDIR"], limits=Limits(120, 999)
     )
     await sandbox.close()
     assert sandbox.name == name
@@ -183,7 +183,7 @@ def test_the_profile_of_macos_guards_git_after_it_opened_the_workspace() -> None
 async def test_a_start_is_cheap(workspace: Path) -> None:
     sandbox = await choose_sandbox(workspace, enabled=True, network=False)
     runner = ProcessRunner(sandbox, workspace)
-    limits = Limits(20, 1000, memory=4 * 1024**3)
+    limits = Limits(120, 1000, memory=4 * 1024**3)
     times = sorted([(await runner.run(["/bin/true"], limits=limits)).duration_ns for _ in range(9)])
     await sandbox.close()
     assert times[0] < 100_000_000

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.moving import Clock
 from jetbox.engine.assemble import assemble
 from jetbox.engine.events import Notice
 from jetbox.engine.models.base import ModelInfo
@@ -20,7 +21,7 @@ from jetbox.engine.safety.gitwatch import ENTRIES, LENGTH, in_words, look
 from jetbox.engine.safety.process import Limits, ProcessRunner
 from jetbox.engine.session import NoRecorder, Session
 
-LIMITS = Limits(20, 10_000)
+LIMITS = Limits(120, 10_000)
 
 
 def git(root: Path, *words: str) -> None:
@@ -140,13 +141,14 @@ async def test_what_is_not_there_yet_can_be_made_in_every_sandbox_and_is_told(wa
 
 @open_kinds
 async def test_a_command_that_runs_out_of_time_or_is_cancelled_is_looked_at_too(
-    watched: Watched, repository: Path
+    watched: Watched, repository: Path, clock: Clock
 ) -> None:
-    await watched.runner.run(["/bin/sh", "-c", "echo x > .git/late; sleep 30"], limits=Limits(1.5, 1000))
+    late = "echo x > .git/late; echo begun; sleep 600"
+    await watched.runner.run(["/bin/sh", "-c", late], limits=LIMITS, on_output=clock.once(LIMITS.seconds))
     assert [words.partition(" ")[0] for words in watched.told] == [".git/late"]
 
     begun = asyncio.Event()
-    line = "echo x > .git/later; echo begun; sleep 30"
+    line = "echo x > .git/later; echo begun; sleep 600"
     running = asyncio.create_task(
         watched.runner.run(["/bin/sh", "-c", line], limits=LIMITS, on_output=lambda _text: begun.set())
     )

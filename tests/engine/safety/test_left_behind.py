@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.moving import Clock
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
+LIMITS = Limits(120, 10_000)
 Alive = Callable[[str], list[int]]
 
 DOUBLE_FORK = """
@@ -39,15 +42,15 @@ def mark() -> str:
 
 
 async def daemon(
-    runner: ProcessRunner, mark: str, *, extra: str = "pass", after: str = "pass", seconds: float = 60.0
+    runner: ProcessRunner, mark: str, *, extra: str = "pass", after: str = "pass", **more: Any
 ) -> Finished:
     code = DOUBLE_FORK.format(extra=extra, after=after)
-    return await runner.run([sys.executable, "-c", code, mark], limits=Limits(seconds, 10_000))
+    return await runner.run([sys.executable, "-c", code, mark], limits=LIMITS, **more)
 
 
 async def test_background_children_end_with_the_command(runner: ProcessRunner, mark: str, alive: Alive) -> None:
     line = f"sleep {mark} & setsid sleep {mark} & nohup setsid sleep {mark} >/dev/null 2>&1 & echo hi"
-    done = await runner.run(["sh", "-c", line], limits=Limits(20, 10_000))
+    done = await runner.run(["sh", "-c", line], limits=Limits(120, 10_000))
     assert (done.state, done.code, done.output) == ("exited", 0, "hi\n")
     assert not alive(mark)
 
@@ -58,9 +61,10 @@ async def test_daemons_end_with_the_command(runner: ProcessRunner, mark: str, al
     assert not alive(mark)
 
 
-async def test_daemons_end_at_the_time_limit(runner: ProcessRunner, mark: str, alive: Alive) -> None:
+async def test_daemons_end_at_the_time_limit(runner: ProcessRunner, mark: str, alive: Alive, clock: Clock) -> None:
     stubborn = "import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]"
-    done = await daemon(runner, mark, extra=stubborn, after="time.sleep(600)", seconds=1.0)
+    strike = clock.once(LIMITS.seconds)
+    done = await daemon(runner, mark, extra=stubborn, after="time.sleep(600)", on_output=strike)
     assert done.state == "timeout"
     assert not alive(mark)
 
@@ -69,7 +73,7 @@ async def test_a_cancelled_command_leaves_nothing(runner: ProcessRunner, mark: s
     started = asyncio.Event()
     line = f"trap '' TERM; setsid sleep {mark} & sleep {mark} & echo hi; wait; sleep {mark}"
     task = asyncio.create_task(
-        runner.run(["sh", "-c", line], limits=Limits(60, 10_000), on_output=lambda _text: started.set())
+        runner.run(["sh", "-c", line], limits=Limits(120, 10_000), on_output=lambda _text: started.set())
     )
     await started.wait()
     assert alive(mark)
@@ -85,7 +89,7 @@ async def test_a_second_cancel_spares_the_grace_and_leaves_nothing(
     ready = asyncio.Event()
     line = f"trap '' TERM; echo hi; sleep {mark}; sleep {mark}"
     task = asyncio.create_task(
-        runner.run(["sh", "-c", line], limits=Limits(60, 10_000), on_output=lambda _text: ready.set())
+        runner.run(["sh", "-c", line], limits=Limits(120, 10_000), on_output=lambda _text: ready.set())
     )
     await ready.wait()
     task.cancel()
@@ -101,7 +105,7 @@ async def test_cancels_again_and_again_during_the_start_leave_nothing(
     runner: ProcessRunner, mark: str, alive: Alive
 ) -> None:
     for cancels in range(2, 8):
-        task = asyncio.create_task(runner.run(["sleep", mark], limits=Limits(60, 10_000)))
+        task = asyncio.create_task(runner.run(["sleep", mark], limits=Limits(120, 10_000)))
         for _ in range(cancels):
             await asyncio.sleep(0)
             task.cancel()
@@ -115,7 +119,7 @@ async def test_cancels_again_and_again_during_the_start_leave_nothing(
 async def test_a_cancel_during_the_start_leaves_nothing(
     runner: ProcessRunner, mark: str, alive: Alive, turns: int
 ) -> None:
-    task = asyncio.create_task(runner.run(["sleep", mark], limits=Limits(60, 10_000)))
+    task = asyncio.create_task(runner.run(["sleep", mark], limits=Limits(120, 10_000)))
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
@@ -124,41 +128,56 @@ async def test_a_cancel_during_the_start_leaves_nothing(
     assert not alive(mark)
 
 
-async def test_a_command_that_forks_and_forks(runner: ProcessRunner, mark: str, alive: Alive) -> None:
+def counted(clock: Clock, count: int) -> Callable[[str], None]:
+    """Lets the time limit strike once so many letters have been written."""
+    heard, strike = [0], clock.once(LIMITS.seconds)
+
+    def hear(text: str) -> None:
+        heard[0] += len(text)
+        if heard[0] >= count:
+            strike(text)
+
+    return hear
+
+
+async def test_a_command_that_forks_and_forks(runner: ProcessRunner, mark: str, alive: Alive, clock: Clock) -> None:
     code = (
         "import os, sys\nfor n in range(6):\n    if os.fork() == 0 and n % 2: os.setsid()\n"
-        "os.execvp('sleep', ['sleep', sys.argv[1]])"
+        "os.write(1, b'x')\nos.execvp('sleep', ['sleep', sys.argv[1]])"
     )
-    done = await runner.run([sys.executable, "-c", code, mark], limits=Limits(1.0, 10_000))
+    done = await runner.run([sys.executable, "-c", code, mark], limits=LIMITS, on_output=counted(clock, 2**6))
     assert done.state == "timeout"
     assert not alive(mark)
 
 
 async def test_one_that_always_forks_anew_is_caught(runner: ProcessRunner, mark: str, alive: Alive) -> None:
     code = "import os, sys\nfor n in range(100_000):\n    if os.fork(): os._exit(0)\n    os.setsid()"
-    done = await runner.run([sys.executable, "-c", code, mark], limits=Limits(60, 10_000))
+    done = await runner.run([sys.executable, "-c", code, mark], limits=Limits(120, 10_000))
     assert done.state == "exited"
     assert not alive(mark)
 
 
-async def test_a_fork_bomb_ends_at_the_time_limit(runner: ProcessRunner, mark: str, alive: Alive) -> None:
+async def test_a_fork_bomb_ends_at_the_time_limit(runner: ProcessRunner, mark: str, alive: Alive, clock: Clock) -> None:
     bomb = """
 import os, sys, time
-end = time.monotonic() + 30  # were it to escape, it would not last
+end = time.monotonic() + 120  # were it to escape, it would not last
 for _ in range(400):
-    if os.fork() == 0 and os.getpid() % 3 == 0: os.setsid()
+    if os.fork() == 0:
+        os.write(1, b"x")
+        if os.getpid() % 3 == 0: os.setsid()
     time.sleep(0.002)
     if time.monotonic() > end: os._exit(0)
-    if len(os.listdir("/proc")) > 400: time.sleep(30)
+    if len(os.listdir("/proc")) > 400: time.sleep(60)
+time.sleep(60)
 """
-    done = await runner.run([sys.executable, "-c", bomb, mark], limits=Limits(0.7, 10_000))
+    done = await runner.run([sys.executable, "-c", bomb, mark], limits=LIMITS, on_output=counted(clock, 200))
     assert done.state == "timeout"
     assert not alive(mark)
 
 
 async def test_many_at_once(runner: ProcessRunner, mark: str, alive: Alive) -> None:
     done = await asyncio.gather(
-        *(runner.run(["sh", "-c", f"sleep {mark} & echo {n}"], limits=Limits(20, 1_000)) for n in range(8))
+        *(runner.run(["sh", "-c", f"sleep {mark} & echo {n}"], limits=Limits(120, 1_000)) for n in range(8))
     )
     assert [d.output for d in done] == [f"{n}\n" for n in range(8)]
     assert not alive(mark)
@@ -175,7 +194,7 @@ async def main():
     sandbox = await choose_sandbox(root, enabled=True, network=False, prefer=name)
     line = f"setsid sleep {mark} & sleep {mark} & echo ready; sleep {mark}"
     show = lambda text: print(text, end="", flush=True)
-    await ProcessRunner(sandbox, root).run(["sh", "-c", line], limits=Limits(60, 1000), on_output=show)
+    await ProcessRunner(sandbox, root).run(["sh", "-c", line], limits=Limits(120, 1000), on_output=show)
 
 asyncio.run(main())
 """

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from engine.moving import Clock
+from jetbox.engine.safety import process
 from jetbox.engine.safety.output import KeptOutput
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
-LIMITS = Limits(20, 10_000)
+LIMITS = Limits(120, 10_000)
 
 
 async def run(runner: ProcessRunner, line: str, limits: Limits = LIMITS, **more: object) -> Finished:
@@ -57,33 +58,48 @@ async def test_a_command_that_closes_its_output_is_waited_for(runner: ProcessRun
     assert (workspace / "made").exists()
 
 
-async def test_the_time_limit_ends_what_heeds_a_signal_softly(runner: ProcessRunner) -> None:
+async def test_the_time_limit_ends_what_heeds_a_signal_softly(
+    runner: ProcessRunner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GRACE_S", 120.0)
     line = "exec 2>/dev/null; trap 'echo bye; exit 7' TERM; echo hi; while :; do sleep 0.02; done"
-    done = await run(runner, line, Limits(1.0, 10_000))
+    done = await run(runner, line, on_output=clock.once(LIMITS.seconds))
     assert (done.state, done.code, done.output) == ("timeout", 7, "hi\nbye\n")
 
 
-async def test_the_time_limit_ends_what_ignores_the_signal(runner: ProcessRunner) -> None:
-    started = time.monotonic()
-    done = await run(runner, "trap '' TERM INT HUP; while :; do sleep 0.02; done", Limits(0.3, 10_000))
+async def test_the_time_limit_ends_what_ignores_the_signal(runner: ProcessRunner, clock: Clock) -> None:
+    line = "trap '' TERM INT HUP; echo hi; while :; do sleep 0.02; done"
+    done = await run(runner, line, on_output=clock.once(LIMITS.seconds))
     assert (done.state, done.code) == ("timeout", -9)
-    assert time.monotonic() - started > 0.3
 
 
-async def test_a_command_that_prints_for_ever(runner: ProcessRunner) -> None:
-    pieces: list[str] = []
-    done = await runner.run(["yes", "y" * 50], limits=Limits(1.0, 10_000), on_output=pieces.append)
+async def test_a_limit_in_seconds_is_the_clocks(runner: ProcessRunner) -> None:
+    done = await run(runner, "sleep 600", Limits(0.1, 10_000))
     assert done.state == "timeout"
-    assert done.total_bytes > 1_000_000
+    assert done.duration_ns >= 100_000_000
+
+
+async def test_a_command_that_prints_for_ever(runner: ProcessRunner, clock: Clock) -> None:
+    pieces: list[str] = []
+    strike = clock.once(LIMITS.seconds)
+
+    def show(text: str) -> None:
+        pieces.append(text)
+        if len(pieces) == 20:
+            strike(text)
+
+    done = await runner.run(["yes", "y" * 50], limits=LIMITS, on_output=show)
+    assert done.state == "timeout"
     assert len(done.output.encode()) <= 10_000
     assert "bytes left out ...]" in done.output
-    assert len(pieces) < 60
+    assert len(pieces) <= 3 + done.duration_ns * 30 / 1e9
     assert sum(map(len, pieces)) < 400_000
+    assert done.total_bytes > 2 * sum(map(len, pieces))
 
 
 async def test_the_memory_limit(runner: ProcessRunner) -> None:
     line = ["-c", "x = bytearray(400_000_000); print('got it')"]
-    done = await runner.run([sys.executable, *line], limits=Limits(20, 10_000, memory=200_000_000))
+    done = await runner.run([sys.executable, *line], limits=Limits(120, 10_000, memory=200_000_000))
     assert done.code == 1
     assert "MemoryError" in done.output
 

@@ -26,6 +26,7 @@ class Bench:
         self.root = root
         self.blobs: dict[str, bytes] = {}
         self.output: list[str] = []
+        self.hear: Callable[[str], None] = self.output.append
         self.tools = standard_tools()
         self.context = ToolContext(
             workspace=Workspace(root),
@@ -45,7 +46,7 @@ class Bench:
         tool = find(self.tools, name)
         decoded, _ = decode_arguments(tool, json.dumps(arguments))
         tool.access(decoded, self.context)
-        return await tool.plan(decoded, self.context, self.output.append)
+        return await tool.plan(decoded, self.context, self.hear)
 
     async def call(self, name: str, **arguments: Any) -> ToolResult:
         plan = await self.plan(name, **arguments)

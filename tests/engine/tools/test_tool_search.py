@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jetbox.engine.errors import ToolError
@@ -103,7 +105,7 @@ async def test_grep_says_where_an_expression_is_wrong(bench: Any) -> None:
         await bench.call("grep", pattern="")
 
 
-async def test_an_expression_that_never_ends_is_ended(bench: Any) -> None:
+async def test_an_expression_that_never_ends_is_ended(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.write("a.txt", "match\n")
     bench.write("b.txt", "a" * 60 + "!\n")
     ticks = 0
@@ -115,13 +117,31 @@ async def test_an_expression_that_never_ends_is_ended(bench: Any) -> None:
             await asyncio.sleep(0.001)
 
     ticker = asyncio.create_task(tick())
-    limits = MatchLimits(matches=10, line_chars=100, output_bytes=1000, file_bytes=10**6, seconds=1.5)
+    real = asyncio.create_subprocess_exec
+
+    async def spy(*args: Any, **kwargs: Any) -> asyncio.subprocess.Process:
+        process = await real(*args, **kwargs)
+        assert process.stdout is not None
+        hear = process.stdout.feed_data
+
+        def heard(data: bytes) -> None:
+            hear(data)
+            process.send_signal(signal.SIGALRM)  # its alarm goes off once it has found what there is
+
+        monkeypatch.setattr(process.stdout, "feed_data", heard)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spy)
+    limits = MatchLimits(matches=10, line_chars=100, output_bytes=1000, file_bytes=10**6, seconds=120.0)
     workspace = bench.context.workspace
     wish = Wish("(a+)+$|match", "", ignore_case=False, everything=False)
     text = await grep(workspace.locate(""), wish, workspace, limits)
     ticker.cancel()
-    assert text == "a.txt:1:match\n[stopped after 1.5 s: narrow path or glob, or use a simpler expression]"
+    assert text == "a.txt:1:match\n[stopped after 120 s: narrow path or glob, or use a simpler expression]"
     assert ticks > 3
+    (bench.root / "a.txt").unlink()
+    text = await grep(workspace.locate(""), wish, workspace, msgspec.structs.replace(limits, seconds=0.3))
+    assert text == "[stopped after 0.3 s: narrow path or glob, or use a simpler expression]"
 
 
 async def test_grep_is_ended_with_its_call(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.moving import Clock
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.command_scope import command_scope
 from jetbox.engine.tools.shell import command_environment
@@ -36,17 +37,18 @@ async def test_the_plan_says_what_would_be_run(bench: Any) -> None:
     assert bench.tools["run_cmd"].access({"command": "ls"}, bench.context).barrier
 
 
-async def test_how_a_command_ended_is_told(make_bench: Callable[..., Any]) -> None:
-    bench = make_bench(command_s=20.0)
+async def test_how_a_command_ended_is_told(make_bench: Callable[..., Any], clock: Clock) -> None:
+    bench = make_bench(command_s=120.0)
     failed = await bench.call("run_cmd", command="echo no; exit 3")
     assert (failed.text, failed.ok) == ("exit code 3\nno", False)
     assert await bench.text("run_cmd", command="true") == "exit code 0\n[no output]"
     assert "ended by SIGKILL" in await bench.text("run_cmd", command="kill -9 $$")
     missing = await bench.call("run_cmd", command=["no-such-program"])
     assert (missing.text, missing.ok) == ("not run\nno-such-program: there is no such program on PATH", False)
-    late = await bench.call("run_cmd", command="echo begun; sleep 600", timeout=1)
+    bench.hear = clock.once(100)
+    late = await bench.call("run_cmd", command="echo begun; sleep 600", timeout=100)
     assert not late.ok
-    assert late.text.startswith("stopped after 1 s: it had not ended")
+    assert late.text.startswith("stopped after 100 s: it had not ended")
     assert late.text.endswith("begun")
 
 
