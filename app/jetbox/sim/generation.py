@@ -313,8 +313,9 @@ class Generation:
         raise Dropped
 
     def _stall(self) -> None:
+        released = self._world.stats.releases  # whoever reads what is flushed may release this at once
         self._connection.flush()
-        self._world.stall(self._connection)
+        self._world.stall(self._connection, released)
 
 
 def _lost(blocks: prompt.Blocks, cached: int) -> int:
