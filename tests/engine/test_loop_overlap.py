@@ -12,7 +12,7 @@ from engine.rig import Rig, within
 from jetbox.engine import cancelling
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.cancelling import TRIES, Cancels
+from jetbox.engine.cancelling import PAIRS, TRIES, Cancels
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import ProbeEngine
 from scripted import call, finish, step
@@ -187,18 +187,18 @@ async def test_a_second_request_shows_whether_they_wait_for_one_another(
 
 
 async def test_short_answers_do_not_show_it_and_nothing_is_taken_back(rig: OpenRig) -> None:
-    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(TRIES + 2)]
+    steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(PAIRS + 2)]
     # Each of the round's own requests is held until the second one is in line, and has not said a word by then.
-    stalls = tuple(f"stall@{2 * n - 1}:0" for n in range(1, TRIES + 1))
+    stalls = tuple(f"stall@{2 * n - 1}:0" for n in range(1, PAIRS + 1))
     live = await rig(*steps, finish(), faults=stalls, probes={"wait": "overlap"})
     put_green(live)
     live.parts.reading_rate = 1e9
     running = live.start()
-    for pairs in range(1, TRIES + 1):
+    for pairs in range(1, PAIRS + 1):
         await live.stats(stalled=1, chats=2 * pairs)
         await live.release()
     assert (await within(running)).outcome == "done"
-    assert live.parts.cancels == Cancels(pairs=TRIES)
+    assert live.parts.cancels == Cancels(pairs=PAIRS)
     assert {event.attempt for event in live.events(e.RequestSent)} == {1}
 
 

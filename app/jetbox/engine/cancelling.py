@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from jetbox.engine.parts import Parts
     from jetbox.engine.stream import Answer
 
+PAIRS = 8
+"""How many rounds at most have a second request beside them: short answers tell nothing."""
 TRIES = 3
-"""How often each of the two is tried: short answers, and prompts that are read at once, tell nothing."""
+"""How often one is taken back to see what follows: prompts that are read at once tell nothing."""
 HEARD_NS = 100_000_000
 """A request that waited longer for its turn than this stood behind the one that was taken back."""
 WARM_NS = 120_000_000
 """A model that is loaded takes no longer to be found so; a server's queue stands in the same figure."""
-PATIENCE_NS = 500_000_000
+PATIENCE_NS = 250_000_000
 """Beyond twice the time of the whole prompt, how much later the second answer may come."""
 GRACE_NS = 100_000_000
 """The end of an answer may be heard so much later than that of the one which began only then."""
@@ -53,7 +55,7 @@ def may_pair(parts: Parts) -> bool:
     cancels = parts.cancels
     open_yet = cancels.heard is None and cancels.in_line is None
     # Without the rate nobody can say how long the second one may take.
-    return open_yet and cancels.pairs < TRIES and parts.reading_rate > 0
+    return open_yet and cancels.pairs < PAIRS and parts.reading_rate > 0
 
 
 def may_try(parts: Parts) -> bool:
