@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.compacting import on_wish
 from jetbox.engine.context import compact
+from jetbox.engine.context.budget import MARGIN
 from jetbox.engine.context.compact import ASKED, HEADING, SUMMARY, listed, newest, rewritten, without_old_outputs
 from jetbox.engine.loop import serve
 from jetbox.engine.models.base import Call, CallFunction
@@ -190,6 +192,23 @@ async def test_it_can_be_switched_off(rig: OpenRig) -> None:
     parts_in(live.root)
     assert (await live.run(GOAL)).exit_code == 4
     assert live.events(e.Compacted) == []
+
+
+async def test_below_its_threshold_nothing_is_made_shorter_and_what_was_is_kept(rig: OpenRig) -> None:
+    live = await rig(*reading_steps(step(text=WORDS), TALK), context={"num_ctx": 32_768, "compact_tokens": 6144})
+    parts_in(live.root)
+    ended = await live.run(GOAL)
+    assert (ended.outcome, ended.rounds) == ("unverified", PARTS + 1)
+    told, sent = live.events(e.Compacted), live.events(e.RequestSent)
+    assert {each.why for each in told} == {"it is as long as you let it be"}
+    threshold = 6144 - 6144 // 8 - MARGIN
+    assert all(each.before > threshold > each.after for each in told)
+    assert max(request.estimate for request in sent) <= threshold
+    # Between two of them each request begins with all of the one before: what was made once is not made again.
+    bodies = await live.requests()
+    asked = [body for body in bodies if "Write a summary" not in body[-1]["content"]]
+    anew = sum(later[: len(body)] != body for body, later in itertools.pairwise(asked))
+    assert 0 < anew == len(told) < PARTS / 2
 
 
 async def test_one_output_that_fills_the_window_is_cut_where_it_is_needed(rig: OpenRig) -> None:

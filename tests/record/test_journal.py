@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import resource
 import stat
@@ -141,6 +142,22 @@ async def test_deltas_share_a_line_that_tells_them_apart(folder: Path) -> None:
         "deltas": {"type": "model.text", "text": "aééb", "at": [0, 100, 200, 300], "len": [1, 2, 0, 1]},
     }
     assert written[2] == b'{"seq":5,"t":900,"round":0,"event":{"type":"tool.started","call":"c"}}'
+    await writer.close()
+
+
+async def test_what_recording_takes_of_the_event_loop_is_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0, 1000)
+    monkeypatch.setattr(journal_module, "monotonic", lambda: next(ticks))
+    writer = JournalWriter.create(folder)
+    writer.record(line(0, HEADER))
+    assert writer.spent_ns == 1000
+    writer.record(line(1, e.TextDelta(text="a")))
+    assert writer.spent_ns == 1000, "held back"
+    writer.flush()
+    await writer.sync()  # what the disk takes is waited for in a thread, and by nobody who streams
+    assert writer.spent_ns == 2000
     await writer.close()
 
 

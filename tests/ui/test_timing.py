@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jetbox.engine import events as e
+from jetbox.engine.clock import Span
 from jetbox.record.library import find
 from jetbox.record.playback import read_journal
 from jetbox.ui.glyphs import ASCII, UNICODE
@@ -89,6 +90,28 @@ async def test_it_grows_with_the_round_that_runs(show: Showing) -> None:
         s.stage.clock.advance(1500)
         await s.play(e.TextDelta(text="x"), e.QueueChanged(items=()))
         assert re.search(r"◆ 2 +1\.\d s +█", s.text)
+
+
+async def test_what_prompts_cost_and_what_shorter_histories_came_to(show: Showing) -> None:
+    async with show(size=(160, 60)) as s:
+        shorter = e.Compacted(
+            why="w", how="summary", before=9000, after=4000, messages=2, of=9, duration_ns=900 * MS,
+            metrics={"prompt_eval_count": 9000, "eval_count": 200},
+        )  # fmt: skip
+        await s.play(*opened(), *first_round(), shorter)
+        start = s.stage.clock.now
+        spans = (Span("context", start, start + 3 * MS, "render"), Span("context", start, start + 2 * MS, "budget"))
+        ended = e.RoundEnded(wall_ns=50 * MS, phases={"prompt eval": 50 * MS}, spans=spans, log_ns=4 * MS)
+        await s.play(e.RoundStarted(model="gpt-oss:20b"), request(2), ended)
+        await s.press("f2")
+        for said in (r"prompts prepared in +5 ms", r"bytes and hash made +3 ms", r"recorded in +4 ms"):
+            assert re.search(said, s.text), said
+        await s.press("tab")
+        assert "history made shorter 1 time" in s.text
+        for said in (r"tokens +5\.\dk saved in prompts, 9\.2k spent +net \+4\.2k", r"time .* spent +net \+"):
+            assert re.search(said, s.text), said
+        await s.press("tab")
+        assert re.search(r"answer bounded +2 ms", s.text)
 
 
 async def test_a_session_without_rounds_says_so(show: Showing) -> None:

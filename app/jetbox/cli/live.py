@@ -370,7 +370,7 @@ class Live:
         """Close the journal and release the lock; what the disk said at the very end."""
         failure: StorageError | None = None
         try:
-            self.session.emit(SessionClosed(exit_code=int(code), reason=reason))
+            self.session.emit(SessionClosed(exit_code=int(code), reason=reason, log_ns=self.session.recorder.spent_ns))
         except StorageError as error:
             failure = error
         try:

@@ -62,23 +62,28 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
     """
     from jetbox.record.library import find, sessions_folder, summary
     from jetbox.record.recording import read_journal
-    from jetbox.record.roundlog import round_log
+    from jetbox.record.roundlog import prompts_line, round_log, system_line
 
     asked = _asked(given)
     where = find(session, sessions_folder(asked.settings.session.folder))
-    log = round_log(read_journal(where).events)
+    events = read_journal(where).events
+    log, prompt = round_log(events), system_line(events)
     about = summary(where)
     if as_json:
-        _print_json({**_fields(about), "log": log})
+        _print_json({**_fields(about), "prompt": prompt, "log": log})
         return ExitCode.DONE
     if not only_rounds:
         for name in ("id", "label", "workspace", "model", "goal"):
             if value := getattr(about, name):
                 click.echo(plain(f"{name:<10} {value}"))
+        if prompt:
+            click.echo(plain(f"{'prompt':<10} {prompt}"))
         click.echo(plain(f"{'state':<10} {_state(about)}, {about.rounds} rounds, begun {_when(about)}"))
         click.echo()
     for one in log:
         click.echo(one.line)
+    if prepared := prompts_line(log):
+        click.echo(plain(prepared))
     return ExitCode.DONE
 
 

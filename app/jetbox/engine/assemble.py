@@ -210,7 +210,7 @@ async def choose_sandbox(parts: Parts) -> None:
     """Find the sandbox that holds here, and tell; until then nothing of the workspace is executed."""
     from jetbox.engine.safety.choose import choose_sandbox as choose
 
-    wanted = parts.options.permissions
+    wanted, begun = parts.options.permissions, parts.session.now()
     root = parts.context.workspace.root
     sandbox: Sandbox
     try:
@@ -220,9 +220,11 @@ async def choose_sandbox(parts: Parts) -> None:
         from jetbox.engine.safety.unconfined import NoSandbox
 
         sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
-    parts.context.processes.sandbox = sandbox
+    parts.context.processes.sandbox, took = sandbox, parts.session.now() - begun
     add_probes(parts)
     parts.ready.set()
     if parts.probes is not None and parts.may_probe:
         parts.probes.prepare()
-    parts.session.emit(SandboxChosen(name=sandbox.name, cannot=tuple(sandbox.cannot), off=not wanted.sandbox))
+    parts.session.emit(
+        SandboxChosen(name=sandbox.name, cannot=tuple(sandbox.cannot), off=not wanted.sandbox, duration_ns=took)
+    )

@@ -49,6 +49,23 @@ class Span(msgspec.Struct, frozen=True, omit_defaults=True):
     """The call id or probe name that it belongs to."""
 
 
+class Timed:
+    """Puts what runs inside it among the spans."""
+
+    __slots__ = ("_name", "_now", "_phase", "_ref", "_spans", "_start")
+
+    def __init__(self, spans: list[Span], now: Clock, name: str, phase: str = "context", ref: str = "") -> None:
+        self._spans, self._now = spans, now
+        self._name, self._phase, self._ref = name, phase, ref
+        self._start = 0
+
+    def __enter__(self) -> None:
+        self._start = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self._spans.append(Span(self._phase, self._start, self._now(), self._name, self._ref))
+
+
 def phases(spans: Iterable[Span], start: int, end: int) -> dict[str, int]:
     """Split [start, end] among the phases, in ns; the values sum to exactly `end - start`.
 

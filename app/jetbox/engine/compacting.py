@@ -126,8 +126,7 @@ async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes],
 
 def _fixed(parts: Parts) -> float:
     """Tokens of what every request begins with."""
-    head, messages = parts.history.parts
-    return (len(head) + len(messages[0])) / parts.budget.ratio
+    return _estimate(parts, parts.history.parts[1][:1])
 
 
 def _free(parts: Parts) -> float:
@@ -141,8 +140,7 @@ def _used(parts: Parts, messages: Sequence[bytes]) -> float:
 
 
 def _estimate(parts: Parts, messages: Sequence[bytes]) -> float:
-    head, _ = parts.history.parts
-    return (len(head) + sum(map(len, messages)) + len(messages)) / parts.budget.ratio
+    return parts.history.tokens_of(messages, parts.budget.ratio)
 
 
 def _gains(new: Sequence[bytes], old: Sequence[bytes]) -> bool:

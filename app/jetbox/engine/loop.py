@@ -87,7 +87,8 @@ class Loop:
         self._take_words()  # that an earlier goal was stopped before
         parts.goal = text
         # A goal is on the disk before anything is done about it.
-        await parts.session.sync()
+        with parts.timed("journal"):
+            await parts.session.sync()
         try:
             ending = await self._prepare(text) or await self._rounds_until_done()
         except StorageError:
@@ -121,7 +122,8 @@ class Loop:
 
             self._router = Router(self._parts, options)
             try:
-                await self._work.ask(self._router.begin(goal))
+                with self._parts.timed("routing"):
+                    await self._work.ask(self._router.begin(goal))
             except Interrupted:
                 return self._interrupted()
         if self._options.plan:
@@ -157,7 +159,8 @@ class Loop:
                 from jetbox.engine.switching import switch_as_wished
 
                 try:
-                    await self._work.ask(switch_as_wished(parts))
+                    with parts.timed("switch"):
+                        await self._work.ask(switch_as_wished(parts))
                 except Interrupted:
                     return self._interrupted() or self._cancelled()
             self._limits.rounds += 1
@@ -175,7 +178,8 @@ class Loop:
             ending, tail = await self._judge(round_, result)
             if self._router is not None and not parts.control.cancelled:
                 try:
-                    ending, tail = await self._work.ask(self._router.weigh(result, ending, tail))
+                    with parts.timed("routing"):
+                        ending, tail = await self._work.ask(self._router.weigh(result, ending, tail))
                 except Interrupted:
                     ending = self._interrupted()
             if self._planner is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jetbox.engine.cancelling import Cancels
+from jetbox.engine.clock import Span, Timed
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.context.cut import CutWatch
@@ -97,6 +98,8 @@ class Parts(msgspec.Struct):
     """What the server has; made when it is first asked for."""
     known: Callable[[str, str], Figures] | None = None
     """Looks up what was measured of a model, by name and digest; blocks. None where nothing is kept."""
+    doings: list[Span] = []
+    """What the engine itself did since the last round ended, from when to when."""
     warned: set[str] = msgspec.field(default_factory=set)
     """What the user was told of models already: a rule may go over to one again and again."""
 
@@ -107,6 +110,10 @@ class Parts(msgspec.Struct):
             return False
         confined = self.context.processes.sandbox.confines or not self.options.permissions.sandbox
         return confined or bool(self.bare_probes)
+
+    def timed(self, name: str) -> Timed:
+        """Times what the engine itself does inside it, as a span of the round."""
+        return Timed(self.doings, self.session.now, name)
 
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 UNCOUNTED = "0.30.0"
 """A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
+NO_TOOLS = ("sandbox", "journal")
+"""What calls wait for before they run: spans beside theirs."""
 
 
 class RoundResult(msgspec.Struct):
@@ -78,6 +80,7 @@ class Round:
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
+        self._logged = parts.session.recorder.spent_ns
         self._room = Room(parts)
         self._since = self._start
         """Up to here every instant is in a span."""
@@ -158,10 +161,12 @@ class Round:
         parts = self._parts
         number = 0
         if parts.warmup is not None:
-            await parts.warmup.make_way()
+            with parts.timed("warm-up"):
+                await parts.warmup.make_way()
         while True:
             number += 1
-            await self._room.make()
+            with parts.timed("shorten"):
+                await self._room.make()
             body, expected = self._body()
             attempt = Attempt(
                 parts.session,
@@ -181,7 +186,8 @@ class Round:
                 parts.control.again = None
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended
-            self._learn(answer, len(body.data), expected.tokens)
+            with parts.timed("count"):
+                self._learn(answer, len(body.data), expected.tokens)
             if again:
                 red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
                 if red:
@@ -225,11 +231,14 @@ class Round:
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
         model = parts.options.model
-        tokens = parts.budget.estimate(parts.history.size)
-        most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
+        with parts.timed("budget"):
+            tokens = parts.budget.estimate(parts.history.size)
+            most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
         logprobs = parts.options.routing.mode == "cascade" or model.heartbeats
-        body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
-        parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
+        with parts.timed("render"):
+            body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
+        with parts.timed("compare"):
+            parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
         size = parts.model_info.size if parts.model_info is not None else 0
         window = parts.budget.num_ctx
@@ -258,6 +267,7 @@ class Round:
         if self._cut(answer, size, estimate):
             return
         parts.budget.learn(size, count)
+        parts.history.counted(count)
         fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
         duration = answer.metrics.get("prompt_eval_duration", 0)
         if fresh > 0 and duration > 0:
@@ -303,7 +313,8 @@ class Round:
         if result.changed or result.finished:
             await self._verdicts(result, final=result.finished)
         if self._parts.probes is not None:
-            late = superseded(await self._late(), result.verdicts)
+            with self._parts.timed("late verdicts"):
+                late = superseded(await self._late(), result.verdicts)
             result.late = [redacted(verdict, self._parts.redactor) for verdict in late]
             result.pending = self._parts.probes.pending
 
@@ -341,6 +352,10 @@ class Round:
 
         When the goal is `over`, an answer without calls stands as the last word.
         """
+        with self._parts.timed("assemble"):
+            self._remember(result, tail, over=over)
+
+    def _remember(self, result: RoundResult, tail: Sequence[str], *, over: bool) -> None:
         parts = self._parts
         answer, done = result.answer, result.done if result.told is None else result.told
         closing = [words for words in (late_text(result.late), verdict_text(result.verdicts, result.pending)) if words]
@@ -363,15 +378,18 @@ class Round:
         parts = self._parts
         self._account("context")
         now = self._since
-        spans = sorted([*self._spans, *parts.dispatcher.spans], key=lambda s: s.start)
+        doings = [span for span in parts.doings if span.start >= self._start]
+        parts.doings.clear()
+        spans = sorted([*self._spans, *parts.dispatcher.spans, *doings], key=lambda s: s.start)
         split = phases(spans, self._start, now)
-        tools = [s for s in parts.dispatcher.spans if s.phase == "tools" and s.name != "sandbox"]
+        tools = [s for s in parts.dispatcher.spans if s.phase == "tools" and s.name not in NO_TOOLS]
         parts.session.emit(
             RoundEnded(
                 wall_ns=now - self._start,
                 phases=split,
                 spans=tuple(spans),
                 tier=tier(now - self._start - split.get("waiting for you", 0)),
+                log_ns=parts.session.recorder.spent_ns - self._logged,
                 tools=len(result.done),
                 parallel=len({a.ref for a in tools if any(beside(a, b) for b in tools)}),
             )

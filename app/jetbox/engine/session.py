@@ -21,6 +21,9 @@ from jetbox.engine.events import AnyEvent, Event, Stamped
 class Recorder(Protocol):
     """Keeps what happens. `record` is called in the event loop and must be quick."""
 
+    spent_ns: int
+    """How long that has held up the event loop so far."""
+
     def record(self, stamped: Stamped) -> None:
         """Take an event; deltas may be held back for up to 50 ms.
 
@@ -83,6 +86,8 @@ class SessionSource(Protocol):
 
 class NoRecorder:
     """Keeps nothing; for runs without a session and for tests."""
+
+    spent_ns = 0
 
     def record(self, stamped: Stamped) -> None:
         pass

@@ -115,6 +115,7 @@ class UndoDesk:
         )
 
     async def _undo(self, command: Undo) -> None:
+        begun = self._parts.session.now()
         trail, parts = self._catch_up(), self._parts
         step = trail.find(command.round)
         if step is None:
@@ -132,7 +133,15 @@ class UndoDesk:
             parts.context.ledger.clear()
         scope: Scope = "both" if command.files and command.messages else "files" if command.files else "messages"
         parts.session.emit(
-            Undone(round=step.number, scope=scope, files=tuple(done), left=tuple(left), messages=gone, words=words)
+            Undone(
+                round=step.number,
+                scope=scope,
+                files=tuple(done),
+                left=tuple(left),
+                messages=gone,
+                words=words,
+                duration_ns=parts.session.now() - begun,
+            )
         )
         paths = tuple(change.path for change in done)
         if not paths:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
+from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import StorageError, WorkspaceBusy
 from jetbox.engine.events import Delta, Stamped
 from jetbox.record.blobs import BlobStore, MemoryBlobs
@@ -54,6 +55,7 @@ class JournalWriter:
 
     def __init__(self, folder: Path | None, fd: int, size: int, tee: Tee | None) -> None:
         """Use `create`, `append` or `memory`."""
+        self.spent_ns = 0
         self.folder = folder
         self.path = None if folder is None else folder / JOURNAL
         self._fd = fd
@@ -163,6 +165,13 @@ class JournalWriter:
     def _write(self, held: list[Group], stamped: Stamped | None) -> None:
         if self._fd < 0 and self._tee is None:
             return
+        begun = monotonic()
+        try:
+            self._write_lines(held, stamped)
+        finally:
+            self.spent_ns += monotonic() - begun
+
+    def _write_lines(self, held: list[Group], stamped: Stamped | None) -> None:
         lines = [encode(group.line(), self._put) for group in held]
         if stamped is not None:
             lines.append(encode(stamped, self._put))

@@ -42,6 +42,10 @@ class RoundTime(msgspec.Struct):
     only_reads: bool = False
     final: bool = False
     """The model said here that it is done."""
+    stages: dict[str, int] = {}
+    """What the engine itself did meanwhile, by name."""
+    logged: int = 0
+    """How long recording held up the event loop."""
 
     @property
     def wall(self) -> int:

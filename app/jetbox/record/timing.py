@@ -9,6 +9,7 @@ import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.clock import Span, model_spans, segments
+from jetbox.record.prepared import Shortened, stages
 from jetbox.record.savings import READS, Saving, between, within
 from jetbox.record.spent import RoundTime, Segment, Switch, ToolTime, packed
 
@@ -107,6 +108,11 @@ class Timing:
         """Tokens that the server did not have to read again."""
         self.calls = 0
         self.parallel = 0
+        self.stages: dict[str, int] = {}
+        """What the engine itself did, in all rounds, ns."""
+        self.logged = 0
+        """How long recording held up the event loop in all rounds, ns."""
+        self.shortened = Shortened()
         self._goal = 0
         self._ended = -1
         self._names: dict[str, str] = {}
@@ -141,6 +147,8 @@ class Timing:
                 self._tool_ended(t, event)
             case e.ProbeEnded():
                 self._probe_ended(t, event)
+            case e.Compacted():
+                self.shortened.made(event)
             case _ if live is not None:
                 self._in_round(live, t, event)
             case _:
@@ -162,6 +170,7 @@ class Timing:
     def _in_round(self, live: Live, t: int, event: e.AnyEvent) -> None:
         match event:
             case e.RequestSent():
+                self.shortened.sent()
                 live.sent, live.first, live.spoke, live.reading, live.thought = t, -1, -1, -1, False
                 live.closed = False
             case e.Waiting():
@@ -261,6 +270,8 @@ class Timing:
             parallel=event.parallel,
             only_reads=self._only_reads and event.tools > 0,
             final=self._final,
+            stages=stages(event),
+            logged=event.log_ns,
         )
         if self._prefix is not None and done.cached < 0:
             done.cached = self._prefix.tokens
@@ -281,6 +292,10 @@ class Timing:
         insort(self.walls, done.wall)
         if done.ttft >= 0:
             insort(self.ttfts, done.ttft)
+        self.shortened.over(done.phases.get("prompt eval", 0), done.reuse, reading)
+        self.logged += done.logged
+        for name, ns in done.stages.items():
+            self.stages[name] = self.stages.get(name, 0) + ns
         for name, ns in done.phases.items():
             self.phases[name] = self.phases.get(name, 0) + ns
         self.tiers[done.tier] = self.tiers.get(done.tier, 0) + 1

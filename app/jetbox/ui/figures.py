@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jetbox.engine.clock import PHASES, TIERS
 from jetbox.engine.models.figures import COLD_NS
+from jetbox.record.prepared import STAGES, Shortened
 from jetbox.record.savings import KINDS, Saving
 from jetbox.record.spent import RoundTime, ToolTime
 from jetbox.record.targets import Light, Target, targets
@@ -50,6 +51,7 @@ def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
         *_percentiles(timing, width),
         *_phases(timing, width, glyphs),
         *_tools(timing, width),
+        *_prepared(timing.stages, timing.logged, width),
         *_tiers(timing, width, glyphs),
     ]
 
@@ -125,6 +127,18 @@ def _tools(timing: Timing, width: int) -> list[Row]:
     return [*out, BLANK]
 
 
+def _prepared(stages: Mapping[str, int], logged: int, width: int) -> list[Row]:
+    """What the engine itself did; nothing where a recording does not say."""
+    if not stages:
+        return []
+    out = [spread((("prompts prepared in", "title"),), ((words.duration(sum(stages.values())), "bold"),), width)]
+    for name, ns in stages.items():
+        said = one_line(STAGES.get(name, name))
+        out.append(spread(((f"{said:<{NAMED + 8}}", "dim"),), ((words.duration(ns), ""),), width))
+    out.append(spread((("recorded in", "dim"),), ((words.duration(logged), ""),), width))
+    return [*out, BLANK]
+
+
 def _tiers(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     out = [_title("how rounds felt")]
     n = len(timing.rounds)
@@ -148,6 +162,7 @@ def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     reused = f"{words.count(timing.reused)} tokens reused"
     about = f"about {words.duration(timing.prefix_saved)}" if timing.prefix_saved else "unknown"
     out.append(spread(((f"{'prompt':<10}", ""), (reused, "dim")), ((about, "hit"),), width))
+    out += _shortened(timing.shortened, width)
     out += [BLANK, *_open(timing.savings, width, glyphs), BLANK, _title("slowest rounds")]
     slow = sorted(timing.rounds, key=lambda done: -done.wall)[:SLOWEST]
     for done in slow:
@@ -157,6 +172,22 @@ def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
             (f"{words.duration(done.wall):>8}", f"tier.{done.tier}"),
         ]
         out.append(spread([*left, (f"  {name}", "dim")], ((words.duration(ns), ""),), width))
+    return out
+
+
+def _shortened(made: Shortened, width: int) -> list[Row]:
+    """What shorter histories came to on both axes; what costs more than it saves is told as such."""
+    if not made.times:
+        return []
+    out = [BLANK, _title(f"history made shorter {words.plural(made.times, 'time')}")]
+    tokens = f"{words.count(made.saved)} saved in prompts, {words.count(made.spent)} spent"
+    times = f"about {words.duration(made.saved_ns)} saved, {words.duration(made.spent_ns)} spent"
+    for name, said, net, value in (
+        ("tokens", tokens, made.tokens, words.count(abs(made.tokens))),
+        ("time", times, made.ns, words.duration(abs(made.ns))),
+    ):
+        sign, style = ("+", "warning") if net > 0 else ("-", "hit")
+        out.append(spread(((f"{name:<10}", ""), (said, "dim")), ((f"net {sign}{value}", style),), width))
     return out
 
 
@@ -205,6 +236,8 @@ def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> l
             (f"from {at}", "dim"),
         ]
         out.append(spread(left, ((words.duration(high - low), ""),), width))
+    if done.stages:
+        out += [BLANK, *_prepared(done.stages, done.logged, width)[:-1]]
     missed = [each for each in timing.savings if each.round == done.number]
     if missed:
         out += [BLANK, _title("could have been saved")]

@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.engine.context.carry import Reader, carried, in_form_of
 from jetbox.engine.context.wire import Wanted, Wire
-from jetbox.engine.events import MessageAdded, PromptHead, PromptRewound
+from jetbox.engine.events import MessageAdded, MessagesCounted, PromptHead, PromptRewound
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.session import Session
@@ -80,6 +80,12 @@ class History:
         self._messages: list[bytes] = list(messages)
         """As the present model gets them."""
         self._reader = Reader("")
+        self._tokens: list[int] = []
+        """Of the messages from the first on that the server has counted."""
+        self._head_tokens = 0
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+        """So many messages, and the head before them, are in it: what follows is added, nothing read twice."""
         self._head = b""
         self._head_sha = ""
         self._beside: list[str] = []
@@ -125,6 +131,8 @@ class History:
 
     def read_by(self, reader: Reader) -> None:
         """Another model goes on: what others said is carried over to it, and the journal told."""
+        if reader.name != self._reader.name:
+            self._forget_counts()  # it has other tokens
         self._reader = reader
         self._render()
 
@@ -143,6 +151,8 @@ class History:
 
     def _tell(self, first: int) -> None:
         """What stands from there on is new to the journal."""
+        del self._tokens[first:]
+        self._hashed = 0
         for index in range(first, len(self._messages)):
             role = msgspec.json.decode(self._messages[index])["role"]
             self._session.emit(MessageAdded(index=index, role=role, json=self._messages[index].decode()))
@@ -194,6 +204,8 @@ class History:
             self._session.emit(PromptRewound(count=count))
             for kept in (self._said, self._authors, self._messages):
                 del kept[count:]
+            del self._tokens[count:]
+            self._hashed = 0
             self.bytes = sum(map(len, self._messages))
         return max(0, gone)
 
@@ -203,6 +215,8 @@ class History:
         message["content"] += f"\n{text}"
         self.bytes -= len(self._messages.pop())
         self._said.pop()
+        del self._tokens[len(self._messages) :]
+        self._hashed = 0
         author = self._authors.pop()
         self._add(message["role"], message)
         self._authors[-1] = author
@@ -231,6 +245,8 @@ class History:
         """Set what comes before the messages; the journal is told when it changes."""
         head = self.head_for(model, options, tools)
         if head != self._head:
+            self._forget_counts()
+            self._hashed = 0
             self._head = head
             self._head_sha = hashlib.sha256(head).hexdigest()
             self._session.emit(PromptHead(sha=self._head_sha, json=head.decode()))
@@ -241,6 +257,33 @@ class History:
         if tools:
             opening += TOOLS + tools
         return opening + b',"messages":['
+
+    def _forget_counts(self) -> None:
+        self._tokens, self._head_tokens = [], 0
+
+    def counted(self, tokens: int) -> None:
+        """The server read head and messages as so many tokens in all: what it had not read before gets its share.
+
+        One batch a round: no message is counted twice as long as it stands where it is.
+        """
+        first = len(self._tokens)
+        new = tokens - self._head_tokens - sum(self._tokens)
+        sizes = [len(data) for data in self._messages[first:]]
+        if not first:
+            new, sizes = new + self._head_tokens, [len(self._head), *sizes]
+        if not sizes or not 0 < new <= sum(sizes):
+            return  # templates leave thoughts out, servers count otherwise: the next figure has both in it
+        shares = shared(new, sizes)
+        if not first:
+            self._head_tokens = shares.pop(0)
+        self._tokens += shares
+        self._session.emit(MessagesCounted(first=first, tokens=tuple(shares), head=0 if first else self._head_tokens))
+
+    def tokens_of(self, messages: Sequence[bytes], ratio: float) -> float:
+        """Tokens of head and messages: as the server counted them, and by so many bytes a token what it did not."""
+        known = dict(zip(self._messages, self._tokens, strict=False))
+        head = self._head_tokens or len(self._head) / ratio
+        return head + sum(known.get(data) or (len(data) + 1) / ratio for data in messages)
 
     @property
     def parts(self) -> tuple[bytes, Sequence[bytes]]:
@@ -270,4 +313,29 @@ class History:
         """The next request."""
         tail = self._wire.tail(wanted)
         data = self._head + b",".join(self._messages) + tail
-        return Body(data, self._head_sha, len(self._messages), tail.decode(), hashlib.sha256(data).hexdigest())
+        return Body(data, self._head_sha, len(self._messages), tail.decode(), self._sha(tail))
+
+    def _sha(self, tail: bytes) -> str:
+        """That of the whole request."""
+        if not self._hashed:
+            self._hash = hashlib.sha256(self._head)
+        for data in self._messages[self._hashed :]:
+            if self._hashed:
+                self._hash.update(b",")
+            self._hash.update(data)
+            self._hashed += 1
+        whole = self._hash.copy()
+        whole.update(tail)
+        return whole.hexdigest()
+
+
+def shared(tokens: int, sizes: Sequence[int]) -> list[int]:
+    """Tokens divided among parts by their bytes; they sum to exactly as many."""
+    whole, seen, given = sum(sizes), 0, 0
+    out = []
+    for size in sizes:
+        seen += size
+        upto = tokens * seen // whole
+        out.append(upto - given)
+        given = upto
+    return out

@@ -43,6 +43,7 @@ from jetbox.engine.events.models import (
 from jetbox.engine.events.prompt import (
     Compacted,
     MessageAdded,
+    MessagesCounted,
     ModelAnswered,
     PrefixReused,
     PromptCut,
@@ -110,6 +111,7 @@ __all__ = [
     "GuardTripped",
     "ListedModel",
     "MessageAdded",
+    "MessagesCounted",
     "Mode",
     "ModeChanged",
     "ModelAnswered",

@@ -120,6 +120,7 @@ class Undone(Event, frozen=True, kw_only=True, tag="undo.done"):
     """That left the prompt."""
     words: str = ""
     """The user's words that went with them."""
+    duration_ns: int = 0
 
 
 FileEvent = ProbeStarted | ProbeEnded | FilesChanged | UndoPlanned | Undone

@@ -66,6 +66,16 @@ class RequestSent(Event, frozen=True, kw_only=True, tag="model.request"):
     """Tokens of the prompt, estimated; corrected by the server's own counts."""
 
 
+class MessagesCounted(Event, frozen=True, kw_only=True, tag="prompt.counted"):
+    """What the server counted for the messages that it had not read before: its figure, shared by their bytes."""
+
+    first: int
+    """Index of the first of them."""
+    tokens: tuple[int, ...]
+    head: int = 0
+    """Tokens of what stands before all messages, where that was new too."""
+
+
 class PrefixReused(Event, frozen=True, kw_only=True, tag="model.prefix"):
     """How much of a prompt the server took from its cache."""
 
@@ -143,6 +153,7 @@ PromptEvent = (
     | PromptRewound
     | Compacted
     | RequestSent
+    | MessagesCounted
     | PrefixReused
     | PromptCut
     | Waiting

@@ -64,6 +64,8 @@ class SandboxChosen(Event, frozen=True, kw_only=True, tag="session.sandbox"):
     cannot: tuple[str, ...] = ()
     off: bool = False
     """True where the user turned it off."""
+    duration_ns: int = 0
+    """What choosing it took: calls that execute something wait for that."""
 
 
 class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
@@ -71,6 +73,8 @@ class SessionClosed(Event, frozen=True, kw_only=True, tag="session.closed"):
 
     exit_code: int
     reason: str = ""
+    log_ns: int = 0
+    """How long recording has held up this process' event loop in all."""
 
 
 class SessionLabelled(Event, frozen=True, kw_only=True, tag="session.label"):
@@ -132,6 +136,8 @@ class RoundEnded(Event, frozen=True, kw_only=True, tag="round.ended"):
     tools: int = 0
     parallel: int = 0
     """How many tool calls overlapped another one."""
+    log_ns: int = 0
+    """How long recording its events held up the event loop; in whatever phase it was."""
 
 
 class QueueChanged(Event, frozen=True, kw_only=True, tag="queue.changed"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from jetbox.engine.clock import Span
+from jetbox.engine.clock import Span, Timed
 from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
 from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call, Coming
@@ -279,7 +279,8 @@ class Dispatcher:
         async with self._running:
             if plan.kind in ("write", "command"):
                 self._acted.add(pending.call)
-                await synced()
+                with Timed(self.spans, self._session.now, "journal", "tools", pending.call):
+                    await synced()
             return await plan.perform()
 
     def _output(self, pending: _Pending, text: str) -> None:
