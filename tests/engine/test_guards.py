@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from jetbox.engine.events import FileChange
+from jetbox.engine.events import CallState, FileChange
 from jetbox.engine.guards import Guards
-from jetbox.engine.tools.dispatch import Done, State
+from jetbox.engine.tools.dispatch import Done
 
 
-def done(name: str = "read_file", arguments: str = '{"path":"a"}', text: str = "x", state: State = "ok") -> Done:
+def done(name: str = "read_file", arguments: str = '{"path":"a"}', text: str = "x", state: CallState = "ok") -> Done:
     return Done("c", "", name, arguments, state, text)
 
 

@@ -249,7 +249,7 @@ class TestScrolling:
     async def test_another_width_keeps_the_place(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
-            s.bench.transcript.show_round(30)
+            s.bench.transcript.go_to_round(30)
             await s.pilot.pause()
             assert "◆ 30" in s.text.split("\n")[3]
             await s.pilot.resize_terminal(80, 30)

@@ -123,13 +123,20 @@ def assemble(
         if cut_off is not None:
             parts.history.take_up(cut_off)
     else:
-        instructions = ""
-        if options.context.instructions:
-            instructions = redactor.redact(read_instructions(root, options.context.instructions_bytes))
-        version = options.context.prompt_version
-        system = system_prompt(instructions, plan=options.loop.plan, version=version)
-        parts.history.system(system, version_of(version, system))
+        _begin_prompt(parts)
     return parts
+
+
+def _begin_prompt(parts: Parts) -> None:
+    """The system message, with what the workspace says of itself."""
+    options = parts.options
+    instructions = ""
+    if options.context.instructions:
+        root = parts.context.workspace.root
+        instructions = parts.redactor.redact(read_instructions(root, options.context.instructions_bytes))
+    version = options.context.prompt_version
+    system = system_prompt(instructions, plan=options.loop.plan, version=version)
+    parts.history.system(system, version_of(version, system))
 
 
 def add_probes(parts: Parts) -> None:

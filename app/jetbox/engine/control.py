@@ -134,11 +134,7 @@ class Control:
                     at = len(self._queue) - 1 - self._queue[::-1].index(command.text)
                     self._set_queue([*self._queue[:at], *self._queue[at + 1 :]])
             case Cancel():
-                if self.interrupt is not None:
-                    self.cancelled = True
-                    self.interrupt()
-                elif self.leave_off is not None:
-                    self.leave_off()
+                self._end_goal()
             case SendAgain():
                 if self.again is not None:
                     self.again()
@@ -149,15 +145,19 @@ class Control:
             case Close():
                 self.closing = True
                 self.cancel_code = command.code
-                if self.interrupt is not None:
-                    self.cancelled = True
-                    self.interrupt()
-                elif self.leave_off is not None:
-                    self.leave_off()
+                self._end_goal()
                 return False
             case _:
                 return False
         return True
+
+    def _end_goal(self) -> None:
+        """End the goal that runs; where none does, what is done between two."""
+        if self.interrupt is not None:
+            self.cancelled = True
+            self.interrupt()
+        elif self.leave_off is not None:
+            self.leave_off()
 
     async def model_named(self) -> None:
         """Wait until the user wishes for a model, or for the request to be sent again."""

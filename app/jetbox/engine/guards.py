@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jetbox.engine.events import GuardTripped
+from jetbox.engine.events import Guard, GuardTripped
 from jetbox.engine.tools.dispatch import Done
 
 WINDOW = 12
@@ -86,12 +86,12 @@ class Guards:
                     return self._tripped("rewrite", f"{change.path} was written {n} times", n, REWRITES)
         return None
 
-    def _tripped(self, guard: str, detail: str, n: int, warn: int) -> GuardTripped | None:
+    def _tripped(self, guard: Guard, detail: str, n: int, warn: int) -> GuardTripped | None:
         stop = n >= warn * STOP_FACTOR and self._warned[guard] > 0
         if not stop and self._warned[guard]:
             return None
         self._warned[guard] += 1
-        return GuardTripped(guard=guard, detail=detail, action="stop" if stop else "warn")  # type: ignore[arg-type]
+        return GuardTripped(guard=guard, detail=detail, action="stop" if stop else "warn")
 
 
 def _signature(call: Done) -> str:

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jetbox.engine.errors import StorageError, ToolError
-from jetbox.engine.events import PlanEnded, PlanJoined, PlanMade, PlannedStep, StepBegun, StepEnded
+from jetbox.engine.events import (
+    CallState,
+    PlanEnded,
+    PlanJoined,
+    PlanMade,
+    PlannedStep,
+    StepBegun,
+    StepEnded,
+    StepState,
+)
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.plan import PlanRefused, Step, accessed, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access
-from jetbox.engine.tools.dispatch import Dispatcher, Done, State, title
+from jetbox.engine.tools.dispatch import Dispatcher, Done, title
 from jetbox.engine.tools.plan import PLAN
 
 if TYPE_CHECKING:
@@ -26,14 +35,14 @@ if TYPE_CHECKING:
 JOIN = "[the plan has run: call finish if the goal is reached; else go on, call by call]"
 BROKEN = "[the plan broke off: {why}; what needed it was not run. Go on from here, call by call]"
 ALL_RAN = "[the plan has run, but {why}. Go on from here, call by call]"
-STATES: dict[str, State] = {"done": "ok", "broken": "failed", "refused": "failed", "cancelled": "cancelled"}
+STATES: dict[str, CallState] = {"done": "ok", "broken": "failed", "refused": "failed", "cancelled": "cancelled"}
 REFUSED = "the plan was not run: {why}. Go on without a plan, call by call"
 
 
 class _Ran(msgspec.Struct):
     """What became of a step."""
 
-    state: Literal["ok", "failed", "denied", "cancelled", "skipped"] = "cancelled"
+    state: StepState = "cancelled"
     text: str = ""
     said: str = ""
     begun: int = -1
@@ -130,8 +139,8 @@ class Planner:
             return state == "denied"
         return other in step.needs or (_acts(self._accesses[other]) and _acts(self._accesses[step.id]))
 
-    def _ended(self, step: Step, ran: _Ran, state: str, text: str) -> None:
-        ran.state, ran.text, ran.ended = state, text, self._session.now()  # type: ignore[assignment]
+    def _ended(self, step: Step, ran: _Ran, state: StepState, text: str) -> None:
+        ran.state, ran.text, ran.ended = state, text, self._session.now()
         took = ran.ended - ran.begun if ran.begun >= 0 else 0
         why = "" if state == "ok" else text.strip().partition("\n")[0][:300]
         self._session.emit(

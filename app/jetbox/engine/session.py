@@ -215,6 +215,14 @@ class Session:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    async def attend(self, listener: Callable[[AnyCommand], bool]) -> None:
+        """Offer every command to `listener` first, until cancelled."""
+        stop = self.listen(listener)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop()
+
     def offer_again(self) -> None:
         """Offer what nobody took to those who listen now."""
         waiting = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
 from jetbox.engine.commands import AnyCommand, RunShell, StopShell
 from jetbox.engine.context.history import shell_words
 from jetbox.engine.errors import StorageError, ToolError
-from jetbox.engine.events import Notice, ShellEnded, ShellStarted, ToolOutput
+from jetbox.engine.events import CallState, Notice, ShellEnded, ShellStarted, ToolOutput
 from jetbox.engine.parts import Parts
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
@@ -131,7 +130,7 @@ class _Shell:
             self._printed = (self._printed + text)[-most:]
             self._parts.session.emit(ToolOutput(call=self._call, text=text))
 
-    def _end(self, state: Literal["ok", "failed", "denied", "cancelled"], text: str) -> None:
+    def _end(self, state: CallState, text: str) -> None:
         session = self._parts.session
         text = self._parts.redactor.redact(text)
         ran = self._begun >= 0

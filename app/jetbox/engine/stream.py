@@ -132,22 +132,7 @@ class Attempt:
 
         self._listener = Listener(session, self._model, self._options, take, pace=self._pace, attended=self._attended)
         try:
-            await self._listener.run(body.data, expected)
-        except StorageError:
-            raise
-        except CallGarbled as error:
-            if not self._read_again(error, answer):
-                answer.error = error
-        except Runaway as error:
-            answer.done_reason = REPEATED
-            session.emit(Notice(level="warning", text=error.message, hint=error.hint))
-        except JetboxError as error:
-            answer.error = error
-        except asyncio.CancelledError:
-            answer.cancelled = True
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
+            await self._hear(self._listener, body.data, expected, answer)
         finally:
             self._listener = None
         self._flush(answer)
@@ -170,6 +155,30 @@ class Attempt:
             )
         )
         return answer
+
+    async def _hear(self, listener: Listener, body: bytes, expected: Expectation, answer: Answer) -> None:
+        """Listen to the end of the stream; why it ended before is in the answer.
+
+        Raises:
+            StorageError
+        """
+        try:
+            await listener.run(body, expected)
+        except StorageError:
+            raise
+        except CallGarbled as error:
+            if not self._read_again(error, answer):
+                answer.error = error
+        except Runaway as error:
+            answer.done_reason = REPEATED
+            self._session.emit(Notice(level="warning", text=error.message, hint=error.hint))
+        except JetboxError as error:
+            answer.error = error
+        except asyncio.CancelledError:
+            answer.cancelled = True
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
 
     def again(self) -> None:
         """Take the request back, so that it is sent again: the user asks for that."""

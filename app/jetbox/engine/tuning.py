@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from jetbox.engine.commands import AnyCommand, SetOption
@@ -27,11 +25,7 @@ class TuningDesk:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        remove = self._parts.session.listen(self.take)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            remove()
+        await self._parts.session.attend(self.take)
 
     def take(self, command: AnyCommand) -> bool:
         """Change the option; False for any other command."""

@@ -74,11 +74,9 @@ class UndoDesk:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        remove = self._parts.session.listen(self.take)
         try:
-            await asyncio.Event().wait()
+            await self._parts.session.attend(self.take)
         finally:
-            remove()
             self._parts.session.drop(self._reader)
             if self._plan is not None:
                 self._plan.cancel()

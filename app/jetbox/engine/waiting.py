@@ -73,7 +73,7 @@ class Voice:
         self._expected = expected
         self._size = expected.size
         self._resumed = resumed
-        self._said: tuple[str, str] = ("reading", resumed.detail) if resumed is not None else ("", "")
+        self._said: tuple[What | Literal[""], str] = ("reading", resumed.detail) if resumed is not None else ("", "")
         self._since = session.now()
         """When the present wait began."""
         self._looking: asyncio.Task[None] | None = None
@@ -163,9 +163,9 @@ class Voice:
         """A wait that is longer than it should be is said to be."""
         what, expected = self._said[0], self._expected
         should = {"loading": expected.loading_ns, "reading": expected.reading_ns}.get(what, 0)
-        if should and self._session.now() - self._since > PATIENCE * should + int(LATE_S * 1e9):
+        if what and should and self._session.now() - self._since > PATIENCE * should + int(LATE_S * 1e9):
             why = "; other requests may come first" if what == "reading" else ""
-            self._say(what, f"{self._detail(what)}, longer than it took before{why}")  # type: ignore[arg-type]
+            self._say(what, f"{self._detail(what)}, longer than it took before{why}")
 
     def _detail(self, what: str) -> str:
         expected = self._expected

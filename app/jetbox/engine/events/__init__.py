@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jetbox.engine.events.base import Event, FileChange, Mode
+from jetbox.engine.events.base import ChangeKind, Event, FileChange, Mode
 from jetbox.engine.events.files import (
     RED,
     CacheState,
@@ -59,6 +59,7 @@ from jetbox.engine.events.session import (
     Environment,
     GoalEnded,
     GoalStarted,
+    Guard,
     GuardTripped,
     ModeChanged,
     Notice,
@@ -76,6 +77,7 @@ from jetbox.engine.events.session import (
     Steered,
 )
 from jetbox.engine.events.tools import (
+    CallState,
     PermissionAnswered,
     PermissionAsked,
     PlanEnded,
@@ -88,6 +90,7 @@ from jetbox.engine.events.tools import (
     ShellStarted,
     StepBegun,
     StepEnded,
+    StepState,
     ToolCalled,
     ToolEnded,
     ToolEvent,
@@ -100,6 +103,8 @@ __all__ = [
     "RED",
     "AnyEvent",
     "CacheState",
+    "CallState",
+    "ChangeKind",
     "Compacted",
     "Delta",
     "Environment",
@@ -108,6 +113,7 @@ __all__ = [
     "FilesChanged",
     "GoalEnded",
     "GoalStarted",
+    "Guard",
     "GuardTripped",
     "ListedModel",
     "MessageAdded",
@@ -155,6 +161,7 @@ __all__ = [
     "Steered",
     "StepBegun",
     "StepEnded",
+    "StepState",
     "SwitchCost",
     "SwitchPaid",
     "TextDelta",

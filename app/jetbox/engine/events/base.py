@@ -14,12 +14,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 Mode = Literal["ask", "edits", "auto"]
 
 
+ChangeKind = Literal["created", "modified", "deleted"]
+
+
 class FileChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """One file that a tool changed."""
 
     path: str
     """Relative to the workspace, with `/`."""
-    kind: Literal["created", "modified", "deleted"]
+    kind: ChangeKind
     added: int = 0
     """Lines."""
     removed: int = 0

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from jetbox.engine.events.base import Event, FileChange
+from jetbox.engine.events.base import ChangeKind, Event, FileChange
 
 VerdictState = Literal["passed", "failed", "skipped", "error", "timeout", "cancelled"]
 RED: tuple[VerdictState, ...] = ("failed", "error", "timeout")
@@ -66,7 +66,7 @@ class UndoFile(msgspec.Struct, frozen=True, omit_defaults=True):
     """What undoing would do to one file."""
 
     path: str
-    kind: Literal["created", "modified", "deleted"]
+    kind: ChangeKind
     """What becomes of it: it comes back, gets its old content, or goes."""
     state: UndoState = "ready"
     """`changed`: not as the agent left it; `lost`: what was there before was not kept."""

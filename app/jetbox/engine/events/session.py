@@ -152,10 +152,13 @@ class Steered(Event, frozen=True, kw_only=True, tag="queue.steered"):
     text: str
 
 
+Guard = Literal["repeat", "alternate", "error", "rewrite", "empty"]
+
+
 class GuardTripped(Event, frozen=True, kw_only=True, tag="guard.tripped"):
     """The same thing again and again: first a word to the model, then a stop."""
 
-    guard: Literal["repeat", "alternate", "error", "rewrite", "empty"]
+    guard: Guard
     detail: str
     action: Literal["warn", "stop"]
 

@@ -8,6 +8,9 @@ import msgspec
 
 from jetbox.engine.events.base import Event, FileChange
 
+CallState = Literal["ok", "failed", "denied", "cancelled"]
+StepState = Literal[CallState, "skipped"]
+
 
 class ToolCalled(Event, frozen=True, kw_only=True, tag="tool.called"):
     """The model asked for a tool; emitted when the call is complete in the stream."""
@@ -36,7 +39,7 @@ class ToolOutput(Event, frozen=True, kw_only=True, tag="tool.output"):
 
 class ToolEnded(Event, frozen=True, kw_only=True, tag="tool.ended"):
     call: str
-    state: Literal["ok", "failed", "denied", "cancelled"]
+    state: CallState
     text: str = ""
     """What the model is told."""
     duration_ns: int = 0
@@ -105,7 +108,7 @@ class ShellEnded(Event, frozen=True, kw_only=True, tag="shell.ended"):
     """The user's command is over."""
 
     call: str
-    state: Literal["ok", "failed", "denied", "cancelled"]
+    state: CallState
     text: str = ""
     """What it came to, and what it printed."""
     duration_ns: int = 0
@@ -146,7 +149,7 @@ class StepBegun(Event, frozen=True, kw_only=True, tag="plan.step_begun"):
 class StepEnded(Event, frozen=True, kw_only=True, tag="plan.step_ended"):
     plan: str
     step: str
-    state: Literal["ok", "failed", "denied", "cancelled", "skipped"]
+    state: StepState
     """skipped: what it needs did not come about."""
     why: str = ""
     duration_ns: int = 0

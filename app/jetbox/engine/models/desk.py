@@ -42,11 +42,9 @@ class ModelsDesk:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        remove = self._parts.session.listen(self.take)
         try:
-            await asyncio.Event().wait()
+            await self._parts.session.attend(self.take)
         finally:
-            remove()
             for task in self._tasks:
                 task.cancel()
             if self._tasks:

@@ -88,9 +88,11 @@ def write(store: Path, memories: Mapping[str, Memory], now: float, redact: Calla
         probes.append(
             _Probe(name, verdicts, last.state, last.scope, last.digest) if last is not None else _Probe(name, verdicts)
         )
-        fits = last is not None and last.files is not None and last.files.proved
-        if fits and sum(map(len, lists.values())) + len(last.files.files) <= ENTRIES:  # type: ignore[union-attr]
-            lists[last.digest] = last.files.files  # type: ignore[union-attr]
+        files = last.files if last is not None else None
+        if last is None or files is None or not files.proved:
+            continue
+        if sum(map(len, lists.values())) + len(files.files) <= ENTRIES:
+            lists[last.digest] = files.files
     format, made_by, machine = _identity()
     # A name that is no text cannot stand in the file: then it goes without the lists.
     return any(save(store / FILE, _Store(format, made_by, machine, probes, kept)) for kept in (lists, {}))

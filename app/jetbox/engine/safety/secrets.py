@@ -15,6 +15,7 @@ _NAME = re.compile(
 _NOT_SECRET = frozenset(("PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY", "GPG_AGENT_INFO", "ICEAUTHORITY"))
 _PLAIN_WORD = re.compile(r"[A-Za-z]+(?:[ _.-][A-Za-z]+)*|[0-9]+(?:\.[0-9]+)*")
 MARK = re.compile(r"\[secret:[A-Za-z_][A-Za-z0-9_]*\]")
+"""The stand-in for a secret that the model sees in its place."""
 _CREDENTIALS_IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _SHORTEST = 8
 _LONGEST_WORD = 24
@@ -53,10 +54,6 @@ class Redactor:
         if self._pattern is None:
             return text
         return self._pattern.sub(self._mark, text)
-
-    def contains_mark(self, text: str) -> bool:
-        """Whether a replacement stands in the text: written to a file it would destroy the secret there."""
-        return "[secret:" in text and MARK.search(text) is not None
 
     def stream(self) -> StreamRedactor:
         """For text that comes in pieces."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -14,13 +14,12 @@ from jetbox.engine.events import FileChange
 from jetbox.engine.safety.secrets import MARK
 from jetbox.engine.tools.base import Plan, ToolContext, ToolResult
 from jetbox.engine.tools.diff import Diff
-from jetbox.engine.workspace.names import shown
+from jetbox.engine.workspace.names import check_writable, shown
 from jetbox.engine.workspace.text import Decoded, Undecodable, decode
 from jetbox.engine.workspace.writing import Written, write_file
 
 DIRECT_BYTES = 256_000
 """Up to this many bytes a file is read or written at once; a thread would cost more."""
-"""The stand-in for a secret that the model sees in its place."""
 
 T = TypeVar("T")
 
@@ -45,6 +44,17 @@ async def in_thread(size: int, work: Callable[[], T]) -> T:
         # What the thread does cannot be stopped half way; nobody may go on before it has ended.
         await asyncio.wait([task])
         raise
+
+
+def writable(arguments: dict[str, Any], context: ToolContext) -> str:
+    """The file that a call wants to write.
+
+    Raises:
+        ToolError: it is outside the workspace, or may not be written.
+    """
+    path = context.workspace.resolve(arguments["path"])
+    check_writable(path)
+    return path
 
 
 async def look(path: str, context: ToolContext) -> Before:

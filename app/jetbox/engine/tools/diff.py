@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
@@ -39,8 +40,7 @@ async def compare(path: str, old: str | None, new: str) -> Diff:
 
 def _compare(path: str, old: str | None, new: str) -> Diff:
     before, after = texts.lines(old or ""), texts.lines(new)
-    head = _common(before, after)
-    tail = _common(before[head:][::-1], after[head:][::-1])
+    head, tail = alike(before, after)
     removed, added = len(before) - head - tail, len(after) - head - tail
     if max(removed, added) > SUMMARY_LINES:
         where = (
@@ -125,11 +125,10 @@ def _names(path: str, old: str | None) -> str:
     return f"--- {'/dev/null' if old is None else 'a/' + path}\n+++ b/{path}\n"
 
 
-def _common(a: list[str], b: list[str]) -> int:
-    """How many items at the start are equal."""
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
+def alike(a: Sequence[object], b: Sequence[object]) -> tuple[int, int]:
+    """How many items are equal at the start, and how many of the others at the end."""
+    most = min(len(a), len(b))
+    head = next((n for n in range(most) if a[n] != b[n]), most)
+    most -= head
+    tail = next((n for n in range(most) if a[-1 - n] != b[-1 - n]), most)
+    return head, tail

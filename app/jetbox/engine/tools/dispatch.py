@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from jetbox.engine.clock import Span, Timed
 from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
-from jetbox.engine.events import FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
+from jetbox.engine.events import CallState, FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
@@ -31,8 +31,6 @@ FULL = "make room in the workspace, or make it writable; then go on with --conti
 TITLE = ("pattern", "path", "command", "summary")
 """Arguments that say in a line what a call is about."""
 
-State = Literal["ok", "failed", "denied", "cancelled"]
-
 
 class Done(msgspec.Struct, frozen=True):
     """How a call ended."""
@@ -41,7 +39,7 @@ class Done(msgspec.Struct, frozen=True):
     wire_id: str
     name: str
     arguments: str
-    state: State
+    state: CallState
     text: str
     changes: tuple[FileChange, ...] = ()
     finished: bool = False
@@ -221,6 +219,7 @@ class Dispatcher:
         session.emit(ToolStarted(call=pending.call))
         begun = since = session.now()
         waited = 0
+        state: CallState
         live = StreamRedactor(self._redactor)
         try:
             for _ in range(MOVED):
@@ -258,7 +257,7 @@ class Dispatcher:
         self._output(pending, live.flush())
         now = session.now()
         self._span("tools", since, now, tool, pending)
-        return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)  # type: ignore[arg-type]
+        return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)
 
     def _span(self, phase: str, start: int, end: int, tool: Tool, pending: _Pending) -> None:
         self.spans.append(Span(phase, start, end, tool.name, pending.call))
@@ -290,7 +289,7 @@ class Dispatcher:
     def _end(
         self,
         pending: _Pending,
-        state: State,
+        state: CallState,
         text: str,
         notes: list[str] | None = None,
         result: ToolResult | None = None,

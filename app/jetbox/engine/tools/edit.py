@@ -12,9 +12,17 @@ import msgspec
 from jetbox.engine.errors import ToolError
 from jetbox.engine.tools.arguments import ALIASES
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext
-from jetbox.engine.tools.change import change_plan, in_thread, lint, look, refuse_secret_marks, unchanged_plan
-from jetbox.engine.tools.diff import compare
-from jetbox.engine.workspace.names import check_writable, shown
+from jetbox.engine.tools.change import (
+    change_plan,
+    in_thread,
+    lint,
+    look,
+    refuse_secret_marks,
+    unchanged_plan,
+    writable,
+)
+from jetbox.engine.tools.diff import alike, compare
+from jetbox.engine.workspace.names import shown
 from jetbox.engine.workspace.text import Undecodable, ending, lines, normalise
 
 SHOWN_PLACES = 8
@@ -85,14 +93,11 @@ class EditFile:
 
     def access(self, arguments: dict[str, Any], context: ToolContext) -> Access:
         """It writes one file."""
-        path = context.workspace.resolve(arguments["path"])
-        check_writable(path)
-        return Access(writes=frozenset([path]))
+        return Access(writes=frozenset([writable(arguments, context)]))
 
     async def plan(self, arguments: dict[str, Any], context: ToolContext, output: Output) -> Plan:
         """Find every place, and compare."""
-        path = context.workspace.resolve(arguments["path"])
-        check_writable(path)
+        path = writable(arguments, context)
         edits = _edits(arguments["edits"])
         before = await look(path, context)
         if before.decoded is None:
@@ -213,23 +218,13 @@ def _with_endings(text: str, plain: str, places: Sequence[_Place]) -> list[tuple
     pieces = []
     for place in places:
         old = plain[place.start : place.end]
-        head = _common(old, place.new)
-        tail = _common(old[head:][::-1], place.new[head:][::-1])
+        head, tail = alike(old, place.new)
         start, end = place.start + head, place.end - tail
         new = place.new[head : len(place.new) - tail]
         # What is put in behind a line end of the old text goes on in that line's manner.
         near = start - 1 if start == end and head else start
         pieces.append((raw_offset(start), raw_offset(end), new.replace("\n", ending_at(near))))
     return pieces
-
-
-def _common(a: str, b: str) -> int:
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
 
 
 def _label(n: int, total: int) -> str:

@@ -14,11 +14,12 @@ from jetbox.engine.tools.change import (
     look,
     refuse_secret_marks,
     unchanged_plan,
+    writable,
 )
 from jetbox.engine.tools.diff import compare
 from jetbox.engine.tools.outside import Linked, check_links, content_plan, look_at_links
 from jetbox.engine.tools.reading import Reading, read_lines, read_long
-from jetbox.engine.workspace.names import check_new_name, check_writable, shown
+from jetbox.engine.workspace.names import check_new_name, shown
 from jetbox.engine.workspace.root import Located, size_words
 from jetbox.engine.workspace.text import Undecodable, decode, encode, normalise, source_encoding
 
@@ -141,14 +142,11 @@ class WriteFile:
 
     def access(self, arguments: dict[str, Any], context: ToolContext) -> Access:
         """It writes one file."""
-        path = context.workspace.resolve(arguments["path"])
-        check_writable(path)
-        return Access(writes=frozenset([path]))
+        return Access(writes=frozenset([writable(arguments, context)]))
 
     async def plan(self, arguments: dict[str, Any], context: ToolContext, output: Output) -> Plan:
         """Compare what would be written with what is there."""
-        path = context.workspace.resolve(arguments["path"])
-        check_writable(path)
+        path = writable(arguments, context)
         content: str = arguments["content"]
         refuse_secret_marks(content)
         before = await look(path, context)

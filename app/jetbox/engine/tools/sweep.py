@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetbox.engine.events import FileChange
+from jetbox.engine.events import ChangeKind, FileChange
 from jetbox.engine.workspace.ignore import IgnoreRules
 
 FILES = 20_000
@@ -68,8 +68,8 @@ def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
         old, new = before.files.get(path), after.files.get(path)
         if old == new:
             continue
-        kind = "created" if old is None else "deleted" if new is None else "modified"
-        found.append(FileChange(path=path, kind=kind))  # type: ignore[arg-type]
+        kind: ChangeKind = "created" if old is None else "deleted" if new is None else "modified"
+        found.append(FileChange(path=path, kind=kind))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from jetbox.engine.events import (
+    ChangeKind,
     FileChange,
     PermissionAnswered,
     PermissionAsked,
@@ -39,7 +40,7 @@ class Seen(msgspec.Struct, frozen=True):
     """A change of one file."""
 
     path: str
-    kind: Literal["created", "modified", "deleted"]
+    kind: ChangeKind
     at: int
     """Wall time in ns, as the file system has it; 0 where nothing is left that tells it."""
     shown: bool = True

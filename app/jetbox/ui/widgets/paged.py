@@ -123,16 +123,6 @@ class Paged(ScrollView):
             block.expanded = False
         self._lay_out_anew()
 
-    def show_round(self, number: int) -> None:
-        """Bring the beginning of a round to the top."""
-        index = self.story.round_block(number)
-        if index is None or not self._columns:
-            return
-        self.follow = False
-        self._measure_from(index)
-        self._place(self._heights.top(index))
-        self.refresh()
-
     @property
     def at_end(self) -> bool:
         """Whether the last row is shown."""

@@ -51,25 +51,6 @@ def cache_signs(rounds: Sequence[RoundFigures], glyphs: Glyphs) -> list[Piece]:
     return out
 
 
-def phase_bar(phases: dict[str, int], width: int, glyphs: Glyphs) -> list[Piece]:
-    """A bar of `width` cells parted as the time was; every phase above half a cell is seen."""
-    total = sum(phases.values())
-    if total <= 0 or width <= 0:
-        return []
-    names = [name for name in PHASES if phases.get(name, 0) / total * width >= 0.5]
-    exact = {name: phases[name] / total * width for name in names}
-    shares = {name: max(1, int(exact[name])) for name in names}
-    while names and sum(shares.values()) > width:
-        shares[max(shares, key=lambda name: shares[name])] -= 1
-    for name in sorted(names, key=lambda name: shares[name] - exact[name]):
-        if sum(shares.values()) < width:
-            shares[name] += 1
-    short = width - sum(shares.values())
-    if names and short > 0:
-        shares[max(shares, key=lambda name: shares[name])] += short
-    return [(glyphs.block * shares[name], f"phase.{name}") for name in names]
-
-
 def legend(phases: dict[str, int], width: int, glyphs: Glyphs, least: int = 500_000) -> list[list[Piece]]:
     """The phases with their times, as many to a row as fit; those below `least` ns are left out."""
     out: list[list[Piece]] = []
