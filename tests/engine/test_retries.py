@@ -213,3 +213,12 @@ async def test_the_pause_can_be_interrupted(rig: OpenRig) -> None:
     await live.until(e.Waiting, what="retrying")
     live.submit(Cancel())
     assert (await asyncio.wait_for(goal, 60)).outcome == "interrupted"
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "openai"])
+async def test_bytes_and_connections_of_each_answer_are_told(rig: OpenRig, protocol: str) -> None:
+    live = await rig(step(call("list_dir", path=".")), finish(), protocol=protocol)
+    await live.run()
+    first, second = live.events(e.ModelAnswered)
+    assert (first.connection, second.connection) in (("new", "kept"), ("kept", "kept")), "one serves all rounds"
+    assert min(first.received, second.received) > 100

@@ -63,14 +63,15 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
     from jetbox.record.library import find, sessions_folder, summary
     from jetbox.record.recording import read_journal
     from jetbox.record.roundlog import prompts_line, round_log, system_line
+    from jetbox.record.traffic import traffic
 
     asked = _asked(given)
     where = find(session, sessions_folder(asked.settings.session.folder))
     events = read_journal(where).events
-    log, prompt = round_log(events), system_line(events)
+    log, wire, prompt = round_log(events), traffic(events), system_line(events)
     about = summary(where)
     if as_json:
-        _print_json({**_fields(about), "prompt": prompt, "log": log})
+        _print_json({**_fields(about), "prompt": prompt, "log": log, "traffic": wire})
         return ExitCode.DONE
     if not only_rounds:
         for name in ("id", "label", "workspace", "model", "goal"):
@@ -79,6 +80,7 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
         if prompt:
             click.echo(plain(f"{'prompt':<10} {prompt}"))
         click.echo(plain(f"{'state':<10} {_state(about)}, {about.rounds} rounds, begun {_when(about)}"))
+        click.echo(f"{'wire':<10} {wire.line()}")
         click.echo()
     for one in log:
         click.echo(one.line)

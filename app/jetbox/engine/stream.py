@@ -152,6 +152,8 @@ class Attempt:
                 metrics=answer.metrics,
                 error="interrupted" if answer.cancelled else answer.error.message if answer.error else "",
                 garbled=isinstance(answer.error, CallGarbled),
+                received=self._model.exchange.received,
+                connection=self._model.exchange.connection,
             )
         )
         return answer

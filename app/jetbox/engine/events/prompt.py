@@ -145,6 +145,10 @@ class ModelAnswered(Event, frozen=True, kw_only=True, tag="model.answered"):
     error: str = ""
     garbled: bool = False
     """The model made a call that could not be read."""
+    received: int = 0
+    """Bytes of the answer on the wire, as far as they came."""
+    connection: Literal["", "new", "kept"] = ""
+    """Whether its connection had served requests before; empty where that is not known."""
 
 
 PromptEvent = (

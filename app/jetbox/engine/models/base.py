@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -50,6 +50,15 @@ class Reading(msgspec.Struct, frozen=True):
         """How long reading should take in all, at the rate so far; 0 where that is not known yet."""
         read = self.processed - self.cached
         return self.spent_ns * (self.total - self.cached) // read if read > 0 else 0
+
+
+class Exchange(msgspec.Struct):
+    """What one chat request took on the wire."""
+
+    received: int = 0
+    """Bytes of the answer, as far as they came."""
+    connection: Literal["", "new", "kept"] = ""
+    """Whether the connection had served others before; empty where that is not known."""
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -120,6 +129,11 @@ class ChatModel(Protocol):
     """What the server is, for people."""
     manages: bool
     """True where models can be loaded, unloaded and pulled through the server."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """Of the newest chat request."""
+        ...
 
     def wire(self) -> Wire:
         """How messages and options are written for it; one for each session."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from jetbox.engine.context.wire import Wire
 from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError
-from jetbox.engine.models.base import ChatModel, Chunk, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import ChatModel, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.ollama import OllamaModel
 
 T = TypeVar("T")
@@ -31,6 +31,11 @@ class EitherModel:
     def _take(self, model: ChatModel) -> ChatModel:
         self.host, self.product, self.manages = model.host, model.product, model.manages
         return model
+
+    @property
+    def exchange(self) -> Exchange:
+        """Of the newest chat request."""
+        return self._model.exchange
 
     def wire(self) -> Wire:
         """That of the protocol found."""

@@ -15,7 +15,7 @@ import msgspec
 
 from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
-from jetbox.engine.models.base import Call, Chunk, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
@@ -65,6 +65,7 @@ class OllamaModel:
         """`host` is a URL with its port, as the settings normalise it."""
         self.host = host.rstrip("/")
         self.product = "Ollama"
+        self.exchange = Exchange()
         self.manages = True
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
@@ -97,9 +98,12 @@ class OllamaModel:
         """Send a chat request; the status and the raw body of its answer, and its `Retry-After`."""
         httpx = import_httpx()
         client = self._http()
+        self.exchange = Exchange()
         try:
             if self._plain is not None:
-                return await self._plain.chat(client.base_url, body, CONNECT_S)
+                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S)
+                self.exchange.connection = stream.connection
+                return status, stream, later
             request = client.build_request("POST", "/api/chat", content=body, headers=JSON)
             request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
             response = await client.send(request, stream=True)
@@ -124,10 +128,11 @@ class OllamaModel:
 
     async def _chunks(self, stream: httpx.AsyncByteStream) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
-        rest = b""
+        rest, exchange = b"", self.exchange
         done = False
         try:
             async for data in stream:
+                exchange.received += len(data)
                 if done:
                     continue  # to the end of the body: only then the connection can be used again
                 *lines, rest = (rest + data).split(b"\n")

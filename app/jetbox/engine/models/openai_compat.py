@@ -16,82 +16,24 @@ import msgspec
 from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ForeignServer, ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.errors import ServerUnreachable as Unreachable
-from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, LoadedModel, ModelInfo, PullStep, Reading
+from jetbox.engine.models.base import (
+    Call,
+    CallFunction,
+    Chunk,
+    Coming,
+    Exchange,
+    LoadedModel,
+    ModelInfo,
+    PullStep,
+    Reading,
+)
 from jetbox.engine.models.http import ASK_S, client_for
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
+from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
 
 if TYPE_CHECKING:
     import httpx
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _CallPiece(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[_CallPiece] | None = None
-
-
-class _Logprob(msgspec.Struct):
-    logprob: float = 0.0
-
-
-class _Logprobs(msgspec.Struct):
-    content: list[_Logprob] | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    logprobs: _Logprobs | None = None
-    finish_reason: str | None = None
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
-
-
-class _Timings(msgspec.Struct):
-    """llama.cpp's own figures."""
-
-    cache_n: int = 0
-    prompt_n: int = 0
-    prompt_ms: float = 0.0
-    predicted_n: int = 0
-    predicted_ms: float = 0.0
-
-
-class _Progress(msgspec.Struct):
-    """How far llama.cpp has read the prompt."""
-
-    total: int = 0
-    cache: int = 0
-    processed: int = 0
-    time_ms: float = 0.0
-
-
-class _Line(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    timings: _Timings | None = None
-    prompt_progress: _Progress | None = None
-    error: Any = None
 
 
 class _Model(msgspec.Struct):
@@ -109,7 +51,6 @@ class _Models(msgspec.Struct):
 
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
-_decode_line = msgspec.json.Decoder(_Line).decode
 
 
 class OpenAIModel:
@@ -119,6 +60,7 @@ class OpenAIModel:
         """`host` is a URL with or without `/v1`; `key` is sent as a bearer token."""
         self.host = host.rstrip("/").removesuffix("/v1")
         self.product = "a server with OpenAI's protocol"
+        self.exchange = Exchange()
         self.manages = False
         self.key = key
         self._tells = False
@@ -148,12 +90,14 @@ class OpenAIModel:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         request = client.build_request("POST", "/v1/chat/completions", content=body, headers=headers)
         request.extensions["timeout"] = {"connect": 3.0, "write": 30.0, "pool": 5.0, "read": None}
+        self.exchange = Exchange()
         try:
             response = await client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable() from error
         except httpx.HTTPError as error:
             raise self._broke_off(type(error).__name__) from error
+        self.exchange.connection = response.extensions.get("connection", "")
         try:
             if response.status_code >= 400:
                 raise self._refusal(
@@ -169,6 +113,7 @@ class OpenAIModel:
         rest = b""
         try:
             async for data in response.aiter_raw():
+                self.exchange.received += len(data)
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     for chunk in stream.feed(line.strip()):
@@ -277,7 +222,7 @@ class _Stream:
         if data == b"[DONE]":
             return self.end()
         try:
-            decoded = _decode_line(data)
+            decoded = decode_line(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadAnswer(
                 f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log"
@@ -315,7 +260,7 @@ class _Stream:
         reason = {"tool_calls": "stop", "function_call": "stop"}.get(self._reason, self._reason)
         return [Chunk(done=True, done_reason=reason, metrics=self._metrics)]
 
-    def _delta(self, delta: _Delta) -> list[Chunk]:
+    def _delta(self, delta: Delta) -> list[Chunk]:
         chunks = []
         thinking = delta.reasoning or delta.reasoning_content or ""
         if thinking or delta.content:
@@ -324,8 +269,8 @@ class _Stream:
             chunks += self._piece(piece)
         return chunks
 
-    def _piece(self, piece: _CallPiece) -> list[Chunk]:
-        function = piece.function or _Function()
+    def _piece(self, piece: CallPiece) -> list[Chunk]:
+        function = piece.function or Function()
         index = piece.index
         if index is None:  # a server that does not number them sends each whole
             index = self._next
@@ -363,7 +308,7 @@ class _Stream:
             calls.append(Call(CallFunction(function, msgspec.Raw(raw.encode()), index), name))
         return [Chunk(calls=tuple(calls))] if calls else []
 
-    def _count(self, line: _Line) -> None:
+    def _count(self, line: Line) -> None:
         if line.usage is not None:
             self._metrics["prompt_eval_count"] = line.usage.prompt_tokens
             self._metrics["eval_count"] = line.usage.completion_tokens

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import h11
 
@@ -94,7 +94,11 @@ class _Connection:
 class Body(httpx.AsyncByteStream):
     """The body of an answer; closing it early closes the connection."""
 
-    def __init__(self, transport: PlainTransport, connection: _Connection, seconds: float | None) -> None:
+    def __init__(
+        self, transport: PlainTransport, connection: _Connection, seconds: float | None, *, fresh: bool
+    ) -> None:
+        self.connection: Literal["new", "kept"] = "new" if fresh else "kept"
+        """Whether it had served other requests."""
         self._transport = transport
         self._connection: _Connection | None = connection
         self._seconds = seconds
@@ -144,7 +148,11 @@ class PlainTransport(httpx.AsyncBaseTransport):
             status_code=answer.status_code,
             headers=list(answer.headers),
             stream=body,
-            extensions={"http_version": b"HTTP/1.1", "reason_phrase": bytes(answer.reason)},
+            extensions={
+                "http_version": b"HTTP/1.1",
+                "reason_phrase": bytes(answer.reason),
+                "connection": body.connection,
+            },
         )
 
     async def chat(self, base: httpx.URL, body: bytes, connect_s: float) -> tuple[int, Body, str]:
@@ -184,7 +192,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
                 with _as_httpx("Read"):
                     await connection.send(head, body, limits.write)
                     answer = await self._head(connection, limits.read)
-                return answer, Body(self, connection, limits.read)
+                return answer, Body(self, connection, limits.read, fresh=fresh)
             except httpx.TransportError:
                 stale = not fresh and not connection.used
                 connection.abort()

@@ -1,0 +1,80 @@
+"""What a line of a stream in OpenAI's chat protocol can hold, as servers write it; what is not here is passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class CallPiece(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+
+
+class Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[CallPiece] | None = None
+
+
+class Logprob(msgspec.Struct):
+    logprob: float = 0.0
+
+
+class Logprobs(msgspec.Struct):
+    content: list[Logprob] | None = None
+
+
+class Choice(msgspec.Struct):
+    delta: Delta | None = None
+    logprobs: Logprobs | None = None
+    finish_reason: str | None = None
+
+
+class Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: Details | None = None
+
+
+class Timings(msgspec.Struct):
+    """llama.cpp's own figures."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    prompt_ms: float = 0.0
+    predicted_n: int = 0
+    predicted_ms: float = 0.0
+
+
+class Progress(msgspec.Struct):
+    """How far llama.cpp has read the prompt."""
+
+    total: int = 0
+    cache: int = 0
+    processed: int = 0
+    time_ms: float = 0.0
+
+
+class Line(msgspec.Struct):
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    timings: Timings | None = None
+    prompt_progress: Progress | None = None
+    error: Any = None
+
+
+decode_line = msgspec.json.Decoder(Line).decode
+"""A line's JSON; raises msgspec.DecodeError."""
