@@ -111,9 +111,9 @@ class Parts(msgspec.Struct):
         confined = self.context.processes.sandbox.confines or not self.options.permissions.sandbox
         return confined or bool(self.bare_probes)
 
-    def timed(self, name: str) -> Timed:
+    def timed(self, name: str, phase: str = "context") -> Timed:
         """Times what the engine itself does inside it, as a span of the round."""
-        return Timed(self.doings, self.session.now, name)
+        return Timed(self.doings, self.session.now, name, phase)
 
     def set_head(self) -> None:
         """Put model and tools at the head of every request from now on."""

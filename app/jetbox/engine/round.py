@@ -12,15 +12,15 @@ from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
-from jetbox.engine.events import Notice, PrefixReused, PromptCut, RoundEnded, RoundStarted, Waiting
-from jetbox.engine.models.figures import COLD_NS
+from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.learning import learn
 from jetbox.engine.overlap import Overlap, not_ours, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import diagnosed, pause_before
-from jetbox.engine.room import LEAST_REAL, Room
+from jetbox.engine.room import Room
 from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.dispatch import Done
 from jetbox.engine.waiting import Expectation
@@ -28,8 +28,6 @@ from jetbox.engine.waiting import Expectation
 if TYPE_CHECKING:
     from jetbox.engine.planning import Planner
 
-UNCOUNTED = "0.30.0"
-"""A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
 NO_TOOLS = ("sandbox", "journal")
 """What calls wait for before they run: spans beside theirs."""
 
@@ -187,7 +185,7 @@ class Round:
             self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
             self._since = answer.ended
             with parts.timed("count"):
-                self._learn(answer, len(body.data), expected.tokens)
+                learn(parts, answer, len(body.data), expected.tokens)
             if again:
                 red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
                 if red:
@@ -195,7 +193,9 @@ class Round:
                 continue
             if answer.error is None or parts.dispatcher.count or (self._planner is not None and self._planner.planned):
                 return answer
-            if await self._room.after(answer.error):
+            with parts.timed("shorten"):
+                smaller = await self._room.after(answer.error)
+            if smaller:
                 continue
             try:
                 answer.error = await self._again(answer.error, number)
@@ -220,7 +220,8 @@ class Round:
                 return await replaced(parts, error)
             finally:
                 self._account("waiting for you")
-        error = await diagnosed(error, parts)
+        with parts.timed("diagnosis", "queue and load"):
+            error = await diagnosed(error, parts)
         pause = pause_before(error, number, parts)
         if pause is None:
             return error
@@ -245,58 +246,6 @@ class Round:
         return body, Expectation(
             tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, window, most, logprobs
         )
-
-    def _learn(self, answer: Answer, size: int, estimate: int) -> None:
-        parts = self._parts
-        if not answer.complete:
-            return
-        reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)
-        if reuse is not None:
-            parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
-        parts.loaded = True
-        if slower := parts.speed.answered(parts.model_name, answer.metrics):
-            parts.session.emit(slower)
-        load = answer.metrics.get("load_duration", 0)
-        if load >= COLD_NS:
-            parts.load_ns = load
-        if parts.switched is not None:
-            from jetbox.engine.switching import pay
-
-            pay(parts, answer.metrics, reuse)
-        count = answer.metrics.get("prompt_eval_count", 0)
-        if self._cut(answer, size, estimate):
-            return
-        parts.budget.learn(size, count)
-        parts.history.counted(count)
-        fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
-        duration = answer.metrics.get("prompt_eval_duration", 0)
-        if fresh > 0 and duration > 0:
-            parts.reading_rate = fresh / (duration / 1e9)
-
-    def _cut(self, answer: Answer, size: int, estimate: int) -> bool:
-        """Whether the server cut the prompt in silence; that is told, in words once."""
-        parts = self._parts
-        whole = not parts.model.manages or (bool(parts.server) and parts.server != UNCOUNTED)
-        window, optional = parts.budget.num_ctx, parts.history.optional
-        name, metrics = parts.model_name, answer.metrics
-        cut = parts.cuts.look(name, size, estimate, metrics, window=window, whole=whole, optional=optional)
-        if cut is None:
-            return False
-        if cut.window >= LEAST_REAL:
-            parts.budget.real = cut.window  # from here on no more is sent than is read
-        parts.session.emit(PromptCut(tokens=cut.read, of=cut.of, window=cut.window))
-        if not parts.cut_told:
-            parts.cut_told = True
-            real = f", as with a window of {cut.window:,}" if cut.window else ""
-            read = f"{cut.read:,} of about {cut.of:,} tokens{real}"
-            parts.session.emit(
-                Notice(
-                    level="warning",
-                    text=f"the server cut the prompt in silence: it read {read}; the model does not see the rest",
-                    hint="begin a new session with a smaller goal; a newer Ollama refuses instead of cutting",
-                )
-            )
-        return True
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""
