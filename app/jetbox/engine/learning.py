@@ -1,0 +1,68 @@
+"""What an answer's figures teach: the cache's part, rates, loads, tokens of messages, and a prompt cut in silence."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jetbox.engine.events import Notice, PrefixReused, PromptCut
+from jetbox.engine.models.figures import COLD_NS
+from jetbox.engine.parts import Parts
+from jetbox.engine.room import LEAST_REAL
+from jetbox.engine.stream import Answer
+
+UNCOUNTED = "0.30.0"
+"""A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
+
+
+def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
+    """Take what the server says of a request of `size` bytes, that had about `estimate` tokens."""
+    if not answer.complete:
+        return
+    reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)
+    if reuse is not None:
+        parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
+    parts.loaded = True
+    if slower := parts.speed.answered(parts.model_name, answer.metrics):
+        parts.session.emit(slower)
+    load = answer.metrics.get("load_duration", 0)
+    if load >= COLD_NS:
+        parts.load_ns = load
+    if parts.switched is not None:
+        from jetbox.engine.switching import pay
+
+        pay(parts, answer.metrics, reuse)
+    count = answer.metrics.get("prompt_eval_count", 0)
+    if _cut(parts, answer, size, estimate):
+        return
+    parts.budget.learn(size, count)
+    if parts.server != UNCOUNTED:
+        parts.history.counted(count)
+    fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
+    duration = answer.metrics.get("prompt_eval_duration", 0)
+    if fresh > 0 and duration > 0:
+        parts.reading_rate = fresh / (duration / 1e9)
+
+
+def _cut(parts: Parts, answer: Answer, size: int, estimate: int) -> bool:
+    """Whether the server cut the prompt in silence; that is told, in words once."""
+    whole = not parts.model.manages or (bool(parts.server) and parts.server != UNCOUNTED)
+    window, optional = parts.budget.num_ctx, parts.history.optional
+    name, metrics = parts.model_name, answer.metrics
+    cut = parts.cuts.look(name, size, estimate, metrics, window=window, whole=whole, optional=optional)
+    if cut is None:
+        return False
+    if cut.window >= LEAST_REAL:
+        parts.budget.real = cut.window  # from here on no more is sent than is read
+    parts.session.emit(PromptCut(tokens=cut.read, of=cut.of, window=cut.window))
+    if not parts.cut_told:
+        parts.cut_told = True
+        real = f", as with a window of {cut.window:,}" if cut.window else ""
+        read = f"{cut.read:,} of about {cut.of:,} tokens{real}"
+        parts.session.emit(
+            Notice(
+                level="warning",
+                text=f"the server cut the prompt in silence: it read {read}; the model does not see the rest",
+                hint="begin a new session with a smaller goal; a newer Ollama refuses instead of cutting",
+            )
+        )
+    return True
