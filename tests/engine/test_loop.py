@@ -382,3 +382,11 @@ async def test_giving_up_after_a_refused_finish_is_no_answer(rig: OpenRig) -> No
     (live.root / "bad.py").write_text("import os\n")
     ended = await live.run()
     assert (ended.outcome, ended.exit_code) == ("red", 3)
+
+
+async def test_a_goal_tells_what_it_took_of_the_machine(rig: OpenRig) -> None:
+    live = await rig(step(call("run_cmd", command="true")), finish())
+    ended = await live.run()
+    assert ended.cpu_ns > 0
+    assert ended.others_ns > 0, "the command was a process of its own"
+    assert ended.memory > 10_000_000

@@ -16,6 +16,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probing import AskedProbes
 from jetbox.engine.round import Round, RoundResult
 from jetbox.engine.stream import REPEATED
+from jetbox.engine.usage import Usage
 
 if TYPE_CHECKING:
     from jetbox.engine.planning import Planner
@@ -69,6 +70,7 @@ class Loop:
         self._suspected = False
         self._changed = changed
         self._start = parts.session.now()
+        self._usage = Usage.now()
         self._waited = parts.control.waited_ns
 
     async def run(self, text: str) -> GoalEnded:
@@ -134,6 +136,7 @@ class Loop:
 
     def _ended(self, ending: Ending) -> GoalEnded:
         """Tell of the end."""
+        usage = Usage.now()
         ended = GoalEnded(
             goal=self._number,
             outcome=ending.outcome,
@@ -142,6 +145,9 @@ class Loop:
             rounds=self._limits.rounds,
             wall_ns=self._parts.session.now() - self._start,
             hint=ending.hint,
+            cpu_ns=usage.cpu_ns - self._usage.cpu_ns,
+            others_ns=usage.others_ns - self._usage.others_ns,
+            memory=usage.memory,
         )
         self._parts.session.emit(ended)
         return ended

@@ -40,6 +40,17 @@ def context_words(view: SessionView, prompts: Prompts) -> list[str]:
     return out
 
 
+def usage_words(ended: e.GoalEnded | None) -> list[str]:
+    """What the last goal took of this machine, the server apart."""
+    if ended is None or not ended.memory:
+        return []
+    mine, others = words.duration(ended.cpu_ns), words.duration(ended.others_ns)
+    return [
+        f"CPU of the last goal: {mine} here, {others} of commands and probes",
+        f"memory: {words.size(ended.memory)} here at most",
+    ]
+
+
 def held_words(listed: e.ModelsListed | None, now: int) -> list[str]:
     """What the server has in its memory."""
     out = [listed.problem] if listed is not None and listed.problem else []

@@ -116,6 +116,11 @@ class GoalEnded(Event, frozen=True, kw_only=True, tag="goal.ended"):
     wall_ns: int = 0
     hint: str = ""
     """What to do next, where something can be done."""
+    cpu_ns: int = 0
+    """CPU time of this process while it worked on the goal, and of commands and probes that ended meanwhile."""
+    others_ns: int = 0
+    memory: int = 0
+    """Most bytes that this process has had so far; 0 where that is not known."""
 
 
 class RoundStarted(Event, frozen=True, kw_only=True, tag="round.started"):

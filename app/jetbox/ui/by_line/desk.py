@@ -241,9 +241,10 @@ class LineDesk:
         self.word("/model NAME switches from the next round on, /model NAME now at once")
 
     def _say_held(self) -> None:
-        from jetbox.ui.accounts import held_words
+        from jetbox.ui.accounts import held_words, usage_words
 
-        for text in held_words(self._told.view.listed, self._source.now()):
+        view = self._told.view
+        for text in [*held_words(view.listed, self._source.now()), *usage_words(view.ended)]:
             self.word(text)
 
     def _say_undo(self, plan: e.UndoPlanned) -> None:

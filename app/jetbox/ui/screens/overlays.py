@@ -279,9 +279,9 @@ class Overlays(Screen[None]):
             self._say_held()
 
     def _say_held(self) -> None:
-        from jetbox.ui.accounts import held_words
+        from jetbox.ui.accounts import held_words, usage_words
 
-        for text in held_words(self.view.listed, self.source.now()):
+        for text in [*held_words(self.view.listed, self.source.now()), *usage_words(self.view.ended)]:
             self.notice("info", text)
 
     def export(self, name: str) -> None:
