@@ -90,6 +90,17 @@ class TestMarkdown:
         pieces = [text[a:b] for a, b in pairwise(edges)]
         assert stream(pieces, width) == stream([text], width)
 
+    @settings(max_examples=60, deadline=None)
+    @given(WORDS, st.integers(0, 120), st.integers(0, 3), st.integers(4, 30))
+    def test_a_text_that_lost_its_end_looks_as_if_it_never_had_it(
+        self, text: str, cut: int, blank: int, width: int
+    ) -> None:
+        longer = text + "\n" * blank
+        layout, left = MarkdownFlow(), longer[:cut].rstrip()
+        _, before = layout.rows(longer, width, 0)
+        keep, after = layout.rows(left, width, len(before))
+        assert shown(before[:keep] + after, width) == stream([left], width)
+
     @settings(deadline=None)
     @given(WORDS.map(lambda text: text.replace("\u200d", "")), st.integers(4, 30))
     def test_every_row_is_exactly_as_wide_as_the_screen(self, text: str, width: int) -> None:

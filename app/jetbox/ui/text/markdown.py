@@ -209,10 +209,10 @@ class MarkdownFlow:
     def rows(self, text: str, width: int, have: int) -> tuple[int, list[Row]]:
         """What to show: keep this many of the `have` rows of the last call, and put these behind them.
 
-        `text` must begin with the text of the last call; with `have` 0, or another
-        width, everything is laid out anew.
+        `text` must begin with the text of the last call, or have lost its end; with `have` 0,
+        another width, or without a line that was complete, everything is laid out anew.
         """
-        if have < self._fixed or width != self._width:
+        if have < self._fixed or width != self._width or len(text) < self._at:
             self._restart(width)
         keep = self._fixed
         out: list[Row] = []
