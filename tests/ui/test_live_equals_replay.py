@@ -22,12 +22,17 @@ BELOW_LIVE, BELOW_REPLAY = 1, 2
 """Rows under the transcript: the footer; the transport bar and the footer."""
 
 
+LOOKS, PIECES = 10, 5
+"""How often the screens are compared; in how many pieces the events between two looks come to who looks on."""
+
+
 class LiveUntil:
-    """What a live session had published when it stood at a given event."""
+    """A live session that publishes its events up to a given one: each once, as they happen."""
 
     def __init__(self, events: list[Stamped]) -> None:
         self._events = events
         self._at = 0
+        self._told = 0
         self._new = asyncio.Event()
 
     def go(self, seq: int) -> None:
@@ -39,7 +44,8 @@ class LiveUntil:
 
     def drain(self) -> Batch:
         self._new.clear()
-        return Batch(tuple(self._events[: self._at + 1]), reset=True)
+        begun, self._told = self._told, self._at + 1
+        return Batch(tuple(self._events[begun : self._told]), reset=not begun)
 
     async def ready(self) -> bool:
         await self._new.wait()
@@ -90,18 +96,22 @@ async def same_screens(
     width, height = size
     live, replay = LiveUntil(events), Playback(recording)
     look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))
-    seqs = [*range(0, len(events), max(1, len(events) // 10)), len(events) - 1]
+    seqs = sorted({*range(0, len(events), max(1, len(events) // LOOKS)), len(events) - 1})
+    steps = sorted({*range(0, len(events), max(1, len(events) // (LOOKS * PIECES))), *seqs})
     shown: dict[int, str] = {}
     async with look_on as (app, pilot):
-        for seq in seqs:
+        for seq in steps:
             live.go(seq)
             await app.workbench.reached(seq)
-            await pilot.pause()
-            shown[seq] = screen_text(app)
+            if seq in seqs:
+                await pilot.pause()
+                shown[seq] = screen_text(app)
     async with on_source(replay, size=size) as (app, pilot):
-        for seq in seqs:
+        for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
-            await app.workbench.reached(seq)
+            async with asyncio.timeout(60):
+                while app.workbench.view.seq != seq:
+                    await pilot.pause()
             await pilot.pause()
             rows = screen_text(app).splitlines()
             above = rows[: height - BELOW_REPLAY]
