@@ -11,6 +11,7 @@ from jetbox.engine.clock import Span
 from jetbox.record.library import find
 from jetbox.record.playback import read_journal
 from jetbox.ui.glyphs import ASCII, UNICODE
+from jetbox.ui.screens.timing import TimingScreen
 from jetbox.ui.widgets.bars import axis, painted
 from ui.conftest import Playing, Show, Showing, screen_text
 from ui.played import Stage, first_round, opened, request, whole
@@ -112,6 +113,27 @@ async def test_what_prompts_cost_and_what_shorter_histories_came_to(show: Showin
             assert re.search(said, s.text), said
         await s.press("tab")
         assert re.search(r"answer bounded +2 ms", s.text)
+
+
+async def test_all_rounds_are_sorted_when_one_has_ended_and_not_for_every_event(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        await s.press("f2", "t")
+        arranged: list[TimingScreen] = []
+
+        def arrange(screen: TimingScreen) -> None:
+            arranged.append(screen)
+
+        monkeypatch.setattr(TimingScreen, "_arrange", arrange)
+        await s.play(e.RoundStarted(model="gpt-oss:20b", limit=24), request())
+        begun = len(arranged)
+        await s.play(e.QueueChanged(items=()))
+        await s.play(e.TextDelta(text="x"), e.QueueChanged(items=()))
+        assert len(arranged) == begun
+        await s.play(first_round()[-1])
+        assert len(arranged) == begun + 1
 
 
 async def test_a_session_without_rounds_says_so(show: Showing) -> None:

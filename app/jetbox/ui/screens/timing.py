@@ -94,6 +94,8 @@ class TimingScreen(Browser):
         self._window = 0
         """How much time the bars show, ns; 0: what the rows in sight took."""
         self._from = 0
+        self._shown: tuple[Timing, int, int, int] | None = None
+        """What list and figures were made of."""
 
     @property
     def timing(self) -> Timing:
@@ -101,6 +103,7 @@ class TimingScreen(Browser):
 
     def begin(self) -> None:
         self._arrange()
+        self._shown = self._state
         self.list.fill(self._count, self._row, self._count - 1)
         self.set_interval(TICK_S, self._tick)
         self.chose()
@@ -111,10 +114,22 @@ class TimingScreen(Browser):
 
     def look(self) -> None:
         """Show what is true now; the newest round stays chosen where it was."""
+        state = self._state
+        if state == self._shown:
+            self._tick()
+            return
         last = self.list.at >= self.list.count - 1
         self._arrange()
+        self._shown = state
         self.list.fill(self._count, self._row, self._count - 1 if last else self.list.at)
         self.leaf.show(self._lay_out, keep=True)
+
+    @property
+    def _state(self) -> tuple[Timing, int, int, int]:
+        """What list and figures depend on: sorting and adding up all rounds is nothing for every event."""
+        timing = self.timing
+        told = timing.verdicts + timing.shortened.times
+        return timing, len(timing.rounds), told, timing.live.number if timing.live is not None else -1
 
     def _arrange(self) -> None:
         """The rounds in the order in which they are shown."""

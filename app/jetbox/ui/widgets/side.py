@@ -360,10 +360,9 @@ class TimeLine(Lined):
             return [row((" no round yet", "faint"))]
         values = [-1 if figures.open else figures.llm for figures in shown]
         styles = [f"tier.{tier(max(0, value))}" for value in values]
-        known = [figures.llm for figures in view.rounds if not figures.open]
         pieces: list[Piece] = [(" llm ", "dim"), *sparks.spark(values, styles, self.glyphs)]
-        if known:
-            pieces.append((f"{words.duration(known[-1])}   ", ""))
+        if view.tally.waits:
+            pieces.append((f"{words.duration(view.tally.latest)}   ", ""))
         if any(figures.probes for figures in shown):
             pieces += [("probe ", "dim"), *sparks.cache_signs(shown, self.glyphs)]
         for name, probe in view.verdicts.items():
