@@ -21,6 +21,7 @@ from jetbox.engine.session import SessionSource
 from jetbox.record.places import sessions_folder
 from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
+from jetbox.ui.keys import is_bound
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.terminals import SIGNS, tells_keys_apart
@@ -240,6 +241,12 @@ class JetboxApp(App[int]):
             self.workbench.prompt.action_send()
         else:
             self.workbench.type(text)
+
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        # Textual copies the bindings of everything that has the focus before it looks for a key; a letter has none.
+        if priority and not self._keymap and not is_bound(key, self.screen):
+            return False
+        return await super()._check_bindings(key, priority)
 
     def _apply_keys(self) -> None:
         if self._user_keys:

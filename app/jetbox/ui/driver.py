@@ -18,6 +18,7 @@ from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles
 
 if TYPE_CHECKING:
     from rich.style import Style
+    from textual.message import Message
 
     from jetbox.ui.app import JetboxApp
 
@@ -71,6 +72,10 @@ class TerminalDriver(LinuxDriver):
                     self.process_message(message)
             for message in parser.tick():
                 self.process_message(message)
+
+    def send_message(self, message: Message) -> None:
+        # A task for each key, as Textual has it, would only put it in the queue.
+        self._loop.call_soon_threadsafe(self._app.post_message, message)
 
     def write(self, data: str) -> None:
         # Asked for again, some terminals clear it: the screen would be dark until the first frame.

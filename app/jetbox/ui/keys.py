@@ -141,3 +141,10 @@ def _bound(shared: tuple[type[DOMNode], ...], other: type[DOMNode], user: Mappin
             elif binding.id:
                 keys[binding.id] = [one.strip() for one in user[binding.id].split(",")]
     return keys
+
+
+def is_bound(key: str, screen: Screen[object]) -> bool:
+    """Whether anything from the focus upwards has a binding for this key, as they are without the user's own."""
+    focused = screen.focused
+    nodes = (screen, screen.app) if focused is None else focused.ancestors_with_self
+    return any(key in node._bindings.key_to_bindings for node in nodes)

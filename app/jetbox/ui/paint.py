@@ -139,6 +139,8 @@ class Paint:
     def __init__(self, variables: Mapping[str, str], *, colour: bool = True, ascii: bool = False) -> None:
         """With `ascii` a cut is marked by a sign that every terminal has."""
         self._styles: dict[str, Style] = {}
+        self._mixed: dict[tuple[str, str], Style] = {}
+        """Styles over the fillings that they were seen on: one that is the same again is not told anew."""
         self._ascii = ascii
         self._colour = colour
         self._fillings = {
@@ -181,7 +183,10 @@ class Paint:
             return self._linked(name)
         if not fill_name or not self._colour or STYLES[name][1]:
             return style
-        return style + Style(bgcolor=fill.bgcolor)
+        mixed = self._mixed.get((fill_name, name))
+        if mixed is None:
+            mixed = self._mixed[fill_name, name] = style + Style(bgcolor=fill.bgcolor)
+        return mixed
 
     def _linked(self, name: str) -> Style:
         """The style of a link: its name ends in the address."""

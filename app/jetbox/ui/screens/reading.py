@@ -51,8 +51,8 @@ class Reading(Overlays):
     def action_page(self, direction: int) -> None:
         self.transcript.page(direction)
 
-    @on(Transcript.Moved)
-    def _moved(self) -> None:
+    def show_place(self) -> None:
+        """Show where in the transcript one is."""
         transcript = self.transcript
         marks = transcript.marks(self.thumb.size.height)
         self.thumb.show(transcript.scroll_offset.y, transcript.virtual_size.height, marks)

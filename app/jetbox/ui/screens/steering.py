@@ -125,14 +125,11 @@ class Steering(Inquiring):
         else:
             self.submit(commands.RunShell(command))
 
-    @on(Prompt.SelectionChanged)
-    def _cursor_moved(self) -> None:
+    def typed(self, text: bool) -> None:
+        """The cursor moved in the input, or (`text`) the input has another text."""
         self.completer.typed()
-
-    @on(Prompt.Changed)
-    def _typed(self) -> None:
-        self.completer.typed()
-        self.was_typed()
+        if text:
+            self.was_typed()
 
     def action_interrupt(self) -> None:
         """Close what is offered; stop the goal; where none runs, go back to the input."""

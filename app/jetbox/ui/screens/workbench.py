@@ -96,6 +96,8 @@ class Workbench(Steering):
         self.completer = Completer(self.prompt, self.suggest, self.word)
         self.prompt.completer = self.completer
         self.prompt.at_once = self.show_at_once
+        self.prompt.typed = self.typed
+        self.transcript.moved = self.show_place
         self.memory = Memory(self.prompt, self.word)
         self.footer = Footer(glyphs, id="footer")
         self.bar = TransportBar(glyphs, self.transport, id="transport") if self.transport is not None else None

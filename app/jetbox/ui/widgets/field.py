@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual.document._edit import Edit
+    from textual.message import Message
     from textual.widgets.text_area import EditResult
 
 
@@ -22,6 +23,11 @@ class Field(TextArea):
 
     IN_ORDER: ClassVar[tuple[str, ...]] = ()
     """Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
+
+    _changed: bool | None = None
+    """Whether the text did, of what is still to be told."""
+    _editing = False
+    """Whether it will be told at the end of an edit."""
 
     def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
         super().__init__(
@@ -35,6 +41,8 @@ class Field(TextArea):
         self.cursor_blink = False
         self.at_once: Callable[[Field], None] | None = None
         """Shows what was typed without waiting for the next frame."""
+        self.typed: Callable[[bool], None] | None = None
+        """Hears of another place of the cursor, or, with true, of another text; once for each key."""
         self._styled = False
 
     async def _on_key(self, event: events.Key) -> None:
@@ -52,10 +60,29 @@ class Field(TextArea):
         await super()._on_key(event)
 
     def edit(self, edit: Edit) -> EditResult:
-        done = super().edit(edit)
+        self._editing = True
+        try:
+            done = super().edit(edit)
+        finally:
+            self._editing = False
         if self.at_once is not None:
             self.at_once(self)
+        self._tell()
         return done
+
+    def post_message(self, message: Message) -> bool:
+        # One call for a key, where these two would each be handled by whatever the input stands in.
+        if isinstance(message, TextArea.Changed | TextArea.SelectionChanged):
+            if self._changed is None and not self._editing:
+                self.call_next(self._tell)
+            self._changed = self._changed is True or isinstance(message, TextArea.Changed)
+            return True
+        return super().post_message(message)
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None and self.typed is not None:
+            self.typed(changed)
 
     def notify_style_update(self) -> None:
         self._styled = False
@@ -63,10 +90,18 @@ class Field(TextArea):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         # Its colours are looked up when they can have changed, not with each letter.
-        if self._styled:
+        if not self._styled:
+            self._styled = True
+            return super().render_lines(crop)
+        # Neither border nor padding, nor anything else that would have to be laid around a row.
+        width = self.size.width
+        rows = [self.render_line(y) for y in crop.line_range]
+        if crop.x or crop.width != width or any(row.cell_length != width for row in rows):
             return ScrollView.render_lines(self, crop)
-        self._styled = True
-        return super().render_lines(crop)
+        ground = self.background_colors[1]
+        for each in self.get_line_filters():
+            rows = [row.apply_filter(each, ground) for row in rows]
+        return rows
 
     def write(self, text: str) -> None:
         """Put the text where the cursor is."""

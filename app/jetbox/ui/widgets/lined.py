@@ -33,6 +33,11 @@ class Lined(Widget):
         raise NotImplementedError
 
     @property
+    def size(self) -> Size:
+        """What it was laid out with: nothing of it is border or padding."""
+        return self._size
+
+    @property
     def colours(self) -> Paint:
         """What it is drawn with."""
         return self._paint

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from textual import events
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -40,9 +39,6 @@ class Paged(ScrollView):
     ALLOW_SELECT = False
     virtual_size = Reactive(Size(0, 0), layout=False)
 
-    class Moved(Message):
-        """What is shown, or how much there is, changed."""
-
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._glyphs = glyphs
@@ -62,6 +58,9 @@ class Paged(ScrollView):
         self._unfinished: dict[int, Iterator[list[Row]]] = {}
         """What is still to come of blocks that were unfolded."""
         self._placing = False
+        self.moved: Callable[[], None] | None = None
+        """Hears, once for several changes, that others are shown, or that there are more."""
+        self._untold = False
 
     def restart(self) -> None:
         """Forget everything: another story begins."""
@@ -71,6 +70,11 @@ class Paged(ScrollView):
         self._strips.clear()
         self._unfinished.clear()
         self.follow = True
+
+    @property
+    def size(self) -> Size:
+        """What it was laid out with: nothing of it is border or padding."""
+        return self._size
 
     @property
     def follow(self) -> bool:
@@ -99,6 +103,17 @@ class Paged(ScrollView):
         if not changed:
             return
         self._show_changed(sorted(changed), top)
+
+    def _has_moved(self) -> None:
+        if not self._untold:
+            self._untold = True
+            self.call_next(self._tell_moved)
+
+    def _tell_moved(self) -> None:
+        if self._untold:
+            self._untold = False
+            if self.moved is not None:
+                self.moved()
 
     def tick(self, now: int) -> None:
         """Time went on: what shows it is drawn anew."""
@@ -133,6 +148,7 @@ class Paged(ScrollView):
 
     def _show_changed(self, blocks: list[int], top: tuple[int, int]) -> None:
         """Lay these blocks out, in order, and draw the rows that differ."""
+        self._untold = True  # at the end of this
         first, last = 0, 0
         for number, index in enumerate(blocks):
             before = self._heights[index]
@@ -142,6 +158,7 @@ class Paged(ScrollView):
                 first = above + begin
             last = max(last, above + end) if self._heights[index] == before else MOST_ROWS
         self._settle(top, (first, last))
+        self._tell_moved()
 
     def _changed(self, index: int) -> tuple[int, int]:
         """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
@@ -279,7 +296,7 @@ class Paged(ScrollView):
         last = min(self.size.height, last - self.scroll_offset.y)
         if first < last:
             self.refresh(Region(0, first, self.size.width, last - first))
-        self.post_message(self.Moved())
+        self._has_moved()
 
     def _measure_from(self, index: int) -> None:
         """Measure from a block downwards until the window is full."""
@@ -319,7 +336,7 @@ class Paged(ScrollView):
         if not self._placing and self._columns and len(self._heights):
             self._scrolled(round(new_value))
         self.refresh()
-        self.post_message(self.Moved())
+        self._has_moved()
 
     def _scrolled(self, row: int) -> None:
         """The user moved: heights that were guessed become known without moving what was shown."""

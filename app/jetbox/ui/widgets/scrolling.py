@@ -62,4 +62,4 @@ class Scrolling(Wheeled, Paged, can_focus=True):
         self._resize()
         self._place(self.max_scroll_y)
         self.refresh()
-        self.post_message(self.Moved())
+        self._has_moved()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import events
 
 from jetbox.engine.clock import tier
@@ -46,11 +48,14 @@ class Side(Lined):
         """The row after the last that has bars."""
         self._columns: list[int] = []
         """Numbers of the rounds that have a bar, from left to right."""
+        self._kept: dict[tuple[str, int, int], list[Row]] = {}
+        """Parts that time alone does not change, as they were last said."""
 
     def show(self, view: SessionView, now: int) -> None:
         """Show this state."""
         if view is not self._view:
             self._pointed = 0
+        self._kept.clear()
         self._view, self._now = view, now // TICK_NS * TICK_NS
         self._drawn = self._state
         self.redraw()
@@ -58,8 +63,11 @@ class Side(Lined):
     def tick(self, now: int) -> None:
         """Time went on: the bar of the round that runs grows."""
         self._now = now // TICK_NS * TICK_NS
-        if self._view.timing.live is not None and self._drawn != self._state:
-            self._drawn = self._state
+        state = self._state
+        if self._view.timing.live is not None and self._drawn != state:
+            if self._drawn[1:] != state[1:]:
+                self._kept.clear()
+            self._drawn = state
             self.redraw()
 
     @property
@@ -80,6 +88,7 @@ class Side(Lined):
     def _point(self, number: int) -> None:
         if number != self._pointed:
             self._pointed = number
+            self._kept.clear()
             self.redraw()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
@@ -100,8 +109,20 @@ class Side(Lined):
     def _panels(self, width: int, height: int) -> list[Row]:
         """Everything within the edges."""
         view = self._view
-        out = [*self._time(view, width), *self._last_round(view, width), *self._probes(view, width)]
-        return [*out, *self._files(view, width, max(3, height - len(out)))]
+        out = [
+            *self._part("time", lambda: self._time(view, width), width),
+            *self._last_round(view, width),
+            *self._part("probes", lambda: self._probes(view, width), width),
+        ]
+        left = max(3, height - len(out))
+        return [*out, *self._part("files", lambda: self._files(view, width, left), width, left)]
+
+    def _part(self, name: str, say: Callable[[], list[Row]], width: int, height: int = 0) -> list[Row]:
+        """A part as it was said before, where there was no event since."""
+        rows = self._kept.get((name, width, height))
+        if rows is None:
+            rows = self._kept[name, width, height] = say()
+        return rows
 
     def _title(self, text: str, width: int) -> Row:
         return row((f"{text} ", "title"), (self.glyphs.rule * max(0, width - len(text) - 1), "track"))

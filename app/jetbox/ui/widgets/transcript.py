@@ -134,7 +134,7 @@ class Transcript(Scrolling):
         self._measure_from(index)
         self._resize()
         self._place(self._heights.top(index) + self._place_found[1] - self.size.height // 3)
-        self.post_message(self.Moved())
+        self._has_moved()
 
     def _rows_with(self, index: int, find: Find) -> list[tuple[int, int]]:
         """Row and cell of each place of a block."""
