@@ -12,6 +12,7 @@ import pytest
 from rich.console import RenderableType
 from textual._compositor import LayoutUpdate
 from textual.app import App
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
@@ -19,6 +20,7 @@ from textual.widgets import Static
 from jetbox.engine import events as e
 from jetbox.ui.frames import RowsUpdate
 from jetbox.ui.outlet import BEGIN, END, MOST_WAITING, Outlet
+from jetbox.ui.screens.workbench import Workbench
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened
 
@@ -137,3 +139,22 @@ async def test_a_terminal_that_is_gone_takes_everything() -> None:
     outlet.write("lost")
     outlet.close()
     os.close(slave)
+
+
+async def test_words_and_letters_are_no_messages_of_the_screen(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with show() as s:
+        await s.play(*opened(), e.RoundStarted(model="m"), e.TextDelta(text="words\n"))
+        handled: list[str] = []
+        handle = Workbench._on_message
+
+        async def noted(bench: Workbench, message: Message) -> None:
+            handled.append(type(message).__qualname__)
+            await handle(bench, message)
+
+        monkeypatch.setattr(Workbench, "_on_message", noted)
+        for _ in range(2):
+            await s.play(e.TextDelta(text="more\n" * 20))
+            await s.press("x")
+        assert s.bench.prompt.text == "xx"
+        assert s.bench.transcript.at_end
+        assert set(handled) <= {"Prompt", "Update", "UpdateScroll", "Layout", "InvokeLater", "Callback"}, handled
