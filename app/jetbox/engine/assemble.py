@@ -215,12 +215,12 @@ def probe_ended(verdict: Verdict) -> ProbeEnded:
 
 async def choose_sandbox(parts: Parts) -> None:
     """Find the sandbox that holds here, and tell; until then nothing of the workspace is executed."""
-    from jetbox.engine.safety.choose import choose_sandbox as choose
-
     wanted, begun = parts.options.permissions, parts.session.now()
     root = parts.context.workspace.root
     sandbox: Sandbox
     try:
+        from jetbox.engine.safety.choose import choose_sandbox as choose
+
         sandbox = await choose(root, enabled=wanted.sandbox, network=wanted.network)
     except Exception as error:
         # Calls wait for this: better none, said so, than a session that hangs.
@@ -228,8 +228,13 @@ async def choose_sandbox(parts: Parts) -> None:
 
         sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
     parts.context.processes.sandbox, took = sandbox, parts.session.now() - begun
-    add_probes(parts)
-    parts.ready.set()
+    try:
+        add_probes(parts)
+    except Exception as error:
+        words = f"there are no probes: they cannot be made ({type(error).__name__}: {error})"
+        parts.session.emit(Notice(level="error", text=words, hint="was jetbox-tui changed while it ran? begin anew"))
+    finally:
+        parts.ready.set()
     if parts.probes is not None and parts.may_probe:
         parts.probes.prepare()
     parts.session.emit(
