@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.session import Session
+from jetbox.record.journal import JournalWriter
 from jetbox.ui.by_line.desk import LineDesk
 from jetbox.ui.by_line.told import Told
 from jetbox.ui.commands import COMMANDS
 from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
-from ui.played import EDIT, MS, Stage, first_round, opened, whole
+from ui.played import EDIT, MS, Stage, first_round, opened, stamped, whole
 
 ASKED = e.PermissionAsked(
     id="p1", call="c9", kind="write", title="edit_file a.py", diff=EDIT, why="mode ask", scope="every `edit_file`"
 )
 
 
+NOWHERE = Path("/nowhere")
+
+
 class Reader:
     """A session on a stage, told by lines."""
 
-    def __init__(self, *events: e.AnyEvent, glyphs: Glyphs = UNICODE, grace: bool = False) -> None:
+    def __init__(
+        self, *events: e.AnyEvent, glyphs: Glyphs = UNICODE, grace: bool = False, sessions: Path = NOWHERE
+    ) -> None:
         self.stage = Stage()
         self.said: list[str] = []
         self.told = Told(self.said.append, glyphs)
-        self.desk = LineDesk(self.told, self.stage.feed, Path("/nowhere"), grace=grace)
+        self.desk = LineDesk(self.told, self.stage.feed, sessions, grace=grace)
         self.play(*events)
 
     def play(self, *events: e.AnyEvent) -> list[str]:
         """Emit events; returns the lines that they gave."""
         before = len(self.said)
         self.stage.emit(*events, after_ms=40)
-        for stamped in self.stage.feed.drain().events:
-            self.told.apply(stamped)
-            self.desk.note(stamped)
+        for one in self.stage.feed.drain().events:
+            self.told.apply(one)
+            self.desk.note(one)
         return self.said[before:]
 
     def type(self, line: str) -> list[str]:
@@ -152,12 +159,37 @@ def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
     assert (reader.desk.begun, reader.desk.interrupt()) == (0, False)
 
 
-def test_every_command_says_something_or_asks_for_something() -> None:
+async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None:
+    reader = Reader(*whole(), sessions=tmp_path)
+    writer = JournalWriter.create(tmp_path / reader.told.view.id)
+    for one in stamped(whole()):
+        writer.record(one)
+    writer.flush()
+    writer.release()
+    over = asyncio.Event()
+    reader.desk.settled = over.set
+    loop_at_work: list[int] = []
+    assert reader.type(f"/export {tmp_path / 'out.md'}") == []
+    asyncio.get_running_loop().call_soon(loop_at_work.append, 1)
+    assert reader.desk.begun == 1
+    async with asyncio.timeout(60):
+        await over.wait()
+    assert (loop_at_work, reader.desk.begun) == ([1], 0)
+    assert reader.said[-1] == f"exported: {tmp_path / 'out.md'}"
+    assert "Create mathx package" in (tmp_path / "out.md").read_text()
+    over.clear()
+    reader.type(f"/export {tmp_path / 'out.md'}")
+    async with asyncio.timeout(60):
+        await over.wait()
+    assert reader.said[-1] == "not exported: File exists"
+
+
+async def test_every_command_says_something_or_asks_for_something() -> None:
     reader = Reader(*whole())
     arguments = {"label": " it", "round": " 2", "now": " stop", "set": " loop.max_rounds 3"}
     for command in COMMANDS:
         said = reader.type(f"/{command.name}{arguments.get(command.name, '')}")
-        assert said or reader.asked, command.name
+        assert said or reader.asked or reader.desk.begun, command.name
     assert (
         reader.type("/timing")[-4]
         == "round 3: 264 ms, instant: model 240 ms, first token 70 ms, probes waited for 20 ms"

@@ -90,6 +90,7 @@ class ByLine:
         self.told = Told(out.put, signs.choose(), echo=not typed)
         self.desk = LineDesk(self.told, live.feed, sessions, grace=typed)
         self.desk.begun = int(goal)
+        self.desk.settled = self._go_on
         self._stopped_at = -AGAIN_S
         self._ended = False
         self._later: list[str] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +50,9 @@ class LineDesk:
         self._sessions = sessions
         self._prompts = Prompts()
         self._asked_at = 0
+        self._writing: asyncio.Future[None] | None = None
+        self.settled: Callable[[], object] = bool
+        """Told when something of its own has ended that no event tells of."""
         self._wanted = ""
         """What was asked for and is told when it comes: `models`, `held` or `undo`."""
 
@@ -181,12 +186,22 @@ class LineDesk:
         self.submit(commands.ListModels(anew=True))
 
     def export(self, name: str) -> None:
+        """Write the session as Markdown, beside whatever runs."""
+        self.begun += 1
+        self._writing = asyncio.ensure_future(self._export(name, self._writing))
+
+    async def _export(self, name: str, before: asyncio.Future[None] | None) -> None:
         from jetbox.ui.export import export
 
+        if before is not None:
+            await before
         try:
-            self.word(f"exported: {export(self._told.view.id, self._sessions, name)}")
+            path = await asyncio.to_thread(export, self._told.view.id, self._sessions, name)
+            self.word(f"exported: {path}")
         except (OSError, JetboxError) as error:
             self.word(f"not exported: {getattr(error, 'strerror', None) or error}")
+        self.begun = max(0, self.begun - 1)
+        self.settled()
 
     def show_timing(self) -> None:
         """Each round in a line, and the medians."""
