@@ -110,7 +110,7 @@ class State(msgspec.Struct, frozen=True):
     """Puts in place what the screen looks for, in an empty folder."""
 
 
-def _recordings(app: JetboxApp, folder: Path) -> None:
+def recordings(app: JetboxApp, folder: Path) -> None:
     """Three earlier sessions."""
     app.workbench.sessions = folder / "sessions"
     for n, (goal, label) in enumerate((("Build the calculator", ""), ("Mend the parser", "parser day"), ("Why?", ""))):
@@ -175,8 +175,8 @@ STATES: dict[str, State] = {
     "models": State(WHOLE, ("ctrl+l",), (MODELS,), ("down",)),
     "missing": State((*opened()[:1], MISSING)),
     "pulling": State((*opened()[:1], MISSING, PULLING)),
-    "sessions": State(WHOLE, ("ctrl+r",), ready=_recordings),
-    "leaving": State((*IDLE, *first_round()[:5]), ("ctrl+r",), ready=_recordings, more=("p",)),
+    "sessions": State(WHOLE, ("ctrl+r",), ready=recordings),
+    "leaving": State((*IDLE, *first_round()[:5]), ("ctrl+r",), ready=recordings, more=("p",)),
     "settings": State(WHOLE, ("slash", *"settings", "enter"), ready=_settings),
     "palette": State(WHOLE, ("ctrl+p",)),
     "replay": State(replayed=True, keys=("5",)),

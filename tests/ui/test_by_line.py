@@ -14,6 +14,7 @@ from jetbox.ui.by_line.told import Told
 from jetbox.ui.commands import COMMANDS
 from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
 from ui.played import EDIT, MS, Stage, first_round, opened, stamped, whole
+from ui.states import STATES
 
 ASKED = e.PermissionAsked(
     id="p1", call="c9", kind="write", title="edit_file a.py", diff=EDIT, why="mode ask", scope="every `edit_file`"
@@ -80,6 +81,12 @@ def test_its_own_words_are_plain_ascii_where_that_is_all_there_is() -> None:
     reader = Reader(*opened(), glyphs=ASCII)
     said = reader.play(e.Notice(level="warning", text="slow — very", hint="wait…"))
     assert said == ["warning: slow - very (wait...)"]
+
+
+def test_every_state_of_a_session_is_told_in_ascii() -> None:
+    for name, state in STATES.items():
+        said = Reader(*state.happened, *state.then, glyphs=ASCII).said
+        assert all(line.isascii() for line in said), name
 
 
 def test_words_stream_by_the_line_and_controls_are_gone() -> None:

@@ -77,14 +77,16 @@ async def test_it_is_the_first_frame_in_its_colours(
 
 def test_colours_are_kept_for_this_terminal_alone(tmp_path: Path) -> None:
     here = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    assert skeleton.kept_styles(here) == skeleton.JETBOX_DARK
+    assert skeleton.kept_styles(here) == (skeleton.JETBOX_DARK, False)
     styles = ("1;2", "3", "4", "5", "6", "7")
     skeleton.keep_styles(styles, here)
-    assert skeleton.kept_styles(here) == styles
-    assert skeleton.kept_styles({**here, "COLORTERM": ""}) == skeleton.PLAIN
-    assert skeleton.kept_styles({**here, "NO_COLOR": "1"}) == skeleton.PLAIN
+    assert skeleton.kept_styles(here) == (styles, False)
+    skeleton.keep_styles(styles, here, ascii=True)
+    assert skeleton.kept_styles(here) == (styles, True)
+    assert skeleton.kept_styles({**here, "COLORTERM": ""}) == (skeleton.PLAIN, False)
+    assert skeleton.kept_styles({**here, "NO_COLOR": "1"}) == (skeleton.PLAIN, False)
     skeleton.keep_styles(("\x1b]0;x", *styles[1:]), here)
-    assert skeleton.kept_styles(here) == skeleton.JETBOX_DARK
+    assert skeleton.kept_styles(here) == (skeleton.JETBOX_DARK, False)
 
 
 def test_on_the_terminals_own_screen_what_was_there_scrolls_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,11 +83,11 @@ def read_lines(stream: _Stream, take: Callable[[str | None], object]) -> None:
 class ByLine:
     """One live session by lines."""
 
-    def __init__(self, live: Live, out: Out, *, sessions: Path, typed: bool, goal: bool) -> None:
+    def __init__(self, live: Live, out: Out, *, sessions: Path, typed: bool, goal: bool, ascii: bool = False) -> None:
         """`typed`: on a terminal, that shows what is typed; `goal`: the session begins with one."""
         self._live = live
         self._out = out
-        self.told = Told(out.put, signs.choose(), echo=not typed)
+        self.told = Told(out.put, signs.choose(ascii=ascii), echo=not typed)
         self.desk = LineDesk(self.told, live.feed, sessions, grace=typed)
         self.desk.begun = int(goal)
         self.desk.settled = self._go_on
@@ -181,6 +181,7 @@ def by_line(asked: Invocation) -> int:
                     sessions=sessions_folder(asked.settings.session.folder),
                     typed=typed,
                     goal=bool(start.goal),
+                    ascii=asked.settings.ui.ascii,
                 )
                 bench.begin()
                 return await _drive(live, bench)
@@ -229,7 +230,7 @@ def replay_by_line(session: str, asked: Invocation) -> int:
 
     where = find(session, sessions_folder(asked.settings.session.folder))
     lines = LineOut(sys.stdout.fileno())
-    told = Told(Out(lines, marks=False).put, signs.choose())
+    told = Told(Out(lines, marks=False).put, signs.choose(ascii=asked.settings.ui.ascii))
     try:
         for stamped in read_journal(where).events:
             told.apply(stamped)

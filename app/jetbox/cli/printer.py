@@ -148,14 +148,20 @@ def shortened(text: str) -> str:
 class Progress:
     """One line for each thing that happens, for people who watch."""
 
-    def __init__(self, out: LineOut) -> None:
+    def __init__(self, out: LineOut, *, ascii: bool = False) -> None:
+        """`ascii`: signs that every terminal has."""
         self._out = out
+        self._ascii = ascii
         self._titles: dict[str, str] = {}
         self._working = False
         self._read = -READING_NS
         """When it was last said how far the prompt is."""
 
     def _line(self, text: str) -> None:
+        if self._ascii:
+            from jetbox.ui.glyphs import ASCII, plain
+
+            text = plain(text, ASCII)
         self._out.put((safe_text(text) + "\n").encode(errors="replace"))
 
     def apply(self, stamped: e.Stamped) -> None:

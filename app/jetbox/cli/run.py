@@ -16,6 +16,7 @@ from jetbox.engine.endings import heard_endings
 from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.locale import has_unicode
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -34,7 +35,8 @@ def run(asked: Invocation, output_format: str) -> int:
     out, log = LineOut(sys.stdout.fileno()), LineOut(sys.stderr.fileno())
     try:
         with opening(asked, attended=False, tee=out.put if output_format == "stream-json" else None) as start:
-            code = asyncio.run(_run(start, output_format, out, log))
+            ascii = asked.settings.ui.ascii or not has_unicode()
+            code = asyncio.run(_run(start, output_format, out, log, ascii=ascii))
     finally:
         out.close()
         log.close()
@@ -43,9 +45,9 @@ def run(asked: Invocation, output_format: str) -> int:
     return code
 
 
-async def _run(start: Start, output_format: str, out: LineOut, log: LineOut) -> int:
+async def _run(start: Start, output_format: str, out: LineOut, log: LineOut, *, ascii: bool) -> int:
     live = Live(start)
-    summary, progress = Summary(), Progress(log)
+    summary, progress = Summary(), Progress(log, ascii=ascii)
     printing = asyncio.create_task(_print(live, summary, progress if output_format == "text" else None))
     if output_format == "stream-json":
         out.on_failure = stopper(live)

@@ -82,8 +82,11 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
         click.echo(plain(f"{'state':<10} {_state(about)}, {about.rounds} rounds, begun {_when(about)}"))
         click.echo(f"{'wire':<10} {wire.line()}")
         click.echo()
+    from jetbox.ui import glyphs as signs
+
+    table = signs.choose(ascii=asked.settings.ui.ascii)
     for one in log:
-        click.echo(one.line)
+        click.echo(signs.plain(one.line, table))
     if prepared := prompts_line(log):
         click.echo(plain(prepared))
     return ExitCode.DONE

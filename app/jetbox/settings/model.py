@@ -14,6 +14,8 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Theme of the screen: a shipped one, or a file of the user's theme folder."""
     color: bool = True
     """Use colours; NO_COLOR turns them off."""
+    ascii: bool = False
+    """Draw with the signs that every terminal has, as where the locale has no Unicode."""
     alternate_screen: bool = True
     """Show the workbench on the terminal's other screen; false: what was there scrolls up, and the last state stays."""
     plain: bool = False

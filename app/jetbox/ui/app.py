@@ -121,7 +121,7 @@ class JetboxApp(App[int]):
         """Whether keys go to the input: from the first frame on."""
         self.workbench = Workbench(
             source,
-            glyphs=glyphs or signs.choose(),
+            glyphs=glyphs or signs.choose(ascii=loaded is not None and loaded.settings.ui.ascii),
             home=os.path.expanduser("~") if home is None else home,
             live=driver is not None,
             sessions=sessions if sessions is not None else sessions_folder(),

@@ -107,7 +107,9 @@ class TerminalDriver(LinuxDriver):
 async def keep_look(app: JetboxApp) -> None:
     """The next start begins in the colours of this screen."""
     styles = look(app)
-    await asyncio.to_thread(keep_styles, [codes(styles[role], app) for role in ROLES], os.environ)
+    kept = [codes(styles[role], app) for role in ROLES]
+    ascii = app.loaded is not None and app.loaded.settings.ui.ascii
+    await asyncio.to_thread(keep_styles, kept, os.environ, ascii=ascii)
 
 
 def look(app: JetboxApp) -> dict[str, Style]:

@@ -95,12 +95,18 @@ ASCII = Glyphs(
     ascii=True,
 )
 
-_TO_ASCII = str.maketrans({"─": "-", "│": "|", "·": "-", "…": "...", "–": "-", "—": "-", "×": "x", "⚡": "! "})
+_WORDS = {"─": "-", "│": "|", "·": "-", "…": "...", "–": "-", "—": "-", "×": "x", "⚡": "! ", "⏭": "-"}
+_SIGNS = {
+    getattr(UNICODE, name): getattr(ASCII, name)
+    for name in Glyphs.__struct_fields__
+    if name not in ("sparks", "ascii", "unproven") and not getattr(UNICODE, name).isascii()
+}
+_TO_ASCII = str.maketrans({**_SIGNS, **_WORDS})
 
 
-def choose(environ: Mapping[str, str] | None = None) -> Glyphs:
-    """The table for this terminal's locale."""
-    return UNICODE if has_unicode(environ) else ASCII
+def choose(environ: Mapping[str, str] | None = None, *, ascii: bool = False) -> Glyphs:
+    """The table for this terminal's locale; `ascii`: the one for all terminals."""
+    return UNICODE if not ascii and has_unicode(environ) else ASCII
 
 
 def plain(text: str, glyphs: Glyphs) -> str:

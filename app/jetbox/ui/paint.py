@@ -162,7 +162,7 @@ class Paint:
     def strip(self, row: Row, width: int) -> Strip:
         """A row as a strip of exactly `width` cells."""
         fill = self._styles[row.fill]
-        pieces = [(text.replace("…", "~"), style) for text, style in row.pieces] if self._ascii else row.pieces
+        pieces = [(text.translate(_NARROW), style) for text, style in row.pieces] if self._ascii else row.pieces
         if not self._colour:
             pieces = [(text.translate(self._fillings.get(style, {})), style) for text, style in pieces]
         segments = [Segment(text, self._over(fill, style, row.fill)) for text, style in pieces if text]
@@ -217,6 +217,8 @@ def _style(
     )
 
 
+_NARROW = str.maketrans("…×–—·", "~x---")
+"""Signs in words of ours, cell for cell, for terminals that have none."""
 MIXED = 0.2
 """How much of the second colour is in `one+other`."""
 

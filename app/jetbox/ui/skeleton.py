@@ -136,7 +136,8 @@ def show(arguments: Sequence[str], commands: Sequence[str]) -> Skeleton | None:
         return None
     if width < 8 or height < 3:
         return None
-    styles = dict(zip(ROLES, kept_styles(environ), strict=True))
+    attributes, ascii = kept_styles(environ)
+    styles = dict(zip(ROLES, attributes, strict=True))
     skeleton = Skeleton(before)
     _end_cleanly(before)
     quiet = list(before)
@@ -148,7 +149,7 @@ def show(arguments: Sequence[str], commands: Sequence[str]) -> Skeleton | None:
     quiet[6][termios.VSUSP] = quiet[6][termios.VQUIT] = os.fpathconf(0, "PC_VDISABLE").to_bytes(1, "little")
     try:
         termios.tcsetattr(0, termios.TCSANOW, quiet)
-        os.write(2, painted(width, height, kind, styles, unicode=has_unicode(environ)))
+        os.write(2, painted(width, height, kind, styles, unicode=not ascii and has_unicode(environ)))
     except (OSError, termios.error):
         skeleton.clear()
         return None
@@ -168,23 +169,24 @@ def _end_cleanly(before: list[Any]) -> None:
             _signal.signal(number, end)
 
 
-def kept_styles(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The attributes that the screen had here last; else those of the default theme."""
+def kept_styles(environ: Mapping[str, str]) -> tuple[tuple[str, ...], bool]:
+    """The attributes that the screen had here last, else those of the default theme; and whether it was in ASCII."""
     try:
         with open(_file(), encoding="ascii") as file:
             key, *styles = file.read(2000).splitlines()
     except (OSError, ValueError):
         key, styles = "", []
     # Digits alone: nothing in a file can steer the terminal.
+    ascii, key = key.endswith(_ASCII), key.removesuffix(_ASCII)
     if key == _key(environ) and len(styles) == len(ROLES) and not "".join(styles).strip("0123456789;"):
-        return tuple(styles)
+        return tuple(styles), ascii
     any_colour = environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit")
-    return JETBOX_DARK if any_colour and "NO_COLOR" not in environ else PLAIN
+    return (JETBOX_DARK if any_colour and "NO_COLOR" not in environ else PLAIN), False
 
 
-def keep_styles(styles: Sequence[str], environ: Mapping[str, str]) -> None:
+def keep_styles(styles: Sequence[str], environ: Mapping[str, str], *, ascii: bool = False) -> None:
     """Remember the attributes of the screen for the next start, in the order of `ROLES`; best effort."""
-    text = "\n".join((_key(environ), *styles, ""))
+    text = "\n".join((_key(environ) + _ASCII * ascii, *styles, ""))
     path = _file()
     try:
         with open(path, encoding="ascii") as file:
@@ -200,6 +202,10 @@ def keep_styles(styles: Sequence[str], environ: Mapping[str, str]) -> None:
         os.replace(spare, path)
     except OSError:
         return  # the next start has the colours of the default theme
+
+
+_ASCII = " ascii"
+"""Ends the first line of what is kept where only signs of ASCII are drawn."""
 
 
 def _key(environ: Mapping[str, str]) -> str:
