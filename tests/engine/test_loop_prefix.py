@@ -48,6 +48,18 @@ async def test_a_reload_by_another_client_is_told_with_its_reason_in_lines(rig: 
     assert "the server had dropped it" in told[0]
 
 
+async def test_a_template_that_moves_the_tools_is_the_reason_of_a_miss(rig: OpenRig) -> None:
+    reads = [step(call("write_file", path=f"{n}.txt", content="x\n" * 50)) for n in range(3)]
+    live = await rig(*reads, finish(), faults=("go_template@*",), name="llama3.2:3b")
+    await live.run()
+    await live.run("Go on")
+    misses = [reuse.miss for reuse in live.events(e.PrefixReused)]
+    (why,) = {miss for miss in misses if miss}
+    assert why.startswith("the model's template shows the tools with your newest words alone: OLLAMA_GO_TEMPLATE=0")
+    # They go with the first results and come back with the user's next words.
+    assert [bool(miss) for miss in misses] == [False, True, False, False, True, True, False, False]
+
+
 async def test_a_switch_is_the_reason_of_a_miss(rig: OpenRig) -> None:
     live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
     running = live.start()

@@ -134,6 +134,7 @@ class Parts(msgspec.Struct):
         """Work with this model from the next request on; the window stays as it is for the whole session."""
         self.model_name = info.name
         self.model_info = info
+        self.prefix.moves_tools = info.moves_tools
         self.loaded = False
         self.reading_rate = 0.0
         self.load_ns = 0

@@ -36,6 +36,7 @@ class Model(NamedTuple):
     """Numbers in an embedding; 0 for the size of its layers."""
     remote_host: str = ""
     """Where it really runs, unless here."""
+    template: str = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"
     levels: tuple[str, ...] = ()
     """Thinking levels that it knows; the first is the default."""
 
@@ -94,7 +95,7 @@ class Model(NamedTuple):
         remote = {"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}
         return {
             "modelfile": f"# Modelfile of a scripted model\nFROM {self.name}\n",
-            "template": "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}",
+            "template": self.template,
             "details": self.details(),
             "model_info": info,
             "capabilities": list(self.capabilities),
@@ -138,6 +139,10 @@ MODELS = (
         calls="done",
         profile="llama3.2:3b",
         rendered=False,
+        template=(
+            "{{ range $i, $_ := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}<|{{ .Role }}|>"
+            '{{ if eq .Role "user" }}{{ if and $.Tools $last }}{{ $.Tools }}{{ end }}{{ end }}{{ .Content }}{{ end }}'
+        ),
     ),
     Model(
         name="qwen2.5-coder:7b",

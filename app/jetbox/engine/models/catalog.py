@@ -139,4 +139,5 @@ class Catalog:
             parameters=info.parameters or shown.parameters,
             quantisation=info.quantisation or shown.quantisation,
             remote=info.remote or shown.remote,
+            moves_tools=shown.moves_tools,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ class Show(msgspec.Struct):
     details: Details | None = None
     remote_host: str | None = ""
     parameters: str | None = ""
+    template: str | None = ""
 
 
 class Held(msgspec.Struct):
@@ -93,6 +95,10 @@ def listed(model: Installed) -> ModelInfo:
     )
 
 
+TOOLS_AT_LAST = re.compile(r"if\s+and\s+(?:\$?\.Tools\s+\$last|\$last\s+\$?\.Tools)\b")
+"""In a template of Ollama's own kind: tools where the message is the last one, as Llama 3.1 and 3.2 have it."""
+
+
 def shown(name: str, show: Show) -> ModelInfo:
     """What the server says of one model."""
     details = show.details or Details()
@@ -106,6 +112,7 @@ def shown(name: str, show: Show) -> ModelInfo:
         remote=show.remote_host or "",
         kv_bytes=_kv_bytes(show.model_info),
         own_ctx=_own_ctx(show.parameters or ""),
+        moves_tools=TOOLS_AT_LAST.search(show.template or "") is not None,
     )
 
 

@@ -18,6 +18,10 @@ LOAD_NS = 1_000_000_000
 """A model that is there answers for its loading with less than this."""
 MISSED = 0.5
 """A miss is told where less than this share of what could be reused was."""
+MOVED = (
+    "the model's template shows the tools with your newest words alone: OLLAMA_GO_TEMPLATE=0 for the server, "
+    "or another model, keeps them in their place"
+)
 LEAST = 64
 """Tokens below which nothing is said."""
 
@@ -46,9 +50,13 @@ class PrefixWatch:
         self._last: dict[str, _Sent] = {}
         self._model = ""
         self._rates: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        """Tokens of each model's latest prompt, as its server counted them."""
         self._shared = 0.0
         self._reason = ""
         self._broke = ""
+        self.moves_tools = False
+        """The template of the model in use shows the tools with the user's newest words alone."""
 
     def broke(self, why: str) -> None:
         """We have changed what was sent before, and this is why."""
@@ -79,6 +87,7 @@ class PrefixWatch:
         of = metrics.get("prompt_eval_count", 0)
         if of <= 0:
             return None
+        before, self._counts[self._model] = self._counts.get(self._model, 0), of
         expected = int(of * self._shared)
         spent = metrics.get("prompt_eval_duration", 0)
         if "prompt_eval_cached_count" in metrics:
@@ -95,7 +104,9 @@ class PrefixWatch:
         if expected >= LEAST and tokens < MISSED * expected:
             reloaded = warm and metrics.get("load_duration", 0) > LOAD_NS
             miss = "the server loaded the model again: another client with other options?" if reloaded else self._reason
-            miss = miss or "the server had dropped it"
+            miss = miss or (MOVED if self.moves_tools else "the server had dropped it")
+        elif self.moves_tools and of + LEAST < before and not self._reason:
+            miss = MOVED
         elif self._reason and of >= LEAST and expected < of // 2:
             miss = self._reason
         return Reuse(tokens, of, expected, estimated, miss)
