@@ -6,10 +6,16 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
+
+import pytest
 
 from jetbox.cli.live import Live, Start
+from jetbox.cli.options import invocation
+from jetbox.cli.workbench import _live
 from jetbox.engine import events as e
+from jetbox.engine.assemble import Undecided
+from jetbox.engine.errors import SettingsError
 from jetbox.engine.options import (
     ContextOptions,
     EngineOptions,
@@ -18,7 +24,10 @@ from jetbox.engine.options import (
     ProbeOptions,
     SessionOptions,
 )
+from jetbox.record.library import summaries
+from jetbox.record.places import sessions_folder
 from jetbox.sim.launch import ServerProcess
+from jetbox.ui.app import JetboxApp
 from scripted import WriteScript, call, finish, step
 
 ServeOne = Callable[..., ServerProcess]
@@ -51,6 +60,58 @@ async def test_a_session_that_goes_on_has_its_window_unless_another_is_asked_for
     assert await window(8192, None) == (8192, "as it is set")
     assert await window(0, "") == (8192, "as the session began with")
     assert await window(12_288, "") == (12_288, "as it is set")
+
+
+@pytest.mark.parametrize("where", ["connecting", "figures", "another model"])
+@pytest.mark.parametrize(
+    ("failure", "outcome"), [(SettingsError("no such key"), "failed"), (asyncio.CancelledError(), "interrupted")]
+)
+async def test_a_goal_is_kept_and_all_closed_wherever_the_beginning_breaks_off(
+    where: str,
+    failure: BaseException,
+    outcome: str,
+    tmp_path: Path,
+    sim_server: ServeOne,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = {
+        "connecting": "jetbox.engine.models.connect.connected",
+        "figures": "jetbox.cli.live.Live._known_figures",
+        "another model": "jetbox.engine.assemble.choose_sandbox",
+    }[where]
+
+    def breaks(*_: object) -> Never:
+        raise failure
+
+    closed: list[Undecided] = []
+
+    async def close(sandbox: Undecided) -> None:
+        closed.append(sandbox)
+
+    monkeypatch.setattr(broken, breaks)
+    monkeypatch.setattr(Undecided, "close", close)
+    live = Live(Start(root=tmp_path, options=options(sim_server(), tmp_path / "data"), goal="Do it"))
+    with pytest.raises(type(failure)):
+        await asyncio.wait_for(live.drive(), 60)
+    begun, ended = (s.event for s in live.feed.drain().events if isinstance(s.event, e.GoalStarted | e.GoalEnded))
+    assert isinstance(begun, e.GoalStarted)
+    assert isinstance(ended, e.GoalEnded)
+    assert (begun.text, ended.outcome) == ("Do it", outcome)
+    assert len(closed) == (where != "connecting")
+
+
+def test_a_session_that_is_left_before_it_began_is_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leave(app: JetboxApp) -> int:
+        return 0
+
+    monkeypatch.setattr(JetboxApp, "run_async", leave)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second one finds no lock
+        assert _live(invocation(("Do it",))) == (0, None)
+    kept = summaries(sessions_folder())
+    assert [(each.problem, each.goal, each.outcome, each.running) for each in kept] == [
+        ("", "Do it", "interrupted", False)
+    ] * 2
 
 
 async def test_a_new_session_knows_nothing_of_the_one_before(

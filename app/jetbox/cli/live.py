@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,7 @@ class Live:
         self._lock: WorkspaceLock | None = None
         self._resumed: Resumption | None = None
         self._driving: asyncio.Task[Any] | None = None
+        self._begun = self._abandoned = False
         self.signal: ExitCode | None = None
         if not start.root.is_dir():
             raise StorageError(f"{start.root} is not a folder", "name one with --cwd")
@@ -158,6 +160,7 @@ class Live:
         """
         code = ExitCode.INTERNAL
         reason = ""
+        self._begun = True
         self._driving = asyncio.current_task()
         try:
             code = ExitCode(await self._drive())
@@ -175,36 +178,52 @@ class Live:
             raise failure
         return int(self.signal or code)
 
+    async def abandon(self) -> None:
+        """Close it where it was never driven, and keep what was asked for."""
+        if not self._begun:
+            self._abandoned = True
+            await self.drive()
+
     async def _drive(self) -> int:
         self._emit_header()
-        if self._start.attended:  # in the loop it would hold up the keys of who types already
+        if self._abandoned:
+            self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
+            return ExitCode.DONE
+        async with AsyncExitStack() as ends:
             try:
-                await asyncio.to_thread(import_parts)
+                parts = await self._begin(ends)
+            except JetboxError as error:
+                self._record_lost_goal("failed", error.message, error.exit_code, error.hint)
+                raise
             except asyncio.CancelledError:
                 self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
                 raise
+            return await self._serve(parts)
+
+    async def _begin(self, ends: AsyncExitStack) -> Parts:
+        """All that the first goal needs; `ends` closes it."""
+        if self._start.attended:  # in the loop it would hold up the keys of who types already
+            await asyncio.to_thread(import_parts)
         from jetbox.engine.models.connect import connected
 
-        for text in (*self._start.notices, *self._words_of_the_lock()):
+        of_the_lock = self._lock.notice if self._lock is not None else ""
+        for text in filter(None, (*self._start.notices, of_the_lock)):
             self.session.emit(Notice(level="warning", text=text))
         wanted = self._start.options.model
         if wanted.api_key:  # it may have to be unlocked
             self.session.emit(Notice(level="info", text="asking the keyring for the server's key"))
         model = await connected(wanted, os.environ)
-        try:
-            parts = await self._parts(model)
-            try:
-                return await self._serve(parts)
-            finally:
-                await self._beside.end()
-                if parts.probes is not None:
-                    await parts.probes.close()
-                await parts.context.processes.sandbox.close()
-        finally:
-            await model.close()
+        ends.push_async_callback(model.close)
+        parts = await self._parts(model)
+        ends.push_async_callback(self._end, parts)
+        await self._recall(parts)
+        return parts
 
-    def _words_of_the_lock(self) -> tuple[str, ...]:
-        return (self._lock.notice,) if self._lock is not None and self._lock.notice else ()
+    async def _end(self, parts: Parts) -> None:
+        await self._beside.end()
+        if parts.probes is not None:
+            await parts.probes.close()
+        await parts.context.processes.sandbox.close()
 
     def _emit_header(self) -> None:
         start, options = self._start, self._start.options
@@ -228,35 +247,28 @@ class Live:
                 self.session.emit(ShellEnded(call=call, state="cancelled", text=KILLED))
 
     async def _parts(self, model: ChatModel) -> Parts:
-        from jetbox.engine.assemble import assemble, choose_sandbox
+        from jetbox.engine.assemble import assemble
         from jetbox.engine.models.choose import choose_model
         from jetbox.engine.models.connect import key_of, speaks_openai
         from jetbox.engine.models.window import Window, choose_window
         from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
-        try:
-            name = options.model.name or (resumed.model if resumed else "")
-            if self._start.attended:
-                from jetbox.engine.models.missing import choose_or_ask
+        name = options.model.name or (resumed.model if resumed else "")
+        if self._start.attended:
+            from jetbox.engine.models.missing import choose_or_ask
 
-                info = await choose_or_ask(self.session, model, name)
-            else:
-                info = await choose_model(model, name)
-            if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
-                window = Window(resumed.num_ctx, "as the session began with")
-            else:
-                window = await choose_window(model, info, options.context, os.environ)
-        except JetboxError as error:
-            self._record_lost_goal("failed", error.message, error.exit_code, error.hint)
-            raise
-        except asyncio.CancelledError:
-            self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
-            raise
+            info = await choose_or_ask(self.session, model, name)
+        else:
+            info = await choose_model(model, name)
+        if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
+            window = Window(resumed.num_ctx, "as the session began with")
+        else:
+            window = await choose_window(model, info, options.context, os.environ)
         if not model.manages and not speaks_openai(options.model):
             hint = "a host that ends with /v1 says so at once"
             self.session.emit(Notice(level="info", text="the server speaks OpenAI's protocol", hint=hint))
-        parts = assemble(
+        return assemble(
             self.session,
             model,
             info,
@@ -271,6 +283,12 @@ class Live:
             store=probes_folder(self._start.root),
             key=key_of(model),
         )
+
+    async def _recall(self, parts: Parts) -> None:
+        """What is known from before: of the session, and of the model."""
+        from jetbox.engine.assemble import choose_sandbox
+
+        model, resumed = parts.model, self._resumed
         for told in resumed.beside if resumed is not None else ():
             parts.history.beside(told)
         parts.known = partial(self._known_figures, model)
@@ -282,7 +300,6 @@ class Live:
             await go_on_with_another(parts, before)
         choosing = choose_sandbox(parts)
         self._beside.spawn(self._beside.after_the_request(choosing) if self._start.goal else choosing)
-        return parts
 
     @staticmethod
     def _known_figures(model: ChatModel, name: str, digest: str) -> Figures:

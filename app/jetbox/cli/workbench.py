@@ -82,24 +82,25 @@ def _live(asked: Invocation, skeleton: Skeleton | None = None) -> tuple[int, Wan
             from jetbox.ui.app import JetboxApp
 
             live = Live(start)
-
-            app = JetboxApp(
-                live.feed,
-                theme=asked.settings.ui.theme,
-                keys=asked.settings.keys,
-                driver=live.drive,
-                stop=live.stop,
-                sessions=sessions_folder(asked.settings.session.folder),
-                loaded=asked.loaded,
-                skeleton=skeleton,
-            )
             try:
+                app = JetboxApp(
+                    live.feed,
+                    theme=asked.settings.ui.theme,
+                    keys=asked.settings.keys,
+                    driver=live.drive,
+                    stop=live.stop,
+                    sessions=sessions_folder(asked.settings.session.folder),
+                    loaded=asked.loaded,
+                    skeleton=skeleton,
+                )
                 code = await app.run_async()
             except OSError as error:
                 # The journal's failures are errors of ours: this one is of the terminal, and it is gone.
                 if live.signal is None and error.errno not in GONE:
                     raise
                 code = int(live.signal or ExitCode.HANGUP)
+            finally:
+                await live.abandon()
             return int(ExitCode.INTERNAL if code is None else code), app.wanted if live.signal is None else None
 
         return asyncio.run(show())
