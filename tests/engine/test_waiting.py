@@ -289,3 +289,19 @@ async def test_heartbeats_make_a_silent_call_heard(rig: OpenRig) -> None:
         sent = (await live.stats())["bodies"][0]["body"]
         assert ('"logprobs":true' in sent) is wanted
     assert chunks[True] > chunks[False] + 5
+
+
+async def test_a_server_that_may_not_have_heard_of_the_end_is_told(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "HEARD_S", 0.01)
+    rig = await served(YES, faults=("stall@1:1", "stall@2:0"))
+    goal = rig.start()
+    await rig.stats(stalled=1)
+    rig.submit(c.Cancel())
+    assert (await within(goal)).outcome == "interrupted"
+    again = rig.start("Go on.")
+    while not (await rig.until(e.Waiting, what="reading")).detail.endswith(f" tokens; {waiting.DEAF}"):
+        pass
+    await rig.release()
+    assert (await within(again)).outcome == "answered"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jetbox.engine.errors import Stalled
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
 from jetbox.engine.models.figures import COLD_NS
 from jetbox.engine.parts import Parts
@@ -16,6 +17,7 @@ UNCOUNTED = "0.30.0"
 
 def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     """Take what the server says of a request of `size` bytes, that had about `estimate` tokens."""
+    parts.given_up = answer.cancelled or isinstance(answer.error, Stalled)
     if not answer.complete:
         return
     reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)

@@ -68,6 +68,8 @@ class Parts(msgspec.Struct):
     """Of the model in use."""
     loaded: bool = False
     """True once the model has answered in this session."""
+    given_up: bool = False
+    """The latest request was closed before its answer was complete."""
     model_info: ModelInfo | None = None
     bare_probes: bool | None = None
     """Whether probes may run without a sandbox; None before the user was asked."""
@@ -135,7 +137,7 @@ class Parts(msgspec.Struct):
         self.model_name = info.name
         self.model_info = info
         self.prefix.moves_tools = info.moves_tools
-        self.loaded = False
+        self.loaded = self.given_up = False
         self.reading_rate = 0.0
         self.load_ns = 0
         self.pace = Pace()

@@ -244,7 +244,7 @@ class Round:
         size = parts.model_info.size if parts.model_info is not None else 0
         window = parts.budget.num_ctx
         return body, Expectation(
-            tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, window, most, logprobs
+            tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, window, most, logprobs, parts.given_up
         )
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:

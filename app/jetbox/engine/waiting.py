@@ -33,6 +33,9 @@ PATIENCE = 3
 """So many times what was measured, a wait is longer than it should be."""
 LATE_S = 2.0
 """And by so much at least."""
+HEARD_S = 5.0
+"""A server that hears when a request is closed has ended its answer by then."""
+DEAF = "the server may still be at work on the answer that was stopped; unloading the model would end that"
 What = Literal["connecting", "queued", "loading", "reading"]
 
 
@@ -54,6 +57,8 @@ class Expectation(msgspec.Struct, frozen=True):
     most: int = 0
     """Most tokens of the answer."""
     logprobs: bool = False
+    given_up: bool = False
+    """The request before this one was closed before its answer was complete: not every server hears that at once."""
 
 
 def loading_words(name: str, size: int) -> str:
@@ -162,8 +167,12 @@ class Voice:
     def _say_late(self) -> None:
         """A wait that is longer than it should be is said to be."""
         what, expected = self._said[0], self._expected
+        waited = self._session.now() - self._since
+        if what == "reading" and expected.given_up and self._read is None and waited > HEARD_S * 1e9:
+            self._say(what, f"{self._detail(what)}; {DEAF}")
+            return
         should = {"loading": expected.loading_ns, "reading": expected.reading_ns}.get(what, 0)
-        if what and should and self._session.now() - self._since > PATIENCE * should + int(LATE_S * 1e9):
+        if what and should and waited > PATIENCE * should + int(LATE_S * 1e9):
             why = "; other requests may come first" if what == "reading" else ""
             self._say(what, f"{self._detail(what)}, longer than it took before{why}")
 
