@@ -228,7 +228,7 @@ class Live:
     def _emit_header(self) -> None:
         start, options = self._start, self._start.options
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        common = {
+        common: dict[str, Any] = {
             "created": created,
             "app": jetbox.__version__,
             "model": options.model.name,
@@ -237,10 +237,10 @@ class Live:
             "options": start.changed,
         }
         if self._resumed is None:
-            opened = SessionOpened(format=FORMAT, id=self.id, workspace=str(start.root), **common)  # type: ignore[arg-type]
+            opened = SessionOpened(format=FORMAT, id=self.id, workspace=str(start.root), **common)
             self.session.emit(opened)
         else:
-            self.session.emit(SessionResumed(**common))  # type: ignore[arg-type]
+            self.session.emit(SessionResumed(**common))
             for call in self._resumed.open_calls:
                 self.session.emit(ToolEnded(call=call, state="cancelled", text=KILLED))
             for call in self._resumed.open_shells:

@@ -221,8 +221,9 @@ class Loop:
                 GuardTripped(guard="repeat", detail="its answers repeat themselves", action="stop")
             ), []
         self._garbled = self._garbled + 1 if result.garbled else 0
-        if result.garbled and self._garbled > GARBLED_MOST:
-            return Ending("failed", result.answer.error.message, ExitCode.MODEL, GARBLED_HINT), []  # type: ignore[union-attr]
+        error = result.answer.error
+        if error is not None and self._garbled > GARBLED_MOST:
+            return Ending("failed", error.message, ExitCode.MODEL, GARBLED_HINT), []
         if result.garbled:
             return None, [NUDGE_GARBLED]
         if result.answer.suspect and not self._suspected:

@@ -116,8 +116,8 @@ class JournalWriter:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         event = stamped.event
-        if type(event) in DELTA_TYPES:
-            self._hold(stamped, event)  # type: ignore[arg-type]
+        if isinstance(event, DELTA_TYPES):
+            self._hold(stamped, event)
         else:
             self._write(self._take_held(), stamped)
 

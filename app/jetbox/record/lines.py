@@ -44,7 +44,7 @@ _KINDS: dict[type[Delta], str] = {
     TextDelta: "model.text",
     ToolOutput: "tool.output",
 }
-DELTA_TYPES = frozenset(_KINDS)
+DELTA_TYPES = (ThinkingDelta, TextDelta, ToolOutput)
 
 _encoder = msgspec.json.Encoder()
 

@@ -121,7 +121,7 @@ def read_json(body: bytes, struct: str) -> dict[str, Any]:
     if not body.strip():
         raise ApiError(400, "missing request body")
     try:
-        data = json.loads(body)
+        data: dict[str, Any] = json.loads(body)
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos :].strip()
         raise ApiError(
@@ -130,7 +130,7 @@ def read_json(body: bytes, struct: str) -> dict[str, Any]:
     except ValueError as error:
         raise ApiError(400, "invalid character in string literal") from error
     fields.check_object(data, struct)
-    return data  # type: ignore[no-any-return]
+    return data
 
 
 def require_model(

@@ -201,7 +201,8 @@ def _listen(host: str, port: int) -> socket.socket:
 def _accept(listener: socket.socket, world: World, parent: int | None, wishes: int) -> float | None:
     """Serve until the parent is gone (None), or a restart is wished for: the seconds until then."""
     watched: list[int | socket.socket] = [listener, wishes]
-    if parent is not None and (stdin := _stdin_pipe()) is not None:
+    stdin = _stdin_pipe() if parent is not None else None
+    if stdin is not None:
         watched.append(stdin)
     while True:
         ready = select.select(watched, [], [], None if parent is None else PARENT_POLL)[0]
@@ -213,8 +214,7 @@ def _accept(listener: socket.socket, world: World, parent: int | None, wishes: i
             with contextlib.suppress(OSError):  # the client may have gone before it is accepted
                 connection = Connection(listener.accept()[0])
                 threading.Thread(target=serve_connection, args=(world, connection), daemon=True).start()
-            ready.remove(listener)
-        if ready and not os.read(ready[0], 4096):  # type: ignore[arg-type]
+        if stdin is not None and stdin in ready and not os.read(stdin, 4096):
             return None
 
 

@@ -51,7 +51,7 @@ class TerminalDriver(LinuxDriver):
             skeleton.clear()
         if skeleton is not None and skeleton.shown:
             self._painted = skeleton
-        super().start_application_mode()  # type: ignore[no-untyped-call]
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it without types
         if self._painted is not None:
             # What it read were the attributes of the skeleton: keys unseen.
             self.attrs_before = self._painted.hand_over()

@@ -74,7 +74,7 @@ class Frames(Compositor):
                 widget._repaint_required = False
         return found if found.strips else None
 
-    def render_partial_update(self) -> CompositorUpdate | None:  # type: ignore[override]
+    def render_partial_update(self) -> CompositorUpdate | None:  # type: ignore[override]  # Textual names its own kind
         found = RowsUpdate()
         screen = self.size.region
         places = list(self.visible_widgets.items())

@@ -129,7 +129,7 @@ def _read(path: Path, known: dict[str, Theme]) -> Theme:
     missing = sorted(VARIABLES - set(variables) - set(colors))
     if missing:
         raise ThemeError(f"[variables] lacks {', '.join(missing)}")
-    return Theme(name=name, dark=dark, ansi=ansi, variables=variables, **colors)  # type: ignore[arg-type]
+    return Theme(name=name, dark=dark, ansi=ansi, variables=variables, **colors)  # type: ignore[arg-type]  # the keys were checked: all are colours
 
 
 def _switch(data: dict[str, Any], name: str, default: bool) -> bool:

@@ -53,7 +53,7 @@ class Calls:
     def stop(self) -> None:
         """Give the hook back."""
         if self._tool >= 0:
-            monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]  # since 3.12
             monitoring.set_events(self._tool, 0)
             monitoring.register_callback(self._tool, monitoring.events.PY_START, None)
             monitoring.free_tool_id(self._tool)
@@ -68,7 +68,7 @@ class Calls:
     def again(self) -> None:
         """Tell of codes that were told of before as well."""
         if self._tool >= 0:
-            sys.monitoring.restart_events()  # type: ignore[attr-defined,unused-ignore]
+            sys.monitoring.restart_events()  # type: ignore[attr-defined,unused-ignore]  # since 3.12
 
     def still_there(self) -> bool:
         """False where someone else took the hook; it is ours again then."""
@@ -90,4 +90,4 @@ class Calls:
 
     def _monitored(self, code: Any, offset: int) -> Any:
         told = self._touched.called(code, sys._getframe(1))
-        return sys.monitoring.DISABLE if told else None  # type: ignore[attr-defined,unused-ignore]
+        return sys.monitoring.DISABLE if told else None  # type: ignore[attr-defined,unused-ignore]  # since 3.12

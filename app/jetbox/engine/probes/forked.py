@@ -113,7 +113,7 @@ def leave(code: int) -> None:
     import atexit
     import threading
 
-    threading._shutdown()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter itself does at its end
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

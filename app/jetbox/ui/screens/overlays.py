@@ -100,7 +100,7 @@ class Overlays(Screen[None]):
 
     def next_mode(self) -> None:
         """The next mode."""
-        run_line(self, "/mode")  # type: ignore[arg-type]
+        run_line(self, "/mode")  # type: ignore[arg-type]  # the workbench, of which this is a part, is the desk
 
     def note(self, stamped: e.Stamped, *, anew: bool) -> None:
         """Take an event; `anew`: it is told again with all that came before."""

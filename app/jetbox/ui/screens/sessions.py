@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -61,7 +62,7 @@ class Sessions(Browser):
         folders = await asyncio.to_thread(newest_first, self.bench.sessions)
         for start in range(0, len(folders), CHUNK):
             chunk = folders[start : start + CHUNK]
-            found = await asyncio.to_thread(lambda chunk=chunk: [summary(each) for each in chunk])  # type: ignore[misc]
+            found = await asyncio.to_thread(_summaries, chunk)
             found = [each for each in found if each.id != self.bench.view.id]
             self._read += tuple(found)
             self._hay += tuple(_hay(each) for each in found)
@@ -209,3 +210,7 @@ def _when(each: Summary, *, year: bool = False) -> str:
     except ValueError:
         return "             " if not year else ""
     return at.strftime("%Y-%m-%d %H:%M" if year else "%d %b %H:%M")
+
+
+def _summaries(folders: Sequence[Path]) -> list[Summary]:
+    return [summary(each) for each in folders]

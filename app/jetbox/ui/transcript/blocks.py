@@ -41,14 +41,17 @@ FIGURES_AT = 96
 class Block:
     """A part of the transcript."""
 
-    moving = False
-    """Whether its rows change with time alone."""
     expandable = False
     expanded = False
     """Unfolded by itself, besides what the whole transcript does."""
 
     grows = False
     """Whether `rows` tells what is new, instead of `parts` all of it."""
+
+    @property
+    def moving(self) -> bool:
+        """Whether its rows change with time alone."""
+        return False
 
     def rows(self, width: int, look: Look, have: int) -> tuple[int, list[Row]]:
         """Keep this many of the `have` rows that the caller holds for this width, and put these behind them."""

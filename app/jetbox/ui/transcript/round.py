@@ -32,17 +32,18 @@ class RoundHeader(Block):
         """Cache state of its probes."""
         self.broken_off = -1
         """When it ended without a word, ns; negative where it did not."""
-        self.moving = True
+
+    @property
+    def moving(self) -> bool:
+        return self.ended is None and self.broken_off < 0
 
     def break_off(self, t: int) -> None:
         """It ended, and its figures were never told."""
         self.broken_off = t
-        self.moving = False
 
     def end(self, event: RoundEnded) -> None:
         """The round's figures are known."""
         self.ended = event
-        self.moving = False
 
     def layout(self, width: int, look: Look) -> list[Row]:
         glyphs = look.glyphs
@@ -121,7 +122,7 @@ class Verdicts(Block):
         """Its round is over, and has no row where it could stand: it says of which round it is."""
 
     @property
-    def moving(self) -> bool:  # type: ignore[override]
+    def moving(self) -> bool:
         return bool(self.running)
 
     def takes(self, name: str) -> bool:

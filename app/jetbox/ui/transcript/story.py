@@ -240,7 +240,7 @@ class Story:
         """A round whose end was never told does not go on counting."""
         self._plan_over()
         header = self._open_header()
-        if header is not None and header.ended is None and header.moving:
+        if header is not None and header.moving:
             header.break_off(t)
             self._touch(self._header)
 

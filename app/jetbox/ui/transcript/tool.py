@@ -49,7 +49,7 @@ class Tool(Titled):
         self._stream = SafeStream()
 
     @property
-    def moving(self) -> bool:  # type: ignore[override]
+    def moving(self) -> bool:
         return self.started >= 0 and self.ended is None
 
     def output(self, text: str) -> None:
