@@ -26,6 +26,7 @@ def child(request: Dict[str, Any], root: str, private: str, out: int, said: int,
     try:
         session(request, root, private, out, said, loaded)
     except BaseException as error:
+        # Re-raised: whoever forked it hears why, whatever it was.
         if os.getpid() == me:
             words = f"{type(error).__name__}: {error}"[:200]
             written(said, json.dumps({"broke": words}).encode() + b"\n")
@@ -144,6 +145,7 @@ def alone(work: Callable[[], None]) -> None:
     try:
         work()
     except BaseException:
+        # Told here: nothing is above it in this process.
         import traceback
 
         traceback.print_exc()

@@ -209,6 +209,7 @@ def serve() -> None:
         reap_orphans()
         words = {"refused": refusal(root), "elsewhere": elsewhere()}
     except BaseException as error:
+        # Plugins and a pytest of the workspace's may raise anything, SystemExit too: it is the answer.
         words["refused"] = f"it does not load: {type(error).__name__}: {error}"
     still()
     written(replies, json.dumps(words).encode() + b"\n")

@@ -40,6 +40,7 @@ def save(path: Path, value: msgspec.Struct) -> bool:
                 file.write(data)
             os.replace(temporary, path)
         except BaseException:
+            # Re-raised: half a file must not stay, whatever interrupted it.
             with suppress(OSError):
                 os.unlink(temporary)
             raise
