@@ -121,3 +121,15 @@ def test_a_session_is_written_as_markdown_without_its_secrets(
     assert dispatch([*asked, "--overwrite"]) == 0
     with pytest.raises(SettingsError, match="name one session"):
         dispatch(["sessions", "export", "--to", "markdown"])
+
+
+def test_a_shipped_session_is_exported_to_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert dispatch(["sessions", "export", "question", "--to", "markdown"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'question.md'}\n"
+    assert (tmp_path / "question.md").is_file()
+    assert not (samples()["question"] / "session.md").exists()
+    with pytest.raises(SettingsError, match=r"question\.md is there already"):
+        dispatch(["sessions", "export", "question", "--to", "markdown"])

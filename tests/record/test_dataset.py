@@ -168,3 +168,6 @@ def test_answers_made_with_different_prompts_are_told_apart() -> None:
     made = made_of(RECIPE, part(harvests, RECIPE), harvests, {}, 0)
     assert made.drifted == ["2 system prompts"]
     assert "**Mixed: 2 system prompts in one set.**" in texts(made)["README.md"]
+    untold = msgspec.structs.replace(FIX, origin=msgspec.structs.replace(FIX.origin, digest=""))
+    harvests = gathered(MATHX, untold)
+    assert made_of(RECIPE, part(harvests, RECIPE), harvests, {}, 0).drifted == []

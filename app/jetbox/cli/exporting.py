@@ -30,11 +30,10 @@ def as_markdown(asked: Invocation, names: Sequence[str], output: str, overwrite:
         raise SettingsError("name one session to write as Markdown", "jetbox-tui sessions lists what there is")
     target = output and str(asked.cwd / Path(output).expanduser())
     try:
-        if target and overwrite:
-            Path(target).unlink(missing_ok=True)
-        click.echo(plain(str(export(names[0], sessions_folder(asked.settings.session.folder), target))))
-    except FileExistsError:
-        raise SettingsError(f"{output} is there already", "--overwrite replaces it") from None
+        folder = sessions_folder(asked.settings.session.folder)
+        click.echo(plain(str(export(names[0], folder, target, overwrite=overwrite))))
+    except FileExistsError as error:
+        raise SettingsError(f"{output or error.filename} is there already", "--overwrite replaces it") from None
     except OSError as error:
         raise storage_error("write", output or "the document", error) from error
     return ExitCode.DONE

@@ -134,7 +134,7 @@ def _lines(entry: Entry, known: Figures) -> list[tuple[str, str]]:
         lines.append(("as an agent", f"cannot be used: it {entry.lacks}"))
     if known.empty:
         return [*lines, ("measured here", f"nothing yet: jetbox-tui models measure {info.name}")]
-    goals = f"{known.goals} goals, {len(known.rounds_to_green)} green"
+    goals = f"{known.goals} goal{'s' * (known.goals != 1)}, {len(known.rounds_to_green)} green"
     rounds = f", after {median(known.rounds_to_green):g} rounds" if known.rounds_to_green else ""
     return [
         *lines,

@@ -77,9 +77,11 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def drifted(self) -> list[str]:
-        """What is not the same in all conversations."""
+        """What is not the same in all conversations; what was not told is no other."""
         names = {"system": "system prompts", "tools": "sets of tools", "digest": "sets of weights"}
-        counts = {words: len({getattr(origin, field) for _, origin in self.origins}) for field, words in names.items()}
+        counts = {
+            words: len({getattr(origin, field) for _, origin in self.origins} - {""}) for field, words in names.items()
+        }
         return [f"{count} {words}" for words, count in counts.items() if count > 1]
 
 

@@ -77,12 +77,12 @@ from trl import SFTConfig, SFTTrainer
 
 
 def rows(name):
-    for line in open(name, encoding="utf-8"):
-        row = json.loads(line)
-        for message in row["messages"]:
-            for call in message.get("tool_calls", []):  # templates want an object, the file has a string
-                call["function"]["arguments"] = json.loads(call["function"]["arguments"])
-        yield row
+    with open(name, encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            for message in row["messages"]:
+                for call in message.get("tool_calls", []):  # templates want an object, the file has a string
+                    call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+            yield row
 
 
 def load(name):

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 
-def export(session: str, folder: Path, name: str) -> Path:
-    """Write the session of this id as Markdown, beside its journal or to `name`; blocks.
+def export(session: str, folder: Path, name: str, *, overwrite: bool = False) -> Path:
+    """Write the session of this id as Markdown, to `name` or beside its journal; a shipped one here. Blocks.
 
     What has the form of a secret is replaced.
 
@@ -16,13 +16,17 @@ def export(session: str, folder: Path, name: str) -> Path:
         OSError: the file is there already, or cannot be written.
     """
     from jetbox.engine.safety.likely import LikelySecrets
-    from jetbox.record.library import find
+    from jetbox.record.library import find, samples
     from jetbox.record.markdown import markdown
     from jetbox.record.recording import read_journal
 
     where = find(session, folder)
+    if not name and where in samples().values():
+        name = f"{where.name}.md"
     text = LikelySecrets().redact(markdown(read_journal(where).events))
     target = Path(name).expanduser().absolute() if name else where / "session.md"
+    if overwrite:
+        target.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if name else os.O_TRUNC)
     with open(os.open(target, flags, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
