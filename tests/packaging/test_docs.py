@@ -11,9 +11,11 @@ from jetbox.cli.dispatch import COMMANDS, load_command
 from jetbox.engine.errors import ExitCode
 from jetbox.settings.files import parse
 from jetbox.settings.profiles import BUILT_IN
+from jetbox.sim.__main__ import parser
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
 def test_the_table_of_exit_codes_is_the_enum() -> None:
@@ -44,11 +46,33 @@ def test_the_configuration_of_the_readme_is_valid() -> None:
         assert name in examples[0]
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "ARCHITECTURE.md"])
-def test_links_of_the_documents_lead_somewhere(document: str) -> None:
-    text = (ROOT / document).read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_modules_that_the_documents_name_are_there(document: Path) -> None:
+    package = ROOT / "app" / "jetbox"
+    for name in re.findall(r"(?<![\w/.])([a-z_]+/[\w/]+\.py)\b", document.read_text()):
+        assert any((folder / name).is_file() for folder in (ROOT, package, package / "engine")), name
+
+
+def test_options_that_the_documents_name_exist() -> None:
+    known = {*re.findall(r"--[a-z-]+", "".join(path.read_text() for path in ROOT.glob("benchmarks/*.py")))}
+    known |= {option for action in parser("simulate")._actions for option in action.option_strings}
+    known |= {option for name in COMMANDS for option in options(load_command(name))} | {"--version"}
+    known |= {"--quiet", "--jinja"}  # of cargo and llama.cpp
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
+        assert named <= known, document
+
+
+def options(command: click.Command) -> set[str]:
+    found = {option for parameter in command.params for option in parameter.opts}
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return found.union(*(options(each) for each in below))
 
 
 def test_every_dependency_has_its_reason() -> None:
