@@ -60,6 +60,17 @@ async def test_a_template_that_moves_the_tools_is_the_reason_of_a_miss(rig: Open
     assert [bool(miss) for miss in misses] == [False, True, False, False, True, True, False, False]
 
 
+async def test_thinking_that_a_template_leaves_out_is_the_reason_of_a_miss(rig: OpenRig) -> None:
+    files = [step(call("write_file", path=f"{n}.txt", content="x\n" * 1000), think="Hm. " * 400) for n in range(3)]
+    live = await rig(*files, finish())
+    await live.run()
+    rounds = len(live.events(e.PrefixReused))
+    await live.run("Go on")
+    misses = [reuse.miss for reuse in live.events(e.PrefixReused)]
+    assert set(misses[:rounds]) == {""}
+    assert misses[rounds] == "after your new words the template leaves out what the model thought before them"
+
+
 async def test_a_switch_is_the_reason_of_a_miss(rig: OpenRig) -> None:
     live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
     running = live.start()

@@ -9,6 +9,7 @@ append only, so it is everything up to the first byte that differs from the requ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -22,6 +23,7 @@ MOVED = (
     "the model's template shows the tools with your newest words alone: OLLAMA_GO_TEMPLATE=0 for the server, "
     "or another model, keeps them in their place"
 )
+THOUGHT = "after your new words the template leaves out what the model thought before them"
 LEAST = 64
 """Tokens below which nothing is said."""
 
@@ -55,6 +57,8 @@ class PrefixWatch:
         self._shared = 0.0
         self._reason = ""
         self._broke = ""
+        self._thought = False
+        """The newest message is the user's, and behind the one before it the model thought."""
         self.moves_tools = False
         """The template of the model in use shows the tools with the user's newest words alone."""
 
@@ -71,6 +75,7 @@ class PrefixWatch:
         if self._broke and self._reason:
             self._reason = self._broke
         self._broke = ""
+        self._thought = _thought(messages)
         self._model = model
         self._last[model] = _Sent(head, list(messages), tail)
 
@@ -104,7 +109,7 @@ class PrefixWatch:
         if expected >= LEAST and tokens < MISSED * expected:
             reloaded = warm and metrics.get("load_duration", 0) > LOAD_NS
             miss = "the server loaded the model again: another client with other options?" if reloaded else self._reason
-            miss = miss or (MOVED if self.moves_tools else "the server had dropped it")
+            miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else "the server had dropped it")
         elif self.moves_tools and of + LEAST < before and not self._reason:
             miss = MOVED
         elif self._reason and of >= LEAST and expected < of // 2:
@@ -121,6 +126,18 @@ class PrefixWatch:
         if tokens >= LEAST and spent >= WARM_NS:
             rate = tokens / (spent / 1e9)
             self._rates[self._model] = min(rate, self._rates.get(self._model, rate))
+
+
+def _thought(messages: Sequence[bytes]) -> bool:
+    """Whether the user speaks now, and the model thought since they spoke last."""
+    if not messages or not _is_users(messages[-1]):
+        return False
+    since = takewhile(lambda message: not _is_users(message), reversed(messages[:-1]))
+    return any(b'"thinking":"' in message or b'"reasoning_content":"' in message for message in since)
+
+
+def _is_users(message: bytes) -> bool:
+    return message.startswith(b'{"role":"user"')
 
 
 def _compared(last: _Sent | None, head: bytes, messages: Sequence[bytes], tail: str) -> tuple[float, str]:
