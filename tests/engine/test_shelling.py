@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
@@ -89,6 +90,22 @@ async def test_it_is_stopped_alone_while_a_goal_runs(rig: OpenRig) -> None:
         live.submit(c.Steer("Look"))
         await live.release()
         assert (await live.until(e.GoalEnded)).outcome != "interrupted"
+
+
+async def test_the_next_one_may_come_as_soon_as_the_end_was_told(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(rig) as live:
+        sync, written = live.session.sync, asyncio.Event()
+
+        async def slow() -> None:
+            await (written.wait() if live.events(e.ShellEnded) and not live.events(e.ShellStarted)[1:] else sync())
+
+        monkeypatch.setattr(live.session, "sync", slow)
+        live.submit(c.RunShell("echo one"))
+        await live.until(e.ShellEnded)
+        live.submit(c.RunShell("echo two"))
+        assert (await live.until(e.ShellEnded)).text == "exit code 0\ntwo"
+        written.set()
+        assert not [n for n in live.events(e.Notice) if "runs already" in n.text]
 
 
 async def test_what_would_be_hidden_does_not_run(rig: OpenRig) -> None:

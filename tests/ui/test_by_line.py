@@ -154,7 +154,7 @@ def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
     reader.type("/mode auto")
     reader.type("")
     assert reader.asked == [commands.Goal("do it"), commands.RunShell("ls -l"), commands.SetMode("auto")]
-    assert reader.desk.begun == 2
+    assert reader.desk.begun
     reader.play(*first_round()[:3], e.ShellStarted(call="shell.1", command="ls -l"))
     assert reader.play(e.ToolOutput(call="shell.1", text="a.py\nb"), e.ShellEnded(
         call="shell.1", state="ok", text="exit code 0\na.py\nb", duration_ns=3 * MS, told=True)
@@ -163,7 +163,8 @@ def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
     reader.type("and more")
     assert reader.asked == [commands.Cancel(), commands.Steer("and more")]
     reader.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted by the user", exit_code=130))
-    assert (reader.desk.begun, reader.desk.interrupt()) == (0, False)
+    assert not reader.desk.begun
+    assert not reader.desk.interrupt()
 
 
 async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None:
@@ -178,10 +179,11 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     loop_at_work: list[int] = []
     assert reader.type(f"/export {tmp_path / 'out.md'}") == []
     asyncio.get_running_loop().call_soon(loop_at_work.append, 1)
-    assert reader.desk.begun == 1
+    assert reader.desk.begun
     async with asyncio.timeout(60):
         await over.wait()
-    assert (loop_at_work, reader.desk.begun) == ([1], 0)
+    assert loop_at_work
+    assert not reader.desk.begun
     assert reader.said[-1] == f"exported: {tmp_path / 'out.md'}"
     assert "Create mathx package" in (tmp_path / "out.md").read_text()
     over.clear()
@@ -227,6 +229,42 @@ def test_what_is_asked_for_is_told_when_it_comes() -> None:
     ]
     reader.type("p")
     assert commands.PullModel("x") in reader.asked
+
+
+def test_what_was_handed_on_is_counted_until_events_tell_what_became_of_it() -> None:
+    end = e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0)
+    reader = Reader(*opened())
+    begun = reader.desk.begun
+    reader.type("!sleep 9")
+    assert reader.type("!echo") == ["a command of yours runs already: Ctrl+C stops it"]
+    assert reader.asked == [commands.RunShell("sleep 9")]
+    reader.play(e.ShellStarted(call="s", command="sleep 9"))
+    assert begun
+    reader.play(e.ShellEnded(call="s", state="ok", text="exit code 0"))
+    assert not begun
+    # Two goals before either started: the other one is words for the one that runs, or waits for its turn.
+    for joined in (True, False):
+        reader.type("one")
+        reader.type("two")
+        reader.play(e.GoalStarted(goal=1, text="one"))
+        assert begun
+        if joined:
+            reader.play(e.QueueChanged(items=("two",)), e.QueueChanged(items=()), end)
+        else:
+            reader.play(end)
+            assert begun
+            reader.play(e.GoalStarted(goal=2, text="two"), end)
+        assert not begun
+    reader.play(e.GoalStarted(goal=1, text="one"))
+    reader.type("more")
+    reader.play(end, e.GoalStarted(goal=2, text="more"), end)
+    assert not begun, "words that came too late are a goal"
+    reader.desk.begun.goals = 1
+    for old in (e.QueueChanged(items=("a",)), e.GoalStarted(goal=1, text="old"), end):
+        reader.desk.note(e.Stamped(0, 0, 0, old), past=True)
+    assert begun, "what an earlier process did is not what this one was asked for"
+    reader.play(e.QueueChanged(items=("a",)))
+    assert begun
 
 
 def test_a_download_is_told_by_tenths() -> None:

@@ -89,7 +89,7 @@ class ByLine:
         self._out = out
         self.told = Told(out.put, signs.choose(ascii=ascii), echo=not typed)
         self.desk = LineDesk(self.told, live.feed, sessions, grace=typed)
-        self.desk.begun = int(goal)
+        self.desk.begun.goals = int(goal)
         self.desk.settled = self._go_on
         self._stopped_at = -AGAIN_S
         self._ended = False
@@ -139,12 +139,13 @@ class ByLine:
         begins = self._live.begins_at
         while await feed.ready():
             for stamped in feed.drain().events:
-                if stamped.seq < begins:
+                past = stamped.seq < begins
+                if past:
                     self.told.view.apply(stamped)
                 else:
                     self.told.apply(stamped)
                     self._ready = self._ready or isinstance(stamped.event, ModelReady)
-                self.desk.note(stamped)
+                self.desk.note(stamped, past=past)
             self._go_on()
 
     def interrupt(self) -> None:

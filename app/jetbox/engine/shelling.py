@@ -23,7 +23,10 @@ class ShellDesk:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._task: asyncio.Task[None] | None = None
+        self._shell: _Shell | None = None
+        """The command that began last."""
+        self._tasks: dict[_Shell, asyncio.Task[None]] = {}
+        """Those that run, or have told of their end and wait for the disk."""
         self._remove: Callable[[], None] | None = None
 
     def listen(self) -> ShellDesk:
@@ -41,30 +44,37 @@ class ShellDesk:
         finally:
             if self._remove is not None:
                 self._remove()
-            if self._task is not None and not self._task.done():
-                self._task.cancel()
-                await asyncio.wait({self._task})
+            for task in self._tasks.values():
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks.values())
 
     def take(self, command: AnyCommand) -> bool:
         """Begin with a command, or end it; False for what is for somebody else."""
-        running = self._task is not None and not self._task.done()
+        running = self._shell if self._shell is not None and not self._shell.over else None
         if isinstance(command, StopShell):
-            if running and self._task is not None:
-                self._task.cancel()
+            if running is not None and running in self._tasks:
+                self._tasks[running].cancel()
             return True
         if not isinstance(command, RunShell):
             return False
-        if running:
+        if running is not None:
             self._parts.session.emit(
                 Notice(level="warning", text="a command of yours runs already", hint="esc stops it")
             )
         else:
-            self._task = asyncio.create_task(self._run(command.command), name="the user's command")
+            shell = self._shell = _Shell(self._parts, command.command)
+            task = self._tasks[shell] = asyncio.create_task(self._run(shell), name="the user's command")
+            task.add_done_callback(lambda _: self._done(shell))
         return True
 
-    async def _run(self, command: str) -> None:
+    def _done(self, shell: _Shell) -> None:
+        shell.over = True
+        del self._tasks[shell]
+
+    async def _run(self, shell: _Shell) -> None:
         try:
-            await _Shell(self._parts, command).run()
+            await shell.run()
         except StorageError as error:
             # The journal is gone: whoever drives the session meets that too, and ends it.
             self._parts.control.failure = error
@@ -82,6 +92,8 @@ class _Shell:
         self._printed = ""
         self._begun = -1
         """Session time in ns; negative before it runs."""
+        self.over = False
+        """Whether its end was told: the next one may begin."""
 
     async def run(self) -> None:
         """Ask where that has to be, run it, and tell how it ended.
@@ -137,4 +149,5 @@ class _Shell:
         if ran:
             self._parts.history.beside(shell_words(self._shown, text))
         took = session.now() - self._begun if ran else 0
+        self.over = True
         session.emit(ShellEnded(call=self._call, state=state, text=text, duration_ns=took, told=ran))

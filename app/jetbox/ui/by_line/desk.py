@@ -12,6 +12,7 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.ui import words
+from jetbox.ui.by_line.begun import Begun
 from jetbox.ui.by_line.told import ANSWERS, Told, how_to_answer
 from jetbox.ui.commands import COMMANDS, find, run_line
 from jetbox.ui.prompts import Prompts
@@ -40,8 +41,7 @@ class LineDesk:
 
     def __init__(self, told: Told, source: SessionSource, sessions: Path, *, grace: bool = True) -> None:
         """`sessions` is the folder of all recordings; `grace`: an answer that comes at once was not meant as one."""
-        self.begun = 0
-        """Goals and commands that were handed on and have not ended."""
+        self.begun = Begun()
         self.missing: e.ModelMissing | None = None
         """A model that cannot be used, while there is no answer to that."""
         self._grace = GRACE_NS if grace else 0
@@ -56,12 +56,11 @@ class LineDesk:
         self._wanted = ""
         """What was asked for and is told when it comes: `models`, `held` or `undo`."""
 
-    def note(self, stamped: e.Stamped) -> None:
-        """Take an event, after it was told."""
+    def note(self, stamped: e.Stamped, *, past: bool = False) -> None:
+        """Take an event, after it was told; `past`: it is an earlier process's."""
         self._prompts.take(stamped)
+        self.begun.take(stamped.event, past=past)
         match stamped.event:
-            case e.GoalEnded() | e.ShellEnded():
-                self.begun = max(0, self.begun - 1)
             case e.PermissionAsked() | e.QuestionAsked():
                 self._asked_at = stamped.t
             case e.ModelMissing() as missing:
@@ -112,10 +111,12 @@ class LineDesk:
             self.submit(commands.Answer(question.id, "no") if refused else commands.Reply(question.id))
 
     def _shell(self, command: str) -> None:
-        if command:
-            self.submit(commands.RunShell(command))
-        else:
+        if not command:
             self.word("say what to run: !COMMAND")
+        elif self.begun.shell:
+            self.word("a command of yours runs already: Ctrl+C stops it")
+        else:
+            self.submit(commands.RunShell(command))
 
     def interrupt(self) -> bool:
         """Stop what runs, the user's own command before the goal; False where nothing does."""
@@ -141,7 +142,7 @@ class LineDesk:
         return self._told.view.running
 
     def submit(self, command: commands.AnyCommand) -> None:
-        self.begun += isinstance(command, commands.Goal | commands.RunShell)
+        self.begun.submitted(command)
         self._source.submit(command)
 
     def word(self, text: str, style: str = "warning") -> None:
@@ -187,7 +188,7 @@ class LineDesk:
 
     def export(self, name: str) -> None:
         """Write the session as Markdown, beside whatever runs."""
-        self.begun += 1
+        self.begun.own += 1
         self._writing = asyncio.ensure_future(self._export(name, self._writing))
 
     async def _export(self, name: str, before: asyncio.Future[None] | None) -> None:
@@ -200,7 +201,7 @@ class LineDesk:
             self.word(f"exported: {path}")
         except (OSError, JetboxError) as error:
             self.word(f"not exported: {getattr(error, 'strerror', None) or error}")
-        self.begun = max(0, self.begun - 1)
+        self.begun.own -= 1
         self.settled()
 
     def show_timing(self) -> None:
