@@ -6,14 +6,16 @@ import asyncio
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from jetbox.cli import commands as cli
-from jetbox.cli.by_line import ASKED, ByLine, Out
+from jetbox.cli.by_line import ASKED, ByLine, Out, _drive
 from jetbox.cli.live import Live, Start
 from jetbox.cli.options import invocation
 from jetbox.cli.output import LineOut
+from jetbox.engine.errors import ExitCode
 from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, ProbeOptions, SessionOptions
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
@@ -63,6 +65,37 @@ async def test_a_pipes_lines_are_goals_answers_and_commands_one_after_another(
     ):
         assert words in text, text
     assert text.index("echo here: exit code 0") < text.index("Do it")
+
+
+async def test_a_session_that_cannot_be_told_any_more_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Works:
+        signal: ExitCode | None = None
+        ended = False
+
+        def __init__(self) -> None:
+            self._stop = asyncio.Event()
+
+        async def drive(self) -> int:
+            await self._stop.wait()
+            self.ended = True
+            return int(ExitCode.INTERNAL)
+
+        def stop(self, code: ExitCode) -> None:
+            self.signal = code
+            self._stop.set()
+
+    class Fails:
+        def interrupt(self) -> None:
+            raise AssertionError("nothing was interrupted")
+
+        async def show(self) -> None:
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sys.stdin", None)
+    live = Works()
+    with pytest.raises(RuntimeError, match="a bug"):
+        await asyncio.wait_for(_drive(cast("Live", live), cast("ByLine", Fails())), 60)
+    assert live.ended
 
 
 def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:

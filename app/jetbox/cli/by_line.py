@@ -212,6 +212,9 @@ async def _drive(live: Live, bench: ByLine) -> int:
         else:
             loop.add_signal_handler(number, strike, code)
     try:
+        await asyncio.wait([task, showing], return_when=asyncio.FIRST_COMPLETED)
+        if showing.done() and showing.exception() is not None:  # nobody would see what it does
+            live.stop(ExitCode.INTERNAL)
         await asyncio.wait([task])
         await showing
     finally:
