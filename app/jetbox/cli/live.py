@@ -16,6 +16,7 @@ import msgspec
 import jetbox
 from jetbox.cli.ahead import import_parts
 from jetbox.cli.beside import Beside
+from jetbox.cli.taken import Taken
 from jetbox.engine.commands import Close, Goal
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, StorageError
 from jetbox.engine.events import (
@@ -33,15 +34,12 @@ from jetbox.engine.events import (
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
-from jetbox.record.journal import JournalWriter
 
 if TYPE_CHECKING:
     from jetbox.engine.models.base import ChatModel
     from jetbox.engine.models.figures import Figures
     from jetbox.engine.parts import Parts
     from jetbox.engine.undoing import UndoDesk
-    from jetbox.record.lock import WorkspaceLock
-    from jetbox.record.resume import Resumption
 
 KILLED = "the session was killed while this ran"
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
@@ -78,21 +76,18 @@ class Live:
             StorageError, WorkspaceBusy, RecordingError, SettingsError
         """
         self._start = start
-        self._lock: WorkspaceLock | None = None
-        self._resumed: Resumption | None = None
         self._driving: asyncio.Task[Any] | None = None
         self._begun = self._abandoned = False
         self.signal: ExitCode | None = None
-        if not start.root.is_dir():
-            raise StorageError(f"{start.root} is not a folder", "name one with --cwd")
-        try:
-            self.id, self._recorder = self._open_journal()
-        except BaseException:
-            # Re-raised: whatever failed, an interruption too, the workspace is not left locked.
-            if self._lock is not None:
-                self._lock.close()
-            raise
-        resumed = self._resumed
+        self._taken = Taken(
+            start.root,
+            start.options.session.folder,
+            resume=start.resume,
+            record=start.options.session.record,
+            tee=start.tee,
+        )
+        self.id, self._recorder = self._taken.id, self._taken.recorder
+        self._resumed = resumed = self._taken.resumed
         self.session = Session(
             self._recorder,
             seq=resumed.seq if resumed else 0,
@@ -107,51 +102,6 @@ class Live:
     def begins_at(self) -> int:
         """Number of the event that this process begins with; what comes before it was recorded earlier."""
         return self._resumed.seq if self._resumed else 0
-
-    def _open_journal(self) -> tuple[str, JournalWriter]:
-        from jetbox.record.lock import WorkspaceLock
-        from jetbox.record.places import new_session_id, sessions_folder
-
-        start = self._start
-        folder = sessions_folder(start.options.session.folder)
-        if start.resume is not None:
-            from jetbox.record.library import find, latest
-
-            where = find(start.resume, folder) if start.resume else latest(start.root, folder)
-            if where is None:
-                raise SettingsError(f"no session was recorded in {start.root}", "start one with a goal")
-            return self._resume(where)
-        name = new_session_id()
-        self._lock = WorkspaceLock(start.root)
-        self._lock.acquire(name)
-        if not start.options.session.record:
-            return name, JournalWriter.memory(tee=start.tee)
-        return name, JournalWriter.create(folder / name, tee=start.tee)
-
-    def _resume(self, where: Path) -> tuple[str, JournalWriter]:
-        from jetbox.record.library import samples
-        from jetbox.record.lock import WorkspaceLock
-        from jetbox.record.recording import read_journal
-        from jetbox.record.resume import resumption
-
-        if not where.is_dir() or where in samples().values():
-            raise SettingsError(f"{where} cannot be continued: it is no session of yours", "play it with `replay`")
-        root = self._start.root
-        recorded = Path(read_journal(where).header.workspace)
-        if recorded != root:
-            raise SettingsError(
-                f"session {where.name} was recorded in {recorded}, not here", f"go there, or pass --cwd {recorded}"
-            )
-        self._lock = WorkspaceLock(root)
-        self._lock.acquire(where.name)
-        recorder = JournalWriter.append(where, tee=self._start.tee)
-        try:
-            self._resumed = resumption(read_journal(where))
-        except BaseException:
-            # Re-raised: nobody else knows yet of the journal that is open.
-            recorder.release()
-            raise
-        return where.name, recorder
 
     async def drive(self) -> int:
         """Run the session until its goal has ended (unattended) or it is closed; returns the exit code.
@@ -206,8 +156,7 @@ class Live:
             await asyncio.to_thread(import_parts)
         from jetbox.engine.models.connect import connected
 
-        of_the_lock = self._lock.notice if self._lock is not None else ""
-        for text in filter(None, (*self._start.notices, of_the_lock)):
+        for text in filter(None, (*self._start.notices, self._taken.lock.notice)):
             self.session.emit(Notice(level="warning", text=text))
         wanted = self._start.options.model
         if wanted.api_key:  # it may have to be unlocked
@@ -395,6 +344,5 @@ class Live:
         except StorageError as error:
             failure = failure or error
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            self._taken.lock.close()
         return failure

@@ -1,26 +1,22 @@
-"""The application: theme, keys, the engine's task, and how it ends."""
+"""The application: what it begins with, theme and keys."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from jetbox.engine.commands import Close
-from jetbox.engine.endings import heard_endings
-from jetbox.engine.errors import ExitCode, JetboxError
+from jetbox.engine.errors import ExitCode
 from jetbox.engine.session import SessionSource
 from jetbox.record.places import sessions_folder
 from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
+from jetbox.ui.driven import Driven
 from jetbox.ui.keys import is_bound
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
@@ -43,10 +39,6 @@ QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
 LOOK_S = 1.0
 """How long after the start, or after a change of theme, the colours are kept for the next start."""
-HANGUP_S = 3.0
-"""How long session and screen may take to end when the terminal hangs up."""
-CLOSE_S = 5.0
-"""How long the engine may take to end when the screen is gone."""
 
 
 def _commands() -> type[Provider]:
@@ -56,7 +48,7 @@ def _commands() -> type[Provider]:
     return JetboxCommands
 
 
-class JetboxApp(App[int]):
+class JetboxApp(Driven):
     """Shows a session; returns the exit code."""
 
     CSS_PATH = "app.tcss"
@@ -99,23 +91,16 @@ class JetboxApp(App[int]):
         """Whether the terminal is known to tell Shift+Enter and Ctrl+Enter from Enter."""
         self.alternate = loaded is None or loaded.settings.ui.alternate_screen
         """Whether the terminal's other screen is used."""
-        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        super().__init__(driver, stop, ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
-        self.failure: BaseException | None = None
         self.loaded = loaded
         self.wanted: Wanted | None = None
         """Another session that the user went to."""
-        self._driver_call = driver
-        self._engine: asyncio.Task[int] | None = None
-        self._stop = stop
-        self._struck: ExitCode | None = None
-        self._lent = False
         # Before the style sheet is read: it uses the theme's variables.
         self._themes = Wardrobe(self, theme_folders or (shipped_folder(), user_folder()), theme)
         self._user_keys = keys or {}
         self._lag: LagWatch | None = None
         self._armed = False
-        self._leaving = False
         self._early: list[str] = []
         self._taking = driver is None
         """Whether keys go to the input: from the first frame on."""
@@ -216,9 +201,7 @@ class JetboxApp(App[int]):
             gc.collect()
             gc.freeze()
             gc.enable()
-        if self._driver_call is not None:
-            self._engine = asyncio.create_task(self._driver_call(), name="engine")
-            self._engine.add_done_callback(self._engine_ended)
+        self._start_engine()
         self._watch_lag()
         self._keep_look()
 
@@ -312,97 +295,3 @@ class JetboxApp(App[int]):
 
     def _disarm(self) -> None:
         self._armed = False
-
-    def leave(self) -> None:
-        """End the session in good order, then the screen; asked twice, at once."""
-        engine = self._engine
-        if engine is None or engine.done():
-            self.exit(int(self._code()))
-        elif self._leaving:
-            engine.cancel()
-        else:
-            self._leaving = True
-            self.workbench.source.submit(Close())
-            self.workbench.word("ending the session", "dim")
-
-    def _engine_ended(self, task: asyncio.Task[int]) -> None:
-        if task.cancelled():
-            self.exit(int(self._struck or ExitCode.INTERRUPTED))
-            return
-        failure = task.exception()
-        if failure is None:
-            self.exit(int(self._struck or task.result()))
-            return
-        self.failure = failure
-        if isinstance(failure, JetboxError) and not self._leaving:
-            self.workbench.fail(failure.message, failure.hint)
-        else:
-            self.exit(int(self._code()))
-
-    def _code(self) -> ExitCode:
-        if self._struck is not None:
-            return self._struck
-        if self.failure is None:
-            return ExitCode.DONE
-        return self.failure.exit_code if isinstance(self.failure, JetboxError) else ExitCode.INTERNAL
-
-    async def _end_engine(self) -> None:
-        """The screen is gone: let the engine end in good order, then without asking."""
-        engine = self._engine
-        if engine is None or engine.done():
-            return
-        self.workbench.source.submit(Close())
-        await asyncio.wait([engine], timeout=CLOSE_S)
-        if not engine.done():
-            engine.cancel()
-            await asyncio.wait([engine], timeout=CLOSE_S)
-
-    def _add_signals(self) -> None:
-        for number, code in heard_endings().items():
-            asyncio.get_running_loop().add_signal_handler(number, self._strike, code)
-
-    def _remove_signals(self) -> None:
-        for number in heard_endings():
-            asyncio.get_running_loop().remove_signal_handler(number)
-
-    @contextmanager
-    def lend(self) -> Iterator[None]:
-        """Meanwhile the terminal is another program's, and so is Ctrl+C, which it sends to both."""
-        self._lent = True
-        try:
-            yield
-        finally:
-            self._lent = False
-
-    def _strike(self, code: ExitCode) -> None:
-        """A signal asks the session to end; a second one does not wait for it."""
-        if self._lent and code is ExitCode.INTERRUPTED:
-            return
-        engine = self._engine
-        again = self._struck is not None
-        self._struck = self._struck or code
-        if code is ExitCode.HANGUP and not again:
-            self._end_without_a_terminal()
-        if engine is None or engine.done():
-            self.exit(int(code))
-        elif again:
-            engine.cancel()
-        elif self._stop is not None:
-            self._stop(code)
-        else:
-            self.workbench.source.submit(Close())
-
-    def _end_without_a_terminal(self) -> None:
-        """There is nothing to restore, and writing to a terminal that is gone can block for ever."""
-        import os
-        import threading
-
-        last = threading.Timer(HANGUP_S, os._exit, (int(ExitCode.HANGUP),))
-        last.name = "hang-up"
-        last.daemon = True
-        last.start()
-
-    def _fatal_error(self) -> None:
-        """Something broke on the screen: it ends, and who started it tells of it."""
-        self.failure = self.failure or self._exception
-        self._close_messages_no_wait()
