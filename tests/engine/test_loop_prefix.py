@@ -65,6 +65,8 @@ async def test_thinking_that_a_template_leaves_out_is_the_reason_of_a_miss(rig: 
     live = await rig(*files, finish())
     await live.run()
     rounds = len(live.events(e.PrefixReused))
+    bodies = [body["body"] for body in (await live.stats())["bodies"]]
+    assert [body.count('"thinking":"Hm.') for body in bodies] == [0, 1, 2, 3], "within a goal it goes back"
     await live.run("Go on")
     misses = [reuse.miss for reuse in live.events(e.PrefixReused)]
     assert set(misses[:rounds]) == {""}

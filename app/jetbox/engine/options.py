@@ -30,7 +30,7 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     protocol: Literal["auto", "ollama", "openai"] = "auto"
     """What the server speaks; auto: OpenAI's where the host ends with /v1, else it is found out."""
     api_key_env: str = ""
-    """Name of the variable that holds the key for the server; empty: none is sent."""
+    """Name of the variable that holds the key for the server; empty: OLLAMA_API_KEY for ollama.com, else none."""
     api_key: str = ""
     """Where in the system's keyring the key is kept instead, as `keyring:SERVICE/USER`."""
     keep_alive: str = "30m"

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
-from jetbox.engine.errors import JetboxError, SettingsError
+from jetbox.engine.errors import JetboxError, KeyWanted, SettingsError
 from jetbox.engine.models.connect import connected, key_for
 from jetbox.engine.models.keys import api_key, keyring_entry
 from jetbox.engine.options import ModelOptions
@@ -131,3 +132,41 @@ async def test_what_no_header_can_carry_is_refused_and_not_repeated(ring: FileRi
             await api_key(named, {"KEY": raw})
         assert KEY not in f"{caught.value.message} {caught.value.hint}"
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "auto"])
+async def test_an_ollama_behind_a_key_gets_it(sim_server: Callable[..., ServerProcess], protocol: Any) -> None:
+    server = sim_server(api_key=KEY)
+    wanted = ModelOptions(protocol=protocol, host=server.url, api_key_env="MY_KEY")
+    model = await connected(wanted, {"MY_KEY": KEY})
+    try:
+        assert "gpt-oss:20b" in [info.name for info in await model.installed()]
+        assert (model.manages, model.product) == (True, "Ollama")
+        body = b'{"model":"gpt-oss:20b","messages":[{"role":"user","content":"Hello"}]}'
+        async with model.chat(body) as chunks:
+            assert [chunk async for chunk in chunks][-1].done
+    finally:
+        await model.close()
+    other = await connected(wanted, {"MY_KEY": "wrong-key-0123"})
+    try:
+        with pytest.raises(KeyWanted):
+            await other.installed()
+    finally:
+        await other.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("https://ollama.com", KEY),
+        ("https://api.ollama.com:443/x", KEY),
+        ("http://ollama.com", ""),
+        ("https://notollama.com", ""),
+        ("https://ollama.com.example.org", ""),
+        ("http://127.0.0.1:11434", ""),
+    ],
+)
+async def test_the_key_of_ollamas_own_servers_goes_to_no_other(host: str, key: str) -> None:
+    for protocol in ("ollama", "openai"):
+        options = ModelOptions(protocol=protocol, host=host)
+        assert await key_for(options, {"OLLAMA_API_KEY": KEY}) == key

@@ -18,19 +18,19 @@ def connect(options: ModelOptions, key: str = "") -> ChatModel:
     if not speaks_openai(options):
         from jetbox.engine.models.ollama import OllamaModel
 
-        return OllamaModel(options.host)
+        return OllamaModel(options.host, key)
     from jetbox.engine.models.openai_compat import OpenAIModel
 
     return OpenAIModel(options.host, key)
 
 
 async def key_for(options: ModelOptions, environ: Mapping[str, str]) -> str:
-    """The key that is configured for the server; empty where its protocol knows none.
+    """The key that is configured for the server; empty where it is still to be found out whether it wants one.
 
     Raises:
         SettingsError: it is not where it should be.
     """
-    if not speaks_openai(options):
+    if not speaks_openai(options) and options.protocol != "ollama":
         return ""
     from jetbox.engine.models.keys import api_key
 

@@ -83,6 +83,18 @@ class EitherModel:
         self._settled = True
         return answer
 
+    async def _opens(self, key: str) -> bool:
+        """Whether the server speaks Ollama's protocol to whoever has the key; it is taken then."""
+        other = OllamaModel(self._model.host, key)
+        try:
+            await other.installed()
+        except ModelError:
+            await other.close()
+            return False
+        await self._model.close()
+        self._model, self.key = self._take(other), key
+        return True
+
     async def _go_over(self) -> bool:
         """Take OpenAI's protocol, where `/v1/models` is there; True too where that wants a key.
 
@@ -93,6 +105,8 @@ class EitherModel:
 
         self._settled = True
         key = await self._find_key()
+        if key and await self._opens(key):
+            return True
         other = OpenAIModel(self._model.host, key)
         try:
             await other.installed()

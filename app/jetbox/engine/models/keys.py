@@ -9,6 +9,8 @@ from jetbox.engine.errors import SettingsError
 from jetbox.engine.options import ModelOptions
 
 KEYRING = "keyring:"
+OLLAMAS = "OLLAMA_API_KEY"
+"""Holds the key for Ollama's own servers, and is sent to no other unless `model.api_key_env` names it."""
 
 
 class Entry(NamedTuple):
@@ -45,11 +47,16 @@ async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
     """
     entry = keyring_entry(options)
     if entry is None:
-        name = options.api_key_env
+        name = options.api_key_env or (OLLAMAS if _is_ollamas(options.host) else "")
         return _sendable(environ.get(name, ""), f"the variable {name}") if name else ""
     import asyncio
 
     return _sendable(await asyncio.to_thread(_from_keyring, entry), f"the keyring's entry of {entry.user}")
+
+
+def _is_ollamas(host: str) -> bool:
+    name = host.removeprefix("https://").partition("/")[0].partition(":")[0].lower()
+    return host.startswith("https://") and (name == "ollama.com" or name.endswith(".ollama.com"))
 
 
 def _sendable(key: str, place: str) -> str:

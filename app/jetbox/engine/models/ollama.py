@@ -61,8 +61,9 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 class OllamaModel:
     """A `ChatModel` over Ollama's own protocol; one client for the life of the session."""
 
-    def __init__(self, host: str) -> None:
-        """`host` is a URL with its port, as the settings normalise it."""
+    def __init__(self, host: str, key: str = "") -> None:
+        """`host` is a URL with its port, as the settings normalise it; `key` is sent as a bearer token."""
+        self.key = key
         self.host = host.rstrip("/")
         self.product = "Ollama"
         self.exchange = Exchange()
@@ -77,6 +78,8 @@ class OllamaModel:
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client, self._plain = client_for(self.host)
+            if self.key:
+                self._client.headers["Authorization"] = f"Bearer {self.key}"
         return self._client
 
     @asynccontextmanager
@@ -101,7 +104,7 @@ class OllamaModel:
         self.exchange = Exchange()
         try:
             if self._plain is not None:
-                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S)
+                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S, self.key)
                 self.exchange.connection = stream.connection
                 return status, stream, later
             request = client.build_request("POST", "/api/chat", content=body, headers=JSON)
