@@ -64,6 +64,18 @@ def test_what_broke_the_prefix_is_named() -> None:
     assert compared(e.PromptHead(sha="i", json=HEAD.replace("gpt-oss:20b", "other")), sent(4, "i")) is None
 
 
+def test_messages_have_the_tokens_that_were_counted_once() -> None:
+    prompts = Prompts()
+    first, second = e.MessagesCounted(first=0, tokens=(250, 4), head=600), e.MessagesCounted(first=2, tokens=(20, 9))
+    anew: list[e.AnyEvent] = [message(1, "user", "[a summary]"), sent(2), e.MessagesCounted(first=1, tokens=(30,))]
+    events = asked()
+    for each in stamped([*events[:7], first, *events[7:], second, *anew]):
+        prompts.take(each)
+    assert [prompts.tokens(at) for at in range(3)] == [[600, 250, 4], [600, 250, 4, 20, 9], [600, 250, 30]]
+    prompts.take(stamped([sent(2)])[0])
+    assert prompts.tokens(3) == [], "the server has not counted it yet"
+
+
 def test_the_messages_are_those_that_were_sent() -> None:
     prompts = Prompts()
     events = [*asked(), message(3, "tool", "something else"), sent(4)]
@@ -76,7 +88,8 @@ def test_the_messages_are_those_that_were_sent() -> None:
 
 async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened(), *asked(), message(3, "tool", "nothing here\n[pytest: failed]"), sent(4))
+        counted = e.MessagesCounted(first=0, tokens=(250, 4, 20, 9), head=600)
+        await s.play(*opened(), *asked(), counted, message(3, "tool", "nothing here\n[pytest: failed]"), sent(4))
         await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0))
         await s.press("f4")
         text = s.text
@@ -89,6 +102,7 @@ async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
         assert "nothing here" in s.text
         await s.press("g")
         assert "read_file" in s.text
+        assert "600 tokens, by its share of what the server counted" in s.text
         await s.press("b")
         assert '"function":{"name":"read_file"' in s.text.replace("\n", "")
         await s.press("slash", *"AGEN", "enter")

@@ -20,6 +20,7 @@ class Sent(msgspec.Struct):
     why: str = ""
     """What happened since the request before that changes what was sent already."""
     reuse: e.PrefixReused | None = None
+    counted: e.MessagesCounted | None = None
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -55,6 +56,8 @@ class Prompts:
                 self._why = ""
             case e.PrefixReused() as event if self.sent:
                 self.sent[-1].reuse = event
+            case e.MessagesCounted() as event if self.sent:
+                self.sent[-1].counted = event
             case e.ModelSwitched() as event:
                 self._why = f"the switch to {event.new}"
             case e.Compacted():
@@ -80,6 +83,17 @@ class Prompts:
             else:
                 del found[event.count :]
         return found[: sent.request.count]
+
+    def tokens(self, at: int) -> list[int]:
+        """Tokens of the head and of the messages of that request, as the server counted them; none where it did not."""
+        if self.sent[at].counted is None:
+            return []
+        found = [0]
+        for sent in self.sent[: at + 1]:
+            if sent.counted is not None:
+                found[sent.counted.first + 1 :] = sent.counted.tokens
+                found[0] = sent.counted.head or found[0]
+        return found
 
     def compared(self, at: int) -> Compared | None:
         """That request beside the one before it to the same model; None for a model's first one."""

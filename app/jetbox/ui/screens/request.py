@@ -40,6 +40,8 @@ class Request(Browser):
     _raw = False
     _parts: tuple[tuple[str, str], ...] = ()
     """Role and JSON of each row."""
+    _tokens: list[int] = []  # noqa: RUF012 (never changed)
+    """Of each of them, as far as the server has counted."""
     _compared: Compared | None = None
 
     def begin(self) -> None:
@@ -62,6 +64,7 @@ class Request(Browser):
             ("end", sent.request.tail),
         ]
         self._parts = tuple(made)
+        self._tokens = prompts.tokens(self._at)
         attempt = f", attempt {sent.request.attempt}" if sent.request.attempt > 1 else ""
         box = self.query_one("#browser")
         box.border_title = (
@@ -118,6 +121,9 @@ class Request(Browser):
         out: list[Row] = []
         if compared is not None and compared.broke == self.list.at and self.list.at:
             out += [row((f"the prefix breaks here: {compared.why}", "failed")), BLANK]
+        if self.list.at < len(self._tokens):
+            tokens = words.plural(self._tokens[self.list.at], "token")
+            out += [row((f"{tokens}, by its share of what the server counted", "dim")), BLANK]
         cut = text[:SHOWN_CHARS]
         if self._raw or role == "end":
             out += lines(safe_text(cut), "code", width, words=False)
