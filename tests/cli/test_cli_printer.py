@@ -6,9 +6,10 @@ from typing import cast
 import pytest
 
 from jetbox.cli.output import LineOut
-from jetbox.cli.printer import GLYPHS, Progress, Summary, cache_sign
+from jetbox.cli.printer import Progress, Summary
 from jetbox.engine import events as e
 from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.verdicts import cache_sign, came
 
 MS = 1_000_000
 
@@ -50,11 +51,12 @@ def test_how_far_a_prompt_is_takes_few_lines() -> None:
     assert said(read[0], e.Waiting(what="loading"), read[1]).count("reading") == 2
 
 
-def test_signs_are_those_of_the_screen() -> None:
-    signs = {"ran": UNICODE.ran, "hit": UNICODE.hit, "partial": UNICODE.partial, "none": UNICODE.skipped}
-    assert {**signs, "error": UNICODE.failed} == GLYPHS
-    assert cache_sign("passed", "hit", unproven=True) == "↻?"
-    assert cache_sign("skipped", "ran") == "∅"
+def test_how_a_verdict_came_about_has_a_sign() -> None:
+    signs = {"ran": "⚡", "hit": "↻", "unproven": "↻?", "partial": "◐", "skipped": "∅", "none": "∅", "error": "✗"}
+    assert {how: cache_sign(how, UNICODE) for how in signs} == signs
+    assert came("passed", "hit", unproven=True) == "unproven"
+    assert came("skipped", "ran") == "skipped"
+    assert came("failed", "none") == "error"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from jetbox.cli.output import LineOut
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.verdicts import cache_sign, came_by
 from jetbox.ui.words import compacted
 
 ECHO_LINES = 5
@@ -18,15 +20,6 @@ ECHO_CHARS = 300
 FILES_SHOWN = 3
 READING_NS = 10_000_000_000
 """How far a long prompt is takes a line so often at most."""
-GLYPHS = {"ran": "⚡", "hit": "↻", "partial": "◐", "none": "∅", "error": "✗"}
-"""How a verdict came about: it ran, was served again, ran in part, was skipped."""
-
-
-def cache_sign(state: str, cache: str, *, unproven: bool = False) -> str:
-    """The sign of how a verdict came about; `↻?` was served without a proof."""
-    if state in e.RED and cache == "none":
-        return GLYPHS["error"]
-    return GLYPHS["none" if state == "skipped" else cache] + ("?" if unproven else "")
 
 
 class Summary(msgspec.Struct):
@@ -245,7 +238,7 @@ class Progress:
                 self._line("  plan joined: done" if event.done else "  plan joined: going on call by call")
 
     def _probe(self, number: int, event: e.ProbeEnded) -> None:
-        glyph = cache_sign(event.state, event.cache, unproven=event.unproven)
+        glyph = cache_sign(came_by(event), UNICODE)
         summary = f"  {event.summary}" if event.summary else ""
         took = f"  {event.duration_ns / 1e6:.0f} ms"
         if event.saved_ns:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from jetbox.cli.plain import plain
-from jetbox.cli.printer import cache_sign
 from jetbox.engine.errors import ExitCode, SandboxMissing
+from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.verdicts import cache_sign, came
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -183,7 +184,7 @@ def _print(verdicts: list[Verdict], why: bool) -> None:
     for verdict in verdicts:
         state = click.style(f"{verdict.state:<9}", fg=_COLOURS.get(verdict.state, "yellow"))
         time = f"{verdict.duration_ns / 1e6:.0f} ms" if verdict.cache != "none" else ""
-        sign = cache_sign(verdict.state, verdict.cache, unproven=not verdict.proved)
+        sign = cache_sign(came(verdict.state, verdict.cache, unproven=not verdict.proved), UNICODE)
         saved = f"saved {verdict.saved_ns / 1e6:.0f} ms" if verdict.saved_ns else ""
         words = ", ".join(filter(None, (plain(verdict.summary), saved)))
         click.echo(f"{verdict.name:<7} {state} {sign} {time:>9}  {words}".rstrip())

@@ -17,6 +17,7 @@ from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.locale import has_unicode
+from jetbox.ui.words import ended
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -125,9 +126,7 @@ def _closing(summary: Summary, out: LineOut, log: LineOut) -> None:
         out.put((safe_text(summary.text).strip() + "\n").encode(errors="replace"))
     if not summary.outcome:
         return
-    # Many reasons begin with the outcome: it is not said twice.
-    told = summary.reason.startswith(summary.outcome)
-    head = summary.reason if told else f"{summary.outcome}: {summary.reason}"
+    head = ended(summary.outcome, summary.reason)
     line = f"{head}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
     hint = f"\n  {summary.hint}" if summary.hint else ""
     probing = f"  {summary.probing}\n" if summary.probing else ""

@@ -7,6 +7,7 @@ from bisect import insort
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.ui.verdicts import came_by
 
 LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
 """Phases in which a round waits for the model."""
@@ -120,15 +121,6 @@ class Changed(msgspec.Struct, frozen=True):
     by: str
     clock: str
     """Time of day, `12:04:11`; empty where it is not known."""
-
-
-def came_by(probe: e.ProbeEnded) -> str:
-    """How a verdict came about: ran, hit, unproven, partial, skipped; error for one that no run came to."""
-    if probe.state == "skipped":
-        return "skipped"
-    if probe.state in e.RED and probe.cache == "none":
-        return "error"
-    return "unproven" if probe.unproven else probe.cache
 
 
 def joined(path: str, known: e.FileChange, change: e.FileChange) -> e.FileChange:

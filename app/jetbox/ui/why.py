@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jetbox.engine.probes.reasons import explained
 from jetbox.ui.model import SessionView
-from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import one_line
+from jetbox.ui.verdicts import came_by
 
 WIDE = 10
 

@@ -7,6 +7,13 @@ from jetbox.engine.events import Compacted, ModelPulled, SwitchCost
 NS = 1_000_000_000
 
 
+def ended(how: str, why: str) -> str:
+    """How it ended, and why; many reasons begin with how: that is not said twice."""
+    if why.lower().startswith(how.partition(",")[0].lower()):
+        return why
+    return f"{how}: {why}" if why else how
+
+
 def duration(ns: int) -> str:
     """`64 ms`, `3.64 s`, `12.4 s`, `2m 05s`, `1h 02m`."""
     ms = ns / 1e6

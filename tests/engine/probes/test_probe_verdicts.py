@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from jetbox.cli import probe as probe_command
-from jetbox.cli.printer import cache_sign
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.cache import KEPT, VerdictCache
@@ -21,6 +20,7 @@ from jetbox.engine.probes.judging import last_error
 from jetbox.engine.probes.reasons import explained
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.probes.verdicts import AGE_S, BYTES, FILE, OF_ONE
+from jetbox.ui.verdicts import came
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
@@ -282,7 +282,7 @@ async def test_engines_one_after_another_share_their_verdicts(bench: Bench, tmp_
 def test_an_error_without_a_run_is_told_as_one() -> None:
     verdict = Verdict("pytest", "error", "files keep changing while it runs: a.py", cache="none")
     assert dict(explained(verdict)) == {"error": "no run came to an end"}
-    assert cache_sign(verdict.state, verdict.cache) == "✗"
+    assert came(verdict.state, verdict.cache) == "error"
 
 
 def test_an_option_that_pytest_does_not_know_is_named() -> None:

@@ -15,11 +15,10 @@ from jetbox.ui import words
 from jetbox.ui.by_line.begun import Begun
 from jetbox.ui.by_line.told import ANSWERS, Told, how_to_answer
 from jetbox.ui.commands import COMMANDS, find, run_line
+from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.prompts import Prompts
 from jetbox.ui.text.rows import one_line
 
-GRACE_NS = 400_000_000
-"""An answer in this time after a question was meant for something else."""
 ANSWER: dict[str, Literal["once", "session", "always", "no"]] = {
     "y": "once", "yes": "once", "s": "session", "a": "always", "n": "no", "no": "no",
 }  # fmt: skip

@@ -10,9 +10,9 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.glyphs import plain as in_signs
 from jetbox.ui.model import SessionView
-from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import one_line
 from jetbox.ui.transcript.remarks import OUTCOMES, remarks
+from jetbox.ui.verdicts import came_by
 
 DIFF_LINES = 60
 RESULT_LINES = 8
@@ -151,8 +151,7 @@ class Told:
 
     def _ended(self, event: e.GoalEnded) -> None:
         said, _ = OUTCOMES[event.outcome]
-        reason = one_line(event.reason)
-        head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
+        head = words.ended(said, one_line(event.reason))
         rounds = words.plural(event.rounds, "round")
         figures = f" ({rounds}, {words.duration(event.wall_ns)})" if event.rounds else ""
         self.say(head + figures)

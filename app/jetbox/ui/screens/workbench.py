@@ -225,11 +225,8 @@ class Workbench(Steering):
             self.app._display(self, rows)  # type: ignore[arg-type]  # as Textual itself calls it
 
     def _workspace(self, folder: str) -> None:
-        from jetbox.ui.app import JetboxApp
-
         self.completer.root(Path(folder))
-        loaded = self.app.loaded if isinstance(self.app, JetboxApp) else None
-        if loaded is not None and loaded.settings.session.record:
+        if self.loaded is not None and self.loaded.settings.session.record:
             self.run_worker(self.memory.open(folder), group="memory")
 
     async def on_unmount(self) -> None:

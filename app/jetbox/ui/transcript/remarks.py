@@ -135,9 +135,8 @@ def answered(event: e.PermissionAnswered | e.QuestionAnswered, title: str, glyph
 def ending(event: e.GoalEnded, glyphs: Glyphs) -> list[Paragraph]:
     """How a goal ended, in how much time, and what can be done."""
     said, style = OUTCOMES[event.outcome]
-    reason = one_line(event.reason)
     sign = {"ok": glyphs.ok, "failed": glyphs.failed}.get(style, glyphs.bang)
-    head = reason if reason.lower().startswith(said.split(",")[0]) else f"{said}: {reason}" if reason else said
+    head = words.ended(said, one_line(event.reason))
     paragraphs: list[Paragraph] = [(((f"{sign} ", style),), ((head, style),))]
     if event.rounds:
         figures = f"{words.plural(event.rounds, 'round')}, {words.duration(event.wall_ns)}"

@@ -8,9 +8,10 @@ from jetbox.engine.events import RED, ProbeEnded, RoundEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.rounds import LLM_PHASES, came_by
+from jetbox.ui.rounds import LLM_PHASES
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
 from jetbox.ui.transcript.blocks import INDENT, Block, Look
+from jetbox.ui.verdicts import cache_sign, came_by
 
 _PADDING = re.compile(r" {8,}")
 SHOWN_NS = 500_000
@@ -72,7 +73,7 @@ class RoundHeader(Block):
             beside = hidden if name == "probe" else 0
             if ns < SHOWN_NS and beside < SHOWN_NS:
                 continue
-            sign = f"{self._cache_sign(glyphs)} " if name == "probe" and self.probed else ""
+            sign = f"{cache_sign(self.probed, glyphs)} " if name == "probe" and self.probed else ""
             text = f"{name} {sign}{words.milliseconds(ns)}"
             if beside >= SHOWN_NS:
                 text += f" ({words.milliseconds(beside)} beside it)"
@@ -81,18 +82,8 @@ class RoundHeader(Block):
             out.append((text, "dim"))
         return out
 
-    def _cache_sign(self, glyphs: Glyphs) -> str:
-        return cache_sign(self.probed, glyphs)
-
     def estimate(self, width: int) -> int:
         return 2
-
-
-def cache_sign(state: str, glyphs: Glyphs) -> str:
-    """The sign of how a verdict came about."""
-    signs = {"ran": glyphs.ran, "hit": glyphs.hit, "unproven": glyphs.unproven, "partial": glyphs.partial}
-    signs["error"] = glyphs.failed
-    return signs.get(state, glyphs.skipped).strip()
 
 
 def remarks(probe: ProbeEnded) -> list[str]:

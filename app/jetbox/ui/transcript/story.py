@@ -8,7 +8,6 @@ from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
-from jetbox.ui.rounds import came_by
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
 from jetbox.ui.transcript.plan import PlanCard
@@ -16,6 +15,7 @@ from jetbox.ui.transcript.remarks import LEVELS, answered, ending, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.shell import Shell
 from jetbox.ui.transcript.tool import Tool
+from jetbox.ui.verdicts import came_by
 
 
 class Story:

@@ -13,12 +13,10 @@ from textual.message import Message
 from jetbox.engine.events import QuestionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.lined import Lined
-
-GRACE_NS = 400_000_000
-"""Keys in this time after it appeared were meant for something else."""
 
 
 class Asking(Lined):

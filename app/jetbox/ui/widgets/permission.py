@@ -13,13 +13,12 @@ from textual.message import Message
 from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.lined import Lined
 from jetbox.ui.widgets.wheel import Wheeled
 
-GRACE_NS = 400_000_000
-"""Keys in this time after it appeared were meant for something else."""
 DIFF_LINES = 4000
 ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...] = (
     ("y", "once", "once"),

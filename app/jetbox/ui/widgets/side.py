@@ -13,9 +13,10 @@ from jetbox.record.timing import percentile
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.model import SessionView
-from jetbox.ui.rounds import Changed, RoundFigures, Tally, came_by
+from jetbox.ui.rounds import Changed, RoundFigures, Tally
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, one_line, row, spread
-from jetbox.ui.transcript.round import cache_sign, remarks, state_sign
+from jetbox.ui.transcript.round import remarks, state_sign
+from jetbox.ui.verdicts import cache_sign, came_by
 from jetbox.ui.widgets import sparks
 from jetbox.ui.widgets.bars import axis, painted
 from jetbox.ui.widgets.lined import Lined

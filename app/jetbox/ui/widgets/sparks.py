@@ -9,7 +9,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.rounds import RoundFigures
 from jetbox.ui.text.rows import Piece, cells
-from jetbox.ui.transcript.round import cache_sign
+from jetbox.ui.verdicts import cache_sign
 
 CELL = 2
 """Columns of a round: the widest cache sign takes two."""
