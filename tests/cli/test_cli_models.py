@@ -64,6 +64,8 @@ def test_a_session_leaves_its_figures(jetbox: Jetbox, sim_server: Sim, write_scr
     assert jetbox("run", "Write a", *options).returncode == 0
     measured = listed(jetbox, server)["gpt-oss:20b"]["measured"]
     assert (measured["calls"], measured["calls_ok"], measured["ttft_warm_ms"]["n"]) == (2, 2, 2)
+    table = jetbox("models", "--host", server.url).stdout.splitlines()
+    assert table[0].split()[-3:] == ["green", "best", "at"]
     assert jetbox("run", "Write a", "--no-session", *options).returncode == 0
     assert listed(jetbox, server)["gpt-oss:20b"]["measured"] == measured, (
         "nothing is kept of a session without a record"

@@ -11,7 +11,9 @@ from textual.events import Key
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
-from jetbox.ui.lineup import in_full
+from jetbox.engine.models.listing import compared
+from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.lineup import Table, in_full
 from jetbox.ui.screens import models
 from ui.conftest import Playing, Show, Showing
 from ui.played import Stage, opened
@@ -99,6 +101,19 @@ def test_rates_that_were_clocked_here_are_marked() -> None:
         (False, True),
     ]
     assert "reads ~8.0k tok/s, writes ~112 tok/s" in told[1]
+
+
+def test_what_a_model_is_best_for_stands_beside_what_was_measured() -> None:
+    large = msgspec.structs.replace(SMALL, name="large", decode=60.0, goals=4, green=4)
+    told = compared([msgspec.structs.replace(SMALL, goals=4, green=2), large])
+    small, sure = ["".join(str(row) for row in in_full(model, 140, 0, present=False)) for model in told]
+    assert "2 of 4 goals green" in small
+    assert "quick goals" in small
+    assert "4 of 4 goals green" in sure
+    assert "hard goals" in sure
+    rows = ["".join(text for text, _ in Table(told, UNICODE).row(model, 200, 0, present=False)) for model in told]
+    assert rows[0].rstrip().endswith("quick goals")
+    assert rows[1].rstrip().endswith("hard goals")
 
 
 @pytest.mark.parametrize(("size", "apart"), [((80, 24), False), ((200, 50), True)])

@@ -12,6 +12,7 @@ import msgspec
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode, ModelNotFound
 from jetbox.engine.models.figures import Figures, median
+from jetbox.engine.models.standing import Standing, best_at
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -19,7 +20,20 @@ if TYPE_CHECKING:
     from jetbox.engine.models.catalog import Entry, Listing
 
 GB = 1e9
-_HEAD = ("model", "size", "window", "can", "loaded", "load", "reads", "writes", "first token", "calls")
+_HEAD = (
+    "model",
+    "size",
+    "window",
+    "can",
+    "loaded",
+    "load",
+    "reads",
+    "writes",
+    "first token",
+    "calls",
+    "green",
+    "best at",
+)
 
 
 def show_all(asked: Invocation, as_json: bool) -> int:
@@ -30,15 +44,20 @@ def show_all(asked: Invocation, as_json: bool) -> int:
     """
     listing, figures = asyncio.run(look(asked))
     rows = list(zip(listing.entries, figures, strict=True))
+    words = best_at([_standing(*row) for row in rows])
     if as_json:
         _print_json(
-            {"host": asked.settings.model.host, "loading": listing.loading, "models": [_json(*r) for r in rows]}
+            {
+                "host": asked.settings.model.host,
+                "loading": listing.loading,
+                "models": [{**_json(*row), "best_at": word} for row, word in zip(rows, words, strict=True)],
+            }
         )
         return ExitCode.DONE
     if not rows:
         click.echo("the server has no model yet: jetbox-tui models pull NAME")
         return ExitCode.DONE
-    table = [_HEAD, *(_row(entry, known) for entry, known in rows)]
+    table = [_HEAD, *((*_row(*row), word) for row, word in zip(rows, words, strict=True))]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
     for row in table:
         click.echo(plain("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()))
@@ -115,6 +134,18 @@ def _row(entry: Entry, known: Figures) -> tuple[str, ...]:
         _rate(known, known.decode),
         _ms(known.ttft_warm),
         _share(known),
+        f"{len(known.rounds_to_green)} of {known.goals}" if known.goals else "-",
+    )
+
+
+def _standing(entry: Entry, known: Figures) -> Standing:
+    return Standing(
+        usable=not entry.lacks,
+        decode=median(known.decode),
+        calls=known.calls + known.garbled,
+        calls_ok=known.calls_ok,
+        goals=known.goals,
+        green=len(known.rounds_to_green),
     )
 
 

@@ -68,6 +68,7 @@ COLUMNS = (
     Column("writes/s", 8, lambda m, now: _writes(m) if m.decode else ""),
     Column("calls", 6, lambda m, now: f"{m.calls_ok / m.calls:.0%}" if m.calls else ""),
     Column("can", 24, lambda m, now: m.lacks or _can(m), left=True),
+    Column("best at", 25, lambda m, now: m.best, left=True),
 )
 
 
@@ -142,7 +143,8 @@ def in_full(model: e.ListedModel, width: int, now: int, *, present: bool) -> lis
     can += [f"window to {words.count(model.max_ctx)}"] if model.max_ctx else []
     if can:
         out += _fact("can", ", ".join(can), width)
-    return out + _fact("here", _measured(model), width)
+    out += _fact("here", _measured(model), width)
+    return out + _fact("best at", model.best, width) if model.best else out
 
 
 def _measured(model: e.ListedModel) -> str:
@@ -157,6 +159,8 @@ def _measured(model: e.ListedModel) -> str:
         parts.append(f"writes {_writes(model)} tok/s")
     if model.calls:
         parts.append(f"calls {model.calls_ok / model.calls:.0%} of {model.calls}")
+    if model.goals:
+        parts.append(f"{model.green} of {model.goals} goals green")
     if not (model.prefill or model.decode or model.ttft_ns):
         parts.append(f"not measured: jetbox-tui models measure {one_line(model.name)}")
     return ", ".join(parts)

@@ -158,6 +158,11 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     ttft_ns: int = 0
     calls: int = 0
     calls_ok: int = 0
+    goals: int = 0
+    green: int = 0
+    """Of these, how many ended with green probes."""
+    best: str = ""
+    """What it is best for here, beside the others of the list; empty where too little was measured."""
     cost: SwitchCost = SwitchCost()
 
 

@@ -111,6 +111,8 @@ class ModelsDesk:
             ttft_ns=int(median(figures.ttft_warm)),
             calls=figures.calls + figures.garbled,
             calls_ok=figures.calls_ok,
+            goals=figures.goals,
+            green=len(figures.rounds_to_green),
             cost=predict(self._parts, entry, figures),
         )
 

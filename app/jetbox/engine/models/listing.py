@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from jetbox.engine.errors import ModelError
 from jetbox.engine.events import ListedModel, ModelsListed
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.catalog import Catalog, Entry
+from jetbox.engine.models.standing import Standing, best_at
 from jetbox.engine.models.until import session_time
 from jetbox.engine.session import Session
 
@@ -45,7 +46,7 @@ class Lister:
             listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
         else:
             listed = ModelsListed(
-                models=tuple([await self._listed(entry) for entry in listing.entries]),
+                models=compared([await self._listed(entry) for entry in listing.entries]),
                 loading=listing.loading,
                 tokens=self._tokens(),
                 manages=self._manages,
@@ -84,6 +85,24 @@ def as_told(entry: Entry, now: int) -> ListedModel:
         window=held.window if held else 0,
         expires=session_time(held.expires_at, now) if held else 0,
     )
+
+
+def compared(models: Sequence[ListedModel]) -> tuple[ListedModel, ...]:
+    """With what each is best at beside the others."""
+    words = best_at(
+        [
+            Standing(
+                usable=not one.lacks,
+                decode=one.decode,
+                calls=one.calls,
+                calls_ok=one.calls_ok,
+                goals=one.goals,
+                green=one.green,
+            )
+            for one in models
+        ]
+    )
+    return tuple(msgspec.structs.replace(one, best=word) for one, word in zip(models, words, strict=True))
 
 
 def differs(new: ModelsListed, old: ModelsListed) -> bool:
