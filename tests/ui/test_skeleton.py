@@ -21,11 +21,12 @@ from jetbox.ui.driver import codes, look
 from jetbox.ui.glyphs import ASCII, UNICODE
 from ui.conftest import Showing
 
-LIVE = [[], ["add a test"], ["--demo"], ["--theme", "ember", "-m", "x"], ["--", "run"]]
+LIVE = [[], ["add a test"], ["--demo"], ["--theme", "ember", "-m", "x"], ["--", "run"], ["--", "-p"]]
 ELSEWHERE = [
     ["--plain"],
     ["--no-alternate-screen", "x"],
     ["run", "x"],
+    ["run", "--", "x"],
     ["--help"],
     ["--version"],
     ["-p", "x"],
@@ -36,7 +37,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("arguments", LIVE[:-1], ids=" ".join)
+@pytest.mark.parametrize("arguments", LIVE, ids=" ".join)
 def test_what_begins_with_a_screen_is_announced(arguments: list[str]) -> None:
     assert skeleton.wanted(arguments, WORDS) == "live"
     assert skeleton.wanted(["replay", "mathx"], WORDS) == "replay"

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import signal
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Any
+
+import pytest
 from textual import events
 
 from jetbox.engine import events as e
+from jetbox.ui import clipboard
 from jetbox.ui.clipboard import tool
+from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.text.heights import Heights
+from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.transcript.story import Story
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news
@@ -127,6 +137,52 @@ def test_a_search_is_over_after_its_slices_and_goes_around() -> None:
     assert find.blocks == [1, 3]
     assert [find.step(-1, 4), find.step(-1, 4), find.step(-1, 4)] == [3, 1, 3]
     assert find.said == "2 of 2"
+
+
+def test_a_running_command_shows_as_many_rows_as_an_ended_one_and_unfolds() -> None:
+    story = Story()
+    story.apply(e.Stamped(0, 0, 0, e.ShellStarted(call="s", command="make")))
+    story.apply(e.Stamped(1, 0, 0, e.ToolOutput(call="s", text="".join(f"line {n}\n" for n in range(300)))))
+    folded, unfolded = (
+        [each.text.strip() for each in story.blocks[0].layout(80, Look(UNICODE, expanded=expanded))]
+        for expanded in (False, True)
+    )
+    assert folded[2:] == ["… 280 more lines  ^O expands", *(f"line {n}" for n in range(280, 300))]
+    assert unfolded[2:] == ["… 200 more lines", *(f"line {n}" for n in range(200, 300))]
+
+
+async def test_a_clipboard_tool_that_hangs_is_ended_and_nobody_waits_for_it(
+    show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "xclip"
+    script.write_text("#!/bin/sh\nexec sleep 600\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(clipboard, "tool", lambda environ, platform: (str(script),))
+    monkeypatch.setattr(clipboard, "WAIT_S", 0.01)
+    begun: list[Process] = []
+    begin = asyncio.create_subprocess_exec
+
+    async def begins(*command: str, **options: Any) -> Process:
+        begun.append(await begin(*command, **options))
+        return begun[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", begins)
+    assert not await clipboard.copy_natively("text")
+    assert begun[0].returncode == -signal.SIGKILL
+
+    over = asyncio.Event()
+
+    async def never(text: str) -> bool:
+        return await over.wait()
+
+    monkeypatch.setattr(clipboard, "copy_natively", never)
+    async with show() as s:
+        await s.play(*opened())
+        s.bench.transcript.post_message(s.bench.transcript.Copied("text", "a word"))
+        await s.press("x")
+        assert s.bench.prompt.text == "x"
+        assert not over.is_set()
+        over.set()
 
 
 def test_the_clipboard_s_tool_is_that_of_the_desktop() -> None:

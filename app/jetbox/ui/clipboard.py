@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 WAIT_S = 2.0
 
@@ -35,7 +36,16 @@ async def copy_natively(text: str) -> bool:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
         )
-        await asyncio.wait_for(process.communicate(text.encode()), WAIT_S)
+    except OSError:
+        return False
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await process.communicate(text.encode())
     except (OSError, TimeoutError):
         return False
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
     return process.returncode == 0

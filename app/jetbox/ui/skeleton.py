@@ -54,6 +54,8 @@ def wanted(arguments: Sequence[str], commands: Sequence[str]) -> str:
     """
     first = ""
     for argument in arguments:
+        if argument == "--":  # what follows is a goal, or what the command takes
+            break
         cluster = argument[:1] == "-" and argument[1:2] != "-" and len(argument) > 2
         if argument in _ELSEWHERE or argument.startswith("--resume=") or cluster:
             return ""

@@ -78,12 +78,12 @@ class Reading(Overlays):
         self.home_focus()
 
     @on(Transcript.Copied)
-    async def _copied(self, message: Transcript.Copied) -> None:
+    def _copied(self, message: Transcript.Copied) -> None:
         from jetbox.ui.clipboard import copy_natively
 
         self.app.copy_to_clipboard(message.text)
         self.word(f"copied {message.what}", "dim")
-        await copy_natively(message.text)
+        self.run_worker(copy_natively(message.text), group="clipboard", exclusive=True)
 
     @on(Thumb.Dragged)
     def _dragged(self, message: Thumb.Dragged) -> None:

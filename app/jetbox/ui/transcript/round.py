@@ -205,9 +205,10 @@ def output_rows(
     *,
     tail: bool = False,
     most: int = OUTPUT_LINES,
+    unfolds_to: int = EXPANDED_LINES,
 ) -> list[Row]:
     """Output in a bounded number of lines, head or tail, with a word about what is left out."""
-    most = EXPANDED_LINES if unfolded else most
+    most = unfolds_to if unfolded else most
     source = safe_text(text).strip("\n").split("\n")
     kept = source[-most:] if tail else source[:most]
     indent = f"{INDENT * 2}"

@@ -19,6 +19,7 @@ EXPANDED_DIFF_LINES = 2000
 LIVE_CHARS = 32_768
 """Most of a running command's output that is kept for the screen; the whole text comes at its end."""
 LIVE_ROWS = 6
+LIVE_ROWS_UNFOLDED = 100
 ERROR_LINES = 4
 QUIET = ("read_file", "list_dir", "glob", "grep", "ask_user")
 """Tools whose result is for the model: shown when expanded, or when they failed."""
@@ -73,11 +74,16 @@ class Tool(Titled):
         if self.summary:
             yield MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
         elif self.ended is None:
-            yield output_rows(self.live, width, look, False, tail=True)[-self.most :] if self.live.strip() else []
+            yield self._printed(width, look) if self.live.strip() else []
         else:
             if self.ended.diff:
                 yield from self._diff(self.ended.diff, width, look)
             yield self.result(self.ended, width, look)
+
+    def _printed(self, width: int, look: Look) -> list[Row]:
+        """The end of what was printed so far: laid out anew with each frame, so it is bounded unfolded too."""
+        unfolded = self.open(look)
+        return output_rows(self.live, width, look, unfolded, tail=True, most=self.most, unfolds_to=LIVE_ROWS_UNFOLDED)
 
     def _question(self, asks: QuestionAsked, width: int) -> list[Row]:
         """Whatever of the question its first line does not say, and the choices."""
