@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -133,6 +136,41 @@ def test_the_hash_is_the_requests_whatever_happened_to_the_history() -> None:
     log.head("another", ModelOptions(), b"[]")
     log.read_by(Reader("another"))
     agrees()
+
+
+async def test_the_model_is_chosen_while_the_goal_goes_to_the_disk(rig: OpenRig) -> None:
+    class SlowDisk(NoRecorder):
+        """Done with the goal once the model is chosen, and not before."""
+
+        def __init__(self) -> None:
+            self.chosen, self.waited = asyncio.Event(), 0
+
+        def record(self, stamped: e.Stamped) -> None:
+            if isinstance(stamped.event, e.Routed):
+                self.chosen.set()
+            if isinstance(stamped.event, e.RequestSent):
+                assert self.waited, "a request left before the goal was on the disk"
+
+        def begin_sync(self) -> Callable[[], Awaitable[None]]:
+            async def wait() -> None:
+                await self.chosen.wait()
+                self.waited += 1
+
+            return wait
+
+    live = await rig(
+        step(text="Yes."),
+        recorder=SlowDisk(),
+        routing={"mode": "complexity", "small": "gpt-oss:20b", "large": "gpt-oss:20b"},
+    )
+    assert (await live.run()).outcome == "answered"
+
+
+async def test_what_fits_loads_nothing_of_what_makes_it_shorter(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("compacting", "context.compact", "summary"):
+        monkeypatch.setitem(sys.modules, f"jetbox.engine.{name}", None)
+    live = await rig(step(call("list_dir")), step(text="Empty."))
+    assert (await live.run()).outcome == "answered"
 
 
 # ---------------------------------------------------------------- counts

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.compact import (
     CLIP,
     KEPT_OUTPUTS,
@@ -23,12 +22,9 @@ from jetbox.engine.context.compact import (
 )
 from jetbox.engine.events import Compacted, Notice
 from jetbox.engine.parts import Parts
+from jetbox.engine.room import SHARE, roof
 from jetbox.engine.summary import Summary, written
 
-LEAST_ROOF = 4096
-"""With less, what every request begins with would leave no room for a round."""
-ROOM = 8
-"""The part of the window below which an answer has too little room."""
 AIM = 0.5
 """Of what stands beside system message and tools, at most so much is used after it."""
 KEEP = 0.3
@@ -37,19 +33,6 @@ WORDS = 0.25
 """And for what the user said before them."""
 GAIN = 0.95
 """A history that is not shorter than this part of what it was is left as it is."""
-
-
-def roof(parts: Parts) -> int:
-    """Tokens that prompt and answer may have before the history is made shorter."""
-    wanted = parts.options.context.compact_tokens
-    return min(parts.budget.window, max(LEAST_ROOF, wanted) if wanted else parts.budget.window)
-
-
-def crowded(parts: Parts) -> bool:
-    """Whether the next answer would have too little room."""
-    window = roof(parts)
-    left = window - parts.budget.estimate(parts.history.size) - MARGIN
-    return left < max(window // ROOM, min(LEAST_ANSWER, window // 4))
 
 
 async def on_wish(parts: Parts) -> None:
@@ -118,7 +101,7 @@ async def _rewritten(parts: Parts, said: Sequence[bytes], lean: Sequence[bytes],
     found = await _summary(parts, said, lean) if ask else Summary()
     summary = parts.redactor.redact(found.text) or listed(said[1:begin])
     messages = rewritten(said, begin, summary, parts.goal, int(WORDS * free))
-    if _used(parts, messages) > 1 - 2 / ROOM:
+    if _used(parts, messages) > 1 - 2 / SHARE:
         messages = clipped(messages, CLIP)
     kept = len(said) - begin
     return _Made("summary" if found.text else "list", messages, kept, summary, found.metrics)

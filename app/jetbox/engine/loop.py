@@ -88,11 +88,13 @@ class Loop:
         parts.history.user(text)
         self._take_words()  # that an earlier goal was stopped before
         parts.goal = text
-        # A goal is on the disk before anything is done about it.
-        with parts.timed("journal"):
-            await parts.session.sync()
+        # A goal is on the disk before anything is done about it; which model does it is found out meanwhile.
+        synced = parts.session.begin_sync()
         try:
-            ending = await self._prepare(text) or await self._rounds_until_done()
+            ending = await self._prepare(text)
+            with parts.timed("journal"):
+                await synced()
+            ending = ending or await self._rounds_until_done()
         except StorageError:
             raise
         except asyncio.CancelledError:

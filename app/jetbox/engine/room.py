@@ -17,8 +17,23 @@ from jetbox.engine.parts import Parts, model_ready
 
 LEAST_REAL = 4096
 """A window that is smaller than this has no room for what every request begins with."""
+SHARE = 8
+"""The part of the window below which an answer has too little room."""
 SPARE = 0.75
 """Of a prompt that the server's memory did not do for, so much is used from then on."""
+
+
+def roof(parts: Parts) -> int:
+    """Tokens that prompt and answer may have before the history is made shorter."""
+    wanted = parts.options.context.compact_tokens
+    return min(parts.budget.window, max(LEAST_REAL, wanted) if wanted else parts.budget.window)
+
+
+def crowded(parts: Parts) -> bool:
+    """Whether the next answer would have too little room."""
+    window = roof(parts)
+    left = window - parts.budget.estimate(parts.history.size) - MARGIN
+    return left < max(window // SHARE, min(LEAST_ANSWER, window // 4))
 
 
 class Room:
@@ -30,13 +45,15 @@ class Room:
 
     async def make(self) -> None:
         """Make the history shorter where the window is nearly full, or where the user asked for it."""
-        from jetbox.engine.compacting import crowded, make_room, on_wish, roof
-
         parts, asked = self._parts, self._parts.control.compact
         parts.control.compact = False
         if asked:
+            from jetbox.engine.compacting import on_wish
+
             await on_wish(parts)
         elif parts.options.context.compact and not self._shortened and crowded(parts):
+            from jetbox.engine.compacting import make_room
+
             self._shortened = True
             least = roof(parts) < parts.budget.window
             await make_room(parts, "it is as long as you let it be" if least else "the window is nearly full")
@@ -55,7 +72,7 @@ class Room:
 
     async def _overflowed(self, error: ContextOverflow) -> bool:
         """The server counts more than was estimated, or takes less."""
-        from jetbox.engine.compacting import crowded, make_room
+        from jetbox.engine.compacting import make_room
 
         parts = self._parts
         if error.tokens:
