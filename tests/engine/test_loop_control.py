@@ -424,3 +424,13 @@ async def test_a_prompt_that_the_server_finds_too_long_is_an_error_in_words(
     assert ended.exit_code == 4
     assert "does not fit the window" in ended.reason
     assert "512" in ended.reason
+
+
+async def test_what_the_screen_took_is_recorded_until_the_session_closes(rig: OpenRig) -> None:
+    live = await rig(finish())
+    await live.run()
+    live.submit(c.Drawn(1, 5_000_000, 3))
+    assert live.events(e.RoundDrawn) == [e.RoundDrawn(round=1, drawing_ns=5_000_000, frames=3)]
+    live.submit(c.Close())
+    live.submit(c.Drawn(1, 5_000_000, 3))
+    assert len(live.events(e.RoundDrawn)) == 1

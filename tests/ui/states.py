@@ -168,6 +168,7 @@ STATES: dict[str, State] = {
     "timing": State(recording="fix-test", keys=("f2",)),
     "timing-table": State(recording="fix-test", keys=("f2", "t", "s")),
     "timing-savings": State(recording="mathx", keys=("f2", "tab")),
+    "timing-expected": State(recording="fix-test", keys=("f2", "shift+tab")),
     "timing-round": State(recording="refactor", keys=("f2", "enter")),
     "undo": State(WHOLE, ("f3",), (PLAN,)),
     "undo-did": State(WHOLE, ("f3", "d", "up", "up")),

@@ -73,6 +73,34 @@ async def test_bars_are_as_high_as_what_was_recorded(show: Showing, rounds: list
         assert line(s, "probe").removeprefix("probe").strip().startswith(levels(probes, max(probes)))
 
 
+async def test_the_baseline_is_a_line_across_the_rounds(show: Showing) -> None:
+    async with show() as s:
+        await play(s, LARGE_ROUNDS)
+        signs = UNICODE.sparks
+        rows = [row.rsplit("│", 1)[-1].strip() for row in s.text.splitlines()]
+        at = next(n for n, row in enumerate(rows) if row.startswith("wall "))
+        assert rows[at].removeprefix("wall").strip().startswith(levels([min(wall, 1000) for wall in LARGE], 1000))
+        assert rows[at].endswith("635 ms")
+        # The one round that took longer stands above the line.
+        assert rows[at - 1].startswith(signs[-1] + signs[0] * 19 + " ")
+        assert rows[at - 1].endswith(f"{signs[0] * 2} 1.00 s")
+        s.bench.side.reference = 0
+        await play(s, LARGE_ROUNDS[:1])
+        assert "wall " not in s.text
+
+
+async def test_what_is_less_than_the_baseline_is_derived(show: Showing) -> None:
+    async with show(size=(160, 50)) as s:
+        await play(s, LARGE_ROUNDS)
+        await s.press("f2", "shift+tab")
+        rows = {row[:13].strip(): " ".join(row[13:].split()) for row in figures(s)}
+        assert rows["a round"] == "P50 646 ms of 1.00 s 35% less"
+        assert rows["its probes"] == "32 ms-113 ms of 380 ms 70-92% less"
+        assert rows["model"].endswith("91% 70% to 80%")
+        assert rows["the model"] == "510 ms 1500 to 3000 ms"
+        assert rows["drawing"] == "not recorded 5 to 20 ms"
+
+
 async def test_hits_are_counted_and_what_they_saved_is_summed(show: Showing) -> None:
     async with show() as s:
         await play(s, LARGE_ROUNDS)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.clock import Span
 from jetbox.record.library import find
@@ -14,7 +15,7 @@ from jetbox.ui.glyphs import ASCII, UNICODE
 from jetbox.ui.screens.timing import TimingScreen
 from jetbox.ui.widgets.bars import axis, painted
 from ui.conftest import Playing, Show, Showing, screen_text
-from ui.played import Stage, first_round, opened, request, whole
+from ui.played import Stage, first_round, opened, request, second_round, whole
 
 MS = 1_000_000
 
@@ -169,3 +170,39 @@ def test_bars_take_the_phase_that_has_most_of_each_cell(width: int) -> None:
 def test_the_axis_has_round_figures_that_do_not_touch() -> None:
     assert axis(0, 1000 * MS, 0, 60) == "0           200 ms      400 ms      600 ms      800 ms"
     assert axis(0, 0, 0, 60) == ""
+
+
+def calls(*runs: tuple[str, int, int]) -> e.RoundEnded:
+    """A round whose tools ran in these milliseconds."""
+    spans = tuple(Span("tools", a * MS, b * MS, name, f"c{n}") for n, (name, a, b) in enumerate(runs))
+    held = Span("tools", 0, 10 * MS, "sandbox", "c0")
+    phases = {"tools": 160 * MS, "decode": 840 * MS}
+    return e.RoundEnded(wall_ns=1000 * MS, phases=phases, spans=(held, *spans), tier="fast", tools=len(runs))
+
+
+async def test_calls_that_ran_together_stand_in_lanes(show: Showing) -> None:
+    reads = [("read_file", 10, 160), ("grep", 10, 160), ("glob", 10, 85), ("list_dir", 85, 160)]
+    async with show(size=(160, 50)) as s:
+        await s.play(*opened(), *first_round()[:2], calls(*reads), after_ms=300)
+        await s.press("f2", "enter")
+        assert "3.0 at a time: 450 ms of work in 150 ms" in s.text
+        lanes = {name: next(row for row in s.text.splitlines() if f" {name} " in row) for name, _, _ in reads}
+        bars = {name: row.index("█") for name, row in lanes.items()}
+        assert bars["read_file"] == bars["grep"] == bars["glob"] < bars["list_dir"]
+        assert lanes["read_file"].count("█") == 2 * lanes["glob"].count("█")
+        assert "sandbox" not in s.text
+
+
+async def test_what_drawing_a_round_took_is_told_and_shown(show: Showing) -> None:
+    async with show(size=(160, 50)) as s:
+        await s.play(*opened(), *first_round())
+        s.bench.drawing.recorded = True
+        await s.play(*second_round())
+        told = await s.asked()
+        assert isinstance(told, commands.Drawn)
+        assert (told.round, told.drawing_ns > 0, told.frames > 0) == (2, True, True)
+        await s.play(e.RoundDrawn(round=2, drawing_ns=12 * MS, frames=7))
+        await s.press("f2", "enter")
+        assert re.search(r"drawn in +12 ms in 7 frames", s.text)
+        await s.press("tab")
+        assert re.search(r"drawing +12 ms +5 to 20 ms", s.text)

@@ -54,6 +54,14 @@ class Reply(Command, frozen=True, tag="reply"):
     """Empty: there is none."""
 
 
+class Drawn(Command, frozen=True, tag="drawn"):
+    """The screen tells what it took to show a round that is over; for the record."""
+
+    round: int
+    drawing_ns: int
+    frames: int
+
+
 class Cancel(Command, frozen=True, tag="cancel"):
     """Interrupt the running goal; what was streamed is kept."""
 
@@ -177,6 +185,7 @@ AnyCommand = (
     | Unqueue
     | Answer
     | Reply
+    | Drawn
     | Cancel
     | SendAgain
     | Compact

@@ -14,6 +14,7 @@ from jetbox.engine.commands import (
     Cancel,
     Close,
     Compact,
+    Drawn,
     EditQueue,
     Goal,
     Label,
@@ -32,6 +33,7 @@ from jetbox.engine.events import (
     QuestionAnswered,
     QuestionAsked,
     QueueChanged,
+    RoundDrawn,
     SessionLabelled,
     Steered,
 )
@@ -108,6 +110,10 @@ class Control:
                 future = self._open.get(command.id)
                 if future is not None and not future.done():
                     future.set_result(command)
+            case Drawn():
+                if not (self.closing or self._session.closed):
+                    drawn = RoundDrawn(round=command.round, drawing_ns=command.drawing_ns, frames=command.frames)
+                    self._session.emit(drawn, command.round)
             case SetMode():
                 self._permissions.mode = command.mode
                 self._session.emit(ModeChanged(mode=command.mode))

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from array import array
+from sys import intern
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from jetbox.engine.clock import PHASES
 
+if TYPE_CHECKING:
+    from jetbox.engine.events import RoundEnded
+
 MODEL = ("queue and load", "prompt eval", "thinking", "decode")
 """Phases in which a round waits for the model."""
+NO_RUNS = ("sandbox", "journal")
+"""What a call waits for before it runs."""
 _RANK = {name: n for n, name in enumerate(PHASES)}
 
+Run = tuple[str, int, int]
+"""A tool, from when to when; session time in ns."""
 Segment = tuple[str, int, int]
 """A phase, from when to when; session time in ns."""
 
@@ -46,6 +55,11 @@ class RoundTime(msgspec.Struct):
     """What the engine itself did meanwhile, by name."""
     logged: int = 0
     """How long recording held up the event loop."""
+    runs: tuple[Run, ...] = ()
+    """What tools did, and when."""
+    drawn: int = -1
+    """How long the screen took to show it; -1 where nobody looked, or that was not recorded."""
+    frames: int = 0
 
     @property
     def wall(self) -> int:
@@ -100,3 +114,9 @@ class Switch(msgspec.Struct, frozen=True):
 def packed(parts: list[Segment]) -> array[int]:
     """Segments as `RoundTime` keeps them."""
     return array("q", [value for name, low, high in parts for value in (_RANK[name], low, high)])
+
+
+def runs(ended: RoundEnded) -> tuple[Run, ...]:
+    """What tools did in a round, in the order in which they began; what a call waited for is left out."""
+    found = [(span.start, span.end, span.name) for span in ended.spans if span.phase == "tools" and span.ref]
+    return tuple((intern(name), start, end) for start, end, name in sorted(found) if name not in NO_RUNS)

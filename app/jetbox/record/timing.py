@@ -11,7 +11,7 @@ from jetbox.engine import events as e
 from jetbox.engine.clock import Span, model_spans, segments
 from jetbox.record.prepared import Shortened, stages
 from jetbox.record.savings import READS, Saving, between, within
-from jetbox.record.spent import RoundTime, Segment, Switch, ToolTime, packed
+from jetbox.record.spent import RoundTime, Segment, Switch, ToolTime, packed, runs
 
 
 class Live(msgspec.Struct):
@@ -147,12 +147,19 @@ class Timing:
                 self._tool_ended(t, event)
             case e.ProbeEnded():
                 self._probe_ended(t, event)
+            case e.RoundDrawn():
+                self._drawn(event)
             case e.Compacted():
                 self.shortened.made(event)
             case _ if live is not None:
                 self._in_round(live, t, event)
             case _:
                 pass
+
+    def _drawn(self, event: e.RoundDrawn) -> None:
+        done = next((each for each in reversed(self.rounds) if each.number == event.round), None)
+        if done is not None:
+            done.drawn, done.frames = event.drawing_ns, event.frames
 
     def _begin(self, number: int, t: int, model: str) -> None:
         start = min(t, self._ended) if self._ended >= 0 else t
@@ -268,6 +275,7 @@ class Timing:
             writing=figures.get("eval_duration", 0),
             tools=event.tools,
             parallel=event.parallel,
+            runs=runs(event),
             only_reads=self._only_reads and event.tools > 0,
             final=self._final,
             stages=stages(event),

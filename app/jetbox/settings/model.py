@@ -20,6 +20,8 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Show the workbench on the terminal's other screen; false: what was there scrolls up, and the last state stays."""
     plain: bool = False
     """Line by line, only ever added to, without a screen: for screen readers; so too where TERM is dumb."""
+    reference_ms: int = 1000
+    """Time of a round that the panel draws as a line across its bars; as it is, that of the baseline. 0: no line."""
     notify: Literal["auto", "bell", "off"] = "auto"
     """How the terminal tells that somebody is waited for, or that the work is over, while it is not looked at."""
     debug: bool = False

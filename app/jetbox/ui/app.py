@@ -112,6 +112,8 @@ class JetboxApp(Driven):
             sessions=sessions if sessions is not None else sessions_folder(),
         )
         self.workbench.loaded = loaded
+        if loaded is not None:
+            self.workbench.side.reference = loaded.settings.ui.reference_ms * 1_000_000
         if self.workbench.glyphs.ascii:
             from jetbox.ui.ascii import AsciiFilter
 

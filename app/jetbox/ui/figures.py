@@ -12,6 +12,7 @@ from jetbox.record.spent import RoundTime, ToolTime
 from jetbox.record.targets import Light, Target, targets
 from jetbox.record.timing import Timing, percentile
 from jetbox.ui import words
+from jetbox.ui.comparing import against, lane_rows, ratio_words, share_rows, stage_rows
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row, spread
 
@@ -53,6 +54,18 @@ def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
         *_tools(timing, width),
         *_prepared(timing.stages, timing.logged, width),
         *_tiers(timing, width, glyphs),
+    ]
+
+
+def expected_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+    """The session beside what is expected: the baseline, shares of the time, stages of a round."""
+    width = min(width, WIDEST)
+    if not timing.rounds:
+        return [row(("no round is over yet", "dim"))]
+    return [
+        *against(timing.rounds, width),
+        *share_rows(timing.rounds, width, glyphs),
+        *stage_rows(timing.rounds, width),
     ]
 
 
@@ -124,7 +137,8 @@ def _tools(timing: Timing, width: int) -> list[Row]:
     for name, tool in sorted(timing.tools.items(), key=lambda item: -item[1].total):
         figures: list[Piece] = [(f"{said(tool):>{wide}}", TOOL_STYLES.get(title, "")) for title, wide, said in columns]
         out.append(row((f"{one_line(name)[: NAMED - 1]:<{NAMED}}", ""), *figures))
-    return [*out, BLANK]
+    together = ratio_words(timing.rounds)
+    return [*out, *([row((together, "dim"))] if together else []), BLANK]
 
 
 def _prepared(stages: Mapping[str, int], logged: int, width: int) -> list[Row]:
@@ -236,6 +250,11 @@ def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> l
             (f"from {at}", "dim"),
         ]
         out.append(spread(left, ((words.duration(high - low), ""),), width))
+    if lanes := lane_rows(done, width, glyphs):
+        out += [BLANK, *lanes]
+    if done.drawn >= 0:
+        said = f"{words.duration(done.drawn)} in {words.plural(done.frames, 'frame')}"
+        out += [BLANK, spread((("drawn in", "dim"),), ((said, ""),), width)]
     if done.stages:
         out += [BLANK, *_prepared(done.stages, done.logged, width)[:-1]]
     missed = [each for each in timing.savings if each.round == done.number]

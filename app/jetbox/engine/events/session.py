@@ -145,6 +145,15 @@ class RoundEnded(Event, frozen=True, kw_only=True, tag="round.ended"):
     """How long recording its events held up the event loop; in whatever phase it was."""
 
 
+class RoundDrawn(Event, frozen=True, kw_only=True, tag="round.drawn"):
+    """What the screen took to show a round: beside what it did, told when it was over."""
+
+    round: int
+    drawing_ns: int
+    """Of the loop that the screen and the session share."""
+    frames: int
+
+
 class QueueChanged(Event, frozen=True, kw_only=True, tag="queue.changed"):
     """What the user typed and what waits for the next round boundary."""
 
@@ -189,6 +198,7 @@ SessionEvent = (
     | GoalEnded
     | RoundStarted
     | RoundEnded
+    | RoundDrawn
     | QueueChanged
     | Steered
     | GuardTripped

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from jetbox.record.spent import RoundTime
 from jetbox.record.timing import Timing
 from jetbox.ui import words
-from jetbox.ui.figures import round_rows, saving_rows, session_rows
+from jetbox.ui.figures import expected_rows, round_rows, saving_rows, session_rows
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import BLANK, Piece, Row, row
 from jetbox.ui.widgets.bars import Bars, axis, painted
@@ -22,7 +22,7 @@ TICK_S = 0.1
 LABEL = 15
 """Cells before the bars."""
 LEAST_NS = 1_000_000
-PAGES = ("session", "savings", "round")
+PAGES = ("session", "savings", "round", "expected")
 
 
 class Column(NamedTuple):
@@ -304,6 +304,8 @@ class TimingScreen(Browser):
             rows = session_rows(self.timing, width, glyphs)
         elif PAGES[self._page] == "savings":
             rows = saving_rows(self.timing, width, glyphs)
+        elif PAGES[self._page] == "expected":
+            rows = expected_rows(self.timing, width, glyphs)
         elif chosen is not None:
             rows = round_rows(chosen, self.timing, width, glyphs)
         else:

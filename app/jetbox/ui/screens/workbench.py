@@ -17,6 +17,7 @@ from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
 from jetbox.ui.completing import Completer
+from jetbox.ui.drawing import Drawing
 from jetbox.ui.footing import OFFERED_COMMANDS, OFFERED_FILES, Keys, footer_state, wanted_hints
 from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
@@ -34,10 +35,11 @@ from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.prompt import Prompt
 from jetbox.ui.widgets.queue import Queue
 from jetbox.ui.widgets.search import Search
-from jetbox.ui.widgets.side import Side, TimeLine
+from jetbox.ui.widgets.side import Side
 from jetbox.ui.widgets.status import Status
 from jetbox.ui.widgets.suggest import Suggest
 from jetbox.ui.widgets.thumb import Thumb
+from jetbox.ui.widgets.timeline import TimeLine
 from jetbox.ui.widgets.transcript import Transcript
 from jetbox.ui.widgets.transport import TransportBar
 
@@ -112,6 +114,7 @@ class Workbench(Steering):
         self._fast = False
         self.key_names: dict[str, str] = {}
         self._seen = False
+        self.drawing = Drawing()
         self.set_class(not live, "-looking", update=False)
         self.set_class(glyphs.ascii, "-ascii", update=False)
         self.over_because = ""
@@ -136,6 +139,7 @@ class Workbench(Steering):
         yield self.footer
 
     def on_mount(self) -> None:
+        self.drawing.recorded = self.live and not self.app.is_headless
         if self.bar is not None:
             self.transcript.can_focus = False
         self.know_keys()
@@ -170,11 +174,16 @@ class Workbench(Steering):
                 deltas_only = not batch.reset
                 until = time.monotonic() + AT_ONCE_S
                 for start in range(0, len(batch.events), TAKEN):
-                    deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
+                    with self.drawing:
+                        deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
                     if time.monotonic() > until:
                         await asyncio.sleep(0)
                         until = time.monotonic() + AT_ONCE_S
-                self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
+                with self.drawing:
+                    self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
+                told = self.drawing.told()
+                if told is not None and self.drawing.recorded and not batch.reset:
+                    self.source.submit(told)
                 await asyncio.sleep(FRAME_S)
         except JetboxError as error:
             self.fail(error.message, error.hint)
@@ -187,6 +196,7 @@ class Workbench(Steering):
             self.transcript.story.apply(stamped)
             if not isinstance(stamped.event, e.Delta):
                 self.note(stamped, anew=anew)
+                self.drawing.note(stamped)
                 deltas_only = False
                 if isinstance(stamped.event, self._word_until):
                     self._unsay()
@@ -198,6 +208,11 @@ class Workbench(Steering):
                 if isinstance(stamped.event, e.ShellStarted):
                     self.prompt.remember(f"!{stamped.event.command}")
         return deltas_only
+
+    def _compositor_refresh(self) -> None:
+        with self.drawing:
+            self.drawing.frames += 1
+            super()._compositor_refresh()
 
     def _show_taken(self, *, deltas_only: bool, other: bool) -> None:
         """Show what came; `other`: the model does something else now."""
@@ -222,6 +237,7 @@ class Workbench(Steering):
             return
         rows = self._frames.rows(widgets)
         if rows is not None:
+            self.drawing.frames += 1
             self.app._display(self, rows)  # type: ignore[arg-type]  # as Textual itself calls it
 
     def _workspace(self, folder: str) -> None:
@@ -302,7 +318,10 @@ class Workbench(Steering):
                 self._ticking.pause()
 
     def _tick(self) -> None:
-        now = self.source.now()
+        with self.drawing:
+            self._move(self.source.now())
+
+    def _move(self, now: int) -> None:
         self.transcript.tick(now)
         self.side.tick(now)
         self._show_moving(now)

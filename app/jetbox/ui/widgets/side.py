@@ -8,6 +8,7 @@ from textual import events
 
 from jetbox.engine.clock import tier
 from jetbox.engine.events import RED
+from jetbox.record.reference import ROUND_NS
 from jetbox.record.spent import RoundTime
 from jetbox.record.timing import percentile
 from jetbox.ui import words
@@ -29,6 +30,8 @@ FIGURE = 10
 P95_FROM = 20
 """A p95 of fewer values says nothing."""
 BY = len("command")
+TALL = 26
+"""Rows of the panel from which on the rounds' own time has room beside what it was spent on."""
 CLOCK_FROM = 40
 """Columns of the panel from which on the time of day fits beside a path."""
 KINDS = {"created": ("A", "added"), "modified": ("M", "warning"), "deleted": ("D", "removed")}
@@ -40,6 +43,8 @@ class Side(Lined):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._view = SessionView()
+        self.reference = ROUND_NS
+        """Of a round, ns; 0 where no line is wanted."""
         self._now = 0
         """In whole ticks: what is shown does not depend on when in a tick it is drawn."""
         self._drawn = (-1, -1, -1)
@@ -111,7 +116,7 @@ class Side(Lined):
         """Everything within the edges."""
         view = self._view
         out = [
-            *self._part("time", lambda: self._time(view, width), width),
+            *self._part("time", lambda: self._time(view, width, height), width, height),
             *self._last_round(view, width),
             *self._part("probes", lambda: self._probes(view, width), width),
         ]
@@ -128,7 +133,7 @@ class Side(Lined):
     def _title(self, text: str, width: int) -> Row:
         return row((f"{text} ", "title"), (self.glyphs.rule * max(0, width - len(text) - 1), "track"))
 
-    def _time(self, view: SessionView, width: int) -> list[Row]:
+    def _time(self, view: SessionView, width: int, height: int) -> list[Row]:
         out = [self._title("time", width)]
         if not view.rounds:
             return [*out, row(("no round yet", "faint")), BLANK]
@@ -137,6 +142,8 @@ class Side(Lined):
         self._columns = [figures.number for figures in shown]
         numbers = sparks.round_numbers(shown)
         out.append(self._line("round", self._marked(numbers, "faint"), "", width))
+        if self.reference and height >= TALL:
+            out += self._walls(shown, width)
         out += self._llm(view.tally, shown, width)
         out += self._server(shown, width)
         out += self._probe(view.tally.probed, shown, width)
@@ -216,6 +223,20 @@ class Side(Lined):
     def _behind(self, shown: list[RoundFigures]) -> int:
         """How many rounds come after those that are shown."""
         return max(0, self._view.rounds[-1].number - shown[-1].number) if shown else 0
+
+    def _walls(self, shown: list[RoundFigures], width: int) -> list[Row]:
+        """The rounds' own time, with the line that they are measured against."""
+        ended = [figures for figures in shown if not figures.open]
+        if not ended:
+            return []
+        values = [-1 if figures.open else figures.wall for figures in shown]
+        styles = [f"tier.{figures.tier or 'running'}" for figures in shown]
+        above, below = sparks.sparks_with_line(values, styles, self.glyphs, self.reference)
+        line = f"{self.glyphs.sparks[0] * 2} {words.duration(self.reference)}"
+        return [
+            spread(((f"{'':<{LABEL}}", ""), *above), ((line, "faint"),), width),
+            self._line("wall", below, words.duration(ended[-1].wall), width),
+        ]
 
     def _llm(self, tally: Tally, shown: list[RoundFigures], width: int) -> list[Row]:
         values = [-1 if figures.open else figures.llm for figures in shown]
@@ -361,33 +382,3 @@ class Side(Lined):
             figure.append((f" {changed.clock}", "dim"))
         wide = width - 4 - sum(cells(text) for text, _ in figure)
         return spread(((f"{letter} ", style), (words.short_path(change.path, "", wide), "")), tuple(figure), width)
-
-
-class TimeLine(Lined):
-    """The panel folded into one line, for narrow screens."""
-
-    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
-        super().__init__(glyphs, id=id)
-        self._view = SessionView()
-
-    def show(self, view: SessionView) -> None:
-        """Show this state."""
-        self._view = view
-        self.redraw()
-
-    def lines(self, width: int) -> list[Row]:
-        view = self._view
-        shown = view.rounds[-max(4, (width - 44) // (2 * sparks.CELL)) :]
-        if not shown:
-            return [row((" no round yet", "faint"))]
-        values = [-1 if figures.open else figures.llm for figures in shown]
-        styles = [f"tier.{tier(max(0, value))}" for value in values]
-        pieces: list[Piece] = [(" llm ", "dim"), *sparks.spark(values, styles, self.glyphs)]
-        if view.tally.waits:
-            pieces.append((f"{words.duration(view.tally.latest)}   ", ""))
-        if any(figures.probes for figures in shown):
-            pieces += [("probe ", "dim"), *sparks.cache_signs(shown, self.glyphs)]
-        for name, probe in view.verdicts.items():
-            sign, style = state_sign(probe.state, self.glyphs)
-            pieces += [(f" {name} ", "dim"), (sign, style)]
-        return [Row(fit(pieces, width))]

@@ -29,6 +29,22 @@ def spark(values: Sequence[int], styles: Sequence[str], glyphs: Glyphs, *, most:
     return out
 
 
+def sparks_with_line(
+    values: Sequence[int], styles: Sequence[str], glyphs: Glyphs, line: int
+) -> tuple[list[Piece], list[Piece]]:
+    """Bars of two rows, between which a line stands for this value: what is above it, and what is below."""
+    signs = glyphs.sparks
+    most = max(0, *values, 0) - line
+    above: list[Piece] = []
+    for value, style in zip(values, styles, strict=True):
+        over = value - line
+        if over > 0:
+            above += [(signs[max(1, round(over / most * (len(signs) - 1)))], style), (signs[0] * (CELL - 1), "faint")]
+        else:
+            above.append((signs[0] * CELL, "faint"))
+    return above, spark([min(value, line) for value in values], styles, glyphs, most=line)
+
+
 def round_numbers(rounds: Sequence[RoundFigures]) -> str:
     """Numbers above the bars: each one while they have one digit, every fifth after that."""
     text = ""
