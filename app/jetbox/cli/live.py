@@ -207,7 +207,7 @@ class Live:
         if self._start.attended:
             from jetbox.engine.models.missing import choose_or_ask
 
-            info = await choose_or_ask(self.session, model, name)
+            info = await choose_or_ask(self.session, model, name, waits=self._start.asks)
         else:
             info = await choose_model(model, name)
         if resumed is not None and resumed.num_ctx and not options.context.num_ctx:

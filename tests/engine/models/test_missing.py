@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,7 @@ import pytest_asyncio
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.errors import ModelNotFound
+from jetbox.engine.errors import ModelNotFound, ServerUnreachable
 from jetbox.engine.loop import serve
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
@@ -37,8 +38,8 @@ class Asking:
         self.seen: list[e.Event] = []
         self.choosing: asyncio.Task[ModelInfo]
 
-    def begin(self, name: str) -> None:
-        self.choosing = asyncio.create_task(choose_or_ask(self.session, self.model, name))
+    def begin(self, name: str, *, waits: bool = False) -> None:
+        self.choosing = asyncio.create_task(choose_or_ask(self.session, self.model, name, waits=waits))
 
     async def told(self, kind: type[e.Event]) -> e.Event:
         async def look() -> e.Event:
@@ -112,6 +113,47 @@ async def test_what_nobody_has_is_said_and_asked_about_again(asking: Asking) -> 
     with pytest.raises(ModelNotFound):
         await within(asking.choosing)
     assert await within(asking.session.next_command()) == c.Close()
+
+
+async def test_a_server_that_is_not_there_is_waited_for_with_what_was_typed(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = asyncio.Event()
+    installed, version, info = asking.model.installed, asking.model.version, asking.model.info
+
+    def when_up(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def asked(*about: str) -> Any:
+            if not up.is_set():
+                raise ServerUnreachable("nothing answers", "start it")
+            return await ask(*about)
+
+        return asked
+
+    for name, ask in (("installed", installed), ("version", version), ("info", info)):
+        monkeypatch.setattr(asking.model, name, when_up(ask))
+    asking.begin("gpt-oss:20b")
+    with pytest.raises(ServerUnreachable):
+        await within(asking.choosing)  # nobody sits there
+    asking.begin("gpt-oss:20b", waits=True)
+    notice, waiting = await asking.told(e.Notice), await asking.told(e.Waiting)
+    assert isinstance(notice, e.Notice)
+    assert isinstance(waiting, e.Waiting)
+    assert (notice.text, notice.hint, waiting.what) == ("nothing answers", "start it", "connecting")
+    asking.session.submit(c.Goal("Do it"))
+    asking.session.submit(c.ListModels())
+    listed = await asking.told(e.ModelsListed)
+    assert isinstance(listed, e.ModelsListed)
+    assert listed.problem == "nothing answers"
+    asking.session.submit(c.SetModel("llama3.2:3b"))
+    up.set()
+    asking.session.submit(c.SendAgain())
+    assert (await within(asking.choosing)).name == "llama3.2:3b"
+    assert await within(asking.session.next_command()) == c.Goal("Do it")
+    up.clear()
+    asking.begin("gpt-oss:20b", waits=True)
+    asking.session.submit(c.Close())
+    with pytest.raises(ServerUnreachable):
+        await within(asking.choosing)
 
 
 @pytest.mark.parametrize("stop", [c.Cancel(), c.StopPull(FETCHED)], ids=["cancel", "stop"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from jetbox.engine.commands import AnyCommand, Cancel, Close, ListModels, PullModel, SetModel, StopPull
-from jetbox.engine.errors import ModelError, ModelNotFound, ModelUnfit
+from jetbox.engine.errors import KeyWanted, ModelError, ModelNotFound, ModelUnfit, ServerUnreachable
 from jetbox.engine.events import ModelMissing
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
@@ -13,8 +13,10 @@ from jetbox.engine.models.pulling import pull
 from jetbox.engine.session import Session
 
 
-async def choose_or_ask(session: Session, model: ChatModel, name: str) -> ModelInfo:
+async def choose_or_ask(session: Session, model: ChatModel, name: str, *, waits: bool = False) -> ModelInfo:
     """The model to use; where it cannot be used, the user is asked until there is one.
+
+    `waits`: where the server does not answer, until it does.
 
     What else was asked for meanwhile is handed back to the session.
 
@@ -29,6 +31,12 @@ async def choose_or_ask(session: Session, model: ChatModel, name: str) -> ModelI
             except (ModelNotFound, ModelUnfit) as error:
                 session.emit(await missing(model, name, error))
                 name = await _answer(session, model, error, later)
+            except ServerUnreachable as error:
+                if not waits or isinstance(error, KeyWanted):
+                    raise
+                from jetbox.engine.models.away import server_back
+
+                name = await server_back(session, model, error, name, later)
     finally:
         for command in later:
             session.submit(command)
