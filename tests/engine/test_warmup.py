@@ -17,6 +17,8 @@ from jetbox.engine import events as e
 from jetbox.engine import held
 from jetbox.engine.held import look_at_held, watch_held
 from jetbox.engine.loop import serve
+from jetbox.engine.models.desk import ModelsDesk
+from jetbox.engine.models.manage import unload
 from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish
@@ -191,3 +193,29 @@ async def test_a_switch_between_goals_warms_the_new_model(warming: Warm) -> None
     assert first["prompt_eval_cached_count"] >= warmed.tokens - 8
     assert len(rig.events(e.SwitchPaid)) == 1
     await within(begun[0])
+
+
+async def test_a_model_that_was_unloaded_meanwhile_is_made_ready_when_the_user_is_back(warming: Warm) -> None:
+    rig, task = await warming()
+    await within(task)
+    rig.parts.warmup = None
+    again = asyncio.Event()
+    rig.parts.warm_up = again.set
+    desk = asyncio.create_task(ModelsDesk(rig.parts).run())
+    await asyncio.sleep(0)
+    rig.submit(c.Rewarm())
+    rig.submit(c.ListModels())
+    await rig.until(e.ModelsListed)
+    assert not again.is_set(), "it is there"
+    await unload(rig.parts.model, "gpt-oss:20b", rig.parts.options.model)
+    rig.submit(c.Rewarm())
+    await within(again.wait())
+    again.clear()
+    rig.submit(c.UnloadModel("gpt-oss:20b"))
+    await rig.until(e.Notice, text="gpt-oss:20b is unloaded")
+    rig.submit(c.Rewarm())
+    rig.submit(c.WarmModel("gpt-oss:20b"))
+    await rig.until(e.Notice, text="gpt-oss:20b is loaded")
+    assert not again.is_set(), "who unloads it wants the memory"
+    desk.cancel()
+    await asyncio.wait([desk])

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 import pytest
-from textual.events import Key
+from textual.events import AppBlur, AppFocus, Key
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -341,3 +341,22 @@ async def test_a_recording_shows_what_was_told_then_and_asks_for_nothing(on_sour
         assert "gpt-oss:20b  20.9B, MXFP4  13.8 GB  in use" in screen_text(app)
         await pilot.press("down", "w", "enter", "n", "p")
         assert stage.session._inbox.empty()
+
+
+async def test_coming_back_to_the_terminal_asks_for_a_model_that_is_gone(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), e.ModelHeld(name="gpt-oss:20b", loaded=True, expires=-1))
+
+        async def come_back() -> None:
+            s.app.post_message(AppBlur())
+            s.app.post_message(AppFocus())
+            await s.pilot.pause()
+
+        await come_back()
+        assert s.nothing_asked
+        await s.play(e.ModelHeld(name="gpt-oss:20b", loaded=False))
+        await come_back()
+        assert await s.asked() == commands.Rewarm()
+        await s.play(e.GoalStarted(goal=2, text="Go on"))
+        await come_back()
+        assert s.nothing_asked, "the goal loads it"

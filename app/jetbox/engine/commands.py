@@ -103,6 +103,10 @@ class WarmModel(Command, frozen=True, tag="warm_model"):
     name: str
 
 
+class Rewarm(Command, frozen=True, tag="rewarm"):
+    """The user is back: have the model in use ready again, where the server has unloaded it meanwhile."""
+
+
 class UnloadModel(Command, frozen=True, tag="unload_model"):
     """Have a model taken out of the server's memory."""
 
@@ -194,6 +198,7 @@ AnyCommand = (
     | SwitchPhase
     | ListModels
     | WarmModel
+    | Rewarm
     | UnloadModel
     | PullModel
     | StopPull

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from jetbox.engine.commands import (
     AnyCommand,
     ListModels,
     PullModel,
+    Rewarm,
     SetModel,
     StopPull,
     SwitchPhase,
@@ -37,6 +39,8 @@ class ModelsDesk:
         self._parts = parts
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._put_out: set[str] = set()
+        """Models that the user had unloaded."""
         catalog = catalog_of(parts)
         self.lister = Lister(parts.session, parts.model, catalog, listed=self._listed, tokens=self._tokens)
 
@@ -57,6 +61,8 @@ class ModelsDesk:
                 self._begin(lambda: self.lister.tell(anew=command.anew))
             case WarmModel():
                 self._begin(lambda: self._warm(command.name))
+            case Rewarm():
+                self._begin(self._rewarm)
             case UnloadModel():
                 self._begin(lambda: self._unload(command.name))
             case SwitchPhase():
@@ -121,6 +127,7 @@ class ModelsDesk:
 
     async def _warm(self, name: str) -> None:
         parts = self._parts
+        self._put_out.discard(name)
         entry = await self._find(name)
         window = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
         parts.session.emit(Notice(level="info", text=f"loading {name}"))
@@ -128,8 +135,19 @@ class ModelsDesk:
         parts.session.emit(Notice(level="info", text=f"{name} is loaded"))
         await self.lister.tell(anew=True)
 
+    async def _rewarm(self) -> None:
+        """As at the beginning of a session; not where the user had it unloaded themselves."""
+        parts = self._parts
+        if parts.warm_up is None or parts.control.interrupt is not None or parts.model_name in self._put_out:
+            return
+        with suppress(ModelError):  # nobody asked for it: the next request says what is wrong
+            held = {model.name for model in await parts.model.running()}
+            if parts.model_name not in held and parts.control.interrupt is None:
+                parts.warm_up()
+
     async def _unload(self, name: str) -> None:
         parts = self._parts
+        self._put_out.add(name)
         await self._find(name)
         await unload(parts.model, name, parts.options.model)
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))

@@ -56,6 +56,14 @@ class Steering(Inquiring):
         else:
             self.source.submit(command)
 
+    def come_back(self, here: bool) -> None:
+        """The terminal is looked at again: a model that was unloaded meanwhile is loaded while a goal is typed."""
+        held = self.view.held
+        if not (here and self.live and held) or self.view.running or self.over_because:
+            return
+        if not held.loaded or 0 < held.expires <= self.source.now():
+            self.source.submit(commands.Rewarm())
+
     def start_command(self, command: Command) -> None:
         """Carry out a command, or begin its line where it needs an argument."""
         if command.argument and not command.argument.startswith("["):

@@ -144,6 +144,7 @@ class Workbench(Steering):
             self.transcript.can_focus = False
         self.know_keys()
         self.home_focus()
+        self.watch(self.app, "app_focus", self.come_back, init=False)
         self._ticking = self.set_interval(FAST_S, self._tick, pause=True)
         self.set_interval(SLOW_S, self._tick)
         self._drain()
