@@ -4,7 +4,7 @@ import pytest
 
 from jetbox.engine.events import CallState, FileChange
 from jetbox.engine.guards import Guards
-from jetbox.engine.tools.dispatch import Done
+from jetbox.engine.tools.calls import Done
 
 
 def done(name: str = "read_file", arguments: str = '{"path":"a"}', text: str = "x", state: CallState = "ok") -> Done:

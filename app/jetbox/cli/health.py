@@ -50,6 +50,7 @@ async def timely(name: str, seconds: float, look: Callable[[], Awaitable[Check]]
     except JetboxError as failure:
         return fail(name, failure.message, failure.hint, failure.exit_code)
     except Exception as failure:
+        # A check that breaks must not keep the others from being told.
         return fail(name, f"internal error: {type(failure).__name__}: {failure}", "", ExitCode.INTERNAL)
 
 

@@ -68,22 +68,7 @@ def assemble(
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
     redactor = Redactor.from_environment(environ, [("MODEL_API_KEY", key)])
     control = Control(session, permissions, redactor, attended=attended)
-    processes = ProcessRunner(
-        Undecided(),
-        root,
-        pass_env=options.permissions.pass_env,
-        on_git_change=lambda words: void(session.emit(git_changed(redactor.redact(words)))),
-    )
-    context = ToolContext(
-        workspace=Workspace(root),
-        ledger=ReadLedger(),
-        options=options.tools,
-        processes=processes,
-        put_blob=session.recorder.put_blob,
-        read_outside=options.permissions.read_outside,
-        python=options.probes.python,
-        parse=options.performance.lint_candidates,
-    )
+    context = _surroundings(session, options, root, redactor)
     tools = standard_tools(plan=options.loop.plan, ask=asks)
     ready = asyncio.Event()
     dispatcher = Dispatcher(
@@ -125,6 +110,26 @@ def assemble(
     else:
         _begin_prompt(parts)
     return parts
+
+
+def _surroundings(session: Session, options: EngineOptions, root: Path, redactor: Redactor) -> ToolContext:
+    """What tools work with: the workspace, what of it was read, and how processes are started."""
+    processes = ProcessRunner(
+        Undecided(),
+        root,
+        pass_env=options.permissions.pass_env,
+        on_git_change=lambda words: void(session.emit(git_changed(redactor.redact(words)))),
+    )
+    return ToolContext(
+        workspace=Workspace(root),
+        ledger=ReadLedger(),
+        options=options.tools,
+        processes=processes,
+        put_blob=session.recorder.put_blob,
+        read_outside=options.permissions.read_outside,
+        python=options.probes.python,
+        parse=options.performance.lint_candidates,
+    )
 
 
 def _begin_prompt(parts: Parts) -> None:
@@ -231,6 +236,7 @@ async def choose_sandbox(parts: Parts) -> None:
     try:
         add_probes(parts)
     except Exception as error:
+        # The import may find anything where an update is under way: the session goes on without, and says so.
         words = f"there are no probes: they cannot be made ({type(error).__name__}: {error})"
         parts.session.emit(Notice(level="error", text=words, hint="was jetbox-tui changed while it ran? begin anew"))
     finally:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from jetbox.engine.events import Guard, GuardTripped
-from jetbox.engine.tools.dispatch import Done
+from jetbox.engine.tools.calls import Done
 
 WINDOW = 12
 REPEAT = 3

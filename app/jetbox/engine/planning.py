@@ -26,7 +26,8 @@ from jetbox.engine.events import (
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.plan import PlanRefused, Step, accessed, direct, read_plan, resolved, waits
 from jetbox.engine.tools.base import Access
-from jetbox.engine.tools.dispatch import Dispatcher, Done, title
+from jetbox.engine.tools.calls import Done, title
+from jetbox.engine.tools.dispatch import Dispatcher
 from jetbox.engine.tools.plan import PLAN
 
 if TYPE_CHECKING:

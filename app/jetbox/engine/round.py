@@ -22,7 +22,7 @@ from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import diagnosed, pause_before
 from jetbox.engine.room import Room
 from jetbox.engine.stream import Answer, Attempt, model_spans
-from jetbox.engine.tools.dispatch import Done
+from jetbox.engine.tools.calls import Done
 from jetbox.engine.waiting import Expectation
 
 if TYPE_CHECKING:
@@ -165,27 +165,7 @@ class Round:
             number += 1
             with parts.timed("shorten"):
                 await self._room.make()
-            body, expected = self._body()
-            attempt = Attempt(
-                parts.session,
-                parts.model,
-                parts.options.model,
-                parts.redactor,
-                self._planner.take if self._planner is not None else parts.dispatcher.submit,
-                parts.dispatcher,
-                parts.dispatcher.expect,
-                pace=parts.pace,
-                attended=parts.control.attended,
-            )
-            parts.control.again = attempt.again
-            try:
-                answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
-            finally:
-                parts.control.again = None
-            self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
-            self._since = answer.ended
-            with parts.timed("count"):
-                learn(parts, answer, len(body.data), expected.tokens)
+            answer, again = await self._attempt(number)
             if again:
                 red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
                 if red:
@@ -205,6 +185,32 @@ class Round:
                 return answer
             if answer.error is not None:
                 return answer
+
+    async def _attempt(self, number: int) -> tuple[Answer, bool]:
+        """One request and its answer; True where a probe took it back."""
+        parts = self._parts
+        body, expected = self._body()
+        attempt = Attempt(
+            parts.session,
+            parts.model,
+            parts.options.model,
+            parts.redactor,
+            self._planner.take if self._planner is not None else parts.dispatcher.submit,
+            parts.dispatcher,
+            parts.dispatcher.expect,
+            pace=parts.pace,
+            attended=parts.control.attended,
+        )
+        parts.control.again = attempt.again
+        try:
+            answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
+        finally:
+            parts.control.again = None
+        self._spans += [Span("context", self._since, answer.sent), *model_spans(answer)]
+        self._since = answer.ended
+        with parts.timed("count"):
+            learn(parts, answer, len(body.data), expected.tokens)
+        return answer, again
 
     async def _again(self, error: JetboxError, number: int) -> JetboxError | None:
         """Wait for what the next attempt needs; the error, where there is to be none.

@@ -88,6 +88,7 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
     except Dropped:
         return False
     except Exception as error:
+        # A fault of a script or of ours is an answer too: the next request finds the server at work.
         world.stats.last_error = f"{type(error).__name__}: {error}"
         world.stats.add(errors=1)
         if connection.streaming:

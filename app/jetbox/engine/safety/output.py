@@ -123,5 +123,6 @@ class LiveOutput:
             try:
                 self._show(text)
             except Exception as error:
+                # The pipe must still be emptied, or the command would hang.
                 self._shown = _SHOWN_BYTES
                 self._failed(error)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from jetbox.engine.clock import Span, Timed
 from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
-from jetbox.engine.events import CallState, FileChange, ToolCalled, ToolEnded, ToolOutput, ToolStarted
+from jetbox.engine.events import CallState, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.arguments import decode_arguments
 from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
+from jetbox.engine.tools.calls import ALLOWED, Allowed, Denied, Done, Pending, Watch, title
 from jetbox.engine.tools.registry import find
 from jetbox.engine.tools.schedule import Schedule
 
@@ -28,32 +28,6 @@ if TYPE_CHECKING:
 MOVED = 3
 """How often a plan is made again because a file changed under it."""
 FULL = "make room in the workspace, or make it writable; then go on with --continue"
-TITLE = ("pattern", "path", "command", "summary")
-"""Arguments that say in a line what a call is about."""
-
-
-class Done(msgspec.Struct, frozen=True):
-    """How a call ended."""
-
-    call: str
-    wire_id: str
-    name: str
-    arguments: str
-    state: CallState
-    text: str
-    changes: tuple[FileChange, ...] = ()
-    finished: bool = False
-    touched: bool = False
-    """Files changed, or may have: a probe has to look."""
-    said: str = ""
-    """The result without the words around it that are for the model."""
-
-
-class _Pending(msgspec.Struct, frozen=True):
-    call: str
-    wire_id: str
-    name: str
-    arguments: str
 
 
 class Dispatcher:
@@ -88,7 +62,7 @@ class Dispatcher:
     def begin(self) -> None:
         """Open a round."""
         self._schedule: Schedule[Done] = Schedule(parallel=self._parallel)
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._done: dict[str, Done] = {}
         self._acted: set[str] = set()
         """Calls whose effects have begun."""
@@ -156,7 +130,7 @@ class Dispatcher:
     def submit(self, call: Call, recovered: str = "") -> asyncio.Task[Done]:
         """Take a call as soon as it is complete in the stream; `recovered`: how it stood in the text."""
         raw = bytes(call.function.arguments).decode(errors="replace")
-        pending = _Pending(self.unique(call.id), call.id, call.function.name, raw)
+        pending = Pending(self.unique(call.id), call.id, call.function.name, raw)
         self._pending.append(pending)
         arguments: dict[str, Any] = {}
         notes: list[str] = []
@@ -205,7 +179,7 @@ class Dispatcher:
 
     async def _execute(
         self,
-        pending: _Pending,
+        pending: Pending,
         tool: Tool,
         arguments: dict[str, Any],
         notes: list[str],
@@ -217,56 +191,71 @@ class Dispatcher:
             await self._ready.wait()
             self.spans.append(Span("tools", start, session.now(), "sandbox", pending.call))
         session.emit(ToolStarted(call=pending.call))
-        begun = since = session.now()
-        waited = 0
-        state: CallState
+        watch = Watch(session.now())
+        state: CallState = "failed"
         live = StreamRedactor(self._redactor)
         try:
-            for _ in range(MOVED):
-                plan = await tool.plan(arguments, self._context, lambda text: self._output(pending, live.feed(text)))
-                before = session.now()
-                denied = await self._denied(plan, tool, pending)
-                if plan.question is not None:
-                    plan.question.answer = await self._control.inquire(plan.question, pending.call)
-                if session.now() > before and (plan.question is not None or denied is not _ALLOWED):
-                    self._span("tools", since, before, tool, pending)
-                    since = session.now()
-                    self._span("waiting for you", before, since, tool, pending)
-                    waited += since - before
-                if denied is not _ALLOWED:
-                    synced = session.sync  # the answer too must be on the disk
-                if denied:
-                    return self._end(pending, "denied", denied, duration=session.now() - begun - waited)
-                try:
-                    result = await self._perform(plan, pending, synced)
-                    break
-                except FileMoved:
-                    continue
-            else:
-                raise ToolError("the file keeps changing; read it again")
+            made = partial(tool.plan, arguments, self._context, lambda text: self._output(pending, live.feed(text)))
+            result = await self._carry_out(made, pending, tool, synced, watch)
+        except Denied as denied:
+            return self._end(pending, "denied", str(denied), duration=watch.ran(session.now()))
         except ToolError as error:
-            state, result = "failed", ToolResult(str(error), ok=False)
+            result = ToolResult(str(error), ok=False)
             if isinstance(error, DiskFailed):
                 self._control.failure = StorageError(str(error), FULL)
         except StorageError as error:
             # The disk or the folder failed us: the model is told, and the goal ends with it.
             self._control.failure = error
-            state, result = "failed", ToolResult(f"{error.message}; {error.hint}", ok=False)
+            result = ToolResult(f"{error.message}; {error.hint}", ok=False)
         else:
             state = "ok" if result.ok else "failed"
         self._output(pending, live.flush())
         now = session.now()
-        self._span("tools", since, now, tool, pending)
-        return self._end(pending, state, result.text, notes, result, duration=now - begun - waited)
+        self._span("tools", watch.since, now, tool, pending)
+        return self._end(pending, state, result.text, notes, result, duration=watch.ran(now))
 
-    def _span(self, phase: str, start: int, end: int, tool: Tool, pending: _Pending) -> None:
+    async def _carry_out(
+        self,
+        made: Callable[[], Awaitable[Plan]],
+        pending: Pending,
+        tool: Tool,
+        synced: Callable[[], Awaitable[None]],
+        watch: Watch,
+    ) -> ToolResult:
+        """Plan, ask where that has to be, perform; anew where a file changed in between.
+
+        Raises:
+            Denied, ToolError, StorageError
+        """
+        for _ in range(MOVED):
+            plan = await made()
+            before = self._session.now()
+            denied = await self._denied(plan, tool, pending)
+            if plan.question is not None:
+                plan.question.answer = await self._control.inquire(plan.question, pending.call)
+            now = self._session.now()
+            if now > before and (plan.question is not None or denied is not ALLOWED):
+                self._span("tools", watch.since, before, tool, pending)
+                self._span("waiting for you", before, now, tool, pending)
+                watch.wait(before, now)
+            if denied is not ALLOWED:
+                synced = self._session.sync  # the answer too must be on the disk
+            if denied:
+                raise Denied(denied)
+            try:
+                return await self._perform(plan, pending, synced)
+            except FileMoved:
+                continue
+        raise ToolError("the file keeps changing; read it again")
+
+    def _span(self, phase: str, start: int, end: int, tool: Tool, pending: Pending) -> None:
         self.spans.append(Span(phase, start, end, tool.name, pending.call))
 
-    async def _denied(self, plan: Plan, tool: Tool, pending: _Pending) -> str | _Allowed:
+    async def _denied(self, plan: Plan, tool: Tool, pending: Pending) -> str | Allowed:
         """Why the plan may not be carried out; falsy where it may."""
         decision = self._permissions.decide(plan, tool.name)
         if decision.answer == "allow":
-            return _ALLOWED
+            return ALLOWED
         if decision.answer == "deny":
             return f"not allowed: {decision.why}"
         asked = await self._control.ask(plan, tool.name, pending.call, decision.why)
@@ -274,7 +263,7 @@ class Dispatcher:
             return ""
         return "the user said no" + (f": {asked.reason}" if asked.reason else "; do something else or ask")
 
-    async def _perform(self, plan: Plan, pending: _Pending, synced: Callable[[], Awaitable[None]]) -> ToolResult:
+    async def _perform(self, plan: Plan, pending: Pending, synced: Callable[[], Awaitable[None]]) -> ToolResult:
         async with self._running:
             if plan.kind in ("write", "command"):
                 self._acted.add(pending.call)
@@ -282,13 +271,13 @@ class Dispatcher:
                     await synced()
             return await plan.perform()
 
-    def _output(self, pending: _Pending, text: str) -> None:
+    def _output(self, pending: Pending, text: str) -> None:
         if text:
             self._session.emit(ToolOutput(call=pending.call, text=text))
 
     def _end(
         self,
-        pending: _Pending,
+        pending: Pending,
         state: CallState,
         text: str,
         notes: list[str] | None = None,
@@ -349,7 +338,7 @@ class Dispatcher:
         await self._schedule.join()
         return [self._result(p, s.task) for p, s in zip(self._pending, self._schedule.slots, strict=True)]
 
-    def _result(self, pending: _Pending, task: asyncio.Task[Done]) -> Done:
+    def _result(self, pending: Pending, task: asyncio.Task[Done]) -> Done:
         if pending.call in self._done:  # told already
             return self._done[pending.call]
         if task.cancelled():
@@ -370,21 +359,3 @@ class Dispatcher:
         """End what runs; calls that had not ended are cancelled."""
         await self._schedule.cancel()
         return await self.results()
-
-
-class _Allowed(str):
-    """An empty string that says: nobody had to be asked."""
-
-
-_ALLOWED = _Allowed("")
-
-
-def title(name: str, arguments: dict[str, Any]) -> str:
-    """One line for people: the tool and what it touches."""
-    for key in TITLE:
-        value = arguments.get(key)
-        if value:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            lines = text.splitlines()
-            return visible(f"{name} {lines[0][:160] if lines else ''}")
-    return visible(name)
