@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetbox.engine.clock import PHASES, Span, phases, tier
+from jetbox.engine.clock import PHASES, Span, model_spans, phases, tier
 
 spans = st.builds(
     lambda phase, a, b: Span(phase, min(a, b), max(a, b)),
@@ -36,3 +39,65 @@ def test_tiers_are_the_seeds_own() -> None:
     assert [tier(ms * 1_000_000) for ms in (299, 300, 999, 1000, 2999, 3000, 4999, 5000)] == [
         "instant", "fast", "fast", "acceptable", "acceptable", "noticeable", "noticeable", "slow",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "spoke", "metrics", "thought", "found"),
+    [
+        pytest.param(
+            60,
+            90,
+            {"load_duration": 30, "prompt_eval_duration": 25, "eval_duration": 40},
+            True,
+            [("prompt eval", 35, 60), ("queue and load", 0, 35), ("thinking", 60, 90), ("decode", 90, 100)],
+            id="load, prompt, thoughts and words",
+        ),
+        pytest.param(
+            100,
+            100,
+            {"prompt_eval_duration": 25, "eval_duration": 40},
+            False,
+            [("decode", 60, 100), ("prompt eval", 35, 60), ("queue and load", 0, 35)],
+            id="a call that comes whole on the last chunk was written before it",
+        ),
+        pytest.param(
+            60,
+            60,
+            {"load_duration": 1, "prompt_eval_duration": 5, "eval_duration": 40},
+            False,
+            [("prompt eval", 55, 60), ("queue and load", 0, 55), ("decode", 60, 100)],
+            id="waiting for the slot, which the server counts nowhere",
+        ),
+        pytest.param(
+            60,
+            60,
+            {"prompt_eval_count": 900, "eval_count": 40},
+            False,
+            [("queue and load", 0, 60), ("decode", 60, 100)],
+            id="a server that tells no durations: queue, load and prompt are one",
+        ),
+        pytest.param(-1, -1, {}, False, [("queue and load", 0, 100)], id="nothing came"),
+    ],
+)
+def test_the_models_time_is_parted_by_what_server_and_client_know(
+    first: int, spoke: int, metrics: dict[str, int], thought: bool, found: list[tuple[str, int, int]]
+) -> None:
+    spans = model_spans(0, first, spoke, 100, metrics, thought=thought)
+    assert [(one.phase, one.start, one.end) for one in spans] == found
+
+
+DURATIONS = ("load_duration", "prompt_eval_duration", "eval_duration")
+
+
+@given(
+    st.lists(st.integers(0, 300), min_size=4, max_size=4).map(sorted),
+    st.dictionaries(st.sampled_from(DURATIONS), st.integers(0, 500)),
+    st.booleans(),
+)
+def test_whatever_a_server_says_the_models_time_has_neither_gap_nor_overlap(
+    times: list[int], metrics: dict[str, int], thought: bool
+) -> None:
+    sent, first, spoke, ended = times
+    spans = sorted(model_spans(sent, first, spoke, ended, metrics, thought=thought), key=lambda one: one.start)
+    assert sum(one.end - one.start for one in spans) == ended - sent
+    assert all(one.end == other.start for one, other in pairwise(spans))
