@@ -291,6 +291,20 @@ async def test_waiting_for_the_user_costs_no_seconds_of_the_goal(rig: OpenRig, c
     assert live.events(e.ToolEnded)[0].duration_ns < 100e9
 
 
+async def test_a_question_that_is_broken_off_was_waiting_for_the_user_all_the_same(rig: OpenRig, clock: Clock) -> None:
+    live = await rig(step(WRITE), finish(), attended=True, permissions=ASK, clock=clock)
+    goal = live.start()
+    await live.until(e.PermissionAsked)
+    await live.has(e.ModelAnswered)
+    clock.forward(150)
+    live.submit(c.Cancel())
+    assert (await within(goal)).outcome == "interrupted"
+    ended = live.events(e.RoundEnded)[0]
+    assert ended.phases["waiting for you"] >= 150e9
+    assert sum(ended.phases.values()) == ended.wall_ns
+    assert live.events(e.ToolEnded)[0].duration_ns < 100e9
+
+
 async def test_another_mode_holds_at_once(rig: OpenRig) -> None:
     live = await rig(step(WRITE), step(call("run_cmd", command="true")), finish(), attended=True, permissions=ASK)
     live.submit(c.SetMode("auto"))

@@ -148,6 +148,8 @@ class Round:
         if self._planner is not None:
             await self._planner.cancel()
         result.done = await self._parts.dispatcher.cancel()
+        if result.done:
+            self._account("tools")
         self._take_plan(result)
 
     def _take_plan(self, result: RoundResult) -> None:
@@ -285,9 +287,11 @@ class Round:
     async def _verdicts(self, result: RoundResult, *, final: bool) -> None:
         parts = self._parts
         start, before = parts.session.now(), parts.control.waited_ns
-        allowed = await may_probe(parts)
-        if parts.control.waited_ns > before:
-            self._spans.append(Span("waiting for you", start, parts.session.now()))
+        try:
+            allowed = await may_probe(parts)
+        finally:
+            if parts.control.waited_ns > before:
+                self._spans.append(Span("waiting for you", start, parts.session.now()))
         if not allowed or parts.probes is None:
             return
         try:

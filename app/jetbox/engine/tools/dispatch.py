@@ -230,14 +230,17 @@ class Dispatcher:
         for _ in range(MOVED):
             plan = await made()
             before = self._session.now()
-            denied = await self._denied(plan, tool, pending)
-            if plan.question is not None:
-                plan.question.answer = await self._control.inquire(plan.question, pending.call)
-            now = self._session.now()
-            if now > before and (plan.question is not None or denied is not ALLOWED):
-                self._span("tools", watch.since, before, tool, pending)
-                self._span("waiting for you", before, now, tool, pending)
-                watch.wait(before, now)
+            denied: str | Allowed = ""
+            try:
+                denied = await self._denied(plan, tool, pending)
+                if plan.question is not None:
+                    plan.question.answer = await self._control.inquire(plan.question, pending.call)
+            finally:  # interrupted or not, it was the user who was waited for
+                now = self._session.now()
+                if now > before and (plan.question is not None or denied is not ALLOWED):
+                    self._span("tools", watch.since, before, tool, pending)
+                    self._span("waiting for you", before, now, tool, pending)
+                    watch.wait(before, now)
             if denied is not ALLOWED:
                 synced = self._session.sync  # the answer too must be on the disk
             if denied:
