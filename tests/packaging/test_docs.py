@@ -46,6 +46,12 @@ def test_the_configuration_of_the_readme_is_valid() -> None:
         assert name in examples[0]
 
 
+def test_configuration_on_other_pages_is_valid_too() -> None:
+    pages = {path.name: re.findall(r"```toml\n(\[(?!script).*?)```", path.read_text(), re.DOTALL) for path in DOCUMENTS}
+    read = {page: [parse(each.encode(), page, "user") for each in examples] for page, examples in pages.items()}
+    assert read["serving-a-team.md"]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
