@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,8 @@ from jetbox.engine.models.manage import warm
 from jetbox.engine.models.until import seconds_until, session_time
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.switching import switch_as_wished
-from scripted import call, finish, step
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
@@ -373,3 +375,38 @@ def test_a_servers_time_becomes_the_sessions() -> None:
     assert (session_time("", 5), session_time(at(400), 5)) == (0, -1)
     assert session_time(at(1), 5) > 5
     assert session_time(at(-1), 5) == 1, "what is over is neither unknown nor for ever"
+
+
+@pytest.mark.parametrize(
+    ("wish", "sent", "word"),
+    [
+        ("low", "low", ""),
+        (
+            "max",
+            "high",
+            "gpt-oss:20b does not know that level (it has high, low, medium): model.think = max becomes high",
+        ),
+        (
+            "deep",
+            None,
+            "gpt-oss:20b does not know that level (it has high, low, medium): model.think = deep is left out",
+        ),
+    ],
+)
+async def test_a_level_of_thinking_is_one_that_the_model_knows(
+    sim_server: Callable[..., ServerProcess],
+    write_script: WriteScript,
+    tmp_path: Path,
+    wish: str,
+    sent: str | None,
+    word: str,
+) -> None:
+    server = sim_server(scripts=[str(write_script(finish()))], version="0.34.1")
+    live = await Rig(server, tmp_path).open(model={"think": wish})
+    try:
+        await live.run()
+        (body,) = (await live.stats())["bodies"]
+    finally:
+        await live.close()
+    assert json.loads(body["body"]).get("think") == sent
+    assert [notice.text for notice in live.events(e.Notice)] == ([f"{word} for it"] if word else [])

@@ -149,9 +149,11 @@ class Parts(msgspec.Struct):
         if window < SMALL_WINDOW:
             hint = "raise --num-ctx, or choose a model with a larger window"
             self._warn_once(small_window(window, self.window_why), hint)
-        if options_for(info, self.options.model) != self.options.model:
-            think = self.options.model.think
-            self._warn_once(f"{info.name} cannot think: model.think = {think} is left out for it")
+        think, now = self.options.model.think, options_for(info, self.options.model).think
+        if now != think:
+            why = f"does not know that level (it has {', '.join(info.levels)})" if info.levels else "cannot think"
+            becomes = f"becomes {now}" if now else "is left out"
+            self._warn_once(f"{info.name} {why}: model.think = {think} {becomes} for it")
         self.set_head()
 
     def _warn_once(self, text: str, hint: str = "") -> None:

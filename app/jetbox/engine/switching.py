@@ -74,8 +74,11 @@ async def usable(parts: Parts, name: str) -> Entry:
         ModelError: it is not there, is not fit, or the server does not answer.
         ContextOverflow: what was said already does not fit into its window.
     """
-    entry = (await catalog_of(parts).look()).find(name)
-    if entry is None or entry.lacks:
+    catalog = catalog_of(parts)
+    entry = (await catalog.look()).find(name)
+    if entry is not None and not entry.lacks:
+        entry = await catalog.whole(entry)
+    else:
         # Not in the list, as far as that is new enough, or not fit: its words are said in one place.
         info = await choose_model(parts.model, name)
         entry = Entry(info)

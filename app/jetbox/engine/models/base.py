@@ -96,6 +96,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Memory that each token of the window takes; 0 where unknown."""
     own_ctx: int = 0
     """Tokens of the window that its own file asks for; 0 where it does not."""
+    levels: tuple[str, ...] = ()
+    """Levels of thinking that it knows, as words; empty where the server does not say."""
     moves_tools: bool = False
     """Its template shows the tools with the newest message alone, and only where that is the user's."""
 

@@ -127,6 +127,18 @@ class Catalog:
 
         return list(await asyncio.gather(*map(described, installed)))
 
+    async def whole(self, entry: Entry) -> Entry:
+        """With what only a question about this one model tells; as it is where the server does not answer that."""
+        info = entry.info
+        if not self._model.manages or info.remote:
+            return entry
+        try:
+            shown = await self._model.info(info.name)
+        except ModelError:
+            return entry
+        known = {name: getattr(shown, name) for name in ("kv_bytes", "own_ctx", "levels", "moves_tools")}
+        return msgspec.structs.replace(entry, info=msgspec.structs.replace(info, **known))
+
     async def _describe(self, info: ModelInfo) -> ModelInfo:
         if (info.capabilities and info.max_ctx) or not self._model.manages:
             return info
@@ -139,5 +151,4 @@ class Catalog:
             parameters=info.parameters or shown.parameters,
             quantisation=info.quantisation or shown.quantisation,
             remote=info.remote or shown.remote,
-            moves_tools=shown.moves_tools,
         )

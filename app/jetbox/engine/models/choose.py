@@ -45,13 +45,18 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
 
 
 def options_for(info: ModelInfo, options: ModelOptions) -> ModelOptions:
-    """The options as far as this model takes them: a wish to think is left out where it cannot."""
+    """The options as far as this model takes them: a wish to think is left out where it cannot, or becomes one that
+    it knows."""
     import msgspec
 
-    can = info.capabilities
-    if not can or "thinking" in can or options.think in ("", "false"):
+    can, think = info.capabilities, options.think
+    if think in ("", "false"):
         return options
-    return msgspec.structs.replace(options, think="")
+    if can and "thinking" not in can:
+        think = ""
+    elif info.levels and think not in ("true", *info.levels):
+        think = "high" if think == "max" and "high" in info.levels else ""
+    return options if think == options.think else msgspec.structs.replace(options, think=think)
 
 
 def _get_one(model: ChatModel, example: str) -> str:

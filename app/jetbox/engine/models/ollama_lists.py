@@ -36,6 +36,12 @@ class Tags(msgspec.Struct):
     models: list[Installed] = []
 
 
+class Thinking(msgspec.Struct):
+    """How a model can be told to think; newer servers say it."""
+
+    values: list[str | bool] = []
+
+
 class Show(msgspec.Struct):
     """The answer of `/api/show`."""
 
@@ -45,6 +51,7 @@ class Show(msgspec.Struct):
     remote_host: str | None = ""
     parameters: str | None = ""
     template: str | None = ""
+    thinking: Thinking | None = None
 
 
 class Held(msgspec.Struct):
@@ -112,6 +119,7 @@ def shown(name: str, show: Show) -> ModelInfo:
         remote=show.remote_host or "",
         kv_bytes=_kv_bytes(show.model_info),
         own_ctx=_own_ctx(show.parameters or ""),
+        levels=tuple(value for value in (show.thinking or Thinking()).values if isinstance(value, str)),
         moves_tools=TOOLS_AT_LAST.search(show.template or "") is not None,
     )
 
