@@ -6,7 +6,7 @@ from typing import Any
 
 from jetbox.engine import events as e
 from ui.conftest import Showing
-from ui.played import MS, answered, ended, opened, request, write_call
+from ui.played import MS, answered, ended, opened, request, whole, write_call
 
 INPUTS = {"files": "12, digest 3fa9c1d2e4b5", "arguments": "check .", "versions": "ruff 0.17.5", "variables": "PATH"}
 
@@ -48,6 +48,22 @@ async def test_signs_tell_how_a_verdict_came_about(show: Showing) -> None:
     assert "hits 2 of 4 (50%), 1 unproven" in text
     assert "saved 200 ms, waited 64 ms" in text
     assert "probes waited 64 ms, hits 2/4, saved 200 ms" in text
+
+
+async def test_probes_that_the_user_asks_for_after_the_goal_are_of_no_round(show: Showing) -> None:
+    async with show(size=(160, 50)) as s:
+        await s.play(*whole())
+        figures, tally = list(s.bench.view.rounds), s.bench.view.tally.verdicts
+        before = [(each.hits, each.verdicts, each.probe_run) for each in figures]
+        headers = [line for line in s.text.splitlines() if "◆ " in line]
+        panel = [line for line in s.text.splitlines() if "hits " in line]
+        ran = e.ProbeEnded(name="pytest", state="failed", cache="ran", summary="1 failed", duration_ns=181 * MS)
+        await s.play(e.ProbeStarted(name="pytest"), ran)
+        assert "1 failed" in s.text
+        assert [(each.hits, each.verdicts, each.probe_run) for each in figures] == before
+        assert s.bench.view.tally.verdicts == tally
+        assert [line for line in s.text.splitlines() if "hits " in line] == panel
+        assert [line for line in s.text.splitlines() if "◆ " in line][-1:] == headers[-1:]
 
 
 async def test_late_verdicts_stand_in_their_round(show: Showing) -> None:

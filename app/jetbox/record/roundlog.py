@@ -11,7 +11,16 @@ from collections.abc import Iterable
 import msgspec
 
 from jetbox.engine.clock import PHASES
-from jetbox.engine.events import MessageAdded, MessagesCounted, ProbeEnded, RoundEnded, RoundStarted, Stamped
+from jetbox.engine.events import (
+    GoalEnded,
+    GoalStarted,
+    MessageAdded,
+    MessagesCounted,
+    ProbeEnded,
+    RoundEnded,
+    RoundStarted,
+    Stamped,
+)
 from jetbox.record.prepared import stages
 from jetbox.record.spent import MODEL
 
@@ -63,8 +72,13 @@ def round_log(events: Iterable[Stamped]) -> list[Logged]:
     def of(number: int) -> Logged:
         return rounds.setdefault(number, Logged(number, verdicts={}, phases_ms={}, stages_ms={}))
 
+    over = False
     for stamped in events:
         match stamped.event:
+            case GoalStarted() | GoalEnded() as goal:
+                over = isinstance(goal, GoalEnded)
+            case ProbeEnded() as asked if over and not asked.of_round:
+                pass  # by the user, of no round
             case RoundStarted() as begun:
                 of(stamped.round).model = begun.model
             case RoundEnded() as ended:

@@ -320,6 +320,8 @@ class SessionView(msgspec.Struct):
             self.verdicts.setdefault(name, verdict)
             return
         self.verdicts[name] = verdict
+        if self.ended is not None and not verdict.of_round:
+            return  # asked for between two goals
         # One that came late belongs to the round whose files it judges.
         wanted = (figures for figures in reversed(self.rounds) if figures.number == verdict.of_round)
         judged = next(wanted, self.rounds[-1] if self.rounds else None)

@@ -44,6 +44,8 @@ class Story:
         self._rounds: dict[int, int] = {}
         self._verdicts_of: dict[int, int] = {}
         """The latest block of verdicts of each round."""
+        self._over = False
+        """The latest goal has ended."""
         self._probing: dict[str, int] = {}
         """The block in which a probe runs."""
         self._shells: dict[str, int] = {}
@@ -87,9 +89,11 @@ class Story:
             case e.PlanMade() | e.StepBegun() | e.StepEnded() | e.PlanEnded() | e.PlanJoined():
                 self._plan_event(stamped.t, event)
             case e.GoalStarted():
+                self._over = False
                 self._end_stream(stamped.t)
                 self.add(Said(safe_text(event.text)))
             case e.GoalEnded():
+                self._over = True
                 self._goal_ended(stamped.t, event)
             case e.PermissionAsked() | e.QuestionAsked():
                 self._asked_event(event)
@@ -322,7 +326,8 @@ class Story:
                 self._alarm(index)
             at = self._rounds.get(number)
             header = None if at is None else self.blocks[at]
-            counts = event.state not in ("skipped", "cancelled") and not event.baseline
+            asked = self._over and not event.of_round  # by the user, of no round
+            counts = event.state not in ("skipped", "cancelled") and not event.baseline and not asked
             if isinstance(header, RoundHeader) and counts and header.probed != "ran":
                 header.probed = came_by(event)
                 self._touch(at)
