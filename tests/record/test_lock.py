@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from jetbox.engine.errors import StorageError, WorkspaceBusy
-from jetbox.record.lock import WorkspaceLock, ago, is_held, spare_folder, state_folder
+from jetbox.folders import state_folder
+from jetbox.record.lock import WorkspaceLock, ago, is_held, spare_folder
 
 HOLD = """
 import sys
@@ -83,7 +84,7 @@ def test_a_second_one_in_the_same_process_is_refused_even_with_an_unreadable_own
 def test_the_lock_file_is_private_and_not_in_the_workspace(tmp_path: Path, isolated: Path) -> None:
     lock = WorkspaceLock(tmp_path)
     lock.acquire("s")
-    assert state_folder() == isolated / ".local" / "state" / "jetbox"
+    assert state_folder() == str(isolated / ".local" / "state" / "jetbox")
     assert lock.path().is_relative_to(state_folder())
     assert lock.path().stat().st_mode & 0o777 == 0o600
     assert lock.path().parent.stat().st_mode & 0o777 == 0o700

@@ -316,5 +316,5 @@ def test_loading_without_files_imports_next_to_nothing(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [
-        "jetbox.settings", "jetbox.settings.folders", "jetbox.settings.load", "jetbox.settings.model"
+        "jetbox.folders", "jetbox.settings", "jetbox.settings.folders", "jetbox.settings.load", "jetbox.settings.model"
     ]  # fmt: skip

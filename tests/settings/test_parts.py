@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetbox.engine.errors import SettingsError
-from jetbox.settings.folders import config_folder, data_folder, state_folder
+from jetbox.folders import config_folder, data_folder, state_folder
 from jetbox.settings.host import parse_host
 from jetbox.settings.load import load
 from jetbox.settings.scan import key_lines

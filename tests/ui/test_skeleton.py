@@ -152,7 +152,7 @@ def test_it_is_painted_before_anything_is_imported() -> None:
     assert imported - ours <= {"termios", "__future__"}
     assert ours <= {
         *("jetbox", "jetbox.ui", "jetbox.ui.skeleton", "jetbox.ui.locale", "jetbox.cli", "jetbox.cli.main"),
-        *("jetbox.settings", "jetbox.settings.folders"),
+        "jetbox.folders",
     }
 
 

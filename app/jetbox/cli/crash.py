@@ -11,7 +11,7 @@ import traceback
 def report(failure: BaseException) -> tuple[str, str]:
     """Write a report, without known secrets; returns what to say and where it lies."""
     from jetbox.engine.safety.secrets import Redactor
-    from jetbox.settings.folders import state_folder
+    from jetbox.folders import state_folder
 
     redact = Redactor.from_environment(os.environ).redact
     said = redact(f"internal error: {type(failure).__name__}: {failure}")

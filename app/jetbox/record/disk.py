@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,18 +34,6 @@ def storage_error(action: str, path: Path | str, error: OSError) -> StorageError
     """The failure in one line, with what to do about it."""
     why = error.strerror or str(error)
     return StorageError(f"cannot {action} {path}: {why}", HINTS.get(error.errno or 0, OTHER_HINT))
-
-
-def user_folder(variable: str, below_home: str, fallback: str) -> Path:
-    """Our folder below an XDG one; `fallback` is the function of platformdirs for other systems."""
-    base = os.environ.get(variable, "")
-    if os.path.isabs(base):
-        return Path(base, "jetbox")
-    if sys.platform.startswith("linux"):  # platformdirs takes 9 ms to import and says the same here
-        return Path(os.path.expanduser("~"), below_home, "jetbox")
-    import platformdirs
-
-    return Path(getattr(platformdirs, fallback)("jetbox", appauthor=False))
 
 
 def private_folder(path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from jetbox.engine.models.figures import Figures, machine_of
-from jetbox.record.disk import private_folder, storage_error, user_folder
+from jetbox.folders import state_folder
+from jetbox.record.disk import private_folder, storage_error
 
 FORMAT = 1
 Machines = dict[str, dict[str, Figures]]
@@ -24,7 +25,7 @@ class _File(msgspec.Struct):
 
 def figures_file() -> Path:
     """`$XDG_STATE_HOME/jetbox/models.json`."""
-    return user_folder("XDG_STATE_HOME", ".local/state", "user_state_dir") / "models.json"
+    return Path(state_folder(), "models.json")
 
 
 class FiguresStore:

@@ -12,7 +12,8 @@ from stat import S_ISDIR
 import msgspec
 
 from jetbox.engine.errors import StorageError, WorkspaceBusy
-from jetbox.record.disk import private_folder, storage_error, user_folder
+from jetbox.folders import state_folder
+from jetbox.record.disk import private_folder, storage_error
 
 _TRIES = 10
 _PAUSE_S = 0.005
@@ -62,11 +63,6 @@ class Owner(msgspec.Struct, frozen=True):
     """The workspace."""
 
 
-def state_folder() -> Path:
-    """Where locks lie: `$XDG_STATE_HOME/jetbox` or what the system has instead."""
-    return user_folder("XDG_STATE_HOME", ".local/state", "user_state_dir")
-
-
 def spare_folder() -> Path:
     """Where locks lie when the state folder cannot be written: the same for all of a user's processes."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -104,7 +100,7 @@ class WorkspaceLock:
         import hashlib
 
         key = hashlib.sha256(os.fsencode(root or self.root)).hexdigest()[:32]
-        return (self._folder or state_folder() / "locks") / f"{key}.json"
+        return (self._folder or Path(state_folder(), "locks")) / f"{key}.json"
 
     def owner(self, path: Path | None = None) -> Owner | None:
         """Who holds it now, as far as its file says."""

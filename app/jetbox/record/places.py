@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jetbox.record.disk import user_folder
+from jetbox.folders import cache_folder, data_folder
 
 
 def sessions_folder(configured: str = "") -> Path:
     """Where sessions are kept: the configured folder, else `$XDG_DATA_HOME/jetbox/sessions`."""
     if configured:
         return Path(configured).expanduser()
-    return user_folder("XDG_DATA_HOME", ".local/share", "user_data_dir") / "sessions"
+    return Path(data_folder(), "sessions")
 
 
 def probes_folder(root: Path) -> Path:
@@ -21,7 +21,7 @@ def probes_folder(root: Path) -> Path:
 
     path = os.path.realpath(root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return user_folder("XDG_CACHE_HOME", ".cache", "user_cache_dir") / "probes" / f"{os.path.basename(path)}-{name}"
+    return Path(cache_folder(), "probes", f"{os.path.basename(path)}-{name}")
 
 
 def new_session_id() -> str:

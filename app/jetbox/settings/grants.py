@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetbox.settings.folders import state_folder
+from jetbox.folders import state_folder
 
 FILE = "allowed.json"
 

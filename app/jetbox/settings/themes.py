@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import jetbox
-from jetbox.settings.folders import config_folder
+from jetbox.folders import config_folder
 
 
 def shipped_folder() -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.errors import StorageError
-from jetbox.settings.folders import state_folder
+from jetbox.folders import state_folder
 from jetbox.settings.profiles import BUILT_IN
 
 _GUARDED_SECTIONS = ("permissions", "keys", "telemetry")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jetbox.settings.folders import state_folder
+from jetbox.folders import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

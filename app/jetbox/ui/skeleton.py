@@ -218,6 +218,6 @@ def _key(environ: Mapping[str, str]) -> str:
 
 
 def _file() -> str:
-    from jetbox.settings.folders import state_folder
+    from jetbox.folders import state_folder
 
     return os.path.join(state_folder(), "skeleton")
