@@ -12,6 +12,7 @@ from engine.moving import Clock
 from engine.rig import BARE_PYTEST, Rig
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript
+from unhurried import unhurried as unhurried
 
 OpenRig = Callable[..., Awaitable[Rig]]
 

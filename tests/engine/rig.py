@@ -162,6 +162,8 @@ class Rig:
         return await asyncio.to_thread(self.server.stats, seconds=WAIT_S, **least)
 
     async def release(self) -> None:
+        """Let what stalls go on, once something does."""
+        await self.stats(stalled=1)
         await asyncio.to_thread(self.server.release)
 
     async def requests(self) -> list[list[dict[str, Any]]]:

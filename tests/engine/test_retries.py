@@ -126,10 +126,7 @@ async def test_no_window_that_fits_is_an_ending_in_words(rig: OpenRig) -> None:
     assert len(live.events(e.RequestSent)) == 2, "16k, 8k"
 
 
-async def test_silence_of_a_live_server_is_asked_once_more(
-    rig: OpenRig, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "ALIVE_S", 60.0)
+async def test_silence_of_a_live_server_is_asked_once_more(rig: OpenRig, clock: Clock) -> None:
     live = await rig(YES, faults=("stall@1:0",), model={"first_chunk_s": 600})
     goal = live.start()
     await live.stats(stalled=1)

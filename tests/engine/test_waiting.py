@@ -15,7 +15,7 @@ from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine import retries, waiting, watchdog
+from jetbox.engine import waiting, watchdog
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
@@ -259,10 +259,7 @@ async def test_silence_in_mid_answer_is_asked_about_too(rig: OpenRig, clock: Clo
     assert len(live.events(e.RequestSent)) == 1, "it was waited for, and it came"
 
 
-async def test_without_anybody_silence_ends_the_request_at_its_limit(
-    rig: OpenRig, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "ALIVE_S", 60.0)
+async def test_without_anybody_silence_ends_the_request_at_its_limit(rig: OpenRig, clock: Clock) -> None:
     live = await rig(YES, faults=("stall@1:0",))
     goal = live.start()
     await live.stats(stalled=1)

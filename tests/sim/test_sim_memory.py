@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from jetbox.sim.profiles import PROFILES, Work
+from jetbox.sim.scheduler import CPU_FACTOR
+
 QUESTION = {"role": "user", "content": "What is a context manager?"}
 GIB = 1024**3
 
@@ -39,7 +42,11 @@ def test_a_model_that_does_not_fit_spills_and_is_slower(client_of: Any) -> None:
     assert fits["size_vram"] == fits["size"]
     assert 0.4 < does_not["size_vram"] / does_not["size"] < 0.7
     assert does_not["size_vram"] == 8 * GIB
-    assert spilled["eval_duration"] > 3 * whole["eval_duration"]
+    for end, server in ((whole, fits), (spilled, does_not)):
+        read = end["prompt_eval_count"]
+        nominal = PROFILES["A"].timing(Work(1, False, read, read - 1, 0, end["eval_count"])).decode / 50
+        share = server["size_vram"] / server["size"]
+        assert end["eval_duration"] >= 0.8e9 * nominal * (share + (1 - share) * CPU_FACTOR), "its jitter is 5 %"
 
 
 def test_a_larger_window_takes_more_memory(client: Any) -> None:
@@ -83,7 +90,7 @@ def test_requests_beyond_the_queue_are_turned_away(client_of: Any) -> None:
             waiting.start()
             client.server.stats(chats=4)
             client.server.release()
-            waiting.join(60)
+            waiting.join(120)
             # A connection that is closed before its answer was written to the end is none that finished.
             stats = client.server.stats(finished=3)
     assert refused == (503, "server busy, please try again.  maximum pending requests exceeded")
@@ -205,8 +212,9 @@ def test_a_prompt_that_memory_does_not_do_for_fails_and_a_shorter_one_does_not(c
     assert client.chat(QUESTION)[-1]["done"] is True
 
 
-def test_a_restart_ends_connections_and_forgets_models(client_of: Any) -> None:
-    client = client_of(faults=["restart:0.3@2:3"])
+@pytest.mark.parametrize("pause", ["0", "600"])
+def test_a_restart_ends_connections_and_forgets_models(client_of: Any, pause: str) -> None:
+    client = client_of(faults=[f"restart:{pause}@2:3"])
     client.chat(QUESTION)
     idle = HTTPConnection(client.server.url.removeprefix("http://"), timeout=120)
     idle.request("GET", "/api/version")
@@ -215,10 +223,11 @@ def test_a_restart_ends_connections_and_forgets_models(client_of: Any) -> None:
         client.chat(QUESTION)
     with closing(idle):
         assert idle.sock.recv(1) == b""
-    with pytest.raises(OSError, match="refused"):
-        client.send("GET", "/api/version")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    if pause == "600":
+        with pytest.raises(OSError, match="refused"):
+            client.send("GET", "/api/version")
+        return
+    while True:
         try:
             assert running(client) == {}
             break
@@ -237,7 +246,7 @@ def test_several_requests_at_once_where_the_server_takes_them(client_of: Any) ->
         done: list[Any] = []
         second = Thread(target=lambda: done.append(client.chat(QUESTION)[-1]["done"]))
         second.start()
-        second.join(10)
+        second.join(120)
         client.server.release()
     assert done == [True]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from jetbox.sim import fault_kinds, faults, profiles
+from scripted import WriteScript, step
 
 QUESTION = {"role": "user", "content": "What is a context manager?"}
 BODY = json.dumps({"model": "gpt-oss:20b", "messages": [QUESTION]}).encode()
@@ -121,14 +122,18 @@ def test_a_load_that_is_stuck_ends_when_it_is_released(client_of: Any, asked: li
     stats = client.server.stats(loading=1, stalled=1)
     assert (stats["loading"], stats["stalled"], stats["loads"], answers) == (1, 1, 0, [])
     client.server.release()
-    thread.join(60)
+    thread.join(120)
     assert answers == [True]
     assert client.server.stats()["loads"] == 1
 
 
 @pytest.mark.parametrize(("until", "finished"), [("prompt", 0), ("end", 1)])
-def test_a_client_that_goes_is_noticed_late(client_of: Any, until: str, finished: int) -> None:
-    client = client_of(profile="E", speed=25, faults=[f"deaf:{until}@1"])
+def test_a_client_that_goes_is_noticed_late(
+    client_of: Any, write_script: WriteScript, until: str, finished: int
+) -> None:
+    words = "few words" if finished else "word " * 20_000
+    script = write_script(step(text=words))
+    client = client_of(scripts=[str(script)], profile="E", speed=25, faults=[f"deaf:{until}@1"])
     with opened(client):
         client.server.stats(chats=1)
     stats = client.server.stats(**({"finished": 1} if finished else {"cancelled": 1}))

@@ -315,7 +315,7 @@ def test_errors_in_mid_stream(client_of: Any) -> None:
 
 
 def test_comments_while_the_prompt_is_read(client_of: Any) -> None:
-    client = client_of(flavour="llamacpp", profile="E", speed=2, faults=["ping:0.02@1"])
+    client = client_of(flavour="llamacpp", profile="E", speed=10, faults=["ping:0.01@1"])
     system = {"role": "system", "content": "Be careful. " * 40}
     body = {"model": MODEL, "messages": [system, QUESTION], "stream": True, "max_tokens": 3}
     data = client.send("POST", "/v1/chat/completions", body)[2]
@@ -340,7 +340,7 @@ def test_many_requests_at_once_and_no_reload(client_of: Any) -> None:
     client.server.stats(stalled=1)
     assert complete(client, QUESTION)["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
     client.server.release()
-    held.join(10)
+    held.join(120)
     assert client.server.stats(finished=2)["loads"] == 0
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from jetbox.sim.catalog import MODELS
 from jetbox.sim.machines import MACHINES
 from jetbox.sim.profiles import PROFILES, Measured, Rates, Work
+from jetbox.sim.world import World
 
 GPT_OSS = (3640, 711, 676, 676, 569, 449, 428, 426, 452, 432)
 LLAMA = (677, 403, 314, 227, 221, 205, 205, 223, 205)
@@ -102,7 +104,8 @@ def test_models_have_their_own_profile_where_none_is_asked_for(client_of: Any) -
     small = client.chat(question, model="llama3.2:3b")[-1]["total_duration"]
     assert big >= 3.64e9 / 40
     assert small >= 0.677e9 / 40
-    assert big > small
+    world = World(list, speed=40)
+    assert all(world.profile_of(model) is PROFILES[model.profile] for model in MODELS)
 
 
 def test_words_come_one_by_one_at_the_pace_of_decoding(client_of: Any) -> None:

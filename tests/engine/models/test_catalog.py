@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ModelUnfit, ServerBusy, ServerUnreachable
+from jetbox.engine.models import catalog
 from jetbox.engine.models.catalog import Catalog
 from jetbox.engine.models.manage import unload, warm, window_for
 from jetbox.engine.models.ollama import OllamaModel
@@ -150,8 +151,11 @@ async def test_a_description_that_failed_is_asked_for_again(connect: Connect, mo
     assert found.info.max_ctx == 131_072
 
 
-async def test_a_server_that_holds_back_what_it_has_loaded_is_loading(connect: Connect) -> None:
-    model, _ = connect(speed=1, profile="F")
+async def test_a_server_that_holds_back_what_it_has_loaded_is_loading(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "RUNNING_S", 0.1)
+    model, _ = connect(faults=["stuck@1"])
     loading = asyncio.create_task(warm(model, "gpt-oss:20b", OPTIONS, 8192))
     other = OllamaModel(model.host)
     try:

@@ -133,14 +133,15 @@ async def test_a_program_that_hangs_is_not_waited_for(monkeypatch: pytest.Monkey
 
 
 async def test_a_server_that_is_busy_loading_is_not_waited_for(
-    sim_server: Callable[..., ServerProcess],
+    sim_server: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = sim_server(speed=1, profile="F")
+    monkeypatch.setattr("jetbox.engine.models.window.ASK_S", 0.05)
+    server = sim_server(faults=["stuck@1"])
     model, loader = OllamaModel(server.url), OllamaModel(server.url)
     info = await model.info(NAME)
     loading = asyncio.create_task(warm(loader, NAME, ModelOptions(), 8192))
     try:
-        await asyncio.to_thread(server.stats, requests=2)
+        await asyncio.to_thread(server.stats, stalled=1)
         window = await asyncio.wait_for(choose_window(model, info, ContextOptions(), {}), 60)
         assert window.tokens == DEFAULT
     finally:
