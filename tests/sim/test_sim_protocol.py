@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from jetbox.sim import catalog
 from jetbox.sim.chat import chat
 from jetbox.sim.http import Connection
 from jetbox.sim.script import load_shipped
+from jetbox.sim.server import Options, _setup
 from jetbox.sim.world import World
 
 GOAL = "Create mathx package"
@@ -265,6 +267,15 @@ def test_a_full_window_ends_the_answer(client: Any) -> None:
     last = client.chat(QUESTION, tools=[], options={"num_ctx": 40})[-1]
     assert last["done_reason"] == "length"
     assert last["prompt_eval_count"] + last["eval_count"] == 40
+
+
+def test_a_model_that_is_played_at_another_pace_is_another() -> None:
+    def digests(**options: Any) -> list[str]:
+        return [model.digest for model in _setup(Options(**options)).models]
+
+    assert digests() == [model.digest for model in catalog.MODELS]
+    for other in ({"speed": 4.0}, {"profile": "llama3.2:3b"}):
+        assert not set(digests(**other)) & set(digests())
 
 
 def test_tags_show_and_version(client: Any) -> None:

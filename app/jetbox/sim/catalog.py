@@ -39,11 +39,13 @@ class Model(NamedTuple):
     template: str = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"
     levels: tuple[str, ...] = ()
     """Thinking levels that it knows; the first is the default."""
+    pace: str = ""
+    """How else than by its own profile it is played: what is measured of it is of another model then."""
 
     @property
     def digest(self) -> str:
         """A stable stand-in for the digest of the manifest: 64 hex digits."""
-        return "".join(f"{zlib.crc32(f'{self.name}/{part}'.encode()):08x}" for part in range(8))
+        return "".join(f"{zlib.crc32(f'{self.name}{self.pace}/{part}'.encode()):08x}" for part in range(8))
 
     def kv_bytes(self, num_ctx: int) -> int:
         """Memory of the key-value cache at f16 for a window of so many tokens."""

@@ -128,6 +128,8 @@ def _setup(options: Options) -> Setup:
     models = _models(options.models, more=native)
     if not native and not options.models:
         models = models[:1] if flavour.one_model else models
+    if options.profile or options.speed != 1:
+        models = tuple(model._replace(pace=f" {options.profile} {options.speed:g}") for model in models)
     return Setup(
         default_ctx=options.context_length or (4096 if native else 32_768),
         models=models,

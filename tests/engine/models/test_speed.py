@@ -36,6 +36,12 @@ def test_a_cluster_of_slow_answers_is_told_once() -> None:
     assert "restart the server" in notice.hint
 
 
+def test_large_rates_are_said_in_full() -> None:
+    watch = SpeedWatch()
+    (notice,) = told(watch, [1800] * 5 + [160] * 3)
+    assert "11 times slower than it did: 160 tokens a second, 1,800 before" in notice.text
+
+
 def test_the_next_cluster_is_told_again_once_the_server_was_well() -> None:
     watch = SpeedWatch()
     assert len(told(watch, [50] * 5 + [12] * 3 + [50] * 2 + [12] * 3)) == 1, "it was not well for long"

@@ -16,6 +16,7 @@ from jetbox.engine.safety.readable import project_above, readable_folders, secre
 from jetbox.engine.safety.sandbox import Launch
 from jetbox.engine.safety.seatbelt import profile
 from jetbox.engine.safety.unconfined import NoSandbox
+from jetbox.engine.workspace.ignore import IgnoreRules
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="another operating system")
 
@@ -85,17 +86,21 @@ async def test_turned_off_is_none(workspace: Path) -> None:
 
 async def test_what_does_not_confine_fails_the_trial(workspace: Path) -> None:
     private = PrivateFolder.create(workspace)
+    marks: list[str] = []
 
     class Open:
         name, confines, cannot = "open", True, ()
 
         def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
+            marks.append(argv[-1])
             return Launch(tuple(argv), {**env, **private.environment()}, str(cwd))
 
         async def close(self) -> None:
             return
 
     assert await trial(Open(), workspace, private) == "it does not confine here"  # type: ignore[arg-type]
+    assert all(IgnoreRules(workspace).ignored(mark) for mark in marks), "whoever watches the files does not see it"
+    assert marks
     private.delete()
 
 

@@ -84,13 +84,18 @@ class SpeedWatch:
         rate, before = (median([pair[n] for pair in known.slow]) for n in (0, 1))
         return Notice(
             level="warning",
-            text=f"the server answers {before / rate:.2g} times slower than it did: {rate:.2g} tokens a second, "
-            f"{before:.2g} before ({model})",
+            text=f"the server answers {_said(before / rate)} times slower than it did: {_said(rate)} tokens a second, "
+            f"{_said(before)} before ({model})",
             hint="other programs may keep it busy; where it stays so, restart the server",
         )
 
     def _of(self, model: str) -> _Model:
         return self._models.setdefault(model, _Model())
+
+
+def _said(figure: float) -> str:
+    """Two digits that count, and never a power of ten."""
+    return f"{figure:.2g}" if figure < 99.5 else f"{figure:,.0f}"
 
 
 def _expected(known: _Model, sample: _Sample) -> float:

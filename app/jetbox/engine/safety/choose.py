@@ -14,6 +14,7 @@ from jetbox.engine.safety.private import PrivateFolder
 from jetbox.engine.safety.process import Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
 from jetbox.engine.safety.unconfined import NoSandbox
+from jetbox.engine.workspace.names import TEMPORARY
 
 _ORDER = {"linux": ("bubblewrap", "landlock"), "darwin": ("sandbox-exec",)}
 _TRIAL_S = 5.0
@@ -77,7 +78,8 @@ async def _tried(name: str, root: Path, network: bool, readable: Sequence[Path])
 
 async def trial(sandbox: Sandbox, root: Path, private: PrivateFolder) -> str:
     """Whether a command in it works, and is refused what lies outside: empty, or the trouble in words."""
-    word, mark = "not to be read", f".{private.path.name}"
+    # A name that nobody who looks at files, or watches them, takes for the user's.
+    word, mark = "not to be read", f".{private.path.name}{TEMPORARY}"
     await asyncio.to_thread((private.path / "secret").write_text, f"{word}\n")
     writable = root if os.access(root, os.W_OK) else private.tmp
     script = ("/bin/sh", "-c", _TRIAL, "sh", str(private.path), mark)
