@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from jetbox.engine import events as e
@@ -108,6 +109,24 @@ def test_tools_verdicts_and_ttft_are_counted() -> None:
     fresh = 857 + 213 + 283 + 216 + 30 + 35
     spent = 245240462 + 61070169 + 81072387 + 61980617 + 28615902 + 22592876
     assert timing.prefix_saved == pytest.approx(timing.reused * spent / fresh, abs=2)
+
+
+def test_a_rate_is_clocked_where_the_server_tells_no_durations() -> None:
+    def told(stamped: e.Stamped) -> e.Stamped:
+        event = stamped.event
+        if not isinstance(event, e.ModelAnswered):
+            return stamped
+        counts = {name: n for name, n in event.metrics.items() if name.endswith("_count")}
+        return msgspec.structs.replace(stamped, event=msgspec.structs.replace(event, metrics=counts))
+
+    events = journal("mathx")
+    by_server, by_us = taken(events).rounds, taken(map(told, events)).rounds
+    assert not any(each.clocked for each in by_server)
+    assert by_server[0].rate_words == f"{by_server[0].rate:.0f}"
+    clocked = [each for each in by_us if each.rate]
+    assert len(clocked) >= 6, "but for answers that came in one piece"
+    assert all(each.clocked and each.rate_words == f"~{each.rate:.0f}" for each in clocked)
+    assert clocked[0].rate == pytest.approx(by_server[0].rate, rel=0.1)
 
 
 def test_what_could_be_saved_in_a_recording() -> None:

@@ -46,6 +46,8 @@ class RoundTime(msgspec.Struct):
     written: int = 0
     """Tokens of the answers, and how long the server wrote on them."""
     writing: int = 0
+    clocked: bool = False
+    """That was clocked here: the server tells no durations."""
     tools: int = 0
     parallel: int = 0
     only_reads: bool = False
@@ -79,6 +81,11 @@ class RoundTime(msgspec.Struct):
     def rate(self) -> float:
         """Tokens a second that the model wrote; 0 where that is not known."""
         return self.written / (self.writing / 1e9) if self.writing > 0 else 0.0
+
+    @property
+    def rate_words(self) -> str:
+        """Its rate; `~147` where it was clocked here."""
+        return f"{'~' * self.clocked}{self.rate:.0f}"
 
     @property
     def reuse(self) -> float | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.clock import Span, model_spans, segments
+from jetbox.engine.models.figures import clocked
 from jetbox.record.prepared import Shortened, stages
 from jetbox.record.savings import READS, Saving, between, within
 from jetbox.record.spent import RoundTime, Segment, Switch, ToolTime, packed, runs
@@ -120,6 +121,7 @@ class Timing:
         self._only_reads = True
         self._figures: dict[str, int] = {}
         self._ttft = -1
+        self._clocked = False
         self._final = False
         self._prefix: e.PrefixReused | None = None
         self._prompts: dict[str, int] = {}
@@ -164,7 +166,7 @@ class Timing:
     def _begin(self, number: int, t: int, model: str) -> None:
         start = min(t, self._ended) if self._ended >= 0 else t
         self.live = Live(number, start, model, since=start)
-        self._figures, self._ttft, self._prefix = {}, -1, None
+        self._figures, self._ttft, self._prefix, self._clocked = {}, -1, None, False
         self._reads, self._only_reads, self._final = [], True, False
 
     def _delta(self, live: Live, t: int, thinking: bool) -> None:
@@ -217,8 +219,10 @@ class Timing:
         live.since, live.sent, live.closed, live.retrying = ended, -1, True, False
         if self._ttft < 0:
             self._ttft = event.ttft_ns
+        metrics = clocked(event, there=False)
+        self._clocked = self._clocked or (metrics is not event.metrics and "eval_duration" in metrics)
         for name in ("load_duration", "eval_count", "eval_duration"):
-            self._figures[name] = self._figures.get(name, 0) + event.metrics.get(name, 0)
+            self._figures[name] = self._figures.get(name, 0) + metrics.get(name, 0)
         for name in ("prompt_eval_count", "prompt_eval_cached_count", "prompt_eval_duration"):
             if name in event.metrics:
                 self._figures[name] = event.metrics[name]
@@ -273,6 +277,7 @@ class Timing:
             cached=figures.get("prompt_eval_cached_count", -1),
             written=figures.get("eval_count", 0),
             writing=figures.get("eval_duration", 0),
+            clocked=self._clocked,
             tools=event.tools,
             parallel=event.parallel,
             runs=runs(event),

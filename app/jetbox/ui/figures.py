@@ -233,7 +233,7 @@ def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> l
     if done.ttft >= 0:
         out.append(spread((("first token after", "dim"),), ((words.duration(done.ttft), ""),), width))
     if done.rate:
-        said = f"{done.rate:.0f} tokens/s, {done.written:,} in all"
+        said = f"{done.rate_words} tokens/s, {done.written:,} in all"
         out.append(spread((("wrote", "dim"),), ((said, ""),), width))
     if done.prompt:
         had = f", {done.reuse:.0%} of it reused" if done.reuse is not None else ""

@@ -183,7 +183,9 @@ class TimingScreen(Browser):
         for n, column in enumerate(self._columns(width)):
             style = f"tier.{done.tier}" if column.name == "wall" else "accent" if not n else ""
             value = column.of(done)
-            out.append((f"{column.said(value) if value >= 0 else '-':>{column.wide}}", style))
+            said = column.said(value) if value >= 0 else "-"
+            said = done.rate_words if column.name == "tok/s" and done.rate else said
+            out.append((f"{said:>{column.wide}}", style))
         return out
 
     def _header(self, width: int) -> list[Piece]:

@@ -203,10 +203,8 @@ class Side(Lined):
             )
         rates = [round(each.rate) if each and each.rate else -1 for each in rounds]
         if max(rates) > 0:
-            last = next(rate for rate in reversed(rates) if rate > 0)
-            out.append(
-                self._line("tok/s", sparks.spark(rates, ["phase.decode"] * len(shown), glyphs), f"{last}", width)
-            )
+            said = next(each.rate_words for each in reversed(rounds) if each and each.rate)
+            out.append(self._line("tok/s", sparks.spark(rates, ["phase.decode"] * len(shown), glyphs), said, width))
         reuse = [round(each.reuse * 100) if each and each.reuse is not None else -1 for each in rounds]
         if max(reuse) >= 0:
             last = next(share for share in reversed(reuse) if share >= 0)
@@ -298,7 +296,7 @@ class Side(Lined):
     def _told(self, done: RoundTime, width: int) -> list[Row]:
         """More of a round that is pointed at."""
         parts = [f"ttft {words.duration(done.ttft)}"] if done.ttft >= 0 else []
-        parts += [f"{done.rate:.0f} tok/s"] if done.rate else []
+        parts += [f"{done.rate_words} tok/s"] if done.rate else []
         parts += [f"{done.reuse:.0%} reused"] if done.reuse is not None else []
         parts += [f"{words.count(done.prompt)} tokens"] if done.prompt else []
         return [Row(fit(((", ".join(parts), "dim"),), width))] if parts else []
