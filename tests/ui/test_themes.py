@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
 from textual.color import Color
 
-from jetbox.settings.themes import shipped_folder
+from jetbox.settings.themes import shipped_folder, theme_names
 from jetbox.ui.paint import STYLES, VARIABLES, Paint, colour_of
 from jetbox.ui.themes import load_themes
 from ui.conftest import SHIPPED, Showing
@@ -160,7 +161,7 @@ async def test_a_broken_theme_is_told_and_the_screen_comes_up(show: Showing, tmp
     async with show(themes=(SHIPPED, tmp_path), theme="mine", size=(200, 40)) as s:
         await s.play(*opened())
         assert f"{tmp_path}/mine.toml:2: colors.primary: 'pinkish' is no colour" in s.text
-        assert "there is no theme 'mine' — there are ansi, colorblind" in s.text
+        assert "theme 'mine' is put on once it is mended — /theme has others" in s.text
         assert s.app.theme == "jetbox-dark"
 
 
@@ -210,6 +211,31 @@ async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(sh
         assert f"{mine}:3: colors.surface must be a colour as text" in s.text
         assert s.app.theme == "mine"
         assert "#203040" in s.app.export_screenshot()
+
+
+async def test_one_that_was_broken_at_the_start_is_worn_once_it_is_whole(show: Showing, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[colors\n")
+    async with show(themes=(SHIPPED, tmp_path), theme="mine") as s:
+        await s.play(*opened())
+        assert "there is no theme" not in s.text
+        assert s.app.theme == "jetbox-dark"
+        mine.write_text('[colors]\nprimary = "#102030"\n')
+        await s.app._themes.look()
+        assert s.app.theme == "mine"
+        s.app.use_theme("ember")
+        mine.write_text('[colors]\nprimary = "#102031"\nerror = "#ff0000"\n')
+        await s.app._themes.look()
+        assert s.app.theme == "ember", "another was chosen"
+
+
+@pytest.mark.posix
+def test_a_pipe_is_no_theme_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    found = load_themes(SHIPPED, tmp_path)
+    assert [str(broken) for broken in found.broken] == [f"{tmp_path / 'pipe.toml'}: is no file"]
+    monkeypatch.setattr("jetbox.settings.themes.user_folder", lambda: tmp_path)
+    assert "pipe" in theme_names()
 
 
 async def test_the_terminals_own_colours_reach_the_screen(show: Showing) -> None:

@@ -43,6 +43,8 @@ def theme_names() -> list[str]:
 def _name_of(path: Path) -> str:
     import tomllib
 
+    if not path.is_file():
+        return path.stem
     try:
         name = tomllib.loads(path.read_text(encoding="utf-8")).get("name", path.stem)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):

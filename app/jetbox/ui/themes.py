@@ -86,13 +86,15 @@ def load_themes(*folders: Path) -> Themes:
 
 
 def _line(path: Path, key: tuple[str, ...]) -> int:
+    if not key:
+        return 0
     from jetbox.settings.scan import key_lines
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return 0  # written anew meanwhile
-    return key_lines(text).get(key, 0) if key else 0
+    return key_lines(text).get(key, 0)
 
 
 def _files(folder: Path, found: Themes) -> list[Path]:
@@ -106,6 +108,8 @@ def _files(folder: Path, found: Themes) -> list[Path]:
 
 
 def _read(path: Path, known: dict[str, Theme]) -> Theme:
+    if path.exists() and not path.is_file():
+        raise ThemeError("is no file")  # reading a pipe would wait for who writes into it
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     name = data.pop("name", path.stem)
     if not isinstance(name, str) or not name:

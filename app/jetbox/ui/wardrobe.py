@@ -31,6 +31,8 @@ class Wardrobe:
         self._app = app
         self._folders = folders
         self._wanted = wanted
+        self._missed = False
+        """The wanted one could not be worn, and no other was chosen since."""
         self._looking: asyncio.Task[None] | None = None
         self._print = _fingerprint(folders)
         self._told: set[str] = set()
@@ -39,6 +41,7 @@ class Wardrobe:
             if name not in ("textual-dark", "textual-light"):
                 app.unregister_theme(name)
         self._take(load_themes(*folders))
+        self._missed = wanted not in self.themes.loaded
         if self.themes.loaded:
             app.set_reactive(App.theme, wanted if wanted in self.themes.loaded else DEFAULT_DARK)
         # The filter was made before the theme was known.
@@ -55,7 +58,9 @@ class Wardrobe:
         bench = self._app.workbench
         for broken in self.themes.broken:
             self._tell(broken)
-        if self._wanted not in self.themes.loaded:
+        if self._wanted in {broken.path.stem for broken in self.themes.broken}:
+            bench.notice("warning", f"theme {self._wanted!r} is put on once it is mended", "/theme has others")
+        elif self._wanted not in self.themes.loaded:
             bench.notice("warning", f"there is no theme {self._wanted!r}", f"there are {', '.join(self.names)}")
         self._app.set_interval(LOOK_S, self._look_aside)
 
@@ -71,7 +76,7 @@ class Wardrobe:
             worn = self._app.theme
             name = names[(names.index(worn) + 1) % len(names)] if worn in names else names[0]
         if name in self.themes.loaded:
-            self._app.theme = name
+            self._app.theme, self._missed = name, False
             bench.word(f"theme: {name}", "dim")
         else:
             bench.word(f"there is no theme {name!r}: {', '.join(names)}")
@@ -93,7 +98,9 @@ class Wardrobe:
         self._told &= still_broken
         for broken in self.themes.broken:
             self._tell(broken)
-        if worn not in self.themes.loaded and before is not None:
+        if self._missed and self._wanted in self.themes.loaded:
+            self.use(self._wanted)
+        elif worn not in self.themes.loaded and before is not None:
             self.themes.loaded[worn] = before  # broken just now: what is worn stays
         elif self.themes.loaded.get(worn) != before:
             self._app.mutate_reactive(App.theme)
