@@ -52,7 +52,11 @@ def test_a_training_set_is_written_told_and_not_overwritten_unseen(
     asked = [*four, "--teacher", "gpt-oss:20b", "-o", "set"]
     assert dispatch(asked) == 0
     out = capsys.readouterr().out
-    assert "train          1 conversations     1 sessions     1 goals  1,860 tokens" in out
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["conversations", "sessions", "goals", "tokens"],
+        ["train", "1", "1", "1", "1,860"],
+        ["validation", "1", "1", "1", "2,003"],
+    ]
     assert "left out: 2 goals of other models" in out
     assert "no Modelfile: name the student with --student" in out
     names = {"README.md", "dataset.json", "train.jsonl", "train.py", "validation.jsonl"}

@@ -159,12 +159,14 @@ def _why_none(made: Made) -> str:
 
 def _tell(made: Made, folder: Path) -> None:
     click.echo(plain(f"{folder}"))
+    about = "" if made.counted else "~"
+    rows = [("", "conversations", "sessions", "goals", "tokens")]
     for name, part in (("train", made.train), ("validation", made.validation)):
-        about = "" if made.counted else "~"
-        click.echo(
-            f"{name:<11}{part.samples:5} conversations  {part.sessions:4} sessions  {part.goals:4} goals  "
-            f"{about}{part.tokens:,} tokens"
-        )
+        rows.append((name, f"{part.samples:,}", f"{part.sessions:,}", f"{part.goals:,}", f"{about}{part.tokens:,}"))
+    for name, *figures in rows:
+        click.echo(f"{name:<12}" + "".join(f"{figure:>15}" for figure in figures))
+    if not made.validation.samples:
+        click.echo("nothing for validation: it takes sessions that neither fork nor goal makes one with the others")
     for reason, goals in made.left_out.items():
         click.echo(plain(f"left out: {goals} {'goal' if goals == 1 else 'goals'}, since {reason}"))
     if made.others:

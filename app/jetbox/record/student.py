@@ -42,7 +42,7 @@ def modelfile(made: Made) -> str:
     """Serves base and adapter; what an answer looks like stays the base's affair."""
     window = max((origin.num_ctx for _, origin in made.origins), default=0)
     lines = [
-        f"# Student of {made.teacher}, trained on {made.train.samples} conversations of {made.made[:10]}.",
+        f"# Student of {made.teacher}, for an adapter trained on the set of {made.made[:10]} in this folder.",
         "# No TEMPLATE and no stop words here: those of the base hold, and calls of tools depend on them.",
         f"FROM {made.student}",
         f"ADAPTER ./{ADAPTER}",

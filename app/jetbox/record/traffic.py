@@ -35,7 +35,8 @@ class Traffic(msgspec.Struct):
         parts = [_many(self.requests, "request"), both]
         if self.opened or self.kept:
             times = {0: "not used again", 1: "used again once"}.get(self.kept, f"used again {self.kept} times")
-            parts.append(f"{_many(self.opened, 'connection')} made, {times}")
+            made = f"{_many(self.opened, 'connection')} made, {times}"
+            parts.append(made if self.opened else "over connections that were there")
         parts.append(f"{self.waited_ns / 1e9:.1f} s until the first of each answer")
         if self.again:
             parts.append(f"{self.again} sent again, which took {self.again_ns / 1e9:.1f} s")
