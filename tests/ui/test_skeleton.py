@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from textual.strip import Strip
 from jetbox.cli.dispatch import COMMANDS
 from jetbox.cli.main import COMMANDS as WORDS
 from jetbox.ui import skeleton
+from jetbox.ui.deaths import PUT_BACK
 from jetbox.ui.driver import codes, look
 from jetbox.ui.glyphs import ASCII, UNICODE
 from ui.conftest import Showing
@@ -183,3 +185,22 @@ def test_the_palette_is_imported_when_it_is_opened() -> None:
         "assert textual.app.SimpleProvider is textual.command.SimpleProvider"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+DIE = """
+import os, resource, signal, sys, termios, tty
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+from jetbox.ui.deaths import Deaths
+before = termios.tcgetattr(0)
+tty.setraw(0)
+deaths = Deaths(0, before)
+deaths.begin()
+os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGABRT"])
+def test_a_signal_that_ends_the_process_at_once_puts_the_terminal_back(name: str) -> None:
+    code, seen = run_on_a_terminal(f"{PATHS}\n{DIE}", name)
+    assert code == -getattr(signal, name)
+    assert seen == PUT_BACK

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from jetbox.ui.app import JetboxApp
+    from jetbox.ui.deaths import Deaths
 
 LOOK_S = 0.1
 """How soon it is noticed that nothing shall be read any more."""
@@ -36,6 +37,7 @@ class TerminalDriver(LinuxDriver):
     _alternate = True
     """Whether the terminal's other screen is used."""
     _outlet: Outlet | None = None
+    _deaths: Deaths | None = None
 
     def start_application_mode(self) -> None:
         from jetbox.ui.app import JetboxApp
@@ -56,6 +58,11 @@ class TerminalDriver(LinuxDriver):
             # What it read were the attributes of the skeleton: keys unseen.
             self.attrs_before = self._painted.hand_over()
             self._painted = None
+        if self.attrs_before is not None and self._file is not None:
+            from jetbox.ui.deaths import Deaths
+
+            self._deaths = Deaths(self._file.fileno(), self.attrs_before)
+            self._deaths.begin()
 
     def run_input_thread(self) -> None:
         """Read keys, clicks and pastes, until the end.
@@ -98,6 +105,9 @@ class TerminalDriver(LinuxDriver):
 
         if isinstance(self._app, JetboxApp):
             self._app.outlet = None
+        if self._deaths is not None:
+            self._deaths.over()
+            self._deaths = None
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None

@@ -40,8 +40,8 @@ _ELSEWHERE = (
     "-h", "--help", "--version", "-p", "--print", "-r", "--resume", "--plain", "--no-alternate-screen",
 )  # fmt: skip
 """Options that end, or ask, before there is a screen, or want none of this kind."""
-_ENDINGS = ((1, 129), (15, 143))
-"""SIGHUP and SIGTERM with the codes to end with."""
+_ENDINGS = ((1, 129), (3, 131), (6, 134), (15, 143))
+"""SIGHUP, SIGQUIT, SIGABRT and SIGTERM with the codes to end with."""
 
 Piece = tuple[int, int, str, str]
 """Row and column from 1, role, text."""
