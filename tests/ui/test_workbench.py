@@ -100,6 +100,25 @@ async def test_shift_tab_asks_for_the_next_mode(show: Showing) -> None:
         assert await s.asked() == commands.SetMode("ask")
 
 
+async def test_a_line_that_begins_with_a_path_is_no_command(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("/tmp/foo.py is broken", "enter")
+        assert await s.asked() == commands.Goal("/tmp/foo.py is broken")
+        await s.type("/nosuch", "enter")
+        assert "there is no /nosuch" in s.text
+        assert s.nothing_asked
+
+
+async def test_stopping_is_said_until_it_has_stopped(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.press("escape")
+        assert "stopping: what was streamed is kept" in s.text
+        await s.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted", exit_code=130))
+        assert "stopping" not in s.text
+
+
 async def test_slash_commands(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened())
@@ -130,6 +149,18 @@ async def test_clearing_quitting_and_the_exit_code(show: Showing) -> None:
         await s.press("ctrl+c")
         assert s.bench.prompt.text == ""
         assert "^C again quits" in s.text
+        s.app._disarm()
+        await s.pilot.pause()
+        assert "^C again quits" not in s.text, "it does not any more"
+        s.bench.prompt.remember("said before")
+        await s.press("up")
+        assert s.bench.prompt.text == "said before"
+        await s.press("ctrl+c", "up")
+        assert s.bench.prompt.text == "said before", "it is the newest again"
+        s.app._disarm()
+        await s.press("f4", "ctrl+c")
+        assert s.app.screen is s.bench
+        assert s.bench.prompt.text == "said before", "what lay over it was closed, nothing else"
         await s.pilot.press("ctrl+c")
         await s.pilot._wait_for_screen()
     assert s.app.return_value == 3

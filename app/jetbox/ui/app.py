@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jetbox.ui.outlet import Outlet
     from jetbox.ui.skeleton import Skeleton
 
+QUITS = "^C again quits"
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
 LOOK_S = 1.0
@@ -291,9 +292,11 @@ class JetboxApp(Driven):
         self._armed = True
         self.set_timer(QUIT_WINDOW_S, self._disarm)
         if self.screen is not self.workbench:
-            self.pop_screen()
-        self.workbench.prompt.clear()
-        self.workbench.word("^C again quits", "warning")
+            self.pop_screen()  # what was typed below it was not meant
+        else:
+            self.workbench.prompt.empty()
+        self.workbench.word(QUITS, "warning")
 
     def _disarm(self) -> None:
         self._armed = False
+        self.workbench.unsay(QUITS)

@@ -266,6 +266,12 @@ def unknown(name: str, known: Iterable[str] = ()) -> str:
     return f"there is no /{name}" + (f"; did you mean /{near[0]}?" if near else "; /help lists what there is")
 
 
+def is_command(line: str) -> bool:
+    """Whether a line is a command, known or not: one that begins with a path is none."""
+    name = line[1:].partition(" ")[0]
+    return line.startswith("/") and "/" not in name and "." not in name
+
+
 def run_line(desk: Desk, line: str) -> None:
     """Carry out a line that begins with a slash."""
     name, _, argument = line.removeprefix("/").partition(" ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jetbox.engine import events as e
 from jetbox.ui import words
-from jetbox.ui.commands import find, matching
+from jetbox.ui.commands import find, is_command, matching
 from jetbox.ui.model import SessionView
 from jetbox.ui.transcript.remarks import OUTCOMES
 from jetbox.ui.widgets.footer import FooterState
@@ -73,7 +73,7 @@ def footer_state(view: SessionView, now: int, *, live: bool, typed: str, word: W
 def _said(view: SessionView, now: int, *, live: bool, typed: str, word: Word) -> tuple[str, str, str]:
     if word[0]:
         return "word", word[0], word[1]
-    if typed.startswith("/"):
+    if is_command(typed):
         return "word", _completion(typed), "dim"
     if typed.startswith("!") and live:
         return "word", SHELL_WORDS, "dim"

@@ -14,7 +14,7 @@ from jetbox.engine.session import SessionSource
 from jetbox.ui import words
 from jetbox.ui.by_line.begun import Begun
 from jetbox.ui.by_line.told import ANSWERS, Told, how_to_answer
-from jetbox.ui.commands import COMMANDS, find, run_line
+from jetbox.ui.commands import COMMANDS, find, is_command, run_line
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.prompts import Prompts
 from jetbox.ui.text.rows import one_line
@@ -92,7 +92,7 @@ class LineDesk:
             return
         if self.missing is not None and text == "p" and self.missing.pull:
             self.submit(commands.PullModel(self.missing.pull))
-        elif text.startswith("/"):
+        elif is_command(text):
             run_line(self, text)
         elif text.startswith("!"):
             self._shell(text[1:].strip())

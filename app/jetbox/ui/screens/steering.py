@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import safe_text
-from jetbox.ui.commands import Command, run_line
+from jetbox.ui.commands import Command, is_command, run_line
 from jetbox.ui.completing import Completer
 from jetbox.ui.footing import rests
 from jetbox.ui.history import Memory
@@ -78,7 +78,7 @@ class Steering(Inquiring):
         text = message.text
         self.memory.keep(text)
         self.transcript.action_scroll_to_end()
-        if text.startswith("/") and not message.now:
+        if is_command(text) and not message.now:
             run_line(self, text)
         elif text.startswith("!") and not message.now:
             self._run_shell(text[1:].strip())
@@ -145,10 +145,10 @@ class Steering(Inquiring):
             return
         if self.live and self.view.shells:
             self.submit(commands.StopShell())
-            self.word("stopping your command", "dim")
+            self.word("stopping your command", "dim", until=(e.ShellEnded,))
         elif self.live and self.busy:
             self.submit(commands.Cancel())
-            self.word("stopping: what was streamed is kept", "dim")
+            self.word("stopping: what was streamed is kept", "dim", until=(e.GoalEnded,))
         elif self.live and rests(self.view):
             self.submit(commands.Cancel())
             self.word("stopping", "dim", until=(e.Notice,))

@@ -359,6 +359,12 @@ class Workbench(Steering):
         self._word, self._word_at, self._word_until = (text, style), self.source.now(), until
         self._show_footer(self.source.now())
 
+    def unsay(self, text: str) -> None:
+        """That is true no longer."""
+        if self._word[0] == text:
+            self._unsay()
+            self._show_footer(self.source.now())
+
     def _unsay(self) -> None:
         self._word, self._word_until = ("", ""), ()
 
@@ -377,18 +383,8 @@ class Workbench(Steering):
 
     def paint(self, paint: Paint) -> None:
         """Other colours."""
-        lined = (
-            self.status,
-            self.timeline,
-            self.thumb,
-            self.search,
-            self.side,
-            self.queue,
-            self.permission,
-            self.suggest,
-            self._mark,
-            self.footer,
-        )
+        lined = [self.status, self.timeline, self.thumb, self.search, self.side]
+        lined += [self.queue, self.permission, self.suggest, self._mark, self.footer]
         for widget in (*lined, self.transcript, self.bar, self.asking):
             if widget is not None:
                 widget.paint(paint)

@@ -75,6 +75,12 @@ class Prompt(Field):
             self._sent = [*self._sent, text][-HISTORY:]
         self._at = len(self._sent)
 
+    def empty(self) -> None:
+        """Nothing was typed, and nothing called back."""
+        self._pasted.clear()
+        self._at, self._draft = len(self._sent), ""
+        self.clear()
+
     def action_send(self) -> None:
         self._send(now=False)
 
