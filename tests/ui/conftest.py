@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from jetbox.engine import commands
@@ -72,7 +73,7 @@ Playing = Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]
 
 @pytest.fixture
 def show() -> Showing:
-    """Opens an application whose engine runs until it is told to close."""
+    """Opens an application whose engine runs until it is told to close; `early` comes before its first frame."""
 
     @asynccontextmanager
     async def begin(
@@ -84,6 +85,7 @@ def show() -> Showing:
         themes: tuple[Path, ...] = (SHIPPED,),
         theme: str = "jetbox-dark",
         loaded: Loaded | None = None,
+        early: Sequence[events.Event] = (),
     ) -> AsyncIterator[Show]:
         stage = Stage()
         over = asyncio.Event()
@@ -105,6 +107,8 @@ def show() -> Showing:
             stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes,
             loaded=loaded,
         )  # fmt: skip
+        for event in early:
+            app.post_message(event)
         async with app.run_test(size=size) as pilot:
             yield Show(stage, app, pilot)
             over.set()

@@ -142,19 +142,3 @@ async def test_asked_twice_it_does_not_wait_for_the_engine() -> None:
 
     async with asyncio.timeout(60):
         assert await app.run_async(headless=True, auto_pilot=leave_twice) == ExitCode.INTERRUPTED
-
-
-async def test_keys_typed_before_the_engine_runs_are_kept() -> None:
-    stage = Stage()
-    app = JetboxApp(stage.feed, driver=lambda: asyncio.sleep(3600, 0), theme_folders=(SHIPPED,))
-    async with app.run_test() as pilot:
-        app._engine, engine = None, app._engine
-        app.workbench.set_focus(None)
-        await pilot.press("h", "i")
-        app._begin()
-        await pilot.pause()
-        assert app.workbench.prompt.text == "hi"
-        for task in (engine, app._engine):
-            if task is not None:
-                task.remove_done_callback(app._engine_ended)
-                task.cancel()

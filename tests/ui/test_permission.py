@@ -3,11 +3,15 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
+from textual import events
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from ui.conftest import Showing
 from ui.played import EDIT, first_round, opened
+
+LATER = 5_000
+"""Milliseconds after which a key is an answer, however late it is looked at."""
 
 
 def question(number: int = 1, **more: str) -> e.PermissionAsked:
@@ -38,27 +42,64 @@ async def test_the_dialog_shows_what_why_and_the_diff(show: Showing) -> None:
 async def test_keys_answer(show: Showing, key: str, answer: Literal["once", "session", "always", "no"]) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
-        s.stage.clock.advance(400)
+        s.stage.clock.advance(LATER)
         await s.press(key)
         assert await s.asked() == commands.Answer("p1", answer)
 
 
-async def test_keys_of_the_first_moments_are_not_an_answer(show: Showing) -> None:
+async def test_a_key_of_the_first_moments_is_not_an_answer(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(399)
-        await s.press("y", "n", "x")
+        await s.press("y")
         assert s.nothing_asked
-        assert s.bench.prompt.text == ""
-        s.stage.clock.advance(1)
+        s.stage.clock.advance(LATER)
+        await s.press("s")
+        assert await s.asked() == commands.Answer("p1", "session")
+        assert s.bench.prompt.text == "", "one letter that came too soon was no beginning of words"
+
+
+async def test_words_that_go_on_decide_nothing_and_stay_in_the_input(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.press("u", "s")
+        await s.play(question())
+        for key in ["e", "space", *"yesank", "escape", "backspace", *"usesy"]:
+            await s.press(key)
+            s.stage.clock.advance(170)
+        assert s.nothing_asked
+        assert s.bench.prompt.text == "use yesanusesy"
+        await s.press("enter")
+        assert await s.asked() == commands.Steer("use yesanusesy", now=False)
+        s.stage.clock.advance(LATER)
         await s.press("y")
         assert await s.asked() == commands.Answer("p1", "once")
+        assert s.bench.prompt.text == ""
+
+
+async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        await s.press("s", "a", "y")
+        s.stage.clock.advance(LATER)
+        await s.press("t", "s", "ctrl+j", "n", "left", "x")
+        assert s.nothing_asked
+        assert s.bench.prompt.text == "sayts\nxn"
+        s.bench.app.post_message(events.Paste("y\nn"))
+        await s.pilot.pause()
+        assert s.bench.prompt.text == "sayts\nxy\nnn"
+        s.stage.clock.advance(LATER)
+        await s.press("j", "s")
+        assert s.nothing_asked, "a key that scrolls may be the beginning of a word too"
+        s.stage.clock.advance(LATER)
+        await s.press("escape")
+        assert await s.asked() == commands.Answer("p1", "no")
 
 
 async def test_escape_answers_before_it_interrupts(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
-        s.stage.clock.advance(500)
+        s.stage.clock.advance(LATER)
         await s.press("escape")
         assert await s.asked() == commands.Answer("p1", "no")
         await s.play(e.PermissionAnswered(id="p1", answer="no"))
@@ -71,12 +112,12 @@ async def test_one_question_at_a_time_in_their_order(show: Showing) -> None:
         await s.play(*opened(), *first_round()[:3], question(1), question(2, title="run_cmd make"))
         assert "? edit_file" in s.text
         assert "? run_cmd make" not in s.text
-        s.stage.clock.advance(500)
+        s.stage.clock.advance(LATER)
         await s.play(e.PermissionAnswered(id="p1", answer="once"))
         assert "? run_cmd make" in s.text
         await s.press("y")
         assert s.nothing_asked, "the second question has a time of grace of its own"
-        s.stage.clock.advance(500)
+        s.stage.clock.advance(LATER)
         await s.press("s")
         assert await s.asked() == commands.Answer("p2", "session")
         await s.play(e.PermissionAnswered(id="p2", answer="session"))
@@ -90,7 +131,7 @@ async def test_one_question_at_a_time_in_their_order(show: Showing) -> None:
 async def test_a_click_answers(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
-        s.stage.clock.advance(500)
+        s.stage.clock.advance(LATER)
         last = s.bench.permission.size.height - 1
         await s.pilot.click("#permission", offset=(14, last))
         assert await s.asked() == commands.Answer("p1", "session")

@@ -17,6 +17,7 @@ from jetbox.record.places import sessions_folder
 from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.driven import Driven
+from jetbox.ui.keying import Keying
 from jetbox.ui.keys import is_bound
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
@@ -102,9 +103,6 @@ class JetboxApp(Driven):
         self._user_keys = keys or {}
         self._lag: LagWatch | None = None
         self._armed = False
-        self._early: list[str] = []
-        self._taking = driver is None
-        """Whether keys go to the input: from the first frame on."""
         self.workbench = Workbench(
             source,
             glyphs=glyphs or signs.choose(ascii=loaded is not None and loaded.settings.ui.ascii),
@@ -113,6 +111,7 @@ class JetboxApp(Driven):
             sessions=sessions if sessions is not None else sessions_folder(),
         )
         self.workbench.loaded = loaded
+        self._keying = Keying(self.workbench)
         if loaded is not None:
             self.workbench.side.reference = loaded.settings.ui.reference_ms * 1_000_000
         if self.workbench.glyphs.ascii:
@@ -187,13 +186,11 @@ class JetboxApp(Driven):
         if self._lag is not None:
             self._lag.end()
 
-    def _begin(self) -> None:
-        """After the first frame: what was typed early is shown, then the engine starts."""
-        early = bool(self._early)
-        for text in self._early:
-            self._type(text)
-        self._early.clear()
-        self._taking = True
+    async def _begin(self) -> None:
+        """After the first frame: what was typed early acts, then the engine starts."""
+        early = self._keying.begin()
+        for event in early:
+            await self.on_event(event)
         if early:
             self.call_after_refresh(self._start)
         else:
@@ -208,25 +205,15 @@ class JetboxApp(Driven):
         self._watch_lag()
         self._keep_look()
 
-    def on_key(self, event: events.Key) -> None:
-        """Keys that nobody took: typed before the input had focus, or while the transcript has it."""
-        if event.key in SIGNS and not self.keys_apart:
-            self.keys_apart = True  # it has just done so
-            self.workbench.know_keys()
-        text = event.character if event.is_printable else "\n" if event.key == "enter" and self._early else None
-        if text is None or self.screen is not self.workbench or event.key in self.screen.active_bindings:
-            return
-        event.stop()
-        if not self._taking:
-            self._early.append(text)
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            if not self.keys_apart and isinstance(event, events.Key) and event.key in SIGNS:
+                self.keys_apart = True  # it has just done so
+                self.workbench.know_keys()
+            for each in self._keying.deal(event):
+                await super().on_event(each)
         else:
-            self._type(text)
-
-    def _type(self, text: str) -> None:
-        if text == "\n":
-            self.workbench.prompt.action_send()
-        else:
-            self.workbench.type(text)
+            await super().on_event(event)
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
         # Textual copies the bindings of everything that has the focus before it looks for a key; a letter has none.

@@ -14,7 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from jetbox.ui.outlet import Outlet
 from jetbox.ui.pasting import PasteParser
-from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles
+from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles, waiting
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -38,6 +38,8 @@ class TerminalDriver(LinuxDriver):
     """Whether the terminal's other screen is used."""
     _outlet: Outlet | None = None
     _deaths: Deaths | None = None
+    _lines = 0
+    """Bytes to be read in which the terminal has made Enter a line feed, since nobody had asked it for keys yet."""
 
     def start_application_mode(self) -> None:
         from jetbox.ui.app import JetboxApp
@@ -53,6 +55,8 @@ class TerminalDriver(LinuxDriver):
             skeleton.clear()
         if skeleton is not None and skeleton.shown:
             self._painted = skeleton
+        with suppress(OSError):  # no terminal: then nobody types either
+            self._lines = self._painted.lines if self._painted is not None else waiting(self.fileno)
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it without types
         if self._painted is not None:
             # What it read were the attributes of the skeleton: keys unseen.
@@ -74,7 +78,7 @@ class TerminalDriver(LinuxDriver):
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         while not self.exit_event.is_set():
             if select([self.fileno], [], [], LOOK_S)[0]:
-                text = decode(os.read(self.fileno, READ))
+                text = decode(self._typed(os.read(self.fileno, READ)))
                 for message in parser.feed(text) if text else ():
                     self.process_message(message)
             for message in parser.tick():
@@ -83,6 +87,11 @@ class TerminalDriver(LinuxDriver):
     def send_message(self, message: Message) -> None:
         # A task for each key, as Textual has it, would only put it in the queue.
         self._loop.call_soon_threadsafe(self._app.post_message, message)
+
+    def _typed(self, read: bytes) -> bytes:
+        """What was typed, Enter as keys are named."""
+        lines, self._lines = self._lines, max(0, self._lines - len(read))
+        return read[:lines].replace(b"\n", b"\r") + read[lines:] if lines else read
 
     def write(self, data: str) -> None:
         # Asked for again, some terminals clear it: the screen would be dark until the first frame.

@@ -41,7 +41,7 @@ def key_name(key: str, *, ascii: bool = False) -> str:
     elif name not in ("space", "enter", "tab", "home", "end"):
         character = key_to_character(name)
         name = character if character and character.isprintable() else name
-    if name[0] == "f" and name[1:].isdigit():
+    if name[:1] == "f" and name[1:].isdigit():
         name = name.upper()
     if "ctrl" in modifiers:
         name = f"^{name.upper() if len(name) == 1 else name}"
@@ -76,6 +76,13 @@ def raw_keys(node: DOMNode, name: str) -> set[str]:
     bindings = node._bindings.copy()
     bindings.apply_keymap(node.app._keymap)
     return {key for key, binding in bindings if binding.id == name}
+
+
+def doing_of(node: DOMNode, key: str) -> str:
+    """The action that a widget itself binds to this key; empty where it binds none."""
+    bindings = node._bindings.copy()
+    bindings.apply_keymap(node.app._keymap)
+    return next((binding.action for bound, binding in bindings if bound == key), "")
 
 
 def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) -> list[Key]:

@@ -8,6 +8,7 @@ must put it back as it was.
 from __future__ import annotations
 
 import os
+import sys
 
 from jetbox.ui.locale import has_unicode
 
@@ -98,6 +99,8 @@ class Skeleton:
         self.before = before
         self.shown = True
         """Whether the terminal's other screen shows it still."""
+        self.lines = 0
+        """Bytes that were typed before: in them the terminal has made Enter a line feed."""
 
     def hand_over(self) -> list[Any]:
         """Somebody else paints from now on; returns the attributes that the terminal had."""
@@ -151,11 +154,24 @@ def show(arguments: Sequence[str], commands: Sequence[str]) -> Skeleton | None:
     quiet[6][termios.VSUSP] = quiet[6][termios.VQUIT] = os.fpathconf(0, "PC_VDISABLE").to_bytes(1, "little")
     try:
         termios.tcsetattr(0, termios.TCSANOW, quiet)
+        skeleton.lines = waiting(0)
         os.write(2, painted(width, height, kind, styles, unicode=not ascii and has_unicode(environ)))
     except (OSError, termios.error):
         skeleton.clear()
         return None
     return skeleton
+
+
+def waiting(terminal: int) -> int:
+    """How many bytes were typed that nobody has read.
+
+    Raises:
+        OSError: the terminal is gone.
+    """
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def _end_cleanly(before: list[Any]) -> None:

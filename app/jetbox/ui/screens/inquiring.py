@@ -80,14 +80,6 @@ class Inquiring(Reading):
         else:
             self.transcript.focus()
 
-    def type(self, text: str) -> None:
-        """Text that was typed where nothing took it: it belongs into the input."""
-        if not self.live or self.permission.question is not None:
-            return
-        field = self.reply if self.inquired is not None and self.reply is not None else self.prompt
-        field.focus()
-        field.write(text)
-
     def action_page(self, direction: int) -> None:
         if self.permission.question is not None and self.permission.has_focus:
             self.permission.action_scroll_diff(direction * 8)
@@ -103,11 +95,6 @@ class Inquiring(Reading):
     def on_reply_given(self, message: Reply.Given) -> None:
         """The user answers the model."""
         self.submit(commands.Reply(message.question, message.text))
-
-    def on_reply_early(self, message: Reply.Early) -> None:
-        """What was being typed when the question came goes on where it began."""
-        if self.prompt.text:
-            self.prompt.write(message.text)
 
     def on_asking_clicked(self, message: Asking.Clicked) -> None:
         """A choice was clicked."""

@@ -148,7 +148,6 @@ class Reply(Field):
         Binding("down", "choose(1)", "The choice below", id="answer.down", show=False),
         Binding("escape", "none", "No answer", id="answer.none", show=False),
     ]
-    IN_ORDER: ClassVar[tuple[str, ...]] = ("send", "newline", "choose(-1)", "choose(1)", "none")
 
     class Given(Message):
         """The user answers; empty: not at all."""
@@ -158,44 +157,35 @@ class Reply(Field):
             self.question = question
             self.text = text
 
-    class Early(Message):
-        """A letter that was meant for what was typed before the question came."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     def __init__(self, asking: Asking, clock: Callable[[], int], *, id: str | None = None) -> None:
         """`clock` is the session's, in ns: the time of grace is measured by it."""
         super().__init__(id=id)
         self._asking = asking
         self._clock = clock
-        self._since = 0
+        self.since = 0
+        """When the question appeared, in ns."""
 
     def ask(self, question: QuestionAsked | None) -> None:
         """Begin anew for this question; without one there is nothing to type."""
         self.display = question is not None
         self.clear()
-        self._since = self._clock()
+        self.since = self._clock()
         self.placeholder = "another answer" if question is not None and question.choices else "your answer"
 
     @property
     def early(self) -> bool:
         """Whether the question has only just appeared."""
-        return self._clock() - self._since < GRACE_NS
+        return self._clock() - self.since < GRACE_NS
 
     async def _on_key(self, event: events.Key) -> None:
         character = event.character or ""
-        if self.early and (event.is_printable or event.key in ("enter", "escape")):
+        chosen = self._asking.numbered(int(character)) if character.isdecimal() and not self.text else ""
+        early = self.early and (chosen or event.key in ("enter", "escape"))
+        if chosen or early:
             event.stop()
             event.prevent_default()
-            if event.is_printable:
-                self.post_message(self.Early(character))
-            return
-        if character.isdecimal() and not self.text and (chosen := self._asking.numbered(int(character))):
-            event.stop()
-            event.prevent_default()
-            self._give(chosen)
+            if not early:
+                self._give(chosen)
             return
         await super()._on_key(event)
 

@@ -10,6 +10,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import TextArea
 
+from jetbox.ui.keys import doing_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Field(TextArea):
-    """Subclasses say which of their actions must not overtake the text before them."""
+    """What its keys do neither overtakes the text before them, nor is overtaken by the text behind them."""
 
-    IN_ORDER: ClassVar[tuple[str, ...]] = ()
-    """Actions that must not overtake the text before them, nor be overtaken by the text behind them."""
+    APART: ClassVar[tuple[str, ...]] = ()
+    """Actions that take so long that nothing waits for them."""
 
     _changed: bool | None = None
     """Whether the text did, of what is still to be told."""
@@ -50,13 +52,11 @@ class Field(TextArea):
 
         A binding acts when the key has come back to the app; by then later keys may be text already.
         """
-        if not event.is_printable:
-            active = self.screen.active_bindings.get(event.key)
-            if active is not None and active.node is self and active.binding.action in self.IN_ORDER:
-                event.stop()
-                event.prevent_default()
-                await self.run_action(active.binding.action)
-                return
+        if not event.is_printable and (does := doing_of(self, event.key)) and does not in self.APART:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(does)
+            return
         await super()._on_key(event)
 
     def edit(self, edit: Edit) -> EditResult:

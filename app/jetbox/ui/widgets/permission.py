@@ -56,7 +56,8 @@ class Permission(Wheeled, Lined, can_focus=True):
         super().__init__(glyphs, id=id)
         self.question: PermissionAsked | None = None
         self._clock = clock
-        self._since = 0
+        self.since = 0
+        """When the question appeared, in ns."""
         self._scrolled = 0
         self._laid_out: tuple[int, list[Row]] = (0, [])
         self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
@@ -64,7 +65,7 @@ class Permission(Wheeled, Lined, can_focus=True):
     def ask(self, question: PermissionAsked | None) -> None:
         """Ask this, or nothing; a new question begins with its own time of grace."""
         if question is not None and (self.question is None or question.id != self.question.id):
-            self._since = self._clock()
+            self.since = self._clock()
             self._scrolled = 0
             self._laid_out = (0, [])
         self.question = question
@@ -72,7 +73,7 @@ class Permission(Wheeled, Lined, can_focus=True):
         self.redraw()
 
     def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
-        if self.question is not None and self._clock() - self._since >= GRACE_NS:
+        if self.question is not None and self._clock() - self.since >= GRACE_NS:
             self.post_message(self.Answered(self.question.id, answer))
 
     def action_scroll_diff(self, rows: int) -> None:

@@ -35,7 +35,7 @@ class Prompt(Field):
         Binding("delete", "drop", "Take out what waits, where nothing is typed", id="input.drop", show=False),
     ]
 
-    IN_ORDER: ClassVar[tuple[str, ...]] = ("send", "send_now", "newline", "complete", "earlier", "later", "drop")
+    APART: ClassVar[tuple[str, ...]] = ("edit",)
 
     class Sent(Message):
         """The user sent this."""

@@ -41,7 +41,8 @@ class Search(Lined, can_focus=True):
     def open(self) -> None:
         """Begin, with what was searched for last."""
         self.display = True
-        self.focus()
+        # At once: what is typed from now on is searched for.
+        self.screen.set_focus(self)
         self.redraw()
         if self.wanted:
             self.post_message(self.Asked(self.wanted))

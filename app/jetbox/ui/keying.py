@@ -1,0 +1,147 @@
+"""Whom a key belongs to: decided when it is read, in the order in which they were typed.
+
+The focus moves later than keys come, and a question appears while somebody types: no key may
+be lost, overtake another, or decide what it was not meant for.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.widget import Widget
+
+from jetbox.ui.grace import GRACE_NS
+from jetbox.ui.keys import doing_of, raw_keys
+from jetbox.ui.widgets.field import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jetbox.ui.screens.workbench import Workbench
+
+Typed = events.Key | events.Paste
+ENDING = ("app.quit", "app.leave")
+"""What does not wait for the first frame."""
+CHOOSING = ("up", "down", "tab")
+"""Keys of the input that a dialog has too, or that lead to it."""
+
+
+class Keying:
+    """Puts the focus where a key or paste belongs, and says which may act now."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        self._taking = False
+        self._early: list[Typed] = []
+        self._held: list[Typed] = []
+        """One letter that may be the beginning of words, or an answer that came too soon."""
+        self._last = -GRACE_NS
+        """When a letter was last typed that was no answer, by the session's clock in ns."""
+        self._lent = False
+        """Whether the input has the keys of a dialog while words go on."""
+
+    def begin(self) -> list[Typed]:
+        """The first frame is there: what came before it, in its order."""
+        early, self._early, self._taking = self._early, [], True
+        bench = self._bench
+        if early and bench.focused is None:
+            bench.set_focus(bench.bar or (bench.prompt if bench.live else bench.transcript))
+        return early
+
+    def deal(self, event: Typed) -> Sequence[Typed]:
+        """What shall act now, in this order, where the focus is."""
+        bench = self._bench
+        if not self._taking:
+            if isinstance(event, events.Key) and any(event.key in raw_keys(bench.app, name) for name in ENDING):
+                return (event,)
+            self._early.append(event)
+            return ()
+        if not bench.live or bench.app.screen is not bench:
+            return (event,)
+        if isinstance(event, events.Paste):
+            return self._pasted(event)
+        dialog = bench.permission if bench.permission.question is not None else bench.reply if bench.inquired else None
+        if dialog is None:
+            self._lent = False
+        elif bench.focused is dialog or (self._lent and bench.focused is bench.prompt):
+            dealt = self._of_permission(event) if dialog is bench.permission else self._of_reply(event)
+            return () if dealt is None else self._to(dialog, event) if not dealt else self._draft(event)
+        return self._elsewhere(event)
+
+    def _of_permission(self, event: events.Key) -> bool | None:
+        """Whether a key belongs to what is being typed and not to this dialog; None: to neither."""
+        bench, does = self._bench, doing_of(self._bench.permission, event.key)
+        typed, decides = self._when(event), does.startswith("answer")
+        early = typed - max(bench.permission.since, self._last) < GRACE_NS
+        if event.is_printable:
+            self._last = typed
+            if early and does and not bench.prompt.text and not self._held:
+                self._held = [event]
+                return None
+            return early or not does
+        if early and decides:
+            return None
+        return not does and self._edits(event.key) and bool(bench.prompt.text or (early and self._held))
+
+    def _of_reply(self, event: events.Key) -> bool | None:
+        """The same for the dialog of a question of the model's, where words are an answer too."""
+        bench, typed = self._bench, self._when(event)
+        since = bench.reply.since if bench.reply is not None else 0
+        if not bench.prompt.text or typed - max(since, self._last) >= GRACE_NS:
+            return False
+        if event.is_printable:
+            self._last = typed
+            return True
+        return None if event.key == "escape" else self._edits(event.key)
+
+    def _elsewhere(self, event: events.Key) -> Sequence[Typed]:
+        bench = self._bench
+        focused = bench.focused
+        if focused is bench.transcript and event.key in raw_keys(bench.transcript, "transcript.search"):
+            bench.action_find()
+            return ()
+        if event.is_printable:
+            free = not isinstance(focused, Field) and focused is not bench.search
+            if free and event.key not in bench.active_bindings:
+                bench.set_focus(self._field())
+            if bench.focused is bench.prompt:
+                self._last = self._when(event)
+        return (*self._let_go(), event)
+
+    def _pasted(self, event: events.Paste) -> Sequence[Typed]:
+        focused = self._bench.focused
+        if not isinstance(focused, Field) and focused is not self._bench.search:
+            self._bench.set_focus(self._field())
+            self._lent = self._bench.permission.question is not None
+        return (*self._let_go(), event)
+
+    def _field(self) -> Widget:
+        """Where words go that nothing else took."""
+        bench = self._bench
+        return bench.reply if bench.reply is not None and bench.inquired is not None else bench.prompt
+
+    def _draft(self, event: Typed) -> Sequence[Typed]:
+        self._lent = True
+        self._bench.set_focus(self._bench.prompt)
+        return (*self._let_go(), event)
+
+    def _to(self, dialog: Widget | None, event: Typed) -> Sequence[Typed]:
+        self._lent = False
+        self._held.clear()
+        self._bench.set_focus(dialog)
+        return (event,)
+
+    def _let_go(self) -> list[Typed]:
+        """What was held, where it goes on as words."""
+        held, self._held = self._held, []
+        return held if self._bench.focused is self._bench.prompt else []
+
+    def _edits(self, key: str) -> bool:
+        """Whether the input does something with this key that no dialog does."""
+        return key not in CHOOSING and bool(doing_of(self._bench.prompt, key))
+
+    def _when(self, event: events.Key) -> int:
+        """When it was typed, by the session's clock: a busy screen looks at keys late."""
+        return self._bench.source.now() - max(0, int((time.monotonic() - event.time) * 1e9))

@@ -1,0 +1,109 @@
+"""Keys go where they belong, in their order, however fast they come."""
+
+from __future__ import annotations
+
+import os
+import pty
+import termios
+import tty
+
+import pytest
+from textual import events
+from textual.keys import _character_to_key
+
+from jetbox.engine import commands
+from jetbox.ui.driver import TerminalDriver
+from jetbox.ui.screens.timing import TimingScreen
+from jetbox.ui.skeleton import waiting
+from ui.conftest import Show, Showing
+from ui.played import first_round, opened
+
+
+def keys(*names: str) -> list[events.Event]:
+    """Keys as the terminal's driver tells them; a text that is no name is its letters."""
+    named = {"enter", "left", "ctrl+j", "ctrl+w", "backspace", "f2", "tab", "escape"}
+    each = [one for name in names for one in ([name] if name in named else list(name))]
+    return [events.Key(one if one in named else _character_to_key(one), None if one in named else one) for one in each]
+
+
+async def at_once(s: Show, *typed: events.Event) -> None:
+    """Keys faster than anything can be done about one of them."""
+    for event in typed:
+        s.app.post_message(event)
+    await s.pilot.pause()
+    await s.pilot.pause()
+
+
+@pytest.mark.parametrize(
+    ("typed", "stands"),
+    [
+        (("one", "ctrl+j", "two"), "one\ntwo"),
+        (("abcd", "left", "left", "X"), "abXcd"),
+        (("ab cd", "ctrl+w", "X", "backspace", "y"), "ab y"),
+    ],
+)
+async def test_keys_before_the_first_frame_act_in_their_order(
+    show: Showing, typed: tuple[str, ...], stands: str
+) -> None:
+    async with show(early=keys(*typed)) as s:
+        await s.pilot.pause()
+        assert s.bench.prompt.text == stands
+
+
+async def test_what_was_sent_before_the_first_frame_is_sent(show: Showing) -> None:
+    paste = events.Paste("a\nb")
+    async with show(early=[*keys("go now", "enter", "then "), paste, *keys("f2")]) as s:
+        assert await s.asked() == commands.Goal("go now")
+        await s.pilot.pause()
+        assert s.bench.prompt.text == "then a\nb"
+        assert isinstance(s.app.screen, TimingScreen)
+
+
+@pytest.mark.parametrize("text", ["a new century jig: any key", "x /nNgGyc{}"])
+async def test_fast_words_while_the_transcript_has_the_keys(show: Showing, text: str) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        s.bench.set_focus(s.bench.transcript)
+        await at_once(s, *keys(text))
+        assert s.bench.prompt.text == text
+        assert s.bench.prompt.has_focus
+
+
+async def test_a_paste_while_the_transcript_has_the_keys(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        s.bench.set_focus(s.bench.transcript)
+        await at_once(s, events.Paste("pasted "), *keys("any"))
+        assert s.bench.prompt.text == "pasted any"
+
+
+async def test_what_follows_the_key_of_the_search_is_searched_for(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        s.bench.set_focus(s.bench.transcript)
+        await at_once(s, *keys("/any"))
+        assert (s.bench.search.wanted, s.bench.prompt.text) == ("any", "")
+        await at_once(s, *keys("escape"))
+        s.bench.set_focus(s.bench.prompt)
+        await s.press("ctrl+f")
+        await at_once(s, *keys("b"))
+        assert (s.bench.search.wanted, s.bench.prompt.text) == ("anyb", "")
+
+
+def test_enter_is_enter_before_the_terminal_was_asked_for_keys() -> None:
+    master, slave = pty.openpty()
+    try:
+        os.write(master, b"go\rnow\r")
+        driver = TerminalDriver.__new__(TerminalDriver)
+        while (waits := waiting(slave)) < 7:  # the kernel's own thread brings them
+            os.sched_yield()
+        driver._lines = waits
+        tty.setraw(slave, termios.TCSANOW)
+        os.write(master, b"a\nb")
+        typed = driver._typed(os.read(slave, 4))
+        while len(typed) < 10:
+            typed += driver._typed(os.read(slave, 100))
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert typed == b"go\rnow\ra\nb"
