@@ -12,6 +12,7 @@ import click
 
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode, SandboxMissing
+from jetbox.engine.tasks import end_tasks
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.verdicts import cache_sign, came
 
@@ -149,8 +150,7 @@ async def _again_and_again(
             else:
                 await _woken(engine, news)
     finally:
-        observing.cancel()
-        await asyncio.wait({observing})
+        await end_tasks(observing)
 
 
 async def _woken(engine: ProbeEngine, news: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from jetbox.engine.commands import AnyCommand, RunProbes
 from jetbox.engine.events import Notice
 from jetbox.engine.parts import Parts
+from jetbox.engine.tasks import end_tasks
 from jetbox.engine.tools.base import Plan, ToolResult
 
 
@@ -49,9 +50,7 @@ class AskedProbes:
 
     async def close(self) -> None:
         """End the run."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await end_tasks(self._task)
 
 
 async def _nothing() -> ToolResult:

@@ -12,6 +12,7 @@ from jetbox.engine.events import CallState, Notice, ShellEnded, ShellStarted, To
 from jetbox.engine.parts import Parts
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
+from jetbox.engine.tasks import end_tasks
 from jetbox.engine.tools.base import Plan
 from jetbox.engine.tools.shell import RunCmd
 
@@ -44,10 +45,7 @@ class ShellDesk:
         finally:
             if self._remove is not None:
                 self._remove()
-            for task in self._tasks.values():
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks.values())
+            await end_tasks(*self._tasks.values())
 
     def take(self, command: AnyCommand) -> bool:
         """Begin with a command, or end it; False for what is for somebody else."""

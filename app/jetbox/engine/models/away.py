@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Literal
 
 from jetbox.engine.commands import AnyCommand, Close, Goal, ListModels, SendAgain, SetModel
 from jetbox.engine.errors import ModelError, ServerUnreachable
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.session import Session
+from jetbox.engine.tasks import end_tasks
 
 EVERY_S = 2.0
 """How often it is asked; at once where the user says so."""
@@ -55,14 +57,11 @@ async def server_back(
                         _say(session, model, "info", "the goal waits until the server answers", "")
             command = asyncio.ensure_future(session.next_command())
     finally:
-        for task in (asked, command, listing):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+        await end_tasks(asked, command, listing)
 
 
-def _say(session: Session, model: ChatModel, level: str, text: str, hint: str) -> None:
-    session.emit(Notice(level=level, text=text, hint=hint))  # type: ignore[arg-type]
+def _say(session: Session, model: ChatModel, level: Literal["info", "warning"], text: str, hint: str) -> None:
+    session.emit(Notice(level=level, text=text, hint=hint))
     session.emit(Waiting(what="connecting", detail=f"to {model.host}"))
 
 

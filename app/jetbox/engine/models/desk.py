@@ -30,6 +30,7 @@ from jetbox.engine.models.manage import unload, warm, window_for
 from jetbox.engine.models.pulling import pull
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import catalog_of, known_of, predict
+from jetbox.engine.tasks import end_tasks
 
 
 class ModelsDesk:
@@ -49,10 +50,7 @@ class ModelsDesk:
         try:
             await self._parts.session.attend(self.take)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
+            await end_tasks(*self._tasks)
 
     def take(self, command: AnyCommand) -> bool:
         """Begin with it; False where it is for somebody else."""

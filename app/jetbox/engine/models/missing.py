@@ -11,6 +11,7 @@ from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.pulling import pull
 from jetbox.engine.session import Session
+from jetbox.engine.tasks import end_tasks
 
 
 async def choose_or_ask(session: Session, model: ChatModel, name: str, *, waits: bool = False) -> ModelInfo:
@@ -94,7 +95,4 @@ async def _answer(session: Session, model: ChatModel, error: ModelError, later: 
                     later.append(other)
             command = asyncio.ensure_future(session.next_command())
     finally:
-        for task in (command, fetching, listing):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+        await end_tasks(command, fetching, listing)

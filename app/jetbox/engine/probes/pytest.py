@@ -29,6 +29,7 @@ from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.probes.zygote import Said
 from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.tasks import end_tasks
 
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
 
@@ -207,9 +208,7 @@ class PytestProbe(Whole):
 
     async def close(self) -> None:
         """End the servers and whatever they run."""
-        if self._preparing is not None and not self._preparing.done():
-            self._preparing.cancel()
-            await asyncio.wait({self._preparing})
+        await end_tasks(self._preparing)
         await self._halt()
         if self._learning is not None and not self._learning.done():
             await asyncio.wait({self._learning})
@@ -259,8 +258,7 @@ class PytestProbe(Whole):
     async def _halt(self) -> None:
         """End what follows the run before: two runs at a time get in each other's way."""
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait({self._following})
+            await end_tasks(self._following)
             self._following = self._small = None
 
     def _verdict(self, ended: Ended) -> Verdict:

@@ -13,6 +13,7 @@ import msgspec
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.ruff_settings import Look, RuffSettings
 from jetbox.engine.safety.process import Limits, ProcessRunner
+from jetbox.engine.tasks import end_tasks
 
 ARGUMENTS = ("check", "--show-files", "--force-exclude", "--no-cache", ".")
 MOST_BYTES = 16_000_000
@@ -125,7 +126,4 @@ class RuffListing:
     async def close(self) -> None:
         """End what runs."""
         self._closed = True
-        asking = self._asking
-        if asking is not None:
-            asking.cancel()
-            await asyncio.wait({asking})
+        await end_tasks(self._asking)

@@ -17,6 +17,7 @@ from jetbox.engine.probes.ruff_settings import Look, RuffSettings
 from jetbox.engine.probes.span import change
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
+from jetbox.engine.tasks import end_tasks
 
 START_S = 5.0
 ANSWER_S = 1.0
@@ -270,10 +271,7 @@ class RuffServer:
     async def close(self) -> None:
         """End it for good."""
         self._closed = True
-        starting = self._starting
-        if starting is not None:
-            starting.cancel()
-            await asyncio.wait({starting})
+        await end_tasks(self._starting)
         await self._end()
 
 

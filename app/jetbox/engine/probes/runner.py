@@ -23,6 +23,7 @@ from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
 from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.probes.unawaited import Task, Unawaited, end
 from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.tasks import end_tasks
 
 OTHERS = ("you", "git", "command")
 """Whose changes end runs as soon as they are heard of; the agent's own are told of at once, by `wrote`."""
@@ -353,9 +354,7 @@ class ProbeEngine:
     async def close(self) -> None:
         """End everything that still runs."""
         self._closed = self._settler.closed = True
-        if self._hearing is not None and not self._hearing.done():
-            self._hearing.cancel()
-            await asyncio.wait({self._hearing})
+        await end_tasks(self._hearing)
         for one in (self._ahead, self._behind):
             await end(one)
         await self._unawaited.end(wait=True)

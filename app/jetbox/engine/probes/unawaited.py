@@ -10,6 +10,7 @@ import msgspec
 from jetbox.engine.probes.base import Probe, Verdict
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.settle import Given, Settler, Work
+from jetbox.engine.tasks import end_tasks
 
 
 class Task(msgspec.Struct):
@@ -141,6 +142,5 @@ class Unawaited:
 
 async def end(one: Task | None) -> None:
     """Cancel it where it goes on, and wait until it is gone."""
-    if one is not None and not one.task.done():
-        one.task.cancel()
-        await asyncio.wait({one.task})
+    if one is not None:
+        await end_tasks(one.task)

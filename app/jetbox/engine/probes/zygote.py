@@ -13,6 +13,7 @@ import msgspec
 from jetbox.engine.probes.configuration import OF_PYTEST
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.service import Service
+from jetbox.engine.tasks import end_tasks
 
 LOADER = """import os, sys
 sys.path[:] = [p for p in sys.path if p]
@@ -225,9 +226,7 @@ class Zygote:
 
     async def _drop(self) -> None:
         starting, self._starting = self._starting, None
-        if starting is not None:
-            starting.cancel()
-            await asyncio.wait({starting})
+        await end_tasks(starting)
         service, self._service = self._service, None
         if service is not None:
             await service.close()
