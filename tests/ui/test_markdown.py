@@ -13,7 +13,7 @@ from jetbox.ui.text.code import code_pieces, family_of
 from jetbox.ui.text.cutting import LONG
 from jetbox.ui.text.inline import inline
 from jetbox.ui.text.markdown import MarkdownFlow, fences
-from jetbox.ui.text.rows import Row, cells
+from jetbox.ui.text.rows import Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES
 from jetbox.ui.transcript.blocks import Look, Text, Thinking
 from jetbox.ui.transcript.story import Story
@@ -73,6 +73,10 @@ class TestLines:
             "2. end",
         ]
 
+    def test_a_break_and_the_line_under_a_heading_are_drawn(self) -> None:
+        assert seen("one\\\ntwo\\\\") == ["one", "two\\"]
+        assert seen("Title\n===") == ["Title", "─" * 40]
+
     def test_headings_differ(self) -> None:
         assert [style for _, style in styled("# a\n## b\n### c")] == ["heading.one", "heading", "heading.three"]
 
@@ -95,11 +99,19 @@ class TestInline:
             (" d", "bold"),
             (", ", ""),
             ("d", "strike"),
-            (" ", ""),
-            ("*", ""),
-            ("e", ""),
-            ("*", ""),
+            (" *e*", ""),
         ]
+
+    def test_entities_stand_for_their_sign_where_that_can_only_be_seen(self) -> None:
+        assert inline("a &lt; b &amp;&#x263A; &nosuch; R&D", "") == [("a < b &☺ &nosuch; R&D", "")]
+        for hidden in ("&#27;", "&#x202e;", "&#8203;", "&#10;", "&#0;"):
+            assert inline(hidden, "") in ([(hidden, "")], [("\ufffd", "")])
+
+    def test_pieces_are_parted_in_one_pass(self) -> None:
+        pieces = [(f"{n % 10}", "bold" if n % 2 else "") for n in range(40)]
+        rows = flow(pieces, 7, words=False)
+        assert [row.text for row in rows] == ["0123456", "7890123", "4567890", "1234567", "8901234", "56789"]
+        assert [piece for row in rows for piece in row.pieces] == pieces
 
     def test_a_link_says_where_it_leads_unless_its_label_does(self) -> None:
         assert inline("[docs](https://a.b/c(d))", "") == [("docs", "link https://a.b/c(d)"), (" (a.b)", "faint")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.text.rows import Piece
 
 LINK = "link "
@@ -11,6 +12,7 @@ LINK = "link "
 
 _INLINE = re.compile(
     r"(?P<escape>\\[\\`*_{}\[\]()#+.!|~<>-])"
+    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
     r"|(?P<code>``[^`]+``|`[^`]+`)"
     r"|!?\[(?P<label>[^\[\]]*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)"
     r"|<(?P<angle>(?:https?://|mailto:)[^\s<>]+)>"
@@ -22,7 +24,7 @@ _INLINE = re.compile(
     r"|(?<![\w*])\*(?P<star>[^*\s](?:[^*]*[^*\s])?)\*(?![\w*])"
     r"|(?<!\w)_(?P<under>[^_\s](?:[^_]*[^_\s])?)_(?!\w)"
 )
-_MARKS = re.compile(r"[`*_\\\[~<]|https?://")
+_MARKS = re.compile(r"[`*_\\\[~<&]|https?://")
 _OPENED = ("http://", "https://", "mailto:")
 _BOTH = {("bold", "italic"): "bold.italic", ("italic", "bold"): "bold.italic"}
 
@@ -33,21 +35,35 @@ def inline(text: str, base: str) -> list[Piece]:
         return [(text, base)]
     out: list[Piece] = []
     at = 0
+    plain = ""
     for found in _INLINE.finditer(text):
-        if found.start() > at:
-            out.append((text[at : found.start()], base))
+        plain += text[at : found.start()]
         at = found.end()
+        if found["escape"]:
+            plain += found["escape"][1:]
+            continue
+        if found["entity"]:
+            plain += _sign(found["entity"])
+            continue
+        if plain:
+            out.append((plain, base))
+            plain = ""
         out += _pieces(found, base)
-    if at < len(text):
-        out.append((text[at:], base))
-    return out
+    plain += text[at:]
+    return [*out, (plain, base)] if plain else out
+
+
+def _sign(entity: str) -> str:
+    """What an entity stands for; what a terminal would not only show stays as it is written."""
+    from html import unescape
+
+    sign = unescape(entity)
+    return sign if sign and safe_text(sign) == sign and sign.isprintable() else entity
 
 
 def _pieces(found: re.Match[str], base: str) -> list[Piece]:
     kind = found.lastgroup or ""
     said = found[kind]
-    if kind == "escape":
-        return [(said[1:], base)]
     if kind == "code":
         return [(said.strip("`").strip() or said, "code")]
     if kind == "target":

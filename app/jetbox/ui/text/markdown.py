@@ -24,7 +24,7 @@ _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _ITEM = re.compile(r"^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$")
 _TASK = re.compile(r"^\[([ xX])\]\s+(.*)$")
 _QUOTE = re.compile(r"^\s{0,3}>\s?(.*)$")
-_RULE = re.compile(r"^\s{0,3}([-*_])(?:\s*\1){2,}\s*$")
+_RULE = re.compile(r"^\s{0,3}([-*_=])(?:\s*\1){2,}\s*$")
 _DEEPEST_QUOTE = 4
 
 
@@ -142,6 +142,8 @@ def _line(line: str, width: int, state: State, signs: Signs, pad: tuple[Piece, .
     quote = _QUOTE.match(line)
     if quote and depth < _DEEPEST_QUOTE:
         return _line(quote[1], width, state, signs, (*pad, (f"{signs.quote} ", "faint")), depth + 1)
+    if line.endswith("\\") and not line.endswith("\\\\"):
+        line = line[:-1]  # a break, which every line end is here
     spaces = line[: len(line) - len(line.lstrip(" "))]
     head = (*pad, (spaces, "")) if spaces and len(spaces) < room // 2 else pad
     return flow(inline(line[len(spaces) :] if head is not pad else line, base), width, first=head)

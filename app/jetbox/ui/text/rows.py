@@ -115,6 +115,25 @@ def cut(pieces: Sequence[Piece], start: int, end: int) -> tuple[Piece, ...]:
     return tuple(out)
 
 
+def _parted(pieces: Sequence[Piece], spans: Sequence[tuple[int, int]]) -> list[tuple[Piece, ...]]:
+    """`cut` for spans that follow one another, in one pass."""
+    out: list[tuple[Piece, ...]] = []
+    n = at = 0
+    for start, end in spans:
+        row: list[Piece] = []
+        while n < len(pieces):
+            text, style = pieces[n]
+            low, high = max(start - at, 0), min(end - at, len(text))
+            if low < high:
+                row.append((text[low:high], style))
+            if at + len(text) > end:
+                break
+            at += len(text)
+            n += 1
+        out.append(tuple(row))
+    return out
+
+
 def flow(
     pieces: Sequence[Piece],
     width: int,
@@ -132,11 +151,13 @@ def flow(
         first = rest = ()
         room = width
     spans = wrap(text, room, words=words)
-    start, end = spans[0]
-    out = [Row((*first, *(pieces if len(spans) == 1 else cut(pieces, start, end))), fill)]
-    lead = sum(len(t) for t, _ in rest) if len(spans) > 1 else 0
-    for start, following in spans[1:]:
-        out.append(Row((*rest, *cut(pieces, start, following)), fill, text[end:start], lead))
+    if len(spans) == 1:
+        return [Row((*first, *pieces), fill)]
+    parts, end = _parted(pieces, spans), spans[0][1]
+    out = [Row((*first, *parts[0]), fill)]
+    lead = sum(len(t) for t, _ in rest)
+    for (start, following), part in zip(spans[1:], parts[1:], strict=True):
+        out.append(Row((*rest, *part), fill, text[end:start], lead))
         end = following
     return out
 
