@@ -17,12 +17,13 @@ from jetbox.ui.keys import binding_ids, bound_keys, clashes
 from jetbox.ui.screens.bound import everything_bound
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.terminals import tells_keys_apart
+from jetbox.ui.widgets.field import Field
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened, whole
 
 
 async def test_help_lists_the_real_bindings_and_every_command(show: Showing) -> None:
-    async with show(size=(120, 110)) as s:
+    async with show(size=(120, 140)) as s:
         await s.play(*opened())
         await s.press("f1")
         text = s.text
@@ -105,6 +106,47 @@ async def test_clashing_and_unknown_keys_are_told_with_file_and_line(show: Showi
         text = " ".join(s.text.split())
         assert f"{file}:3: keys: 'ctrl+l' of 'session.mode' does 'session.models' already" in text
         assert f"{file}:4: keys: there is nothing named 'sesion.cancel' — did you mean 'session.cancel'?" in text
+
+
+async def test_keys_that_cannot_be_are_told_and_the_others_hold(show: Showing) -> None:
+    wrong = {
+        "app.palette": "ctrl+t,,",
+        "transcript.find": "x",
+        "app.help": "ctrl+foo",
+        "session.timing": "ctr+t",
+        "session.undo": "ctrl++, f5",
+        "session.request": " ,",
+        "session.models": "ctrl+a",
+        "transcript.copy": "Y",
+        "input.newline": "space",
+        "edit.redo": "f8",
+    }
+    async with show(size=(200, 110), keys=wrong) as s:
+        await s.play(*opened())
+        text = " ".join(s.text.split())
+        for said in (
+            "'x' of 'transcript.find' is what one types in the input",
+            "'ctrl+foo' of 'app.help' is no key: none is called 'foo'",
+            "'ctr+t' of 'session.timing' is no key: there is no 'ctr' to hold — did you mean 'ctrl'?",
+            "'ctrl++' of 'session.undo' is no key — the key + is called plus",
+            "'session.request' has no key",
+            "'ctrl+a' of 'session.models' does 'edit.line_start' already",
+            "'space' of 'input.newline' is what one types",
+        ):
+            assert said in text
+        assert text.count("keys: ") == 7
+        await s.press("x", "ctrl+z")
+        assert s.bench.prompt.text == ""
+        await s.press("f8")
+        assert s.bench.prompt.text == "x"
+        found = {name: keys for node in (s.app, s.bench) for keys, _, name in bound_keys(node)}
+        assert found["app.palette"] == "^T"
+        assert found["session.undo"] == "F5"
+        assert found["transcript.find"] == "^F"
+        await s.press("f1")
+        assert set(s.text.split()) >= binding_ids(Field)
+        lines = s.text.split("\n")
+        assert any("^W" in line and "Delete a word to the left" in line for line in lines)
 
 
 def test_what_is_bound_as_it_is_shipped_is_no_clash() -> None:

@@ -5,26 +5,63 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from textual.keys import Keys, key_to_character
+
 from jetbox.ui.keys import binding_ids, clashes, near_name
 from jetbox.ui.screens.bound import everything_bound
+from jetbox.ui.widgets.field import Field
+from jetbox.ui.widgets.search import Search
 
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
 
+MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
+NAMES_HINT = "F1 shows the names"
+
 
 def apply_keys(app: JetboxApp, user: Mapping[str, str]) -> None:
-    """Bind them; a name that does not exist, and a key that does something else already, get a notice."""
+    """Bind them; what is wrong with them gets a notice: what does not exist or cannot be, and what is taken."""
     bench = app.workbench
     known = binding_ids(type(app), type(bench), *everything_bound())
-    for name in user:
+    typing = binding_ids(type(app), type(bench), Field, Search)
+    good: dict[str, str] = {}
+    for name, keys in user.items():
+        where = f"{_place(app, name)}keys: "
         if name not in known:
-            hint = near_name(name, known) or "F1 shows the names"
-            bench.notice("warning", f"{_place(app, name)}keys: there is nothing named {name!r}", hint)
-    for name, key, other in clashes(user, (type(app), type(bench)), everything_bound()):
+            bench.notice("warning", f"{where}there is nothing named {name!r}", near_name(name, known) or NAMES_HINT)
+            continue
+        wanted: list[str] = []
+        for key in filter(None, (each.strip() for each in keys.split(","))):
+            problem, hint = _problem(key, typed=name in typing or name.startswith(("input.", "answer.")))
+            if problem:
+                bench.notice("warning", f"{where}{key!r} of {name!r} {problem}", hint)
+            else:
+                wanted.append(key)
+        if wanted:
+            good[name] = ",".join(wanted)
+        elif not keys.strip(" ,"):
+            bench.notice("warning", f"{where}{name!r} has no key: it stays as it was", NAMES_HINT)
+    for name, key, other in clashes(good, (type(app), type(bench)), everything_bound()):
         text = f"{_place(app, name)}keys: {key!r} of {name!r} does {other!r} already"
         bench.notice("warning", text, "change one of the two")
-    app.set_keymap({name: keys for name, keys in user.items() if name in known})
+    app.set_keymap(good)
     bench.know_keys()
+
+
+def _problem(key: str, *, typed: bool) -> tuple[str, str]:
+    """What is wrong with a key, and the cure; `typed`: it would hold where text is typed."""
+    *modifiers, name = key.split("+")
+    if not name:
+        return "is no key", "the key + is called plus"
+    if unknown := next((each for each in modifiers if each not in MODIFIERS), ""):
+        return f"is no key: there is no {unknown!r} to hold", near_name(unknown, set(MODIFIERS)) or ", ".join(MODIFIERS)
+    names = {each.value for each in Keys}
+    letter = len(name) == 1 or key_to_character(name) is not None
+    if not letter and name not in names:
+        return f"is no key: none is called {name!r}", near_name(name, names) or "keys are called as F1 writes them"
+    if typed and letter and name not in ("enter", "tab", "escape", "backspace") and set(modifiers) <= {"shift"}:
+        return "is what one types in the input: it stays as it was", "with ctrl or alt, or a key like f5"
+    return "", ""
 
 
 def _place(app: JetboxApp, name: str) -> str:

@@ -27,7 +27,12 @@ def help_groups(bench: Screen[None], keyed: Iterable[DOMNode], *, ascii: bool) -
     from jetbox.ui.screens.bound import screens_bound
 
     groups: list[Group] = [("Workbench", [*bound_keys(bench.app, ascii=ascii), *bound_keys(bench, ascii=ascii)])]
-    groups += [(node.BINDING_GROUP_TITLE or "", bound_keys(node, ascii=ascii)) for node in keyed]
+    told: set[str] = set()
+    for node in keyed:
+        # What two fields have in common stands with the first of them.
+        keys = [key for key in bound_keys(node, ascii=ascii) if key[2] not in told]
+        groups.append((node.BINDING_GROUP_TITLE or "", sorted(keys, key=lambda key: key[2].startswith("edit."))))
+        told.update(name for _, _, name in keys)
     return groups, [
         (each.BINDING_GROUP_TITLE or "", class_keys(each, bench.app, ascii=ascii)) for each in screens_bound()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -23,6 +24,29 @@ if TYPE_CHECKING:
 class Field(TextArea):
     """What its keys do neither overtakes the text before them, nor is overtaken by the text behind them."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # Textual's own, under names by which they can be changed.
+        Binding("left", "cursor_left", "A character left", id="edit.left", show=False),
+        Binding("right", "cursor_right", "A character right", id="edit.right", show=False),
+        Binding("ctrl+left", "cursor_word_left", "A word left", id="edit.word_left", show=False),
+        Binding("ctrl+right", "cursor_word_right", "A word right", id="edit.word_right", show=False),
+        Binding("home,ctrl+a", "cursor_line_start", "The line's beginning", id="edit.line_start", show=False),
+        Binding("end,ctrl+e", "cursor_line_end", "The line's end", id="edit.line_end", show=False),
+        Binding("backspace", "delete_left", "Delete to the left", id="edit.backspace", show=False),
+        Binding("delete,ctrl+d", "delete_right", "Delete to the right", id="edit.delete", show=False),
+        Binding("ctrl+w", "delete_word_left", "Delete a word to the left", id="edit.delete_word", show=False),
+        Binding("ctrl+u", "delete_to_start_of_line", "Delete to its beginning", id="edit.delete_start", show=False),
+        Binding("ctrl+k", "delete_to_end_of_line_or_delete_line", "Delete to its end", id="edit.delete_end",
+                show=False),
+        Binding("ctrl+shift+k", "delete_line", "Delete the line", id="edit.delete_line", show=False),
+        Binding("shift+left", "cursor_left(True)", "Select to the left", id="edit.select_left", show=False),
+        Binding("shift+right", "cursor_right(True)", "Select to the right", id="edit.select_right", show=False),
+        Binding("f7", "select_all", "Select everything", id="edit.select_all", show=False),
+        Binding("ctrl+x", "cut", "Cut", id="edit.cut", show=False),
+        Binding("ctrl+v", "paste", "Put in what was cut", id="edit.paste", show=False),
+        Binding("ctrl+z", "undo", "Undo", id="edit.undo", show=False),
+        Binding("ctrl+y", "redo", "Redo", id="edit.redo", show=False),
+    ]  # fmt: skip
     APART: ClassVar[tuple[str, ...]] = ()
     """Actions that take so long that nothing waits for them."""
 
