@@ -96,6 +96,19 @@ async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:
         assert await s.asked() == commands.Answer("p1", "no")
 
 
+@pytest.mark.parametrize(
+    ("size", "answers"), [((40, 12), "y once  s session  a always  n no"), ((20, 5), "y  s  a  n")]
+)
+async def test_where_it_is_small_all_answers_stay_in_sight(show: Showing, size: tuple[int, int], answers: str) -> None:
+    async with show(size=size) as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        assert answers in s.text
+        assert "? edit_file" in s.text
+        s.stage.clock.advance(400)
+        await s.pilot.click(s.bench.permission, offset=(1 + answers.index("s"), s.bench.permission.size.height - 1))
+        assert await s.asked() == commands.Answer("p1", "session")
+
+
 async def test_escape_answers_before_it_interrupts(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())

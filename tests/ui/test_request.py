@@ -98,7 +98,7 @@ async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
         assert "the prefix breaks here" in text
         assert "[pytest: failed]" in text
         await s.press("left")
-        assert "begins with the 2 messages of the one before; 90% of 100 tokens from the cache" in s.text
+        assert "first 2 messages as before; 90% of 100 tokens from the cache" in s.text
         assert "nothing here" in s.text
         await s.press("g")
         assert "read_file" in s.text

@@ -43,6 +43,26 @@ async def test_no_size_breaks_it(show: Showing, size: tuple[int, int]) -> None:
         assert s.text
 
 
+async def test_a_list_takes_the_rows_that_it_needs_and_is_all_there_is_where_it_is_low(show: Showing) -> None:
+    async with show(size=(80, 24)) as s:
+        await s.play(*whole())
+        await s.press("f3", "d")
+        lines = s.text.split("\n")
+        assert [line.strip("│ ")[:3] for line in lines[1:5]] == ["◆ 3", "◆ 2", "◆ 1", ""]
+        assert "what round 1 did" in lines[5]
+        await s.pilot.resize_terminal(20, 5)
+        await s.pilot.pause()
+        assert [line.strip("│ ")[:3] for line in s.text.split("\n")[1:4]] == ["◆ 3", "◆ 2", "◆ 1"]
+
+
+async def test_what_is_offered_leaves_room_for_what_is_typed(show: Showing) -> None:
+    async with show(size=(20, 5)) as s:
+        await s.play(*opened())
+        await s.press("slash", "down", "down")
+        assert "/model" in s.text
+        assert s.text.split("\n")[-1].startswith(" ❯ /")
+
+
 async def test_every_line_is_as_wide_as_the_screen(show: Showing) -> None:
     async with show(size=(97, 33)) as s:
         await s.play(*whole())

@@ -78,6 +78,8 @@ def _said(view: SessionView, now: int, *, live: bool, typed: str, word: Word) ->
     if typed.startswith("!") and live:
         return "word", SHELL_WORDS, "dim"
     kind, text = view.activity(now)
+    if kind == "ask" and live and _inquires(view):
+        return "ask", "the model asks", "warning"  # what it asks stands above
     if kind == "ask":
         return "ask", text if live else f"was asked: {text}", "warning"
     if kind == "busy":
@@ -86,6 +88,11 @@ def _said(view: SessionView, now: int, *, live: bool, typed: str, word: Word) ->
         said, style = OUTCOMES[view.ended.outcome]
         return "done", said, style
     return "idle", "ready" if live and view.model else "", "dim"
+
+
+def _inquires(view: SessionView) -> bool:
+    """Whether what is asked is a question of the model's."""
+    return isinstance(next(iter(view.asked.values()), None), e.QuestionAsked)
 
 
 def _completion(typed: str) -> str:
@@ -124,8 +131,7 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = ""
     if not live:
         return LOOKING_HINTS
     if view.asked:
-        asked = next(iter(view.asked.values()))
-        return ANSWER_HINTS if isinstance(asked, e.QuestionAsked) else ()
+        return ANSWER_HINTS if _inquires(view) else ()
     if typed.startswith("!"):
         return COMMAND_HINTS
     if typed:

@@ -44,6 +44,10 @@ class Search(Lined):
         return [Row(fit((("/", "key"), (self.text, ""), cursor, (f"   {self.found}", "faint")), width))]
 
 
+LOW = 10
+"""Rows below which only the list is shown."""
+
+
 class Browser(ModalScreen[None]):
     """Subclasses say the rows, what stands beside them, and the keys of their own."""
 
@@ -97,6 +101,7 @@ class Browser(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
+        self.set_class(event.size.height < LOW, "-low")
 
     def begin(self) -> None:
         """The screen is there: fill it."""

@@ -38,6 +38,8 @@ class Inquiring(Reading):
         if (permission, wanted) == (self.permission.question, self.inquired):
             return
         there = self.focused is None or self.focused in (self.permission, self.reply)
+        self.set_class(wanted is not None, "-asking")
+        self.set_class(question is not None, "-asked")
         self.permission.ask(permission)
         if wanted != self.inquired:
             self._inquire(wanted)
@@ -56,13 +58,15 @@ class Inquiring(Reading):
 
     def _inquire(self, question: e.QuestionAsked | None) -> None:
         if self.asking is None or self.reply is None:
+            from textual.containers import Horizontal
+
             from jetbox.ui.widgets.asking import Asking, Reply
 
             self.asking = Asking(self.glyphs, id="asking")
             self.reply = Reply(self.asking, self.source.now, id="reply")
-            self.asking.paint(self.permission.colours)
-            self.mount(self.asking, self.reply, before="#suggest")
-        self.set_class(question is not None, "-asking")
+            for widget in (self.asking, self.reply.lead):
+                widget.paint(self.permission.colours)
+            self.mount(self.asking, Horizontal(self.reply.lead, self.reply, id="answer"), before="#suggest")
         self.asking.ask(question)
         self.reply.ask(question)
         self.know_keys()

@@ -14,6 +14,9 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
 
+LOW = 10
+"""Rows of the terminal below which the answers come first: what is behind them may not be seen."""
+
 
 class Words(Lined):
     """The question and its answers."""
@@ -23,8 +26,10 @@ class Words(Lined):
         self._question, self._yes, self._no = question, yes, no
 
     def lines(self, width: int) -> list[Row]:
+        low = self.app.size.height < LOW
         answers = row(("y", "key"), (f" {self._yes}    ", ""), ("n", "key"), (f" {self._no}", ""))
-        return [*flow(((self._question, ""),), width), BLANK, answers]
+        said = flow(((self._question, ""),), width)
+        return [answers, *said] if low else [*said, BLANK, answers]
 
 
 class Question(ModalScreen[bool]):

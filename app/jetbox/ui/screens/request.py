@@ -83,7 +83,7 @@ class Request(Browser):
         if compared is None:
             said = "the first request to this model"
         elif compared.broke == 0:
-            said = f"begins with the {words.plural(compared.same, 'message')} of the one before"
+            said = f"first {words.plural(compared.same, 'message')} as before"
         elif compared.broke < 0:
             said = f"another head: {compared.why}"
         else:

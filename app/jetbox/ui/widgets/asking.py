@@ -14,9 +14,12 @@ from jetbox.engine.events import QuestionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
-from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line
+from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.lined import Lined
+
+LOW = 6
+"""Rows of the terminal up to which a line of the question and the choice are all there is room for."""
 
 
 class Asking(Lined):
@@ -87,14 +90,18 @@ class Asking(Lined):
     # ------------------------------------------------------------ drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return 1 + len(self._head(width)) + len(self._choices(width)) if self.question is not None else 0
+        if self.question is None:
+            return 0
+        return 2 if viewport.height <= LOW else 1 + len(self._head(width)) + len(self._choices(width))
 
     def lines(self, width: int) -> list[Row]:
         if self.question is None:
             return []
         head, choices = self._head(width), self._choices(width)
-        room = max(1, (self.size.height or len(head) + len(choices) + 1) - 1)
-        kept = [row for _, row in choices]
+        height = self.size.height or len(head) + len(choices) + 1
+        rule = height > 2
+        room = max(1, height - rule)
+        kept = [each for _, each in choices]
         if len(head) + len(kept) > room:
             # The choice under the cursor is always in sight.
             below = max(0, min(len(kept), room - 1))
@@ -104,8 +111,8 @@ class Asking(Lined):
         above = max(0, room - len(kept))
         self._scrolled = min(self._scrolled, max(0, len(head) - above))
         shown = head[self._scrolled : self._scrolled + above]
-        self._spots = {1 + len(shown) + n: number for n, (number, _) in enumerate(choices) if number >= 0}
-        return [self._rule(width, above, len(head)), *shown, *kept]
+        self._spots = {rule + len(shown) + n: number for n, (number, _) in enumerate(choices) if number >= 0}
+        return [*([self._rule(width, above, len(head))] if rule else []), *shown, *kept]
 
     def _rule(self, width: int, room: int, rows: int) -> Row:
         said = f" lines {self._scrolled + 1} to {self._scrolled + room} of {rows} " if rows > room else ""
@@ -137,6 +144,23 @@ class Asking(Lined):
         return out
 
 
+class Lead(Lined):
+    """What stands before the field: the sign of what is chosen, where something is typed."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(glyphs, id=id)
+        self._chosen = False
+
+    def show(self, *, chosen: bool) -> None:
+        """Whether what is typed is the answer."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.redraw()
+
+    def lines(self, width: int) -> list[Row]:
+        return [row((f" {self.glyphs.prompt} " if self._chosen else "", "accent"))]
+
+
 class Reply(Field):
     """Where the answer is typed; with nothing typed, keys choose."""
 
@@ -161,14 +185,16 @@ class Reply(Field):
         """`clock` is the session's, in ns: the time of grace is measured by it."""
         super().__init__(id=id)
         self._asking = asking
+        self.lead = Lead(asking.glyphs, id="lead")
+        self.typed = self._typed
         self._clock = clock
         self.since = 0
         """When the question appeared, in ns."""
 
     def ask(self, question: QuestionAsked | None) -> None:
         """Begin anew for this question; without one there is nothing to type."""
-        self.display = question is not None
         self.clear()
+        self.lead.show(chosen=False)
         self.since = self._clock()
         self.placeholder = "another answer" if question is not None and question.choices else "your answer"
 
@@ -176,6 +202,11 @@ class Reply(Field):
     def early(self) -> bool:
         """Whether the question has only just appeared."""
         return self._clock() - self.since < GRACE_NS
+
+    def _typed(self, changed: bool) -> None:
+        if changed:
+            self._asking.typed(self.text)
+            self.lead.show(chosen=bool(self.text))
 
     async def _on_key(self, event: events.Key) -> None:
         character = event.character or ""
@@ -188,9 +219,6 @@ class Reply(Field):
                 self._give(chosen)
             return
         await super()._on_key(event)
-
-    def on_text_area_changed(self) -> None:
-        self._asking.typed(self.text)
 
     def on_paste(self, event: events.Paste) -> None:
         """A paste is text, whatever it holds; the text area goes on from here."""

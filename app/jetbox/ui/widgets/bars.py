@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from textual import events
+from textual.geometry import Size
 
 from jetbox.record.spent import Segment
 from jetbox.ui import words
@@ -92,6 +93,9 @@ class Bars(Pick):
         """Scroll so that the chosen row is in sight."""
         self._top = max(0, min(self._top, self.at, self.count - self.page))
         self._top = max(self._top, self.at - self.page + 1)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return 1 + super().get_content_height(container, viewport, width)
 
     def lines(self, width: int) -> list[Row]:
         self.settle()

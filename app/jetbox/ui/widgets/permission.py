@@ -20,12 +20,16 @@ from jetbox.ui.widgets.lined import Lined
 from jetbox.ui.widgets.wheel import Wheeled
 
 DIFF_LINES = 4000
+LOW = 5
+"""Rows up to which nothing is left free above the answers."""
 ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...] = (
     ("y", "once", "once"),
     ("s", "this session", "session"),
     ("a", "always here", "always"),
     ("n", "no", "no"),
 )
+SHORT = sum(cells(key) + cells(answer) + 3 for key, _, answer in ANSWERS) - 2
+"""Cells that the answers take with one word each."""
 
 
 class Permission(Wheeled, Lined, can_focus=True):
@@ -97,10 +101,11 @@ class Permission(Wheeled, Lined, can_focus=True):
         if self.question is None:
             return []
         body = self._body(width - 2)
-        room = max(0, self.size.height - 3)
+        gap = [BLANK] if self.size.height > LOW else []
+        room = max(0, self.size.height - 2 - len(gap))
         self._scrolled = min(self._scrolled, max(0, len(body) - room))
         shown = body[self._scrolled : self._scrolled + room]
-        inside = [*shown, *([BLANK] * (room - len(shown))), BLANK, self._answers()]
+        inside = [*shown, *([BLANK] * (room - len(shown))), *gap, self._answers(width - 2)]
         return [self._rule(width, room, len(body)), *(Row(((" ", ""), *each.pieces), each.fill) for each in inside)]
 
     def _rule(self, width: int, room: int, rows: int) -> Row:
@@ -139,13 +144,19 @@ class Permission(Wheeled, Lined, can_focus=True):
         rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
         return [*rows, row((f"{self.glyphs.more} {left} more lines", "warning"))] if left else rows
 
-    def _answers(self) -> Row:
-        pieces: list[Piece] = [("  ", "")]
-        column = 3  # with the margin
+    def _answers(self, width: int) -> Row:
+        """The keys and what they do; with fewer words where there is less room."""
+        words = sum(cells(key) + cells(does) + 1 for key, does, _ in ANSWERS)
+        gaps = len(ANSWERS) - 1
+        apart = next((gap for gap in (4, 2) if words + gap * gaps + 2 <= width), 0)
+        edge = 2 if apart else 0
+        pieces: list[Piece] = [(" " * edge, "")]
+        column = edge + 1  # with the margin
         self._spots = []
         for key, does, answer in ANSWERS:
-            wide = cells(key) + cells(does) + 1
+            said = f" {does}" if apart else f" {answer}" if width >= SHORT else ""
+            wide = cells(key) + cells(said)
             self._spots.append((column, column + wide, answer))
-            pieces += [(key, "key"), (f" {does}", "" if answer != "no" else "warning"), ("    ", "")]
-            column += wide + 4
+            pieces += [(key, "key"), (said, "" if answer != "no" else "warning"), (" " * (apart or 2), "")]
+            column += wide + (apart or 2)
         return Row(tuple(pieces))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual import events
+from textual.geometry import Size
 from textual.message import Message
 
 from jetbox.ui.glyphs import Glyphs
@@ -42,6 +43,8 @@ class Pick(Wheeled, Lined):
 
     def fill(self, count: int, describe: Describe, at: int | None = None) -> None:
         """Other rows; `at` is chosen then, else the same number as before."""
+        if count != self.count and self.styles.height is not None and self.styles.height.is_auto:
+            self.refresh(layout=True)
         self.count, self._describe = count, describe
         self.at = max(0, min(count - 1, self.at if at is None else at))
         self.redraw()
@@ -62,6 +65,9 @@ class Pick(Wheeled, Lined):
     def page(self) -> int:
         """Rows that are in sight at once."""
         return max(1, self.size.height - (self.head is not None))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return max(1, self.count) + (self.head is not None)
 
     def lines(self, width: int) -> list[Row]:
         if not self.count:

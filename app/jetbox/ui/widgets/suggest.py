@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.geometry import Size
+
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Row, fit, row
 from jetbox.ui.widgets.lined import Lined
@@ -29,6 +31,7 @@ class Suggest(Lined):
             self._items = items
             self._chosen = 0
             self.display = bool(items)
+            self.refresh(layout=True)
             self.redraw()
 
     def move(self, by: int) -> None:
@@ -44,4 +47,9 @@ class Suggest(Lined):
                 out.append(row(*fit(((f"   {text:<{column}}{about}", "selected"),), width), fill="selected"))
             else:
                 out.append(Row(fit((("   ", ""), (f"{text:<{column}}", ""), (about, "dim")), width)))
-        return out
+        room = self.size.height or len(out)
+        start = min(max(0, self._chosen - room + 1), max(0, len(out) - room))
+        return out[start : start + room]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._items)
