@@ -385,7 +385,13 @@ class Workbench(Steering):
         """Other colours."""
         lined = [self.status, self.timeline, self.thumb, self.search, self.side]
         lined += [self.queue, self.permission, self.suggest, self._mark, self.footer]
-        for widget in (*lined, self.transcript, self.bar, self.asking, self.reply and self.reply.lead):
+        for widget in (
+            *lined,
+            self.transcript,
+            self.bar,
+            self.asking,
+            self.reply.lead if self.reply is not None else None,
+        ):
             if widget is not None:
                 widget.paint(paint)
 
