@@ -44,6 +44,11 @@ def test_what_has_the_form_of_a_secret_is_replaced(text: str, left: str) -> None
         "sha256 ae7fb19029946e4f54f0118d0393c464e0ac21ff836a9f9aee316974fa9872af",
         "the basic idea behind bearer tokens",
         "skip-this-test-because-it-is-slow",
+        "widget(password_field=custom_password_widget_v2, secret_key=settings_default_key_2)",
+        "bearer authentication-middleware-for-everyone",
+        "from sk-learn_like_estimators_with_names import x",
+        'token = ""  # nothing',
+        'password = "please enter your password"',
         "max_tokens=self.settings.max_tokens_v2",
     ],
 )

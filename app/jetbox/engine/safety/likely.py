@@ -14,14 +14,14 @@ _FORMS = (
     ("GITLAB_TOKEN", r"\bglpat-[A-Za-z0-9_-]{20,}"),
     ("AWS_KEY", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     ("SLACK_TOKEN", r"\bxox[abeprs]-[A-Za-z0-9-]{10,}"),
-    ("API_KEY", r"\bsk-(?:[A-Za-z0-9]+-)*[A-Za-z0-9_]{20,}"),
+    ("API_KEY", r"\bsk-(?=[A-Za-z0-9_-]*[0-9])(?:[A-Za-z0-9]+-)*[A-Za-z0-9_]{20,}"),
     ("STRIPE_KEY", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
     ("HUGGING_FACE_TOKEN", r"\bhf_[A-Za-z0-9]{30,}"),
     ("GOOGLE_KEY", r"\bAIza[0-9A-Za-z_-]{35}"),
     ("NPM_TOKEN", r"\bnpm_[A-Za-z0-9]{36}\b"),
     ("PYPI_TOKEN", r"\bpypi-[A-Za-z0-9_-]{50,}"),
     ("JWT", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    ("AUTHORIZATION", r"(?i:(?<=bearer )|(?<=basic ))[A-Za-z0-9+/._~-]{16,}={0,2}"),
+    ("AUTHORIZATION", r"(?i:(?<=bearer )|(?<=basic ))(?=[A-Za-z+/._~-]*[0-9])[A-Za-z0-9+/._~-]{16,}={0,2}"),
 )
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,100}:)([^\s/@\[\]]{3,200})(?=@)")
 _FORM = re.compile("|".join(f"(?P<{name}>{form})" for name, form in _FORMS), re.DOTALL)
@@ -48,8 +48,10 @@ class LikelySecrets:
 
     def _assigned(self, match: re.Match[str]) -> str:
         """A value beside a telling name counts where it looks made by chance."""
-        value = match[2] or match[3] or match[4]
-        if "[secret:" in value or not (re.search(r"[0-9]", value) and re.search(r"[A-Za-z]", value)):
+        quoted, value = match[2] or match[3], match[2] or match[3] or match[4]
+        digits = sum(map(str.isdigit, value))
+        # A name of the program's own has a digit or two; what is in quotes is a value at any rate.
+        if "[secret:" in value or not any(map(str.isalpha, value)) or digits < (1 if quoted else 4):
             return match[0]
         return match[0].replace(value, self._mark("SECRET"))
 
