@@ -9,7 +9,7 @@ import pytest
 
 from engine.rig import Rig
 from jetbox.engine import events as e
-from scripted import finish, step
+from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 
@@ -100,3 +100,11 @@ async def test_a_call_between_two_sentences_is_not_run_and_not_taken_for_an_answ
     assert not (live.root / "a.txt").exists()
     second = json.loads((await live.stats())["bodies"][1]["body"])["messages"]
     assert "looks like a tool call" in second[-1]["content"]
+
+
+async def test_words_that_begin_a_tools_name_stand_before_the_call_that_follows_them(rig: OpenRig) -> None:
+    live = await rig(step(call("write_file", path="a.txt", content="x"), text="write"), finish())
+    await live.run()
+    live.events(e.ToolCalled)
+    told = [type(s.event) for s in live.seen if isinstance(s.event, e.TextDelta | e.ToolCalled)]
+    assert told[:2] == [e.TextDelta, e.ToolCalled]

@@ -26,6 +26,18 @@ async def test_a_key_and_the_mouse_choose_whose_figures_are_shown(show: Showing)
         assert "round 3  264 ms" in s.text
 
 
+async def test_a_file_is_named_however_little_room_there_is(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*RUN)
+        await s.play(
+            e.FilesChanged(by="you", changes=(e.FileChange("a.py", "modified"), e.FileChange("b.py", "modified")))
+        )
+        rows = [each.text for each in s.bench.side._files(s.bench.view, 50, 3)]
+        assert len(rows) == 3
+        assert "b.py" in rows[1]
+        assert rows[2] == "… 2 more"
+
+
 async def test_rate_reuse_and_window_have_their_lines(show: Showing) -> None:
     answered = e.ModelAnswered(
         attempt=1,

@@ -151,6 +151,15 @@ def test_a_running_command_shows_as_many_rows_as_an_ended_one_and_unfolds() -> N
     assert unfolded[2:] == ["… 200 more lines", *(f"line {n}" for n in range(200, 300))]
 
 
+def test_what_a_tool_says_of_its_failure_breaks_between_words() -> None:
+    story = Story()
+    story.apply(e.Stamped(0, 0, 0, e.ToolCalled(call="c", name="edit_file", arguments="{}", title="edit_file a.py")))
+    said = "the text to be replaced was not found in the file: read it again"
+    story.apply(e.Stamped(1, 0, 0, e.ToolEnded(call="c", state="failed", text=said)))
+    rows = [each.text for each in story.blocks[0].layout(30, Look(UNICODE))][1:]
+    assert " ".join(each.strip() for each in rows) == said
+
+
 async def test_a_clipboard_tool_that_hangs_is_ended_and_nobody_waits_for_it(
     show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

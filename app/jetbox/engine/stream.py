@@ -205,6 +205,8 @@ class Attempt:
             answer.spoke = self._session.now()
         if chunk.text:
             answer.text += self._emit_text(self._text.feed(chunk.text))
+        if chunk.calls:  # where the server reads calls, none is looked for in the text
+            self._show(self._held.rest())
         for call in chunk.calls:
             safe = self._safe(call)
             answer.calls.append(safe)

@@ -206,6 +206,7 @@ def output_rows(
     tail: bool = False,
     most: int = OUTPUT_LINES,
     unfolds_to: int = EXPANDED_LINES,
+    prose: bool = False,
 ) -> list[Row]:
     """Output in a bounded number of lines, head or tail, with a word about what is left out."""
     most = unfolds_to if unfolded else most
@@ -216,7 +217,7 @@ def output_rows(
     for line in kept:
         # Padding made for a wider terminal, such as pytest's, would only break the line.
         fitted = line if cells(line) <= width - len(indent) else _PADDING.sub("   ", line)
-        out += lines(fitted[: width * 4], style, width, indent=indent, words=False)
+        out += lines(fitted[: width * 4], style, width, indent=indent, words=prose)
     left = len(source) - len(kept)
     if left:
         said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")

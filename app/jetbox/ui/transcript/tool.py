@@ -157,7 +157,7 @@ class Tool(Titled):
         text = text.removeprefix("exit code 0\n").strip("\n")
         if not text or text in ("exit code 0", "[no output]"):
             return []
-        return output_rows(text, width, look, unfolded, style, tail=tail, most=most)
+        return output_rows(text, width, look, unfolded, style, tail=tail, most=most, prose=style == "failed")
 
     def estimate(self, width: int) -> int:
         if self.ended is None:

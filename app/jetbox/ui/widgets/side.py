@@ -355,7 +355,7 @@ class Side(Lined):
         unnamed, by, clock = view.unnamed
         changes = list(reversed(view.files.values()))
         room = max(1, most - 2 - bool(unnamed))
-        shown = changes if len(changes) <= room else changes[: room - 1]
+        shown = changes if len(changes) <= room else changes[: max(1, room - 1)]
         if unnamed:
             said = f"{self.glyphs.more} {unnamed:,} more at once"
             out.append(spread(((said, "dim"),), ((f"{by} {clock}".strip(), "dim"),), width))
