@@ -185,10 +185,10 @@ async def test_another_theme_repaints_what_is_shown(show: Showing) -> None:
 
 
 def test_no_colour_stands_in_the_style_sheet() -> None:
-    sheet = Path(SHIPPED).parent / "app" / "jetbox" / "ui" / "app.tcss"
-    for line in sheet.read_text().splitlines():
-        selector = line.strip().endswith(("{", ",")) or line.strip().startswith(("#", "."))
-        assert selector or "#" not in line, line
+    for sheet in ("app.tcss", "over.tcss"):
+        for line in (Path(SHIPPED).parent / "app" / "jetbox" / "ui" / sheet).read_text().splitlines():
+            selector = line.strip().endswith(("{", ",")) or line.strip().startswith(("#", "."))
+            assert selector or "#" not in line, line
 
 
 async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(show: Showing, tmp_path: Path) -> None:

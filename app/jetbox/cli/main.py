@@ -38,6 +38,12 @@ def console() -> None:
     # What is made on the way to the first request stays: collecting would find nothing.
     gc.disable()
     skeleton = show(sys.argv[1:], COMMANDS)
+    if skeleton is not None:
+        from jetbox.ui.kept import kept
+        from jetbox.ui.lean import import_asyncio
+
+        skeleton.kept = kept()
+        import_asyncio()
     try:
         code = main(None, skeleton)
     except KeyboardInterrupt:  # before there was anything that could say so

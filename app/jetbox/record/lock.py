@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -97,9 +98,7 @@ class WorkspaceLock:
 
     def path(self, root: Path | None = None) -> Path:
         """The lock's file, keyed by the resolved path of the workspace."""
-        import hashlib
-
-        key = hashlib.sha256(os.fsencode(root or self.root)).hexdigest()[:32]
+        key = _sha256(os.fsencode(root or self.root))[:32]
         return (self._folder or Path(state_folder(), "locks")) / f"{key}.json"
 
     def owner(self, path: Path | None = None) -> Owner | None:
@@ -211,3 +210,15 @@ def _check_private(folder: Path) -> None:
     found = os.lstat(folder)
     if found.st_uid != os.getuid() or found.st_mode & 0o022 or not S_ISDIR(found.st_mode):
         raise StorageError(f"{folder} is not yours alone", "delete it")
+
+
+def _sha256(data: bytes) -> str:
+    """As `hashlib` has it, which takes longer to load than all else that a lock needs."""
+    try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256
+        else:
+            from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256
+    return str(sha256(data).hexdigest())

@@ -127,6 +127,18 @@ class JetboxApp(Driven):
 
         return TerminalDriver
 
+    def _load_screen_css(self, screen: Screen[Any]) -> None:
+        if screen is not self.workbench:
+            self._style_overlays()
+        super()._load_screen_css(screen)
+
+    def _style_overlays(self) -> None:
+        """Read the styles of what lies over the workbench: of what is there already they say nothing."""
+        path = Path(__file__).with_name("over.tcss")
+        if not self.stylesheet.has_source(str(path), ""):
+            self.stylesheet.read(path)
+            self.stylesheet.parse()
+
     def get_default_screen(self) -> Screen[None]:
         self.workbench.fit(*self.size)
         return self.workbench
@@ -201,6 +213,7 @@ class JetboxApp(Driven):
             gc.collect()
             gc.freeze()
             gc.enable()
+        self.set_timer(LOOK_S, self._style_overlays)
         self._start_engine()
         self._watch_lag()
         self._keep_look()

@@ -126,9 +126,13 @@ class TerminalDriver(LinuxDriver):
 async def keep_look(app: JetboxApp) -> None:
     """The next start begins in the colours of this screen."""
     styles = look(app)
-    kept = [codes(styles[role], app) for role in ROLES]
+    shown = [codes(styles[role], app) for role in ROLES]
     ascii = app.loaded is not None and app.loaded.settings.ui.ascii
-    await asyncio.to_thread(keep_styles, kept, os.environ, ascii=ascii)
+    await asyncio.to_thread(keep_styles, shown, os.environ, ascii=ascii)
+    if app.skeleton is not None and app.skeleton.kept is not None:
+        kept, app.skeleton.kept = app.skeleton.kept, None
+        kept.end()
+        await asyncio.to_thread(kept.save)
 
 
 def look(app: JetboxApp) -> dict[str, Style]:

@@ -1,7 +1,9 @@
-"""Imports Textual without what the first frame does not show: its command palette, with the widgets that it is made of.
+"""Imports Textual and asyncio without what the first frame does not need.
 
-Every application imports those at its start; they are a tenth of what Textual takes. They
-are put in their place before the palette is opened (`with_palette`).
+Of Textual that is its command palette, with the widgets that it is made of: every application
+imports them at its start, and they are a tenth of what Textual takes. They are put in their
+place before the palette is opened (`with_palette`). Of asyncio it is TLS: it comes when it is
+first asked for.
 """
 
 from __future__ import annotations
@@ -9,9 +11,43 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing alone takes as long as the rest of this
+    from typing import Any
+
+TLS = ("ssl", "asyncio.sslproto")
+
 PALETTE = "textual.command"
 NAMES = ("CommandListItem", "CommandPalette", "DiscoveryHit", "Hit", "Hits", "Provider", "SimpleProvider")
 """What Textual takes of it when it is imported."""
+
+
+class Later(ModuleType):
+    """A module that is imported when something of it is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        from importlib import import_module
+
+        found = import_module(self.__name__)
+        self.__dict__.update(found.__dict__)
+        return getattr(found, name)
+
+
+def import_asyncio() -> None:
+    """Import `asyncio` with modules that come later in the place of those for TLS."""
+    if "asyncio" in sys.modules or TLS[0] in sys.modules:
+        return
+    later = {name: Later(name) for name in TLS}
+    sys.modules.update(later)
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        # Whoever imports them from now on gets the real ones.
+        for name, module in later.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 def import_textual() -> None:

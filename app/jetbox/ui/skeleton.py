@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # typing alone takes as long as the rest of this
     from types import FrameType
     from typing import Any
 
+    from jetbox.ui.kept import Kept
+
 HINT = "what shall be done here?  /help"
 """What an empty input says."""
 SMALL_COLUMNS, SMALL_ROWS = 60, 15
@@ -101,6 +103,8 @@ class Skeleton:
         """Whether the terminal's other screen shows it still."""
         self.lines = 0
         """Bytes that were typed before: in them the terminal has made Enter a line feed."""
+        self.kept: Kept | None = None
+        """What earlier starts compiled, in force for this one."""
 
     def hand_over(self) -> list[Any]:
         """Somebody else paints from now on; returns the attributes that the terminal had."""
