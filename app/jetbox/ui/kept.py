@@ -75,19 +75,17 @@ class Kept:
             return
         import marshal
 
-        for new, pattern in self._made.items():
-            self._patterns[new] = self._parts(new, pattern)
-        patterns = {key: made for key, made in self._patterns.items() if key in self._used}
-        codes = {key: code for key, code in self._codes.items() if key in self._used}
         spare = f"{self.path}.{os.getpid()}"
         try:
+            for new, pattern in list(self._made.items()):
+                self._patterns[new] = self._parts(new, pattern)
+            patterns = {key: made for key, made in self._patterns.items() if key in self._used}
+            codes = {key: code for key, code in list(self._codes.items()) if key in self._used}
             with open(spare, "wb") as file:
                 file.write(marshal.dumps((_build(), patterns, codes)))
             os.replace(spare, self.path)
-        except OSError:
+        except (OSError, AttributeError, TypeError):  # no place for it, or a Python made otherwise
             return  # the next start makes them again
-
-    # ------------------------------------------------------------ patterns
 
     def _pattern(self, source: Any, flags: int = 0) -> Any:
         key = (source, int(flags))
@@ -96,9 +94,14 @@ class Kept:
         if made is not None:
             import _sre  # type: ignore[import-not-found]
 
-            self._used.add(key)
             text, all_flags, code, groups, names, numbers = made
-            return _sre.compile(text, all_flags, memoryview(code).cast("I").tolist(), groups, names, numbers)
+            try:
+                pattern = _sre.compile(text, all_flags, memoryview(code).cast("I").tolist(), groups, names, numbers)
+            except (TypeError, ValueError, RuntimeError):
+                del self._patterns[key]  # a Python that takes something else
+            else:
+                self._used.add(key)
+                return pattern
         pattern = self._compile(source, flags)
         if text_alone and not pattern.flags & UNKEPT:
             self._made[key] = pattern
@@ -117,8 +120,6 @@ class Kept:
         for name, number in names.items():
             numbers[number] = name
         return key[0], int(pattern.flags), code, pattern.groups, names, tuple(numbers)
-
-    # ------------------------------------------------------------ functions
 
     def _evaluated(self, text: Any, *spaces: Any) -> Any:
         return eval(self._code(text, "eval"), *spaces)
