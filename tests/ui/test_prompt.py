@@ -125,6 +125,37 @@ async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkey
         assert "no-such-editor: No such file or directory; set EDITOR" in s.text
 
 
+async def test_where_nothing_is_typed_ctrl_d_quits_and_ctrl_z_goes_to_the_background(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended: list[JetboxApp] = []
+
+    def suspend(app: JetboxApp) -> None:
+        suspended.append(app)
+
+    monkeypatch.setattr(JetboxApp, "action_suspend_process", suspend)
+    async with show() as s:
+        await s.play(*opened())
+        await s.type("ab", "home", "ctrl+d")
+        assert s.bench.prompt.text == "b"
+        await s.press("ctrl+z")
+        assert s.bench.prompt.text == "ab"
+        await s.press("ctrl+c", "ctrl+z")
+        assert s.bench.prompt.text == "ab", "cleared by mistake"
+        assert not suspended
+        s.app._disarm()
+        s.bench.prompt.clear()
+        await s.press("delete", "ctrl+z")
+        assert suspended
+        await s.play(*first_round()[:3])
+        await s.press("ctrl+d")
+        assert "a goal runs: ^C twice quits" in s.text
+        await s.play(e.GoalEnded(goal=1, outcome="done", reason="done", exit_code=0))
+        await s.pilot.press("ctrl+d")
+        await s.pilot._wait_for_screen()
+    assert s.app.return_value == 3
+
+
 async def test_the_editors_interrupt_is_its_own(show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "editor"
     script.write_text("#!/bin/sh\nkill -INT $PPID\nprintf 'more' >> \"$1\"\n")

@@ -58,6 +58,7 @@ class JetboxApp(Driven):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "clear_or_quit", "Clear the input; twice: quit", id="app.quit", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "To the background, until `fg`", id="app.suspend", show=False),
         Binding("f1", "help", "Help", id="app.help", show=False),
         Binding("ctrl+p", "command_palette", "Commands", id="app.palette", show=False, priority=True),
     ]

@@ -95,6 +95,14 @@ class Steering(Inquiring):
         keys = tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
         self.queue.show(items, running=self.view.running, keys=keys)
 
+    @on(Prompt.Over)
+    def _over(self) -> None:
+        """Nothing that runs is ended by it."""
+        if self.busy:
+            self.word("a goal runs: ^C twice quits")
+        else:
+            self.leave()
+
     @on(Prompt.WantedBack)
     def _wanted_back(self, message: Prompt.WantedBack) -> None:
         if self.view.queue:

@@ -52,12 +52,17 @@ class Prompt(Field):
             super().__init__()
             self.edit = edit
 
+    class Over(Message):
+        """The user has nothing more to say."""
+
     def __init__(self, *, id: str | None = None, placeholder: str = "") -> None:
         super().__init__(id=id, placeholder=placeholder)
         self._sent: list[str] = []
         self._at = 0
         """Place in the history; its length for what is being typed."""
         self._draft = ""
+        self._emptied = ""
+        """What was typed and cleared, and can be had back."""
         self._pasted: dict[str, str] = {}
         """Large pastes by their markers."""
         self.completer: Completer | None = None
@@ -77,9 +82,26 @@ class Prompt(Field):
 
     def empty(self) -> None:
         """Nothing was typed, and nothing called back."""
-        self._pasted.clear()
+        self._emptied = self.text
         self._at, self._draft = len(self._sent), ""
         self.clear()
+
+    def action_delete_right(self) -> None:
+        """Delete a character; where there is none, that is the end of the input."""
+        if self.text:
+            super().action_delete_right()
+        else:
+            self.post_message(self.Over())
+
+    def action_undo(self) -> None:
+        """Take back what was typed, or cleared; where nothing was, the shell has the terminal until `fg`."""
+        if self.text:
+            super().action_undo()
+        elif self._emptied:
+            self.write(self._emptied)
+            self._emptied = ""
+        else:
+            self.app.action_suspend_process()
 
     def action_send(self) -> None:
         self._send(now=False)
@@ -160,7 +182,7 @@ class Prompt(Field):
         """Take out what waits; where something is typed, what is right of the cursor."""
         if self.waiting and not self.text:
             self.post_message(self.WantedBack(edit=False))
-        else:
+        elif self.text:
             self.action_delete_right()
 
     def _recall(self, at: int) -> None:
