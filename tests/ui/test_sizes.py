@@ -5,10 +5,11 @@ import os
 import pytest
 from rich.cells import cell_len
 
+from jetbox.engine import events as e
 from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs, choose
 from jetbox.ui.glyphs import plain as in_signs
 from ui.conftest import Showing
-from ui.played import opened, whole
+from ui.played import first_round, opened, whole
 
 
 async def test_a_narrow_screen_folds_the_panel_into_a_line(show: Showing) -> None:
@@ -61,6 +62,26 @@ async def test_what_is_offered_leaves_room_for_what_is_typed(show: Showing) -> N
         await s.press("slash", "down", "down")
         assert "/model" in s.text
         assert s.text.split("\n")[-1].startswith(" ❯ /")
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 8)])
+async def test_where_it_is_tiny_what_is_typed_and_said_is_in_sight(show: Showing, size: tuple[int, int]) -> None:
+    async with show(size=size) as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.type("one\ntwo\nthree\nfour\nfive")
+        assert s.text.split("\n")[-1].strip() == "five"
+        await s.play(e.PermissionAsked(id="p1", call="c", kind="command", title="run", diff="make\n" * 9))
+        await s.press("a", "b")
+        lines = s.text.split("\n")
+        assert lines[-1].strip(" ❯") == "fiveab"
+        assert {"y", "s", "a", "n"} <= set(lines[-2].split())
+        assert "? run" in s.text
+        await s.play(e.PermissionAnswered(id="p1", answer="once"))
+        await s.press("ctrl+c")
+        assert s.text.split("\n")[-1].startswith(" ^C again quits ")
+        await s.press(*"/no")
+        await s.press("enter")
+        assert s.text.split("\n")[-1].startswith(" there is no /no"[: size[0] - 3])
 
 
 async def test_every_line_is_as_wide_as_the_screen(show: Showing) -> None:

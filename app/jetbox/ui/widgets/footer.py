@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.skeleton import SMALL_COLUMNS
 from jetbox.ui.text.rows import Piece, Row, cells, fit
 from jetbox.ui.widgets.lined import Lined
 
@@ -34,6 +35,8 @@ class Footer(Lined):
         """Say this."""
         if state != self._state:
             self._state = state
+            # Where the screen has no room for this line, it has for a word.
+            self.set_class(state.kind == "word", "-said")
             self.redraw()
 
     def lines(self, width: int) -> list[Row]:
@@ -47,9 +50,11 @@ class Footer(Lined):
         if state.text:
             sign = {"busy": self.glyphs.running, "ask": self.glyphs.question}.get(state.kind, "")
             left += [(f"{sign} " if sign else "", state.style), (state.text, state.style), ("    ", "")]
+        if state.kind == "word" and width < SMALL_COLUMNS:
+            right = []
         room = width - _wide(right) - 2
         if _wide(left) > room:
-            return [Row((*fit(left, max(1, room)), ("  ", ""), *right))]
+            return [Row((*fit(left[:3], max(1, room)), ("  ", ""), *right))]
         together: list[Piece] = []
         for key, does in state.keys:
             together += [(key, "key"), (f" {does}   " if does else " ", "dim")]
