@@ -251,3 +251,15 @@ async def test_the_terminals_own_colours_reach_the_screen(show: Showing) -> None
         }
         assert colours
         assert not [colour for colour in colours if colour.triplet]
+
+
+async def test_themes_that_nobody_wears_are_read_after_the_start(show: Showing, tmp_path: Path) -> None:
+    async with show(themes=(SHIPPED, tmp_path)) as s:
+        wardrobe = s.app._themes
+        assert set(wardrobe.themes.loaded) == {"jetbox-dark"}
+        worn = wardrobe.themes.loaded["jetbox-dark"]
+        await wardrobe.look()
+        assert set(wardrobe.themes.loaded) == set(load_themes(SHIPPED).loaded) == set(wardrobe.names)
+        assert wardrobe.themes.loaded["jetbox-dark"] == worn
+        wardrobe.use("paper")
+        assert s.app.theme == "paper"

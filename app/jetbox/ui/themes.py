@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,16 @@ class ThemeError(ValueError):
         self.key = key
 
 
-def load_themes(*folders: Path) -> Themes:
-    """Read every theme of the folders, later ones winning; what is missing in one comes from a shipped one."""
+def load_themes(*folders: Path, only: Collection[str] = ()) -> Themes:
+    """Read every theme of the folders, later ones winning; what is missing in one comes from a shipped one.
+
+    `only`: no files but those with these names, without their suffix.
+    """
     found = Themes()
     for folder in folders:
         for path in _files(folder, found):
+            if only and path.stem not in only:
+                continue
             try:
                 theme = _read(path, found.loaded)
             except OSError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from jetbox.settings.themes import theme_files
-from jetbox.ui.themes import ANSI, DEFAULT_DARK, BrokenTheme, Themes, load_themes
+from jetbox.ui.themes import ANSI, DEFAULT_DARK, DEFAULT_LIGHT, BrokenTheme, Themes, load_themes
 
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
@@ -27,7 +27,7 @@ class Wardrobe:
     """Loads themes, says what is wrong with them, and changes from one to another."""
 
     def __init__(self, app: JetboxApp, folders: tuple[Path, ...], wanted: str) -> None:
-        """Load all themes, and wear the wanted one where it exists."""
+        """Wear the wanted theme, where it exists."""
         self._app = app
         self._folders = folders
         self._wanted = wanted
@@ -40,7 +40,14 @@ class Wardrobe:
         for name in list(app.available_themes):
             if name not in ("textual-dark", "textual-light"):
                 app.unregister_theme(name)
-        self._take(load_themes(*folders))
+        self._whole = False
+        """Whether all themes were read."""
+        if all(Path(path).parent == folders[0] for path, _, _ in self._print):
+            # Nobody's own, which could have any name: the others are read when they are asked for.
+            bases = {DEFAULT_DARK} if wanted == DEFAULT_DARK else {DEFAULT_DARK, DEFAULT_LIGHT, ANSI}
+            self._take(load_themes(*folders, only={wanted, *bases}))
+        if wanted not in self.themes.loaded:
+            self._complete()
         self._missed = wanted not in self.themes.loaded
         if self.themes.loaded:
             app.set_reactive(App.theme, wanted if wanted in self.themes.loaded else DEFAULT_DARK)
@@ -51,6 +58,7 @@ class Wardrobe:
     @property
     def names(self) -> list[str]:
         """Every theme that can be worn."""
+        self._complete()
         return sorted(self.themes.loaded)
 
     def begin(self) -> None:
@@ -66,7 +74,7 @@ class Wardrobe:
 
     def fit(self, colour_system: str | None, *, chosen: bool) -> None:
         """Wear the terminal's own sixteen colours where it has no others, unless the user chose a theme."""
-        if not chosen and colour_system == SIXTEEN and ANSI in self.themes.loaded:
+        if not chosen and colour_system == SIXTEEN and ANSI in self.names:
             self._wanted = self._app.theme = ANSI
 
     def use(self, name: str) -> None:
@@ -86,14 +94,15 @@ class Wardrobe:
             self._looking = asyncio.create_task(self.look(), name="themes")
 
     async def look(self) -> None:
-        """Read all themes anew where a file changed; the one that is worn is put on again."""
+        """Read all themes where a file changed, or some are not read yet; one that is worn is put on again."""
         found = await asyncio.to_thread(_fingerprint, self._folders)
-        if found == self._print:
+        if found == self._print and self._whole:
             return
         self._print = found
         worn = self._app.theme
         before = self.themes.loaded.get(worn)
         self._take(await asyncio.to_thread(load_themes, *self._folders))
+        self._whole = True
         still_broken = {str(broken) for broken in self.themes.broken}
         self._told &= still_broken
         for broken in self.themes.broken:
@@ -106,10 +115,17 @@ class Wardrobe:
             self._app.mutate_reactive(App.theme)
             self._app.workbench.word(f"theme: {worn} as it is now", "dim")
 
+    def _complete(self) -> None:
+        """Read the themes that were not read at the start."""
+        if not self._whole:
+            self._whole = True
+            self._take(load_themes(*self._folders))
+
     def _take(self, themes: Themes) -> None:
-        self.themes = themes
-        for theme in themes.loaded.values():
-            self._app.register_theme(theme)
+        before, self.themes = self.themes.loaded, themes
+        for name, theme in themes.loaded.items():
+            if theme != before.get(name):  # registered again, the one that is worn would be put on anew
+                self._app.register_theme(theme)
 
     def _tell(self, broken: BrokenTheme) -> None:
         text = str(broken)
