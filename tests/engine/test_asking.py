@@ -25,7 +25,8 @@ async def test_the_user_is_asked_and_the_model_gets_the_answer(rig: OpenRig) -> 
     goal = live.start()
     asked = await live.until(e.QuestionAsked)
     assert (asked.question, asked.choices) == ("Which database?\nIt is kept.", ("sqlite", "postgres"))
-    assert asked.call == live.events(e.ToolCalled)[0].call
+    called = live.events(e.ToolCalled)[0]
+    assert (asked.call, called.title) == (called.call, "ask_user Which database?")
     live.submit(c.Reply(asked.id, " sqlite "))
     assert (await within(goal)).exit_code == 0
     assert [(a.id, a.text, a.by) for a in live.events(e.QuestionAnswered)] == [(asked.id, "sqlite", "user")]

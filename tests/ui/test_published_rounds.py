@@ -98,7 +98,7 @@ async def test_what_is_less_than_the_baseline_is_derived(show: Showing) -> None:
         assert rows["its probes"] == "32 ms-113 ms of 380 ms 70-92% less"
         assert rows["model"].endswith("91% 70% to 80%")
         assert rows["the model"] == "510 ms 1500 to 3000 ms"
-        assert rows["drawing"] == "not recorded 5 to 20 ms"
+        assert rows["a frame"] == "not recorded 5 to 20 ms"
 
 
 async def test_hits_are_counted_and_what_they_saved_is_summed(show: Showing) -> None:

@@ -16,7 +16,7 @@ MS = 1_000_000
 NAMED = 14
 """Cells of a name."""
 MOST_RUNS = 16
-STAGES = (("preparing", 5, 50), ("the model", 1500, 3000), ("its tools", 100, 2000), ("drawing", 5, 20))
+STAGES = (("preparing", 5, 50), ("the model", 1500, 3000), ("its tools", 100, 2000), ("a frame", 5, 20))
 """What a round goes through, and the milliseconds that are expected of each."""
 BAND_STYLES = {"below": "warning", "within": "ok", "above": "warning"}
 PARTS = {"model": "phase.decode", "tools": "phase.tools", "rest": "phase.other"}
@@ -85,7 +85,7 @@ def stage_rows(rounds: Sequence[RoundTime], width: int) -> list[Row]:
         "preparing": [done.phases.get("context", 0) for done in rounds],
         "the model": [done.llm for done in rounds],
         "its tools": [done.phases["tools"] for done in rounds if "tools" in done.phases],
-        "drawing": [done.drawn for done in rounds if done.drawn >= 0],
+        "a frame": [done.drawn // done.frames for done in rounds if done.frames],
     }
     for name, low, high in STAGES:
         middle = percentile(sorted(found[name]), 0.5)

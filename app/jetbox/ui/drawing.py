@@ -1,4 +1,4 @@
-"""How long the screen works on showing a round."""
+"""How long the screen computes to show a round; what other programs take of the machine is not counted."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Drawing:
 
     def __enter__(self) -> None:
         if not self._depth:
-            self._since = time.monotonic_ns()
+            self._since = time.thread_time_ns()
         self._depth += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._depth -= 1
         if not self._depth:
-            self.ns += time.monotonic_ns() - self._since
+            self.ns += time.thread_time_ns() - self._since
 
     def note(self, stamped: e.Stamped) -> None:
         """Take an event."""

@@ -150,7 +150,7 @@ class RoundDrawn(Event, frozen=True, kw_only=True, tag="round.drawn"):
 
     round: int
     drawing_ns: int
-    """Of the loop that the screen and the session share."""
+    """Computing time of the loop that the screen and the session share."""
     frames: int
 
 

@@ -9,7 +9,7 @@ import msgspec
 from jetbox.engine.events import CallState, FileChange
 from jetbox.engine.safety.terminal import visible
 
-TITLE = ("pattern", "path", "command", "summary")
+TITLE = ("pattern", "path", "command", "question", "summary")
 """Arguments that say in a line what a call is about."""
 
 
