@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
-_FORMS = (
-    (
-        "PRIVATE_KEY",
-        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?"
-        r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
-    ),
-    ("GITHUB_TOKEN", r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
-    ("GITLAB_TOKEN", r"\bglpat-[A-Za-z0-9_-]{20,}"),
-    ("AWS_KEY", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    ("SLACK_TOKEN", r"\bxox[abeprs]-[A-Za-z0-9-]{10,}"),
-    ("API_KEY", r"\bsk-(?=[A-Za-z0-9_-]*[0-9])(?:[A-Za-z0-9]+-)*[A-Za-z0-9_]{20,}"),
-    ("STRIPE_KEY", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
-    ("HUGGING_FACE_TOKEN", r"\bhf_[A-Za-z0-9]{30,}"),
-    ("GOOGLE_KEY", r"\bAIza[0-9A-Za-z_-]{35}"),
-    ("NPM_TOKEN", r"\bnpm_[A-Za-z0-9]{36}\b"),
-    ("PYPI_TOKEN", r"\bpypi-[A-Za-z0-9_-]{50,}"),
-    ("JWT", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    ("AUTHORIZATION", r"(?i:(?<=bearer )|(?<=basic ))(?=[A-Za-z+/._~-]*[0-9])[A-Za-z0-9+/._~-]{16,}={0,2}"),
+_FORMS = tuple(
+    (kind, marks.split(), re.compile(form, re.DOTALL))
+    for kind, marks, form in (
+        (
+            "PRIVATE_KEY",
+            "-----BEGIN",
+            r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----.*?"
+            r"(?:-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+        ),
+        ("GITHUB_TOKEN", "gh github_pat_", r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
+        ("GITLAB_TOKEN", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20,}"),
+        ("AWS_KEY", "AKIA ASIA", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        ("SLACK_TOKEN", "xox", r"\bxox[abeprs]-[A-Za-z0-9-]{10,}"),
+        ("API_KEY", "sk-", r"\bsk-(?=[A-Za-z0-9_-]{0,99}[0-9])(?:[A-Za-z0-9]{1,20}-){0,4}[A-Za-z0-9_]{20,}"),
+        ("STRIPE_KEY", "k_live_ k_test_", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
+        ("HUGGING_FACE_TOKEN", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
+        ("GOOGLE_KEY", "AIza", r"\bAIza[0-9A-Za-z_-]{35}"),
+        ("NPM_TOKEN", "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
+        ("PYPI_TOKEN", "pypi-", r"\bpypi-[A-Za-z0-9_-]{50,}"),
+        ("JWT", "eyJ", r"\beyJ[A-Za-z0-9_-]{10,4000}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+        (
+            "AUTHORIZATION",
+            "earer asic BEARER BASIC",
+            r"(?i:(?<=bearer )|(?<=basic ))(?=[A-Za-z+/._~-]{0,99}[0-9])[A-Za-z0-9+/._~-]{16,}={0,2}",
+        ),
+        ("PASSWORD", "://", r"(?<=://)(?P<user>[^\s:/@]{0,100}:)[^\s/@\[\]]{3,200}(?=@)"),
+    )
 )
-_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s:/@]{0,100}:)([^\s/@\[\]]{3,200})(?=@)")
-_FORM = re.compile("|".join(f"(?P<{name}>{form})" for name, form in _FORMS), re.DOTALL)
+"""By kind: what must stand in a text for it to be looked for, and how it looks."""
+_TELLING = ("key", "secret", "token", "passw")
 _ASSIGNED = re.compile(
-    r"(?i)(\b[a-z0-9_-]{0,40}(?:api_?key|secret|token|passw(?:or)?d)[a-z0-9_-]{0,40}[\"']?\s*[=:]\s*)"
-    r"(?:\"([^\"\s]{12,})\"|'([^'\s]{12,})'|([A-Za-z0-9+/_~-]{16,}={0,2})(?![A-Za-z0-9+/_~.(\[=-]))"
+    r"((?:api_?key|secret|token|passw(?:or)?d)[a-z0-9_-]{0,40}[\"']?[ \t]{0,9}[=:][ \t]{0,9})"
+    r"(?:\"([^\"\s]{12,})\"|'([^'\s]{12,})'|([A-Za-z0-9+/_~-]{16,}={0,2})(?![A-Za-z0-9+/_~.(\[=-]))",
+    re.IGNORECASE,
 )
 
 
@@ -39,12 +50,20 @@ class LikelySecrets:
 
     def redact(self, text: str) -> str:
         """The text without them."""
-        text = _FORM.sub(self._known_form, text)
-        text = _CREDENTIALS.sub(lambda match: f"{match[1]}{self._mark('PASSWORD')}", text)
-        return _ASSIGNED.sub(self._assigned, text)
+        for kind, marks, form in _FORMS:
+            if any(mark in text for mark in marks):
+                text = form.sub(partial(self._formed, kind), text)
+        if any(word in text.lower() for word in _TELLING):
+            text = "\n".join(map(self._line, text.split("\n")))
+        return text
 
-    def _known_form(self, match: re.Match[str]) -> str:
-        return self._mark(match.lastgroup or "SECRET")
+    def _line(self, line: str) -> str:
+        """A value stands on the line of its name; few lines have one."""
+        low = line.lower()
+        return _ASSIGNED.sub(self._assigned, line) if any(word in low for word in _TELLING) else line
+
+    def _formed(self, kind: str, match: re.Match[str]) -> str:
+        return match.groupdict().get("user", "") + self._mark(kind)
 
     def _assigned(self, match: re.Match[str]) -> str:
         """A value beside a telling name counts where it looks made by chance."""
