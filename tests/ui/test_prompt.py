@@ -104,6 +104,25 @@ async def test_a_large_paste_is_a_marker_and_is_sent_whole(show: Showing) -> Non
         s.app.post_message(events.Paste("two\nlines"))
         await s.pilot.pause()
         assert s.bench.prompt.text == "two\nlines"
+        await s.press("home", "up", "up")
+        assert s.bench.prompt.text == "explain [pasted 1: 40,000 lines]"
+        await s.press("!", "enter")
+        assert await s.asked() == commands.Goal(f"explain {large}!")
+
+
+async def test_however_a_megabyte_comes_back_it_is_a_marker(show: Showing) -> None:
+    large = "x" * (1 << 20)
+    async with show() as s:
+        await s.play(*opened(), e.GoalStarted(goal=1, text=large))
+        s.app.post_message(events.Paste("y" * 3_000))
+        await s.pilot.pause()
+        await s.press("up")
+        assert s.bench.prompt.text == "[pasted 1: 1,048,576 characters]"
+        assert s.bench.prompt.whole == large
+        await s.press("down")
+        assert s.bench.prompt.text == "[pasted 1: 3,000 characters]"
+        s.bench.prompt.write(f" {large}")
+        assert s.bench.prompt.whole == "y" * 3_000 + f" {large}"
 
 
 async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,33 @@ async def test_dragging_selects_and_copies_lines_as_they_were_written(show: Show
         assert len(copied(s)) > 50
 
 
+@pytest.mark.parametrize(
+    ("x", "code"),
+    [
+        (5, "def f(x):\n    if x:\n        return 1"),
+        (9, "f(x):\n    if x:\n        return 1"),
+        (0, "def f(x):\n    if x:\n        return 1"),
+    ],
+)
+async def test_dragging_over_code_keeps_its_indentation(show: Showing, x: int, code: str) -> None:
+    async with show(size=(60, 30)) as s:
+        text = "```python\ndef f(x):\n    if x:\n        return 1\n```"
+        await s.play(*opened(), e.GoalStarted(goal=1, text="g"), e.TextDelta(text=text), e.ModelAnswered(attempt=1))
+        lines = s.text.split("\n")
+        row, end = (next(n for n, line in enumerate(lines) if said in line) for said in ("def f", "return 1"))
+        indent = lines[row].index("def")
+        at, region = indent + x - 5 if x else 0, s.bench.transcript.region
+        for kind, column, line in (
+            (events.MouseDown, at, row),
+            (events.MouseMove, 40, end),
+            (events.MouseUp, 40, end),
+        ):
+            offset = (max(0, column - region.x), line - region.y)
+            await s.pilot._post_mouse_events([kind], widget="#transcript", offset=offset, button=1)
+        await s.pilot.pause()
+        assert copied(s) == code
+
+
 def test_the_bar_marks_errors_and_as_many_rounds_as_there_is_room_for() -> None:
     story = Story()
     story.headers, story.alarms = [0, 40], [70]

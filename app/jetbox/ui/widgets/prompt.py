@@ -18,6 +18,8 @@ HISTORY = 200
 LARGE_CHARS = 2_000
 LARGE_LINES = 20
 """A paste of more stands in the input as a marker, and is put in its place when it is sent."""
+SLOW_CHARS = 20_000
+"""More than this does so wherever it comes from: the input would take seconds to lay it out."""
 
 
 class Prompt(Field):
@@ -65,6 +67,9 @@ class Prompt(Field):
         """What was typed and cleared, and can be had back."""
         self._pasted: dict[str, str] = {}
         """Large pastes by their markers."""
+        self._draft_pasted: dict[str, str] = {}
+        self._folded: dict[str, tuple[str, dict[str, str]]] = {}
+        """What was sent with such pastes, as it stood in the input."""
         self.completer: Completer | None = None
         self.waiting = False
         """Whether something that was sent waits to be said."""
@@ -115,7 +120,11 @@ class Prompt(Field):
             return
         text = self.whole.strip()
         if text:
-            self._pasted.clear()
+            if self._pasted:
+                self._folded[text] = (self.text.strip(), self._pasted)
+                self._pasted = {}
+                if len(self._folded) > HISTORY:
+                    del self._folded[next(iter(self._folded))]
             self.remember(text)
             self.clear()
             self.post_message(self.Sent(text, now=now))
@@ -164,7 +173,7 @@ class Prompt(Field):
             self.post_message(self.WantedBack(edit=True))
         elif self._at > 0:
             if self._at == len(self._sent):
-                self._draft = self.text
+                self._draft, self._draft_pasted = self.text, self._pasted
             self._recall(self._at - 1)
 
     def action_later(self) -> None:
@@ -187,16 +196,31 @@ class Prompt(Field):
 
     def _recall(self, at: int) -> None:
         self._at = at
-        self.load_text(self._draft if at == len(self._sent) else self._sent[at])
+        if at == len(self._sent):
+            text, self._pasted = self._draft, self._draft_pasted
+        else:
+            text, pasted = self._folded.get(self._sent[at], (self._sent[at], {}))
+            self._pasted = dict(pasted)
+        self.load_text(self._light(text))
         self.move_cursor(self.document.end)
+
+    def write(self, text: str) -> None:
+        super().write(self._light(text))
 
     def on_paste(self, event: events.Paste) -> None:
         """A paste is text, whatever it holds; the text area goes on from here."""
         text = safe_text(event.text)
+        large = len(text) > LARGE_CHARS or text.count("\n") >= LARGE_LINES
+        event.text = self._marker(text) if large else text
+
+    def _light(self, text: str) -> str:
+        """The text, or a marker where the input would be slow with it."""
+        return self._marker(text) if len(text) > SLOW_CHARS else text
+
+    def _marker(self, text: str) -> str:
+        """What stands for this text until it is sent."""
         lines = text.count("\n") + 1
-        if len(text) > LARGE_CHARS or lines > LARGE_LINES:
-            size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
-            marker = f"[pasted {len(self._pasted) + 1}: {size}]"
-            self._pasted[marker] = text
-            text = marker
-        event.text = text
+        size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
+        number = len(self._pasted) + 1
+        self._pasted[marker := f"[pasted {number}: {size}]"] = text
+        return marker

@@ -208,17 +208,17 @@ class Transcript(Scrolling):
             return
         begin, end = sorted(self._chosen)
         out: list[str] = []
+        before = ""
         for index in range(begin[0], min(end[0] + 1, len(self.story.blocks))):
             for n, row in enumerate(self.story.blocks[index].layout(self._columns, self._look())):
                 if begin[:2] <= (index, n) <= end[:2]:
+                    before = before if out else row.text[: _at_cell(row.text, begin[2])]
                     start = begin[2] if (index, n) == begin[:2] else 0
                     stop = end[2] + 1 if (index, n) == end[:2] else self._columns
                     _join(out, row, start, stop)
             if not index % 32:
                 await asyncio.sleep(0)
-        from textwrap import dedent
-
-        text = dedent("".join(out)).strip("\n")
+        text = _unindented("".join(out), before).strip("\n")
         if text:
             self._copied(text, "the selection")
 
@@ -339,6 +339,15 @@ def _join(out: list[str], row: Row, start: int, stop: int) -> None:
     goes_on = row.joined != "\n" and bool(out) and start == 0
     out.append(row.joined if goes_on else "\n" if out else "")
     out.append(text[max(begin, row.lead) if goes_on else begin : end].rstrip())
+
+
+def _unindented(text: str, before: str) -> str:
+    """The text without the indentation that all its lines share; `before` stands before it in its first row."""
+    from textwrap import dedent
+
+    words = before.lstrip(" ")
+    shared = dedent(before[: len(before) - len(words)] + text)
+    return shared.lstrip(" ") if words else shared
 
 
 def _at_cell(text: str, cell: int) -> int:
