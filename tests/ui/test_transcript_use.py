@@ -82,6 +82,30 @@ async def test_keys_go_from_round_to_round_and_copy_code(show: Showing) -> None:
         assert copied(s) == CODE.strip()
 
 
+async def test_keys_copy_and_unfold_a_card_and_open_a_link(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_urls: list[str] = []
+    async with show() as s:
+        monkeypatch.setattr(s.app, "open_url", opened_urls.append)
+        text = e.TextDelta(text="See [one](https://one.example/a) and <https://two.example>.")
+        await s.play(*opened(), *first_round(), text, e.ModelAnswered(attempt=1))
+        s.bench.transcript.focus()
+        await s.press("alt+o", "alt+o", "alt+o")
+        assert opened_urls == ["https://two.example", "https://one.example/a", "https://two.example"]
+        seen = []
+        for _ in range(12):
+            await s.press("alt+y")
+            seen.append(copied(s))
+        assert any(each.startswith("write_file mathx/__init__.py") and "+def add" in each for each in seen)
+        assert "Create mathx package with add and multiply, add tests." in seen
+        assert "The package needs a module and tests." in seen
+        rows = s.bench.transcript._heights.total
+        await s.press("enter")
+        unfolded = s.bench.transcript._heights.total
+        await s.press("enter")
+        assert s.bench.transcript._heights.total == rows
+        assert unfolded >= rows
+
+
 async def test_what_is_new_below_is_said_while_it_does_not_follow(show: Showing) -> None:
     async with show() as s:
         await rounds(s)

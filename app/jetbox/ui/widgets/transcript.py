@@ -13,20 +13,18 @@ from textual.strip import Strip
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.text.inline import openable
 from jetbox.ui.text.markdown import fences
 from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.transcript.find import Find
+from jetbox.ui.widgets.cards import Cards
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over, places
-from jetbox.ui.widgets.paged import MOST_ROWS
-from jetbox.ui.widgets.scrolling import Scrolling
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
 
 
-class Transcript(Scrolling):
+class Transcript(Cards):
     """Shows a story; follows its end until one scrolls up, and says what is new below until one is there again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -169,7 +167,7 @@ class Transcript(Scrolling):
             return
         answer = self._answer(self._visible()[1])
         if answer:
-            self._copied(answer[1].strip(), "the answer")
+            self.copied(answer[1].strip(), "the answer")
 
     def action_copy_code(self) -> None:
         """The last code above the window's end; pressed again, the one before it."""
@@ -178,7 +176,7 @@ class Transcript(Scrolling):
             before, code = answer[0] - 1, fences(answer[1])
             if skip < len(code):
                 self._code += 1
-                self._copied(code[-1 - skip], "code")
+                self.copied(code[-1 - skip], "code")
                 return
             skip -= len(code)
         self._code = 0
@@ -199,7 +197,7 @@ class Transcript(Scrolling):
             last += 1
         return first, "".join(block.source() for block in blocks[first:last])
 
-    def _copied(self, text: str, what: str) -> None:
+    def copied(self, text: str, what: str) -> None:
         self.post_message(self.Copied(text, f"{what}, {words.plural(text.count(chr(10)) + 1, 'line')}"))
 
     async def _copy_chosen(self) -> None:
@@ -220,7 +218,7 @@ class Transcript(Scrolling):
                 await asyncio.sleep(0)
         text = _unindented("".join(out), before).strip("\n")
         if text:
-            self._copied(text, "the selection")
+            self.copied(text, "the selection")
 
     def _spot(self, event: events.MouseEvent) -> Spot:
         y = min(max(event.y, 0), self.size.height - 1)
@@ -264,24 +262,11 @@ class Transcript(Scrolling):
         index, row = self._heights.find(event.y + self.scroll_offset.y)
         if index >= len(self._heights):
             return
-        link = self._link(index, row, event.x)
-        block = self.story.blocks[index]
+        link = self.link(index, row, event.x)
         if link:
             self.app.open_url(link)
-        elif block.expandable:
-            block.expanded = not block.expanded
-            self.follow = False
-            top = self._anchor()
-            self._make(index, [])
-            self._settle(top, (self._heights.top(index), MOST_ROWS))
-
-    def _link(self, index: int, row: int, x: int) -> str:
-        """The address under a cell."""
-        strips = self._block(index)
-        for segment in strips[row].crop(x, x + 1) if row < len(strips) else ():
-            if segment.style is not None and segment.style.link and openable(segment.style.link):
-                return segment.style.link
-        return ""
+        elif self.story.blocks[index].expandable:
+            self.unfold(index)
 
     def _settle(self, top: tuple[int, int], changed: tuple[int, int]) -> None:
         super()._settle(top, changed)
