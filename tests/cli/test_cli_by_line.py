@@ -98,6 +98,26 @@ async def test_a_session_that_cannot_be_told_any_more_is_ended(monkeypatch: pyte
     assert live.ended
 
 
+async def test_what_is_asked_when_nothing_more_will_be_typed_is_answered_with_no(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    script = write_script(step(call("write_file", path="a.txt", content="one\n")), finish("Could not."))
+    options = EngineOptions(
+        model=ModelOptions(name="gpt-oss:20b", host=sim_server(scripts=[str(script)]).url, warmup=False),
+        permissions=PermissionOptions(mode="ask", sandbox=False),
+        probes=ProbeOptions(enabled=False),
+        session=SessionOptions(folder=str(tmp_path / "data"), record=False),
+    )
+    (root := tmp_path / "work").mkdir()
+    live, kept = Live(Start(root=root, options=options, attended=True)), Kept()
+    bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
+    for line in ("Do it\n", None):
+        bench.take(line)
+    await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 60)
+    assert "not allowed by you" in kept.data.decode()
+    assert not (root / "a.txt").exists()
+
+
 def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:
     kept = Kept()
     out = Out(kept, marks=True)

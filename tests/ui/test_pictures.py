@@ -31,8 +31,8 @@ def picture(
 @pytest.mark.parametrize(
     "state",
     [
-        "idle", "commands", "own-command", "loading", "at-work", "plan", "question", "failed", "switched", "recorded",
-        "search", "help", "timing", "timing-table", "timing-savings", "undo", "request", "models",
+        "idle", "commands", "own-command", "loading", "at-work", "plan", "question", "asked", "failed", "switched",
+        "recorded", "search", "help", "timing", "timing-table", "timing-savings", "undo", "request", "models",
         "pulling", "sessions", "replay",
     ],
 )  # fmt: skip

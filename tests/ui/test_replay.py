@@ -112,14 +112,21 @@ async def test_a_question_is_shown_as_answered_and_never_asked(on_source: Playin
         *first_round()[:3],
         e.PermissionAsked(id="p1", call="c", kind="write", title="write_file x"),
         e.PermissionAnswered(id="p1", answer="session"),
+        e.QuestionAsked(id="q1", call="c", question="Which one?", choices=("this", "that")),
+        e.QuestionAnswered(id="q1", text="that"),
     ]
     source = playback(events)
     async with on_source(source) as (app, pilot):
         await pilot.press("end", "left")
+        assert "was asked: Which one?" in await settle(app, pilot, source)
+        assert app.workbench.inquired is None
+        await pilot.press("left", "left")
         assert "was asked: write_file x" in await settle(app, pilot, source)
         assert not app.workbench.permission.display
         await pilot.press("end")
-        assert "write_file x — allowed for this session by you" in await settle(app, pilot, source)
+        text = await settle(app, pilot, source)
+        assert "write_file x — allowed for this session by you" in text
+        assert "Which one? — you: that" in text
 
 
 async def test_it_takes_no_commands(on_source: Playing) -> None:
