@@ -56,6 +56,30 @@ async def test_search_finds_steps_and_unfolds(show: Showing) -> None:
         assert s.bench.prompt.has_focus
 
 
+async def test_what_is_shown_is_searched_and_not_how_it_was_written(show: Showing) -> None:
+    text = "Para with **bold**, *italic* and wo**rd**s &amp; more.\n\n" + "enough words for the row to be broken " * 3
+    async with show(size=(60, 30)) as s:
+        await s.play(*opened(), e.GoalStarted(goal=1, text="g"), e.TextDelta(text=text), e.ModelAnswered(attempt=1))
+        transcript = s.bench.transcript
+        for wanted, said in (
+            ("bold, italic", "1 of 1"),
+            ("words & more", "1 of 1"),
+            ("Para With", "nothing found"),
+            ("**bold", "nothing found"),
+            ("enough words for the row to be broken enough", "1 of 1"),
+        ):
+            transcript.seek(wanted)
+            await s.pilot.pause()
+            assert s.bench.search.said == said, wanted
+        index, row, cell = transcript._place_found
+        strip = transcript._with_marks(transcript._block(index)[row], transcript._heights.top(index) + row)
+        marked = transcript._paint["match.current"].bgcolor
+        said = "".join(each.text for each in strip if each.style is not None and each.style.bgcolor == marked)
+        assert len(said) > 4
+        assert "enough words for the row to be broken enough".startswith(said)
+        assert strip.text[cell:].startswith(said)
+
+
 async def test_what_is_folded_is_found_and_unfolded(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round())

@@ -66,8 +66,12 @@ class Block:
         return [row for part in self.parts(width, look) for row in part]
 
     def source(self) -> str:
-        """What is copied, and searched: the text as it came."""
+        """What is copied: the text as it came."""
         return ""
+
+    def shown(self) -> str:
+        """What is searched: the text as it stands there unfolded, its lines unbroken."""
+        return self.source()
 
     def estimate(self, width: int) -> int:
         """About how many rows it has."""
@@ -141,6 +145,10 @@ class Said(Block):
         return 1 + min(estimate_text(self.text, width), SAID_LINES)
 
 
+UNBROKEN = 1 << 14
+"""Columns in which no line is broken."""
+
+
 class Text(Block):
     """The model's words, in markdown, growing while they stream. A long answer is several of them."""
 
@@ -154,9 +162,19 @@ class Text(Block):
         self._cutter: Cutter | None = Cutter(begin)
         self._flow: MarkdownFlow | None = None
         self._signs: Signs | None = None
+        self._shown = ""
 
     def source(self) -> str:
         return self.text
+
+    def shown(self) -> str:
+        if self._shown:
+            return self._shown
+        rows = MarkdownFlow(begin=self._begin).rows(self.text, UNBROKEN, 0)[1]
+        shown = "\n".join(each.text for each in rows)
+        if self._cutter is None:
+            self._shown = shown
+        return shown
 
     def cut(self) -> tuple[str, State] | None:
         """What belongs into a block of its own, with what is open there; this one is finished then."""

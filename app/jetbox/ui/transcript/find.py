@@ -1,12 +1,16 @@
-"""Searching a story: in the sources of its blocks, folded ones too, a slice at a time."""
+"""Searching a story: in what its blocks show, folded ones too, a slice at a time."""
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect_left, bisect_right
 
+from jetbox.ui.transcript.blocks import Block
 from jetbox.ui.transcript.story import Story
 
+_WITHIN = re.compile(r"[*_`~\\]")
+"""Marks that can stand within a word and are not shown."""
 SLICE_S = 0.003
 """How long a slice may take before keys are looked at again."""
 
@@ -17,6 +21,7 @@ class Find:
     def __init__(self, story: Story, wanted: str) -> None:
         self.wanted = wanted
         self.folded = wanted == wanted.lower()
+        self._words = re.findall(r"[^\W_]+", wanted)
         self.blocks: list[int] = []
         """Blocks that hold it, in order; one appears as often as it holds it."""
         self.at = -1
@@ -30,14 +35,20 @@ class Find:
             return False
         blocks, until = self._story.blocks, time.monotonic() + SLICE_S
         while self._next < len(blocks):
-            source = blocks[self._next].source()
-            if self.folded:
-                source = source.lower()
-            self.blocks += [self._next] * source.count(self.wanted)
+            self.blocks += [self._next] * self._count(blocks[self._next])
             self._next += 1
             if time.monotonic() > until:
                 return self._next < len(blocks)
         return False
+
+    def _count(self, block: Block) -> int:
+        """How often a block shows it; what lacks one of the words need not be laid out for that."""
+        source = _WITHIN.sub("", block.source())
+        source = source.lower() if self.folded else source
+        if "&" not in source and not all(word in source for word in self._words):
+            return 0
+        shown = block.shown()
+        return (shown.lower() if self.folded else shown).count(self.wanted)
 
     def again(self) -> None:
         """What grew since is searched too: the blocks at the end."""

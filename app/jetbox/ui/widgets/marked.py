@@ -62,13 +62,21 @@ def over(strip: Strip, start: int, end: int, style: Style) -> Strip:
 
 def places(text: str, wanted: str, *, folded: bool) -> list[tuple[int, int]]:
     """The cells at which a text holds another."""
+    out: list[tuple[int, int]] = []
+    for at in offsets(text, wanted, folded=folded):
+        start = cells(text[:at])
+        out.append((start, start + cells(text[at : at + len(wanted)])))
+    return out
+
+
+def offsets(text: str, wanted: str, *, folded: bool) -> list[int]:
+    """Where a text holds another."""
     whole = text.lower() if folded else text
     if len(whole) != len(text):
         whole = text
-    out: list[tuple[int, int]] = []
-    at = whole.find(wanted)
+    out: list[int] = []
+    at = whole.find(wanted) if wanted else -1
     while at >= 0:
-        start = cells(text[:at])
-        out.append((start, start + cells(text[at : at + len(wanted)])))
+        out.append(at)
         at = whole.find(wanted, at + len(wanted))
     return out

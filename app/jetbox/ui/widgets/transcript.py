@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from typing import ClassVar
 
 from textual import events
@@ -18,7 +19,7 @@ from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.widgets.cards import Cards
-from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over, places
+from jetbox.ui.widgets.marked import bar_marks, neighbour, news, offsets, over, places
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
@@ -135,11 +136,24 @@ class Transcript(Cards):
         self._has_moved()
 
     def _rows_with(self, index: int, find: Find) -> list[tuple[int, int]]:
-        """Row and cell of each place of a block."""
-        strips = self._block(index)
-        return [
-            (n, start) for n, s in enumerate(strips) for start, _ in places(s.text, find.wanted, folded=find.folded)
-        ]
+        """Row and cell of each place of a block; one that goes on in the next row counts where it begins."""
+        rows = self.story.blocks[index].layout(self._columns, self._look())
+        parts: list[str] = []
+        begins: list[int] = []
+        length = 0
+        for n, row in enumerate(rows):
+            lead = row.lead if n and row.joined != "\n" else 0
+            parts += [row.joined if n else "", row.text[lead:]]
+            length += len(parts[-2])
+            begins.append(length - lead)
+            length += len(parts[-1])
+        text, found = "".join(parts), list[tuple[int, int]]()
+        for at in offsets(text, find.wanted, folded=find.folded):
+            n = max(0, bisect_right(begins, at) - 1)
+            if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
+                n -= 1  # in what the break left out
+            found.append((n, cells(rows[n].text[: at - begins[n]])))
+        return found
 
     def action_round(self, step: int) -> None:
         self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
@@ -307,6 +321,11 @@ class Transcript(Cards):
             for start, end in places(strip.text, find.wanted, folded=find.folded):
                 present = self._place_found == (index, inside, start)
                 strip = over(strip, start, end, self._paint["match.current" if present else "match"])
+            row_found, at = self._place_found[1:]
+            if self._place_found[0] == index and row_found == inside and at >= 0:
+                # One that goes on in the next row is no place of this one.
+                end = min(at + cells(find.wanted), cells(strip.text.rstrip()))
+                strip = over(strip, at, end, self._paint["match.current"])
         if self._chosen is not None:
             begin, end_spot = sorted(self._chosen)
             if begin[:2] <= (index, inside) <= end_spot[:2]:
