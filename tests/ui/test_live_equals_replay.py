@@ -104,6 +104,7 @@ async def same_screens(
             live.go(seq)
             await app.workbench.reached(seq)
             if seq in seqs:
+                app.workbench._tick()  # what moves with time is as at this event, however long the next tick takes
                 await pilot.pause()
                 shown[seq] = screen_text(app)
     async with on_source(replay, size=size) as (app, pilot):
@@ -112,6 +113,7 @@ async def same_screens(
             async with asyncio.timeout(60):
                 while app.workbench.view.seq != seq:
                     await pilot.pause()
+            app.workbench._tick()
             await pilot.pause()
             rows = screen_text(app).splitlines()
             above = rows[: height - BELOW_REPLAY]
