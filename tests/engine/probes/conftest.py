@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.moving import Clock
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Probe, Verdict
 from jetbox.engine.probes.runner import ProbeEngine
@@ -77,6 +79,19 @@ class Bench:
         )
         self.engines.append(engine)
         return engine
+
+    async def out_of_time(self, engine: ProbeEngine, name: str, clock: Clock) -> Verdict:
+        """The verdict of a probe whose time of 100 s is over once its command has made the file `begun`."""
+        verdict = asyncio.create_task(self.one(engine, name))
+        while not self.begun.exists() and not verdict.done():
+            await asyncio.sleep(0.005)
+        clock.forward(101)
+        return await verdict
+
+    @property
+    def begun(self) -> Path:
+        """A file beside the workspace, for a command that tells that it runs."""
+        return self.root.parent / "private" / "begun"
 
     async def one(self, engine: ProbeEngine, name: str) -> Verdict:
         return next(verdict for verdict in await engine.verdicts() if verdict.name == name)

@@ -92,8 +92,11 @@ async def test_no_file_in_scope_is_skipped(bench: Bench) -> None:
 
 
 async def test_time_runs_out(bench: Bench) -> None:
-    verdict = await bench.one(engine_of(bench, "echo begun; sleep 61.1", time_s=1.0), "check")
-    assert (verdict.state, verdict.summary) == ("timeout", "no result after 1 s")
+    for seconds in (0.5, 5, 50):  # a busy machine may take longer to begin
+        verdict = await bench.one(engine_of(bench, "echo begun; sleep 61.1", time_s=seconds), "check")
+        assert (verdict.state, verdict.summary) == ("timeout", f"no result after {seconds:g} s")
+        if verdict.output:
+            break
     assert verdict.output == "begun"
     assert not bench.running("sleep 61.1")
 

@@ -654,9 +654,13 @@ async def test_a_configuration_below_leaves_it_to_the_whole_suite(bench: Bench, 
 
 async def test_how_long_the_first_result_took_is_told(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", "import time\ndef test_a():\n    pass\ndef test_b():\n    time.sleep(0.5)\n")
-    verdict = await suite.run()
-    assert suite.probe.first_ms is not None
-    assert 0 < suite.probe.first_ms < verdict.duration_ns / 1e6 - 400
+    for _ in range(10):  # a machine that halts after the first result makes that one late
+        verdict = await suite.run()
+        assert suite.probe.first_ms is not None
+        assert 0 < suite.probe.first_ms < verdict.duration_ns / 1e6
+        if suite.probe.first_ms < verdict.duration_ns / 1e6 - 400:
+            return
+    pytest.fail("the first result always came with the last")
 
 
 async def test_a_module_that_is_named_as_one_that_is_loaded_is_the_workspaces_own(bench: Bench, suite: Suite) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+    from engine.moving import Clock
     from engine.probes.conftest import Bench
 
 CLEAN = "def add(a: int, b: int) -> int:\n    return a + b\n"
@@ -123,12 +124,12 @@ async def test_new_ruff_is_a_miss(bench: Bench) -> None:
     assert (verdict.cache, verdict.why, verdict.summary) == ("ran", "ruff changed", "1 problem: NEW1")
 
 
-async def test_ruff_that_hangs_times_out(bench: Bench) -> None:
+async def test_ruff_that_hangs_times_out(bench: Bench, clock: Clock) -> None:
     bench.write("m.py", CLEAN)
-    bench.write(".venv/bin/ruff", "#!/bin/sh\necho waiting\nexec sleep 600\n").chmod(0o755)
+    bench.write(".venv/bin/ruff", f"#!/bin/sh\necho waiting\n: > {bench.begun}\nexec sleep 600\n").chmod(0o755)
     (bench.root / ".venv/bin/python").symlink_to(os.path.realpath("/bin/sh"))
-    verdict = await bench.one(bench.engine(pytest=False, time_s=1.0), "ruff")
-    assert (verdict.state, verdict.summary, verdict.output) == ("timeout", "no result after 1 s", "waiting\n")
+    verdict = await bench.out_of_time(bench.engine(pytest=False, time_s=100), "ruff", clock)
+    assert (verdict.state, verdict.summary, verdict.output) == ("timeout", "no result after 100 s", "waiting\n")
 
 
 async def test_ruff_that_cannot_be_started_is_an_error(bench: Bench) -> None:
