@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PLAIN = PerformanceOptions(probe_early=False, probe_baseline=False)
 
+MARK = f"61.{os.getpid()}"
+"""Seconds that no other process sleeps."""
+
 
 def engine_of(bench: Bench, command: str | tuple[str, ...], **options: Any) -> ProbeEngine:
     made = ProbeCommand(name="check", command=command, **options)
@@ -93,12 +96,12 @@ async def test_no_file_in_scope_is_skipped(bench: Bench) -> None:
 
 async def test_time_runs_out(bench: Bench) -> None:
     for seconds in (0.5, 5, 50):  # a busy machine may take longer to begin
-        verdict = await bench.one(engine_of(bench, "echo begun; sleep 61.1", time_s=seconds), "check")
+        verdict = await bench.one(engine_of(bench, f"echo begun; sleep {MARK}", time_s=seconds), "check")
         assert (verdict.state, verdict.summary) == ("timeout", f"no result after {seconds:g} s")
         if verdict.output:
             break
     assert verdict.output == "begun"
-    assert not bench.running("sleep 61.1")
+    assert not bench.running(f"sleep {MARK}")
 
 
 async def test_output_is_kept_within_its_own_limit(bench: Bench) -> None:
@@ -203,13 +206,13 @@ async def test_a_write_ends_the_run_and_the_next_is_about_the_new_files(bench: B
     ready = tmp_path / "ready"
     os.mkfifo(ready)
     bench.write("a.rs", "old")
-    engine = engine_of(bench, f"text=$(cat a.rs); test $text = new || {{ echo > {ready}; sleep 61.2; }}; echo $text")
+    engine = engine_of(bench, f"text=$(cat a.rs); test $text = new || {{ echo > {ready}; sleep {MARK}; }}; echo $text")
     asked = asyncio.create_task(bench.one(engine, "check"))
     await asyncio.to_thread(ready.read_text)
     bench.write("a.rs", "new")
     engine.wrote(("a.rs",))
     assert (await asked).summary == "new"
-    assert not bench.running("sleep 61.2")
+    assert not bench.running(f"sleep {MARK}")
     assert ("end", "check", "cancelled") in bench.told
 
 
