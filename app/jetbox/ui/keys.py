@@ -80,9 +80,11 @@ def raw_keys(node: DOMNode, name: str) -> set[str]:
 
 def doing_of(node: DOMNode, key: str) -> str:
     """The action that a widget itself binds to this key; empty where it binds none."""
-    bindings = node._bindings.copy()
-    bindings.apply_keymap(node.app._keymap)
-    return next((binding.action for bound, binding in bindings if bound == key), "")
+    bindings = node._bindings
+    if node.app._keymap:
+        bindings = bindings.copy()
+        bindings.apply_keymap(node.app._keymap)
+    return next((binding.action for binding in bindings.key_to_bindings.get(key, ())), "")
 
 
 def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) -> list[Key]:
