@@ -94,7 +94,7 @@ async def test_a_session_that_cannot_be_told_any_more_is_ended(monkeypatch: pyte
     monkeypatch.setattr("sys.stdin", None)
     live = Works()
     with pytest.raises(RuntimeError, match="a bug"):
-        await asyncio.wait_for(_drive(cast("Live", live), cast("ByLine", Fails())), 60)
+        await asyncio.wait_for(_drive(cast("Live", live), cast("ByLine", Fails())), 120)
     assert live.ended
 
 
@@ -113,7 +113,7 @@ async def test_what_is_asked_when_nothing_more_will_be_typed_is_answered_with_no
     bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
     for line in ("Do it\n", None):
         bench.take(line)
-    await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 60)
+    await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 120)
     assert "not allowed by you" in kept.data.decode()
     assert not (root / "a.txt").exists()
 

@@ -53,7 +53,7 @@ async def test_a_session_that_goes_on_has_its_window_unless_another_is_asked_for
     async def window(num_ctx: int, resume: str | None) -> tuple[int, str]:
         start = Start(root=root, options=options(server, tmp_path / "data", num_ctx), goal="Do it", resume=resume)
         live = Live(start)
-        await asyncio.wait_for(live.drive(), 60)
+        await asyncio.wait_for(live.drive(), 120)
         ready = [s.event for s in live.feed.drain().events if isinstance(s.event, e.ModelReady)]
         return ready[-1].num_ctx, ready[-1].why
 
@@ -92,7 +92,7 @@ async def test_a_goal_is_kept_and_all_closed_wherever_the_beginning_breaks_off(
     monkeypatch.setattr(Undecided, "close", close)
     live = Live(Start(root=tmp_path, options=options(sim_server(), tmp_path / "data"), goal="Do it"))
     with pytest.raises(type(failure)):
-        await asyncio.wait_for(live.drive(), 60)
+        await asyncio.wait_for(live.drive(), 120)
     begun, ended = (s.event for s in live.feed.drain().events if isinstance(s.event, e.GoalStarted | e.GoalEnded))
     assert isinstance(begun, e.GoalStarted)
     assert isinstance(ended, e.GoalEnded)
@@ -125,7 +125,7 @@ async def test_a_new_session_knows_nothing_of_the_one_before(
 
     async def run(goal: str, resume: str | None = None) -> Live:
         live = Live(Start(root=root, options=options(server, tmp_path / "data"), goal=goal, resume=resume))
-        await asyncio.wait_for(live.drive(), 60)
+        await asyncio.wait_for(live.drive(), 120)
         return live
 
     first = await run("Do it")

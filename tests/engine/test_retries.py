@@ -209,7 +209,7 @@ async def test_the_pause_can_be_interrupted(rig: OpenRig) -> None:
     goal = live.start()
     await live.until(e.Waiting, what="retrying")
     live.submit(Cancel())
-    assert (await asyncio.wait_for(goal, 60)).outcome == "interrupted"
+    assert (await asyncio.wait_for(goal, 120)).outcome == "interrupted"
 
 
 @pytest.mark.parametrize("protocol", ["ollama", "openai"])

@@ -85,7 +85,7 @@ async def test_independent_calls_run_at_the_same_time() -> None:
 
     schedule.add(read("a"), run)
     schedule.add(read("b"), run)
-    await asyncio.wait_for(schedule.join(), 60)
+    await asyncio.wait_for(schedule.join(), 120)
 
 
 async def test_without_parallel_calls_run_one_after_the_other() -> None:

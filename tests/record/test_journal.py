@@ -174,7 +174,7 @@ async def test_a_held_delta_is_written_by_the_timer(folder: Path) -> None:
     writer.record(line(0, HEADER))
     started = asyncio.get_running_loop().time()
     writer.record(line(1, e.TextDelta(text="x")))
-    await asyncio.wait_for(written.wait(), 60)
+    await asyncio.wait_for(written.wait(), 120)
     assert asyncio.get_running_loop().time() - started >= journal_module.HOLD_S * 0.9
     assert 0.02 <= journal_module.HOLD_S <= 0.05
     assert read_journal(folder).events[-1].event == e.TextDelta(text="x")

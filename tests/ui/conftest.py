@@ -55,7 +55,7 @@ class Show:
 
     async def asked(self) -> commands.AnyCommand:
         """The next command that the screen submitted."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             return await self.stage.session.next_command()
 
     @property

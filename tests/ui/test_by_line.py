@@ -180,7 +180,7 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     assert reader.type(f"/export {tmp_path / 'out.md'}") == []
     asyncio.get_running_loop().call_soon(loop_at_work.append, 1)
     assert reader.desk.begun
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await over.wait()
     assert loop_at_work
     assert not reader.desk.begun
@@ -188,7 +188,7 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     assert "Create mathx package" in (tmp_path / "out.md").read_text()
     over.clear()
     reader.type(f"/export {tmp_path / 'out.md'}")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await over.wait()
     assert reader.said[-1] == "not exported: File exists"
 

@@ -69,7 +69,7 @@ async def test_a_bug_of_the_engine_ends_the_screen_and_is_raised() -> None:
         raise RuntimeError("a bug of the engine")
 
     app = JetboxApp(Stage().feed, driver=engine, theme_folders=(SHIPPED,))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         with pytest.raises(RuntimeError, match="a bug of the engine"):
             await app.run_async(headless=True)
 
@@ -89,7 +89,7 @@ async def test_a_failure_while_closing_is_raised_with_its_code() -> None:
         app.leave()
         await asyncio.wait([engine_task])
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         with pytest.raises(StorageError):
             await app.run_async(headless=True, auto_pilot=quit_soon)
     assert app.return_value == ExitCode.STORAGE
@@ -120,7 +120,7 @@ async def test_a_signal_ends_the_session_in_order(number: int, code: ExitCode) -
         os.kill(os.getpid(), number)
         await asyncio.wait([engine_task])
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         result = await app.run_async(headless=True, auto_pilot=strike)
     assert stopped == [code]
     assert result == code
@@ -140,5 +140,5 @@ async def test_asked_twice_it_does_not_wait_for_the_engine() -> None:
         app.leave()
         await asyncio.wait([engine_task])
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         assert await app.run_async(headless=True, auto_pilot=leave_twice) == ExitCode.INTERRUPTED

@@ -69,7 +69,7 @@ async def test_what_is_covered_is_left_to_the_compositor(show: Showing) -> None:
         bench, over = s.bench, Static("over")
         over.styles.layer, over.styles.dock, over.styles.margin = "_toastrack", "top", (5, 0, 0, 0)
         await bench.mount(over)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while bench._frames.uncovered(bench.transcript) is not None:
                 await s.pilot.pause()
         assert bench._frames.uncovered(bench.prompt) is not None
@@ -118,7 +118,7 @@ async def test_a_terminal_that_nobody_reads_holds_nothing_up_and_gets_a_whole_fr
         assert drawn == [], "frames that it could not take are left out"
         outlet.write("\x1b]0;a title\x07")
         got = b""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while outlet.late:
                 with suppress(BlockingIOError):
                     got += os.read(master, 1 << 16)

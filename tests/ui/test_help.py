@@ -64,7 +64,7 @@ async def test_the_users_key_works_instead_of_ours(show: Showing) -> None:
 
 async def hits(s: Show, usage: str) -> None:
     """Wait until the palette has found the command."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while usage not in s.text:
             await s.pilot.pause()
 

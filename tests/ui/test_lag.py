@@ -23,7 +23,7 @@ async def test_what_holds_the_loop_is_named() -> None:
     watch = LagWatch(told.put_nowait)
     watch.begin()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 compute_for_long(0.1)
                 held = await told.get()
@@ -136,7 +136,7 @@ async def test_a_long_diff_is_unfolded_bit_by_bit_and_whole(show: Showing) -> No
         await s.play(*opened(), *first_round()[:3], *edited(long_diff(900)))
         transcript = s.bench.transcript
         s.bench.toggle_expanded()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while transcript._unfinished:
                 await s.pilot.pause()
         index = next(n for n, block in enumerate(transcript.story.blocks) if "old line 7 " in block.source())

@@ -110,7 +110,7 @@ async def same_screens(
     async with on_source(replay, size=size) as (app, pilot):
         for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while app.workbench.view.seq != seq:
                     await pilot.pause()
             app.workbench._tick()

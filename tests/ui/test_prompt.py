@@ -186,7 +186,7 @@ async def test_the_editors_interrupt_is_its_own(show: Showing, tmp_path: Path, m
         s.app._add_signals()
         try:
             await s.type("this and ", "ctrl+g")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while s.bench.prompt.text != "this and more":
                     await s.pilot.pause()
         finally:

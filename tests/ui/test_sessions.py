@@ -56,7 +56,7 @@ async def look(s: Show) -> None:
 
 
 async def settled(s: Show) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while any(each.group in ("sessions", "glimpse") and not each.is_finished for each in s.app.workers):
             await s.pilot.pause()
     await s.pilot.pause()

@@ -113,13 +113,13 @@ async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: 
         mine = tmp_path / "mine.md"
         mine.write_text("mine")
         await s.type(f"/export {mine}", "enter")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while "not exported: File exists" not in s.text:
                 await s.pilot.pause()
         assert mine.read_text() == "mine"
         await s.type("/export", "enter")
         written = tmp_path / name / "session.md"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not (written.exists() and "## Goal 1" in written.read_text()):
                 await s.pilot.pause()
 
@@ -130,7 +130,7 @@ async def test_a_word_in_passing_never_covers_the_input() -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await app.workbench.reached(stage.emit(*opened()))
         app.notify("/somewhere/session.md", title="exported")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while "exported" not in screen_text(app):
                 await pilot.pause()
         (toast,) = app.screen.query(Toast)

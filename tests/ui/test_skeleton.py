@@ -187,7 +187,7 @@ def test_the_palette_and_tls_are_imported_when_they_are_needed() -> None:
         "assert textual.app.CommandPalette is textual.command.CommandPalette;"
         "assert textual.app.SimpleProvider is textual.command.SimpleProvider"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 DIE = """

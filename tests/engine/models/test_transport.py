@@ -87,7 +87,7 @@ async def test_an_answer_that_is_not_read_to_its_end_closes_the_connection() -> 
             async for data in response.aiter_raw():
                 assert data == b"one"
                 break
-        await asyncio.wait_for(gone.wait(), 60)
+        await asyncio.wait_for(gone.wait(), 120)
 
 
 async def test_a_request_that_is_cancelled_closes_the_connection() -> None:
@@ -103,7 +103,7 @@ async def test_a_request_that_is_cancelled_closes_the_connection() -> None:
         asking = asyncio.create_task(client.get("/", timeout=None))
         await begun.wait()
         asking.cancel()
-        await asyncio.wait_for(gone.wait(), 60)
+        await asyncio.wait_for(gone.wait(), 120)
 
 
 @pytest.mark.parametrize(

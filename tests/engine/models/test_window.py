@@ -142,7 +142,7 @@ async def test_a_server_that_is_busy_loading_is_not_waited_for(
     loading = asyncio.create_task(warm(loader, NAME, ModelOptions(), 8192))
     try:
         await asyncio.to_thread(server.stats, stalled=1)
-        window = await asyncio.wait_for(choose_window(model, info, ContextOptions(), {}), 60)
+        window = await asyncio.wait_for(choose_window(model, info, ContextOptions(), {}), 120)
         assert window.tokens == DEFAULT
     finally:
         loading.cancel()

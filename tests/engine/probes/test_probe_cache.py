@@ -342,7 +342,7 @@ async def test_once_python_is_written_the_server_is_loaded_for_tests_to_come(
         assert [verdict.summary for verdict in await engine.verdicts()] == ["no tests"]
         probe = engine._pytests[0]
         assert (probe._preparing is not None) is begun
-    await asyncio.wait_for(loaded.wait(), 60)
+    await asyncio.wait_for(loaded.wait(), 120)
 
 
 async def test_verdicts_of_a_server_that_was_wrong_are_served_no_more(bench: Bench) -> None:

@@ -254,7 +254,7 @@ async def test_a_run_that_hangs_ends_with_all_that_it_started(bench: Bench, suit
 
 async def until(path: Path) -> None:
     """A test has written this file."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not path.exists():
             await asyncio.sleep(0.005)
 

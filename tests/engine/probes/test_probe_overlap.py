@@ -260,6 +260,6 @@ async def test_a_run_that_writes_program_text_each_time_comes_to_its_end(bench: 
 
     probe = Generating()
     engine = bench.engine(probes=[probe])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         (verdict,) = await engine.verdicts()
     assert (verdict.state, len(probe.runs) <= 8) == ("error", True), (verdict, probe.runs)

@@ -48,7 +48,7 @@ async def ahead(suite: Suite, *files: str) -> Ended:
     """One that was begun ahead."""
     for _ in range(MANY):
         await suite.probe.sessions.prepare()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await idle(suite)
         ended = await ran(suite, *files)
         if ended.ahead:
@@ -177,7 +177,7 @@ async def test_what_a_test_does_is_its_own_affair(bench: Bench, suite: Suite, de
 async def test_one_that_nobody_wanted_goes_with_its_server(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", "def test_a(): pass\n")
     await ahead(suite, "test_a.py")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await idle(suite)
     await suite.probe.close()
     assert not interpreters(bench.root)

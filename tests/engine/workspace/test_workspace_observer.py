@@ -40,7 +40,7 @@ class Watched:
 
     async def told(self) -> e.AnyEvent:
         """The next event."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not (events := self.feed.drain().events):
                 await self.feed.ready()
         (one,) = events
@@ -49,7 +49,7 @@ class Watched:
     async def until(self, *paths: str) -> dict[str, tuple[str, str]]:
         """Kind and author by path, when all of these were told of."""
         found: dict[str, tuple[str, str]] = {}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not found.keys() >= set(paths):
                 await self.feed.ready()
                 for stamped in self.feed.drain().events:
@@ -82,7 +82,7 @@ async def watching(tmp_path: Path) -> AsyncIterator[Watching]:
 
     async def begin() -> Watched:
         tasks.append(asyncio.create_task(made.observer.run()))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await made.observer.ready.wait()
         return made
 
