@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from jetbox.engine import commands
 from jetbox.engine import events as e
-from ui.conftest import Showing
+from jetbox.ui.screens.missing import Missing
+from ui.conftest import Show, Showing
 from ui.played import opened
 
 MISSING = e.ModelMissing(
@@ -15,9 +18,17 @@ MISSING = e.ModelMissing(
 )
 
 
+async def told(s: Show, *events: e.AnyEvent) -> None:
+    """Play these, and wait until the screen about it takes keys."""
+    await s.play(*opened()[:1], *events)
+    async with asyncio.timeout(60):
+        while not (isinstance(s.app.screen, Missing) and s.app.screen.is_mounted):
+            await s.pilot.pause()
+
+
 async def test_it_is_fetched_with_its_progress_on_the_screen(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened()[:1], MISSING)
+        await told(s, MISSING)
         assert "the server does not have qwen3:8b" in s.text
         assert "p fetches qwen3:8b; its size is told when that begins" in s.text
         await s.press("p")
@@ -40,7 +51,7 @@ async def test_it_is_fetched_with_its_progress_on_the_screen(show: Showing) -> N
 
 async def test_another_is_used(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened()[:1], MISSING)
+        await told(s, MISSING)
         await s.press("down", "enter")
         assert await s.asked() == commands.SetModel("llama3.2:3b")
         assert s.app.screen is s.bench
@@ -48,7 +59,7 @@ async def test_another_is_used(show: Showing) -> None:
 
 async def test_what_cannot_be_fetched_is_not_offered(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened()[:1], e.ModelMissing(name="m", why="m cannot call tools", there=("gpt-oss:20b",)))
+        await told(s, e.ModelMissing(name="m", why="m cannot call tools", there=("gpt-oss:20b",)))
         assert "fetch" not in s.text
         await s.press("p")
         assert s.nothing_asked
@@ -59,7 +70,7 @@ async def test_what_cannot_be_fetched_is_not_offered(show: Showing) -> None:
 
 async def test_a_failure_is_said_and_it_can_be_tried_again(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened()[:1], MISSING, e.ModelPulled(name="qwen3:8b", state="failed", status="no network"))
+        await told(s, MISSING, e.ModelPulled(name="qwen3:8b", state="failed", status="no network"))
         assert "no network" in s.text
         await s.press("p")
         assert await s.asked() == commands.PullModel("qwen3:8b")
@@ -67,7 +78,7 @@ async def test_a_failure_is_said_and_it_can_be_tried_again(show: Showing) -> Non
 
 async def test_the_mouse_chooses(show: Showing) -> None:
     async with show() as s:
-        await s.play(*opened()[:1], MISSING)
+        await told(s, MISSING)
         await s.pilot.click("Choice", offset=(3, 2))
         assert await s.asked() == commands.PullModel("qwen3:8b")
         await s.pilot.click("Choice", offset=(3, 6))

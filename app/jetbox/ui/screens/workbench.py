@@ -305,6 +305,7 @@ class Workbench(Steering):
         nodes = (self.app, self, self.bar or field or self.prompt)
         found = [key for node in nodes for key in bound_keys(node, ascii=self.glyphs.ascii)]
         self.key_names = {name: keys.split(" ")[0] for keys, _, name in found}
+        self._show_footer(self.source.now())
 
     def _pace(self) -> None:
         """Tick fast only while something moves."""
