@@ -259,12 +259,11 @@ class Workbench(Steering):
 
     def _show(self, now: int) -> None:
         """Everything but the transcript."""
+        self.ask(next(iter(self.view.asked.values()), None) if self.live else None)  # the last line names its keys
         self._show_moving(now)
         self.timeline.show(self.view)
         self.side.show(self.view, now)
         self.show_queue()
-        question = next(iter(self.view.asked.values()), None) if self.live else None
-        self.ask(question)
         self.show_title()
         self._pace()
         self.offer_models()
