@@ -68,7 +68,7 @@ def sent(bodies: list[bytes], speed: float) -> list[Prompt]:
             answer.raise_for_status()
             last: dict[str, Any] = msgspec.json.decode(answer.content.splitlines()[-1])
             tokens = int(last["prompt_eval_count"])
-            prompts.append(Prompt(tokens, tokens - int(last["prompt_eval_cached_count"])))
+            prompts.append(Prompt(tokens, tokens - int(last.get("prompt_eval_cached_count", 0))))
     return prompts
 
 

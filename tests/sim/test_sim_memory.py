@@ -20,7 +20,7 @@ GIB = 1024**3
 
 
 def cached(line: dict[str, Any]) -> int:
-    return int(line["prompt_eval_cached_count"])
+    return int(line.get("prompt_eval_cached_count", 0))
 
 
 def running(client: Any) -> dict[str, dict[str, Any]]:

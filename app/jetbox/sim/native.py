@@ -12,7 +12,6 @@ from jetbox.sim.http import ApiError, Connection, encode
 from jetbox.sim.setup import Setup
 
 CACHED = "prompt_eval_cached_count"
-"""The one figure that is sent where it is zero: its absence means that the server does not know."""
 GARBAGE = b'{"model": <garbage>, "messa'
 Body = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns a message into the part of a line that holds it."""
@@ -110,7 +109,7 @@ class NativeSink:
             calls = message.get("tool_calls", []) + calls
         if calls:
             message["tool_calls"] = calls
-        metrics = {name: value for name, value in self._metrics(end).items() if value or name == CACHED}
+        metrics = {name: value for name, value in self._metrics(end).items() if value}  # as Go's `omitempty` has it
         line = {**self._head(), **self._body(message), "done": True, "done_reason": end.reason}
         line |= {**(self._extra(self._text) if self._extra else {}), **metrics}
         if self._chances:

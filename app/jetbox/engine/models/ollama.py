@@ -7,8 +7,9 @@ decoded from bytes. Everything that touches httpx or the `ollama` package is in 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 PULLED = "success"
 """The last word about a model that has been fetched."""
 JSON = {"Content-Type": "application/json"}
+CACHED = "prompt_eval_cached_count"
+COUNTS_CACHED = (0, 33, 3)
+"""The version from which answers count what of a prompt was cached; a zero is absent there."""
+VERSION_S = 1.0
+"""An answer waits so long at most for the version that tells what its figures mean."""
 
 
 class _Message(msgspec.Struct):
@@ -68,6 +74,8 @@ class OllamaModel:
         self.product = "Ollama"
         self.exchange = Exchange()
         self.manages = True
+        self._release: tuple[int, ...] | None = None
+        """The server's version as numbers, empty where it does not say; None until it was asked."""
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
@@ -140,11 +148,11 @@ class OllamaModel:
                     continue  # to the end of the body: only then the connection can be used again
                 *lines, rest = (rest + data).split(b"\n")
                 for line in filter(None, lines):
-                    chunk = _chunk(line)
+                    chunk = await self._counted(line)
                     done = done or chunk.done
                     yield chunk
             if rest.strip() and not done:
-                chunk = _chunk(rest)
+                chunk = await self._counted(rest)
                 done = chunk.done
                 yield chunk
         except httpx.HTTPError as error:
@@ -157,6 +165,21 @@ class OllamaModel:
             raise BadAnswer(
                 "the answer ended without the server's word that it is done", "try again; see the server's log"
             )
+
+    async def _counted(self, line: bytes) -> Chunk:
+        """A line, with the zero that a server which counts cached tokens leaves out; an older one is taken as it is."""
+        chunk = _chunk(line)
+        metrics = chunk.metrics
+        if not metrics.get("prompt_eval_count") or CACHED in metrics or b'"remote_host"' in line:
+            return chunk
+        if self._release is None:
+            self._release = ()
+            with suppress(ModelError, TimeoutError):
+                async with asyncio.timeout(VERSION_S):
+                    await self.version()
+        return (
+            msgspec.structs.replace(chunk, metrics=metrics | {CACHED: 0}) if self._release >= COUNTS_CACHED else chunk
+        )
 
     def full_name(self, name: str) -> str:
         """With its tag."""
@@ -175,7 +198,9 @@ class OllamaModel:
 
     async def version(self) -> str:
         """What `/api/version` says."""
-        return self._decode(await self._ask("GET", "/api/version"), _Version).version
+        version = self._decode(await self._ask("GET", "/api/version"), _Version).version
+        self._release = tuple(int(part) for part in version.lstrip("v").split("-")[0].split(".") if part.isdigit())
+        return version
 
     async def running(self) -> list[LoadedModel]:
         """What `/api/ps` lists. The server holds this back while it loads a model."""

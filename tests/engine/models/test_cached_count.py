@@ -1,0 +1,84 @@
+"""A zero is absent on the wire: what that means is known by the server's version."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from jetbox.engine.models.figures import Figures, sample
+from jetbox.engine.models.manage import last
+from jetbox.engine.models.ollama import OllamaModel
+
+FIGURES = b'"load_duration":50000000,"prompt_eval_count":2000,"prompt_eval_duration":1000000000'
+Versioned = Callable[..., Awaitable[OllamaModel]]
+
+
+@pytest_asyncio.fixture
+async def versioned() -> AsyncIterator[Versioned]:
+    """Makes an adapter to a server of this version, whose answer ends with these fields."""
+    async with AsyncExitStack() as ends:
+
+        async def make(version: bytes, fields: bytes = FIGURES) -> OllamaModel:
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                chat = b'{"message":{"content":"x"},"done":true,' + fields + b"}\n"
+                body = chat if b"/api/chat" in head else b'{"version":"' + version + b'"}'
+                status = b"200 OK" if chat is body or version else b"500 broken"
+                writer.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+                await writer.drain()
+                writer.close()
+
+            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
+            model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            ends.push_async_callback(model.close)
+            return model
+
+        yield make
+
+
+@pytest.mark.parametrize(
+    ("version", "counts"),
+    [
+        (b"0.33.3", True),
+        (b"0.33.3-rc1", True),
+        (b"0.40.12", True),
+        (b"0.33.2", False),
+        (b"0.30.0", False),
+        (b"", False),
+    ],
+)
+async def test_absent_is_none_where_the_server_counts_and_unknown_where_it_does_not(
+    versioned: Versioned, version: bytes, counts: bool
+) -> None:
+    metrics = (await last(await versioned(version), b"{}")).metrics
+    assert metrics.get("prompt_eval_cached_count") == (0 if counts else None)
+
+
+async def test_a_miss_of_a_warm_model_teaches_how_fast_it_reads(versioned: Versioned) -> None:
+    figures = Figures()
+    sample(figures, (await last(await versioned(b"0.33.3"), b"{}")).metrics, 1)
+    assert figures.prefill == [2000.0]
+    sample(figures, (await last(await versioned(b"0.33.2"), b"{}")).metrics, 1)
+    assert figures.prefill == [2000.0], "what was cached is not known there"
+
+
+@pytest.mark.parametrize(
+    ("fields", "cached"),
+    [
+        (FIGURES + b',"prompt_eval_cached_count":7', 7),
+        (FIGURES + b',"remote_host":"https://ollama.com"', None),
+        (b'"done_reason":"load"', None),
+    ],
+)
+async def test_what_is_told_stands_and_nothing_is_made_up_elsewhere(
+    versioned: Versioned, fields: bytes, cached: int | None
+) -> None:
+    metrics = (await last(await versioned(b"0.33.3", fields), b"{}")).metrics
+    assert metrics.get("prompt_eval_cached_count") == cached
