@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.rig import Rig, within
-from jetbox.engine import cancelling
+from jetbox.engine import cancelling, overlap
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.cancelling import PAIRS, TRIES, Cancels
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.runner import ProbeEngine
+from jetbox.engine.stream import Answer
 from scripted import call, finish, step
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ async def test_a_request_is_taken_back_where_a_probe_turns_red_before_its_answer
     assert "output of failed" in prompt(third)[-1]["content"]
     attempts = [event.attempt for event in live.events(e.RequestSent)]
     assert attempts[:3] == [1, 1, 2]
+    assert live.events(e.ModelAnswered)[1].error == "taken back"
     assert first["number"] == 1
 
 
@@ -188,8 +190,8 @@ async def test_a_second_request_shows_whether_they_wait_for_one_another(
 
 async def test_short_answers_do_not_show_it_and_nothing_is_taken_back(rig: OpenRig) -> None:
     steps = [step(call("write_file", path=f"{n}.py", content="x = 1\n")) for n in range(PAIRS + 2)]
-    # Each of the round's own requests is held until the second one is in line, and has not said a word by then.
-    stalls = tuple(f"stall@{2 * n - 1}:0" for n in range(1, PAIRS + 1))
+    # Each of the round's own requests is held until the second one is in line, and ends soon after that.
+    stalls = tuple(f"stall@{2 * n - 1}:1" for n in range(1, PAIRS + 1))
     live = await rig(*steps, finish(), faults=stalls, probes={"wait": "overlap"})
     put_green(live)
     live.parts.reading_rate = 1e9
@@ -200,6 +202,65 @@ async def test_short_answers_do_not_show_it_and_nothing_is_taken_back(rig: OpenR
     assert (await within(running)).outcome == "done"
     assert live.parts.cancels == Cancels(pairs=PAIRS)
     assert {event.attempt for event in live.events(e.RequestSent)} == {1}
+    told = [notice for notice in live.events(e.Notice) if "a second request" in notice.text]
+    assert len(told) == 1
+
+
+async def test_nothing_is_learnt_from_a_request_that_failed_before_it_could_be_taken_back(rig: OpenRig) -> None:
+    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("busy:1@2",), probes={"wait": "overlap"})
+    put_green(live)
+    live.parts.cancels.in_line = True
+    assert (await live.run()).outcome == "done"
+    assert live.parts.cancels.heard is None
+
+
+async def test_a_server_that_turns_deaf_is_relied_upon_no_more(rig: OpenRig) -> None:
+    live = await rig(finish())
+    live.parts.cancels = Cancels(heard=True, in_line=True)
+    ms = 1_000_000
+    late = {"load_duration": 900 * ms, "prompt_eval_duration": 5 * ms, "eval_duration": 10 * ms}
+    quick = {**late, "load_duration": 20 * ms, "total_duration": 35 * ms}
+    cancelling.learn(live.parts, Answer(complete=True, first=1, metrics=quick))
+    assert live.parts.cancels.heard is True
+    cancelling.learn(live.parts, Answer(complete=True, first=1, metrics={**late, "total_duration": 915 * ms}))
+    assert live.parts.cancels.heard is False
+    assert "holds up the next one for 780 ms" in live.events(e.Notice)[-1].text
+
+
+@pytest.mark.parametrize("where", ["outcome", "late"])
+async def test_who_interrupts_while_a_request_is_taken_back_ends_the_round(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    live = await rig(step(WRITE), step(AGAIN), finish(), faults=("stall@2:0",), probes={"wait": "overlap"})
+    probe = Held()
+    put(live, probe)
+    live.parts.cancels.heard = True
+    probes = live.parts.probes
+    assert isinstance(probes, ProbeEngine)
+    outcome, late, never = overlap._outcome, probes.late, asyncio.Event()
+
+    async def interrupted_outcome(task: asyncio.Task[Answer]) -> tuple[Answer, bool]:
+        if task.cancelling():
+            live.submit(c.Cancel())
+        return await outcome(task)
+
+    async def interrupted_late() -> list[Verdict]:
+        if live.events(e.ModelAnswered)[-1].error == "taken back":
+            live.submit(c.Cancel())
+            await never.wait()
+        return await late()
+
+    if where == "late":
+        monkeypatch.setattr(probes, "late", interrupted_late)
+    else:
+        monkeypatch.setattr(overlap, "_outcome", interrupted_outcome)
+    running = live.start()
+    await live.stats(stalled=1)
+    probe.may_end.set()
+    assert (await within(running)).outcome == "interrupted"
+    assert len(live.events(e.RequestSent)) == 2
+    assert not (live.root / "b.py").exists()
+    assert len(live.events(e.RoundEnded)) == len(live.events(e.RoundStarted))
 
 
 async def test_prompts_that_are_read_at_once_tell_nothing_and_the_trials_end(rig: OpenRig) -> None:

@@ -1,11 +1,12 @@
 """Whether a request that is taken back really ends at the server: seen before it is relied upon.
 
 Some versions of Ollama read the prompt of a client that has gone to its end. Two things are to be
-seen. That the server answers one request at a time: a second one, beside a round's own and for a
-single token, has no answer while that one is being written. Then, of a request that nothing depends
+seen. That the server answers one request at a time: a second one for a single token, sent while a
+round's answer is being written, has none before that ends. Then, of a request that nothing depends
 on: the same again stands in line behind one that was not ended, and finds its prompt read; behind
 one that was, it reads for itself. Where several are answered at once nobody stands in line, so that
-nothing can be seen, and no request is taken back.
+nothing can be seen, and no request is taken back. Of a server that others use too, this says how it
+was then: what follows a request that was taken back is looked at each time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ HEARD_NS = 100_000_000
 WARM_NS = 120_000_000
 """A model that is loaded takes no longer to be found so; a server's queue stands in the same figure."""
 PATIENCE_NS = 250_000_000
-"""Beyond twice the time of the whole prompt, how much later the second answer may come."""
+"""Beyond twice the time of the whole prompt, how long the second answer may take."""
 GRACE_NS = 100_000_000
 """The end of an answer may be heard so much later than that of the one which began only then."""
 INSTEAD = "red verdicts come with the next message instead"
@@ -54,8 +55,9 @@ def may_pair(parts: Parts) -> bool:
     """Whether a second request beside a round's own could tell something."""
     cancels = parts.cancels
     open_yet = cancels.heard is None and cancels.in_line is None
-    # Without the rate nobody can say how long the second one may take.
-    return open_yet and cancels.pairs < PAIRS and parts.reading_rate > 0
+    # Without the rate nobody can say how long the second one may take; a model that is rented is asked once.
+    here = parts.model_info is None or not parts.model_info.remote
+    return open_yet and here and cancels.pairs < PAIRS and parts.reading_rate > 0
 
 
 def may_try(parts: Parts) -> bool:
@@ -77,14 +79,15 @@ class Second:
         reading = parts.budget.estimate(parts.history.size) / parts.reading_rate
         self._reading = int(reading * 1e9)
         self._sent = parts.session.now()
-        self._begun = self._answered = 0
+        self._answered = 0
+        if parts.cancels.pairs == 1:
+            text = "a second request for one token goes out beside this one: does this server answer one at a time?"
+            parts.session.emit(Notice(level="info", text=text, hint="no figure of the session counts it"))
         self.answer: asyncio.Task[Chunk] = asyncio.ensure_future(last(parts.model, body.data))
 
-    def look(self, *, begun: bool, ended: bool) -> bool:
-        """True once there is nothing more to be seen; `begun` and `ended` are those of the round's own answer."""
+    def look(self, *, ended: bool) -> bool:
+        """True once there is nothing more to be seen; `ended` is the round's own answer."""
         parts, now = self._parts, self._parts.session.now()
-        if begun and not self._begun:
-            self._begun = now
         if self.answer.done():
             if ended or self.answer.cancelled() or self.answer.exception() is not None:
                 return True
@@ -95,11 +98,11 @@ class Second:
             text = "this server answers several requests at once: whether one that is taken back ends is not seen"
             parts.session.emit(Notice(level="info", text=text, hint=INSTEAD))
             return True
-        late = 2 * max(self._reading, self._begun - self._sent) + PATIENCE_NS
-        if self._begun and now - self._begun > late:
-            parts.cancels.in_line = True
+        if ended:
             return True
-        return ended
+        if now - self._sent > 2 * self._reading + PATIENCE_NS:
+            parts.cancels.in_line = True
+        return parts.cancels.in_line is True
 
     def end(self) -> None:
         """Take it back; what it came to does not matter any more."""
@@ -108,13 +111,14 @@ class Second:
 
 
 def learn(parts: Parts, answer: Answer) -> None:
-    """From the attempt after a trial: did it stand behind the one that was taken back?"""
-    if parts.cancels.heard is not None or not answer.complete or answer.first < 0:
+    """From the attempt after one that was taken back: did it stand behind that?"""
+    known = parts.cancels.heard
+    if known is False or not answer.complete or answer.first < 0:
         return
     load, read, wrote, total = (answer.metrics.get(f"{name}_duration", 0) for name in WHAT)
     # A call can be held back until it is whole, so that the first chunk says little.
     waited = (total - wrote if total else answer.first - answer.sent) - min(load, WARM_NS) - read
-    if waited < HEARD_NS and read < HEARD_NS:
+    if waited < HEARD_NS and (known or read < HEARD_NS):
         return
     heard = parts.cancels.heard = waited < HEARD_NS
     words = "does not hold up the next one" if heard else f"holds up the next one for {waited / 1e6:.0f} ms"

@@ -6,7 +6,7 @@ import msgspec
 
 from jetbox.engine.errors import Stalled
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
-from jetbox.engine.models.figures import COLD_NS
+from jetbox.engine.models.figures import COLD_NS, LEAST_TOKENS
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
 from jetbox.engine.stream import Answer
@@ -41,7 +41,8 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
         parts.history.counted(count)
     fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
     duration = answer.metrics.get("prompt_eval_duration", 0)
-    if fresh > 0 and duration > 0:
+    # Of a few tokens the fixed part of each request is nearly all: a rate of that would announce minutes.
+    if duration > 0 and (fresh >= LEAST_TOKENS or (fresh > 0 and not parts.reading_rate)):
         parts.reading_rate = fresh / (duration / 1e9)
 
 

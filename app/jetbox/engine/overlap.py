@@ -26,7 +26,7 @@ class Overlap:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._on = parts.probes is not None and parts.options.probes.wait == "overlap"
-        self._trial = False
+        self._tried = self._took = False
 
     async def run(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Run an attempt; true where its request was taken back and is to be sent again."""
@@ -35,14 +35,15 @@ class Overlap:
             return await work, False
         if may_pair(parts):
             return await self._pair(work, attempt), False
-        if may_try(parts) and not self._trial:
+        if may_try(parts) and not self._tried:
             return await self._try(work, attempt)
-        again = False
+        again, behind, self._took = False, self._took, False
         if parts.probes.pending:
             answer, again = await self._beside(work, attempt)
         else:
             answer = await work
-        if self._trial:
+        if behind and not again:
+            # Also of one that was relied upon: a server may turn deaf.
             learn(parts, answer)
         return answer, again
 
@@ -52,42 +53,50 @@ class Overlap:
         task = asyncio.ensure_future(work)
         taken_back = False
         try:
-            if await _interrupted(task, late):
-                return await _outcome(task), False
-            if late.done():
+            interrupted = await _interrupted(task, late)
+            if not interrupted and late.done():
                 red = any(verdict.red for verdict in late.result())
                 taken_back = red and not task.done() and not attempt.begun and self._parts.cancels.heard is True
-            if taken_back:
-                task.cancel()
-            return await _outcome(task), taken_back
+            if not taken_back:
+                return (await _outcome(task))[0], False
+            return await self._take_back(task, attempt)
         finally:
             late.cancel()
             task.cancel()
 
     async def _try(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> tuple[Answer, bool]:
         """Take a request back that nothing speaks against, and see how the next one fares."""
-        self._trial = True
+        self._tried = True
         self._parts.cancels.trials += 1
         task = asyncio.ensure_future(work)
-        interrupted = await _interrupted(task, seconds=TRIAL_S)
-        taken_back = not interrupted and not task.done() and not attempt.begun
-        if taken_back:
-            task.cancel()
-        return await _outcome(task), taken_back
+        if await _interrupted(task, seconds=TRIAL_S) or task.done() or attempt.begun:
+            return (await _outcome(task))[0], False
+        return await self._take_back(task, attempt)
+
+    async def _take_back(self, task: asyncio.Task[Answer], attempt: Attempt) -> tuple[Answer, bool]:
+        """End a request; False where it ended by itself meanwhile, or the user ends the round."""
+        attempt.taken_back = True
+        task.cancel()
+        answer, interrupted = await _outcome(task)
+        self._took = answer.cancelled and not interrupted
+        return answer, self._took
 
     async def _pair(self, work: Coroutine[Any, Any, Answer], attempt: Attempt) -> Answer:
-        """Send a second request beside this one, and see whether the server answers both at once."""
+        """Send a second request beside an answer that has begun, and see whether the server answers both at once."""
         task = asyncio.ensure_future(work)
-        if await _interrupted(task, seconds=TRIAL_S) or task.done():
-            return await _outcome(task)
-        second = Second(self._parts)
+        second: Second | None = None
         try:
-            while not second.look(begun=attempt.begun, ended=task.done() or attempt.complete):
+            while not (task.done() or attempt.complete):
+                if second is None and attempt.begun:
+                    second = Second(self._parts)
                 if await _interrupted(task, seconds=LOOK_S):
                     break
+                if second is not None and second.look(ended=task.done() or attempt.complete):
+                    break
         finally:
-            second.end()
-        return await _outcome(task)
+            if second is not None:
+                second.end()
+        return (await _outcome(task))[0]
 
 
 def superseded(late: Sequence[Verdict], present: Sequence[Verdict]) -> list[Verdict]:
@@ -110,11 +119,12 @@ async def _interrupted(
     return False
 
 
-async def _outcome(task: asyncio.Task[Answer]) -> Answer:
-    """What the attempt came to; the user's interruption goes to it, and it answers for itself."""
+async def _outcome(task: asyncio.Task[Answer]) -> tuple[Answer, bool]:
+    """What the attempt came to, which the user's interruption goes to; True where there was one by now."""
+    interrupted = False
     while not task.done():
-        await _interrupted(task)
-    return task.result()
+        interrupted = await _interrupted(task) or interrupted
+    return task.result(), interrupted
 
 
 def not_ours() -> None:

@@ -169,7 +169,11 @@ class Round:
                 await self._room.make()
             answer, again = await self._attempt(number)
             if again:
-                red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
+                try:
+                    red = [redacted(verdict, parts.redactor) for verdict in await self._late() if verdict.red]
+                except asyncio.CancelledError:
+                    not_ours()
+                    return answer
                 if red:
                     parts.history.amend(late_text(red))
                 continue

@@ -14,7 +14,7 @@ from jetbox.engine.context.history import Body
 from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, StorageError
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.listening import Listener
-from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming
+from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming, Exchange
 from jetbox.engine.models.holding import HeldBack
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
@@ -108,6 +108,9 @@ class Attempt:
         self._thinks = False
         self.begun = False
         """True once anything of the answer has come."""
+        self.taken_back = False
+        """True where it is ended for a verdict, and not by the user."""
+        self._exchange: Exchange | None = None
         self.complete = False
         """True once the server said that this is all."""
 
@@ -141,6 +144,9 @@ class Attempt:
         self._show(self._held.rest())
         if not answer.complete:
             answer.ended = session.now()
+        # A second request may be under way by now, with an exchange of its own.
+        exchange = self._exchange or self._model.exchange
+        stopped = "taken back" if self.taken_back else "interrupted"
         session.emit(
             ModelAnswered(
                 attempt=number,
@@ -150,10 +156,10 @@ class Attempt:
                 wall_ns=answer.ended - answer.sent,
                 chunks=answer.chunks,
                 metrics=answer.metrics,
-                error="interrupted" if answer.cancelled else answer.error.message if answer.error else "",
+                error=stopped if answer.cancelled else answer.error.message if answer.error else "",
                 garbled=isinstance(answer.error, CallGarbled),
-                received=self._model.exchange.received,
-                connection=self._model.exchange.connection,
+                received=exchange.received,
+                connection=exchange.connection,
             )
         )
         return answer
@@ -189,6 +195,7 @@ class Attempt:
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
         self.begun = True
+        self._exchange = self._exchange or self._model.exchange
         if chunk.coming is not None:
             if self._on_coming is not None:
                 self._on_coming(chunk.coming)

@@ -88,7 +88,7 @@ class Told:
                 self.say(f"round {stamped.round} took {words.duration(event.wall_ns)}: {phases}")
             case e.Waiting():
                 self._waiting(event)
-            case e.ModelAnswered() if event.error and event.error != "interrupted":
+            case e.ModelAnswered() if event.error and event.error not in ("interrupted", "taken back"):
                 self.say(f"warning: the answer broke off: {one_line(event.error)}")
             case e.ToolCalled() | e.ToolStarted() | e.ToolEnded():
                 self._tool(event)

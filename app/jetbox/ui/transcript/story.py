@@ -233,7 +233,7 @@ class Story:
                     self._touch(self._header)
             case e.ModelAnswered():
                 self._end_stream(stamped.t)
-                if event.error and event.error != "interrupted":
+                if event.error and event.error not in ("interrupted", "taken back"):
                     self.line(f"the answer broke off: {event.error}", "warning")
 
     def _open_header(self) -> RoundHeader | None:
