@@ -52,7 +52,7 @@ def test_how_far_a_prompt_is_takes_few_lines() -> None:
 
 
 def test_how_a_verdict_came_about_has_a_sign() -> None:
-    signs = {"ran": "⚡", "hit": "↻", "unproven": "↻?", "partial": "◐", "skipped": "∅", "none": "∅", "error": "✗"}
+    signs = {"ran": "⚡", "hit": "↻", "unproven": "↻?", "partial": "◐", "skipped": "⏭", "none": "⏭", "error": "✗"}
     assert {how: cache_sign(how, UNICODE) for how in signs} == signs
     assert came("passed", "hit", unproven=True) == "unproven"
     assert came("skipped", "ran") == "skipped"
@@ -66,7 +66,7 @@ def test_how_a_verdict_came_about_has_a_sign() -> None:
         (ended(cache="hit", saved_ns=480 * MS, duration_ns=0), "↻ pytest passed  3 passed  0 ms, saved 480 ms"),
         (ended(cache="hit", unproven=True), "↻? pytest passed  3 passed  64 ms  (unproven)"),
         (ended(cache="partial"), "◐ pytest passed  3 passed  64 ms"),
-        (ended(state="skipped", cache="none", summary="no tests"), "∅ pytest skipped  no tests  64 ms"),
+        (ended(state="skipped", cache="none", summary="no tests"), "⏭ pytest skipped  no tests  64 ms"),
         (ended(of_round=2), "⚡ pytest passed  3 passed  64 ms  (of round 2)"),
         (ended(of_round=3), "⚡ pytest passed  3 passed  64 ms"),
         (

@@ -38,7 +38,7 @@ def test_green_folder_ends_with_zero(folder: Path, capsys: pytest.CaptureFixture
     assert said["arguments"].startswith("check ")
     assert said["miss"] == "first run"
     assert len(said["key"]) == 12
-    assert lines[-2].split() == ["pytest", "skipped", "∅", "no", "tests"]
+    assert lines[-2].split() == ["pytest", "skipped", "⏭", "no", "tests"]
     assert lines[-1].split() == ["skipped", "no", "tests"]
 
 

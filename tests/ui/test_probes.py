@@ -42,7 +42,7 @@ async def test_signs_tell_how_a_verdict_came_about(show: Showing) -> None:
         "↻ b ✓ 3 passed 64 ms, saved 200 ms",
         "◐ c ✓",
         "↻? d ✓ 3 passed 64 ms, unproven",
-        "∅ e skipped",
+        "⏭ e skipped",
     ):
         assert words in text, words
     assert "hits 2 of 4 (50%), 1 unproven" in text

@@ -20,7 +20,7 @@ async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
         "• multiply",
         "write_file mathx/__init__.py  +3",
         "1 + def add(a: int, b: int) -> int:",
-        "⚡ ruff ✓ 0 problems 11 ms   ∅ pytest skipped: no tests",
+        "⚡ ruff ✓ 0 problems 11 ms   ⏭ pytest skipped: no tests",
         "◆ 2   1.65 s",
         "print(add(1, 2))",
         "FAILED test_mul",

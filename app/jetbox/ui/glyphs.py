@@ -30,7 +30,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     unproven: str = "↻?"
     """Two cells."""
     partial: str = "◐"
-    skipped: str = "∅"
+    skipped: str = "⏭"
     loaded: str = "●"
     unloaded: str = "○"
     bullet: str = "•"
@@ -95,7 +95,7 @@ ASCII = Glyphs(
     ascii=True,
 )
 
-_WORDS = {"─": "-", "│": "|", "·": "-", "…": "...", "–": "-", "—": "-", "×": "x", "⚡": "! ", "⏭": "-"}
+_WORDS = {"─": "-", "│": "|", "·": "-", "…": "...", "–": "-", "—": "-", "×": "x", "⚡": "! "}
 _SIGNS = {
     getattr(UNICODE, name): getattr(ASCII, name)
     for name in Glyphs.__struct_fields__
