@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from jetbox.cli.dispatch import dispatch
-from jetbox.engine.errors import RecordingError, SettingsError
+from jetbox.engine.errors import RecordingError, SettingsError, StorageError
 from jetbox.record.library import samples
 
 if TYPE_CHECKING:
@@ -125,6 +125,30 @@ def test_a_session_is_written_as_markdown_without_its_secrets(
     assert dispatch([*asked, "--overwrite"]) == 0
     with pytest.raises(SettingsError, match="name one session"):
         dispatch(["sessions", "export", "--to", "markdown"])
+
+
+@pytest.mark.parametrize("form", ["markdown", "dataset"])
+def test_an_export_that_cannot_be_written_says_what_to_do_about_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["sessions", "export", "mathx", "--to", form, "--teacher", "gpt-oss:20b"]
+    with pytest.raises(StorageError, match=r"/dev/null/x: Not a directory") as raised:
+        dispatch([*asked, "-o", "/dev/null/x"])
+    assert raised.value.hint == "name another place with --output"
+
+
+def test_secrets_that_the_environment_names_are_counted_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOME_TOKEN", "pythonpath = ")
+    assert dispatch(["sessions", "export", "mathx", "--to", "dataset", "--teacher", "gpt-oss:20b", "-o", "set"]) == 0
+    replaced = (tmp_path / "set" / "train.jsonl").read_text().count("[secret:SOME_TOKEN]")
+    assert replaced > 0
+    told = msgspec.json.decode((tmp_path / "set" / "dataset.json").read_bytes())["secrets_replaced"]
+    assert told == replaced
+    assert f"replaced: {told} known or likely secrets" in capsys.readouterr().out
 
 
 def test_a_shipped_session_is_exported_to_where_one_is(

@@ -112,6 +112,19 @@ def test_llama_factory_gets_turns_that_alternate() -> None:
     assert turns[4]["value"].startswith("created pyproject.toml: +9\n\ncreated mathx/__init__.py")
 
 
+def test_llama_factory_gets_what_was_thought_where_it_is_wanted() -> None:
+    def turns(*, thinking: bool) -> list[str]:
+        row = written(msgspec.structs.replace(MATHX, messages=said), "llamafactory", thinking=thinking)
+        conversations = row["conversations"]
+        assert isinstance(conversations, list)
+        return [turn["value"] for turn in conversations if turn["from"] in ("gpt", "function_call")]
+
+    said = [one | {"reasoning_content": "Hm."} if one["role"] == "assistant" else one for one in MATHX.messages]
+    without = turns(thinking=False)
+    assert not any("think" in value for value in without)
+    assert turns(thinking=True) == [f"<think>\nHm.\n</think>\n\n{value}" for value in without]
+
+
 def test_a_conversation_that_does_not_alternate_is_left_out_of_that_form_alone() -> None:
     said = [*MATHX.messages[:2], {"role": "assistant", "content": "Well."}, *MATHX.messages[2:]]
     twice = msgspec.structs.replace(MATHX, messages=said)

@@ -70,6 +70,16 @@ def test_a_goal_that_ended_green_is_a_conversation(name: str, teacher: str, toke
     assert sample.origin.system
 
 
+def test_a_server_that_counts_only_what_it_read_gives_an_estimate() -> None:
+    def served(event: e.AnyEvent) -> e.AnyEvent:
+        return msgspec.structs.replace(event, server="0.30.0") if isinstance(event, e.Environment) else event
+
+    events = [msgspec.structs.replace(each, event=served(each.event)) for each in MATHX.events]
+    sample = only(told(MATHX, events))
+    assert not sample.counted
+    assert 0.5 < sample.tokens / only(MATHX).tokens < 2
+
+
 def test_every_call_has_its_result_behind_it() -> None:
     waiting: dict[str, str] = {}
     for message in only(MATHX).messages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jetbox.cli.plain import plain
-from jetbox.engine.errors import ExitCode, RecordingError, SettingsError
+from jetbox.engine.errors import ExitCode, RecordingError, SettingsError, StorageError
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from jetbox.record.training import Harvest
 
 INDEX = "dataset.json"
+ELSEWHERE = "name another place with --output"
+SPACE = f"free some space there, or {ELSEWHERE}"
 
 
 def as_markdown(asked: Invocation, names: Sequence[str], output: str, overwrite: bool) -> int:
     """Write one session as a document."""
-    from jetbox.record.disk import storage_error
     from jetbox.record.library import sessions_folder
     from jetbox.ui.export import export
 
@@ -35,7 +37,7 @@ def as_markdown(asked: Invocation, names: Sequence[str], output: str, overwrite:
     except FileExistsError as error:
         raise SettingsError(f"{output or error.filename} is there already", "--overwrite replaces it") from None
     except OSError as error:
-        raise storage_error("write", output or "the document", error) from error
+        raise _unwritten(output or "the document", error) from error
     return ExitCode.DONE
 
 
@@ -124,31 +126,45 @@ def _write(folder: Path, recipe: Recipe, harvests: list[Harvest], unreadable: di
     from jetbox.engine.safety.secrets import Redactor
     from jetbox.record import dataset
     from jetbox.record import student as beside
-    from jetbox.record.disk import private_folder, replace_file, storage_error
+    from jetbox.record.disk import private_folder, replace_file
 
     likely, known = LikelySecrets(), Redactor.from_environment(os.environ)
     parted = dataset.part(harvests, recipe)
     files: dict[str, bytes] = {}
+    named = 0
+
+    def redact(text: str) -> str:
+        nonlocal named
+        named += known.found(text)
+        return likely.redact(known.redact(text))
+
     for name, samples in ((dataset.TRAIN, parted.train), (dataset.VALIDATION, parted.validation)):
-        lines = [dataset.line(one, recipe, lambda text: likely.redact(known.redact(text))) for one in samples]
+        lines = [dataset.line(one, recipe, redact) for one in samples]
         if lines:
             files[name] = b"\n".join(lines) + b"\n"
-    made = dataset.made_of(recipe, parted, harvests, unreadable, likely.found)
+    made = dataset.made_of(recipe, parted, harvests, unreadable, named + likely.found)
     if not made.train.samples:
         raise SettingsError(
             f"no goal that {recipe.teacher} ended green in {made.sessions_read} sessions", _why_none(made)
         )
     files |= {name: text.encode() for name, text in beside.texts(made).items()}
     files[INDEX] = msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
-    private_folder(folder)
     try:
+        private_folder(folder)
         for name in {dataset.TRAIN, dataset.VALIDATION, *beside.names()} - files.keys():
             (folder / name).unlink(missing_ok=True)  # of the set that is replaced
         for name, data in files.items():
             replace_file(folder / name, data)
+    except StorageError as error:
+        raise StorageError(error.message, ELSEWHERE) from error
     except OSError as error:
-        raise storage_error("write", folder, error) from error
+        raise _unwritten(folder, error) from error
     return made
+
+
+def _unwritten(target: Path | str, error: OSError) -> StorageError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(f"cannot write {target}: {error.strerror or error}", SPACE if full else ELSEWHERE)
 
 
 def _why_none(made: Made) -> str:
@@ -174,7 +190,7 @@ def _tell(made: Made, folder: Path) -> None:
     for session, problem in made.unreadable.items():
         click.echo(plain(f"left out: session {session}: {problem}"))
     if made.secrets_replaced:
-        click.echo(f"replaced: {made.secrets_replaced} likely secrets")
+        click.echo(f"replaced: {made.secrets_replaced} known or likely secrets")
     if made.drifted:
         click.echo(f"mixed: {', '.join(made.drifted)}; see README.md there")
     if not made.student:

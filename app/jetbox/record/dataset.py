@@ -253,9 +253,9 @@ def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
                 continue
             case "assistant" if calls := message.get("tool_calls"):
                 asked = [{"name": f["name"], "arguments": _object(f["arguments"])} for f in _functions(calls)]
-                turn = {"from": "function_call", "value": msgspec.json.encode(asked).decode()}
+                turn = {"from": "function_call", "value": _thought(message) + msgspec.json.encode(asked).decode()}
             case "assistant":
-                turn = {"from": "gpt", "value": message["content"]}
+                turn = {"from": "gpt", "value": _thought(message) + message["content"]}
             case role:
                 turn = {"from": "observation" if role == "tool" else "human", "value": message["content"]}
         if turns and turns[-1]["from"] in ("observation", "human") and turn["from"] in ("observation", "human"):
@@ -264,6 +264,12 @@ def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
         else:
             turns.append(turn)
     return turns
+
+
+def _thought(message: Message) -> str:
+    """What the teacher thought before it spoke or called, as LLaMA-Factory looks for it in a turn."""
+    thinking = message.get("reasoning_content")
+    return f"<think>\n{thinking}\n</think>\n\n" if thinking else ""
 
 
 def _functions(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

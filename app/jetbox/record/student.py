@@ -207,8 +207,8 @@ def _about(made: Made) -> str:
         "A session, its forks, and sessions with the same goal are on one side.",
     ]
     lines.append(
-        f"{'With' if made.thinking else 'Without'} what the teacher thought. {made.secrets_replaced} likely secrets "
-        "were replaced; look at the files before you give them away.\n"
+        f"{'With' if made.thinking else 'Without'} what the teacher thought. {made.secrets_replaced} known or "
+        "likely secrets were replaced; look at the files before you give them away.\n"
     )
     for reason, goals in made.left_out.items():
         lines.append(f"- left out: {goals} {'goal' if goals == 1 else 'goals'}, since {reason}")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.engine.learning import UNCOUNTED
 from jetbox.record.recording import Recording
 
 BYTES_PER_TOKEN = 4
@@ -158,14 +159,18 @@ class _Reader:
             case e.ProbeEnded() if not event.baseline:
                 goal.verdicts[event.name] = event
             case e.ModelAnswered() if event.complete:
-                counts = event.metrics
-                goal.tokens = counts.get("prompt_eval_count", 0) + counts.get("eval_count", 0)
+                goal.tokens = self._whole(event.metrics)
             case e.GoalEnded():
                 goal.why_not = self._trouble(goal, event)
                 if not goal.why_not:
                     self._keep(goal)
             case _:
                 pass
+
+    def _whole(self, counts: dict[str, int]) -> int:
+        """Tokens of the conversation so far; 0 where the server counts what it evaluated alone, or nothing."""
+        prompt = counts.get("prompt_eval_count", 0)
+        return 0 if not prompt or self._server == UNCOUNTED else prompt + counts.get("eval_count", 0)
 
     def _trouble(self, goal: _Goal, end: e.GoalEnded) -> str:
         """Why nothing is to be learned from it; empty where something is."""
@@ -194,7 +199,7 @@ class _Reader:
     def _keep(self, goal: _Goal) -> None:
         numbers = sorted(self._stands_on())
         messages = conversation(self._messages)
-        data = msgspec.json.encode(messages)
+        data = msgspec.json.encode((messages, self._tools))
         system = next((message["content"] for message in messages if message["role"] == "system"), "")
         model = next(iter(goal.models), self._teacher)
         self._taken[len(self._goals)] = Sample(

@@ -55,6 +55,10 @@ class Redactor:
             return text
         return self._pattern.sub(self._mark, text)
 
+    def found(self, text: str) -> int:
+        """How many known secrets the text holds."""
+        return len(self._pattern.findall(text)) if self._pattern is not None else 0
+
     def stream(self) -> StreamRedactor:
         """For text that comes in pieces."""
         return StreamRedactor(self)
