@@ -66,6 +66,13 @@ async def test_a_named_protocol_is_kept_and_another_server_told_in_words(sim_ser
     assert "{" not in caught.value.message
 
 
+async def test_a_model_is_fetched_with_the_key_though_nothing_was_asked_before(sim_server: OpenSim) -> None:
+    server = sim_server(api_key=KEY)
+    async with aclosing(_Closing(await at(server.url, api_key_env="THE_KEY"))) as closing:
+        steps = [step async for step in closing.model.pull("llama3.2:3b")]
+    assert steps[-1].status == "success"
+
+
 class _Closing:
     def __init__(self, model: ChatModel) -> None:
         self.model = model

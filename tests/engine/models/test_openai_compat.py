@@ -282,6 +282,20 @@ def test_a_history_is_written_as_the_protocol_wants_it() -> None:
     assert [call["id"] for call in asked["tool_calls"]] == [first["tool_call_id"], second["tool_call_id"]]
 
 
+def test_ids_made_here_are_given_once_in_a_history_though_a_later_process_goes_on() -> None:
+    log, wire, messages = Session(NoRecorder()), OpenAIWire(), list[bytes]()
+    for process in range(3):
+        history = History(log, wire if not process else OpenAIWire(), messages)
+        history.assistant("", "", [Call(CallFunction("list_dir", msgspec.Raw(b"{}")))] * 2)
+        history.tool("list_dir", "", "one")
+        history.tool("list_dir", "", "two")
+        messages = history.said
+    told = [json.loads(data) for data in messages]
+    asked = [call["id"] for message in told for call in message.get("tool_calls", ())]
+    assert len(set(asked)) == 6
+    assert asked == [message["tool_call_id"] for message in told if message["role"] == "tool"]
+
+
 def test_the_host_names_the_protocol() -> None:
     assert isinstance(connect(ModelOptions(host="http://box:8000/v1")), OpenAIModel)
     assert isinstance(connect(ModelOptions(host="http://box:11434")), OllamaModel)

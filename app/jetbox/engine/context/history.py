@@ -73,6 +73,7 @@ class History:
         """`messages` go on from an earlier process."""
         self._session = session
         self._wire = wire
+        wire.go_on(messages)
         self._said: list[bytes] = list(messages)
         """As they came about."""
         self._authors = [""] * len(self._said)

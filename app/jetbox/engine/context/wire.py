@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -24,8 +25,16 @@ class Wanted(msgspec.Struct, frozen=True):
     """Log probabilities of the answer's tokens."""
 
 
+MADE = re.compile(rb"call_jetbox_(\d{1,9})")
+"""An id that a call got here, since the server gave none."""
+
+
 class Wire(Protocol):
     """The shape of a protocol; what is written once is never written again."""
+
+    def go_on(self, messages: Sequence[bytes]) -> None:
+        """What is written next stands behind these messages, of an earlier process."""
+        ...
 
     def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
         """What the model said."""
@@ -46,6 +55,9 @@ class Wire(Protocol):
 
 class OllamaWire:
     """`/api/chat`."""
+
+    def go_on(self, messages: Sequence[bytes]) -> None:
+        """Nothing here depends on what was written before."""
 
     def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
         message: Fields = {"role": "assistant", "content": text}
@@ -88,6 +100,11 @@ class OpenAIWire:
         self._made = 0
         self._open: list[str] = []
         """Ids of calls without one of their own, whose results are still to come."""
+
+    def go_on(self, messages: Sequence[bytes]) -> None:
+        """No id is given a second time in one history."""
+        given = (int(number) for data in messages for number in MADE.findall(data))
+        self._made = max(self._made, *given, 0)
 
     def assistant(self, text: str, thinking: str, calls: Sequence[Call]) -> Fields:
         message: Fields = {"role": "assistant", "content": text}

@@ -45,9 +45,12 @@ class EitherModel:
         """Send the body as it is."""
         return self._model.chat(body)
 
-    def pull(self, name: str) -> AsyncIterator[PullStep]:
-        """Let the server fetch a model."""
-        return self._model.pull(name)
+    async def pull(self, name: str) -> AsyncIterator[PullStep]:
+        """Let the server fetch a model; whatever key or protocol that takes is found out before."""
+        if not self._settled:
+            await self.installed()
+        async for step in self._model.pull(name):
+            yield step
 
     def full_name(self, name: str) -> str:
         """The name as the server lists it."""
