@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -14,6 +15,7 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import interruptible
 from jetbox.engine.errors import SettingsError
+from jetbox.engine.limits import Ending
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.options import RoutingOptions
@@ -192,6 +194,22 @@ async def test_a_cascade_does_not_accept_an_unsure_answer(rig: OpenRig) -> None:
     refused = live.events(e.Routed)[1]
     assert refused.why.startswith("not accepted: confidence 0.")
     assert (await live.requests())[1][-1]["content"] == LOOK_OVER
+
+
+@pytest.mark.parametrize("sure", [None, 0.5, 0.95])
+@pytest.mark.parametrize("outcome", ["done", "answered", "unverified"])
+async def test_a_cascade_accepts_by_confidence_and_probes(rig: OpenRig, outcome: str, sure: float | None) -> None:
+    live = await rig(finish(), name=SMALL)
+    router = Router(live.parts, RoutingOptions(**rule("cascade")))  # type: ignore[arg-type]
+    await router.begin("Do it")
+    answer = Answer(logprob=math.log(sure), weighed=1) if sure else Answer()
+    ended, tail = await router.weigh(RoundResult(answer), Ending(outcome, outcome), [])  # type: ignore[arg-type]
+    accepted = (outcome, sure) in [("done", None), ("done", 0.95), ("answered", 0.95)]
+    assert (ended is not None, tail == []) == (accepted, accepted)
+    routed = live.events(e.Routed)[-1]
+    assert (routed.model, routed.changes) == ((SMALL, False) if accepted else (LARGE, True))
+    assert routed.why.startswith("accepted: " if accepted else "not accepted: ")
+    assert ("the server tells no confidence" in routed.why) is (sure is None)
 
 
 async def test_rules_know_models_by_short_names_too(rig: OpenRig) -> None:

@@ -25,6 +25,8 @@ SYNTAX = ("SyntaxError", "invalid-syntax", "E999", "syntax error")
 """What probes say of a text that is no program."""
 HELD = ("done", "unverified", "answered")
 """Endings with which the model was content."""
+JUDGED = {"done": "the probes passed", "answered": "nothing was changed that a probe could judge"}
+"""What such an ending means to a cascade; any other, that no probe passed."""
 
 
 def check(options: RoutingOptions) -> None:
@@ -135,7 +137,11 @@ class Router:
                 return None, [*tail, LOOK_OVER] if ending is not None else tail
         elif ending is not None:
             told = "the server tells no confidence" if sure is None else f"confidence {sure:.2f}"
-            await self._decide(self._options.small, f"accepted: {told}, no probe turned red")
+            judged = JUDGED.get(ending.outcome, "no probe passed")
+            if ending.outcome == "done" or (ending.outcome == "answered" and sure is not None):
+                await self._decide(self._options.small, f"accepted: {told}, {judged}")
+            elif await self._decide(self._options.large, f"not accepted: {told}, {judged}", reason="escalation"):
+                return None, [*tail, LOOK_OVER]
         return ending, tail
 
     async def _evidence(self, result: RoundResult) -> None:
