@@ -33,6 +33,20 @@ def test_a_counted_reuse_is_told_as_it_is() -> None:
     assert 950 < reuse.expected < 1030
 
 
+@pytest.mark.parametrize("tries", [1, 2, 3])
+def test_a_load_after_a_request_that_broke_off_is_not_put_down_to_another_client(tries: int) -> None:
+    one = watch()
+    for _ in range(tries):
+        one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered({**COLD, "load_duration": 4_000_000_000}, warm=True)
+    assert reuse is not None
+    assert ("another client" in reuse.miss, "started anew?" in reuse.miss) == (tries == 1, tries > 1)
+    one.sent("a", HEAD, SECOND, TAIL)
+    after = one.answered({**COLD, "load_duration": 4_000_000_000}, warm=True)
+    assert after is not None
+    assert "another client" in after.miss
+
+
 def test_an_answer_without_figures_says_nothing() -> None:
     assert watch().answered({}, warm=True) is None
 

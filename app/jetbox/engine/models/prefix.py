@@ -23,6 +23,8 @@ MOVED = (
     "the model's template shows the tools with your newest words alone: OLLAMA_GO_TEMPLATE=0 for the server, "
     "or another model, keeps them in their place"
 )
+OTHERS = "the server loaded the model again: another client with other options?"
+RESTARTED = "the server loaded the model again, after a request that was not answered to its end: was it started anew?"
 THOUGHT = "after your new words the template leaves out what the model thought before them"
 LEAST = 64
 """Tokens below which nothing is said."""
@@ -57,6 +59,8 @@ class PrefixWatch:
         self._shared = 0.0
         self._reason = ""
         self._broke = ""
+        self._waiting = self._lost = False
+        """A request is out; one before it was not answered to its end."""
         self._thought = False
         """The newest message is the user's, and behind the one before it the model thought."""
         self.moves_tools = False
@@ -68,6 +72,7 @@ class PrefixWatch:
 
     def sent(self, model: str, head: bytes, messages: Sequence[bytes], tail: str) -> None:
         """A request goes out to the model."""
+        self._lost, self._waiting = self._lost or self._waiting, True
         last = self._last.get(model)
         self._shared, self._reason = _compared(last, head, messages, tail)
         if self._model and self._model != model and last is None:
@@ -90,6 +95,7 @@ class PrefixWatch:
         None where they say nothing.
         """
         of = metrics.get("prompt_eval_count", 0)
+        lost, self._lost, self._waiting = self._lost, False, False
         if of <= 0:
             return None
         before, self._counts[self._model] = self._counts.get(self._model, 0), of
@@ -108,7 +114,7 @@ class PrefixWatch:
         miss = ""
         if expected >= LEAST and tokens < MISSED * expected:
             reloaded = warm and metrics.get("load_duration", 0) > LOAD_NS
-            miss = "the server loaded the model again: another client with other options?" if reloaded else self._reason
+            miss = (RESTARTED if lost else OTHERS) if reloaded else self._reason
             miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else "the server had dropped it")
         elif self.moves_tools and of + LEAST < before and not self._reason:
             miss = MOVED
