@@ -171,6 +171,10 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="let those fail too that are off by default")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    if given.runs < 1:
+        parser.error("--runs: at least 1")
+    if given.speed <= 0:
+        parser.error("--speed: more than 0")
     shut, rows = False, []
     if not given.json:
         print(HEAD)

@@ -44,6 +44,17 @@ def test_a_reload_by_another_client_has_its_reason() -> None:
     assert said(e.PrefixReused(tokens=4000, of=4096, expected=4000)) == ""
 
 
+def test_what_of_a_prompt_was_cached_is_an_estimate_where_the_server_does_not_count() -> None:
+    told = said(e.PrefixReused(tokens=1200, of=4096, expected=4000, estimated=True, miss="x"))
+    assert told == "  prompt read anew: ~1,200 of 4,096 tokens were cached: x\n"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(1530, "1,530"), (999.7, "1,000"), (36000, "36,000"), (4.25, "4.25")])
+def test_long_times_are_no_powers_of_ten(seconds: float, words: str) -> None:
+    told = said(e.Waiting(what="reading", detail="", expected_ns=int(seconds * 1e9)))
+    assert told == f"  … reading (about {words} s)\n"
+
+
 def test_how_far_a_prompt_is_takes_few_lines() -> None:
     sent = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=1, estimate=1)
     read = [e.Waiting(what="reading", detail=f"{n} of 9 tokens") for n in range(3)]

@@ -93,3 +93,14 @@ def test_every_switch_can_be_set_off_and_on_and_says_which_is_the_default(gate: 
             loaded = load(None, environment={}, flags=[(name, value, "--set")]).settings
             assert (loaded == plain) is default
         assert all(Path(script).is_file() for script in switch.task.scripts)
+
+
+@pytest.mark.parametrize(("option", "words"), [("--runs", "at least 1"), ("--speed", "more than 0")])
+def test_nothing_to_play_is_said_in_words(
+    gate: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, words: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["token_gate.py", option, "0"])
+    with pytest.raises(SystemExit) as ended:
+        gate.main()
+    assert ended.value.code == 2
+    assert f"{option}: {words}" in capsys.readouterr().err

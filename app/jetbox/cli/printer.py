@@ -9,6 +9,7 @@ import msgspec
 
 from jetbox.cli.output import LineOut
 from jetbox.engine import events as e
+from jetbox.engine.clock import figure
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import UNICODE
@@ -138,6 +139,10 @@ def shortened(text: str) -> str:
     return "\n  ".join(shown)
 
 
+def _cached(event: e.PrefixReused) -> str:
+    return f"{'~' if event.estimated else ''}{event.tokens:,}"
+
+
 class Progress:
     """One line for each thing that happens, for people who watch."""
 
@@ -184,14 +189,14 @@ class Progress:
                 self._read = -READING_NS
             case e.Waiting() if event.what != "reading" or stamped.t - self._read >= READING_NS:
                 self._read = stamped.t if event.what == "reading" else -READING_NS
-                about = f" (about {event.expected_ns / 1e9:.3g} s)" if event.expected_ns else ""
+                about = f" (about {figure(event.expected_ns / 1e9)} s)" if event.expected_ns else ""
                 self._line(f"  … {event.what} {event.detail}".rstrip() + about)
             case e.Steered():
                 self._line(f"❯ {shortened(event.text)}")
             case e.Compacted():
                 self._line(f"  {compacted(event)}")
             case e.PrefixReused() if event.miss:
-                self._line(f"  prompt read anew: {event.tokens:,} of {event.of:,} tokens were cached: {event.miss}")
+                self._line(f"  prompt read anew: {_cached(event)} of {event.of:,} tokens were cached: {event.miss}")
             case e.Routed():
                 self._line(f"  routing by {event.rule}: {event.model}, {event.why}")
             case e.ModelSwitched():

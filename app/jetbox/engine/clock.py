@@ -128,3 +128,8 @@ def tier(ns: int) -> str:
     """How a round of this length feels."""
     ms = ns / 1e6
     return next((name for bound, name in TIERS if ms < bound), "slow")
+
+
+def figure(seconds: float) -> str:
+    """A time for people: three digits of a short one, all of a long one, and never a power of ten."""
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"

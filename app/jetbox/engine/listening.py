@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from jetbox.engine.clock import figure
 from jetbox.engine.errors import BadAnswer, CallGarbled, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel, Chunk
@@ -151,7 +152,7 @@ class Listener:
         limit = watchdog.limit if watchdog is not None else 0.0
         what = "the answer stopped" if self._begun else "nothing came"
         return Stalled(
-            f"{what} for {limit:.3g} s; the request was cancelled",
+            f"{what} for {figure(limit)} s; the request was cancelled",
             "raise model.first_chunk_s or model.chunk_s, or see what the server does",
         )
 

@@ -36,7 +36,10 @@ def context_words(view: SessionView, prompts: Prompts) -> list[str]:
     reuse = prompts.sent[last].reuse
     out.append(f"the last request, by bytes: {', '.join(parts)}")
     if reuse is not None and reuse.of:
-        out.append(f"of its {words.count(reuse.of)} tokens {reuse.tokens / reuse.of:.0%} came from the server's cache")
+        near = "~" if reuse.estimated else ""
+        out.append(
+            f"of its {words.count(reuse.of)} tokens {near}{reuse.tokens / reuse.of:.0%} came from the server's cache"
+        )
     return out
 
 
