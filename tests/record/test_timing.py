@@ -14,6 +14,8 @@ from jetbox.record.library import find
 from jetbox.record.playback import read_journal
 from jetbox.record.targets import targets
 from jetbox.record.timing import Timing, percentile
+from jetbox.ui.figures import round_rows, saving_rows
+from jetbox.ui.glyphs import UNICODE
 
 MS = 1_000_000
 NAMES = ("fix-test", "mathx", "question", "refactor")
@@ -77,6 +79,21 @@ def test_the_live_round_has_no_gap_and_only_grows(name: str) -> None:
             assert parts[-1][2] == stamped.t
             assert all(a[2] == b[1] for a, b in itertools.pairwise(parts))
             assert "other" not in {part[0] for part in parts}
+
+
+@pytest.mark.parametrize("estimated", [False, True])
+def test_what_was_reused_is_an_estimate_where_the_server_does_not_count(estimated: bool) -> None:
+    metrics = {"prompt_eval_count": 1000} | ({} if estimated else {"prompt_eval_cached_count": 900})
+    answered = e.ModelAnswered(attempt=1, complete=True, metrics=metrics)
+    reused = e.PrefixReused(tokens=900, of=1000, expected=950, estimated=estimated)
+    ended = e.RoundEnded(wall_ns=9, phases={"decode": 9}, spans=(Span("decode", 0, 9),))
+    events: list[e.AnyEvent] = [e.RoundStarted(model="m", limit=1), answered, reused, ended]
+    timing = taken(e.Stamped(n, n * 3, 1, event) for n, event in enumerate(events))
+    (done,) = timing.rounds
+    assert (timing.reused, timing.reused_guessed) == (900, estimated)
+    assert done.reuse_words == ("~90%" if estimated else "90%")
+    told = str([*saving_rows(timing, 80, UNICODE), *round_rows(done, timing, 80, UNICODE)])
+    assert ("~900 tokens reused" in told, "~90% of it reused" in told) == (estimated, estimated)
 
 
 def test_reading_begins_with_the_first_word_of_it() -> None:

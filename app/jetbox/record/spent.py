@@ -43,6 +43,8 @@ class RoundTime(msgspec.Struct):
     prompt: int = 0
     """Tokens, and those of them that the server had."""
     cached: int = -1
+    guessed: bool = False
+    """What was cached is an estimate: the server does not count it."""
     written: int = 0
     """Tokens of the answers, and how long the server wrote on them."""
     writing: int = 0
@@ -91,6 +93,11 @@ class RoundTime(msgspec.Struct):
     def reuse(self) -> float | None:
         """The share of the prompt that came from the server's cache; None where it does not say."""
         return self.cached / self.prompt if self.prompt and self.cached >= 0 else None
+
+    @property
+    def reuse_words(self) -> str:
+        """That share: `97%`, or `~97%` where it is an estimate; empty where it is not known."""
+        return "" if self.reuse is None else f"{'~' * self.guessed}{self.reuse:.0%}"
 
     @property
     def segments(self) -> list[Segment]:

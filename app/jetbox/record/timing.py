@@ -107,6 +107,8 @@ class Timing:
         """What the runs took that hits stand for, ns."""
         self.reused = 0
         """Tokens that the server did not have to read again."""
+        self.reused_guessed = False
+        """Some of them are an estimate."""
         self.calls = 0
         self.parallel = 0
         self.stages: dict[str, int] = {}
@@ -287,7 +289,7 @@ class Timing:
             logged=event.log_ns,
         )
         if self._prefix is not None and done.cached < 0:
-            done.cached = self._prefix.tokens
+            done.cached, done.guessed = self._prefix.tokens, self._prefix.estimated
         self.live, self._ended = None, end
         self._add(done)
 
@@ -315,6 +317,7 @@ class Timing:
         self.calls += done.tools
         self.parallel += done.parallel
         self.reused += max(0, done.cached)
+        self.reused_guessed = self.reused_guessed or done.guessed
 
     def _reading(self, done: RoundTime) -> float:
         """What a token of the prompt costs this model, ns; 0 where that is not known."""

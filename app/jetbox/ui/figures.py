@@ -173,7 +173,7 @@ def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     out = [_title("saved by caches")]
     hits = f"{timing.hits} of {words.plural(timing.verdicts, 'verdict')}"
     out.append(spread(((f"{'probes':<10}", ""), (hits, "dim")), ((words.duration(timing.probes_saved), "hit"),), width))
-    reused = f"{words.count(timing.reused)} tokens reused"
+    reused = f"{'~' * timing.reused_guessed}{words.count(timing.reused)} tokens reused"
     about = f"about {words.duration(timing.prefix_saved)}" if timing.prefix_saved else "unknown"
     out.append(spread(((f"{'prompt':<10}", ""), (reused, "dim")), ((about, "hit"),), width))
     out += _shortened(timing.shortened, width)
@@ -236,7 +236,7 @@ def round_rows(done: RoundTime, timing: Timing, width: int, glyphs: Glyphs) -> l
         said = f"{done.rate_words} tokens/s, {done.written:,} in all"
         out.append(spread((("wrote", "dim"),), ((said, ""),), width))
     if done.prompt:
-        had = f", {done.reuse:.0%} of it reused" if done.reuse is not None else ""
+        had = f", {done.reuse_words} of it reused" if done.reuse_words else ""
         out.append(spread((("prompt", "dim"),), ((f"{done.prompt:,} tokens{had}", ""),), width))
     if done.tools:
         beside = f", {done.parallel} beside another" if done.parallel else ""

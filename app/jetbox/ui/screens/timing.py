@@ -185,6 +185,7 @@ class TimingScreen(Browser):
             value = column.of(done)
             said = column.said(value) if value >= 0 else "-"
             said = done.rate_words if column.name == "tok/s" and done.rate else said
+            said = done.reuse_words if column.name == "reused" and done.reuse_words else said
             out.append((f"{said:>{column.wide}}", style))
         return out
 

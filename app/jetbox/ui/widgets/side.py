@@ -207,9 +207,9 @@ class Side(Lined):
             out.append(self._line("tok/s", sparks.spark(rates, ["phase.decode"] * len(shown), glyphs), said, width))
         reuse = [round(each.reuse * 100) if each and each.reuse is not None else -1 for each in rounds]
         if max(reuse) >= 0:
-            last = next(share for share in reversed(reuse) if share >= 0)
+            said = next(each.reuse_words for each in reversed(rounds) if each and each.reuse_words)
             bars = sparks.spark(reuse, ["hit"] * len(shown), glyphs, most=100)
-            out.append(self._line("prefix", bars, f"{last}%", width))
+            out.append(self._line("prefix", bars, said, width))
         window = self._view.window
         sizes = [each.prompt + each.written if each and each.prompt else -1 for each in rounds]
         if window and max(sizes) > 0:
@@ -297,7 +297,7 @@ class Side(Lined):
         """More of a round that is pointed at."""
         parts = [f"ttft {words.duration(done.ttft)}"] if done.ttft >= 0 else []
         parts += [f"{done.rate_words} tok/s"] if done.rate else []
-        parts += [f"{done.reuse:.0%} reused"] if done.reuse is not None else []
+        parts += [f"{done.reuse_words} reused"] if done.reuse_words else []
         parts += [f"{words.count(done.prompt)} tokens"] if done.prompt else []
         return [Row(fit(((", ".join(parts), "dim"),), width))] if parts else []
 
