@@ -109,6 +109,22 @@ def test_on_the_terminals_own_screen_what_was_there_scrolls_up(monkeypatch: pyte
     assert written[3:] == ["\n\n\n\n", "\x1b[?25l", "\x1b[m\x1b[4;1H\n"]
 
 
+def test_the_size_is_the_terminals_own_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jetbox.ui.driver import TerminalDriver
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    master, slave = pty.openpty()
+    driver = TerminalDriver.__new__(TerminalDriver)
+    with os.fdopen(master), os.fdopen(slave, "wb", 0) as file:
+        monkeypatch.setattr(driver, "_file", file, raising=False)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert driver._get_terminal_size() == (80, 24), "it does not say"
+        for columns, rows in ((100, 30), (120, 40)):
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            assert driver._get_terminal_size() == (columns, rows)
+
+
 def run_on_a_terminal(code: str, *arguments: str) -> tuple[int, bytes]:
     """Exit code and output; the terminal is to be as it was."""
     master, slave = pty.openpty()

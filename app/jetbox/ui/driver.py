@@ -93,6 +93,14 @@ class TerminalDriver(LinuxDriver):
         lines, self._lines = self._lines, max(0, self._lines - len(read))
         return read[:lines].replace(b"\n", b"\r") + read[lines:] if lines else read
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Of the terminal itself: COLUMNS and LINES are often those of another, and stay as they are when it is resized.
+        width = height = 0
+        if self._file is not None:
+            with suppress(OSError, ValueError):
+                width, height = os.get_terminal_size(self._file.fileno())
+        return (width, height) if width > 0 and height > 0 else super()._get_terminal_size()
+
     def write(self, data: str) -> None:
         # Asked for again, some terminals clear it: the screen would be dark until the first frame.
         if data == OTHER_SCREEN and self._painted is not None:
