@@ -75,7 +75,8 @@ class TestLines:
 
     def test_a_break_and_the_line_under_a_heading_are_drawn(self) -> None:
         assert seen("one\\\ntwo\\\\") == ["one", "two\\"]
-        assert seen("Title\n===") == ["Title", "─" * 40]
+        assert seen("Title\n===") == ["Title"]
+        assert seen("one\ntwo\n===") == ["one", "two", "─" * 40]
 
     def test_headings_differ(self) -> None:
         assert [style for _, style in styled("# a\n## b\n### c")] == ["heading.one", "heading", "heading.three"]

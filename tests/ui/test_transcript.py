@@ -18,7 +18,7 @@ from ui.conftest import Show, Showing
 from ui.played import first_round, opened, request, whole
 
 PAINT = Paint({}, colour=False)
-WORDS = st.text(alphabet=st.sampled_from("ab `*_#->1.~\n\t|猫é👩\u200d💻ﬁ\u0301"), max_size=120)
+WORDS = st.text(alphabet=st.sampled_from("ab `*_#->1.~\n\t|=[]:/^&;()\\猫é👩\u200d💻ﬁ\u0301"), max_size=120)
 
 
 def shown(rows: list[Row], width: int) -> list[str]:
@@ -116,7 +116,7 @@ class TestMarkdown:
         assert again == 3 * LONGEST_LINE // 40
 
     def test_what_is_known(self) -> None:
-        text = "# Title\nsome **bold**, *slanted* and `code`\n- one\n1. two\n> said\n```py\nx = 1\n```\nend\n---"
+        text = "# Title\nsome **bold**, *slanted* and `code`\n- one\n1. two\n> said\n```py\nx = 1\n```\nend\n\n---"
         rows = [line.rstrip() for line in stream([text], 40)]
         assert rows == [
             "Title",
@@ -127,6 +127,7 @@ class TestMarkdown:
             " py",
             " x = 1",
             "end",
+            "",
             "─" * 40,
         ]
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.text.names import Names
 from jetbox.ui.text.rows import Piece
 
 LINK = "link "
 """A style that begins so is a link; the rest is its address."""
 
 _INLINE = re.compile(
-    r"(?P<escape>\\[\\`*_{}\[\]()#+.!|~<>-])"
+    r"(?=[\\&`!\[<h*_~])(?:"
+    r"(?P<escape>\\[!-/:-@\[-`{-~])"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
     r"|(?P<code>``[^`]+``|`[^`]+`)"
     r"|!?\[(?P<label>[^\[\]]*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)"
+    r"|\[\^(?P<note>[^\[\]\s^]{1,40})\]"
+    r"|!?\[(?P<words>[^\[\]]{1,400})\](?:\[(?P<name>[^\[\]]{0,99})\])?"
     r"|<(?P<angle>(?:https?://|mailto:)[^\s<>]+)>"
     r"|(?P<bare>https?://[^\s<>`*\"'\[\]]+[^\s<>`*\"'\[\].,;:!?)])"
     r"|\*\*\*(?P<both>[^*\s](?:[^*]*[^*\s])?)\*\*\*"
@@ -23,34 +27,42 @@ _INLINE = re.compile(
     r"|~~(?P<gone>[^~\s](?:[^~]*[^~\s])?)~~"
     r"|(?<![\w*])\*(?P<star>[^*\s](?:[^*]*[^*\s])?)\*(?![\w*])"
     r"|(?<!\w)_(?P<under>[^_\s](?:[^_]*[^_\s])?)_(?!\w)"
+    r")"
 )
 _MARKS = re.compile(r"[`*_\\\[~<&]|https?://")
+_SPACES = frozenset("\xa0\u2002\u2003\u2009\u202f")
 _OPENED = ("http://", "https://", "mailto:")
 _BOTH = {("bold", "italic"): "bold.italic", ("italic", "bold"): "bold.italic"}
 
 
-def inline(text: str, base: str) -> list[Piece]:
-    """One line as pieces over the style `base`."""
+def inline(text: str, base: str, names: Names | None = None) -> list[Piece]:
+    """One line as pieces over the style `base`; `names` knows what its references lead to."""
     if _MARKS.search(text) is None:
         return [(text, base)]
     out: list[Piece] = []
+    plain: list[str] = []
     at = 0
-    plain = ""
-    for found in _INLINE.finditer(text):
-        plain += text[at : found.start()]
+    found = _INLINE.search(text)
+    while found is not None:
+        plain.append(text[at : found.start()])
         at = found.end()
-        if found["escape"]:
-            plain += found["escape"][1:]
-            continue
-        if found["entity"]:
-            plain += _sign(found["entity"])
-            continue
-        if plain:
-            out.append((plain, base))
-            plain = ""
-        out += _pieces(found, base)
-    plain += text[at:]
-    return [*out, (plain, base)] if plain else out
+        kind = found.lastgroup
+        if kind == "escape":
+            plain.append(found["escape"][1:])
+        elif kind == "entity":
+            plain.append(_sign(found["entity"]))
+        else:
+            pieces = _pieces(found, base, names)
+            if not pieces:
+                at = found.start() + 1  # a bracket that is only one
+                plain.append(text[at - 1])
+            else:
+                out += [(said, base)] if (said := "".join(plain)) else []
+                out += pieces
+                plain = []
+        found = _INLINE.search(text, at)
+    said = "".join(plain) + text[at:]
+    return [*out, (said, base)] if said else out
 
 
 def _sign(entity: str) -> str:
@@ -58,24 +70,37 @@ def _sign(entity: str) -> str:
     from html import unescape
 
     sign = unescape(entity)
+    if sign in _SPACES:
+        return " "
     return sign if sign and safe_text(sign) == sign and sign.isprintable() else entity
 
 
-def _pieces(found: re.Match[str], base: str) -> list[Piece]:
+def _pieces(found: re.Match[str], base: str, names: Names | None) -> list[Piece]:
+    """What was found as pieces; none where it is a reference to nothing."""
     kind = found.lastgroup or ""
     said = found[kind]
     if kind == "code":
         return [(said.strip("`").strip() or said, "code")]
     if kind == "target":
-        return _link(found["label"], said, base)
+        return _link(_shown(found["label"]), said, base)
+    if kind in ("words", "name"):
+        target = names.target(found["name"] or found["words"]) if names is not None else ""
+        return _link(_shown(found["words"]), target, base) if target else []
+    if kind == "note":
+        return [(f"[{said}]", "faint")] if names is not None and names.is_note(said) else []
     if kind in ("angle", "bare"):
         return [(said, LINK + said)]
     if kind == "gone":
-        return [(said, base or "strike")]
+        return [(_shown(said), base or "strike")]
     if kind == "both":
-        return inline(said, base or "bold.italic")
+        return inline(said, base or "bold.italic", names)
     style = "bold" if kind in ("bold", "strong") else "italic"
-    return inline(said, style if not base else _BOTH.get((base, style), base))
+    return inline(said, style if not base else _BOTH.get((base, style), base), names)
+
+
+def _shown(said: str) -> str:
+    """A text in one style: its own marks are not shown."""
+    return "".join(text for text, _ in inline(said, ""))
 
 
 def _link(label: str, target: str, base: str) -> list[Piece]:

@@ -2,7 +2,8 @@
 
 What a line looks like depends on itself and on what the lines before it leave open: a
 fence, a quote, a text within code. A table alone waits for its last line. Line ends are
-kept as they were written.
+kept as they were written. A line that can be a title waits for the one below it, and what
+leads somewhere by a name is laid out again when the name is known.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from jetbox.ui.text.code import PLAIN, code_pieces, family_of
 from jetbox.ui.text.inline import inline
+from jetbox.ui.text.names import Names, note_of, target_of
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES, is_delimiter, may_be_row, table_rows
 
@@ -25,7 +27,9 @@ _ITEM = re.compile(r"^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$")
 _TASK = re.compile(r"^\[([ xX])\]\s+(.*)$")
 _QUOTE = re.compile(r"^\s{0,3}>\s?(.*)$")
 _RULE = re.compile(r"^\s{0,3}([-*_=])(?:\s*\1){2,}\s*$")
+_UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
 _DEEPEST_QUOTE = 4
+_LONGEST_TITLE = 200
 
 
 class State(msgspec.Struct):
@@ -40,6 +44,10 @@ class State(msgspec.Struct):
     """How many quotes the fence stands in."""
     open: str = ""
     """What the code leaves open."""
+    said: bool = False
+    """A paragraph or an item stands above."""
+    names: Names | None = None
+    """What is defined in all of the text; what is copied of a state shares it."""
 
 
 class Signs(msgspec.Struct, frozen=True):
@@ -68,8 +76,49 @@ def line_rows(line: str, width: int, state: State, signs: Signs = SIGNS, indent:
             pad = (*pad, *(((f"{signs.quote} " * state.quoted), "faint"),) * bool(state.quoted))
             return _code(inner, width, state, (*pad, (" " * state.indent, "")) if state.indent else pad)
         if not goes_on:
+            state.said = False
             return []
-    return _line(line, width, state, signs, pad, 0)
+    rows = _line(line, width, state, signs, pad, 0)
+    state.said = not state.mark and _is_said(_unquoted(line)[1])
+    return rows
+
+
+def _unquoted(line: str) -> tuple[int, str]:
+    """How many quotes a line stands in, and what stands there."""
+    depth = 0
+    quote = _QUOTE.match(line)
+    while quote and depth < _DEEPEST_QUOTE:
+        line, depth = quote[1], depth + 1
+        quote = _QUOTE.match(line)
+    return depth, line
+
+
+def _is_said(line: str) -> bool:
+    """Whether this is a line of a paragraph or an item."""
+    return bool(line.strip()) and not (
+        _RULE.match(line) or _UNDERLINE.match(line) or _HEADING.match(line) or _FENCE.match(line) or target_of(line)
+    )
+
+
+def may_be_title(line: str, state: State) -> bool:
+    """Whether a line can be a heading by what stands below it; a paragraph of several lines is none."""
+    if state.mark or state.said or not line or line[0].isspace() or len(line) > _LONGEST_TITLE:
+        return False
+    inner = _unquoted(line)[1]
+    return _is_said(inner) and not _ITEM.match(inner) and note_of(inner) is None
+
+
+def title_level(line: str, below: str) -> int:
+    """Which heading the line below makes of one that can be a title; 0 for none."""
+    depth, inner = _unquoted(below)
+    under = _UNDERLINE.match(inner)
+    return (1 if under[1][0] == "=" else 2) if under and _unquoted(line)[0] == depth else 0
+
+
+def learn(line: str, state: State) -> None:
+    """Take what a complete line defines."""
+    if state.names is not None and not state.mark and "]:" in line:
+        state.names.learn(_unquoted(line)[1])
 
 
 def pass_over(line: str, state: State) -> None:
@@ -81,13 +130,12 @@ def pass_over(line: str, state: State) -> None:
             state.open = code_pieces(inner, state.family, state.open)[1]
             return
         if not goes_on:
+            state.said = False
             return
-    depth = 0
-    quote = _QUOTE.match(line)
-    while quote and depth < _DEEPEST_QUOTE:
-        line, depth = quote[1], depth + 1
-        quote = _QUOTE.match(line)
+    learn(line, state)
+    depth, line = _unquoted(line)
     _opens(line, state, depth)
+    state.said = not state.mark and _is_said(line)
 
 
 def _in_fence(line: str, state: State) -> tuple[str | None, bool]:
@@ -135,21 +183,42 @@ def _line(line: str, width: int, state: State, signs: Signs, pad: tuple[Piece, .
         return [Row((*pad, (signs.rule * max(1, min(room, 40)), "faint")))]
     heading = _HEADING.match(line)
     if heading:
-        return flow(inline(heading[2], _HEADINGS[min(len(heading[1]), 3) - 1]), width, first=pad)
+        return flow(inline(heading[2], _HEADINGS[min(len(heading[1]), 3) - 1], state.names), width, first=pad)
+    line = _unbroken(line)
     item = _ITEM.match(line)
     if item:
-        return _item(item, width, pad, signs, base)
+        return _item(item, width, state.names, signs, pad, base)
+    note = note_of(line)
+    if note:
+        sign = f"[{note[0]}] "
+        rest = (*pad, (" " * cells(sign), ""))
+        return flow(inline(note[1], base, state.names), width, first=(*pad, (sign, "faint")), rest=rest)
+    if target_of(line):
+        return []
     quote = _QUOTE.match(line)
     if quote and depth < _DEEPEST_QUOTE:
         return _line(quote[1], width, state, signs, (*pad, (f"{signs.quote} ", "faint")), depth + 1)
-    if line.endswith("\\") and not line.endswith("\\\\"):
-        line = line[:-1]  # a break, which every line end is here
     spaces = line[: len(line) - len(line.lstrip(" "))]
     head = (*pad, (spaces, "")) if spaces and len(spaces) < room // 2 else pad
-    return flow(inline(line[len(spaces) :] if head is not pad else line, base), width, first=head)
+    return flow(inline(line[len(spaces) :] if head is not pad else line, base, state.names), width, first=head)
 
 
-def _item(item: re.Match[str], width: int, pad: tuple[Piece, ...], signs: Signs, base: str) -> list[Row]:
+def _unbroken(line: str) -> str:
+    """A line without the sign of a break, which every line end is here."""
+    bare = line.rstrip("\\")
+    return line[:-1] if (len(line) - len(bare)) % 2 else line
+
+
+def _title(line: str, level: int, width: int, names: Names | None, signs: Signs, indent: str) -> list[Row]:
+    """A heading that is one by the line below it."""
+    depth, inner = _unquoted(line.replace("\t", TAB))
+    pad: tuple[Piece, ...] = (*(((indent, ""),) * bool(indent)), *(((f"{signs.quote} ", "faint"),) * depth))
+    return flow(inline(inner.strip(), _HEADINGS[level - 1], names), width, first=pad)
+
+
+def _item(
+    item: re.Match[str], width: int, names: Names | None, signs: Signs, pad: tuple[Piece, ...], base: str
+) -> list[Row]:
     depth, mark, said = item[1], item[2], item[3]
     sign, style = (signs.bullet, "list") if mark in "-*+" else (mark, "list")
     task = _TASK.match(said)
@@ -157,7 +226,7 @@ def _item(item: re.Match[str], width: int, pad: tuple[Piece, ...], signs: Signs,
         done = task[1] != " "
         said, sign, style = task[2], signs.done if done else signs.todo, "ok" if done else "faint"
     head = f"{depth}{sign} "
-    return flow(inline(said, base), width, first=(*pad, (head, style)), rest=(*pad, (" " * len(head), "")))
+    return flow(inline(said, base, names), width, first=(*pad, (head, style)), rest=(*pad, (" " * len(head), "")))
 
 
 def fences(text: str) -> list[str]:
@@ -196,6 +265,8 @@ class MarkdownFlow:
         self._signs = signs
         self._indent = indent
         self._begin = begin or State()
+        self._shares = self._begin.names is not None
+        self._names = Names() if self._begin.names is None else self._begin.names
         self._restart(0)
 
     def _restart(self, width: int) -> None:
@@ -204,9 +275,11 @@ class MarkdownFlow:
         """Offset of the first logical line that may still grow."""
         self._fixed = 0
         """Rows that do not change any more."""
-        self._state = msgspec.structs.replace(self._begin)
+        self._state = msgspec.structs.replace(self._begin, names=self._names)
+        self._known = len(self._names)
+        """How much was defined when the rows that do not change were laid out."""
         self._held: list[str] = []
-        """Lines of a table that is not finished, or one line that a table may begin with."""
+        """Lines of a table that is not finished, or one that may be its head, or a title."""
 
     def rows(self, text: str, width: int, have: int) -> tuple[int, list[Row]]:
         """What to show: keep this many of the `have` rows of the last call, and put these behind them.
@@ -214,9 +287,26 @@ class MarkdownFlow:
         `text` must begin with the text of the last call, or have lost its end; with `have` 0,
         another width, or without a line that was complete, everything is laid out anew.
         """
+        if len(text) < self._at and not self._shares:
+            self._names = Names()
         if have < self._fixed or width != self._width or len(text) < self._at:
             self._restart(width)
-        keep = self._fixed
+        keep = self._fixed if self._is_known(text) else 0
+        out = self._finished(text)
+        if not self._is_known(text):
+            keep, out = 0, self._finished(text)
+        return keep, out + self._tail(text[self._at :])
+
+    def _is_known(self, text: str) -> bool:
+        """Whether what was laid out knew what it speaks of; where not, all of it is to be laid out anew."""
+        known, self._known = self._known, len(self._names)
+        if known == len(self._names) or not self._names.spoken_of(text[: self._at], known):
+            return True
+        self._restart(self._width)
+        return False
+
+    def _finished(self, text: str) -> list[Row]:
+        """The rows that became certain."""
         out: list[Row] = []
         found = next_line(text, self._at)
         while found is not None:
@@ -224,46 +314,73 @@ class MarkdownFlow:
             out += self._take(line)
             found = next_line(text, self._at)
         self._fixed += len(out)
-        return keep, out + self._tail(text[self._at :])
+        return out
 
     def _take(self, line: str) -> list[Row]:
         """A complete line: the rows that are certain with it."""
         held = self._held
+        learn(line, self._state)
         if len(held) >= MOST_LINES and may_be_row(line):
-            out, self._held = self._table(held), [*held[:2], line]
+            out, self._held = self._table(held, self._state), [*held[:2], line]
             return out
-        if held and (is_delimiter(line) if len(held) == 1 else may_be_row(line)):
+        if held and self._goes_on(line):
             held.append(line)
             return []
+        level = self._level(line)
+        if level:
+            self._held, self._state.said = [], False
+            return self._heading(held[0], level)
         out = self._let_go()
-        if not self._state.mark and may_be_row(line) and not _FENCE.match(line):
+        if self._may_wait(line):
             self._held = [line]
             return out
         return out + self._one(line, self._state)
 
+    def _may_wait(self, line: str) -> bool:
+        """Whether what this line is depends on the one below it."""
+        state = self._state
+        return not state.mark and ((may_be_row(line) and not _FENCE.match(line)) or may_be_title(line, state))
+
+    def _goes_on(self, line: str) -> bool:
+        """Whether the held lines are a table that goes on with this line."""
+        held = self._held
+        return is_delimiter(line) and may_be_row(held[0]) if len(held) == 1 else may_be_row(line)
+
+    def _level(self, line: str) -> int:
+        """Which heading this line makes of the one that is held; 0 for none."""
+        held = self._held
+        return title_level(held[0], line) if len(held) == 1 and may_be_title(held[0], self._state) else 0
+
+    def _heading(self, line: str, level: int) -> list[Row]:
+        return _title(line, level, self._width, self._names, self._signs, self._indent)
+
     def _let_go(self) -> list[Row]:
         """The held lines as what they turned out to be."""
         held, self._held = self._held, []
-        return self._table(held) if held else []
+        return self._table(held, self._state) if held else []
 
     def _tail(self, line: str) -> list[Row]:
         """The rows that may still change: the held lines, and the line that grows."""
-        held = self._held
+        held, copy = self._held, msgspec.structs.replace(self._state)
         if not held:
-            return self._one(line, msgspec.structs.replace(self._state)) if line else []
+            return self._one(line, copy) if line else []
         if line and len(held) >= MOST_LINES and may_be_row(line):
-            return self._table(held) + self._table([*held[:2], line])
-        if line and (is_delimiter(line) if len(held) == 1 else may_be_row(line)):
-            return self._table([*held, line])
-        return self._table(held) + (self._one(line, msgspec.structs.replace(self._state)) if line else [])
+            return self._table(held, copy) + self._table([*held[:2], line], copy)
+        if line and self._goes_on(line):
+            return self._table([*held, line], copy)
+        level = self._level(line) if line else 0
+        if level:
+            return self._heading(held[0], level)
+        return self._table(held, copy) + (self._one(line, copy) if line else [])
 
-    def _table(self, lines: list[str]) -> list[Row]:
+    def _table(self, lines: list[str], state: State) -> list[Row]:
         if len(lines) == 1:
-            return self._one(lines[0], self._state)
+            return self._one(lines[0], state)
+        state.said = True
         signs = self._signs
         pad: tuple[Piece, ...] = ((self._indent, ""),) if self._indent else ()
         shown = [line.replace("\t", " ") for line in lines]
-        return table_rows(shown, self._width, pad, signs.column, signs.cross, signs.rule)
+        return table_rows(shown, self._width, pad, signs.column, signs.cross, signs.rule, self._names)
 
     def _one(self, line: str, state: State) -> list[Row]:
         return line_rows(line, self._width, state, self._signs, self._indent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from jetbox.ui.text.inline import inline
+from jetbox.ui.text.names import Names
 from jetbox.ui.text.rows import Piece, Row, cells, cut, wrap
 
 MOST_LINES = 60
@@ -33,18 +34,26 @@ def split_cells(line: str) -> list[str]:
     return [cell.strip().replace("\\|", "|") for cell in _PIPE.split(line)]
 
 
-def table_rows(lines: list[str], width: int, pad: tuple[Piece, ...], column: str, cross: str, rule: str) -> list[Row]:
+def table_rows(
+    lines: list[str],
+    width: int,
+    pad: tuple[Piece, ...],
+    column: str,
+    cross: str,
+    rule: str,
+    names: Names | None = None,
+) -> list[Row]:
     """The rows of a table; its second line is the delimiter."""
     head, marks = split_cells(lines[0]), split_cells(lines[1])
     count = max(len(head), len(marks))
     sides = [(mark.startswith(":"), mark.endswith(":")) for mark in marks] + [(False, False)] * (count - len(marks))
     body = [split_cells(line)[:count] for line in lines[2:]]
-    grid = [[inline(text, "bold" if not n else "") for text in line] for n, line in enumerate([head, *body])]
+    grid = [[inline(text, "bold" if not n else "", names) for text in line] for n, line in enumerate([head, *body])]
     grid = [[*line, *[[("", "")]] * (count - len(line))] for line in grid]
     room = width - sum(cells(text) for text, _ in pad) - 3 * (count - 1)
     widths = _fit([max(_width(line[n]) for line in grid) for n in range(count)], room)
     if not widths:
-        return [Row((*pad, *inline(line.strip(), ""))) for line in lines]
+        return [Row((*pad, *inline(line.strip(), "", names))) for line in lines]
     out: list[Row] = []
     for n, line in enumerate(grid):
         out += _line(line, widths, sides, pad, column)

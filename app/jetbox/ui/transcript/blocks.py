@@ -10,6 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.cutting import Cutter
 from jetbox.ui.text.markdown import MarkdownFlow, Signs, State, next_line
+from jetbox.ui.text.names import Names
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row, spread
 
 ASCII_SIGNS = Signs("-", "|", "-", "|", "+", "[x]", "[ ]")
@@ -158,8 +159,11 @@ class Text(Block):
         """`begin`: what the text before leaves open; `goes_on`: this is the same answer."""
         self.text = ""
         self.goes_on = goes_on
-        self._begin = begin
-        self._cutter: Cutter | None = Cutter(begin)
+        names = begin.names if begin is not None else None
+        self.names = Names() if names is None else names
+        """What the answer defines; all of its blocks share it."""
+        self._begin = msgspec.structs.replace(begin or State(), names=self.names)
+        self._cutter: Cutter | None = Cutter(self._begin)
         self._flow: MarkdownFlow | None = None
         self._signs: Signs | None = None
         self._shown = ""
@@ -200,7 +204,16 @@ class Text(Block):
 
     def finish(self) -> None:
         """It grows no more: what was kept for laying out its end can go."""
+        if self._cutter is not None:
+            self._cutter.end(self.text)
         self._cutter = None
+
+    def defined(self, since: int) -> bool:
+        """Whether it speaks of what was defined after the first `since` names, and so has other rows."""
+        if not self.names.spoken_of(self.text, since):
+            return False
+        self._shown = ""
+        return True
 
     def estimate(self, width: int) -> int:
         return estimate_text(self.text, width)

@@ -171,6 +171,7 @@ class Story:
     def _grow(self, block: Text, text: str) -> None:
         """The answer goes on, in a block of its own where this one is long enough."""
         block.text += text
+        known = len(block.names)
         self._touch(self._stream)
         rest = block.cut()
         while rest is not None:
@@ -178,6 +179,21 @@ class Story:
             block.text = rest[0]
             self._stream = self.add(block)
             rest = block.cut()
+        self._define(block, known)
+
+    def _define(self, block: Text, known: int) -> None:
+        """What an answer speaks of above, and defines only now, is shown as what it is."""
+        if len(block.names) == known:
+            return
+        index = self._stream or 0
+        while index >= 0:
+            each = self.blocks[index]
+            if isinstance(each, Text):
+                if each.names is not block.names:
+                    return
+                if each.defined(known):
+                    self._touch(index)
+            index -= 1
 
     def _think(self, text: str, t: int) -> None:
         block = self._streaming()
@@ -205,8 +221,9 @@ class Story:
             self._grow(block, rest)
             block = self._streaming()
             assert isinstance(block, Text)
-            block.text = block.text.rstrip()
+            block.text, known = block.text.rstrip(), len(block.names)
             block.finish()
+            self._define(block, known)
         elif isinstance(block, Thinking):
             block.add(rest)
             block.took = max(0, t - block.began)
