@@ -148,15 +148,16 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
 
 
+@pytest.mark.parametrize("flavour", ["vllm", "lmstudio"])
 async def test_rates_are_clocked_where_a_server_tells_no_durations(
-    sim_server: Callable[..., ServerProcess], write_script: WriteScript
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript, flavour: str
 ) -> None:
     script = write_script(step(text="one two three four five six seven eight nine ten eleven twelve"))
-    server = sim_server(scripts=[str(script)], flavour="vllm", speed=12, profile="C")
+    server = sim_server(scripts=[str(script)], flavour=flavour, speed=12, profile="C")
     model = OpenAIModel(server.url)
     figures = Figures()
     try:
-        (info,) = await model.installed()
+        info = (await model.installed())[0]
         asked = Asked(info.name, info, ModelOptions(), 8192, repeats=1)
         taken = {each.what: each async for each in measure(model, asked, figures)}
     finally:
@@ -164,8 +165,12 @@ async def test_rates_are_clocked_where_a_server_tells_no_durations(
     assert not any(name.endswith("_duration") for each in taken.values() for name in each.metrics)
     assert figures.clocked
     ((prefill,), (decode,)) = figures.prefill, figures.decode
-    assert prefill == taken["read cold"].metrics["prompt_eval_count"] / (taken["read cold"].ttft_ns / 1e9)
+    read = taken["read cold"].metrics
+    fresh = read["prompt_eval_count"] - read.get("prompt_eval_cached_count", 0)
+    assert prefill == fresh / (taken["read cold"].ttft_ns / 1e9)
     assert decode > 0
+    assert next(iter(taken)) == "wake", "a server that loads what it is asked for has done so before reading is clocked"
+    assert len(figures.ttft_warm) == len(taken) - 1
     assert (figures.load, figures.calls, figures.calls_ok) == ([], 1, 0)
 
 
@@ -199,6 +204,7 @@ async def test_a_session_clocks_the_rates_that_its_server_does_not_tell(
     written = [(one.ttft_ns, one.wall_ns, one.metrics["eval_count"]) for one in answers if one.chunks >= 12]
     assert figures.decode == pytest.approx([(n - 1) / ((wall - ttft) / 1e9) for ttft, wall, n in written], rel=1e-3)
     assert len(written) == 2
+    assert figures.ttft_warm == [one.ttft_ns for one in answers[1:]]
     # For its very first answer the server may have loaded the model.
     begun = answers[2]
     fresh = begun.metrics["prompt_eval_count"] - begun.metrics["prompt_eval_cached_count"]

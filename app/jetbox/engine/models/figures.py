@@ -205,9 +205,12 @@ class FiguresReader:
 
     def _sample(self, figures: Figures, event: e.ModelAnswered) -> None:
         met = self._model in self._met
-        seen = clocked(event, there=met or self._model in self._warmed)
+        there = met or self._model in self._warmed
+        seen = clocked(event, there=there)
         rates = len(figures.prefill) + len(figures.decode)
-        sample(figures, seen, event.ttft_ns, first=not met)
+        # Where no server tells of loads, one may be in the time to the first token.
+        known = there or "load_duration" in seen
+        sample(figures, seen, event.ttft_ns if known else -1, first=not met)
         if seen is not event.metrics and len(figures.prefill) + len(figures.decode) > rates:
             figures.clocked = True
 

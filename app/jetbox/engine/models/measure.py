@@ -44,7 +44,7 @@ class Taken(msgspec.Struct, frozen=True):
     """One request of the set; durations in ns, tokens as the server counted them."""
 
     what: str
-    """`load`, `read cold`, `read again`, `write` or `call`."""
+    """`load`, `wake`, `read cold`, `read again`, `write` or `call`."""
     wall_ns: int
     ttft_ns: int = -1
     metrics: dict[str, int] = {}
@@ -73,6 +73,8 @@ async def measure(model: ChatModel, asked: Asked, figures: Figures) -> AsyncIter
     """
     if model.manages and asked.cold:
         yield await _load(model, asked, figures)
+    elif not model.manages:
+        yield await _wake(model, asked)
     for _ in range(asked.repeats):
         prompt = _reading()
         yield await _take(model, asked, "read cold", prompt, 8, figures)
@@ -90,6 +92,11 @@ async def _load(model: ChatModel, asked: Asked, figures: Figures) -> Taken:
     # Servers tell it differently for a request without messages; what was waited for is the same.
     figures.load.append(last.metrics.get("load_duration", 0) or wall)
     return Taken("load", wall, metrics=last.metrics)
+
+
+async def _wake(model: ChatModel, asked: Asked) -> Taken:
+    """Have a server that may load what it is asked for do so now: else its load would count as reading."""
+    return await _take(model, asked, "wake", f"{_salt()}Say yes.", 1, Figures())
 
 
 async def _take(
