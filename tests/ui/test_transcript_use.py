@@ -14,10 +14,12 @@ from jetbox.ui import clipboard
 from jetbox.ui.clipboard import tool
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.text.heights import Heights
+from jetbox.ui.text.rows import flow
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.transcript.story import Story
-from jetbox.ui.widgets.marked import bar_marks, neighbour, news
+from jetbox.ui.widgets.marked import bar_marks, neighbour, news, places
+from jetbox.ui.widgets.transcript import Transcript
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened
 
@@ -66,18 +68,31 @@ async def test_what_is_shown_is_searched_and_not_how_it_was_written(show: Showin
             ("words & more", "1 of 1"),
             ("Para With", "nothing found"),
             ("**bold", "nothing found"),
-            ("enough words for the row to be broken enough", "1 of 1"),
+            ("words for the row to be broken enough words for the row to be", "1 of 1"),
         ):
             transcript.seek(wanted)
             await s.pilot.pause()
             assert s.bench.search.said == said, wanted
         index, row, cell = transcript._place_found
-        strip = transcript._with_marks(transcript._block(index)[row], transcript._heights.top(index) + row)
-        marked = transcript._paint["match.current"].bgcolor
-        said = "".join(each.text for each in strip if each.style is not None and each.style.bgcolor == marked)
-        assert len(said) > 4
-        assert "enough words for the row to be broken enough".startswith(said)
-        assert strip.text[cell:].startswith(said)
+        parts = [_marked(transcript, index, at) for at in (row, row + 1)]
+        assert all(parts)
+        assert " ".join(parts) == "words for the row to be broken enough words for the row to be"
+        assert transcript._block(index)[row].text[cell:].startswith(parts[0])
+
+
+def _marked(transcript: Transcript, index: int, row: int) -> str:
+    """What is marked in a row as the present place."""
+    strip = transcript._with_marks(transcript._block(index)[row], transcript._heights.top(index) + row)
+    marked = transcript._paint["match.current"].bgcolor
+    return "".join(each.text for each in strip if each.style is not None and each.style.bgcolor == marked)
+
+
+def test_a_place_has_a_part_in_each_of_its_rows() -> None:
+    rows = flow((("aa bb ccccccccc dd", ""),), 8, first=(("- ", ""),), rest=(("  ", ""),))
+    assert [row.text for row in rows] == ["- aa bb", "  cccccc", "  ccc dd"]
+    assert places(rows, "b ccccccccc", folded=True) == [[(0, 6, 7), (1, 2, 8), (2, 2, 5)]]
+    assert places(rows, " c", folded=True) == [[(0, 7, 7), (1, 2, 3)]]
+    assert places(rows, "c d", folded=True) == [[(2, 4, 7)]]
 
 
 async def test_what_is_folded_is_found_and_unfolded(show: Showing) -> None:

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from jetbox.ui import words
 from jetbox.ui.text.heights import Heights
-from jetbox.ui.text.rows import cells
+from jetbox.ui.text.rows import Row, cells
 from jetbox.ui.transcript.story import Story
 
 
@@ -60,12 +60,33 @@ def over(strip: Strip, start: int, end: int, style: Style) -> Strip:
     return Strip([*left, *painted, *right], strip.cell_length)
 
 
-def places(text: str, wanted: str, *, folded: bool) -> list[tuple[int, int]]:
-    """The cells at which a text holds another."""
-    out: list[tuple[int, int]] = []
-    for at in offsets(text, wanted, folded=folded):
-        start = cells(text[:at])
-        out.append((start, start + cells(text[at : at + len(wanted)])))
+Part = tuple[int, int, int]
+"""A row, and the cells in it where a place begins and ends."""
+
+
+def places(rows: list[Row], wanted: str, *, folded: bool) -> list[list[Part]]:
+    """Each place at which rows hold a text, in as many parts as it has rows."""
+    parts: list[str] = []
+    begins: list[int] = []
+    length = 0
+    for n, row in enumerate(rows):
+        lead = row.lead if n and row.joined != "\n" else 0
+        parts += [row.joined if n else "", row.text[lead:]]
+        length += len(parts[-2])
+        begins.append(length - lead)
+        length += len(parts[-1])
+    out: list[list[Part]] = []
+    for at in offsets("".join(parts), wanted, folded=folded):
+        n, end = max(0, bisect_right(begins, at) - 1), at + len(wanted)
+        if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
+            n -= 1  # in what the break left out
+        place: list[Part] = []
+        while n < len(rows) and (not place or begins[n] + rows[n].lead < end):
+            text, begin = rows[n].text, begins[n]
+            start = max(at - begin, rows[n].lead if place else 0)
+            place.append((n, cells(text[:start]), cells(text[: end - begin])))
+            n += 1
+        out.append(place)
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left
 from typing import ClassVar
 
 from textual import events
@@ -19,10 +19,12 @@ from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.widgets.cards import Cards
-from jetbox.ui.widgets.marked import bar_marks, neighbour, news, offsets, over, places
+from jetbox.ui.widgets.marked import Part, bar_marks, neighbour, news, over, places
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
+MOST_PLACED = 500
+"""A block of more rows is not laid out again for what is found in it, as long as the present place is elsewhere."""
 
 
 class Transcript(Cards):
@@ -66,6 +68,10 @@ class Transcript(Cards):
         self._find: Find | None = None
         self._step = 0
         self._place_found: Spot = (-1, 0, 0)
+        self._nth = -1
+        """Which place of its block the present one is."""
+        self._placed: dict[int, tuple[str, list[list[Part]]]] = {}
+        """What was looked for in a block, and its places."""
         self._pressed: Spot | None = None
         self._chosen: tuple[Spot, Spot] | None = None
         self._dragged = False
@@ -118,42 +124,56 @@ class Transcript(Cards):
     def end_search(self) -> None:
         """What was found is marked no more."""
         self._find, self._place_found = None, (-1, 0, 0)
+        self._placed.clear()
         self.refresh()
 
     def _show_place(self, index: int, find: Find) -> None:
         """Bring a place into sight, unfolding what hides it."""
-        rows = self._rows_with(index, find)
+        found = self._places(index, find)
         block = self.story.blocks[index]
-        if find.nth >= len(rows) and block.expandable and not block.open(self._look()):
+        if find.nth >= len(found) and block.expandable and not block.open(self._look()):
             block.expanded = True
             self._make(index, [])
-            rows = self._rows_with(index, find)
-        self._place_found = (index, *rows[min(find.nth, len(rows) - 1)]) if rows else (index, 0, -1)
+            found = self._places(index, find)
+        self._nth = min(find.nth, len(found) - 1)
+        self._place_found = (index, *found[self._nth][0][:2]) if found else (index, 0, -1)
         self.follow = False
         self._measure_from(index)
         self._resize()
         self._place(self._heights.top(index) + self._place_found[1] - self.size.height // 3)
         self._has_moved()
 
-    def _rows_with(self, index: int, find: Find) -> list[tuple[int, int]]:
-        """Row and cell of each place of a block; one that goes on in the next row counts where it begins."""
+    def _places(self, index: int, find: Find) -> list[list[Part]]:
+        """The places of a block, each in as many parts as it has rows; looked for once for the rows that it has."""
+        known = self._placed.get(index)
+        if known is not None and known[0] == find.wanted:
+            return known[1]
         rows = self.story.blocks[index].layout(self._columns, self._look())
-        parts: list[str] = []
-        begins: list[int] = []
-        length = 0
-        for n, row in enumerate(rows):
-            lead = row.lead if n and row.joined != "\n" else 0
-            parts += [row.joined if n else "", row.text[lead:]]
-            length += len(parts[-2])
-            begins.append(length - lead)
-            length += len(parts[-1])
-        text, found = "".join(parts), list[tuple[int, int]]()
-        for at in offsets(text, find.wanted, folded=find.folded):
-            n = max(0, bisect_right(begins, at) - 1)
-            if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
-                n -= 1  # in what the break left out
-            found.append((n, cells(rows[n].text[: at - begins[n]])))
+        found = places(rows, find.wanted, folded=find.folded)
+        self._placed[index] = (find.wanted, found)
         return found
+
+    def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
+        self._placed.pop(index, None)
+        return super()._make(index, strips)
+
+    def _parts(self, index: int, inside: int, strip: Strip, find: Find) -> list[tuple[int, int, bool]]:
+        """The cells of a row that are found, and whether they belong to the present place."""
+        if index >= len(self._heights):
+            return []
+        here = self._place_found[0] == index
+        if not here and self._heights[index] > MOST_PLACED:
+            found = places([Row(((strip.text, ""),))], find.wanted, folded=find.folded)
+            return [(start, end, False) for place in found for _, start, end in place]
+        found = self._places(index, find)
+        # Places are in order, so those of a row stand together; the one before them may go on in it.
+        first = bisect_left(found, inside, key=_last_row)
+        out: list[tuple[int, int, bool]] = []
+        for n in range(first, len(found)):
+            if found[n][0][0] > inside:
+                break
+            out += [(start, end, here and n == self._nth) for row, start, end in found[n] if row == inside]
+        return out
 
     def action_round(self, step: int) -> None:
         self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
@@ -318,14 +338,8 @@ class Transcript(Cards):
         index, inside = self._heights.find(row)
         find = self._find
         if find is not None and find.wanted:
-            for start, end in places(strip.text, find.wanted, folded=find.folded):
-                present = self._place_found == (index, inside, start)
+            for start, end, present in self._parts(index, inside, strip, find):
                 strip = over(strip, start, end, self._paint["match.current" if present else "match"])
-            row_found, at = self._place_found[1:]
-            if self._place_found[0] == index and row_found == inside and at >= 0:
-                # One that goes on in the next row is no place of this one.
-                end = min(at + cells(find.wanted), cells(strip.text.rstrip()))
-                strip = over(strip, at, end, self._paint["match.current"])
         if self._chosen is not None:
             begin, end_spot = sorted(self._chosen)
             if begin[:2] <= (index, inside) <= end_spot[:2]:
@@ -352,6 +366,10 @@ def _unindented(text: str, before: str) -> str:
     words = before.lstrip(" ")
     shared = dedent(before[: len(before) - len(words)] + text)
     return shared.lstrip(" ") if words else shared
+
+
+def _last_row(place: list[Part]) -> int:
+    return place[-1][0]
 
 
 def _at_cell(text: str, cell: int) -> int:
