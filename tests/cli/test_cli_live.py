@@ -15,7 +15,8 @@ from jetbox.cli.options import invocation
 from jetbox.cli.workbench import _live
 from jetbox.engine import events as e
 from jetbox.engine.assemble import Undecided
-from jetbox.engine.errors import SettingsError
+from jetbox.engine.commands import Close
+from jetbox.engine.errors import ExitCode, SettingsError
 from jetbox.engine.options import (
     ContextOptions,
     EngineOptions,
@@ -98,6 +99,19 @@ async def test_a_goal_is_kept_and_all_closed_wherever_the_beginning_breaks_off(
     assert isinstance(ended, e.GoalEnded)
     assert (begun.text, ended.outcome) == ("Do it", outcome)
     assert len(closed) == (where != "connecting")
+
+
+async def test_a_goal_is_kept_where_the_session_is_left_while_it_is_made_ready(
+    tmp_path: Path, sim_server: ServeOne
+) -> None:
+    live = Live(Start(root=tmp_path, options=options(sim_server(), tmp_path / "data"), goal="Do it", attended=True))
+    live.session.submit(Close())
+    assert await asyncio.wait_for(live.drive(), 120) == ExitCode.INTERRUPTED
+    events = [s.event for s in live.feed.drain().events]
+    (begun,) = (event for event in events if isinstance(event, e.GoalStarted))
+    (ended,) = (event for event in events if isinstance(event, e.GoalEnded))
+    assert (begun.text, ended.outcome) == ("Do it", "interrupted")
+    assert not any(isinstance(event, e.RequestSent) for event in events)
 
 
 def test_a_session_that_is_left_before_it_began_is_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,11 @@ class Beside:
         """Cancel what still runs."""
         if not self._tasks:
             return
+        await asyncio.sleep(0)  # a task that was never begun does not close the coroutine that it was given
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=1.0)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
 
     async def after_the_request(self, work: Coroutine[Any, Any, object]) -> None:
         """Begin only when the first request is on its way: it is what the user waits for."""

@@ -148,6 +148,11 @@ class Live:
             except asyncio.CancelledError:
                 self._record_lost_goal("interrupted", BEFORE, self.signal or ExitCode.INTERRUPTED)
                 raise
+            if self._start.goal and self.session.asked_to_close:
+                # Left while it was made ready: the goal would come after that, and nobody would hear of it.
+                code = self.signal or ExitCode.INTERRUPTED
+                self._record_lost_goal("interrupted", BEFORE, code)
+                return code
             return await self._serve(parts)
 
     async def _begin(self, ends: AsyncExitStack) -> Parts:

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from jetbox.engine.clock import Clock, monotonic
-from jetbox.engine.commands import AnyCommand
+from jetbox.engine.commands import AnyCommand, Close
 from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import AnyEvent, Event, Stamped
 
@@ -237,6 +237,14 @@ class Session:
     def commanded(self) -> bool:
         """There is a command that nobody took yet."""
         return not self._inbox.empty()
+
+    @property
+    def asked_to_close(self) -> bool:
+        """The session is to be closed, and nobody took that yet; the command stays where it is."""
+        waiting = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+        for command in waiting:
+            self._inbox.put_nowait(command)
+        return any(isinstance(command, Close) for command in waiting)
 
     async def waiting_command(self) -> None:
         """Return when there is a command that nobody took; it stays where it is."""

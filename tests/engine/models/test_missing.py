@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import pytest_asyncio
@@ -12,7 +12,7 @@ import pytest_asyncio
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine.errors import ModelNotFound, ServerUnreachable
+from jetbox.engine.errors import KeyWanted, ModelNotFound, ServerUnreachable
 from jetbox.engine.loop import serve
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
@@ -153,6 +153,24 @@ async def test_a_server_that_is_not_there_is_waited_for_with_what_was_typed(
     asking.begin("gpt-oss:20b", waits=True)
     asking.session.submit(c.Close())
     with pytest.raises(ServerUnreachable):
+        await within(asking.choosing)
+
+
+async def test_a_server_that_wants_a_key_when_it_comes_is_waited_for_no_longer(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says: list[ServerUnreachable] = [ServerUnreachable("nothing answers")]
+
+    async def asked(*about: str) -> Never:
+        raise says[-1]
+
+    for name in ("installed", "version", "info"):
+        monkeypatch.setattr(asking.model, name, asked)
+    asking.begin("gpt-oss:20b", waits=True)
+    await asking.told(e.Waiting)
+    says.append(KeyWanted("a key is wanted"))
+    asking.session.submit(c.SendAgain())
+    with pytest.raises(KeyWanted):
         await within(asking.choosing)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Literal
 
 from jetbox.engine.commands import AnyCommand, Close, Goal, ListModels, SendAgain, SetModel
-from jetbox.engine.errors import ModelError, ServerUnreachable
+from jetbox.engine.errors import KeyWanted, ModelError, ServerUnreachable
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.session import Session
@@ -74,6 +74,8 @@ async def _answers(model: ChatModel, again: asyncio.Event) -> None:
         again.clear()
         try:
             await model.version()
+        except KeyWanted:
+            return  # it is there
         except ServerUnreachable:
             continue
         except ModelError:
