@@ -64,6 +64,22 @@ def test_text_can_be_read_on_its_ground(name: str) -> None:
         assert contrast(str(known[fore]), behind(known, back) if back else ground) >= least, style
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_ones_own_does_not_look_like_a_warning(name: str) -> None:
+    theme = load_themes(SHIPPED).loaded[name]
+    assert theme.accent != theme.warning
+    paint = Paint(theme.to_color_system().generate() | theme.variables)
+    assert paint["accent"].color != paint["warning"].color
+
+
+@pytest.mark.parametrize("style", ["selected", "match", "match.current", "below"])
+def test_on_a_ground_that_nobody_knows_colours_are_swapped(style: str) -> None:
+    theme = load_themes(SHIPPED).loaded["ansi"]
+    paint = Paint(theme.to_color_system().generate() | theme.variables)
+    assert paint[style].reverse
+    assert paint[style].color != paint[""].color
+
+
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear light.
 BLINDNESS = {
     "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
@@ -87,8 +103,10 @@ def seen(colour: str, by: str) -> tuple[float, float, float]:
 @pytest.mark.parametrize("by", BLINDNESS)
 def test_meanings_are_told_apart_with_every_colour_blindness(by: str) -> None:
     theme = load_themes(SHIPPED).loaded["colorblind"]
-    known = theme.variables | {key: str(getattr(theme, key)) for key in ("success", "warning", "error")}
+    known = theme.variables | {key: str(getattr(theme, key)) for key in ("accent", "success", "warning", "error")}
     opposed = [
+        ("accent", "warning"),
+        ("accent", "error"),
         ("success", "error"),
         ("success", "warning"),
         ("warning", "error"),

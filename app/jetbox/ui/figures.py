@@ -182,7 +182,7 @@ def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     for done in slow:
         name, ns = max(done.phases.items(), key=lambda item: item[1], default=("other", 0))
         left: list[Piece] = [
-            (f"{glyphs.round} {done.number:<4}", "accent"),
+            (f"{glyphs.round} {done.number:<4}", f"tier.{done.tier}"),
             (f"{words.duration(done.wall):>8}", f"tier.{done.tier}"),
         ]
         out.append(spread([*left, (f"  {name}", "dim")], ((words.duration(ns), ""),), width))

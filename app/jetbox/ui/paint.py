@@ -75,7 +75,7 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "mode.edits": ("mode-edits", "", ""),
     "mode.auto": ("mode-auto", "", ""),
     "key": ("primary", "", ""),
-    "match": ("background", "accent", ""),
+    "match": ("background", "warning", ""),
     "match.current": ("background", "primary", "bold"),
     "chosen": ("foreground", "panel", ""),
     "below": ("background", "primary", ""),
@@ -205,9 +205,9 @@ def _style(
 ) -> Style:
     if not colour:
         return Style.parse(_WITHOUT_COLOUR.get(name, attributes) or "none")
-    if name == "selected" and ground is not None and ground.ansi is not None:
+    if fore == "background" and back and ground is not None and ground.ansi is not None:
         # What the terminal's own background is, nobody knows: it is swapped, not written.
-        fore, back, attributes = back, "", "reverse"
+        fore, back, attributes = back, "", f"reverse {attributes}"
     if "+" in back and ground is not None and ground.ansi is not None:
         back, attributes = back.partition("+")[0], f"{attributes} underline"
     behind = colour_of(variables, back) if back else ground

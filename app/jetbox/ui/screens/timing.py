@@ -156,7 +156,7 @@ class TimingScreen(Browser):
         if number < len(self._order):
             done = self._order[number]
             label: list[Piece] = [
-                (f"{glyphs.round} {done.number:<4}", "accent"),
+                (f"{glyphs.round} {done.number:<4}", f"tier.{done.tier}"),
                 (f"{words.duration(done.wall):>8} ", f"tier.{done.tier}"),
             ]
             return [*label, *painted(done.segments, start + idle, end + idle, room, glyphs)]
@@ -181,7 +181,7 @@ class TimingScreen(Browser):
     def _table_row(self, done: RoundTime, width: int) -> list[Piece]:
         out: list[Piece] = []
         for n, column in enumerate(self._columns(width)):
-            style = f"tier.{done.tier}" if column.name == "wall" else "accent" if not n else ""
+            style = f"tier.{done.tier}" if column.name == "wall" or not n else ""
             value = column.of(done)
             said = column.said(value) if value >= 0 else "-"
             said = done.rate_words if column.name == "tok/s" and done.rate else said

@@ -81,7 +81,7 @@ class Undo(Browser):
         gone = deed.messages_undone and (deed.files_undone or not deed.files)
         glyphs = self.bench.glyphs
         style = "faint" if gone else ""
-        pieces: list[Piece] = [(f"{glyphs.round} {deed.number:<3} ", style or "accent")]
+        pieces: list[Piece] = [(f"{glyphs.round} {deed.number:<3} ", style or "dim")]
         said = "undone" if gone else words.plural(len(deed.files), "file") if deed.files else ""
         pieces.append((f"{said:<8} ", style or "dim"))
         if deed.words:
