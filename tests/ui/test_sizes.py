@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -10,6 +11,8 @@ from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs, choose
 from jetbox.ui.glyphs import plain as in_signs
 from ui.conftest import Showing
 from ui.played import first_round, opened, whole
+from ui.test_missing import MISSING
+from ui.test_missing import told as missing
 
 
 async def test_a_narrow_screen_folds_the_panel_into_a_line(show: Showing) -> None:
@@ -141,3 +144,29 @@ async def test_no_color_draws_without_colours(show: Showing, monkeypatch: pytest
         }
     assert colours <= {"default"}
     assert os.environ["NO_COLOR"] == "1", "what commands see is left alone"
+
+
+async def test_where_there_are_few_rows_what_can_be_done_stands_first(show: Showing) -> None:
+    async with show(size=(20, 5)) as s:
+        await s.play(*opened())
+        await s.press("f1")
+        lines = [line.rstrip() for line in s.text.split("\n")]
+        assert lines[:3] == ["j k scroll  esc", "closes", "esc     Interrupt"]
+        await s.pilot.resize_terminal(80, 24)
+        await s.pilot.pause()
+        assert "╭─ help ─" in s.text
+        assert "Workbench" in s.text
+        await s.press("escape")
+        assert s.app.screen is s.bench
+
+
+async def test_a_model_is_chosen_where_there_are_few_rows(show: Showing) -> None:
+    async with show(size=(20, 5)) as s:
+        await missing(s, msgspec.structs.replace(MISSING, there=tuple(f"model-{n}" for n in range(9))))
+        lines = [line.strip() for line in s.text.split("\n")]
+        assert [line[:7] for line in lines[:3]] == ["p fetch", "model-0", "model-1"]
+        await s.press("end")
+        assert "model-8" in s.text
+        await s.pilot.resize_terminal(40, 8)
+        await s.pilot.pause()
+        assert "enter uses  esc closes" in s.text.split("\n")[6]

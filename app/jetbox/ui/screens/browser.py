@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.keys import bound_keys, raw_keys
+from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import Row, fit
 from jetbox.ui.widgets.leaf import Leaf
 from jetbox.ui.widgets.lined import Lined
@@ -42,10 +43,6 @@ class Search(Lined):
             return [Row(fit((("/ searches", "faint"), (f"   {self.found}", "faint")), width))]
         cursor = (self.glyphs.block, "accent") if self.typing else ("", "")
         return [Row(fit((("/", "key"), (self.text, ""), cursor, (f"   {self.found}", "faint")), width))]
-
-
-LOW = 10
-"""Rows below which only the list is shown."""
 
 
 class Browser(ModalScreen[None]):
@@ -101,7 +98,7 @@ class Browser(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
-        self.set_class(event.size.height < LOW, "-low")
+        self.set_class(event.size.height < LOW, "-low")  # only the list is shown
 
     def begin(self) -> None:
         """The screen is there: fill it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -15,9 +16,13 @@ from jetbox.ui.commands import Command
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import Key, bound_keys, class_keys
 from jetbox.ui.paint import Paint
+from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
 
+WAYS = "j k scroll  esc closes"
+ESSENTIAL = ("session.cancel", "app.palette", "app.quit", "session.mode", "session.models")
+"""Keys that are told first where there are few rows."""
 Group = tuple[str, list[Key]]
 """A title and its keys."""
 
@@ -49,12 +54,20 @@ class HelpText(Lined):
         self._groups = groups
         self._more = more
         self._commands = commands
+        self.low = self.least = False
+        """There are few rows: what matters most stands first; fewer still: no border says how to leave."""
 
     def lines(self, width: int) -> list[Row]:
         keys = [key for _, group in (*self._groups, *self._more) for key in group]
         column = min(max((cells(key) for key, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
-        out: list[Row] = []
+        out: list[Row] = [*flow(((WAYS, "dim"),), width)] if self.least else []
+        if self.low and self._groups:
+            first = [key for name in ESSENTIAL for key in self._groups[0][1] if key[2] == name]
+            for each in first:
+                head: tuple[Piece, ...] = ((f"{each[0]:<{column}}", "key"),)
+                out += flow(((each[1], ""),), width, first=head, rest=((" " * column, ""),))
+            out.append(BLANK)
         for title, group in self._groups:
             if group:
                 out += [row((title, "title")), *(self._key(key, column, names, width) for key in group), BLANK]
@@ -113,8 +126,15 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help", can_focus=False) as box:
             box.border_title = "help"
-            box.border_subtitle = "j k scroll  esc closes"
+            box.border_subtitle = WAYS
             yield self._text
+
+    def on_resize(self, event: events.Resize) -> None:
+        classes = low_classes(event.size.height)
+        for name, holds in classes.items():
+            self.set_class(holds, name)
+        self._text.low, self._text.least = classes["-low"], classes["-least"]
+        self._text.redraw()
 
     def action_scroll(self, rows: int) -> None:
         self.query_one("#help").scroll_relative(y=rows, animate=False)

@@ -8,6 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.message import Message
 from textual.screen import ModalScreen
 
@@ -15,7 +16,8 @@ from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.text.rows import BLANK, Row, flow, one_line, row
+from jetbox.ui.screens.sizes import low_classes
+from jetbox.ui.text.rows import BLANK, Row, fit, flow, one_line, row
 from jetbox.ui.widgets.lined import Lined
 
 if TYPE_CHECKING:
@@ -39,22 +41,36 @@ class Choice(Lined):
         self.pulled: e.ModelPulled | None = None
         self.at = 0
         self._rows: dict[int, tuple[str, bool]] = {}
+        self.low = self.least = False
+        """There are few rows: what can be done stands first; fewer still: no border says with which keys."""
+        self.keys = ""
 
     def lines(self, width: int) -> list[Row]:
         missing = self.missing
         if missing is None:
             return []
-        out = [*flow(((one_line(missing.why), "warning"),), width), BLANK]
+        why = flow(((one_line(missing.why), "warning"),), width)
+        out = [] if self.low else [*why, BLANK]
         self._rows = {}
         if missing.pull:
             self._rows[len(out)] = (missing.pull, True)
-            out += [self._fetching(missing.pull), BLANK]
-        if missing.there:
+            fetching = self._fetching(missing.pull)
+            out += [Row(fit(fetching.pieces, width))] if self.low else [fetching, BLANK]
+        if missing.there and not self.low:
             out.append(row(("on the server:", "dim")))
         for n, name in enumerate(missing.there):
             self._rows[len(out)] = (name, False)
             out.append(row((f"  {one_line(name)}", "selected" if n == self.at else "")))
-        return out
+        if self.least:
+            out += flow(((self.keys, "dim"),), width)
+        return [*out, *why] if self.low else out
+
+    @property
+    def chosen(self) -> int:
+        """The row of the model that would be used."""
+        missing = self.missing
+        named = missing.there[min(self.at, len(missing.there) - 1)] if missing is not None and missing.there else ""
+        return next((y for y, (name, fetch) in self._rows.items() if name == named and not fetch), 0)
 
     def _fetching(self, name: str) -> Row:
         pulled = self.pulled
@@ -99,6 +115,13 @@ class Missing(ModalScreen[None]):
     def on_mount(self) -> None:
         self.look()
 
+    def on_resize(self, event: events.Resize) -> None:
+        classes = low_classes(event.size.height)
+        for name, holds in classes.items():
+            self.set_class(holds, name)
+        self._choice.low, self._choice.least = classes["-low"], classes["-least"]
+        self._choice.redraw()
+
     def look(self) -> None:
         """Show what is true now."""
         missing = self._choice.missing = self._bench.missing
@@ -109,13 +132,14 @@ class Missing(ModalScreen[None]):
             return
         does = (["x stops"] if self._under_way else ["p fetches"]) if missing.pull else []
         does += ["enter uses"] if missing.there else []
-        self._box.border_subtitle = "  ".join([*does, "esc closes"])
+        self._choice.keys = self._box.border_subtitle = "  ".join([*does, "esc closes"])
         self._choice.redraw()
 
     def action_move(self, by: int) -> None:
         there = self._choice.missing.there if self._choice.missing else ()
         self._choice.at = max(0, min(len(there) - 1, self._choice.at + by))
         self._choice.redraw()
+        self._box.scroll_to_region(Region(0, self._choice.chosen, 1, 1), animate=False)
 
     def action_use(self) -> None:
         there = self._choice.missing.there if self._choice.missing else ()

@@ -6,6 +6,13 @@ from jetbox.ui.skeleton import BESIDE, SMALL_COLUMNS, SMALL_ROWS
 
 WIDE, WIDER = 116, 160
 """Columns from which the side panel has more room."""
+LOW, LEAST = 10, 7
+"""Rows below which a screen over the workbench has no margins, and below which no border either."""
+
+
+def low_classes(height: int) -> dict[str, bool]:
+    """Which classes hold for a screen over the workbench where there are so many rows."""
+    return {"-low": height < LOW, "-least": height < LEAST}
 
 
 def size_classes(width: int, height: int) -> dict[str, bool]:
