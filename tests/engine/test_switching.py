@@ -17,6 +17,7 @@ from jetbox.engine import interruptible
 from jetbox.engine.control import Wish
 from jetbox.engine.errors import ServerUnreachable
 from jetbox.engine.loop import serve
+from jetbox.engine.models import desk as desks
 from jetbox.engine.models.base import ModelInfo
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.figures import Figures
@@ -410,3 +411,21 @@ async def test_a_level_of_thinking_is_one_that_the_model_knows(
         await live.close()
     assert json.loads(body["body"]).get("think") == sent
     assert [notice.text for notice in live.events(e.Notice)] == ([f"{word} for it"] if word else [])
+
+
+async def test_whoever_asks_a_silent_server_what_it_has_is_told_that_it_is_silent(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    monkeypatch.setattr(desks, "SLOW_S", 0.0)
+    monkeypatch.setattr(live.parts.model, "installed", asyncio.Event().wait)
+    working = asyncio.create_task(ModelsDesk(live.parts).run())
+    await asyncio.sleep(0)
+    try:
+        live.submit(c.ListModels(anew=True))
+        notice = await live.until(e.Notice)
+    finally:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    assert notice.text == "the server has not said yet what it has; it is given 10 s"

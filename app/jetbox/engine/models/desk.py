@@ -21,16 +21,20 @@ from jetbox.engine.commands import (
     UnloadModel,
     WarmModel,
 )
-from jetbox.engine.errors import ModelError
+from jetbox.engine.errors import ModelError, StorageError
 from jetbox.engine.events import ListedModel, Notice
 from jetbox.engine.models.catalog import Entry
 from jetbox.engine.models.figures import median
+from jetbox.engine.models.http import ASK_S
 from jetbox.engine.models.listing import Lister, as_told
 from jetbox.engine.models.manage import unload, warm, window_for
 from jetbox.engine.models.pulling import pull
 from jetbox.engine.parts import Parts
 from jetbox.engine.switching import catalog_of, known_of, predict
 from jetbox.engine.tasks import end_tasks
+
+SLOW_S = 2.0
+"""A server that has not answered by then may not do so at all; one that loads a model is not waited for so long."""
 
 
 class ModelsDesk:
@@ -56,7 +60,7 @@ class ModelsDesk:
         """Begin with it; False where it is for somebody else."""
         match command:
             case ListModels():
-                self._begin(lambda: self.lister.tell(anew=command.anew))
+                self._begin(lambda: self._list(anew=command.anew))
             case WarmModel():
                 self._begin(lambda: self._warm(command.name))
             case Rewarm():
@@ -103,6 +107,20 @@ class ModelsDesk:
         except ModelError as error:
             self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
             self.lister.failed(error)
+
+    async def _list(self, *, anew: bool) -> None:
+        """Whoever asked is told when the server takes its time."""
+        voice = asyncio.get_running_loop().call_later(SLOW_S, self._say_slow) if anew else None
+        try:
+            await self.lister.tell(anew=anew)
+        finally:
+            if voice is not None:
+                voice.cancel()
+
+    def _say_slow(self) -> None:
+        with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
+            text = f"the server has not said yet what it has; it is given {ASK_S:g} s"
+            self._parts.session.emit(Notice(level="info", text=text))
 
     async def _listed(self, entry: Entry) -> ListedModel:
         figures = await known_of(self._parts, entry)
