@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from jetbox.engine import events as e
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.text.cutting import LONG
-from jetbox.ui.text.inline import inline
+from jetbox.ui.text.inline import MOST_PIECES, inline
 from jetbox.ui.text.markdown import MarkdownFlow
+from jetbox.ui.text.names import Names
 from jetbox.ui.text.rows import Row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.story import Story
@@ -154,6 +155,14 @@ class TestNames:
             keep, more = flow.rows(so_far, 40, len(rows))
             rows[keep:] = more
         assert rows == rows_of(text)
+
+
+def test_a_line_of_nothing_but_marks_has_a_bounded_number_of_pieces() -> None:
+    names = Names()
+    names.learn("[a]: https://x.y/z")
+    pieces = inline("[a][" * 1000, "", names)
+    assert len(pieces) <= MOST_PIECES + 3
+    assert pieces[-1][0].endswith("[a][[a][")
 
 
 def test_breaks_and_signs_are_never_raw() -> None:

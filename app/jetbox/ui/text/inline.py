@@ -11,6 +11,9 @@ from jetbox.ui.text.rows import Piece
 LINK = "link "
 """A style that begins so is a link; the rest is its address."""
 
+MOST_PIECES = 300
+"""What stands in a line behind so many pieces is shown as it is written, so that no frame waits for a line of marks."""
+
 _INLINE = re.compile(
     r"(?=[\\&`!\[<h*_~])(?:"
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
@@ -43,7 +46,7 @@ def inline(text: str, base: str, names: Names | None = None) -> list[Piece]:
     plain: list[str] = []
     at = 0
     found = _INLINE.search(text)
-    while found is not None:
+    while found is not None and len(out) < MOST_PIECES:
         plain.append(text[at : found.start()])
         at = found.end()
         kind = found.lastgroup

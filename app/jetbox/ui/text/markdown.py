@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.ui.text.code import PLAIN, code_pieces, family_of
 from jetbox.ui.text.inline import inline
-from jetbox.ui.text.names import Names, note_of, target_of
+from jetbox.ui.text.names import Names, note_of, spoken_of, target_of
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES, is_delimiter, may_be_row, table_rows
 
@@ -300,7 +300,7 @@ class MarkdownFlow:
     def _is_known(self, text: str) -> bool:
         """Whether what was laid out knew what it speaks of; where not, all of it is to be laid out anew."""
         known, self._known = self._known, len(self._names)
-        if known == len(self._names) or not self._names.spoken_of(text[: self._at], known):
+        if known == len(self._names) or not self._names.concern(spoken_of(text[: self._at]), known):
             return True
         self._restart(self._width)
         return False

@@ -8,6 +8,7 @@ _TARGET = re.compile(
     r"\s{0,3}\[(?!\^)([^\[\]]{1,99})\]:\s*<?([^\s<>]{1,2000})>?(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*$"
 )
 _NOTE = re.compile(r"\s{0,3}\[\^([^\[\]\s^]{1,40})\]:\s*(.*)$")
+_LABEL = re.compile(r"\[([^\[\]]{1,99})\]")
 _LEADS = ("#", "mailto:")
 
 
@@ -25,6 +26,11 @@ def note_of(line: str) -> tuple[str, str] | None:
     """The name and the text of a footnote that a line defines."""
     found = _NOTE.match(line) if "]:" in line else None
     return (found[1], found[2]) if found is not None else None
+
+
+def spoken_of(text: str) -> frozenset[str]:
+    """What a text may refer to."""
+    return frozenset(map(_key, _LABEL.findall(text))) if "[" in text else frozenset()
 
 
 def _key(label: str) -> str:
@@ -62,7 +68,6 @@ class Names:
         """Whether this stands for a footnote; a number does before its text is there."""
         return name.isdecimal() or name in self._notes
 
-    def spoken_of(self, text: str, since: int) -> bool:
-        """Whether a text can speak of what was learned after the first `since` of it."""
-        text = " ".join(text.lower().split())
-        return any(f"[{name}]" in text for name in self._order[since:])
+    def concern(self, said: frozenset[str], since: int) -> bool:
+        """Whether what was learned after the first `since` of it is among what a text speaks of."""
+        return not said.isdisjoint(self._order[since:])

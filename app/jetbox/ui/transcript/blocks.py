@@ -10,7 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.cutting import Cutter
 from jetbox.ui.text.markdown import MarkdownFlow, Signs, State, next_line
-from jetbox.ui.text.names import Names
+from jetbox.ui.text.names import Names, spoken_of
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row, spread
 
 ASCII_SIGNS = Signs("-", "|", "-", "|", "+", "[x]", "[ ]")
@@ -167,6 +167,8 @@ class Text(Block):
         self._flow: MarkdownFlow | None = None
         self._signs: Signs | None = None
         self._shown = ""
+        self._spoken: frozenset[str] = frozenset()
+        """What it may refer to, once it grows no more."""
 
     def source(self) -> str:
         return self.text
@@ -206,11 +208,13 @@ class Text(Block):
         """It grows no more: what was kept for laying out its end can go."""
         if self._cutter is not None:
             self._cutter.end(self.text)
+            self._spoken = spoken_of(self.text)
         self._cutter = None
 
     def defined(self, since: int) -> bool:
         """Whether it speaks of what was defined after the first `since` names, and so has other rows."""
-        if not self.names.spoken_of(self.text, since):
+        said = self._spoken if self._cutter is None else spoken_of(self.text)
+        if not self.names.concern(said, since):
             return False
         self._shown = ""
         return True
