@@ -19,9 +19,10 @@ MISSING = e.ModelMissing(
 
 
 async def told(s: Show, *events: e.AnyEvent) -> None:
-    """Play these, and wait until the screen about it takes keys."""
-    await s.play(*opened()[:1], *events)
-    async with asyncio.timeout(60):
+    """Play these, if any, and wait until the screen about it takes keys."""
+    if events:
+        await s.play(*opened()[:1], *events)
+    async with asyncio.timeout(120):
         while not (isinstance(s.app.screen, Missing) and s.app.screen.is_mounted):
             await s.pilot.pause()
 
@@ -74,6 +75,18 @@ async def test_a_failure_is_said_and_it_can_be_tried_again(show: Showing) -> Non
         assert "no network" in s.text
         await s.press("p")
         assert await s.asked() == commands.PullModel("qwen3:8b")
+
+
+async def test_it_is_asked_when_what_lies_over_the_workbench_is_gone(show: Showing) -> None:
+    async with show() as s:
+        await s.press("f1")
+        assert s.app.screen is not s.bench
+        await s.play(*opened()[:1], MISSING)
+        assert not isinstance(s.app.screen, Missing)
+        await s.press("escape")
+        await told(s)
+        await s.press("escape")
+        assert s.app.screen is s.bench
 
 
 async def test_the_mouse_chooses(show: Showing) -> None:

@@ -146,10 +146,10 @@ class Overlays(Screen[None]):
 
     def offer_models(self) -> None:
         """Ask which model to use, once for each time that one is missing."""
-        if self.missing is self._offered:
-            return
+        if self.missing is self._offered or not (self.missing is None or self.on_top):
+            return  # what lies over the workbench goes first
         self._offered = self.missing
-        if self.missing is not None and self.live and self.on_top:
+        if self.missing is not None and self.live:
             from jetbox.ui.screens.missing import Missing
 
             self.app.push_screen(Missing(self))

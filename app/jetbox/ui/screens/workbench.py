@@ -162,6 +162,7 @@ class Workbench(Steering):
             # Everything was styled when it was mounted, a moment ago.
             event.refresh_styles = False
             self._seen = True
+        self.offer_models()
 
     @work(group="drain", exclusive=True, exit_on_error=True)
     async def _drain(self) -> None:
