@@ -103,6 +103,12 @@ def test_rates_that_were_clocked_here_are_marked() -> None:
     assert "reads ~8.0k tok/s, writes ~112 tok/s" in told[1]
 
 
+def test_how_long_a_call_of_a_tool_takes_stands_with_how_many_worked() -> None:
+    called = msgspec.structs.replace(SMALL, call_ns=340_000_000)
+    (told,) = ["".join(str(row) for row in in_full(called, 200, 0, present=False))]
+    assert "calls 95% of 20 in 340 ms" in told
+
+
 def test_what_a_model_is_best_for_stands_beside_what_was_measured() -> None:
     large = msgspec.structs.replace(SMALL, name="large", decode=60.0, goals=4, green=4)
     told = compared([msgspec.structs.replace(SMALL, goals=4, green=2), large])

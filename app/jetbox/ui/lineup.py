@@ -158,7 +158,8 @@ def _measured(model: e.ListedModel) -> str:
     if model.decode:
         parts.append(f"writes {_writes(model)} tok/s")
     if model.calls:
-        parts.append(f"calls {model.calls_ok / model.calls:.0%} of {model.calls}")
+        took = f" in {words.duration(model.call_ns)}" if model.call_ns else ""
+        parts.append(f"calls {model.calls_ok / model.calls:.0%} of {model.calls}{took}")
     if model.goals:
         parts.append(f"{model.green} of {model.goals} goals green")
     if not (model.prefill or model.decode or model.ttft_ns):

@@ -144,6 +144,7 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert figures.decode[0] in rates
     assert figures.decode[0] < 55 * 8 * 1.3
     assert (figures.calls, figures.calls_ok, figures.recovered) == (1, 1, int(send == "hermes"))
+    assert figures.call == [taken[-1].wall_ns]
     launches = {tuple(sorted(_options(body["body"]).items())) for body in server.stats()["bodies"]}
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
 
@@ -229,3 +230,15 @@ def test_what_cannot_be_clocked_is_not() -> None:
     assert "prompt_eval_duration" not in clocked(answered(**short), there=True), "too little to tell a rate"
     lump = counts | {"eval_count": 500}
     assert "eval_duration" not in clocked(answered(**lump), there=True), "most was written before it was seen"
+
+
+def test_how_long_calls_take_is_measured_of_a_model_that_is_there() -> None:
+    reader, cold = FiguresReader(), {"load_duration": 3 * S}
+    asked = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=1, estimate=1)
+    called = e.ToolCalled(call="1", name="list_dir", arguments="{}")
+    events: list[e.AnyEvent] = [e.RoundStarted(model="m")]
+    for metrics, calls in ((cold, True), ({"load_duration": 9}, True), ({"load_duration": 9}, False)):
+        events += [asked, *[called] * calls, answered(**metrics)]
+    for n, event in enumerate(events):
+        reader.take(e.Stamped(n, n, 1, event))
+    assert reader.collect()["m"].call == [4 * S]

@@ -158,6 +158,8 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     ttft_ns: int = 0
     calls: int = 0
     calls_ok: int = 0
+    call_ns: int = 0
+    """How long an answer took that called a tool, with the model there."""
     goals: int = 0
     green: int = 0
     """Of these, how many ended with green probes."""

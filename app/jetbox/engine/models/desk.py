@@ -133,6 +133,7 @@ class ModelsDesk:
             ttft_ns=int(median(figures.ttft_warm)),
             calls=figures.calls + figures.garbled,
             calls_ok=figures.calls_ok,
+            call_ns=int(median(figures.call)),
             goals=figures.goals,
             green=len(figures.rounds_to_green),
             cost=predict(self._parts, entry, figures),

@@ -43,6 +43,8 @@ class Figures(msgspec.Struct):
     ttft_cold: list[int] = []
     """With a load before it."""
     ttft_warm: list[int] = []
+    call: list[int] = []
+    """How long a model that was there took to answer with a call of a tool, from the request to the end."""
     answers: int = 0
     calls: int = 0
     """Tool calls that ran to an end of their own: neither refused nor cancelled."""
@@ -57,7 +59,16 @@ class Figures(msgspec.Struct):
 
     def add(self, more: Figures) -> None:
         """Take in newer ones."""
-        for name in ("load", "prefill", "decode", "bytes_per_token", "ttft_cold", "ttft_warm", "rounds_to_green"):
+        for name in (
+            "load",
+            "prefill",
+            "decode",
+            "bytes_per_token",
+            "ttft_cold",
+            "ttft_warm",
+            "call",
+            "rounds_to_green",
+        ):
             setattr(self, name, [*getattr(self, name), *getattr(more, name)][-KEPT:])
         for name in ("answers", "calls", "calls_ok", "recovered", "garbled", "goals"):
             setattr(self, name, getattr(self, name) + getattr(more, name))
@@ -152,6 +163,8 @@ class FiguresReader:
         self._changed = False
         self._bytes = 0
         """Of the request that is to be answered next."""
+        self._called = False
+        """The answer that comes calls a tool."""
         self._met: set[str] = set()
         self._warmed: set[str] = set()
 
@@ -169,13 +182,14 @@ class FiguresReader:
                 self._model = event.model
                 self._goal_models.add(event.model)
             case e.RequestSent():
-                self._bytes = event.bytes
+                self._bytes, self._called = event.bytes, False
             case e.PromptCut() if self._of().bytes_per_token:
                 self._of().bytes_per_token.pop()  # of a prompt that was not read whole
             case e.ModelAnswered():
                 self._answered(event)
-            case e.ToolCalled() if event.recovered:
-                self._of().recovered += 1
+            case e.ToolCalled():
+                self._called = True
+                self._of().recovered += bool(event.recovered)
             case e.ToolEnded():
                 self._ended(event)
             case e.GoalStarted():
@@ -211,6 +225,8 @@ class FiguresReader:
         # Where no server tells of loads, one may be in the time to the first token.
         known = there or "load_duration" in seen
         sample(figures, seen, event.ttft_ns if known else -1, first=not met)
+        if self._called and known and seen.get("load_duration", 0) < COLD_NS:
+            figures.call.append(event.wall_ns)
         if seen is not event.metrics and len(figures.prefill) + len(figures.decode) > rates:
             figures.clocked = True
 

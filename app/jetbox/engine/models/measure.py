@@ -147,6 +147,8 @@ async def _call(model: ChatModel, asked: Asked, figures: Figures) -> Taken:
         return Taken("call", 0, ok=False, said=error.message)
     figures.calls += 1
     figures.calls_ok += taken.ok
+    if taken.ok:
+        figures.call.append(taken.wall_ns)
     figures.recovered += bool(taken.ok and taken.said)
     return taken
 
