@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,30 @@ def test_the_size_is_the_terminals_own_whatever_the_environment_says(monkeypatch
         for columns, rows in ((100, 30), (120, 40)):
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             assert driver._get_terminal_size() == (columns, rows)
+
+
+async def test_after_a_stop_that_nobody_heard_the_terminal_is_taken_over_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from jetbox.ui.driver import TerminalDriver
+
+    did: list[str] = []
+    driver = TerminalDriver.__new__(TerminalDriver)
+    loop = asyncio.get_running_loop()
+    for name, value in {"_loop": loop, "_must_signal_resume": False, "_auto_restart": True}.items():
+        monkeypatch.setattr(driver, name, value, raising=False)
+    for name in ("suspend_application_mode", "resume_application_mode"):
+        monkeypatch.setattr(driver, name, partial(did.append, name))
+    driver._sigcont_application()
+    await asyncio.sleep(0)
+    assert did == [], "it is not ours yet"
+    driver._on = True
+    for _ in range(3):
+        driver._sigcont_application()
+    assert did == [], "never within what the signal interrupts"
+    await asyncio.sleep(0)
+    assert did == ["suspend_application_mode", "resume_application_mode"]
+    assert driver._must_signal_resume, "all is painted"
 
 
 def run_on_a_terminal(code: str, *arguments: str) -> tuple[int, bytes]:

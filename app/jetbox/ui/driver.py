@@ -40,6 +40,10 @@ class TerminalDriver(LinuxDriver):
     _deaths: Deaths | None = None
     _lines = 0
     """Bytes to be read in which the terminal has made Enter a line feed, since nobody had asked it for keys yet."""
+    _on = False
+    """Whether the terminal is ours: keys are read."""
+    _anew = False
+    """The terminal is about to be taken over once more."""
 
     def start_application_mode(self) -> None:
         from jetbox.ui.app import JetboxApp
@@ -67,6 +71,23 @@ class TerminalDriver(LinuxDriver):
 
             self._deaths = Deaths(self._file.fileno(), self.attrs_before)
             self._deaths.begin()
+        self._on = True
+
+    def _sigcont_application(self, *_: object) -> None:
+        # A stop that cannot be heard (SIGSTOP): a second thread for keys beside the first would never end.
+        if self._must_signal_resume:
+            super()._sigcont_application()
+        elif self._on and not self._anew:
+            self._anew = True
+            self._loop.call_soon_threadsafe(self._take_over_anew)
+
+    def _take_over_anew(self) -> None:
+        """Meanwhile a shell may have had the terminal."""
+        self._anew = False
+        if self._on and self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+            self.resume_application_mode()
 
     def run_input_thread(self) -> None:
         """Read keys, clicks and pastes, until the end.
@@ -120,6 +141,7 @@ class TerminalDriver(LinuxDriver):
     def close(self) -> None:
         from jetbox.ui.app import JetboxApp
 
+        self._on = False
         if isinstance(self._app, JetboxApp):
             self._app.outlet = None
         if self._deaths is not None:
