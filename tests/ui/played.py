@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
+
+import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.clock import Span
@@ -52,6 +55,7 @@ class Stage:
         self.session = Session(NoRecorder(), clock=self.clock)
         self.feed: Feed = self.session.feed()
         self.last = -1
+        self._begun = 0
 
     def emit(self, *events: e.AnyEvent, after_ms: float = 0) -> int:
         """Emit events one after another; returns the last one's number."""
@@ -59,7 +63,8 @@ class Stage:
             self.clock.advance(after_ms)
             if isinstance(event, e.RoundStarted):
                 self.session.round += 1
-            self.last = self.session.emit(event).seq
+                self._begun = self.clock.now
+            self.last = self.session.emit(since(self._begun, event)).seq
         return self.last
 
 
@@ -103,7 +108,17 @@ def ended(llm_ms: float, tools_ms: float = 3, probe_ms: float = 16, tier: str = 
     }
     phases = {name: ns for name, ns in phases.items() if ns}
     wall = sum(phases.values())
-    return e.RoundEnded(wall_ns=wall, phases=phases, spans=(Span("decode", 0, phases["decode"]),), tier=tier, tools=1)
+    begun = accumulate(phases.values(), initial=0)
+    spans = tuple(Span(name, start, start + ns) for (name, ns), start in zip(phases.items(), begun, strict=False))
+    return e.RoundEnded(wall_ns=wall, phases=phases, spans=spans, tier=tier, tools=1)
+
+
+def since(begun: int, event: e.AnyEvent) -> e.AnyEvent:
+    """The event; the end of a round that says its spans from its own start, with the session's time."""
+    if not isinstance(event, e.RoundEnded) or not event.spans or event.spans[0].start:
+        return event
+    spans = tuple(msgspec.structs.replace(each, start=each.start + begun, end=each.end + begun) for each in event.spans)
+    return msgspec.structs.replace(event, spans=spans)
 
 
 def write_call(call: str = "c1", path: str = "mathx/__init__.py") -> list[e.AnyEvent]:
@@ -216,8 +231,9 @@ def whole() -> list[e.AnyEvent]:
 def stamped(events: Iterable[e.AnyEvent], step_ms: float = 40) -> list[e.Stamped]:
     """The events in their envelopes, one every `step_ms`."""
     out: list[e.Stamped] = []
-    number = 0
+    number = begun = 0
     for n, event in enumerate(events):
-        number += isinstance(event, e.RoundStarted)
-        out.append(e.Stamped(n, int(n * step_ms * MS), number, event))
+        if isinstance(event, e.RoundStarted):
+            number, begun = number + 1, int(n * step_ms * MS)
+        out.append(e.Stamped(n, int(n * step_ms * MS), number, since(begun, event)))
     return out

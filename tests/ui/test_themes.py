@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,14 @@ BLINDNESS = {
 }
 
 
+EYES = {"nobody": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))} | BLINDNESS
+
+
 def seen(colour: str, by: str) -> tuple[float, float, float]:
     """The colour in CIE L*a*b* as somebody with this blindness sees it."""
     parts = [part / 255 for part in Color.parse(colour).rgb]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    r, g, b = (min(1.0, max(0.0, sum(w * part for w, part in zip(row, linear, strict=True)))) for row in BLINDNESS[by])
+    r, g, b = (min(1.0, max(0.0, sum(w * part for w, part in zip(row, linear, strict=True)))) for row in EYES[by])
     x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047
     y = 0.2126 * r + 0.7152 * g + 0.0722 * b
     z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883
@@ -123,6 +127,16 @@ def test_meanings_are_told_apart_with_every_colour_blindness(by: str) -> None:
     for one, other in opposed:
         distance = math.dist(seen(known[one], by), seen(known[other], by))
         assert distance >= 20, f"{one} and {other}: {distance:.0f}"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "ansi"])
+def test_phases_beside_each_other_are_told_apart(name: str) -> None:
+    known = load_themes(SHIPPED).loaded[name].variables
+    phases = [f"phase-{each}" for each in ("context", "load", "prompt", "thinking", "decode", "tools", "probe")]
+    for by in EYES if name == "colorblind" else ("nobody",):
+        for one, other in combinations(phases, 2):
+            distance = math.dist(seen(known[one], by), seen(known[other], by))
+            assert distance >= 17, f"{one} and {other}, {by}: {distance:.0f}"
 
 
 def test_the_terminals_own_colours_are_used_alone() -> None:
