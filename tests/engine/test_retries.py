@@ -147,7 +147,7 @@ async def test_a_server_that_hangs_is_not_asked_again(
     ended = await within(goal)
     assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
     assert ended.reason.endswith("the server says nothing at all any more")
-    await live.release()
+    await asyncio.to_thread(live.server.release)
 
 
 @pytest.mark.parametrize("fault", ["thinking_only@1", "empty@1", "empty_length@1"])
