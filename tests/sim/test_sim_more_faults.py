@@ -131,7 +131,8 @@ def test_a_load_that_is_stuck_ends_when_it_is_released(client_of: Any, asked: li
 def test_a_client_that_goes_is_noticed_late(
     client_of: Any, write_script: WriteScript, until: str, finished: int
 ) -> None:
-    words = "few words" if finished else "word " * 20_000
+    # Long enough for the client to be gone before the end, and for the end to come.
+    words = "word " * (300 if finished else 20_000)
     script = write_script(step(text=words))
     client = client_of(scripts=[str(script)], profile="E", speed=25, faults=[f"deaf:{until}@1"])
     with opened(client):
