@@ -71,6 +71,13 @@ Showing = Callable[..., AbstractAsyncContextManager[Show]]
 Playing = Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]]]
 
 
+async def first_frame(app: JetboxApp, pilot: Pilot[int]) -> None:
+    """Wait for it: a screen that lies over the workbench before would hold it back."""
+    async with asyncio.timeout(120):
+        while not app.keying.taking:
+            await pilot.pause()
+
+
 @pytest.fixture
 def show() -> Showing:
     """Opens an application whose engine runs until it is told to close; `early` comes before its first frame."""
@@ -110,6 +117,7 @@ def show() -> Showing:
         for event in early:
             app.post_message(event)
         async with app.run_test(size=size) as pilot:
+            await first_frame(app, pilot)
             yield Show(stage, app, pilot)
             over.set()
 
@@ -126,6 +134,7 @@ def on_source() -> Playing:
     ) -> AsyncIterator[tuple[JetboxApp, Pilot[int]]]:
         app = JetboxApp(source, theme=theme, glyphs=UNICODE, home="/home/ada", theme_folders=(SHIPPED,))
         async with app.run_test(size=size) as pilot:
+            await first_frame(app, pilot)
             yield app, pilot
 
     return begin

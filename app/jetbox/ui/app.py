@@ -112,7 +112,7 @@ class JetboxApp(Driven):
             sessions=sessions if sessions is not None else sessions_folder(),
         )
         self.workbench.loaded = loaded
-        self._keying = Keying(self.workbench)
+        self.keying = Keying(self.workbench)
         if loaded is not None:
             self.workbench.side.reference = loaded.settings.ui.reference_ms * 1_000_000
         if self.workbench.glyphs.ascii:
@@ -201,7 +201,7 @@ class JetboxApp(Driven):
 
     async def _begin(self) -> None:
         """After the first frame: what was typed early acts, then the engine starts."""
-        early = self._keying.begin()
+        early = self.keying.begin()
         for event in early:
             await self.on_event(event)
         if early:
@@ -224,7 +224,7 @@ class JetboxApp(Driven):
             if not self.keys_apart and isinstance(event, events.Key) and event.key in SIGNS:
                 self.keys_apart = True  # it has just done so
                 self.workbench.know_keys()
-            for each in self._keying.deal(event):
+            for each in self.keying.deal(event):
                 await super().on_event(each)
         else:
             await super().on_event(event)

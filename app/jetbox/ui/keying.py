@@ -42,6 +42,11 @@ class Keying:
         self._lent = False
         """Whether the input has the keys of a dialog while words go on."""
 
+    @property
+    def taking(self) -> bool:
+        """Whether keys act: the first frame is there."""
+        return self._taking
+
     def begin(self) -> list[Typed]:
         """The first frame is there: what came before it, in its order."""
         early, self._early, self._taking = self._early, [], True
