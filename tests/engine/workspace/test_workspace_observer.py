@@ -268,11 +268,11 @@ async def test_a_branch_switch_is_few_events_of_gits_with_a_number(watching: Wat
     assert max(len(event.changes) for event in events) == NAMED
     assert {change.kind for event in events for change in event.changes} == {"deleted"}
     assert sum(len(paths) for paths, _ in ws.early) == count
-    # Files that come into a folder before it is watched are told of by no name: how many there are differs, and
-    # so does who is named where git has ended before they are seen.
     await asyncio.to_thread(ws.git, "checkout", "-q", "wide")
+    # Files that come into a folder before it is watched are told of by no name: how many there are differs.
     event = await ws.told()
     assert isinstance(event, e.FilesChanged)
+    assert event.by == "git"
     assert {change.kind for change in event.changes} == {"created"}
 
 

@@ -180,7 +180,7 @@ class Observer:
         raw, self._raw = self._raw, {}
         began, ended = self._began - LATE_NS, time.time_ns()
         self._wake.clear()
-        git = any(_of_git(self._root, path) for path in raw)
+        git = any(_of_git(self._root, path) for path in raw) or _git_wrote(self._root) >= self._began
         seen, anew = await asyncio.to_thread(self._seen, raw)
         self._doings.update()
         changed: dict[By, list[Seen]] = {}
@@ -290,6 +290,14 @@ def _git_works(root: str) -> bool:
         return time.time() - os.lstat(os.path.join(root, ".git", "index.lock")).st_mtime < STALE_S
     except OSError:
         return False
+
+
+def _git_wrote(root: str) -> int:
+    """When git last wrote its index, wall time in ns: its own news may come with another batch than the files'."""
+    try:
+        return os.lstat(os.path.join(root, ".git", "index")).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _git_folders(root: str) -> list[str]:
