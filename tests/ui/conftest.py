@@ -33,8 +33,10 @@ def screen_text(app: JetboxApp) -> str:
 class Show:
     """An application on a stage, and what it was asked to do."""
 
-    def __init__(self, stage: Stage, app: JetboxApp, pilot: Pilot[int]) -> None:
+    def __init__(self, stage: Stage, app: JetboxApp, pilot: Pilot[int], begun: asyncio.Event) -> None:
+        """`begun` is set when the engine runs."""
         self.stage = stage
+        self.begun = begun
         self.app = app
         self.pilot = pilot
         self.bench = app.workbench
@@ -95,7 +97,7 @@ def show() -> Showing:
         early: Sequence[events.Event] = (),
     ) -> AsyncIterator[Show]:
         stage = Stage()
-        over = asyncio.Event()
+        begun, over = asyncio.Event(), asyncio.Event()
 
         def closing(command: commands.AnyCommand) -> bool:
             if isinstance(command, commands.Close):
@@ -105,6 +107,7 @@ def show() -> Showing:
         stage.session.listen(closing)
 
         async def engine() -> int:
+            begun.set()
             if failure is not None:
                 raise failure
             await over.wait()
@@ -118,7 +121,7 @@ def show() -> Showing:
             app.post_message(event)
         async with app.run_test(size=size) as pilot:
             await first_frame(app, pilot)
-            yield Show(stage, app, pilot)
+            yield Show(stage, app, pilot, begun)
             over.set()
 
     return begin

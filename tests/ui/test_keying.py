@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import termios
@@ -57,6 +58,14 @@ async def test_what_was_sent_before_the_first_frame_is_sent(show: Showing) -> No
         await s.pilot.pause()
         assert s.bench.prompt.text == "then a\nb"
         assert isinstance(s.app.screen, TimingScreen)
+
+
+@pytest.mark.parametrize("key", ["f1", "f2", "a"])
+async def test_the_engine_begins_whatever_was_opened_before_the_first_frame(show: Showing, key: str) -> None:
+    async with show(early=[events.Key(key, None)]) as s:
+        async with asyncio.timeout(120):
+            await s.begun.wait()
+        assert (s.app.screen is s.bench) is (key == "a")
 
 
 @pytest.mark.parametrize("text", ["a new century jig: any key", "x /nNgGyc{}"])
