@@ -162,10 +162,13 @@ class _Running(asyncio.SubprocessProtocol):
         """Set when the command has ended, or has to."""
         self._failure: Exception | None = None
         self._burst = 0
+        self._started = 0.0
+        """By the loop's clock: time runs from here, however late this process hears that the command is there."""
 
     async def start(self, stdin: bytes) -> None:
         """Start it; a cancelled start is ended like a running command."""
         loop = asyncio.get_running_loop()
+        self._started = loop.time()
         spawning = asyncio.ensure_future(
             loop.subprocess_exec(
                 lambda: self,
@@ -199,7 +202,7 @@ class _Running(asyncio.SubprocessProtocol):
         """Wait for its end and clear up after it; False when its time ran out."""
         timely = True
         try:
-            async with asyncio.timeout(seconds if seconds > 0 else None):
+            async with asyncio.timeout_at(self._started + seconds if seconds > 0 else None):
                 await self._stop.wait()
         except TimeoutError:
             timely = False
