@@ -160,25 +160,6 @@ async def test_while_nothing_runs_a_switch_happens_without_a_round(rig: OpenRig)
         await within(serving)
 
 
-async def test_a_switch_between_goals_that_the_server_holds_up_is_stopped(
-    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = await rig(finish())
-    monkeypatch.setattr(interruptible, "SPEAK_AFTER_S", 0.0)
-    monkeypatch.setattr(live.parts.model, "installed", asyncio.Event().wait)
-    serving = asyncio.create_task(serve(live.parts))
-    live.submit(c.SetModel(SMALL))
-    await live.until(e.Waiting, what="asking")
-    live.submit(c.Cancel())
-    assert (await live.until(e.Notice)).text == f"stopped: going on with {LARGE}"
-    assert (live.parts.control.wish, live.parts.control.chosen) == (None, False)
-    live.submit(c.SetModel(SMALL))
-    await live.until(e.Waiting, what="asking")
-    live.submit(c.Close())
-    await within(serving)
-    assert len(live.events(e.Notice)) == 1
-
-
 @contextlib.asynccontextmanager
 async def held_up(live: Rig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Future[None]]:
     """A switch between two goals to the small model, whose server does not say which models it has until it is done."""
@@ -198,6 +179,19 @@ async def held_up(live: Rig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[a
     finally:
         live.submit(c.Close())
         await within(serving)
+
+
+async def test_a_switch_between_goals_that_the_server_holds_up_is_stopped(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish())
+    async with held_up(live, monkeypatch):
+        live.submit(c.Cancel())
+        assert (await live.until(e.Notice)).text == f"stopped: going on with {LARGE}"
+        assert (live.parts.control.wish, live.parts.control.chosen) == (None, False)
+        live.submit(c.SetModel(SMALL))
+        await live.until(e.Waiting, what="asking")
+    assert len(live.events(e.Notice)) == 1
 
 
 async def test_a_goal_begins_at_once_and_waits_for_the_model_that_was_chosen_for_it(

@@ -11,7 +11,7 @@ from jetbox.sim.chat import chat
 from jetbox.sim.embed import embed
 from jetbox.sim.generate import generate
 from jetbox.sim.generation import Dropped
-from jetbox.sim.http import ApiError, Connection, Disconnected, Page, Request, encode
+from jetbox.sim.http import JSON, ApiError, Connection, Disconnected, Page, Request, encode
 from jetbox.sim.native import timestamp
 from jetbox.sim.pull import delete, pull
 from jetbox.sim.scheduler import Runner
@@ -78,7 +78,8 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
     except ApiError as error:
         world.stats.add(errors=1)
         connection.deaf = False
-        connection.respond(error.status, encode(_error(world.setup, request.path, error)), more=error.headers)
+        body, kind = encode(_error(world.setup, request.path, error)), _json(request.path, bare=error.streamed)
+        connection.respond(error.status, body, kind, more=error.headers, chunked=error.streamed)
     except Page as page:
         world.stats.add(errors=1)
         connection.respond(page.status, page.body, "text/html")
@@ -95,6 +96,11 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
             return False
         connection.respond(500, encode({"error": f"embedded server: {world.stats.last_error}"}))
     return True
+
+
+def _json(path: str, *, bare: bool = False) -> str:
+    """The type of a reply; only Ollama's own protocol names the character set, and not in a stream's place."""
+    return "application/json" if bare or path.startswith("/v1/") else JSON
 
 
 def _error(setup: Setup, path: str, error: ApiError) -> Any:
@@ -120,7 +126,7 @@ def _dispatch(world: World, connection: Connection, request: Request) -> None:
         return connection.respond(200, b"Ollama is running", f"{PLAIN}; charset=utf-8")
     if path in WRITERS:
         return WRITERS[path](world, connection, request.body)
-    return connection.respond(200, encode(_reply(world, connection, request)))
+    return connection.respond(200, encode(_reply(world, connection, request)), _json(path))
 
 
 def _check_key(setup: Setup, request: Request) -> None:

@@ -175,7 +175,8 @@ class Generation:
         size = prompt.count(blocks)
         flavour = self._world.setup.flavour
         if (heavy := self._has("heavy")) and size > heavy.number(0):
-            raise ApiError(500, "CUDA error: out of memory while the prompt was read")
+            words = "CUDA error: out of memory while the prompt was read"
+            raise ApiError(500, words, streamed=asked.stream)
         output = max(0, int(asked.options.get("num_predict") or 0))
         refusing = asked.fixed_window and flavour.overflow is not None
         if size < limit and not (refusing and flavour.counts_output and size + output > limit):
@@ -185,7 +186,8 @@ class Generation:
             raise ApiError(400, message, **fields)
         if not asked.truncate:
             older = self._world.setup.release < (0, 30)
-            raise ApiError(400, "the input length exceeds the context length" if older else overflow(size, limit))
+            words = "the input length exceeds the context length" if older else overflow(size, limit)
+            raise ApiError(400, words, streamed=asked.stream)
         blocks, kept = prompt.cut_messages(asked.messages, limit, asked.tools, asked.think, **how)
         if self._has("no_user") and not any(message.get("role") == "user" for message in kept):
             raise ApiError(500, "no user query found in messages")

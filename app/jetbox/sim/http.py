@@ -33,6 +33,7 @@ REASONS = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"
 
 
@@ -43,14 +44,17 @@ class Disconnected(Exception):
 class ApiError(Exception):
     """A reply with an error status; `message` goes into the `error` field.
 
-    `fields` go beside the message, `headers` are further lines of the head.
+    `fields` go beside the message, `headers` are further lines of the head. `streamed`: it stands in a stream's place.
     """
 
-    def __init__(self, status: int, message: str, *, headers: tuple[str, ...] = (), **fields: Any) -> None:
+    def __init__(
+        self, status: int, message: str, *, headers: tuple[str, ...] = (), streamed: bool = False, **fields: Any
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.streamed = streamed
         self.fields = fields
 
 
@@ -153,15 +157,18 @@ class Connection:
         self,
         status: int,
         body: bytes,
-        content_type: str = "application/json; charset=utf-8",
+        content_type: str = JSON,
         *,
         more: tuple[str, ...] = (),
         flush: bool = True,
+        chunked: bool = False,
     ) -> None:
         """Send a whole reply; `more` are further lines of its head. Without `flush` its end may wait for one."""
-        self._write(self._head(status, content_type, *more, f"Content-Length: {len(body)}"))
+        chunked &= self._chunked and not self._head_only
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+        self._write(self._head(status, content_type, *more, framing))
         if not self._head_only:
-            self._write(body)
+            self._write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
         if flush:
             self.flush()
 

@@ -25,6 +25,7 @@ from jetbox.ui.history import Memory
 from jetbox.ui.keys import bound_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
+from jetbox.ui.saying import Saying
 from jetbox.ui.screens.sizes import size_classes
 from jetbox.ui.screens.steering import Steering
 from jetbox.ui.skeleton import HINT
@@ -49,8 +50,6 @@ AT_ONCE_S = 0.003
 """How long events are taken before keys are looked at again."""
 TAKEN = 20
 """Events between two looks at the clock."""
-WORD_NS = 4_000_000_000
-"""So long a word stands where something is waited for: what that is must be seen."""
 FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
@@ -107,9 +106,7 @@ class Workbench(Steering):
         self._moving = (self.transcript, self.thumb, self.side, self.status, self.timeline, self.footer)
         """What changes while the model works."""
         self._notices: list[LocalNotice] = []
-        self._word = ("", "")
-        self._word_at = 0
-        self._word_until: tuple[type[e.Event], ...] = ()
+        self._saying = Saying()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
         self.key_names: dict[str, str] = {}
@@ -200,8 +197,7 @@ class Workbench(Steering):
                 self.note(stamped, anew=anew)
                 self.drawing.note(stamped)
                 deltas_only = False
-                if isinstance(stamped.event, self._word_until):
-                    self._unsay()
+                self._saying.hear(stamped.event)
                 if isinstance(stamped.event, e.SessionOpened) and self.live:
                     self._workspace(stamped.event.workspace)
                 if isinstance(stamped.event, e.GoalStarted | e.Steered):
@@ -280,12 +276,10 @@ class Workbench(Steering):
             self.bar.redraw()
 
     def _show_footer(self, now: int) -> None:
-        waits = self.view.doing.wait and not self.over_because
-        if waits and self._word[0] and now - self._word_at >= WORD_NS:
-            self._unsay()
-        self.footer.show(
-            footer_state(self.view, now, live=self.live, typed=self.prompt.text, word=self._word, keys=self._hints())
-        )
+        if self.view.doing.wait and not self.over_because:
+            self._saying.grow_old(now)
+        typed, word = self.prompt.text, self._saying.word
+        self.footer.show(footer_state(self.view, now, live=self.live, typed=typed, word=word, keys=self._hints()))
 
     def _hints(self) -> Keys:
         """The keys that matter now, as they are bound."""
@@ -357,29 +351,25 @@ class Workbench(Steering):
 
     def word(self, text: str, style: str = "warning", until: tuple[type[e.Event], ...] = ()) -> None:
         """Say something in the last line until the next key or such an event; a wait takes its place after a while."""
-        self._word, self._word_at, self._word_until = (text, style), self.source.now(), until
-        self._show_footer(self.source.now())
+        now = self.source.now()
+        self._saying.say(text, style, now, until)
+        self._show_footer(now)
 
     def unsay(self, text: str) -> None:
         """That is true no longer."""
-        if self._word[0] == text:
-            self._unsay()
+        if self._saying.unsay(text):
             self._show_footer(self.source.now())
-
-    def _unsay(self) -> None:
-        self._word, self._word_until = ("", ""), ()
 
     def was_typed(self) -> None:
         """The input has another text."""
         self._mark.show(self.prompt.text)
         if self.prompt.text:
-            self._unsay()
+            self._saying.unsay()
         self._show_footer(self.source.now())
 
     def on_key(self, event: events.Key) -> None:
         """Whatever is typed ends a word, but not the one about quitting."""
-        if self._word[0]:
-            self._unsay()
+        if self._saying.unsay():
             self._show_footer(self.source.now())
 
     def paint(self, paint: Paint) -> None:
