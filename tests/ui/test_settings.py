@@ -100,6 +100,16 @@ async def test_the_window_and_the_servers_memory_in_words(show: Showing) -> None
         assert "memory: 62.0 MB here at most" in s.text
 
 
+async def test_what_the_server_has_not_counted_is_marked(show: Showing) -> None:
+    async with show() as s:
+        *before, reused = asked()
+        await s.play(*opened(), *before, msgspec.structs.replace(reused, estimated=True))
+        await s.play(e.Compacted(why="room", how="list", before=1600, after=900, messages=3, of=5))
+        await s.type("/ctx", "enter")
+        assert "context: ~900 of 16k tokens" in s.text
+        assert "of its 100 tokens ~90% came from the server's cache" in s.text
+
+
 async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: Showing, tmp_path: Path) -> None:
     name = "20260101-120000-abcd"
     writer = JournalWriter.create(tmp_path / name)

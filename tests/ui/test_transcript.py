@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -14,6 +15,8 @@ from jetbox.ui.text.diff import diff_rows, parse
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
+from jetbox.ui.transcript.blocks import Look, Text
+from jetbox.ui.widgets.paged import FEW
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened, request, whole
 
@@ -250,6 +253,33 @@ class TestScrolling:
             for n in range(1, 61):
                 assert f"paragraph {n} " in seen
             assert s.bench.transcript.scroll_offset.y == 0
+
+    async def test_what_is_defined_late_is_laid_out_anew_where_it_is_shown(
+        self, show: Showing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with show() as s:
+            await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
+            for n in range(60):
+                await s.play(e.TextDelta(text=f"{n}: see [the chapter][far] of it.\n\n" + "some words\n\n" * 20))
+            blocks, made, layout = s.bench.transcript.story.blocks, [], Text.rows
+
+            def rows(block: Text, width: int, look: Look, have: int) -> tuple[int, list[Row]]:
+                made.append(block)
+                return layout(block, width, look, have)
+
+            monkeypatch.setattr(Text, "rows", rows)
+            assert len(blocks) > 2 * FEW
+            await s.play(e.TextDelta(text="[far]: https://a.b/c\n\nThat is all.\n"))
+            assert 0 < len(made) <= FEW
+            assert "That is all." in s.text
+            s.bench.transcript.focus()
+            await s.press("g")
+            seen = s.text
+            while not s.bench.transcript.at_end:
+                await s.press("pagedown")
+                seen += s.text
+            assert "[far]" not in seen
+            assert [n for n in range(60) if f" {n}: see the chapter (a.b) of it." not in seen] == []
 
     async def test_a_page_up_loses_no_row(self, show: Showing) -> None:
         async with show() as s:

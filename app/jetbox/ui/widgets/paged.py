@@ -29,6 +29,8 @@ KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
 MOST_ROWS = 1 << 60
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
+FEW = 4
+"""So many blocks that changed are laid out again, wherever they are; of more of them those in sight."""
 AT_ONCE_S, AT_ONCE = 0.002, 100
 """How long rows are made, or heights estimated, in one go, and how many heights between two looks at the clock."""
 
@@ -150,9 +152,10 @@ class Paged(ScrollView):
         """Lay these blocks out, in order, and draw the rows that differ."""
         self._untold = True  # at the end of this
         first, last = 0, 0
+        low, high = self._visible() if len(blocks) > FEW else (0, MOST_ROWS)
         for number, index in enumerate(blocks):
             before = self._heights[index]
-            begin, end = self._changed(index)
+            begin, end = self._changed(index) if low <= index <= high else self._guessed(index)
             above = self._heights.top(index)
             if not number:
                 first = above + begin
@@ -162,16 +165,20 @@ class Paged(ScrollView):
 
     def _changed(self, index: int) -> tuple[int, int]:
         """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
-        block = self.story.blocks[index]
         if not self._measured[index] and not self.follow:
-            self._heights.set(index, block.estimate(self._columns))
-            return 0, MOST_ROWS
+            return self._guessed(index)
         strips = self._strips.get(index)
         if strips is None and not self._near_end(index):
-            self._measured[index] = 0
-            self._heights.set(index, block.estimate(self._columns))
-            return 0, MOST_ROWS
+            return self._guessed(index)
         return self._make(index, strips if strips is not None else [])
+
+    def _guessed(self, index: int) -> tuple[int, int]:
+        """A block has other rows, which are made when they are shown."""
+        self._strips.pop(index, None)
+        self._unfinished.pop(index, None)
+        self._measured[index] = 0
+        self._heights.set(index, self.story.blocks[index].estimate(self._columns))
+        return 0, MOST_ROWS
 
     def _near_end(self, index: int) -> bool:
         return index >= len(self._heights) - 64
