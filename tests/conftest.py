@@ -30,9 +30,9 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Workers for `-n auto`: half as many again as there are cores, since tests often wait for processes."""
+    """Workers for `-n auto`: twice as many as there are cores, since tests often wait for processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + (cores + 1) // 2
+    return 2 * cores
 
 
 @pytest.fixture(scope="session")

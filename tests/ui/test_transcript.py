@@ -15,8 +15,7 @@ from jetbox.ui.text.diff import diff_rows, parse
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
-from jetbox.ui.transcript.blocks import Look, Text
-from jetbox.ui.widgets.paged import FEW
+from jetbox.ui.widgets.paged import FEW, Paged
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened, request, whole
 
@@ -254,23 +253,26 @@ class TestScrolling:
                 assert f"paragraph {n} " in seen
             assert s.bench.transcript.scroll_offset.y == 0
 
-    async def test_what_is_defined_late_is_laid_out_anew_where_it_is_shown(
+    async def test_what_is_defined_late_is_laid_out_anew_a_little_at_a_time(
         self, show: Showing, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with show() as s:
             await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
-            for n in range(60):
-                await s.play(e.TextDelta(text=f"{n}: see [the chapter][far] of it.\n\n" + "some words\n\n" * 20))
-            blocks, made, layout = s.bench.transcript.story.blocks, [], Text.rows
+            for n in range(30):
+                await s.play(e.TextDelta(text=f"{n}: see [the chapter][far] of it.\n\n" + "some words " * 100 + "\n\n"))
+            assert len(s.bench.transcript.story.blocks) > 4 * FEW
+            at_once, lay_out = [], Paged._show_changed
 
-            def rows(block: Text, width: int, look: Look, have: int) -> tuple[int, list[Row]]:
-                made.append(block)
-                return layout(block, width, look, have)
+            def counted(pager: Paged, blocks: list[int], top: tuple[int, int]) -> None:
+                at_once.append(len(blocks))
+                lay_out(pager, blocks, top)
 
-            monkeypatch.setattr(Text, "rows", rows)
-            assert len(blocks) > 2 * FEW
+            monkeypatch.setattr(Paged, "_show_changed", counted)
             await s.play(e.TextDelta(text="[far]: https://a.b/c\n\nThat is all.\n"))
-            assert 0 < len(made) <= FEW
+            while s.bench.transcript.story.late:
+                await s.pilot.pause()
+            assert sum(at_once) > 4 * FEW
+            assert max(at_once) <= 2 * FEW
             assert "That is all." in s.text
             s.bench.transcript.focus()
             await s.press("g")
@@ -279,7 +281,7 @@ class TestScrolling:
                 await s.press("pagedown")
                 seen += s.text
             assert "[far]" not in seen
-            assert [n for n in range(60) if f" {n}: see the chapter (a.b) of it." not in seen] == []
+            assert [n for n in range(30) if f" {n}: see the chapter (a.b) of it." not in seen] == []
 
     async def test_a_page_up_loses_no_row(self, show: Showing) -> None:
         async with show() as s:

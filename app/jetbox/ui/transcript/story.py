@@ -24,6 +24,8 @@ class Story:
     def __init__(self, glyphs: Glyphs = UNICODE) -> None:
         self.blocks: list[Block] = []
         self.changed: set[int] = set()
+        self.late: set[int] = set()
+        """Blocks that speak of what was defined only after them: they look another way now."""
         self.headers: list[int] = []
         """Blocks at which rounds begin."""
         self.alarms: list[int] = []
@@ -192,7 +194,7 @@ class Story:
                 if each.names is not block.names:
                     return
                 if each.defined(known):
-                    self._touch(index)
+                    self.late.add(index)
             index -= 1
 
     def _think(self, text: str, t: int) -> None:

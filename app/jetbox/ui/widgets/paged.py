@@ -29,8 +29,8 @@ KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
 MOST_ROWS = 1 << 60
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
-FEW = 4
-"""So many blocks that changed are laid out again, wherever they are; of more of them those in sight."""
+FEW = 2
+"""So many blocks out of sight are laid out again in one go; nobody waits for them."""
 AT_ONCE_S, AT_ONCE = 0.002, 100
 """How long rows are made, or heights estimated, in one go, and how many heights between two looks at the clock."""
 
@@ -102,9 +102,23 @@ class Paged(ScrollView):
             self._heights.append(story.blocks[index].estimate(self._columns))
             self._measured.append(0)
         changed, story.changed = story.changed, set()
-        if not changed:
-            return
-        self._show_changed(sorted(changed), top)
+        if story.late:
+            low, high = self._visible()
+            changed |= {index for index in story.late if low <= index <= high}
+        if changed:
+            self._show_changed(sorted(changed), top)
+            story.late -= changed
+        self._lay_out_late(len(story.late))
+
+    def _lay_out_late(self, left: int) -> None:
+        """Blocks out of sight that what was defined now changes: a few, then others when keys have been looked at."""
+        late = self.story.late
+        if not left or not self.is_attached or len(late) != left:
+            return  # another look goes on from here
+        some = sorted(late)[-FEW:]
+        late.difference_update(some)
+        self._show_changed(some, self._anchor())
+        asyncio.get_running_loop().call_soon(self._lay_out_late, len(late))
 
     def _has_moved(self) -> None:
         if not self._untold:
@@ -152,10 +166,9 @@ class Paged(ScrollView):
         """Lay these blocks out, in order, and draw the rows that differ."""
         self._untold = True  # at the end of this
         first, last = 0, 0
-        low, high = self._visible() if len(blocks) > FEW else (0, MOST_ROWS)
         for number, index in enumerate(blocks):
             before = self._heights[index]
-            begin, end = self._changed(index) if low <= index <= high else self._guessed(index)
+            begin, end = self._changed(index)
             above = self._heights.top(index)
             if not number:
                 first = above + begin
@@ -165,20 +178,16 @@ class Paged(ScrollView):
 
     def _changed(self, index: int) -> tuple[int, int]:
         """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
+        block = self.story.blocks[index]
         if not self._measured[index] and not self.follow:
-            return self._guessed(index)
+            self._heights.set(index, block.estimate(self._columns))
+            return 0, MOST_ROWS
         strips = self._strips.get(index)
         if strips is None and not self._near_end(index):
-            return self._guessed(index)
+            self._measured[index] = 0
+            self._heights.set(index, block.estimate(self._columns))
+            return 0, MOST_ROWS
         return self._make(index, strips if strips is not None else [])
-
-    def _guessed(self, index: int) -> tuple[int, int]:
-        """A block has other rows, which are made when they are shown."""
-        self._strips.pop(index, None)
-        self._unfinished.pop(index, None)
-        self._measured[index] = 0
-        self._heights.set(index, self.story.blocks[index].estimate(self._columns))
-        return 0, MOST_ROWS
 
     def _near_end(self, index: int) -> bool:
         return index >= len(self._heights) - 64
