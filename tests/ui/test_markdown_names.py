@@ -68,10 +68,11 @@ def told(parts: list[str], shown: list[list[Row]] | None = None) -> Story:
 
 def _show(story: Story, shown: list[list[Row]]) -> None:
     shown += [[] for _ in range(len(story.blocks) - len(shown))]
-    for index in sorted(story.changed):
+    for index in sorted(story.changed | story.late):
         keep, rows = story.blocks[index].rows(40, LOOK, len(shown[index]))
         shown[index][keep:] = rows
     story.changed.clear()
+    story.late.clear()
 
 
 class TestTitles:
