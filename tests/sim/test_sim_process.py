@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from jetbox.sim.launch import LaunchError, ServerProcess, launch
+from jetbox.sim.server import StartError, _listen
 
 COMMAND = [sys.executable, "-P", "-m", "jetbox.sim"]
 
@@ -119,3 +122,16 @@ def test_launching_imports_nothing_of_the_server() -> None:
     code = "import sys, jetbox.sim.launch\nprint(sorted(n for n in sys.modules if n.startswith('jetbox')))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['jetbox', 'jetbox.sim', 'jetbox.sim.launch']"
+
+
+def test_a_server_that_restarts_waits_for_its_port() -> None:
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        port = somebody.getsockname()[1]
+        with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}"):
+            _listen("127.0.0.1", port, 0.0)
+        with ThreadPoolExecutor(1) as threads:
+            again = threads.submit(_listen, "127.0.0.1", port, 120.0)
+            somebody.close()
+            with again.result() as listener:
+                assert listener.getsockname()[1] == port

@@ -22,6 +22,8 @@ from jetbox.sim.scheduler import Limits
 from jetbox.sim.setup import VERSION, Setup
 from jetbox.sim.world import World
 
+AGAIN_S = 5.0
+"""How long a server that restarts waits for its port, which somebody else may have got meanwhile."""
 PARENT_POLL = 0.25
 """Seconds between two looks at whether the parent still lives."""
 
@@ -168,7 +170,7 @@ def run(options: Options) -> int:
     port, announced = options.port, False
     try:
         while True:
-            with _listen(options.host, port) as listener:
+            with _listen(options.host, port, AGAIN_S if announced else 0.0) as listener:
                 if not announced:
                     _announce(listener, options)
                     announced = True
@@ -184,20 +186,25 @@ def run(options: Options) -> int:
         return 130
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+def _listen(host: str, port: int, patience: float) -> socket.socket:
+    """A socket that listens; where somebody's connection has the port, so many seconds are waited for it.
 
     Raises:
         StartError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        where = f"{host}:{port}"
-        raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
-    listener.setblocking(False)
-    return listener
+    until = time.monotonic() + patience
+    while True:
+        try:
+            listener = socket.create_server((host, port), family=family, backlog=128)
+        except OSError as error:
+            if time.monotonic() > until:
+                where = f"{host}:{port}"
+                raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
+            time.sleep(0.02)
+            continue
+        listener.setblocking(False)
+        return listener
 
 
 def _accept(listener: socket.socket, world: World, parent: int | None, wishes: int) -> float | None:
