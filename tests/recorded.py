@@ -94,6 +94,10 @@ class SaysAgain:
         method, path, _ = first.split(" ")
         self.asked.append((method, path, await reader.readexactly(int(headers.get("content-length", 0)))))
         left = self._left[method, path]
+        if not left:
+            body = f'{{"error":"not recorded: {method} {path}"}}'
+            writer.write(f"HTTP/1.1 500 x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            return True
         said = left.pop(0) if len(left) > 1 else left[0]
         writer.write(said.response.encode())
         await writer.drain()

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -124,14 +123,19 @@ def test_launching_imports_nothing_of_the_server() -> None:
     assert done.stdout.strip() == "['jetbox', 'jetbox.sim', 'jetbox.sim.launch']"
 
 
-def test_a_server_that_restarts_waits_for_its_port() -> None:
+def test_a_server_that_restarts_waits_for_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", 0))
         port = somebody.getsockname()[1]
         with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}"):
             _listen("127.0.0.1", port, 0.0)
-        with ThreadPoolExecutor(1) as threads:
-            again = threads.submit(_listen, "127.0.0.1", port, 120.0)
+        waited: list[float] = []
+
+        def leave(seconds: float) -> None:
+            waited.append(seconds)
             somebody.close()
-            with again.result() as listener:
-                assert listener.getsockname()[1] == port
+
+        monkeypatch.setattr("jetbox.sim.server.time.sleep", leave)
+        with _listen("127.0.0.1", port, 120.0) as listener:
+            assert listener.getsockname()[1] == port
+        assert len(waited) == 1

@@ -18,7 +18,7 @@ MODELS = {"recorded": "gpt-oss:20b", "plain": "gemma2:2b"}
 """Those that were recorded, and those of the embedded server that can do the same."""
 ALONE = {
     "busy": "it stands in a queue",
-    "show": "its model has other numbers",
+    "show": "it tells of parameters and tensors too, in chunks",
     "a tool that was not offered": "another kind of parser, which leaves such a call out",
 }
 
@@ -46,7 +46,7 @@ def ours(said: Said) -> Any:
 def fields(value: Any) -> Any:
     """What there is, in its order, without what it says."""
     if isinstance(value, dict):
-        return [(name, fields(inner)) for name, inner in value.items() if name not in ("arguments", "model_info")]
+        return [(name, "" if name == "arguments" else fields(inner)) for name, inner in value.items()]
     if isinstance(value, list):
         return [fields(value[0])] if value else []
     return type(value).__name__

@@ -99,7 +99,7 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
 
 
 def _json(path: str, *, bare: bool = False) -> str:
-    """The type of a reply; only Ollama's own protocol names the character set, and not in a stream's place."""
+    """The type of a list or an error; Ollama's own protocol names the character set, but not in a stream's place."""
     return "application/json" if bare or path.startswith("/v1/") else JSON
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -187,7 +188,7 @@ def run(options: Options) -> int:
 
 
 def _listen(host: str, port: int, patience: float) -> socket.socket:
-    """A socket that listens; where somebody's connection has the port, so many seconds are waited for it.
+    """A socket that listens; where somebody's connection has the port, it is waited for at most so many seconds.
 
     Raises:
         StartError: the address cannot be had.
@@ -198,7 +199,7 @@ def _listen(host: str, port: int, patience: float) -> socket.socket:
         try:
             listener = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
-            if time.monotonic() > until:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
                 where = f"{host}:{port}"
                 raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
             time.sleep(0.02)

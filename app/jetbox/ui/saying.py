@@ -22,13 +22,13 @@ class Saying:
         self._until: tuple[type[e.Event], ...] = ()
 
     def say(self, text: str, style: str, now: int, until: tuple[type[e.Event], ...]) -> None:
-        """It stands until such an event; `now` in ns."""
+        """It stands until such an event, a key, or its age ends it; `now` in ns."""
         self.word, self._at, self._until = (text, style), now, until
 
-    def unsay(self, text: str = "") -> bool:
-        """Whether there was a word, or this one; it is gone."""
+    def unsay(self, text: str | None = None) -> bool:
+        """Whether there was a word (this one, where it is named); it is gone."""
         said = self.word[0]
-        if not said or (text and said != text):
+        if not said or text not in (None, said):
             return False
         self.word, self._until = ("", ""), ()
         return True

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import os
 import shutil
+import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -573,3 +575,24 @@ def test_no_interleaving_of_changes_and_questions_gives_a_stale_verdict(steps: l
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: elsewhere every look is a sweep")
+@pytest.mark.parametrize("how", ["memory map", "hard link"])
+async def test_what_the_kernels_queue_does_not_tell_is_seen_before_done(bench: Bench, tmp_path: Path, how: str) -> None:
+    path = bench.write("m.py", "x = 1\n" + "#" * 4096)
+    other = tmp_path / "elsewhere.py"
+    engine = bench.engine(pytest=False)
+    assert [verdict.state for verdict in await engine.verdicts(final=True)] == ["passed"]
+    assert engine.files.how.startswith("inotify")
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        if how == "memory map":
+            memory[:7] = b"import "
+        else:
+            os.link(path, other)
+            other.write_bytes(b"import " + path.read_bytes()[7:])
+        (gate,) = await engine.verdicts(final=True)
+        assert gate.state == "failed", gate
+        memory[:6] = b"x = 1\n"
+        (gate,) = await engine.verdicts(final=True)
+        assert gate.state == "passed", gate

@@ -696,3 +696,15 @@ async def test_a_test_that_minds_being_looked_at_is_run_unwatched(bench: Bench, 
     await suite.tree.sweep()
     verdict = await suite.probe.run(behind=True)
     assert (verdict.state, verdict.summary) == ("passed", "1 passed")
+
+
+async def test_a_package_that_conftest_imports_is_read_anew_for_each_run(suite: Suite) -> None:
+    suite.bench.write("conftest.py", "import pytest, pkg\n@pytest.fixture\ndef one():\n    return pkg.ONE\n")
+    suite.bench.write("test_a.py", "def test_a(one):\n    assert one == 1\n")
+    states = []
+    for number in (1, 2, 1):
+        suite.bench.write("pkg/__init__.py", f"ONE = {number}\n")
+        verdict = await suite.run()
+        states.append((verdict.state, suite.forks))
+        await suite.compared()
+    assert states == [("passed", True), ("failed", True), ("passed", True)], suite.told

@@ -111,11 +111,14 @@ class Paged(ScrollView):
         self._lay_out_late(len(story.late))
 
     def _lay_out_late(self, left: int) -> None:
-        """Blocks out of sight that what was defined now changes: a few, then others when keys have been looked at."""
+        """Blocks out of sight that what was defined now changes: a few, then others when keys have been looked at.
+
+        `left` is how many there were when this was called for: where there are others now, a later call goes on.
+        """
         late = self.story.late
-        if not left or not self.is_attached or len(late) != left:
-            return  # another look goes on from here
-        some = sorted(late)[-FEW:]
+        some = sorted(index for index in late if index < len(self._heights))[-FEW:]
+        if not some or not self.is_attached or len(late) != left:
+            return
         late.difference_update(some)
         self._show_changed(some, self._anchor())
         asyncio.get_running_loop().call_soon(self._lay_out_late, len(late))
