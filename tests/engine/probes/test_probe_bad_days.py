@@ -325,17 +325,6 @@ async def test_links_in_circles(bench: Bench) -> None:
     assert [state for _, state, _ in seen] == ["failed", "failed"], seen
 
 
-async def test_a_link_in_a_circle_that_pytest_follows(bench: Bench) -> None:
-    bench.write("pkg/test_m.py", GREEN)
-    (bench.root / "pkg/up").symlink_to("..")
-    engine = bench.engine(ruff=False)
-    # As often as the kernel lets it: the same test under so many names.
-    seen = [(v.state, v.summary) for v in await engine.verdicts(final=True)]
-    assert seen == [("passed", "41 passed")]
-    bench.write("pkg/test_m.py", "def test_a():\n    assert 0\n")
-    assert [v.state for v in await engine.verdicts(final=True)] == ["failed"]
-
-
 @pytest.mark.parametrize("forks", PATHS)
 async def test_a_file_that_is_replaced_between_look_up_and_read(bench: Bench, forks: bool) -> None:
     """What was looked at is red, what is run is green, and back: the verdict is about what is there at its end."""
