@@ -23,7 +23,11 @@ from jetbox.engine.probes.lookover import Stat
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.watching import Watch
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's queue is one of Linux")
+# One of them mounts something, which every watch of the machine hears: not beside those that tell all that was heard.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the kernel's queue is one of Linux"),
+    pytest.mark.xdist_group("mounts"),
+]
 
 
 @pytest.fixture
