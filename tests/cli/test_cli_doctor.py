@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -16,8 +17,10 @@ import pytest
 from jetbox.cli import health, surroundings
 from jetbox.engine.errors import ExitCode
 from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, finish, step
 
 Run = Any
+AS_TEXT = "lacks a parser for the calls of this model: they come as text (tool_call tags), and are repaired"
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +77,73 @@ def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "lacking", "state", "said"),
+    ("flavour", "lacking", "state", "said", "cure"),
     [
-        ("llamacpp", (), "ok", "calls of tools, counts of tokens, cached tokens and timings are there"),
-        ("vllm", (), "warn", "lacks timings: queue, load and prompt evaluation are shown as one"),
-        ("vllm", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt is unknown; timings: "),
-        ("vllm", ("tool-parser",), "fail", "lacks tool calls: the server does not parse tool calls: "),
-        ("lmstudio", (), "warn", "its window: a prompt that is too long is refused"),
+        ("llamacpp", (), "ok", "calls of tools, counts of tokens, cached tokens and timings are there", ""),
+        ("vllm", (), "warn", "lacks timings: queue, load and prompt evaluation are shown as one", "llama.cpp"),
+        ("vllm", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt is unknown; t", "--enable"),
+        ("sglang", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt", "--enable-cache-report"),
+        ("vllm", ("usage",), "warn", "lacks counts of tokens: the room in the window is guessed; t", "include_usage"),
+        ("sglang", ("usage",), "warn", "lacks counts of tokens: the room in the window is gu", "include_usage"),
+        ("lmstudio", ("usage",), "warn", "lacks counts of tokens: the room in the window is gu", "include_usage"),
+        ("vllm", ("tool-parser",), "fail", "lacks tool calls: the server does not parse tool calls: ", "--tool-call"),
+        ("llamacpp", ("tool-parser",), "fail", "lacks tool calls: the server does not take tools: ", "--jinja"),
+        ("sglang", ("tool-parser",), "warn", AS_TEXT, "--tool-call-parser"),
+        ("lmstudio", ("tool-parser",), "warn", AS_TEXT, "in LM Studio take a model that it lists for tool use"),
+        ("vllm", ("fitting-parser",), "warn", AS_TEXT, "--enable-auto-tool-choice"),
+        ("llamacpp", ("fitting-parser",), "warn", AS_TEXT, "--jinja"),
+        ("lmstudio", (), "warn", "its window: a prompt that is too long is refused", "--num-ctx"),
     ],
 )
 def test_what_a_server_with_openais_protocol_lacks_is_told(
-    jetbox: Run, sim_server: Callable[..., ServerProcess], flavour: str, lacking: tuple[str, ...], state: str, said: str
+    jetbox: Run,
+    sim_server: Callable[..., ServerProcess],
+    write_script: WriteScript,
+    flavour: str,
+    lacking: tuple[str, ...],
+    state: str,
+    said: str,
+    cure: str,
 ) -> None:
-    url = sim_server(flavour=flavour, lacks=lacking).url
-    done = jetbox("doctor", "--json", "--host", f"{url}/v1", "-m", "gpt-oss:20b")
+    script = write_script(finish("yes"), match="^Call the tool `finish`")
+    server = sim_server(flavour=flavour, lacks=lacking, scripts=[script])
+    done = jetbox("doctor", "--json", "--host", f"{server.url}/v1", "-m", "gpt-oss:20b")
     found = checks(done)["protocol"]
     assert (found["state"], said in found["said"]) == (state, True)
-    assert bool(found.get("cure")) == (state != "ok")
+    assert (cure in found.get("cure", ""), bool(found.get("cure"))) == (True, state != "ok")
+    assert "could not tell" not in found["said"]
+    assert (AS_TEXT in found["said"]) == (said == AS_TEXT)
     assert (done.returncode == ExitCode.MODEL) == (state == "fail")
+    assert server.stats()["chats"] == (state != "fail")  # one question and no more
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults", "why"),
+    [
+        (step(text="Yes."), (), "asked for one, the model answered with none that can be read"),
+        (step(text="Use `finish` with `yes`: {"), (), "asked for one, the model answered with none that can be read"),
+        (step(text="well " * 2000), (), "its answer had no end within 256 tokens"),
+        (finish("yes", text="Let me see."), ("stall@1:1",), "it was still answering after 2 s"),
+    ],
+)
+def test_what_an_answer_does_not_show_is_no_lack(
+    sim_server: Callable[..., ServerProcess],
+    write_script: WriteScript,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Any,
+    faults: tuple[str, ...],
+    why: str,
+) -> None:
+    from jetbox.engine.options import EngineOptions, ModelOptions
+
+    if faults:
+        monkeypatch.setattr(surroundings, "ANSWER_S", 2.0)
+    host = f"{sim_server(flavour='llamacpp', scripts=[write_script(answer)], faults=faults).url}/v1"
+    options = EngineOptions(model=ModelOptions(name="gpt-oss:20b", host=host, protocol="openai"))
+    found = {check.name: check for check in asyncio.run(surroundings.server_and_model(options))}["protocol"]
+    assert found.state == "warn"
+    assert found.said == f"could not tell whether it parses calls of tools: {why}"
+    assert found.cure
 
 
 def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, server: ServerProcess) -> None:
@@ -208,8 +260,6 @@ async def test_without_git_there_is_a_warning(monkeypatch: pytest.MonkeyPatch, t
 
 
 async def test_a_check_that_hangs_or_breaks_becomes_a_line() -> None:
-    import asyncio
-
     async def hangs() -> health.Check:
         await asyncio.Event().wait()
         raise AssertionError

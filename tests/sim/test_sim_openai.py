@@ -136,6 +136,8 @@ def test_what_a_server_was_started_without(client_of: Any) -> None:
     assert "--enable-auto-tool-choice" in data["error"]["message"]
     status, data = refusal(client_of(flavour="llamacpp", lacks=["tool-parser"]), tools=TOOLS)
     assert (status, data["error"]["message"]) == (500, "tools param requires --jinja flag")
+    made = complete(client_of(flavour="vllm", lacks=["fitting-parser"]))
+    assert "<tool_call>" in made["choices"][0]["message"]["content"]
 
 
 def test_timings_and_progress_of_llamacpp(client_of: Any) -> None:
@@ -357,7 +359,7 @@ def test_vectors(client_of: Any) -> None:
     ("options", "words"),
     [
         ({"flavour": "vlm"}, "no flavour 'vlm'"),
-        ({"lacks": ["brain"]}, "--lacks brain: there are tool-parser, usage, cached-tokens"),
+        ({"lacks": ["brain"]}, "--lacks brain: there are tool-parser, fitting-parser, usage, cached-tokens"),
         ({"models": ["gpt-9"]}, "no model 'gpt-9'"),
         ({"keep_alive": "soon"}, "invalid duration"),
     ],

@@ -78,23 +78,23 @@ async def _model(model: ChatModel, name: str) -> ModelInfo | Check:
 
 
 async def _protocol(model: ChatModel, info: ModelInfo) -> Check:
-    import asyncio
-
     from jetbox.engine.models.lacks import lacks
 
     try:
-        async with asyncio.timeout(ANSWER_S):
-            found = await lacks(model, info.name, info.max_ctx)
+        found = await lacks(model, info.name, info.max_ctx, ANSWER_S)
     except TimeoutError:
         return fail("protocol", f"no answer within {ANSWER_S:g} s", "see the server's log", ExitCode.MODEL)
     except JetboxError as failure:
         return fail("protocol", failure.message, failure.hint, failure.exit_code)
     if not found:
         return Check("protocol", "ok", "calls of tools, counts of tokens, cached tokens and timings are there")
-    said, cures = "; ".join(lack.what for lack in found), "; ".join(lack.cure for lack in found)
-    if found[0].what.startswith("tool calls"):
-        return fail("protocol", f"lacks {said}", cures, ExitCode.MODEL)
-    return Check("protocol", "warn", f"lacks {said}", cures)
+    missing = "; ".join(lack.what for lack in found if lack.known)
+    unknown = "; ".join(lack.what for lack in found if not lack.known)
+    said = "; ".join(filter(None, [missing and f"lacks {missing}", unknown and f"could not tell {unknown}"]))
+    cures = "; ".join(lack.cure for lack in found)
+    if any(lack.refused for lack in found):
+        return fail("protocol", said, cures, ExitCode.MODEL)
+    return Check("protocol", "warn", said, cures)
 
 
 def _capable(info: ModelInfo, *, ollama: bool) -> Check:

@@ -177,5 +177,5 @@ FLAVOURS = {
         public=(),
     ),
 }
-LACKS = ("tool-parser", "usage", "cached-tokens")
+LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens")
 """What a server can be started without."""

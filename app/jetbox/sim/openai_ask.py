@@ -93,10 +93,10 @@ def served(name: Any, setup: Setup) -> catalog.Model:
 
 
 def _sending(setup: Setup, model: catalog.Model, tools: list[Any]) -> str:
-    """How calls are sent: as text where the server has no parser for them, unless it refuses tools then."""
-    if not tools or "tool-parser" not in setup.lacks:
+    """How calls are sent: as text without the parser that the model needs; without any, some refuse tools."""
+    if not tools or not setup.lacks.intersection(("tool-parser", "fitting-parser")):
         return ""
-    if setup.flavour.no_tools is not None:
+    if "tool-parser" in setup.lacks and setup.flavour.no_tools is not None:
         status, message = setup.flavour.no_tools
         raise ApiError(status, message)
     return "hermes"

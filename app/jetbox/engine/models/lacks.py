@@ -1,16 +1,18 @@
-"""What a server with OpenAI's protocol leaves out of what a session can use, found out by one short question."""
+"""What a server with OpenAI's protocol leaves out of what a session can use, found out by asking for one small call."""
 
 from __future__ import annotations
+
+import asyncio
 
 import msgspec
 
 from jetbox.engine.context.wire import OpenAIWire, Wanted
 from jetbox.engine.errors import ModelUnfit
-from jetbox.engine.models.base import ChatModel
+from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
-TOKENS = 16
-"""As long as the answer may be."""
+TOKENS = 256
+"""As long as the answer may be, its thinking included."""
 TOOL = {
     "type": "function",
     "function": {
@@ -19,34 +21,93 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"summary": {"type": "string"}}, "required": ["summary"]},
     },
 }
+QUESTION = 'Call the tool `finish` with the summary "yes". Say nothing else.'
+PARSERS = (
+    "start it with the parser for this model's calls: vLLM and SGLang take --tool-call-parser (vLLM "
+    "--enable-auto-tool-choice too), llama.cpp's server --jinja; in LM Studio take a model that it lists for tool use"
+)
 
 
 class Lack(msgspec.Struct, frozen=True):
-    """One thing that is missing, what that means, and what to start the server with."""
+    """One thing that is missing or could not be found out, what that means, and what to start the server with."""
 
     what: str
     cure: str
+    refused: bool = False
+    """Nothing can be done with such a server."""
+    known: bool = True
+    """False where it may be there all the same."""
 
 
-async def lacks(model: ChatModel, name: str, max_ctx: int) -> list[Lack]:
-    """Ask the model with a tool at hand; `max_ctx` is the window that the server told, 0 for none.
+class _Heard(msgspec.Struct):
+    """What came in answer to the question."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: int = 0
+    last: Chunk | None = None
+    late: bool = False
+    """It was still answering when the time was over."""
+
+
+async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> list[Lack]:
+    """Ask the model for a call; `max_ctx` is the window that the server told, 0 for none.
 
     Raises:
         ServerUnreachable, ServerBusy, ModelNotFound, BadAnswer
+        TimeoutError: not a word came within `seconds`.
     """
+    heard = _Heard()
+    try:
+        async with asyncio.timeout(seconds):
+            await _ask(model, name, heard)
+    except TimeoutError:
+        if not (heard.text or heard.thinking or heard.calls):
+            raise
+        heard.late = True
+    except ModelUnfit as error:
+        return [Lack(f"tool calls: {error.message}", error.hint, refused=True)]
+    return [*_calls(heard, seconds), *_figures(heard), *_window(max_ctx)]
+
+
+async def _ask(model: ChatModel, name: str, heard: _Heard) -> None:
     wire = OpenAIWire()
     head = wire.head(name, ModelOptions()) | {"tools": [TOOL], "messages": []}
-    question = msgspec.json.encode({"role": "user", "content": "Say yes."})
+    question = msgspec.json.encode({"role": "user", "content": QUESTION})
     body = msgspec.json.encode(head).removesuffix(b"]}") + question + wire.tail(Wanted(0, TOKENS))
-    metrics: dict[str, int] = {}
-    found: list[Lack] = []
-    try:
-        async with model.chat(body) as chunks:
-            async for chunk in chunks:
-                if chunk.done:
-                    metrics = chunk.metrics
-    except ModelUnfit as error:
-        return [Lack(f"tool calls: {error.message}", error.hint)]
+    async with model.chat(body) as chunks:
+        async for chunk in chunks:
+            heard.text += chunk.text
+            heard.thinking += chunk.thinking
+            heard.calls += len(chunk.calls)
+            if chunk.done:
+                heard.last = chunk
+
+
+def _calls(heard: _Heard, seconds: float) -> list[Lack]:
+    from jetbox.engine.models.repair import recover
+
+    if heard.calls:
+        return []
+    found = recover(heard.text, heard.thinking, lambda name, arguments: name == "finish")
+    if found is not None:
+        text = f"they come as text ({found.form}), and are repaired where possible"
+        return [Lack(f"a parser for the calls of this model: {text}", PARSERS)]
+    if heard.late:
+        why = f"it was still answering after {seconds:g} s"
+    elif heard.last is not None and heard.last.done_reason == "length":
+        why = f"its answer had no end within {TOKENS} tokens"
+    else:
+        why = "asked for one, the model answered with none that can be read"
+    cure = "`jetbox-tui models measure` asks for calls several times"
+    return [Lack(f"whether it parses calls of tools: {why}", cure, known=False)]
+
+
+def _figures(heard: _Heard) -> list[Lack]:
+    """What the server's last words do not tell; nothing is known of them where they did not come."""
+    if heard.last is None:
+        return []
+    metrics, found = heard.last.metrics, []
     if not metrics.get("prompt_eval_count"):
         found.append(Lack("counts of tokens: the room in the window is guessed", "let it answer `include_usage`"))
     elif "prompt_eval_cached_count" not in metrics:
@@ -58,6 +119,10 @@ async def lacks(model: ChatModel, name: str, max_ctx: int) -> list[Lack]:
         )
     if "prompt_eval_duration" not in metrics:
         found.append(Lack("timings: queue, load and prompt evaluation are shown as one", "llama.cpp's server has them"))
-    if not max_ctx:
-        found.append(Lack("its window: a prompt that is too long is refused", "say it with --num-ctx"))
     return found
+
+
+def _window(max_ctx: int) -> list[Lack]:
+    if max_ctx:
+        return []
+    return [Lack("its window: a prompt that is too long is refused", "say it with --num-ctx")]
