@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import urllib.request
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
 
-from engine.rig import Rig
+from engine.rig import Rig, within
 from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress
 from jetbox.engine import commands as c
@@ -15,6 +18,12 @@ from jetbox.engine import events as e
 from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
+
+
+def load(url: str, name: str, num_ctx: int) -> None:
+    """What another client does: it has the model loaded with a window of its own."""
+    wish = {"model": name, "messages": [], "options": {"num_ctx": num_ctx}}
+    urllib.request.urlopen(f"{url}/api/chat", json.dumps(wish).encode()).close()
 
 
 async def test_each_prompt_begins_with_the_one_before(rig: OpenRig) -> None:
@@ -33,7 +42,7 @@ async def test_each_prompt_begins_with_the_one_before(rig: OpenRig) -> None:
         assert (after.estimated, after.miss) == (False, "")
 
 
-async def test_a_reload_by_another_client_is_told_with_its_reason_in_lines(rig: OpenRig) -> None:
+async def test_a_prompt_that_the_server_dropped_is_told_with_its_reason_in_lines(rig: OpenRig) -> None:
     writes = [step(call("write_file", path=f"{n}.txt", content="x\n" * 50)) for n in range(2)]
     live = await rig(*writes, finish(), faults=("other_client:2048@2",))
     await live.run()
@@ -46,6 +55,27 @@ async def test_a_reload_by_another_client_is_told_with_its_reason_in_lines(rig: 
     assert len(told) == 1, "that server loads at once, so all that shows is that the prompt was dropped"
     assert "0 of" in told[0]
     assert "the server had dropped it" in told[0]
+
+
+async def test_another_client_that_has_the_model_loaded_with_its_options_is_the_reason_of_a_miss(rig: OpenRig) -> None:
+    writes = [step(call("write_file", path=f"{n}.txt", content="x\n" * 50)) for n in range(4)]
+    writes[1]["fault"] = "stall@:1"
+    live = await rig(*writes, finish(), name="llama3.2:3b", profile="rtx4090/llama3.2:3b", speed=2.0)
+    running = live.start()
+    await live.stats(stalled=1)
+    other = asyncio.create_task(asyncio.to_thread(load, live.server.url, "llama3.2:3b", 2048))
+    await live.stats(queued=1)
+    await live.release()
+    await within(other)
+    await within(running)
+    reuses = live.events(e.PrefixReused)
+    told = "the server loaded the model again: another client with other options?"
+    assert [reuse.miss for reuse in reuses] == ["", "", told, "", ""]
+    assert (reuses[2].tokens, reuses[2].estimated) == (0, False)
+    assert reuses[2].expected > 100
+    loads = [answered.metrics["load_duration"] > 1e9 for answered in live.events(e.ModelAnswered)]
+    assert loads == [True, False, True, False, False]
+    assert (await live.stats())["loads"] == 3, "ours, the other's, and ours once more"
 
 
 async def test_a_template_that_moves_the_tools_is_the_reason_of_a_miss(rig: OpenRig) -> None:

@@ -167,7 +167,8 @@ class Scheduler:
                     self._expire()
                     runner = self._runners.get(model.name)
                     same = runner is not None and runner.launch == launch
-                    if runner and runner.ready and same and runner.users < self.limits.parallel:
+                    in_turn = queued or not self._waiting  # who waits for a load is served before who came later
+                    if in_turn and runner and runner.ready and same and runner.users < self.limits.parallel:
                         runner.users += 1
                         return runner
                     if runner and runner.ready and not runner.busy:
