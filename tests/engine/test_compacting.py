@@ -248,8 +248,37 @@ async def test_a_server_that_names_no_window_gets_a_shorter_prompt_once(
     await live.close()
     assert ended.outcome == "unverified", ended.reason
     assert live.events(e.Compacted)[0].how == "list", "a server without memory is not asked for a summary"
-    assert live.parts.budget.window < 7000, "from then on there is room before it is too late"
+    assert live.parts.budget.window < 7200, "from then on there is room before it is too late"
     assert sum("not enough memory" in a.error for a in live.events(e.ModelAnswered)) == 1
+
+
+@pytest.mark.parametrize("talk", ["", TALK], ids=["outputs", "list"])
+async def test_a_server_that_drops_the_goal_gets_a_shorter_prompt_that_has_it(rig: OpenRig, talk: str) -> None:
+    faults = ("clip:7200", "no_user")
+    live = await rig(*reading_steps(step(text=WORDS), talk), faults=faults, context={"num_ctx": 32_768})
+    parts_in(live.root)
+    ended = await live.run(GOAL)
+    assert ended.outcome == "unverified", ended.reason
+    refused = [a.error for a in live.events(e.ModelAnswered) if a.error]
+    assert len(refused) == 1, "from then on there is room before it is too late"
+    assert "takes less than the window that it was asked for, and dropped what you had said" in refused[0]
+    (told, *_) = live.events(e.Compacted)
+    assert told.why == "the server dropped your words from so long a prompt"
+    assert told.summary == "" or told.how == "list", "a summary of what the server has cut would leave out the goal"
+    assert live.parts.budget.window < 7200
+    assert all(sum(GOAL in m["content"] for m in sent) == 1 for sent in await live.requests())
+
+
+async def test_a_goal_that_is_dropped_from_a_short_prompt_too_ends_in_words(rig: OpenRig) -> None:
+    live = await rig(step(call("read_file", path="part1.txt")), finish(), faults=("clip:700", "no_user"))
+    parts_in(live.root)
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("limit", 4)
+    assert "dropped what you had said" in ended.reason
+    assert "OLLAMA_CONTEXT_LENGTH" in ended.hint
+    assert "as short as it gets" in ended.hint
+    assert len([a for a in live.events(e.ModelAnswered) if a.error]) == 2
+    assert len(live.events(e.Compacted)) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@
     │   ├── ModelNotFound
     │   ├── ModelUnfit              the model lacks a capability that is needed
     │   ├── ContextOverflow         4  the prompt does not fit the window
+    │   │   └── WordsDropped        the server cut it in silence, until nothing that the user said was left
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
     │   │   ├── ForeignServer       what answers speaks another protocol
     │   │   ├── RequestRefused      a 4xx that nobody knows
@@ -112,6 +113,10 @@ class ContextOverflow(ModelError):
         super().__init__(message, hint)
         self.tokens = tokens
         self.window = window
+
+
+class WordsDropped(ContextOverflow):
+    """The server cut the prompt to a window that it did not tell, until nothing that the user said was left in it."""
 
 
 class BadAnswer(ModelError):

@@ -3,6 +3,7 @@
 | what is refused | what follows |
 |---|---|
 | the prompt is too long for the window | a shorter answer where that is enough, else a shorter history, once a round |
+| the prompt was cut in silence until the goal was gone | a shorter history without a summary, once a round |
 | not enough memory for the window | the next smaller one; a shorter history first, once, where it does not fit that |
 | not enough memory for the prompt, where requests name no window | a shorter history, once a round |
 """
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
-from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory
+from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory, WordsDropped
 from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
 from jetbox.engine.parts import Parts, model_ready
@@ -20,7 +21,7 @@ LEAST_REAL = 4096
 SHARE = 8
 """The part of the window below which an answer has too little room."""
 SPARE = 0.75
-"""Of a prompt that the server's memory did not do for, so much is used from then on."""
+"""Of a prompt that was too much for the server, which does not say what is not, so much is used from then on."""
 
 
 def roof(parts: Parts) -> int:
@@ -60,7 +61,9 @@ class Room:
 
     async def after(self, error: JetboxError) -> bool:
         """Whether a request that the server refused can be sent anew, smaller than it was."""
-        if isinstance(error, ContextOverflow):
+        if isinstance(error, WordsDropped):
+            smaller = await self._cut()
+        elif isinstance(error, ContextOverflow):
             smaller = await self._overflowed(error)
         elif isinstance(error, OutOfMemory):
             smaller = await self._starved()
@@ -86,6 +89,22 @@ class Room:
         if less and not crowded(parts):
             return True  # a shorter answer is all that it takes
         return await make_room(parts, "the server refused the prompt as too long")
+
+    async def _cut(self) -> bool:
+        """The window is smaller than was asked for, by nobody knows how much; a summary would be asked of the cut."""
+        from jetbox.engine.compacting import make_room
+
+        parts = self._parts
+        if self._shortened or not parts.options.context.compact:
+            return False
+        self._shortened = True
+        budget = parts.budget
+        before, most = budget.real, int(SPARE * budget.estimate(parts.history.size))
+        budget.real = max(LEAST_REAL, min(most, budget.window))
+        made = await make_room(parts, "the server dropped your words from so long a prompt", ask=False)
+        if not made:
+            budget.real = before
+        return made
 
     async def _starved(self) -> bool:
         """The server's memory does not do; a model that cannot be loaded is not asked for a summary."""

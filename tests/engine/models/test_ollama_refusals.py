@@ -23,6 +23,7 @@ from jetbox.engine.errors import (
     RequestRefused,
     ServerBusy,
     ServerUnreachable,
+    WordsDropped,
 )
 from jetbox.engine.models.ollama import OllamaModel
 
@@ -95,6 +96,7 @@ async def refused(model: OllamaModel) -> ModelError:
         (503, "server busy, please try again.  maximum pending requests exceeded", ServerBusy, "busy"),
         (400, "prompt too long; exceeded max context length by 12 tokens", ContextOverflow, "does not fit the window"),
         (413, "request body too large", ContextOverflow, "too large for the server"),
+        (500, "no user query found in messages", WordsDropped, "dropped what you had said"),
         (500, "CUDA error: out of memory", OutOfMemory, "not enough memory"),
         (400, "invalid tool schema: unknown type", RequestRefused, "refused the request (400): invalid tool schema"),
         (500, "error starting llama-server: no such file", BadAnswer, "answered 500: error starting llama-server"),

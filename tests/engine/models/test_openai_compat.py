@@ -23,6 +23,7 @@ from jetbox.engine.errors import (
     OutOfMemory,
     RequestRefused,
     ServerBusy,
+    WordsDropped,
 )
 from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming
 from jetbox.engine.models.connect import connect
@@ -204,6 +205,7 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
             ModelUnfit,
             "tool parser",
         ),
+        (500, {"error": {"message": "no user query found in messages"}}, WordsDropped, "dropped what you had said"),
         (500, {"error": {"message": "boom"}}, BadAnswer, "boom"),
     ],
 )

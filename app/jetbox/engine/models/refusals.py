@@ -20,6 +20,7 @@ from jetbox.engine.errors import (
     RequestRefused,
     ServerBusy,
     ServerUnreachable,
+    WordsDropped,
 )
 from jetbox.engine.models.http import retry_after
 
@@ -32,6 +33,8 @@ OVERFLOW = (
     "Context size has been exceeded",
 )
 """What servers of different ages say of a prompt that does not fit."""
+NO_USER = "no user query found"
+"""What it says where it has dropped the oldest messages, the goal among them, and the template needs one."""
 NO_MEMORY = (
     *("out of memory", "cudamalloc failed", "requires more system memory", "unable to allocate"),
     *("failed to allocate", "insufficient memory", "free space in the kv cache"),
@@ -119,6 +122,8 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
     said = words_of(text)
     if any(words in text for words in OVERFLOW) or (status == 400 and LONG.search(said)):
         return _ollama_overflow(text)
+    if NO_USER in text:
+        return _words_dropped(said)
     if status == 404:
         return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
     if status in (429, 503):
@@ -139,6 +144,13 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
 def starved(text: str) -> bool:
     """Whether a server speaks of memory that does not do."""
     return any(words in text.lower() for words in NO_MEMORY)
+
+
+def _words_dropped(said: str) -> WordsDropped:
+    return WordsDropped(
+        f"the server takes less than the window that it was asked for, and dropped what you had said: {said[:200]}",
+        "have the server take a larger window (OLLAMA_CONTEXT_LENGTH), or begin anew with a smaller goal",
+    )
 
 
 def _no_memory(said: str) -> OutOfMemory:
@@ -186,6 +198,8 @@ def reported(text: str) -> ModelError:
     """An error that Ollama reports in its own words."""
     if any(words in text for words in OVERFLOW):
         return _ollama_overflow(text)
+    if NO_USER in text:
+        return _words_dropped(words_of(text))
     if starved(text):
         return _no_memory(words_of(text))
     if any(words in text for words in GARBLED):
@@ -226,6 +240,8 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError
         return _too_large(raw)
     if LONG.search(text) or b"exceed_context_size" in raw:
         return _openai_overflow(text)
+    if NO_USER in text:
+        return _words_dropped(text)
     if status >= 500 and starved(text):
         return _no_memory(text)
     if NO_JINJA.search(text):
@@ -250,6 +266,8 @@ def reported_by_openai(error: Any) -> ModelError:
     text = words_of(error)
     if any(words in text for words in OVERFLOW):
         return _openai_overflow(text)
+    if NO_USER in text:
+        return _words_dropped(text)
     if starved(text):
         return _no_memory(text)
     return BadAnswer(f"the server reported an error in mid-answer: {text}", "see its log")
