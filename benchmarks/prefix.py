@@ -1,20 +1,21 @@
 """How much of each prompt is evaluated again: our requests beside those of a client that rebuilds its prompt.
 
-    python benchmarks/prefix.py [--speed 10] [--json]
+    python benchmarks/prefix.py [--speed 10] [--rounds N] [--json]
 
 One session of `jetbox-tui run` against the embedded server, whose KV model counts the tokens that a prompt
 shares with what a slot of it holds (`prompt_eval_cached_count`): ten rounds whose history grows by one
 written file each. The very bodies of these requests are then sent to a fresh server twice: as they are, and
 as a client would make them that writes the round's number at the end of its system prompt, as clients do with a time,
 a list of files or a summary of what happened. `new` is what no earlier request held: the prompt less the one
-before. Nothing else has to be evaluated; what a round evaluates beyond it is the goal's measure.
+before. Nothing else has to be evaluated: what a round evaluates beyond it is the goal's measure, switches of model
+excepted. The exit code is 8 where it is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.headless import recorded
 
+from jetbox.engine.errors import ExitCode
 from jetbox.record.recording import read_journal
 from jetbox.record.requests import rebuild_all
 from jetbox.sim.launch import ServerProcess
@@ -38,6 +40,29 @@ class Prompt(msgspec.Struct):
 
     tokens: int
     evaluated: int
+
+
+class Row(msgspec.Struct):
+    """A round: its model, and in tokens its prompt, what is new in it, and what was evaluated of either kind."""
+
+    round: int
+    model: str
+    prompt: int
+    new: int
+    evaluated: int
+    rebuilt: int
+    rebuilt_of: int
+    """Its prompt as the other client makes it."""
+
+
+class Verdict(msgspec.Struct):
+    """What came of the goal."""
+
+    met: bool
+    beyond: int
+    """Most tokens that a round had evaluated beyond its new part; negative where even of that some were known."""
+    rounds: list[int]
+    """Those that missed it."""
 
 
 def ours(speed: float) -> list[bytes]:
@@ -72,34 +97,54 @@ def sent(bodies: list[bytes], speed: float) -> list[Prompt]:
     return prompts
 
 
-def main() -> None:
-    """Measure and print."""
+def measured(speed: float, rounds: int = 0) -> list[Row]:
+    """Ours beside the same prompts rebuilt, of the first `rounds` requests; of all for 0."""
+    bodies = ours(speed)[: rounds or None]
+    models = [msgspec.json.decode(body)["model"] for body in bodies]
+    kept, naive = (sent(found, speed) for found in (bodies, rebuilt(bodies)))
+    new = [after.tokens - before.tokens for before, after in zip([Prompt(0, 0), *kept], kept, strict=False)]
+    made = enumerate(zip(models, kept, new, naive, strict=True), 1)
+    return [Row(n, model, k.tokens, fresh, k.evaluated, r.evaluated, r.tokens) for n, (model, k, fresh, r) in made]
+
+
+def judged(rows: list[Row]) -> Verdict:
+    """Whether each round but the first, and those that follow a switch of model, had only its new part evaluated."""
+    beyond = {row.round: row.evaluated - row.new for before, row in pairwise(rows) if row.model == before.model}
+    missed = [number for number, tokens in beyond.items() if tokens > 0]
+    return Verdict(bool(beyond) and not missed, max(beyond.values(), default=0), missed)
+
+
+def table(rows: list[Row], verdict: Verdict) -> str:
+    """All rounds, and what came of the goal."""
+    lines = ["tokens    prompt      new   evaluated   share      rebuilt   share"]
+    lines += [
+        f"round {row.round:>2} {row.prompt:8} {row.new:8} {row.evaluated:11} {row.evaluated / row.prompt:7.1%}"
+        f" {row.rebuilt:12} {row.rebuilt / row.rebuilt_of:7.1%}"
+        for row in rows
+    ]
+    first = f", in round {verdict.rounds[0]}" if verdict.rounds else ""
+    told = f"at most {verdict.beyond:+} tokens beyond it{first}"
+    lines.append(f"goal only the new part, every round: {told}, {'met' if verdict.met else 'missed'}")
+    total, again = sum(row.evaluated for row in rows[1:]), sum(row.rebuilt for row in rows[1:])
+    lines.append(f"rounds 2 to {len(rows)}: {total} tokens evaluated, {again} where the prompt is rebuilt")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure and print; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--speed", type=float, default=10.0, help="how many times faster the server is")
+    parser.add_argument("--rounds", type=int, default=0, help="of so many requests alone; 0, the default: all")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    bodies = ours(arguments.speed)
-    kept, naive = (sent(found, arguments.speed) for found in (bodies, rebuilt(bodies)))
-    new = [after.tokens - before.tokens for before, after in zip([Prompt(0, 0), *kept], kept, strict=False)]
-    rows = [
-        {"round": n, "prompt": k.tokens, "new": fresh, "evaluated": k.evaluated, "rebuilt": r.evaluated}
-        for n, (k, fresh, r) in enumerate(zip(kept, new, naive, strict=True), 1)
-    ]
+    rows = measured(arguments.speed, arguments.rounds)
+    verdict = judged(rows)
     if arguments.json:
-        print(json.dumps(rows, indent=1))
-        return
-    print("tokens    prompt      new   evaluated   share      rebuilt   share")
-    for row, k, r in zip(rows, kept, naive, strict=True):
-        print(
-            f"round {row['round']:>2} {k.tokens:8} {row['new']:8} {k.evaluated:11} {k.evaluated / k.tokens:7.1%}"
-            f" {r.evaluated:12} {r.evaluated / r.tokens:7.1%}"
-        )
-    later = list(zip(kept, new, naive, strict=True))[1:]
-    beyond = max(k.evaluated - fresh for k, fresh, _ in later)
-    total, again = sum(k.evaluated for k, _, _ in later), sum(r.evaluated for _, _, r in later)
-    print(f"goal: only the new part, every round: at most {beyond:+} tokens beyond it")
-    print(f"rounds 2 to {len(kept)}: {total} tokens evaluated, {again} where the prompt is rebuilt")
+        print(msgspec.json.format(msgspec.json.encode({"met": verdict.met, "rounds": rows}), indent=1).decode())
+    else:
+        print(table(rows, verdict))
+    return 0 if verdict.met else int(ExitCode.BENCH_GATE)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
