@@ -38,6 +38,8 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
         f"```json\n{WRITE}\n```",
         WRITE,
         f"[TOOL_CALLS][{WRITE}]",
+        f"<|tool_call|>[{WRITE}]",
+        f"<TOOLCALL>[{WRITE}]</TOOLCALL>",
         'assistant to=functions.write_file {"path": "a.txt", "content": "one"}',
         "[write_file(path='a.txt', content='one')]",
         "write_file(path='a.txt', content='one')",

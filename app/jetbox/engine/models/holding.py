@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _TRIGGERS = ("<", "[", "{", "`", "to=", "assist")
 _KEYS = "name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps"
 _MARK = re.compile(
-    r"<(?:tool_call|function_call|tools?)>|<function=|\[TOOL_CALLS\]|<\|(?:python_tag|python_start|channel|start)\|>|"
+    r"<(?:tool_call|function_call|tools?|TOOLCALL)>|<\|tool_call\|>|<function=|\[TOOL_CALLS\]|<\|(?:python_tag|python_start|channel|start)\|>|"
     r"(?:assistant\s*)?to=functions\.|"
     rf"(?m:^)[ \t]*(?:```\w*[ \t]*\n\s*)?\[?\s*\{{\s*[\"']?(?:{_KEYS})\b|"
     r"(?m:^)[ \t]*(?:```\w*[ \t]*\n\s*)?\[(?P<name>[A-Za-z_][\w.\-]*)\(|"

@@ -41,7 +41,10 @@ NO_MEMORY = (
 )
 """What it says of a load or a prompt that its memory does not do for."""
 TOO_LARGE = 413
-GARBLED = ("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call")
+GARBLED = (
+    *("error parsing tool call", "XML syntax error", "> closed by </", "failed to parse tool call"),
+    "expected element type <",
+)
 """What the server's parsers say of a call that they cannot read."""
 NO_MODEL = re.compile(r"model.*(not found|not exist|not loaded)|no such model|no models? loaded", re.IGNORECASE)
 """What is said of a model that is not there; other words for 404 are about the path."""

@@ -49,6 +49,7 @@ _NAMES = ("name", "tool", "tool_name", "function_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
 _FENCES = ("", "json", "jsonc", "tool_call", "tool_code", "tool", "xml", "python")
 
+_TAG = r"<(?:tool_call|function_call|tools?|TOOLCALL)>|<\|tool_call\|>"
 _HARMONY = re.compile(
     rf"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s*to=(?:functions\.)?(?P<name>{NAME})"
     r"(?:<\|channel\|>(?:commentary|analysis))?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*(?:<\|message\|>)?\s*(?=\{)"
@@ -57,16 +58,17 @@ _FUNCTION = re.compile(rf"<function=(?P<name>{NAME})>")
 _PARAMETER = re.compile(r"<parameter=(?P<key>[\w.\-]+)>\n?")
 _GLM = re.compile(rf"\s*(?P<name>{NAME})\s*(?=<arg_key>)")
 _PAIR = re.compile(r"\s*<arg_key>(?P<key>.*?)</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL)
-_MISTRAL = re.compile(rf"\s*(?P<name>{NAME})(?:\[CALL_ID\][\w\-]+)?\[ARGS\]\s*(?=\{{)")
+_MISTRAL = re.compile(rf"\s*(?P<name>{NAME})(?:\[CALL_ID\][\w\-]+)?(?:\[ARGS\])?\s*(?=\{{)")
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
 _MARKS = re.compile(
-    r"<tool_call>|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|to=functions\.|[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*"
+    r"<tool_call>|<\|tool_call\|>|<TOOLCALL>|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|to=functions\.|"
+    r"<｜tool▁call▁begin｜>|(?m:^)call:\w+\{|[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*"
     rf"[\"'](?:arguments|parameters)[\"']\s*:|(?m:^) {{0,3}}\[?(?P<python>{NAME})\(\s*\w+\s*="
 )
 NEAR = 200
 """Characters behind a mark of a call in which its tool is named."""
 _CLOSERS = re.compile(
-    r"(?:\s|</(?:tool_calls?|function_calls?|function|tools?)>|<\|(?:call|end|im_end|eom_id|eot_id)\|>)*"
+    r"(?:\s|</(?:tool_calls?|function_calls?|function|function_invocation|tools?|TOOLCALL)>|<\|(?:call|end|im_end|eom_id|eot_id)\|>)*"
 )
 
 
@@ -116,7 +118,8 @@ def recover_raw(raw: str, offer: Offer) -> Recovered | None:
         return found
     start = raw.find("{")
     loose = read(raw, start) if start >= 0 else None
-    if loose is None or not isinstance(loose.value, dict) or raw[loose.end :].strip():
+    # An array's end may be left of one that the server's parser has begun to read.
+    if loose is None or not isinstance(loose.value, dict) or raw[loose.end :].strip() not in ("", "]"):
         return None
     arguments = _encoded(loose.value)
     takers = [name for name in offer.takers(frozenset(loose.value)) if offer.fits(name, arguments)]
@@ -179,7 +182,7 @@ def quoted(before: str) -> bool:
 
 def _tagged(text: str, at: int) -> list[_Found]:
     """`<tool_call>{...}</tool_call>`, the inside in any of its forms."""
-    tag = re.compile(r"<(?:tool_call|function_call|tools?)>\s*").match(text, at)
+    tag = re.compile(rf"(?:{_TAG})\s*").match(text, at)
     if tag is None:
         return []
     inside = tag.end()
@@ -279,7 +282,7 @@ def _fenced(text: str, at: int) -> list[_Found]:
 
 
 def _mistral(text: str, at: int) -> list[_Found]:
-    """`[TOOL_CALLS][{...}]` and `[TOOL_CALLS]name[ARGS]{...}`."""
+    """`[TOOL_CALLS][{...}]` and `[TOOL_CALLS]name[ARGS]{...}`, `[ARGS]` left out at times."""
     at = _spaces(text, at + len("[TOOL_CALLS]"))
     if opening := _MISTRAL.match(text, at):
         return _with_json(text, opening)
@@ -331,7 +334,7 @@ _BARE = (
     r"(?:name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps)\b"
 )
 _FORMS: tuple[tuple[str, str, Callable[[str, int], list[_Found]]], ...] = (
-    ("tool_call tags", r"<(?:tool_call|function_call|tools?)>", _tagged),
+    ("tool_call tags", _TAG, _tagged),
     ("function tags", r"<function=", _function),
     ("TOOL_CALLS", r"\[TOOL_CALLS\]", _mistral),
     (

@@ -1,0 +1,216 @@
+"""Calls in the forms in which users met them: of each thread the form alone, with tools and files of ours in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pytest
+
+from engine.models.test_repair import TOOLS, fits
+from jetbox.engine.errors import CallGarbled
+from jetbox.engine.models.refusals import by_ollama
+from jetbox.engine.models.repair import looks_like_a_call, recover, recover_raw
+from jetbox.engine.tools.arguments import decode_arguments
+from jetbox.engine.tools.registry import find
+
+Calls = list[tuple[str, dict[str, Any]]]
+Otherwise = Literal["asked", "words"]
+"""No call is run: the model is asked to make it again, or it is an answer in words."""
+
+A = ("read_file", {"path": "src/a.py"})
+B = ("list_dir", {"path": "."})
+CODE = "/** A part. */\nexport const parts = [{ id: 1 }, { id: 2 }];\n"
+W = ("write_file", {"path": "src/parts.ts", "content": CODE})
+
+THREADS: dict[str, tuple[str, Calls | Otherwise]] = {
+    "ollama #12174, qwen2.5-coder: an object and nothing else": (
+        '{"name": "read_file", "arguments": {"path": "src/a.py"}}',
+        [A],
+    ),
+    "opilot #149, qwen2.5-coder: an object over lines": (
+        '{\n"name": "read_file",\n"arguments": {\n"path": "src/a.py"\n}\n}',
+        [A],
+    ),
+    "opilot #149, qwen2.5-coder: an object a line": (
+        '{"name": "read_file", "arguments": {"path": "src/a.py"}}\n{"name": "list_dir", "arguments": {"path": "."}}',
+        [A, B],
+    ),
+    "crush #2073: backslashes of a path that are no escapes": (
+        r'{"name":"read_file","arguments":{"path":".\Source\a.py"}}',
+        [("read_file", {"path": r".\Source\a.py"})],
+    ),
+    "opencode #6223, qwen2.5-coder: a tool that was never offered": (
+        '{\n  "name": "remember",\n  "arguments": {\n    "input": "hi"\n  }\n}',
+        "words",
+    ),
+    "goose #2926, qwen2.5-coder: shown between two explanations": (
+        "You can use `read_file` for that.\n\nHere is how:\n\n```json\n"
+        '{"name": "read_file", "arguments": {"path": "src/a.py"}}\n```\n\nThis will give you the whole file.',
+        "words",
+    ),
+    "goose #2926, qwen2.5-coder: announced, and nothing behind it": (
+        'Sure, let\'s do that.\n\n```json\n{"name": "read_file", "arguments": {"path": "src/a.py"}}\n```',
+        [A],
+    ),
+    "ollama #13519, llama3.2: parameters in a code block": (
+        '```json\n{"name": "read_file", "parameters": {"path": "src/a.py"}}\n```',
+        [A],
+    ),
+    "omlx #1153, llama4: parameters, bare": ('{"name": "read_file", "parameters": {"path": "src/a.py"}}', [A]),
+    "ollama #7824, llama3.2: a list as Python writes it": ('[read_file(path="src/a.py"), list_dir(path=".")]', [A, B]),
+    "vllm #9991, llama3.2: behind its tag": (
+        '<|python_tag|>{"name": "read_file", "parameters": {"path": "src/a.py"}}',
+        [A],
+    ),
+    "LocalAI #3010, llama3.1: a function tag with JSON": ('<function=read_file>{"path": "src/a.py"}</function>', [A]),
+    "crush #1831, qwen3-coder: tags with JSON": (
+        '<tool_call>\n{"name": "list_dir", "arguments": {"path": "."}}\n</tool_call>',
+        [B],
+    ),
+    "ollama #11621, qwen3-coder: a tag that has no end": (
+        '<tool_call>\n{"name": "read_file", "arguments": {"path": "src/a.py"}}',
+        [A],
+    ),
+    "ollama #17742, qwen3-coder: the opening tag left out, the closing one not": (
+        "<function=read_file>\n<parameter=path>\nsrc/a.py\n</parameter>\n</function>\n</tool_call>",
+        [A],
+    ),
+    "opencode #4428, qwen3-coder: words, then parameter tags": (
+        "I look at it first.\n\n<function=read_file>\n<parameter=path>\nsrc/a.py\n</parameter>\n</function>",
+        [A],
+    ),
+    "continue #13057, qwen3-coder: parameters that are not closed": (
+        'I\'ll write "hello" to it.\n\n<function=write_file>\n<parameter=path> a.txt\n<parameter=content> hello',
+        "asked",
+    ),
+    "ollama #16383, qwen3.6: closed twice, and with a tag of another age": (
+        "<tool_call>\n<function=read_file>\n<parameter=path>\nsrc/a.py\n</parameter>\n</function>\n</function>\n"
+        "</function_invocation>\n</tool_call>",
+        [A],
+    ),
+    "goose #9662: tags that came to nothing": ("Let me try something else.\n\n<function\n<function", "words"),
+    "opencode #856, devstral: a name before its arguments": ('[TOOL_CALLS]read_file[ARGS]{"path": "src/a.py"}', [A]),
+    "opencode #856, devstral: arguments that are only hinted at": (
+        '[TOOL_CALLS]read_file[ARGS]{"path": "src/a.py", ...}',
+        "asked",
+    ),
+    "Rapid-MLX #1071, devstral: without the mark of the arguments": ('[TOOL_CALLS]read_file{"path": "src/a.py"}', [A]),
+    "mlx-lm #1374, ministral: a list": (
+        '[TOOL_CALLS] [{"name": "read_file", "arguments": {"path": "src/a.py"}}]',
+        [A],
+    ),
+    "ollama #5284, mistral: in single quotes": (
+        "[TOOL_CALLS] [{'name': 'read_file', 'arguments': {'path': 'src/a.py'}}]",
+        [A],
+    ),
+    "ollama #11505, granite: its own tag, arguments first": (
+        '<|tool_call|>[{"arguments": {"path": "src/a.py"}, "name": "read_file"}]',
+        [A],
+    ),
+    "ollama #7544, granite: a tag with a space": (
+        '<function_call> {"name": "read_file", "arguments": {"path": "src/a.py"}}',
+        [A],
+    ),
+    "llama.cpp #15676, nemotron: tags in capitals": (
+        '<TOOLCALL>[{"name": "read_file", "arguments": {"path": "src/a.py"}}]</TOOLCALL>',
+        [A],
+    ),
+    "vllm #23454, deepseek: tokens of its own": (
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>read_file<｜tool▁sep｜>{"path": "src/a.py"}'
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        "asked",
+    ),
+    "ollama #15315, gemma4: quotation marks of its own": ('call:read_file{path:<|"|>src/a.py<|"|>}', "asked"),
+    "macprovider #743, gpt-oss: channels as text": (
+        'analysisI should read it.assistantcommentary to=functions.read_file json{"path": "src/a.py"}',
+        [A],
+    ),
+    "macprovider #743, gpt-oss: an answer with its channels": (
+        "analysisThey want one word.assistantfinalfour",
+        "words",
+    ),
+}
+RAW: dict[str, tuple[str, Calls]] = {
+    "ollama #12884: the whole call, its content over lines": (
+        json.dumps({"name": W[0], "parameters": W[1]}).replace("\\n", "\n"),
+        [W],
+    ),
+    "ollama #12064: arguments alone, content over lines": (json.dumps(W[1]).replace("\\n", "\n"), [W]),
+    "ollama #17638: the end of an array whose beginning is gone": (json.dumps(W[1]) + "]", [W]),
+    "ollama #17638: more than its end": (json.dumps(W[1]) + ", {}]", []),
+    "ollama #12064: closed by the wrong bracket": (json.dumps(W[1])[:-1] + ', "encoding": "utf-8"]}', []),
+    "ollama #11704: words where a value should begin": ("commentary: " + "I write it now.", []),
+    "continue #10221: a command": ("ls -R\n", []),
+}
+ERRORS = {
+    "ollama #12380": "XML syntax error on line 7: expected element name after <",
+    "ollama #14834": "XML syntax error on line 115: unexpected EOF",
+    "ollama #17276": "XML syntax error on line 9: element <parameter> closed by </function>",
+    "ollama #16810": "XML syntax error on line 8: element <function> closed by </parameter>",
+    "continue #10896": "failed to parse XML: XML syntax error on line 1: element <tool_call> closed by </arg_value>",
+    "continue #10896, qwen3.6": "expected element type <function> but have <parameter>",
+}
+
+
+class Offered:
+    """What was offered, as the loop tells it."""
+
+    def fits(self, name: str, arguments: str) -> bool:
+        return fits(name, arguments)
+
+    def offered(self, name: str) -> bool:
+        return name in TOOLS
+
+    def begins(self, word: str) -> bool:
+        return any(name.startswith(word) for name in TOOLS)
+
+    def takers(self, keys: frozenset[str]) -> list[str]:
+        return [name for name, tool in TOOLS.items() if keys <= set(tool.parameters["properties"])]
+
+
+def decoded(found: Any) -> Calls:
+    calls = found.calls if found is not None else ()
+    return [
+        (call.function.name, decode_arguments(TOOLS[call.function.name], bytes(call.function.arguments).decode())[0])
+        for call in calls
+    ]
+
+
+def as_decoded(calls: Calls) -> Calls:
+    return [(name, decode_arguments(TOOLS[name], json.dumps(arguments))[0]) for name, arguments in calls]
+
+
+def test_there_are_many() -> None:
+    assert len(THREADS) + len(RAW) + len(ERRORS) >= 40
+    assert {what for _, what in THREADS.values() if isinstance(what, str)} == {"asked", "words"}
+
+
+@pytest.mark.parametrize(("text", "expected"), THREADS.values(), ids=THREADS.keys())
+def test_a_call_that_users_were_shown_as_text(text: str, expected: Calls | Otherwise) -> None:
+    found = recover(text, "", fits)
+    if isinstance(expected, list):
+        assert decoded(found) == as_decoded(expected)
+        return
+    assert found is None
+    assert looks_like_a_call(text, Offered()) is (expected == "asked")
+
+
+@pytest.mark.parametrize(("raw", "expected"), RAW.values(), ids=RAW.keys())
+def test_a_call_that_users_met_in_an_error(raw: str, expected: Calls) -> None:
+    assert decoded(recover_raw(raw, Offered())) == as_decoded(expected)
+
+
+@pytest.mark.parametrize("text", ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_of_a_parser_is_known_as_one(text: str) -> None:
+    refusal = by_ollama("http://127.0.0.1:11434", 500, json.dumps({"error": text}).encode())
+    assert isinstance(refusal, CallGarbled), "it would come again with the same request"
+
+
+def test_a_call_in_nothing_but_thinking() -> None:
+    thinking = 'I have to read it.\n<tool_call>\n{"name": "read_file", "arguments": {"path": "src/a.py"}}\n</tool_call>'
+    assert decoded(recover("", thinking, fits)) == as_decoded([A]), "omlx #484"
+
+
+def test_a_name_with_a_channel_behind_it() -> None:
+    assert find(TOOLS, "read_file<|channel|>analysis") is TOOLS["read_file"], "ollama #12132"
