@@ -19,6 +19,7 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.sessions import Ended
 from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
@@ -613,6 +614,7 @@ async def test_what_a_run_behind_saw_narrows_the_next_choice(bench: Bench, suite
         bench.write(f"test_{name}.py", f"import pkg\ndef test_{name}():\n    assert pkg.{name}.{name}() == 1\n")
     await suite.tree.sweep()
     whole = await suite.probe.run(behind=True)
+    await suite.compared()
     before = suite.tree.last
     assert whole.state == "passed"
     bench.write("a.py", "def a():\n    return 3\n")
@@ -631,6 +633,148 @@ async def test_what_a_run_behind_saw_outlives_the_session(bench: Bench, suite: S
     assert later._affected is not None
     await later._affected.update(suite.tree.last)
     assert later._affected._known.usage.tests
+
+
+class Watched:
+    """Notes which runs are watched, and lets them go on."""
+
+    def __init__(self, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.suite = suite
+        self.runs: list[tuple[str, ...]] = []
+        real = suite.probe.sessions.run
+
+        async def run(files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
+            if touched:
+                self.runs.append(files)
+            return await real(files, behind=behind, touched=touched)
+
+        monkeypatch.setattr(suite.probe.sessions, "run", run)
+
+    async def after(self, changes: dict[str, str]) -> list[tuple[str, ...]]:
+        """The runs that are watched after a whole run on these changes."""
+        for path, text in changes.items():
+            self.suite.bench.write(path, text)
+        self.runs.clear()
+        await self.suite.run()
+        await self.suite.compared()
+        return self.runs
+
+    @property
+    def uses(self) -> dict[str, set[str]]:
+        """What is known of test files."""
+        assert self.suite.probe._affected is not None
+        return {name: set(used) for name, used in self.suite.probe._affected._known.usage.tests.items()}
+
+
+@pytest.fixture
+def watched(bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    Edited(bench, suite)
+    return Watched(suite, monkeypatch)
+
+
+async def test_verdicts_come_from_runs_that_nothing_watches(watched: Watched) -> None:
+    verdict = await watched.suite.run()
+    assert (verdict.state, watched.runs) == ("passed", []), "it is given before anything is watched"
+    await watched.suite.compared()
+    assert watched.runs == [()], "of nothing is known what it uses"
+    assert await watched.after({}) == [], "all of it is known"
+
+
+async def test_only_the_tests_of_which_too_little_is_known_are_watched(watched: Watched) -> None:
+    await watched.after({})
+    uses = watched.uses
+    assert await watched.after({"a.py": "def other():\n    return 1\ndef a():\n    return other()\n"}) == [
+        ("test_a.py",)
+    ]
+    assert watched.uses == uses
+    new = {"test_g.py": "from a import other\ndef test_g():\n    assert other()\n"}
+    assert await watched.after(new) == [("test_g.py",)]
+    assert watched.uses == uses | {"test_g.py": {"test_g.py", "a.py"}}
+    assert await watched.after({"b.py": "LATER = 1\ndef b():\n    return LATER\n", "notes.txt": "x"}) == [
+        ("test_b.py",)
+    ]
+    assert await watched.after({}) == []
+
+
+async def test_what_is_known_of_other_tests_is_still_true_after_a_few_were_watched(watched: Watched) -> None:
+    await watched.after({})
+    bench, suite = watched.suite.bench, watched.suite
+    await watched.after({"a.py": "def other():\n    return 1\ndef a():\n    return other()\n"})
+    whole, before = await suite.run(), suite.tree.last
+    told: list[str] = []
+    for name, text in (
+        ("b", "def b():\n    return 2\n"),
+        ("a", "def other():\n    return 2\ndef a():\n    return other()\n"),
+    ):
+        bench.write(f"{name}.py", text)
+        now = await suite.tree.sweep()
+        early = await suite.probe.early(Change(whole, before, now, now.changed(before)))
+        assert early is not None
+        assert f"test_{name}.py::test_{name}" in early.failing
+        told.append(early.summary.partition(" failed")[0])
+    assert told == ["1 of 6 test files: 1 of 1", "2 of 6 test files: 2 of 2"]
+
+
+async def test_a_test_that_failed_is_watched_again_once_it_passes(watched: Watched) -> None:
+    late = "from a import a\ndef test_a():\n    assert a() == 1\n    import b\n    assert b.b()\n"
+    assert await watched.after({"test_a.py": late, "a.py": "def a():\n    return 2\n"}) == [()]
+    assert "b.py" not in watched.uses["test_a.py"]
+    assert await watched.after({}) == [], "it still fails"
+    assert await watched.after({"a.py": "def a():\n    return 1\n"}) == [("test_a.py",)]
+    assert "b.py" in watched.uses["test_a.py"]
+
+
+async def test_a_file_that_the_whole_suite_passes_over_is_no_test_for_a_change(watched: Watched) -> None:
+    bench, suite = watched.suite.bench, watched.suite
+    bench.write("pytest.ini", "[pytest]\nnorecursedirs = old\n")
+    await watched.after({})
+    assert await watched.after({"old/test_a.py": "from a import a\ndef test_a():\n    assert a() == 5\n"}) == []
+    whole, before = await suite.run(), suite.tree.last
+    bench.write("a.py", "def a():\n    return 1  # the same\n")
+    now = await suite.tree.sweep()
+    early = await suite.probe.early(Change(whole, before, now, now.changed(before)))
+    assert early is not None
+    assert (early.state, early.summary) == ("passed", "1 of 7 test files: 1 passed")
+
+
+async def test_a_module_without_functions_that_changed_is_seen_where_it_is_imported(watched: Watched) -> None:
+    bench = watched.suite.bench
+    bench.write("plugins.py", "import importlib\nNAMES = ['c']\nALL = [importlib.import_module(n) for n in NAMES]\n")
+    bench.write("test_p.py", "import plugins\ndef test_p():\n    assert plugins.ALL\n")
+    await watched.after({})
+    text = "import importlib\nNAMES = ['c', 'd']\nALL = [importlib.import_module(n) for n in NAMES]\n"
+    assert await watched.after({"plugins.py": text}) == [("test_p.py",)]
+    assert watched.suite.probe._affected is not None
+    assert "d.py" in watched.suite.probe._affected._known.usage.loads["plugins.py"]
+
+
+async def test_a_watched_run_that_does_not_end_is_not_made_again(watched: Watched) -> None:
+    slow = "import sys, time\ndef test_s():\n    time.sleep(60 if sys.gettrace() or sys.getprofile() else 0)\n"
+    slow += "    if hasattr(sys, 'monitoring') and any(sys.monitoring.get_tool(n) for n in range(6)):\n"
+    slow += "        time.sleep(60)\n"
+    watched.suite.allow(3.0)
+    assert await watched.after({"test_s.py": slow}) == [()]
+    assert await watched.after({"a.py": "def a():\n    return 1  # more\n"}) == []
+
+
+async def test_what_was_to_be_watched_and_was_cut_off_is_watched_when_nobody_waits(watched: Watched) -> None:
+    suite = watched.suite
+    await suite.run()
+    await suite.compared()
+    suite.bench.write("a.py", "def a():\n    return 1 * 1\n")
+    whole, before = await suite.run(), suite.tree.last
+    suite.bench.write("a.py", "def a():\n    return 1 * 1 * 1\n")
+    now = await suite.tree.sweep()
+    await suite.probe.early(Change(whole, before, now, now.changed(before)))
+    suite.bench.write("a.py", "def a():\n    return 1 * 1\n")
+    await suite.tree.sweep()
+    watched.runs.clear()
+    suite.probe.idle()
+    await suite.compared()
+    assert watched.runs == [("test_a.py",)]
+    suite.probe.idle()
+    await suite.compared()
+    assert watched.runs == [("test_a.py",)]
 
 
 async def test_failures_of_a_file_that_is_gone_are_not_carried_over(bench: Bench, suite: Suite) -> None:

@@ -115,8 +115,8 @@ def test_other_processes(tmp_path: Path, body: str, expected: str) -> None:
 def test_a_failed_test_and_a_file_that_cannot_be_imported_are_not_all_there_is(tmp_path: Path) -> None:
     make(tmp_path, {"test_f.py": "def test_f():\n    assert 0\n", "test_g.py": "import nowhere_at_all\n"})
     assert run(tmp_path, "--continue-on-collection-errors") | {"way": []} == {
-        "test_f.py": ["*", "@", "test_f.py"],
-        "test_g.py": ["*", "@"],
+        "test_f.py": ["!", "@", "test_f.py"],
+        "test_g.py": ["!", "@"],
         "way": [],
     }
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from stat import S_ISREG
 
 import msgspec
 
 from jetbox.engine.probes.collected import Collected, collected
-from jetbox.engine.probes.configuration import configuration
+from jetbox.engine.probes.configuration import configuration, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module
-from jetbox.engine.probes.selection import Choice, Known, Selection
+from jetbox.engine.probes.selection import IGNORES, Choice, Known, Selection
 from jetbox.engine.probes.usage import Kept, Usage
 
 FILE = "affected.json"
@@ -61,20 +61,51 @@ class Affected:
             await self._update(now)
             return Choice(self._known, before, now, changed).made()
 
-    async def learn(self, touched: Mapping[str, Sequence[str]], files: Snapshot) -> None:
-        """Take what `Touched.map` told of one whole run, in place of what was known.
+    async def unknown(self, files: Snapshot, collected: Set[str], failed: Set[str]) -> Set[str] | None:
+        """Test files of which it has to be seen what they use; None where all are to be run for it.
 
-        `files` are those that the run was about, the same before and after it. An empty map says nothing.
+        A whole run about `files` found tests in those `collected`, and these `failed`.
         """
-        if not any(name for name in touched):
+        async with self._lock:
+            await self._update(files)
+            known = self._known
+            ruled = any(configuration(path) and path not in IGNORES for path in known.differ)
+            if not known.usage.tests or ruled:
+                return None
+            found = known.unknown(collected, failed)
+            many = 4 * len(found) > 3 * len(collected)
+            return None if many or configured_below(found, files.files) else found
+
+    async def passed_over(self, files: Snapshot, collected: Set[str]) -> bool:
+        """True where files count as tests that a whole run found none in."""
+        async with self._lock:
+            await self._update(files)
+            return not self._known.tests <= collected
+
+    async def learn(
+        self, touched: Mapping[str, Sequence[str]], files: Snapshot, collected: Set[str] | None = None
+    ) -> None:
+        """Take what `Touched.map` told of one run about `files`, which were the same before and after it.
+
+        Of a whole run it takes the place of what was known, if it tells of anything. Of a run of some test
+        files it adds to that; `collected` are all that there are.
+        """
+        if collected is None and not any(touched):
             return
         async with self._lock:
             await self._update(files)
             contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
             from jetbox.engine.probes.reading import in_thread
 
-            usage = Usage()
-            await in_thread(lambda: usage.learn(touched, contents, self._known.graph.modules, self._known.tests))
+            usage, before = Usage(), self._known.usage
+            modules, tests = self._known.graph.modules, self._known.tests
+
+            def learn() -> None:
+                usage.learn(touched, contents, modules, tests)
+                if collected is not None:
+                    usage.keep(before, collected)
+
+            await in_thread(learn)
             self._known.use(usage)
             self._mapped_by = self._rules
             self._collect()

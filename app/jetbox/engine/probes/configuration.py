@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterable
 
 OF_RUFF = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
 OF_PYTEST = frozenset(
@@ -28,3 +29,14 @@ def looked_for(root: str) -> dict[str, str]:
         folder, prefix = parent, prefix + "../"
         found.update((prefix + name, os.path.join(folder, name)) for name in CONFIGURATION)
     return found
+
+
+def configured_below(tests: Iterable[str], files: Container[str]) -> bool:
+    """True where pytest would find another configuration, or root, for these tests than for the whole workspace."""
+    folders: set[str] = set()
+    for path in tests:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return any(f"{folder}/{name}" in files for folder in folders for name in (*OF_PYTEST, "setup.py"))

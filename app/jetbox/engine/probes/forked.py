@@ -92,6 +92,7 @@ class Plugins:
         self._said = said
         self._me = os.getpid()
         self.report = Report(request["packages"])
+        self.whole = not request["files"]
         self._touched = Touched(root) if request["touched"] else None
         self.all: List[Any] = [self.report, First(said)]  # noqa: UP006
         if self._touched is not None:
@@ -101,6 +102,8 @@ class Plugins:
         """Say how it ended, and end; a test that forks may have come here twice."""
         if os.getpid() == self._me:
             words = self.report.words(code)
+            if self.whole:
+                words["collected"] = self.report.collected()
             if self._touched is not None:
                 words["touched"] = self._touched.map()
             sys.stdout.flush()

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import Any, Dict, List  # noqa: UP035 - evaluated by old interpreters
+from typing import Any, Dict, List, Set  # noqa: UP035 - evaluated by old interpreters
 
 ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "--maxfail=0"]
 SKIPPED = {".git", ".hg", ".svn", ".jj", ".jetbox", "node_modules"}
@@ -36,6 +36,8 @@ class Report:
         self.failed: List[str] = []  # noqa: UP006
         self.room = NAMES_BYTES
         self.more = False
+        self.paths: Set[str] = set()  # noqa: UP006
+        """Of files that tests were found in."""
         self.finished = False
 
     def _count(self, kind: str) -> None:
@@ -80,6 +82,15 @@ class Report:
             self._name(report.nodeid)
         elif report.skipped:
             self._count("skipped")
+
+    def pytest_itemcollected(self, item: Any) -> None:
+        self.paths.add(str(getattr(item, "path", None) or item.fspath))
+
+    def collected(self) -> List[str]:  # noqa: UP006
+        """The files of the workspace that tests were found in, as they are named there."""
+        parts = (os.path.split(os.path.abspath(path)) for path in self.paths)
+        found = (os.path.join(os.path.realpath(folder), name) for folder, name in parts)
+        return sorted(path[len(self.root) :].replace(os.sep, "/") for path in found if path.startswith(self.root))
 
     def pytest_deselected(self, items: Any) -> None:
         self.counts["deselected"] = self.counts.get("deselected", 0) + len(items)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,11 +18,12 @@ from jetbox.engine.events import VerdictState
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.affected import Affected
 from jetbox.engine.probes.base import Change, Scope, Verdict, Whole, confines
-from jetbox.engine.probes.configuration import OF_PYTEST
+from jetbox.engine.probes.configuration import OF_PYTEST, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.judging import counted, elsewhere, last_error, names, result, unfinished
+from jetbox.engine.probes.learning import Learner, Lesson
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
@@ -74,8 +75,9 @@ class PytestProbe(Whole):
         """Is given what a run from scratch said where a forked one was wrong, and the files that it is about."""
         self.first_ms: float | None = None
         """From the start of the latest run until its first test was decided, where that is known."""
-        self._learnt: tuple[dict[str, list[str]], Snapshot] | None = None
-        self._learning: asyncio.Task[None] | None = None
+        self._learner = Learner(self._affected, self._watched, self._unchanged) if self._affected is not None else None
+        self._left: Lesson | None = None
+        """What the latest whole run left to be found out, and nobody has yet."""
         self._again = Tree(root, out_of_scope)
         """Looked at after a run that is to be learnt from: the other one is not ours to look with."""
         self._following: asyncio.Task[None] | None = None
@@ -118,26 +120,32 @@ class PytestProbe(Whole):
             await asyncio.wait({self._small})
         await self._halt()
         files = self._tree.last
-        watched = behind and self._affected is not None
-        ended = await self.sessions.run((), behind=behind, touched=watched)
+        ended = await self.sessions.run((), behind=behind)
         verdict = self._verdict(ended)
-        if watched and ended.forked and verdict.state != "passed":
-            # Tests can tell that they are looked at.
-            ended = await self.sessions.run((), behind=behind)
-            verdict = self._verdict(ended)
         self.first_ms = ended.first_ms
         compared = verdict if ended.forked and self._shadows.due(verdict) else None
-        if ended.said is not None and ended.said.touched:
-            self._learnt = (ended.said.touched, files)
-        if compared is not None or self._learnt is not None:
-            self._following = asyncio.create_task(self._follow(compared, files), name="after pytest")
+        lesson = self._left = self._lesson(ended, verdict, files)
+        if compared is not None or lesson is not None:
+            self._following = asyncio.create_task(self._follow(compared, lesson, files), name="after pytest")
         return verdict
 
+    def _lesson(self, ended: Ended, verdict: Verdict, files: Snapshot) -> Lesson | None:
+        """What this run leaves to be found out; None where what tests use cannot be told."""
+        said = ended.said
+        if not ended.forked or said is None or said.more or verdict.state not in ("passed", "failed"):
+            return None
+        failed = frozenset(map(_file, said.failed)) & files.files.keys()
+        return Lesson(files, failed.union(said.collected), failed) if said.collected else None
+
     def idle(self) -> None:
-        """Nobody waits for a while: make a comparison that is due, and was cut off or found nothing to follow."""
-        busy = self._following is not None and not self._following.done()
-        if self._shadows.owed and self.sessions.forks and not busy:
+        """Nobody waits for a while: make up for what was due and was cut off, or found nothing to follow."""
+        if self._following is not None and not self._following.done():
+            return
+        files = self._tree.last
+        if self._shadows.owed and self.sessions.forks:
             self._following = asyncio.create_task(self._take_up(), name="compare pytest")
+        elif self._left is not None and self._left.files.digest == files.digest:
+            self._following = asyncio.create_task(self._follow(None, self._left, files), name="after pytest")
 
     def hurry(self) -> None:
         """Somebody waits for a whole run that nobody waited for: nothing goes before it."""
@@ -153,10 +161,9 @@ class PytestProbe(Whole):
         if not failed <= change.before.files.keys():
             return None  # Whether the change touches what these names stand for cannot be told.
         await self._halt()
-        await self._learn(change.before)
         selection = await self._affected.select(change.before, change.now, change.paths)
         tests = [path for path in selection.files if path in change.now.files]
-        if selection.whole or _configured_below(tests, change.now):
+        if selection.whole or configured_below(tests, change.now.files):
             return None
         tests.sort(key=lambda path: path not in failed)
         gone = failed - change.now.files.keys() - set(tests)
@@ -210,20 +217,24 @@ class PytestProbe(Whole):
         """End the servers and whatever they run."""
         await end_tasks(self._preparing)
         await self._halt()
-        if self._learning is not None and not self._learning.done():
-            await asyncio.wait({self._learning})
+        if self._learner is not None:
+            await self._learner.close()
         await self.sessions.close()
 
-    async def _follow(self, compared: Verdict | None, files: Snapshot) -> None:
-        """Learn what a run touched, and make it again from scratch to compare; nobody waits for either.
+    async def _follow(self, compared: Verdict | None, lesson: Lesson | None, files: Snapshot) -> None:
+        """Make a run again from scratch to compare, and learn what tests use; nobody waits for either.
 
         Each counts only where the files did not change meanwhile.
         """
-        if self._learnt is not None and await self._unchanged(files):
-            self._learning = asyncio.create_task(self._learn(files), name="learn what tests touch")
-            await asyncio.shield(self._learning)
         if compared is not None:
             await self._compare(compared, files, ())
+        if lesson is not None and self._learner is not None and not self.slow:
+            await self._learner.learn(lesson)
+            self._left = None
+
+    async def _watched(self, tests: tuple[str, ...]) -> Said | None:
+        ended = await self.sessions.run(tests, behind=True, touched=True)
+        return ended.said if ended.forked and ended.state == "exited" else None
 
     async def _take_up(self) -> None:
         files = self._tree.last
@@ -245,12 +256,6 @@ class PytestProbe(Whole):
         if await self._unchanged(files) and self._shadows.compared(forked, plain, whole=not tests):
             self.sessions.tell()
             self.on_disproved(msgspec.structs.replace(plain, cache="partial") if tests else plain, files)
-
-    async def _learn(self, files: Snapshot) -> None:
-        """Take what the latest run behind touched, if it was about these files."""
-        learnt, self._learnt = self._learnt, None
-        if learnt is not None and self._affected is not None and learnt[1].digest == files.digest:
-            await self._affected.learn(*learnt)
 
     async def _unchanged(self, files: Snapshot) -> bool:
         return files.proved and (await self._again.sweep()).digest == files.digest
@@ -313,17 +318,6 @@ class PytestProbe(Whole):
                 return "error", f"pytest did not start: {last_error(ended.output)}", True
             return "error", unfinished(ended.code), False
         return result(said)
-
-
-def _configured_below(tests: Iterable[str], files: Snapshot) -> bool:
-    """True where pytest would find another configuration, or root, for these files than for the whole workspace."""
-    folders: set[str] = set()
-    for path in tests:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return any(f"{folder}/{name}" in files.files for folder in folders for name in (*OF_PYTEST, "setup.py"))
 
 
 def _file(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from stat import S_ISDIR
 
 import msgspec
@@ -67,6 +67,23 @@ class Known:
     def _differs(self, path: str) -> bool:
         module = self.graph.modules.get(path)
         return module is not None and module.content != self.usage.content(path)
+
+    def unknown(self, collected: Set[str], failed: Set[str]) -> set[str]:
+        """Test files among those `collected` of which the map tells too little, or what was so once.
+
+        A file that nothing was seen to use may do other things now where it is imported, and one
+        test file that does so is enough to see them.
+        """
+        usage = self.usage
+        found = {test for test in collected if test not in usage.tests}
+        found |= usage.cut - failed
+        for path in self.differ:
+            users = usage.users.get(path, {}).keys() & collected
+            if not users and path in self.graph.modules:
+                reached = self.graph.reach([path], self.further)
+                users = set(sorted(reached.keys() & collected, key=lambda test: (reached[test], test))[:1])
+            found |= users
+        return found & collected
 
     def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
         """Take in files that were read, and forget others; who needed those is remembered."""

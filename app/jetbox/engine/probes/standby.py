@@ -122,7 +122,7 @@ class Waiting:
         anew()
         self._seen = [stamp(path) for path in self._paths]
         loaded.enter()
-        plugins = self._plugins = Plugins({"touched": False, "packages": []}, self._root, self._said)
+        plugins = self._plugins = Plugins({"files": [], "touched": False, "packages": []}, self._root, self._said)
         sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
 
@@ -154,6 +154,7 @@ class Waiting:
         if not forget_stale(self._root):
             sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(self._private, "pycache")
         self._plugins.report.packages = request["packages"]
+        self._plugins.whole = not request["files"]
         self._take(config, request["files"])
         self._say(b"begun")
 

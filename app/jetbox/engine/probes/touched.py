@@ -68,7 +68,8 @@ class Touched:
         """By test file, all relative to the root with `/`: `a.py`, a zero byte and `7,12` for a file of which
         functions that begin in these lines were called; `a.txt` for a file that was opened; `d/` for a
         folder that was listed; `>m.py` for one that was run as a process, with all that it imports; `*`
-        for more than could be seen; `@` where tests were collected from it.
+        for more than could be seen; `!` where a test failed, which ended before it came to all that it
+        uses; `@` where tests were collected from it.
 
         Under the name of a file that was imported: what was called or opened during that, which
         happens once for all who import it, and `+m.py` for what it imported. Under `""`: what
@@ -103,7 +104,7 @@ class Touched:
             outcome = yield
             report = outcome.get_result()
             if report.failed:
-                self._add("*")
+                self._add("!")
             if report.failed or report.result:
                 self._add("@")
 
@@ -127,8 +128,7 @@ class Touched:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
-            # It ended before it came to all that it uses.
-            self._add("*")
+            self._add("!")
 
     def _file_of(self, node: Any) -> str:
         return self.relative(str(getattr(node, "path", None) or getattr(node, "fspath", "")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -32,6 +32,7 @@ class Kept(msgspec.Struct, frozen=True):
     tests: dict[str, list[tuple[int, list[int] | None]]] = {}
     imported: dict[str, list[tuple[int, list[int] | None]]] = {}
     open: list[str] = []
+    cut: list[str] = []
     loads: dict[str, list[str]] = {}
     spawned: dict[str, list[str]] = {}
     everywhere: list[str] = []
@@ -47,6 +48,8 @@ class Usage:
         """By file, what was executed or opened while it was imported."""
         self.open: set[str] = set()
         """Test files that use more than could be seen."""
+        self.cut: set[str] = set()
+        """Those among them that failed, and may have been stopped before they used more."""
         self.loads: dict[str, frozenset[str]] = {}
         """By file, what it imported."""
         self.spawned: dict[str, frozenset[str]] = {}
@@ -86,7 +89,9 @@ class Usage:
                 spawned = frozenset(path[1:] for path in used if path[0] == ">")
                 if spawned:
                     self.spawned[name] = spawned
-                if "*" in used:
+                if "!" in used:
+                    self.cut.add(name)
+                if "*" in used or "!" in used:
                     self.open.add(name)
             elif plain:
                 self.imported[name] = plain
@@ -94,6 +99,33 @@ class Usage:
             module = same.get(path, Module(""))
             hashes = tuple(body for _, _, body in module.functions)
             self.files[path] = Seen(path, contents.get(path, module.content), module.shape, hashes)
+        self._turn()
+
+    def keep(self, before: Usage, collected: Set[str]) -> None:
+        """Of what was known `before`, keep what a run of some test files says nothing about."""
+        differ = {path for path in before.files if before.content(path) != self.content(path)}
+        fresh = self.tests.keys() & collected
+        for test in collected - fresh:
+            old = before.tests.get(test)
+            self.tests[test] = {test: None} if old is None else _blurred(old, differ)
+            if old is None or test in before.open:
+                self.open.add(test)
+            if test in before.cut:
+                self.cut.add(test)
+            if test in before.spawned:
+                self.spawned[test] = before.spawned[test]
+        for test in self.tests.keys() - collected:
+            del self.tests[test]
+        for path, uses in before.imported.items():
+            if path not in self.imported and path not in differ:
+                self.imported[path] = _blurred(uses, differ)
+        for path, loads in before.loads.items():
+            # Only the first one that imports a file is seen to do so.
+            if path not in differ:
+                self.loads[path] = self.loads.get(path, frozenset()) | loads
+        self.everywhere |= before.everywhere
+        self.users.clear()
+        self.while_importing.clear()
         self._turn()
 
     def kept(self) -> Kept:
@@ -113,6 +145,7 @@ class Usage:
             packed(self.tests),
             packed(self.imported),
             sorted(self.open),
+            sorted(self.cut),
             {name: sorted(used) for name, used in self.loads.items()},
             {name: sorted(used) for name, used in self.spawned.items()},
             sorted(self.everywhere),
@@ -136,6 +169,7 @@ class Usage:
         usage.tests = unpacked(kept.tests)
         usage.imported = unpacked(kept.imported)
         usage.open = set(kept.open)
+        usage.cut = set(kept.cut)
         usage.loads = {name: frozenset(used) for name, used in kept.loads.items()}
         usage.spawned = {name: frozenset(used) for name, used in kept.spawned.items()}
         usage.everywhere = frozenset(kept.everywhere)
@@ -150,10 +184,15 @@ class Usage:
                     users.setdefault(path, {})[name] = parts
 
 
+def _blurred(uses: Uses, differ: Set[str]) -> Uses:
+    """Which functions of a file are meant cannot be told once the file is another."""
+    return {path: None if path in differ else parts for path, parts in uses.items()}
+
+
 def _uses(used: Sequence[str], modules: Mapping[str, Module]) -> Uses:
     uses: Uses = {}
     for word in used:
-        if word[0] in "*@+>":
+        if word[0] in "*!@+>":
             continue
         path, null, lines = word.partition("\0")
         if not null:

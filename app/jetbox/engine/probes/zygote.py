@@ -51,6 +51,8 @@ class Said(msgspec.Struct, frozen=True):
     """More is red than `failed` names."""
     strange: dict[str, str] = {}
     """Packages of the workspace that were imported from elsewhere, and from where."""
+    collected: list[str] = []
+    """Test files that a whole forked run found tests in."""
     touched: dict[str, list[str]] = {}
     broke: str = ""
     """What kept a forked run from coming to an end; nothing else is told then."""
