@@ -37,11 +37,14 @@ async def rig(
         profile: str = "",
         speed: float = 1.0,
         parallel: int = 0,
+        vram: float = 0.0,
         **options: Any,
     ) -> Rig:
         pace: dict[str, Any] = {"profile": profile, "speed": speed} if profile else {}
         if parallel:
             pace["parallel"] = parallel
+        if vram:
+            pace["vram"] = vram
         server = sim_server(scripts=[str(write_script(*steps, match=match))], faults=faults, **pace)
         made = await Rig(server, root).open(**options)
         opened.append(made)

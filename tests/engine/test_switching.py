@@ -94,6 +94,24 @@ async def test_a_switch_back_finds_the_model_loaded_and_its_prefix_in_the_cache(
     assert messages in last, "byte for byte"
 
 
+async def test_a_switch_back_to_a_model_that_was_evicted_is_told_as_a_load_and_is_one(rig: OpenRig) -> None:
+    stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(2)]
+    write = step(call("write_file", path="a.txt", content="long\n" * 400))
+    # Room for either model, and not for both; a load takes 750 ms.
+    live = await rig(write, *stalling, finish(), profile="rtx4090/llama3.2:3b", speed=4.0, vram=15.0)
+    know(live, Figures(load=[750_000_000], prefill=[80_000.0]))
+    await switched(live, SMALL, LARGE)
+    there, back = live.events(e.ModelSwitched)
+    assert (back.new, back.expected.load_ns, back.expected.cached) == (LARGE, 750_000_000, 0)
+    assert back.expected.tokens > there.expected.tokens > 500, "all of it is read again"
+    assert [running.name for running in await live.parts.model.running()] == [LARGE]
+    assert (await live.stats())["loads"] == 3
+    for event, paid in zip((there, back), live.events(e.SwitchPaid), strict=True):
+        assert (paid.model, paid.expected, paid.cost.cached) == (event.new, event.expected, 0)
+        assert paid.cost.load_ns > 700_000_000
+        assert 0.6 < paid.cost.tokens / event.expected.tokens < 1.6
+
+
 async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) -> None:
     live = await rig(step(text="One two three four.", fault="stall@:2"), step(text="Done by another."))
     await switched(live, SMALL, now=True)
