@@ -127,56 +127,75 @@ async def test_keys_and_figures_are_there_at_any_size(show: Showing, size: tuple
     async with show(size=size) as s:
         s.app.keys_apart = apart
         await begin(s)
-        await s.press("j")
-        at_once = "n/⇧enter at once" if apart else "n at once"
-        for said in ("enter uses it next round", at_once, "/ filters", "w loads", "u unloads", "p fetches"):
+        await s.press("down")
+        at_once = "⇧enter at once" if apart else "alt+enter at once"
+        typed = ("enter uses it next round", at_once, "alt+w loads", "alt+u unloads", "alt+p fetches")
+        for said in (*typed, "tab letters are keys"):
             assert said in s.text
         assert "3.15 s" in s.text
+        await s.press("tab")
+        for said in ("enter uses it next round", "n at once", "/ filters", "w loads", "u unloads", "p fetches"):
+            assert f" {said} " in s.text
+        assert "letters are keys" not in s.text
         assert "Q4_K_M" in s.text
 
 
 async def test_enter_switches_from_the_next_round_on_and_another_key_at_once(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("G", "k", "enter")
+        await s.press("tab", "G", "k", "enter")
         assert await s.asked() == commands.SetModel("llama3.2:3b")
         assert s.app.screen is s.bench
-        for keys in (("j", "n"), ("slash", "l", "l", "shift+enter")):
+        for keys in (("tab", "j", "n"), ("l", "l", "shift+enter"), ("down", "alt+enter")):
             await s.press("ctrl+l")
             assert await s.asked() == commands.ListModels(anew=True)
             await s.press(*keys)
             assert await s.asked() == commands.SetModel("llama3.2:3b", now=True)
 
 
-@pytest.mark.parametrize("opens", ["slash", "p"])
-async def test_what_is_typed_behind_the_key_of_the_search_is_not_lost(show: Showing, opens: str) -> None:
+@pytest.mark.parametrize("opens", [("tab", "slash"), ("tab", "p"), ("alt+p",), ()])
+async def test_what_is_typed_behind_the_key_of_the_search_is_not_lost(show: Showing, opens: tuple[str, ...]) -> None:
     async with show() as s:
         await begin(s)
-        for key in (opens, *"llama"):  # as a terminal hands them over that had them all at once
+        for key in (*opens, *"llama"):  # as a terminal hands them over that had them all at once
             s.app.post_message(Key(key, None if len(key) > 1 else key))
         await s.pilot.pause()
         assert "/llama" in s.text
         assert "1 of 3 models" in s.text
 
 
-async def test_letters_are_keys_until_a_name_is_typed(show: Showing) -> None:
+async def test_letters_are_a_name_until_they_are_made_keys(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("slash", *"jw")
+        await s.press("slash", "backspace", *"jw")
         assert s.nothing_asked
         assert "/jw" in s.text
         assert "0 of 3 models" in s.text
         await s.press("ctrl+w", "b", "space", "k", "down", "down")
         assert "2 of 3 models" in s.text
         assert "+ fetch" not in s.text, "no name has a space"
+        await s.press("escape", *"gem")
+        assert "1 of 3 models" in s.text, "what is typed next is a name again"
+        await s.press("tab", *"jgG")
+        assert "/gem" in s.text
         await s.press("escape", "escape")
         assert s.app.screen is s.bench
+
+
+async def test_a_letter_with_alt_is_a_key_where_its_character_is_told_too(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        for key, character in (("alt+u", "u"), ("g", "g")):  # as most terminals tell them
+            s.app.post_message(Key(key, character))
+        await s.pilot.pause()
+        assert await s.asked() == commands.UnloadModel("gpt-oss:20b")
+        assert "/g" in s.text
 
 
 async def test_it_works_while_something_streams(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("j")
+        await s.press("tab", "j")
         begun = (e.GoalStarted(goal=1, text="Do it"), e.RoundStarted(model="gpt-oss:20b", limit=24))
         await s.bench.reached(
             s.stage.emit(*begun, e.TextDelta(text="I begin."), LISTED, e.TextDelta(text=" And so on."))
@@ -190,7 +209,7 @@ async def test_it_works_while_something_streams(show: Showing) -> None:
 async def test_a_server_that_went_away_is_told_and_what_it_had_stays(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("j")
+        await s.press("tab", "j")
         gone = msgspec.structs.replace(LISTED, problem="no server answers at http://127.0.0.1:11434")
         await s.play(gone)
         assert "no server answers at http://127.0.0.1:11434" in s.text
@@ -205,7 +224,7 @@ async def test_a_server_that_went_away_is_told_and_what_it_had_stays(show: Showi
 async def test_models_are_loaded_and_unloaded_by_a_key(show: Showing) -> None:
     async with show() as s:
         await begin(s)
-        await s.press("u")
+        await s.press("tab", "u")
         assert await s.asked() == commands.UnloadModel("gpt-oss:20b")
         assert "gpt-oss:20b is being unloaded" in s.text
         await s.press("down", "w")
@@ -213,6 +232,8 @@ async def test_models_are_loaded_and_unloaded_by_a_key(show: Showing) -> None:
         assert "llama3.2:3b is being loaded" in s.text
         await s.play(msgspec.structs.replace(LISTED, loading=True))
         assert "is being loaded" not in s.text
+        await s.press("slash", *"gpt", "alt+u")
+        assert await s.asked() == commands.UnloadModel("gpt-oss:20b"), "and while a name is typed"
         assert "the server loads or unloads a model" in s.text
 
 
@@ -220,7 +241,7 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
     name = "q:8b"
     async with show() as s:
         await begin(s)
-        await s.press("p", *name)
+        await s.press(*name)
         assert f"+ fetch {name}" in s.text
         await s.press("enter")
         assert s.nothing_asked, "a download is begun by a second key"
@@ -232,11 +253,11 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
         assert s.nothing_asked, "it is on its way"
         await s.press("escape")
         assert "50% of 5.2 GB" in s.text, "it stays in the list"
-        await s.press("x")
+        await s.press("alt+x")
         assert await s.asked() == commands.StopPull(name)
         await s.play(e.ModelPulled(name=name, state="cancelled"))
         assert "5.2 GB" not in s.text
-        await s.press("slash", *name, "enter")
+        await s.press(*name, "enter")
         assert "cancelled" in s.text
         fetched = e.ListedModel(name=name, size=5_200_000_000, capabilities=("tools",))
         await s.play(e.ModelPulled(name=name, state="done"), e.ModelsListed(models=(*LISTED.models, fetched)))
@@ -247,7 +268,7 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
 async def test_a_server_that_manages_nothing_is_asked_for_nothing(show: Showing) -> None:
     async with show() as s:
         await begin(s, e.ModelsListed(models=(SMALL,)))
-        await s.press("w", "u", "p", "x", "slash", "z", "enter", "enter")
+        await s.press("alt+w", "alt+u", "tab", "w", "u", "p", "x", "slash", "z", "enter", "enter")
         assert s.nothing_asked
         assert "+ fetch" not in s.text
         assert "unloads" not in s.text
@@ -277,7 +298,7 @@ async def test_a_thousand_models_cost_no_more_than_those_in_sight(show: Showing)
     many = tuple(e.ListedModel(name=f"model-{n}:7b") for n in range(1000))
     async with show(size=(80, 24)) as s:
         await begin(s, msgspec.structs.replace(LISTED, models=(*LISTED.models, *many)))
-        await s.press("G")
+        await s.press("end")
         assert "model-999:7b" in s.text
         assert "gpt-oss:20b  20.9B" not in s.text
         assert "esc closes" in s.text
@@ -345,7 +366,7 @@ async def test_a_recording_shows_what_was_told_then_and_asks_for_nothing(on_sour
         from ui.conftest import screen_text
 
         assert "gpt-oss:20b  20.9B, MXFP4  13.8 GB  in use" in screen_text(app)
-        await pilot.press("down", "w", "enter", "n", "p")
+        await pilot.press("down", "alt+w", "enter", "tab", "w", "n", "p")
         assert stage.session._inbox.empty()
 
 

@@ -39,7 +39,7 @@ def card(*events: e.StepBegun | e.StepEnded | e.PlanEnded, made: e.PlanMade = MA
 
 
 def rows(block: PlanCard, *, expanded: bool = False, width: int = 80, look: Look | None = None) -> list[str]:
-    return [" ".join(row.text.split()) for row in block.layout(width, look or Look(UNICODE, expanded))]
+    return [" ".join(row.text.split()) for row in block.layout(width, look or Look(UNICODE, expanded, unfolds="^O"))]
 
 
 def test_while_it_runs_each_step_has_a_row_that_time_alone_does_not_change() -> None:

@@ -234,7 +234,7 @@ def test_a_running_command_shows_as_many_rows_as_an_ended_one_and_unfolds() -> N
     story.apply(e.Stamped(0, 0, 0, e.ShellStarted(call="s", command="make")))
     story.apply(e.Stamped(1, 0, 0, e.ToolOutput(call="s", text="".join(f"line {n}\n" for n in range(300)))))
     folded, unfolded = (
-        [each.text.strip() for each in story.blocks[0].layout(80, Look(UNICODE, expanded=expanded))]
+        [each.text.strip() for each in story.blocks[0].layout(80, Look(UNICODE, expanded=expanded, unfolds="^O"))]
         for expanded in (False, True)
     )
     assert folded[2:] == ["… 280 more lines  ^O expands", *(f"line {n}" for n in range(280, 300))]

@@ -169,6 +169,6 @@ class Listener:
             Notice(
                 level="warning",
                 text=f"nothing has come for {seconds:.0f} s, which is longer than this model should take",
-                hint="it is waited for; Esc stops it, /again sends the request once more",
+                hint="it is waited for until you stop it; /again sends the request once more",
             )
         )

@@ -58,7 +58,7 @@ class ShellDesk:
             return False
         if running is not None:
             self._parts.session.emit(
-                Notice(level="warning", text="a command of yours runs already", hint="esc stops it")
+                Notice(level="warning", text="a command of yours runs already: stop it before another")
             )
         else:
             shell = self._shell = _Shell(self._parts, command.command)

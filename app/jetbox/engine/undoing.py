@@ -60,7 +60,7 @@ class UndoDesk:
             self._plan = asyncio.create_task(self._tell(command.round), name="undo: plan")
             return True
         if isinstance(command, Undo | Clear) and self._parts.control.interrupt is not None:
-            self._warn(RUNNING, "esc stops it")
+            self._warn(RUNNING)
             return True
         return False
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from jetbox.ui.outlet import Outlet
     from jetbox.ui.skeleton import Skeleton
 
-QUITS = "^C again quits"
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
 LOOK_S = 1.0
@@ -296,8 +295,12 @@ class JetboxApp(Driven):
             self.pop_screen()  # what was typed below it was not meant
         else:
             self.workbench.prompt.empty()
-        self.workbench.word(QUITS, "warning")
+        self.workbench.word(self._quits, "warning")
+
+    @property
+    def _quits(self) -> str:
+        return f"{self.workbench.key_names['app.quit']} again quits"
 
     def _disarm(self) -> None:
         self._armed = False
-        self.workbench.unsay(QUITS)
+        self.workbench.unsay(self._quits)

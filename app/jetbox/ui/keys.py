@@ -57,18 +57,42 @@ def _of_use(keys: list[str], app: App[object]) -> list[str]:
     return [key for key in keys if key not in TOLD_APART] or keys
 
 
-def bound_keys(node: DOMNode, *, ascii: bool = False) -> list[Key]:
-    """What a screen or widget binds under an id, where it can be used now."""
+def bound_keys(node: DOMNode, *, ascii: bool = False, typing: bool = False) -> list[Key]:
+    """What a screen or widget binds under an id, where it can be used now; `typing`: but for letters."""
     app = node.app
     bindings = node._bindings.copy()
     bindings.apply_keymap(app._keymap)
     found: dict[str, tuple[list[str], str]] = {}
     for key, binding in bindings:
-        if not binding.id or app._check_action_state(binding.action, node) is False:
+        if not binding.id or (typing and types_a_letter(key)):
+            continue
+        if app._check_action_state(binding.action, node) is False:
             continue
         keys, _ = found.setdefault(binding.id, ([], binding.description))
         keys.append(key)
     return _written(found, app, ascii=ascii)
+
+
+def types_a_letter(key: str) -> bool:
+    """Whether this key puts a character where text is typed."""
+    *modifiers, name = key.split("+")
+    letter = len(name) == 1 or key_to_character(name) is not None
+    return letter and name not in ("enter", "tab", "escape", "backspace") and set(modifiers) <= {"shift"}
+
+
+def first_keys(*nodes: DOMNode, ascii: bool = False, typing: bool = False) -> dict[str, str]:
+    """By its id the key that a hint names for each thing that these nodes bind: the first that can be used now.
+
+    While something is typed, that is none which is a letter of it.
+    """
+    return {
+        name: keys.split(" ")[0] for node in nodes for keys, _, name in bound_keys(node, ascii=ascii, typing=typing)
+    }
+
+
+def hints(keys: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> list[str]:
+    """Keys by their ids and what they do there, in words; those that are not bound are left out."""
+    return [f"{keys[name]} {does}" for name, does in wanted if name in keys]
 
 
 def raw_keys(node: DOMNode, name: str) -> set[str]:
@@ -143,7 +167,8 @@ def clashes(
 def _bound(shared: tuple[type[DOMNode], ...], other: type[DOMNode], user: Mapping[str, str]) -> dict[str, list[str]]:
     keys: dict[str, list[str]] = {}
     # Over a screen of its own only what the application binds holds.
-    for node in (*(shared[:1] if issubclass(other, Screen) else shared), other):
+    over = issubclass(other, Screen) or getattr(other, "OVER_WORKBENCH", False)
+    for node in (*(shared[:1] if over else shared), other):
         for key, binding in node._merge_bindings():
             if binding.id and binding.id not in user:
                 keys.setdefault(binding.id, []).append(key)

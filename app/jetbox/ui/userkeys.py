@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.keys import Keys, key_to_character
 
-from jetbox.ui.keys import binding_ids, clashes, near_name
+from jetbox.ui.keys import binding_ids, clashes, near_name, types_a_letter
 from jetbox.ui.screens.bound import everything_bound
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.search import Search
@@ -15,12 +15,17 @@ from jetbox.ui.widgets.search import Search
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
 
+TYPED = ("input.", "answer.", "list.search_")
+"""How ids begin of what has its key where one types."""
 MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
-NAMES_HINT = "F1 shows the names"
+HELP = "{help}"
+"""Stands for the key of the help in a hint, until that is known."""
+NAMES_HINT = f"{HELP} shows the names"
 
 
 def apply_keys(app: JetboxApp, user: Mapping[str, str]) -> None:
     """Bind them; what is wrong with them gets a notice: what does not exist or cannot be, and what is taken."""
+    wrong: list[tuple[str, str]] = []
     bench = app.workbench
     known = binding_ids(type(app), type(bench), *everything_bound())
     typing = binding_ids(type(app), type(bench), Field, Search)
@@ -28,24 +33,26 @@ def apply_keys(app: JetboxApp, user: Mapping[str, str]) -> None:
     for name, keys in user.items():
         where = f"{_place(app, name)}keys: "
         if name not in known:
-            bench.notice("warning", f"{where}there is nothing named {name!r}", near_name(name, known) or NAMES_HINT)
+            wrong.append((f"{where}there is nothing named {name!r}", near_name(name, known) or NAMES_HINT))
             continue
         wanted: list[str] = []
         for key in filter(None, (each.strip() for each in keys.split(","))):
-            problem, hint = _problem(key, typed=name in typing or name.startswith(("input.", "answer.")))
+            problem, hint = _problem(key, typed=name in typing or name.startswith(TYPED))
             if problem:
-                bench.notice("warning", f"{where}{key!r} of {name!r} {problem}", hint)
+                wrong.append((f"{where}{key!r} of {name!r} {problem}", hint))
             else:
                 wanted.append(key)
         if wanted:
             good[name] = ",".join(wanted)
         elif not keys.strip(" ,"):
-            bench.notice("warning", f"{where}{name!r} has no key: it stays as it was", NAMES_HINT)
+            wrong.append((f"{where}{name!r} has no key: it stays as it was", NAMES_HINT))
     for name, key, other in clashes(good, (type(app), type(bench)), everything_bound()):
         text = f"{_place(app, name)}keys: {key!r} of {name!r} does {other!r} already"
-        bench.notice("warning", text, "change one of the two")
+        wrong.append((text, "change one of the two"))
     app.set_keymap(good)
     bench.know_keys()
+    for text, hint in wrong:
+        bench.notice("warning", text, hint.replace(HELP, bench.key_names["app.help"]))
 
 
 def _problem(key: str, *, typed: bool) -> tuple[str, str]:
@@ -58,8 +65,8 @@ def _problem(key: str, *, typed: bool) -> tuple[str, str]:
     names = {each.value for each in Keys}
     letter = len(name) == 1 or key_to_character(name) is not None
     if not letter and name not in names:
-        return f"is no key: none is called {name!r}", near_name(name, names) or "keys are called as F1 writes them"
-    if typed and letter and name not in ("enter", "tab", "escape", "backspace") and set(modifiers) <= {"shift"}:
+        return f"is no key: none is called {name!r}", near_name(name, names) or f"keys are called as {HELP} writes them"
+    if typed and types_a_letter(key):
         return "is what one types in the input: it stays as it was", "with ctrl or alt, or a key like f5"
     return "", ""
 

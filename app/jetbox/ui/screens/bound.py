@@ -19,7 +19,7 @@ def everything_bound() -> tuple[type[DOMNode], ...]:
 
 def screens_bound() -> tuple[type[DOMNode], ...]:
     """The screens over the workbench."""
-    from jetbox.ui.screens.browser import Browser
+    from jetbox.ui.screens.browser import Browser, Search
     from jetbox.ui.screens.help import Help
     from jetbox.ui.screens.missing import Missing
     from jetbox.ui.screens.models import Models
@@ -30,4 +30,4 @@ def screens_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.screens.timing import TimingScreen
     from jetbox.ui.screens.undo import Undo
 
-    return (Models, Missing, Browser, Undo, TimingScreen, Request, Sessions, Settings, Question, Help)
+    return (Models, Missing, Browser, Search, Undo, TimingScreen, Request, Sessions, Settings, Question, Help)

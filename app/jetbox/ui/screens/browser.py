@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 
 from jetbox.engine.safety.terminal import safe_text
-from jetbox.ui.keys import bound_keys, raw_keys
+from jetbox.ui.keys import first_keys, hints, raw_keys
 from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import Row, fit
 from jetbox.ui.widgets.leaf import Leaf
@@ -27,9 +29,23 @@ BESIDE = 96
 BORDER = 0.9
 """The part of the screen's width that words in the border may have."""
 
+Act = tuple[DOMNode, str, Callable[[], None]]
+"""Who names a key, its id, and what it does."""
+
 
 class Search(Lined):
-    """What is searched for, as it is typed."""
+    """What is searched for, as it is typed.
+
+    It names its keys apart from the list's, since they hold only while one types: one key can be in both.
+    """
+
+    BINDING_GROUP_TITLE = "Search in lists"
+    OVER_WORKBENCH = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "done", "End of what is searched for", id="list.search_done", show=False),
+        Binding("backspace", "back", "Delete a letter of it", id="list.search_back", show=False),
+        Binding("ctrl+w,ctrl+u", "empty", "Delete all of it", id="list.search_empty", show=False),
+    ]
 
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(glyphs, id="browser-search")
@@ -37,10 +53,12 @@ class Search(Lined):
         self.typing = False
         self.found = ""
         """How many were found, in words."""
+        self.opens = ""
+        """The key with which one begins to type."""
 
     def lines(self, width: int) -> list[Row]:
         if not (self.typing or self.text):
-            return [Row(fit((("/ searches", "faint"), (f"   {self.found}", "faint")), width))]
+            return [Row(fit(((f"{self.opens} searches", "faint"), (f"   {self.found}", "faint")), width))]
         cursor = (self.glyphs.block, "accent") if self.typing else ("", "")
         return [Row(fit((("/", "key"), (self.text, ""), cursor, (f"   {self.found}", "faint")), width))]
 
@@ -57,8 +75,6 @@ class Browser(ModalScreen[None]):
     """Where there is no room for both side by side, they stand one above the other."""
     HINTS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Ids of keys and what they do, for the border; the first matter most."""
-    EVERY_KEY: ClassVar[frozenset[str]] = frozenset()
-    """Ids of which the border names a second key too: not every terminal knows each."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "Close", id="list.close", show=False),
         Binding("up,k", "move(-1)", "The one above", id="list.up", show=False),
@@ -111,16 +127,24 @@ class Browser(ModalScreen[None]):
 
     def hint(self) -> None:
         """The keys that matter, as they are bound."""
-        ascii = self.bench.glyphs.ascii
-        bound = {name: keys.split(" ") for keys, _, name in bound_keys(self, ascii=ascii)}
-        known = {name: "/".join(keys[: 2 if name in self.EVERY_KEY else 1]) for name, keys in bound.items()}
-        hints = [f"{known[name]} {does}" for name, does in (*self.HINTS, ("list.close", "closes")) if name in known]
+        keys = self.keys
+        said = hints(keys, (*self.HINTS, ("list.close", "closes")))
         box = self.query_one("#browser")
         unsaid: list[str] = []
-        while len(hints) > 2 and sum(map(len, hints)) + 2 * len(hints) > BORDER * self.app.size.width:
-            unsaid.insert(0, hints.pop(-2))
+        while len(said) > 2 and sum(map(len, said)) + 2 * len(said) > BORDER * self.app.size.width:
+            unsaid.insert(0, said.pop(-2))
         self.unsaid = "  ".join(unsaid)
-        box.border_subtitle = "  ".join(hints).replace("[", "\\[")
+        box.border_subtitle = "  ".join(said).replace("[", "\\[")
+        self.search.opens = keys.get("list.search", self.search.opens)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """By its id the key for each thing that can be done here now."""
+        return first_keys(self, ascii=self.bench.glyphs.ascii, typing=self.search.typing)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A search begins where none is going on."""
+        return action != "search" or (self.SEARCHES and not self.search.typing)
 
     @on(Pick.Moved)
     def _moved(self, message: Pick.Moved) -> None:
@@ -142,49 +166,55 @@ class Browser(ModalScreen[None]):
 
     def action_search(self) -> None:
         if self.SEARCHES:
-            self.search.typing = True
-            self.search.redraw()
+            self.type(typing=True)
+
+    def type(self, *, typing: bool) -> None:
+        """Letters are what is searched for, or keys."""
+        self.search.typing = typing
+        self.hint()
+        self.search.redraw()
+
+    def _seek(self, text: str) -> None:
+        self.search.text = text
+        self.search_for(text)
+        self.search.redraw()
 
     def action_close(self) -> None:
         """Out of the search, or out of the screen."""
         if self.search.typing or self.search.text:
-            self.search.typing, self.search.text = False, ""
-            self.search_for("")
-            self.search.redraw()
+            self._seek("")
+            self.type(typing=False)
         else:
             self.dismiss(None)
 
     def on_key(self, event: events.Key) -> None:
-        """While something is searched for, keys are its text; up and down still choose.
+        """While something is searched for, letters are its text; other keys do what they always do.
 
-        A binding is looked at after the keys that came together with its own: what opens the search is seen to here,
+        A binding is looked at after the keys that came together with its own: what concerns the text is seen to here,
         so that nothing of what is typed behind it is lost.
         """
-        search = self.search
-        if not search.typing and self.SEARCHES and event.key in raw_keys(self, "list.search"):
-            event.stop()
-            event.prevent_default()
-            self.action_search()
+        if not self.SEARCHES:
             return
-        if not search.typing or event.key in ("up", "down", "escape", "pageup", "pagedown"):
+        # With Alt a letter is a key, though some terminals tell its character too.
+        if self.search.typing and event.is_printable and event.character and not event.key.startswith("alt+"):
+            self._seek(self.search.text + event.character)
+        elif act := next((act for node, name, act in self.of_text() if event.key in raw_keys(node, name)), None):
+            act()
+        else:
             return
         event.stop()
         event.prevent_default()
-        if event.key == "enter":
-            search.typing = False
-        elif event.key == "backspace":
-            search.text = search.text[:-1]
-        elif event.key == "ctrl+w":
-            search.text = ""
-        elif event.is_printable and event.character:
-            search.text += event.character
-        else:
-            return
-        self.search_for(search.text)
-        search.redraw()
+
+    def of_text(self) -> Iterable[Act]:
+        """What keys do that concern what is typed, as it stands."""
+        if not self.search.typing:
+            return ((self, "list.search", self.action_search),)
+        return (
+            (self.search, "list.search_done", lambda: self.type(typing=False)),
+            (self.search, "list.search_back", lambda: self._seek(self.search.text[:-1])),
+            (self.search, "list.search_empty", lambda: self._seek("")),
+        )
 
     def on_paste(self, event: events.Paste) -> None:
         if self.search.typing:
-            self.search.text += " ".join(safe_text(event.text).split())
-            self.search_for(self.search.text)
-            self.search.redraw()
+            self._seek(self.search.text + " ".join(safe_text(event.text).split()))

@@ -20,7 +20,6 @@ from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
 
-WAYS = "j k scroll  esc closes"
 ESSENTIAL = ("session.cancel", "app.palette", "app.quit", "session.mode", "session.models")
 """Keys that are told first where there are few rows."""
 Group = tuple[str, list[Key]]
@@ -54,6 +53,8 @@ class HelpText(Lined):
         self._groups = groups
         self._more = more
         self._commands = commands
+        self.ways = ""
+        """The keys of the help itself."""
         self.low = self.least = False
         """There are few rows: what matters most stands first; fewer still: no border says how to leave."""
 
@@ -61,7 +62,7 @@ class HelpText(Lined):
         keys = [key for _, group in (*self._groups, *self._more) for key in group]
         column = min(max((cells(key) for key, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
-        out: list[Row] = [*flow(((WAYS, "dim"),), width)] if self.least else []
+        out: list[Row] = [*flow(((self.ways, "dim"),), width)] if self.least else []
         if self.low and self._groups:
             first = [key for name in ESSENTIAL for key in self._groups[0][1] if key[2] == name]
             for each in first:
@@ -126,8 +127,13 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help", can_focus=False) as box:
             box.border_title = "help"
-            box.border_subtitle = WAYS
             yield self._text
+
+    def on_mount(self) -> None:
+        bound = {name: keys.split(" ") for keys, _, name in bound_keys(self, ascii=self._text.glyphs.ascii)}
+        scroll = f"{bound['help.down'][-1]} {bound['help.up'][-1]} scroll"
+        self._text.ways = f"{scroll}  {bound['help.close'][0]} closes"
+        self.query_one("#help").border_subtitle = self._text.ways.replace("[", "\\[")
 
     def on_resize(self, event: events.Resize) -> None:
         classes = low_classes(event.size.height)

@@ -16,6 +16,7 @@ from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.keys import first_keys, hints
 from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.text.rows import BLANK, Row, fit, flow, one_line, row
 from jetbox.ui.widgets.lined import Lined
@@ -44,6 +45,8 @@ class Choice(Lined):
         self.low = self.least = False
         """There are few rows: what can be done stands first; fewer still: no border says with which keys."""
         self.keys = ""
+        self.fetches = ""
+        """The key that has the missing one fetched."""
 
     def lines(self, width: int) -> list[Row]:
         missing = self.missing
@@ -76,7 +79,9 @@ class Choice(Lined):
         pulled = self.pulled
         if pulled is None or pulled.name != name or pulled.state in ("failed", "cancelled"):
             failed = ((f"  {one_line(pulled.status)}", "failed"),) if pulled is not None and pulled.status else ()
-            return row(("p", "key"), (f" fetches {one_line(name)}; its size is told when that begins", ""), *failed)
+            return row(
+                (self.fetches, "key"), (f" fetches {one_line(name)}; its size is told when that begins", ""), *failed
+            )
         share = f"{pulled.completed / pulled.total:4.0%} of {words.size(pulled.total)}" if pulled.total else ""
         return row((f"fetching {one_line(name)}: ", "accent"), (share or one_line(pulled.status), ""))
 
@@ -130,9 +135,12 @@ class Missing(ModalScreen[None]):
             if self.is_current:
                 self.dismiss(None)
             return
-        does = (["x stops"] if self._under_way else ["p fetches"]) if missing.pull else []
-        does += ["enter uses"] if missing.there else []
-        self._choice.keys = self._box.border_subtitle = "  ".join([*does, "esc closes"])
+        keys = first_keys(self, ascii=self._bench.glyphs.ascii)
+        does = [("missing.stop", "stops") if self._under_way else ("missing.pull", "fetches")] if missing.pull else []
+        does += [("missing.use", "uses")] if missing.there else []
+        self._choice.keys = "  ".join(hints(keys, (*does, ("missing.close", "closes"))))
+        self._choice.fetches = keys.get("missing.pull", "")
+        self._box.border_subtitle = self._choice.keys.replace("[", "\\[")
         self._choice.redraw()
 
     def action_move(self, by: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -10,9 +11,8 @@ from textual.binding import Binding, BindingType
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
-from jetbox.ui.keys import raw_keys
 from jetbox.ui.lineup import LOADING, Table, fetching, in_full
-from jetbox.ui.screens.browser import Browser
+from jetbox.ui.screens.browser import Act, Browser
 from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
 
 if TYPE_CHECKING:
@@ -39,15 +39,18 @@ class Models(Browser):
         ("models.unload", "unloads"),
         ("models.fetch", "fetches"),
         ("models.stop", "stops that"),
+        ("models.letters", "letters are keys"),
     )
-    EVERY_KEY = frozenset({"models.now"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "use(False)", "Use it from the next round on; fetch it", id="models.switch", show=False),
-        Binding("n,shift+enter,ctrl+enter", "use(True)", "Use it now, in mid-round", id="models.now", show=False),
-        Binding("w", "warm", "Load it", id="models.warm", show=False),
-        Binding("u", "unload", "Unload it", id="models.unload", show=False),
-        Binding("p", "fetch", "Fetch another one: type its name", id="models.fetch", show=False),
-        Binding("x", "stop", "Stop what is being fetched", id="models.stop", show=False),
+        Binding(
+            "n,shift+enter,ctrl+enter,alt+enter", "use(True)", "Use it now, in mid-round", id="models.now", show=False
+        ),
+        Binding("w,alt+w", "warm", "Load it", id="models.warm", show=False),
+        Binding("u,alt+u", "unload", "Unload it", id="models.unload", show=False),
+        Binding("p,alt+p", "fetch", "Fetch another one: type its name", id="models.fetch", show=False),
+        Binding("x,alt+x", "stop", "Stop what is being fetched", id="models.stop", show=False),
+        Binding("tab", "letters", "Letters are keys from now on", id="models.letters", show=False),
         Binding("ctrl+l", "close", "Close", id="models.close", show=False),
     ]
 
@@ -65,7 +68,7 @@ class Models(Browser):
         """A word of this screen's own, until something is chosen or told."""
 
     def begin(self) -> None:
-        self.look()
+        self.type(typing=True)
         if self.bench.live:
             self.bench.submit(commands.ListModels(anew=True))
             self.set_interval(ASK_S, self._ask)
@@ -129,7 +132,8 @@ class Models(Browser):
         if self._listed is None:
             return "asking the server"
         of, shown = len(self._listed.models), len(self._shown)
-        return f"{shown} of {words.plural(of, 'model')}" if shown < of else words.plural(of, "model")
+        said = f"{shown} of {words.plural(of, 'model')}" if shown < of else words.plural(of, "model")
+        return said if self.search.text or not self.search.typing else f"{said}, type to filter"
 
     def _row(self, table: Table, number: int, width: int) -> list[Piece]:
         if number >= len(self._shown):
@@ -151,8 +155,10 @@ class Models(Browser):
         if model is not None:
             return out + in_full(model, width, self.bench.source.now(), present=model.name == view.model)
         if self._fetch and self._pulling is None:
-            return [*out, row(("enter", "key"), (" has the server fetch it; its size is told when that begins", ""))]
-        return [*out, row(("x", "key"), (" stops it; what is there of it stays", ""))] if self._fetch else out
+            said = (" has the server fetch it; its size is told when that begins", "")
+            return [*out, row((self.keys.get("models.switch", ""), "key"), said)]
+        stops = (self.keys.get("models.stop", ""), "key")
+        return [*out, row(stops, (" stops it; what is there of it stays", ""))] if self._fetch else out
 
     def chose(self) -> None:
         self._said = ""
@@ -173,22 +179,38 @@ class Models(Browser):
             return False
         if action == "stop":
             return self._pulling is not None
-        return True
+        return self.search.typing if action == "letters" else super().check_action(action, parameters)
 
-    def on_key(self, event: events.Key) -> None:
-        """While a name is typed, Enter uses what it has found."""
-        fetches = not self.search.typing and event.key in raw_keys(self, "models.fetch")
-        if fetches and self.check_action("fetch", ()):
-            event.stop()
-            event.prevent_default()
-            self.action_fetch()
-        if self.search.typing and event.key in ("enter", "shift+enter", "ctrl+enter"):
-            event.stop()
-            event.prevent_default()
-            self.search.typing = False
-            self.search.redraw()
-            if self._chosen is not None:
-                self.action_use(event.key != "enter")
+    def of_text(self) -> Iterable[Act]:
+        """While a name is typed, what uses a model uses what it has found."""
+        own: list[Act] = []
+        if self.search.typing:
+            own += [(self, "models.switch", self._use_found), (self, "models.now", lambda: self._use_found(now=True))]
+            own += [(self, "models.letters", self.action_letters)]
+        if self.check_action("fetch", ()):
+            own.append((self, "models.fetch", self.action_fetch))
+        return (*own, *super().of_text())
+
+    def _use_found(self, *, now: bool = False) -> None:
+        if self._chosen is not None:
+            self.action_use(now)
+        else:
+            self.type(typing=False)  # a download is begun by a second key
+
+    def action_letters(self) -> None:
+        self.type(typing=False)
+
+    def type(self, *, typing: bool) -> None:
+        super().type(typing=typing)
+        self.look()
+
+    def action_close(self) -> None:
+        """What is typed goes first."""
+        if self.search.text:
+            self.search.text = ""
+            self.type(typing=True)
+        else:
+            self.dismiss(None)
 
     def enter(self) -> None:
         self.action_use(False)

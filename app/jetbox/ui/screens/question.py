@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.keys import first_keys
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
@@ -24,10 +25,16 @@ class Words(Lined):
     def __init__(self, glyphs: Glyphs, question: str, yes: str, no: str) -> None:
         super().__init__(glyphs)
         self._question, self._yes, self._no = question, yes, no
+        self.keys: dict[str, str] = {}
 
     def lines(self, width: int) -> list[Row]:
         low = self.app.size.height < LOW
-        answers = row(("y", "key"), (f" {self._yes}    ", ""), ("n", "key"), (f" {self._no}", ""))
+        answers = row(
+            (self.keys.get("question.yes", ""), "key"),
+            (f" {self._yes}    ", ""),
+            (self.keys.get("question.no", ""), "key"),
+            (f" {self._no}", ""),
+        )
         said = flow(((self._question, ""),), width)
         return [answers, *said] if low else [*said, BLANK, answers]
 
@@ -47,5 +54,6 @@ class Question(ModalScreen[bool]):
         self._words.paint(paint)
 
     def compose(self) -> ComposeResult:
+        self._words.keys = first_keys(self, ascii=self._words.glyphs.ascii)
         with Vertical(id="question"):
             yield self._words

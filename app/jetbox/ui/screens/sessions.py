@@ -84,7 +84,7 @@ class Sessions(Browser):
             if all(part in hay for part in parts) and (not here or each.workspace == here)
         )
         if self._done:
-            where = "" if self._all else " in this folder (a shows all)"
+            where = "" if self._all else f" in this folder ({self.keys.get('sessions.all', '')} shows all)"
             self.list.empty = "nothing found" if parts else f"no other session was recorded{where}"
         of = f" of {len(self._read)}" if len(self._shown) < len(self._read) else ""
         self.search.found = f"{len(self._shown)}{of}" + ("" if self._done else ", reading")
@@ -168,9 +168,9 @@ class Sessions(Browser):
         if each.problem:
             self._say(each.problem)
         elif each.running:
-            self._say("another process writes it: p looks on")
+            self._say(f"another process writes it: {self.keys.get('sessions.replay', '')} looks on")
         elif not os.path.isdir(each.workspace):
-            self._say(f"its folder {each.workspace} is gone: p plays it")
+            self._say(f"its folder {each.workspace} is gone: {self.keys.get('sessions.replay', '')} plays it")
         else:
             self._go(Wanted("resume", each.path, each.workspace))
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from jetbox.settings.show import Row as Setting
 
 LIVE = {
-    "ui.theme": "enter shows the next theme",
-    "ui.notify": "enter changes it for this session",
-    "permissions.mode": "enter changes to the next mode",
-    "model.name": "enter shows the models to choose from",
+    "ui.theme": "shows the next theme",
+    "ui.notify": "changes it for this session",
+    "permissions.mode": "changes to the next mode",
+    "model.name": "shows the models to choose from",
 }
-"""Options that can be changed now, and how."""
+"""Options that can be changed now, and what the key does."""
 
 
 class Settings(Browser):
@@ -115,8 +115,9 @@ class Settings(Browser):
         out.append(BLANK)
         loaded = self.bench.loaded
         path = loaded.user_path if loaded is not None else ""
-        said = LIVE.get(each.option, "enter changes it from the next goal on" if each.option in changeable() else "")
-        said = said or (f"holds from the next session on when it is changed in {path}")
+        does = LIVE.get(each.option, "changes it from the next goal on" if each.option in changeable() else "")
+        key = self.keys.get("settings.change", "")
+        said = f"{key} {does}" if does else f"holds from the next session on when it is changed in {path}"
         return [*out, *flow(((said, "faint"),), width)]
 
     def enter(self) -> None:

@@ -99,7 +99,7 @@ class Steering(Inquiring):
     def _over(self) -> None:
         """Nothing that runs is ended by it."""
         if self.busy:
-            self.word("a goal runs: ^C twice quits")
+            self.word(f"a goal runs: {self.key_names['app.quit']} twice quits")
         else:
             self.leave()
 
@@ -137,7 +137,7 @@ class Steering(Inquiring):
         if not command:
             self.word("say what to run: !COMMAND")
         elif self.view.shells:
-            self.word("a command of yours runs already: esc stops it")
+            self.word(f"a command of yours runs already: {self.key_names['session.cancel']} stops it")
         else:
             self.submit(commands.RunShell(command))
 

@@ -193,4 +193,4 @@ class Undo(Browser):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A recording undoes nothing."""
-        return action not in ("undo", "turn") or self.bench.live
+        return super().check_action(action, parameters) if action not in ("undo", "turn") else self.bench.live

@@ -22,7 +22,7 @@ from jetbox.ui.footing import OFFERED_COMMANDS, OFFERED_FILES, Keys, footer_stat
 from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.history import Memory
-from jetbox.ui.keys import bound_keys
+from jetbox.ui.keys import first_keys
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
 from jetbox.ui.saying import Saying
@@ -297,8 +297,8 @@ class Workbench(Steering):
         """Keys were bound or bound anew: hints say them as they are."""
         field = self.prompt if self.inquired is None else self.reply
         nodes = (self.app, self, self.bar or field or self.prompt)
-        found = [key for node in nodes for key in bound_keys(node, ascii=self.glyphs.ascii)]
-        self.key_names = {name: keys.split(" ")[0] for keys, _, name in found}
+        self.key_names = first_keys(*nodes, ascii=self.glyphs.ascii)
+        self.transcript.name_key(self.key_names.get("transcript.expand", ""))
         self._show_footer(self.source.now())
 
     def _pace(self) -> None:

@@ -23,6 +23,8 @@ class Look(msgspec.Struct, frozen=True):
     expanded: bool = False
     now: int = 0
     """The session's time, ns."""
+    unfolds: str = ""
+    """The key that shows what is folded; empty where there is none."""
 
     @property
     def signs(self) -> Signs:
@@ -296,7 +298,12 @@ def _bounded(text: str) -> Iterator[str]:
 
 def more_row(look: Look, said: str, unfolded: bool, indent: str = INDENT) -> Row:
     """What is left out, and the key that shows it."""
-    return row(indent, (f"{look.glyphs.more} {said}" + ("" if unfolded else "  ^O expands"), "faint"))
+    return row(indent, (more_words(look, said, unfolded), "faint"))
+
+
+def more_words(look: Look, said: str, unfolded: bool) -> str:
+    """What is left out, and where that can be shown the key that does."""
+    return f"{look.glyphs.more} {said}" + (f"  {look.unfolds} expands" if look.unfolds and not unfolded else "")
 
 
 class Titled(Block):

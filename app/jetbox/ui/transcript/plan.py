@@ -5,7 +5,7 @@ from __future__ import annotations
 from jetbox.engine.events import PlanEnded, PlanMade, StepBegun, StepEnded
 from jetbox.ui import words
 from jetbox.ui.text.rows import Piece, Row, flow, one_line
-from jetbox.ui.transcript.blocks import INDENT, Look, Titled
+from jetbox.ui.transcript.blocks import INDENT, Look, Titled, more_words
 
 STEPS_SHOWN = 12
 """Rows of steps while it runs; unfolded it shows them all."""
@@ -59,8 +59,8 @@ class PlanCard(Titled):
             )
             out.append(self.line(left, self._sign(step.id, look), width))
         if len(shown) < len(steps):
-            more = words.plural(len(steps) - len(shown), "more step")
-            out += flow(((f"{look.glyphs.more} {more}  ^O expands", "faint"),), width, first=((INDENT * 2, ""),))
+            more = more_words(look, words.plural(len(steps) - len(shown), "more step"), unfolded)
+            out += flow(((more, "faint"),), width, first=((INDENT * 2, ""),))
         for note in self.made.notes:
             out += flow(((one_line(note), "faint"),), width, first=((INDENT * 2, ""),))
         return out

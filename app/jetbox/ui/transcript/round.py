@@ -10,7 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.rounds import LLM_PHASES
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
-from jetbox.ui.transcript.blocks import INDENT, Block, Look
+from jetbox.ui.transcript.blocks import INDENT, Block, Look, more_row
 from jetbox.ui.verdicts import cache_sign, came_by
 
 _PADDING = re.compile(r" {8,}")
@@ -220,7 +220,6 @@ def output_rows(
         out += lines(fitted[: width * 4], style, width, indent=indent, words=prose)
     left = len(source) - len(kept)
     if left:
-        said = f"{look.glyphs.more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
-        note = row(indent, (said, "faint"))
+        note = more_row(look, words.plural(left, "more line"), unfolded, indent)
         out = [note, *out] if tail else [*out, note]
     return out

@@ -10,8 +10,8 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import diff_parts, parse
 from jetbox.ui.text.markdown import MarkdownFlow
-from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line, row
-from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled
+from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line
+from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled, more_row
 from jetbox.ui.transcript.round import output_rows
 
 DIFF_LINES = 12
@@ -100,8 +100,7 @@ class Tool(Titled):
         shown = changed[: EXPANDED_DIFF_LINES if unfolded else DIFF_LINES]
         yield from diff_parts(shown, width, indent=INDENT * 2, more=more, filled=FIGURES_AT)
         if left := len(changed) - len(shown):
-            said = f"{more} {words.plural(left, 'more line')}" + ("" if unfolded else "  ^O expands")
-            yield [row(INDENT * 2, (said, "faint"))]
+            yield [more_row(look, words.plural(left, "more line"), unfolded, INDENT * 2)]
 
     def head(self, width: int, look: Look) -> list[Row]:
         """What was asked for, and how it stands."""

@@ -49,6 +49,8 @@ class Paged(ScrollView):
         self._left = (0, 0)
         """Blocks and rows that there were when it stopped following."""
         self.expanded = False
+        self.unfolds = ""
+        """The key that shows what is folded, as people write it."""
         self._now = 0
         self._columns = 0
         self._paint = Paint({}, colour=False)
@@ -150,6 +152,12 @@ class Paged(ScrollView):
         self._strips.clear()
         self.refresh()
 
+    def name_key(self, unfolds: str) -> None:
+        """What is folded says that this key shows it."""
+        if unfolds != self.unfolds:
+            self.unfolds = unfolds
+            self._lay_out_anew()
+
     def toggle_expanded(self) -> None:
         """Show everything in full, or folded again; what is at the top stays there."""
         self.expanded = not self.expanded
@@ -163,7 +171,7 @@ class Paged(ScrollView):
         return self.scroll_offset.y >= self.max_scroll_y
 
     def _look(self) -> Look:
-        return Look(self._glyphs, self.expanded, self._now)
+        return Look(self._glyphs, self.expanded, self._now, self.unfolds)
 
     def _show_changed(self, blocks: list[int], top: tuple[int, int]) -> None:
         """Lay these blocks out, in order, and draw the rows that differ."""

@@ -14,6 +14,7 @@ from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
+from jetbox.ui.keys import first_keys
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.lined import Lined
@@ -23,13 +24,12 @@ DIFF_LINES = 4000
 LOW = 5
 """Rows up to which nothing is left free above the answers."""
 ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...] = (
-    ("y", "once", "once"),
-    ("s", "this session", "session"),
-    ("a", "always here", "always"),
-    ("n", "no", "no"),
+    ("permission.once", "once", "once"),
+    ("permission.session", "this session", "session"),
+    ("permission.always", "always here", "always"),
+    ("permission.no", "no", "no"),
 )
-SHORT = sum(cells(key) + cells(answer) + 3 for key, _, answer in ANSWERS) - 2
-"""Cells that the answers take with one word each."""
+"""Ids of the keys, what they do in words, and the answers."""
 
 
 class Permission(Wheeled, Lined, can_focus=True):
@@ -146,15 +146,18 @@ class Permission(Wheeled, Lined, can_focus=True):
 
     def _answers(self, width: int) -> Row:
         """The keys and what they do; with fewer words where there is less room."""
-        words = sum(cells(key) + cells(does) + 1 for key, does, _ in ANSWERS)
+        bound = first_keys(self, ascii=self.glyphs.ascii)
+        answers = [(bound.get(name, ""), does, answer) for name, does, answer in ANSWERS]
+        short = sum(cells(key) + cells(answer) + 3 for key, _, answer in answers) - 2
+        words = sum(cells(key) + cells(does) + 1 for key, does, _ in answers)
         gaps = len(ANSWERS) - 1
         apart = next((gap for gap in (4, 2) if words + gap * gaps + 2 <= width), 0)
         edge = 2 if apart else 0
         pieces: list[Piece] = [(" " * edge, "")]
         column = edge + 1  # with the margin
         self._spots = []
-        for key, does, answer in ANSWERS:
-            said = f" {does}" if apart else f" {answer}" if width >= SHORT else ""
+        for key, does, answer in answers:
+            said = f" {does}" if apart else f" {answer}" if width >= short else ""
             wide = cells(key) + cells(said)
             self._spots.append((column, column + wide, answer))
             pieces += [(key, "key"), (said, "" if answer != "no" else "warning"), (" " * (apart or 2), "")]

@@ -8,8 +8,11 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from jetbox.ui.keys import first_keys, hints, raw_keys
 from jetbox.ui.text.rows import Row, row, spread
 from jetbox.ui.widgets.lined import Lined
+
+HINTS = (("search.next", "next"), ("search.close", "closes"))
 
 
 class Search(Lined, can_focus=True):
@@ -20,6 +23,7 @@ class Search(Lined, can_focus=True):
         Binding("enter,down", "step(-1)", "Next place, upwards", id="search.next", show=False),
         Binding("shift+enter,up", "step(1)", "Previous place", id="search.previous", show=False),
         Binding("escape", "close", "Close", id="search.close", show=False),
+        Binding("backspace", "back", "Delete a letter", id="search.back", show=False),
         Binding("ctrl+u", "empty", "Empty it", id="search.empty", show=False),
     ]
 
@@ -54,13 +58,12 @@ class Search(Lined, can_focus=True):
 
     def lines(self, width: int) -> list[Row]:
         left = ((" / ", "key"), (self.wanted, ""), (" ", "selected"))
-        return (
-            [spread(left, ((f"{self.said}  enter next  esc closes ", "dim"),), width)] if width > 30 else [row(*left)]
-        )
+        keys = hints(first_keys(self, ascii=self.glyphs.ascii), HINTS)
+        return [spread(left, ((f"{'  '.join([self.said, *keys])} ", "dim"),), width)] if width > 30 else [row(*left)]
 
     def on_key(self, event: events.Key) -> None:
-        if event.key == "backspace":
-            self._ask(self.wanted[:-1])
+        if event.key in raw_keys(self, "search.back"):
+            self.action_back()  # in the order of what is typed: a binding comes later than keys behind it
         elif event.is_printable and event.character:
             self._ask(self.wanted + event.character)
         else:
@@ -79,6 +82,9 @@ class Search(Lined, can_focus=True):
 
     def action_step(self, by: int) -> None:
         self.post_message(self.Asked(self.wanted, by))
+
+    def action_back(self) -> None:
+        self._ask(self.wanted[:-1])
 
     def action_empty(self) -> None:
         self._ask("")
