@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from jetbox.sim import faults
-from scripted import WriteScript, step
+from scripted import WriteScript, call, step
+from sim.conftest import TOOLS
 
 QUESTION = {"role": "user", "content": "What is a context manager?"}
 BODY = json.dumps({"model": "gpt-oss:20b", "messages": [QUESTION]}).encode()
@@ -49,6 +50,17 @@ def test_error_in_mid_stream_keeps_status_200(client_of: Any) -> None:
 
 def test_error_before_the_first_chunk_is_a_real_status(client_of: Any) -> None:
     assert client_of(faults=["error@1:0"]).refused(QUESTION)[0] == 500
+
+
+def test_an_error_before_the_first_word_stands_in_the_streams_place(client_of: Any, write_script: WriteScript) -> None:
+    script = str(write_script(step(call("list_dir", path="."))))
+    kinds = {True: "application/json", False: "application/json; charset=utf-8"}
+    for fault in ("error:no@*:0", "send:raw-error"):
+        client = client_of(faults=[fault], scripts=[script])
+        for stream, kind in kinds.items():
+            body = {"model": "gpt-oss:20b", "messages": [QUESTION], "tools": TOOLS, "stream": stream}
+            status, headers, _ = client.send("POST", "/api/chat", body)
+            assert (status, headers["content-type"], "transfer-encoding" in headers) == (500, kind, stream)
 
 
 def test_error_without_stream_is_a_real_status(client_of: Any) -> None:

@@ -7,12 +7,23 @@ from typing import Any
 
 import pytest
 
+from scripted import WriteScript, call, step
+
 QUESTION = {"role": "user", "content": "What is a context manager?"}
 GOAL = {"role": "user", "content": "Create mathx package"}
 TOOLS = [{"type": "function", "function": {"name": "list_dir", "parameters": {"type": "object"}}}]
 MODEL = "gpt-oss:20b"
 SERVERS = ("ollama", "vllm", "sglang", "llamacpp", "lmstudio")
 OTHERS = SERVERS[1:]
+WITH_CHARSET = "application/json; charset=utf-8"
+TYPES = {
+    "ollama": ("application/json", b"\n"),
+    "vllm": ("application/json", b""),
+    "sglang": ("application/json", b""),
+    "llamacpp": (WITH_CHARSET, b""),
+    "lmstudio": (WITH_CHARSET, b""),
+}
+"""Of what is no stream: its type, and what stands behind it."""
 USAGE = {"stream_options": {"include_usage": True}}
 
 
@@ -48,6 +59,39 @@ def refusal(client: Any, headers: dict[str, str] | None = None, **body: Any) -> 
     data = json.loads(reply.read())
     connection.close()
     return reply.status, data
+
+
+@pytest.mark.parametrize("flavour", SERVERS)
+def test_everything_that_is_no_stream_has_the_types_of_the_server(client_of: Any, flavour: str) -> None:
+    client = client_of(flavour=flavour, faults=["error@2:0"])
+    kind, end = TYPES[flavour]
+    whole = {"model": MODEL, "messages": [GOAL]}
+    asked = [
+        ("GET", "/v1/models", b"", 200),
+        ("POST", "/v1/chat/completions", whole, 200),
+        ("POST", "/v1/chat/completions", whole, 500),
+        ("POST", "/v1/chat/completions", {"messages": [], "model": MODEL}, 400),
+        ("POST", "/v1/embeddings", {"model": MODEL, "input": "x"}, 200),
+    ]
+    for method, path, body, expected in asked:
+        status, headers, data = client.send(method, path, body)
+        assert (status, headers["content-type"]) == (expected, kind), (path, data)
+        assert data.endswith(b"}" + end), path
+        assert "transfer-encoding" not in headers
+
+
+def test_an_error_before_the_first_word_of_a_stream_is_framed_as_one_by_ollama_alone(
+    client_of: Any, write_script: WriteScript
+) -> None:
+    script = str(write_script(step(call("list_dir", path="."))))
+    for flavour in SERVERS:
+        client = client_of(flavour=flavour, scripts=[script], faults=["error:no@1:0", "send:xml-error@2"])
+        for _ in range(2):
+            body = {"model": MODEL, "messages": [GOAL], "tools": TOOLS, "stream": True}
+            status, headers, data = client.send("POST", "/v1/chat/completions", body)
+            assert (status, headers["content-type"]) == (500, TYPES[flavour][0])
+            assert data.endswith(b"}" + TYPES[flavour][1])
+            assert ("transfer-encoding" in headers) is (flavour == "ollama")
 
 
 @pytest.mark.parametrize("flavour", SERVERS)
@@ -96,10 +140,10 @@ def test_arguments_come_in_pieces_or_whole(client_of: Any, flavour: str) -> None
     assert first["id"]
     assert json.loads("".join(call["function"]["arguments"] for call in (first, *later))) == {"path": "."}
     assert bool(later) is (flavour != "ollama")
-    for call in later:
-        assert call.get("id") is None
-        assert call["function"].get("name") is None
-        assert ("id" in call) is (flavour == "sglang")
+    for piece in later:
+        assert piece.get("id") is None
+        assert piece["function"].get("name") is None
+        assert ("id" in piece) is (flavour == "sglang")
 
 
 @pytest.mark.parametrize("flavour", SERVERS)

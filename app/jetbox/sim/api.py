@@ -11,7 +11,7 @@ from jetbox.sim.chat import chat
 from jetbox.sim.embed import embed
 from jetbox.sim.generate import generate
 from jetbox.sim.generation import Dropped
-from jetbox.sim.http import JSON, ApiError, Connection, Disconnected, Page, Request, encode
+from jetbox.sim.http import ApiError, Connection, Disconnected, Page, Request, encode
 from jetbox.sim.native import timestamp
 from jetbox.sim.pull import delete, pull
 from jetbox.sim.scheduler import Runner
@@ -78,8 +78,10 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
     except ApiError as error:
         world.stats.add(errors=1)
         connection.deaf = False
-        body, kind = encode(_error(world.setup, request.path, error)), _json(request.path, bare=error.streamed)
-        connection.respond(error.status, body, kind, more=error.headers, chunked=error.streamed)
+        flavour = world.setup.flavour
+        streamed = error.streamed and flavour.streams_errors
+        body, kind = flavour.reply(request.path, _error(world.setup, request.path, error), streamed=streamed)
+        connection.respond(error.status, body, kind, more=error.headers, chunked=streamed)
     except Page as page:
         world.stats.add(errors=1)
         connection.respond(page.status, page.body, "text/html")
@@ -96,11 +98,6 @@ def _answer(world: World, connection: Connection, request: Request) -> bool:
             return False
         connection.respond(500, encode({"error": f"embedded server: {world.stats.last_error}"}))
     return True
-
-
-def _json(path: str, *, bare: bool = False) -> str:
-    """The type of a list or an error; Ollama's own protocol names the character set, but not in a stream's place."""
-    return "application/json" if bare or path.startswith("/v1/") else JSON
 
 
 def _error(setup: Setup, path: str, error: ApiError) -> Any:
@@ -126,7 +123,7 @@ def _dispatch(world: World, connection: Connection, request: Request) -> None:
         return connection.respond(200, b"Ollama is running", f"{PLAIN}; charset=utf-8")
     if path in WRITERS:
         return WRITERS[path](world, connection, request.body)
-    return connection.respond(200, encode(_reply(world, connection, request)), _json(path))
+    return connection.respond(200, *setup.flavour.reply(path, _reply(world, connection, request)))
 
 
 def _check_key(setup: Setup, request: Request) -> None:
@@ -145,8 +142,8 @@ def _missing(setup: Setup, connection: Connection, request: Request) -> None:
     """Say that there is no such path; LM Studio says it with status 200."""
     if setup.flavour.missing is None:
         return connection.respond(404, b"404 page not found", PLAIN)
-    body = setup.flavour.missing(request.method, request.path)
-    return connection.respond(200 if setup.flavour.name == "lmstudio" else 404, encode(body))
+    reply = setup.flavour.reply(request.path, setup.flavour.missing(request.method, request.path))
+    return connection.respond(200 if setup.flavour.name == "lmstudio" else 404, *reply)
 
 
 def _reply(world: World, connection: Connection, request: Request) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jetbox.sim.http import BARE_JSON, JSON, encode
+
 Fields = dict[str, Any]
 
 
@@ -105,6 +107,18 @@ class Flavour(NamedTuple):
     """What it says of tools where it was started without a parser for them; None: calls come as text."""
     public: tuple[str, ...] = ("/health",)
     """Paths that need no key."""
+    json: str = BARE_JSON
+    """Type of its replies in OpenAI's protocol, and of those beside it."""
+    json_end: bytes = b""
+    """What stands behind each of them."""
+    streams_errors: bool = False
+    """An error in a stream's place is framed like the stream."""
+
+    def reply(self, path: str, value: Any, *, streamed: bool = False) -> tuple[bytes, str]:
+        """The body and the type of a reply at that path; `streamed`: it stands in a stream's place."""
+        if self.name == "ollama" and not path.startswith("/v1/"):
+            return encode(value), BARE_JSON if streamed else JSON
+        return encode(value) + self.json_end, self.json
 
 
 FLAVOURS = {
@@ -121,6 +135,8 @@ FLAVOURS = {
         parallel=1,
         kept_prompts=1,
         public=("/",),
+        json_end=b"\n",
+        streams_errors=True,
     ),
     "vllm": Flavour(
         "vllm",
@@ -161,6 +177,7 @@ FLAVOURS = {
         kept_prompts=8,
         no_tools=(500, "tools param requires --jinja flag"),
         public=("/health", "/v1/models"),
+        json=JSON,
     ),
     "lmstudio": Flavour(
         "lmstudio",
@@ -175,6 +192,7 @@ FLAVOURS = {
         parallel=1,
         kept_prompts=1,
         public=(),
+        json=JSON,
     ),
 }
 LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens")

@@ -34,6 +34,7 @@ REASONS = {
     504: "Gateway Timeout",
 }
 JSON = "application/json; charset=utf-8"
+BARE_JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 

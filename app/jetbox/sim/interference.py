@@ -31,7 +31,7 @@ def early(world: World, connection: Connection, asked: ask.Asked, fault: faults.
     Raises:
         ApiError, Page: the fault is a refusal.
     """
-    refuse(fault)
+    refuse(fault, streamed=asked.stream)
     match fault.kind:
         case "slow_headers":
             connection.wait_until(time.monotonic() + fault.number(1))
@@ -55,8 +55,8 @@ def early(world: World, connection: Connection, asked: ask.Asked, fault: faults.
             other_client(world, connection, asked.model, int(fault.number(2048)))
 
 
-def refuse(fault: faults.Fault) -> None:
-    """Raise what a refusing fault stands for."""
+def refuse(fault: faults.Fault, *, streamed: bool = False) -> None:
+    """Raise what a refusing fault stands for; what the model's runner says comes in a stream's place."""
     match fault.kind:
         case "busy":
             raise ApiError(503, BUSY)
@@ -71,7 +71,7 @@ def refuse(fault: faults.Fault) -> None:
             code = int(fault.number(502))
             raise Page(code, PAGE % (code, code))
         case "error":
-            raise ApiError(500, fault.value or TERMINATED)
+            raise ApiError(500, fault.value or TERMINATED, streamed=streamed)
         case "context_words":
             raise ApiError(500, CONTEXT_WORDS)
 

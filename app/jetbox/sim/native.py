@@ -92,7 +92,7 @@ class NativeSink:
     def fail(self, status: int, text: str) -> None:
         """A line with the error, or its status where nothing is out yet."""
         if not self._connection.streaming:
-            raise ApiError(status, text)
+            raise ApiError(status, text, streamed=self._asked.stream)
         self._connection.send_line(encode({"error": text}))
         self._connection.end_stream()
 

@@ -14,6 +14,7 @@ from jetbox.sim.openai_ask import Wishes
 from jetbox.sim.setup import Setup
 
 EVENTS = "text/event-stream"
+PATH = "/v1/chat/completions"
 
 
 class OpenAISink:
@@ -69,7 +70,7 @@ class OpenAISink:
         """An event that is no JSON, or a whole answer that is none."""
         if self._asked.stream:
             return self._connection.send_line(b'data: {"id": <garbage>, "choi\n', EVENTS)
-        self._connection.respond(200, b'{"id": <garbage>, "choi')
+        self._connection.respond(200, b'{"id": <garbage>, "choi', self._flavour.json)
         raise Dropped
 
     def fail(self, status: int, text: str) -> None:
@@ -78,7 +79,7 @@ class OpenAISink:
         Ollama makes of an error in mid-stream a chunk that says nothing, and ends without `[DONE]`.
         """
         if not self._connection.streaming:
-            raise ApiError(status, text)
+            raise ApiError(status, text, streamed=self._asked.stream)
         if self._flavour.name == "ollama":
             self._send(self._chunk({"role": "assistant", "content": ""}))
         else:
@@ -99,7 +100,7 @@ class OpenAISink:
         reason = "tool_calls" if self._calls and end.reason == "stop" else end.reason
         self._tokens = end.metrics["eval_count"]
         if not self._asked.stream:
-            self._connection.respond(200, encode(self._object(end, reason)), flush=False)
+            self._connection.respond(200, *self._flavour.reply(PATH, self._object(end, reason)), flush=False)
             return
         self._open_message()
         closing: dict[str, Any] = {"role": "assistant", "content": ""} if self._flavour.name == "ollama" else {}
