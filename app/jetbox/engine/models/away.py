@@ -6,10 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import Literal
 
-from jetbox.engine.commands import AnyCommand, Close, Goal, ListModels, SendAgain, SetModel
+from jetbox.engine.commands import AnyCommand, Goal, SendAgain, SetModel
 from jetbox.engine.errors import KeyWanted, ModelError, ServerUnreachable
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel
+from jetbox.engine.models.meanwhile import Meanwhile
 from jetbox.engine.session import Session
 from jetbox.engine.tasks import end_tasks
 
@@ -25,39 +26,26 @@ async def server_back(
     Raises:
         ServerUnreachable: the user left.
     """
-    from jetbox.engine.models.catalog import Catalog
-    from jetbox.engine.models.listing import Lister
-
-    lister, again = Lister(session, model, Catalog(model)), asyncio.Event()
+    again = asyncio.Event()
     _say(session, model, "warning", error.message, error.hint)
     asked = asyncio.ensure_future(_answers(model, again))
-    command = asyncio.ensure_future(session.next_command())
-    listing: asyncio.Task[None] | None = None
     try:
-        while True:
-            await asyncio.wait({asked, command}, return_when=asyncio.FIRST_COMPLETED)
-            if not command.done():
-                session.emit(Notice(level="info", text="the server answers"))
-                return name
-            match command.result():
-                case SetModel(name=wanted):
-                    name = wanted
-                    again.set()
-                case SendAgain():
-                    again.set()
-                case ListModels(anew=anew):
-                    if listing is None or listing.done():
-                        listing = asyncio.ensure_future(lister.tell(anew=anew))
-                case Close() as close:
-                    later.append(close)
-                    raise error
-                case other:
-                    later.append(other)
-                    if isinstance(other, Goal):
-                        _say(session, model, "info", "the goal waits until the server answers", "")
-            command = asyncio.ensure_future(session.next_command())
+        async with Meanwhile(session, model, error, later) as user:
+            while (command := await user.heard(asked)) is not None:
+                match command:
+                    case SetModel(name=wanted):
+                        name = wanted
+                        again.set()
+                    case SendAgain():
+                        again.set()
+                    case other:
+                        later.append(other)
+                        if isinstance(other, Goal):
+                            _say(session, model, "info", "the goal waits until the server answers", "")
+            session.emit(Notice(level="info", text="the server answers"))
+            return name
     finally:
-        await end_tasks(asked, command, listing)
+        await end_tasks(asked)
 
 
 def _say(session: Session, model: ChatModel, level: Literal["info", "warning"], text: str, hint: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from jetbox.engine.commands import AnyCommand, Cancel, Close, ListModels, PullModel, SetModel, StopPull
+from jetbox.engine.commands import AnyCommand, Cancel, PullModel, SetModel, StopPull
 from jetbox.engine.errors import KeyWanted, ModelError, ModelNotFound, ModelUnfit, ServerUnreachable
 from jetbox.engine.events import ModelMissing
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.meanwhile import Meanwhile
 from jetbox.engine.models.pulling import pull
 from jetbox.engine.session import Session
 from jetbox.engine.tasks import end_tasks
@@ -56,43 +57,27 @@ async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissin
 
 async def _answer(session: Session, model: ChatModel, error: ModelError, later: list[AnyCommand]) -> str:
     """The name of the model to try next."""
-    from jetbox.engine.models.catalog import Catalog
-    from jetbox.engine.models.listing import Lister
-
     fetching: asyncio.Task[bool] | None = None
-    listing: asyncio.Task[None] | None = None
     wanted = ""
-    lister = Lister(session, model, Catalog(model))
-    command = asyncio.ensure_future(session.next_command())
     try:
-        while True:
-            await asyncio.wait({command, *([fetching] if fetching else [])}, return_when=asyncio.FIRST_COMPLETED)
-            if fetching is not None and fetching.done():
-                if not fetching.cancelled() and fetching.result():
-                    later += [command.result()] if command.done() else []
-                    return wanted
-                fetching = None
-            if not command.done():
-                continue
-            match command.result():
-                case SetModel(name=name):
-                    return name
-                case PullModel(name=name) if fetching is None:
-                    wanted = name
-                    fetching = asyncio.ensure_future(pull(session, model, name))
-                case PullModel(name=name) if name == wanted:
-                    pass  # it is on its way
-                case Cancel() | StopPull():
-                    if fetching is not None:
-                        fetching.cancel()
-                case ListModels(anew=anew):
-                    if listing is None or listing.done():
-                        listing = asyncio.ensure_future(lister.tell(anew=anew))
-                case Close() as close:
-                    later.append(close)
-                    raise error
-                case other:
-                    later.append(other)
-            command = asyncio.ensure_future(session.next_command())
+        async with Meanwhile(session, model, error, later) as user:
+            while True:
+                match await user.heard(fetching):
+                    case None:
+                        ended, fetching = fetching, None
+                        if ended is not None and not ended.cancelled() and ended.result():
+                            return wanted
+                    case SetModel(name=name):
+                        return name
+                    case PullModel(name=name) if fetching is None or fetching.done():
+                        wanted = name
+                        fetching = asyncio.ensure_future(pull(session, model, name))
+                    case PullModel(name=name) if name == wanted:
+                        pass  # it is on its way
+                    case Cancel() | StopPull():
+                        if fetching is not None:
+                            fetching.cancel()
+                    case other:
+                        later.append(other)
     finally:
-        await end_tasks(command, fetching, listing)
+        await end_tasks(fetching)
