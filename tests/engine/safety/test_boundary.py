@@ -110,7 +110,7 @@ async def test_our_processes_can_be_neither_killed_nor_traced(shell: Shell, vict
 
 
 async def test_a_server_on_this_machine_cannot_be_reached(shell: Shell) -> None:
-    code = "import socket,sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5); print('connected')"
+    code = "import socket,sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5); print('conn' + 'ected')"
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         done = await shell('"$1" -c "$2" "$3"', sys.executable, code, server.getsockname()[1])
@@ -122,7 +122,7 @@ async def test_a_server_on_this_machine_cannot_be_reached(shell: Shell) -> None:
 
 async def test_an_abstract_socket_of_ours_cannot_be_reached(shell: Shell) -> None:
     name = f"jetbox-test-{os.getpid()}"
-    code = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect('\\0'+sys.argv[1]); print('connected')"
+    code = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect('\\0'+sys.argv[1]); print('conn' + 'ected')"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"\0{name}")
         server.listen()
