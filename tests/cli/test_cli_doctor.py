@@ -153,6 +153,15 @@ def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, serve
         assert says in found["window"]["said"]
 
 
+async def test_a_model_that_the_memory_does_not_do_for_is_a_warning(server: ServerProcess) -> None:
+    from jetbox.engine.options import ContextOptions, EngineOptions, ModelOptions
+
+    asked = EngineOptions(model=ModelOptions(name="gpt-oss:20b", host=server.url), context=ContextOptions(gpu_gib=4.0))
+    found = {check.name: check for check in await surroundings.server_and_model(asked)}["window"]
+    assert (found.state, "the CPU will work on a part of it" in found.said) == ("warn", True)
+    assert "choose a smaller model" in found.cure
+
+
 async def test_a_server_that_says_nothing_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from jetbox.engine.options import EngineOptions, ModelOptions
 

@@ -19,6 +19,7 @@ from jetbox.engine.loop import Loop
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.connect import connected
+from jetbox.engine.models.window import Window
 from jetbox.engine.options import (
     ContextOptions,
     EngineOptions,
@@ -71,6 +72,7 @@ class Rig:
         performance: dict[str, Any] | None = None,
         routing: dict[str, Any] | None = None,
         context: dict[str, Any] | None = None,
+        window: Window | None = None,
     ) -> Rig:
         """Put it together, as the command line does; `clock` is what the fixture of that name gives."""
         options = EngineOptions(
@@ -89,7 +91,15 @@ class Rig:
         client = client or await connected(ModelOptions(host=self.server.url, protocol=protocol), {})
         info = await choose_model(client, name)
         self.parts = assemble(
-            self.session, client, info, options, self.root, attended=attended, asks=asks, environ=environ or {}
+            self.session,
+            client,
+            info,
+            options,
+            self.root,
+            attended=attended,
+            asks=asks,
+            environ=environ or {},
+            window=window,
         )
         self.parts.context.processes.sandbox = NoSandbox()
         add_probes(self.parts)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from engine.conftest import OpenRig
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
@@ -19,6 +20,7 @@ from jetbox.engine.held import look_at_held, watch_held
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.manage import unload
+from jetbox.engine.models.window import SMALLER, Window
 from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish
@@ -158,6 +160,14 @@ async def test_another_clients_window_is_told(warming: Warm) -> None:
     assert seen is not None
     assert seen.window == 2048
     assert "with a window of 2,048 tokens, not 16,384" in rig.events(e.Notice)[-1].text
+
+
+async def test_a_model_that_memory_does_not_do_for_is_told_before_it_is_loaded(rig: OpenRig) -> None:
+    window = Window(16_384, "the default: the model does not fit", "it needs more memory than there is")
+    live = await rig(finish(), window=window)
+    (told,) = live.events(e.Notice)
+    assert (told.level, told.text, told.hint) == ("warning", window.spills, SMALLER)
+    assert (await live.stats())["loads"] == 0
 
 
 async def test_a_part_that_is_not_on_the_gpu_is_told(warming: Warm) -> None:

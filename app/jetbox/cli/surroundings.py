@@ -108,7 +108,7 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
     from jetbox.engine.models.choose import SMALL_WINDOW
-    from jetbox.engine.models.window import choose_window
+    from jetbox.engine.models.window import SMALLER, choose_window
     from jetbox.engine.parts import small_window
 
     wanted = options.context.num_ctx
@@ -119,6 +119,8 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
         window = await choose_window(model, info, options.context, os.environ)
     except JetboxError as failure:
         return fail("window", failure.message, failure.hint, failure.exit_code)
+    if window.spills:
+        return Check("window", "warn", window.spills, SMALLER)
     if window.tokens < SMALL_WINDOW:
         cure = "--num-ctx 16384 or more, if memory allows"
         return Check("window", "warn", small_window(window.tokens, window.why), cure)

@@ -12,7 +12,7 @@ from jetbox.engine.context.prompt import read_instructions, system_prompt, versi
 from jetbox.engine.control import Control
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.window import DEFAULT, Window, within
+from jetbox.engine.models.window import DEFAULT, SMALLER, Window, within
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -102,6 +102,8 @@ def assemble(
         window_why=window.why,
     )
     parts.use_model(info)
+    if window.spills:
+        session.emit(Notice(level="warning", text=window.spills, hint=SMALLER))
     if messages:
         parts.history.rewrite()
         parts.history.mend()

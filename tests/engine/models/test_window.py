@@ -98,7 +98,21 @@ async def test_the_ladder_goes_by_weights_and_window(model: OllamaModel, gib: fl
     window = await decided(model, ContextOptions(gpu_gib=gib), name)
     fits = info.size + window.tokens * per_token + 1.5 * memory.GIB < gib * memory.GIB
     assert (window.tokens, fits) == (tokens, "does not fit" not in window.why)
+    assert bool(window.spills) is not fits
     assert "GiB of memory for models" in window.why
+
+
+async def test_where_no_rung_fits_it_is_told_what_that_means(model: OllamaModel) -> None:
+    window = await decided(model, ContextOptions(gpu_gib=4.0))
+    assert window.why == "the default: the model does not fit into 4.0 GiB of memory for models"
+    assert window.spills.startswith(f"{NAME} with a window of {DEFAULT:,} tokens needs about ")
+    assert "there are 4.0 GiB of memory for models: the CPU will work on a part of it" in window.spills
+    info = msgspec.structs.replace(await model.info(NAME), max_ctx=4096)
+    small = await choose_window(model, info, ContextOptions(gpu_gib=14.7), {})
+    assert small == Window(4096, "the model's most, and there are 14.7 GiB of memory for models")
+    less = await choose_window(model, info, ContextOptions(gpu_gib=4.0), {})
+    assert less.tokens == 4096
+    assert "with a window of 4,096 tokens" in less.spills
 
 
 async def test_what_models_take_that_are_loaded_now_counts_as_free(

@@ -27,6 +27,8 @@ SPARE = int(1.5 * GIB)
 ASK_S = 0.5
 """A server that takes longer to say what it holds is loading; its word is not waited for."""
 VARIABLE = "OLLAMA_CONTEXT_LENGTH"
+SMALLER = f"choose a smaller model; --num-ctx {LADDER[0]} needs a little less and leaves an agent little room"
+"""What helps where the memory does not do."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -35,6 +37,8 @@ class Window(msgspec.Struct, frozen=True):
     tokens: int
     why: str
     """In words for people."""
+    spills: str = ""
+    """What it means that the memory does not do for model and window; empty where it does, or nobody knows."""
 
 
 async def choose_window(
@@ -71,7 +75,7 @@ def within(window: Window, most: int) -> Window:
     """The window, lowered to the model's maximum where that is known."""
     if not most or window.tokens <= most:
         return window
-    return Window(most, f"the model's most; {window.tokens:,} were wanted, {window.why}")
+    return Window(most, f"the model's most; {window.tokens:,} were wanted, {window.why}", window.spills)
 
 
 async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> Window:
@@ -106,11 +110,24 @@ async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> 
     memory = f"{free / GIB:.1f} GiB of memory for models"
     fits = [rung for rung in LADDER if info.size + rung * info.kv_bytes + SPARE < free]
     if not fits:
-        return Window(DEFAULT, f"the default: the model does not fit into {memory}{again}")
+        return _spilling(info, free, memory, again)
     rung = fits[-1]
     if info.max_ctx and rung >= info.max_ctx:
         return Window(info.max_ctx, f"the model's most, and there are {memory}{again}")
     return Window(rung, f"the most that fits into {memory}{again}")
+
+
+def _spilling(info: ModelInfo, free: int, memory: str, again: str) -> Window:
+    """No rung fits: what an agent needs, since the smallest would save little and leave it no room."""
+    tokens = min(DEFAULT, info.max_ctx or DEFAULT)
+    need = info.size + tokens * info.kv_bytes + SPARE
+    if need < free:
+        return Window(tokens, f"the model's most, and there are {memory}{again}")
+    spills = (
+        f"{info.name} with a window of {tokens:,} tokens needs about {need / GIB:.1f} GiB, and there are {memory}: "
+        "the CPU will work on a part of it, which makes every answer slow, or it does not load"
+    )
+    return Window(tokens, f"the default: the model does not fit into {memory}{again}", spills)
 
 
 def rung_below(window: int) -> int:
