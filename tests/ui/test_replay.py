@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from jetbox.engine import events as e
@@ -10,8 +12,10 @@ from jetbox.record.blobs import BlobStore
 from jetbox.record.playback import Playback
 from jetbox.record.recording import Events, Recording
 from jetbox.ui.app import JetboxApp
+from jetbox.ui.screens.number import Number
+from jetbox.ui.screens.workbench import Workbench
 from ui.conftest import Playing, Showing, screen_text
-from ui.played import MS, ManualClock, first_round, opened, stamped, whole
+from ui.played import MS, ManualClock, first_round, opened, second_round, stamped, whole
 
 
 def playback(events: list[e.AnyEvent] | None = None, clock: ManualClock | None = None) -> Playback:
@@ -75,6 +79,70 @@ async def test_rounds_tenths_and_ends(on_source: Playing) -> None:
         assert source.position == round(source.duration * 0.5)
         await pilot.press("home")
         assert source.position == 0
+
+
+async def test_errors_red_verdicts_and_other_marks_are_gone_to_by_a_key(on_source: Playing) -> None:
+    events = [
+        *opened(),
+        *first_round(),
+        e.ToolEnded(call="c", state="failed", text="no such file", duration_ns=1),
+        e.SessionLabelled(label="here"),
+        e.ProbeEnded(name="ruff", state="passed", cache="ran"),
+        *second_round(),
+        e.ProbeEnded(name="ruff", state="error", cache="ran"),
+        e.ModelSwitched(old="a", new="b"),
+    ]
+    source = playback(events)
+    kinds = {mark.seq: mark.kind for mark in source.marks}
+    async with on_source(source) as (app, pilot):
+        there: list[str] = []
+        for _ in range(len(kinds)):
+            await pilot.press("right_square_bracket")
+            await settle(app, pilot, source)
+            there.append(kinds[source.seq])
+        assert there[:2] == ["error", "mark"]
+        assert there[-2:] == ["red", "mark"]
+        assert source.at_end
+        await pilot.press("right_square_bracket")
+        assert source.at_end, "there is none behind it"
+        for kind in reversed(there[:-1]):
+            await pilot.press("left_square_bracket")
+            assert kinds[source.seq] == kind
+        row = screen_text(app).split("\n")[-2]
+        assert "!" in row
+        assert "✗" in row
+        assert "] next error" in screen_text(app)
+
+
+async def test_a_round_of_a_recording_is_gone_to_by_its_number(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source, size=(80, 24)) as (app, pilot):
+
+        async def go(*typed: str) -> str:
+            await pilot.press("ctrl+p")
+            await pilot.press(*"round")
+            async with asyncio.timeout(120):
+                while "/round NUMBER" not in screen_text(app):
+                    await pilot.pause()
+            await pilot.press("enter")
+            async with asyncio.timeout(120):
+                while not isinstance(app.screen, Number):
+                    await pilot.pause()
+            for key in typed:  # as a terminal hands them over that had them all at once
+                app.post_message(Key(key, key if len(key) == 1 else None))
+            async with asyncio.timeout(120):
+                while not isinstance(app.screen, Workbench):
+                    await pilot.pause()
+            return await settle(app, pilot, source)
+
+        await go("x", "2", "enter")
+        assert source.round == 2, "it had not come so far"
+        await pilot.press("end")
+        assert "◆ 1" not in await settle(app, pilot, source)
+        assert "◆ 1" in await go("1", "7", "backspace", "enter")
+        assert source.at_end, "what was played already is only scrolled to"
+        assert "there is no round" not in await go("3", "escape")
+        assert "there is no round 77" in await go("7", "7", "enter")
 
 
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:

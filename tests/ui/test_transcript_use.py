@@ -12,13 +12,14 @@ from textual import events
 from jetbox.engine import events as e
 from jetbox.ui import clipboard
 from jetbox.ui.clipboard import tool
-from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.rows import flow
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.transcript.story import Story
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, places
+from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened
@@ -201,11 +202,24 @@ async def test_dragging_over_code_keeps_its_indentation(show: Showing, x: int, c
 
 def test_the_bar_marks_errors_and_as_many_rounds_as_there_is_room_for() -> None:
     story = Story()
-    story.headers, story.alarms = [0, 40], [70]
-    assert bar_marks(story, Heights([1] * 100), 10) == {0: "faint", 4: "faint", 7: "failed"}
+    story.headers, story.alarms, story.reds = [0, 40], [70, 80, 90], [80, 90]
+    marks = {0: "round", 4: "round", 7: "error", 8: "red", 9: "red"}
+    assert bar_marks(story, Heights([1] * 100), 10) == marks
     story.headers = list(range(0, 100, 5))
-    assert bar_marks(story, Heights([1] * 100), 10) == {7: "failed"}
+    marks = {2: "round", 4: "round", 7: "error", 8: "red", 9: "red"}
+    assert bar_marks(story, Heights([1] * 100), 10) == marks, "every fifth: the tenth would be one mark in ten rows"
     assert bar_marks(story, Heights([1] * 5), 10) == {}
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_an_error_a_red_verdict_and_a_round_are_told_apart_by_their_signs_alone(glyphs: Glyphs) -> None:
+    thumb = Thumb(glyphs)
+    rows = [thumb._row(mark, inside) for mark in ("error", "red", "round", "") for inside in (False, True)]
+    signs = [each.text.strip() for each in rows]
+    assert len({*signs}) == 5, "and from the thumb and the empty track"
+    assert signs[0] == signs[1]
+    assert signs[2] == signs[3]
+    assert rows[0].pieces[0][1] != rows[2].pieces[0][1]
 
 
 def test_neighbours_and_news() -> None:

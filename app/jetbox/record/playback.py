@@ -9,14 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
+from typing import Literal
 
 import msgspec
 
 from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.commands import AnyCommand
 from jetbox.engine.errors import RecordingError
-from jetbox.engine.events import GoalStarted, RoundStarted, Stamped
+from jetbox.engine.events import (
+    RED,
+    GoalStarted,
+    GuardTripped,
+    ModelSwitched,
+    Notice,
+    ProbeEnded,
+    RoundStarted,
+    SessionLabelled,
+    ShellEnded,
+    Stamped,
+    ToolEnded,
+)
 from jetbox.engine.session import Batch
 from jetbox.record.recording import Recording, read_journal
 
@@ -34,6 +48,16 @@ class RoundMark(msgspec.Struct, frozen=True):
     """ns since the session began."""
     goal: int
     """The goal it works on, from 1; 0 where none was recorded."""
+
+
+class EventMark(msgspec.Struct, frozen=True):
+    """An event that one wants to go to."""
+
+    kind: Literal["error", "red", "mark"]
+    """Something failed, a verdict is red, or the session went another way: a switch, a guard, a label."""
+    seq: int
+    t: int
+    """ns since the session began."""
 
 
 class Playback:
@@ -59,6 +83,7 @@ class Playback:
         self.recording = recording
         self.events: tuple[Stamped, ...] = tuple(recording.events)
         self.rounds = _rounds(self.events)
+        self.marks = tuple(_marks(self.events))
         self._times = list(accumulate((stamped.t for stamped in self.events), max))
         self._paced = _shorten(self._times, max_gap_ns) if max_gap_ns > 0 else self._times
         self._clock = clock
@@ -270,3 +295,16 @@ def _rounds(events: tuple[Stamped, ...]) -> tuple[RoundMark, ...]:
         elif isinstance(event, RoundStarted):
             marks.append(RoundMark(stamped.round, stamped.seq, stamped.t, goal))
     return tuple(marks)
+
+
+def _marks(events: tuple[Stamped, ...]) -> Iterator[EventMark]:
+    for stamped in events:
+        match stamped.event:
+            case ToolEnded(state="failed") | ShellEnded(state="failed") | Notice(level="error"):
+                yield EventMark("error", stamped.seq, stamped.t)
+            case ProbeEnded(state=state) if state in RED:
+                yield EventMark("red", stamped.seq, stamped.t)
+            case ModelSwitched() | GuardTripped() | SessionLabelled():
+                yield EventMark("mark", stamped.seq, stamped.t)
+            case _:
+                pass

@@ -93,6 +93,10 @@ class Desk(Protocol):
         """Show the round with this number in the transcript."""
         ...
 
+    def ask_round(self) -> None:
+        """Ask for the number of a round, and go there."""
+        ...
+
     def show_timing(self) -> None:
         """Show where the time went."""
         ...
@@ -196,6 +200,8 @@ def _undo(desk: Desk, argument: str) -> None:
 def _round(desk: Desk, argument: str) -> None:
     if argument.isdecimal():
         desk.go_to_round(int(argument))
+    elif not argument:
+        desk.ask_round()
     else:
         desk.word("say which round: /round NUMBER")
 
@@ -226,7 +232,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("timing", "Where the time went, and what could be saved", lambda desk, _: desk.show_timing()),
-    Command("round", "Go to a round in the transcript", _round, "NUMBER", live=True),
+    Command("round", "Go to a round in the transcript", _round, "NUMBER"),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
     Command(

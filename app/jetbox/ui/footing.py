@@ -43,6 +43,7 @@ REPLAY_HINTS: Keys = (
     ("replay.play", "plays, stops"),
     ("replay.forward", "next event"),
     ("replay.round_forward", "next round"),
+    ("replay.mark_forward", "next error"),
     ("replay.faster", "faster"),
     ("app.help", "help"),
 )

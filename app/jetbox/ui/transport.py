@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
+
+
+class Point(Protocol):
+    """An event that one wants to go to: an error, a red verdict, or another mark."""
+
+    @property
+    def kind(self) -> Literal["error", "red", "mark"]: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def t(self) -> int: ...
 
 
 class Mark(Protocol):
@@ -37,6 +50,12 @@ class Transport(Protocol):
 
     @property
     def at_end(self) -> bool: ...
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def marks(self) -> Sequence[Point]: ...
 
     @property
     def rounds(self) -> Sequence[Mark]: ...

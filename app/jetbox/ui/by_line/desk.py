@@ -218,6 +218,9 @@ class LineDesk:
         for text in self._told.view.probing_words:
             self.word(text)
 
+    def ask_round(self) -> None:
+        self.go_to_round(0)
+
     def go_to_round(self, number: int) -> None:
         self._elsewhere("going to a round", "what was told stands above")
 

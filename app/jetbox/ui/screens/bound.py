@@ -23,6 +23,7 @@ def screens_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.screens.help import Help
     from jetbox.ui.screens.missing import Missing
     from jetbox.ui.screens.models import Models
+    from jetbox.ui.screens.number import Number
     from jetbox.ui.screens.question import Question
     from jetbox.ui.screens.request import Request
     from jetbox.ui.screens.sessions import Sessions
@@ -30,4 +31,4 @@ def screens_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.screens.timing import TimingScreen
     from jetbox.ui.screens.undo import Undo
 
-    return (Models, Missing, Browser, Search, Undo, TimingScreen, Request, Sessions, Settings, Question, Help)
+    return (Models, Missing, Browser, Search, Undo, TimingScreen, Request, Sessions, Settings, Question, Number, Help)

@@ -13,13 +13,11 @@ from jetbox.ui.widgets.permission import Permission
 
 if TYPE_CHECKING:
     from jetbox.ui.widgets.asking import Asking, Reply
-    from jetbox.ui.widgets.transport import TransportBar
 
 
 class Inquiring(Reading):
     """One question at a time, each with its own dialog; the model's is made when it asks for the first time."""
 
-    bar: TransportBar | None
     asking: Asking | None = None
     reply: Reply | None = None
 

@@ -12,6 +12,7 @@ from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.search import Search
 from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
+from jetbox.ui.widgets.transport import TransportBar
 
 
 class Reading(Overlays):
@@ -27,6 +28,7 @@ class Reading(Overlays):
     thumb: Thumb
     search: Search
     permission: Permission
+    bar: TransportBar | None
 
     @property
     def asked_here(self) -> bool:
@@ -44,9 +46,19 @@ class Reading(Overlays):
         self.transcript.toggle_expanded()
 
     def go_to_round(self, number: int) -> None:
-        """Show the round with this number."""
-        if not self.transcript.go_to_round(number):
+        """Show the round with this number; in a recording that has not come so far, go on to it."""
+        if not self.transcript.go_to_round(number) and not (self.bar is not None and self.bar.go_to_round(number)):
             self.word(f"there is no round {number}")
+
+    def ask_round(self) -> None:
+        """Have the number of a round typed, and go there."""
+        from jetbox.ui.screens.number import Number
+
+        def answered(number: int | None) -> None:
+            if number is not None:
+                self.go_to_round(number)
+
+        self.app.push_screen(Number(self.glyphs, self.status.colours, "go to round"), answered)
 
     def action_page(self, direction: int) -> None:
         self.transcript.page(direction)

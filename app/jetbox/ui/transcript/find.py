@@ -42,11 +42,12 @@ class Find:
         return False
 
     def _count(self, block: Block) -> int:
-        """How often a block shows it; what lacks one of the words need not be laid out for that."""
-        source = _WITHIN.sub("", block.source())
-        source = source.lower() if self.folded else source
-        if "&" not in source and not all(word in source for word in self._words):
-            return 0
+        """How often a block shows it; an answer that lacks one of the words need not be laid out for that."""
+        if block.grows:
+            source = _WITHIN.sub("", block.source())
+            source = source.lower() if self.folded else source
+            if "&" not in source and not all(word in source for word in self._words):
+                return 0
         shown = block.shown()
         return (shown.lower() if self.folded else shown).count(self.wanted)
 

@@ -30,6 +30,8 @@ class Story:
         """Blocks at which rounds begin."""
         self.alarms: list[int] = []
         """Blocks with errors and red verdicts, in order."""
+        self.reds: list[int] = []
+        """Those of them that are verdicts."""
         self._glyphs = glyphs
         self._model = ""
         self._header: int | None = None
@@ -137,9 +139,7 @@ class Story:
 
     def _alarm(self, index: int) -> None:
         """A block that the scroll bar marks."""
-        at = bisect_left(self.alarms, index)
-        if self.alarms[at : at + 1] != [index]:
-            self.alarms.insert(at, index)
+        _put(self.alarms, index)
 
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
@@ -343,6 +343,7 @@ class Story:
             block.end(event)
             if event.state in e.RED:
                 self._alarm(index)
+                _put(self.reds, index)
             at = self._rounds.get(number)
             header = None if at is None else self.blocks[at]
             asked = self._over and not event.of_round  # by the user, of no round
@@ -387,3 +388,10 @@ class Story:
         self._end_stream(t)
         self._close_round(t)
         self.add(Lines(*ending(event, self._glyphs), gap=True))
+
+
+def _put(indexes: list[int], index: int) -> None:
+    """Put it in its place, once."""
+    at = bisect_left(indexes, index)
+    if indexes[at : at + 1] != [index]:
+        indexes.insert(at, index)

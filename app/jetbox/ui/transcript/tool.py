@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
@@ -11,6 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.text.diff import diff_parts, parse
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line
+from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled, more_row
 from jetbox.ui.transcript.round import output_rows
 
@@ -35,8 +35,12 @@ class Tool(Titled):
     def __init__(self, called: ToolCalled) -> None:
         self.name = one_line(called.name)
         title = one_line(called.title or called.name)
-        self.summary = _summary(called.arguments) if called.name == "finish" else ""
+        arguments = read_arguments(called.arguments)
+        summary = arguments.get("summary", "") if called.name == "finish" else ""
+        self.summary = safe_text(summary) if isinstance(summary, str) else ""
         self.argument = "" if self.summary else title.removeprefix(self.name).strip()
+        self.arguments = () if self.summary else shown_arguments(arguments, self.argument)
+        """What it was called with, besides what its title says."""
         self.recovered = bool(called.recovered)
         """Taken from the answer's text, where the server had left it."""
         self.started = -1
@@ -67,8 +71,13 @@ class Tool(Titled):
         result = self.live if ended is None else safe_text(ended.diff or ended.text)
         return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
 
+    def shown(self) -> str:
+        return "\n".join([*(f"{name} {text}" for name, text, _ in self.arguments), self.source()])
+
     def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
         yield self.head(width, look)
+        if self.arguments and self.open(look):
+            yield argument_rows(self.arguments, width, look)
         if self.asks is not None:
             yield self._question(self.asks, width)
         if self.summary:
@@ -162,13 +171,3 @@ class Tool(Titled):
         if self.ended is None:
             return 1
         return 1 + min(DIFF_LINES, self.ended.diff.count("\n"))
-
-
-def _summary(arguments: str) -> str:
-    """What the model says when it is done."""
-    try:
-        said = json.loads(arguments)
-    except ValueError:
-        return ""
-    summary = said.get("summary", "") if isinstance(said, dict) else ""
-    return safe_text(summary) if isinstance(summary, str) else ""

@@ -9,25 +9,37 @@ from rich.style import Style
 from textual.strip import Strip
 
 from jetbox.ui import words
+from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.heights import Heights
-from jetbox.ui.text.rows import Row, cells
+from jetbox.ui.text.rows import Piece, Row, cells
 from jetbox.ui.transcript.story import Story
 
 
+def sign_of(kind: str, glyphs: Glyphs) -> Piece:
+    """How a bar marks an error, a red verdict, or a round."""
+    signs = {"red": (glyphs.failed, "failed"), "error": (glyphs.bang, "warning")}
+    return signs.get(kind, (glyphs.dot, "faint"))
+
+
 def bar_marks(story: Story, heights: Heights, rows: int) -> dict[int, str]:
-    """The rows of a scroll bar that stand for an error or a round, by their styles."""
+    """The rows of a scroll bar that stand for a red verdict, an error or a round, and which it is."""
     out: dict[int, str] = {}
     total = heights.total
     if total <= rows or not rows:
         return out
-    rounds = len(story.headers) * 2 <= rows
+    rounds = story.headers
+    if len(rounds) * 2 > rows:
+        every = next(n * 10**k for k in range(20) for n in (2, 5, 10) if len(rounds) // (n * 10**k) * 2 <= rows)
+        rounds = rounds[every - 1 :: every]
     first = 0
     for n in range(rows):
         after = heights.find((n + 1) * total // rows - 1)[0] + 1
-        if _any(story.alarms, first, after):
-            out[n] = "failed"
-        elif rounds and _any(story.headers, first, after):
-            out[n] = "faint"
+        if _any(story.reds, first, after):
+            out[n] = "red"
+        elif _any(story.alarms, first, after):
+            out[n] = "error"
+        elif _any(rounds, first, after):
+            out[n] = "round"
         first = max(first, after)
     return out
 

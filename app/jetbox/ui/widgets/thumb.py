@@ -9,6 +9,7 @@ from textual.message import Message
 
 from jetbox.ui.text.rows import BLANK, Row, row
 from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.marked import sign_of
 
 
 class Thumb(Lined):
@@ -27,7 +28,7 @@ class Thumb(Lined):
     _marks: Mapping[int, str] = {}
 
     def show(self, position: int, total: int, marks: Mapping[int, str]) -> None:
-        """Row at the top, rows in all, and the styles of its own rows that stand for something."""
+        """Row at the top, rows in all, and what rows of its own stand for."""
         height = self.size.height
         if not height or total <= height:
             top = length = 0
@@ -45,12 +46,9 @@ class Thumb(Lined):
         return [self._row(self._marks.get(n, ""), n in inside) for n in range(self.size.height)]
 
     def _row(self, mark: str, inside: bool) -> Row:
-        glyphs = self.glyphs
-        if mark == "failed":
-            return row((glyphs.bang if glyphs.ascii else glyphs.thumb, mark))
-        if inside:
-            return row((glyphs.thumb, "track"))
-        return row((glyphs.dot, mark)) if mark else BLANK
+        if not mark:
+            return row((self.glyphs.thumb, "track")) if inside else BLANK
+        return row(sign_of(mark, self.glyphs))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragging = True

@@ -77,7 +77,7 @@ class Transcript(Cards):
         self._dragged = False
         self._code = 0
         self._marks: dict[int, str] = {}
-        self._marks_of = (0, 0, 0, 0)
+        self._marks_of = (0, 0, 0, 0, 0)
 
     def restart(self) -> None:
         super().restart()
@@ -86,7 +86,7 @@ class Transcript(Cards):
     def marks(self, rows: int) -> dict[int, str]:
         """What a scroll bar of so many rows marks."""
         story, total = self.story, self._heights.total
-        now = (len(story.alarms), len(story.headers), rows, total)
+        now = (len(story.alarms), len(story.reds), len(story.headers), rows, total)
         if now != self._marks_of:
             self._marks, self._marks_of = bar_marks(story, self._heights, rows), now
         return self._marks

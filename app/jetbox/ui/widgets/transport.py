@@ -13,12 +13,13 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Piece, Row, cells, fit
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.lined import Lined
+from jetbox.ui.widgets.marked import sign_of
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 
 
 class TransportBar(Lined, can_focus=True):
-    """`▶ 00:04.1 ──●──│── 00:11.2  1x`; the marks are rounds, a click seeks."""
+    """`▶ 00:04.1 ─✗●──│── 00:11.2  1x`: rounds, errors and red verdicts are marked, a click seeks."""
 
     BINDING_GROUP_TITLE = "Replay"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -27,6 +28,8 @@ class TransportBar(Lined, can_focus=True):
         Binding("right", "step(1)", "Next event", id="replay.forward", show=False),
         Binding("shift+left", "round(-1)", "Round before", id="replay.round_back", show=False),
         Binding("shift+right", "round(1)", "Next round", id="replay.round_forward", show=False),
+        Binding("left_square_bracket", "mark(-1)", "Error or mark before", id="replay.mark_back", show=False),
+        Binding("right_square_bracket", "mark(1)", "Next error or mark", id="replay.mark_forward", show=False),
         Binding("home", "share(0)", "To the start", id="replay.start", show=False),
         Binding("end", "share(1)", "To the end", id="replay.end", show=False),
         Binding("less_than_sign", "speed(-1)", "Slower", id="replay.slower", show=False),
@@ -68,6 +71,23 @@ class TransportBar(Lined, can_focus=True):
             source.seek_time(source.duration if count > 0 else 0)
         self.post_message(self.Sought())
 
+    def action_mark(self, count: int) -> None:
+        """To where something failed, turned red, or went another way."""
+        source = self._transport
+        here = source.seq
+        found = [mark.seq for mark in source.marks if (mark.seq > here if count > 0 else mark.seq < here)]
+        if found:
+            source.seek_seq(found[0] if count > 0 else found[-1])
+        self.post_message(self.Sought())
+
+    def go_to_round(self, number: int) -> bool:
+        """To the beginning of this round; False where there is none."""
+        found = next((mark for mark in self._transport.rounds if mark.number == number), None)
+        if found is not None:
+            self._transport.seek_seq(found.seq)
+            self.post_message(self.Sought())
+        return found is not None
+
     def action_share(self, share: float) -> None:
         self._transport.seek_time(round(self._transport.duration * share))
         self.post_message(self.Sought())
@@ -93,15 +113,26 @@ class TransportBar(Lined, can_focus=True):
         if room < 4:
             return [Row(fit([*left, *right], width))]
         knob = round(position / duration * (room - 1)) if duration else 0
-        marks = {round(mark.t / duration * (room - 1)) for mark in source.rounds} if duration else set()
+        marks = self._marks(room)
         line: list[Piece] = []
         for column in range(room):
             if column == knob:
                 line.append((self.glyphs.knob, "key"))
             else:
-                sign = self.glyphs.separator if column in marks else self.glyphs.rule
-                line.append((sign, "key" if column < knob else "thumb"))
+                sign, style = marks.get(column, (self.glyphs.rule, ""))
+                line.append((sign, style or ("key" if column < knob else "thumb")))
         return [Row((*left, *_joined(line), *right))]
+
+    def _marks(self, room: int) -> dict[int, Piece]:
+        """The columns that stand for something, as signs; without a style of their own they have the bar's."""
+        source = self._transport
+        if not source.duration:
+            return {}
+        share = (room - 1) / source.duration
+        out: dict[int, Piece] = {round(mark.t * share): (self.glyphs.separator, "") for mark in source.rounds}
+        for kind in ("error", "red"):
+            out |= {round(mark.t * share): sign_of(kind, self.glyphs) for mark in source.marks if mark.kind == kind}
+        return out
 
     def on_click(self, event: events.Click) -> None:
         start, room = self._bar
