@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
 from engine.conftest import OpenRig
 from engine.moving import Clock
-from engine.rig import within
+from engine.rig import Rig, within
 from jetbox.engine import events as e
 from jetbox.engine import retries
 from jetbox.engine.models.http import retry_after
 from jetbox.engine.models.manage import warm
-from scripted import call, finish, step
+from jetbox.engine.round import WITHOUT_LOGPROBS
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 YES = step(text="Yes and no.")
 
@@ -75,6 +79,23 @@ async def test_a_sign_in_or_a_missing_path_is_not_asked_for_twice(rig: OpenRig, 
     ended = await live.run()
     assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
     assert "ollama signin" in ended.hint or "401" not in fault
+
+
+async def test_a_server_that_refuses_to_tell_probabilities_is_asked_without_them(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    script = str(write_script(step(call("list_dir", path=".")), finish()))
+    server = sim_server(scripts=[script], flavour="llamacpp")
+    live = await Rig(server, tmp_path).open(protocol="openai", model={"heartbeats": True})
+    ended = await live.run()
+    await live.close()
+    assert (ended.outcome, ended.rounds) == ("unverified", 2)
+    assert [a.complete for a in live.events(e.ModelAnswered)] == [False, True, True]
+    (told,) = live.events(e.Notice)
+    assert told.text.endswith("logprobs is not supported with tools + stream")
+    assert told.hint == WITHOUT_LOGPROBS
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert not any("logprobs" in body for body in bodies), "what was refused is not counted as one of them"
 
 
 @pytest.mark.parametrize(("status", "requests"), [(400, 1), (418, 1), (422, 1), (408, 2), (500, 2)])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,7 +24,8 @@ from jetbox.engine.probes.base import Verdict
 from jetbox.engine.round import RoundResult
 from jetbox.engine.routing import LOOK_OVER, REFINE, Router, check
 from jetbox.engine.stream import Answer
-from scripted import call, finish, step
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
@@ -210,6 +212,25 @@ async def test_a_cascade_accepts_by_confidence_and_probes(rig: OpenRig, outcome:
     assert (routed.model, routed.changes) == ((SMALL, False) if accepted else (LARGE, True))
     assert routed.why.startswith("accepted: " if accepted else "not accepted: ")
     assert ("the server tells no confidence" in routed.why) is (sure is None)
+
+
+async def test_a_cascade_without_confidence_goes_by_the_probes_and_says_so(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    asked = write_script(step(text="It may be so.", confidence=0.2), step(text="It is so."), match="Is it")
+    work = write_script(step(GOOD), finish(), match="Do it")
+    server = sim_server(scripts=[str(asked), str(work)], lacks=["logprobs"])
+    live = await Rig(server, tmp_path).open(probes=RUFF, routing=rule("cascade"))
+    assert (await live.run("Is it so?")).outcome == "answered"
+    assert models(live) == [SMALL, LARGE], "what nothing vouches for is looked over"
+    told = live.events(e.Routed)[-1]
+    assert told.why == "not accepted: the server tells no confidence, nothing was changed that a probe could judge"
+    assert (await live.run()).outcome == "done"
+    assert models(live)[2:] == [SMALL, SMALL]
+    assert live.events(e.Routed)[-1].why == "accepted: the server tells no confidence, the probes passed"
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert all(body["logprobs"] is True for body in bodies)
+    await live.close()
 
 
 async def test_rules_know_models_by_short_names_too(rig: OpenRig) -> None:

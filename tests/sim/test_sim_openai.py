@@ -180,6 +180,10 @@ def test_what_a_server_was_started_without(client_of: Any) -> None:
     assert "--enable-auto-tool-choice" in data["error"]["message"]
     status, data = refusal(client_of(flavour="llamacpp", lacks=["tool-parser"]), tools=TOOLS)
     assert (status, data["error"]["message"]) == (500, "tools param requires --jinja flag")
+    status, data = refusal(client_of(flavour="llamacpp"), tools=TOOLS, logprobs=True, stream=True)
+    assert (status, data["error"]["message"]) == (400, "logprobs is not supported with tools + stream")
+    assert complete(client_of(flavour="llamacpp"), logprobs=True)["choices"][0]["logprobs"]
+    assert "logprobs" not in complete(client_of(flavour="vllm", lacks=["logprobs"]), logprobs=True)["choices"][0]
     made = complete(client_of(flavour="vllm", lacks=["fitting-parser"]))
     assert "<tool_call>" in made["choices"][0]["message"]["content"]
 
@@ -403,7 +407,7 @@ def test_vectors(client_of: Any) -> None:
     ("options", "words"),
     [
         ({"flavour": "vlm"}, "no flavour 'vlm'"),
-        ({"lacks": ["brain"]}, "--lacks brain: there are tool-parser, fitting-parser, usage, cached-tokens"),
+        ({"lacks": ["brain"]}, "--lacks brain: there are tool-parser, fitting-parser, usage, cached-tokens, logprobs"),
         ({"models": ["gpt-9"]}, "no model 'gpt-9'"),
         ({"keep_alive": "soon"}, "invalid duration"),
     ],

@@ -14,6 +14,7 @@
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
     │   │   ├── ForeignServer       what answers speaks another protocol
     │   │   ├── RequestRefused      a 4xx that nobody knows
+    │   │   │   └── LogprobsRefused  without probabilities of tokens it would be taken
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
@@ -129,6 +130,10 @@ class ForeignServer(BadAnswer):
 
 class RequestRefused(BadAnswer):
     """The server refused the request with a 4xx for a reason of its own: the same request would be refused again."""
+
+
+class LogprobsRefused(RequestRefused):
+    """The server does not tell probabilities of tokens, and refuses the request for asking."""
 
 
 class Runaway(BadAnswer):

@@ -68,6 +68,8 @@ class Parts(msgspec.Struct):
     """Of the model in use."""
     loaded: bool = False
     """True once the model has answered in this session."""
+    no_logprobs: bool = False
+    """The server refuses requests that ask for probabilities of tokens."""
     given_up: bool = False
     """The latest request was closed before its answer was complete."""
     model_info: ModelInfo | None = None

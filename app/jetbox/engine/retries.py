@@ -8,6 +8,7 @@
 | silence, and the server still says its version | once |
 | silence, and the server says nothing at all | no: it hangs |
 | the user's patience (`/again`) | at once, as often as that is asked for |
+| asked for probabilities of tokens, which the server does not tell | at once without them, and never with them again |
 | too long a prompt, not enough memory | smaller, where that can be (`room.py`); else no |
 | a model unknown or unfit, no key, another protocol, any other 4xx | no: the next would fail alike |
 """

@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
+from jetbox.engine.errors import CallGarbled, JetboxError, LogprobsRefused, ModelError, ModelNotFound
 from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.learning import learn
 from jetbox.engine.overlap import Overlap, not_ours, superseded
@@ -28,6 +28,7 @@ from jetbox.engine.waiting import Expectation
 if TYPE_CHECKING:
     from jetbox.engine.planning import Planner
 
+WITHOUT_LOGPROBS = "going on without: a cascade goes by the probes alone, and calls are silent until they are whole"
 NO_TOOLS = ("sandbox", "journal")
 """What calls wait for before they run: spans beside theirs."""
 
@@ -232,6 +233,10 @@ class Round:
                 return await replaced(parts, error)
             finally:
                 self._account("waiting for you")
+        if isinstance(error, LogprobsRefused) and not parts.no_logprobs:
+            parts.no_logprobs = True
+            parts.session.emit(Notice(level="warning", text=error.message, hint=WITHOUT_LOGPROBS))
+            return None
         with parts.timed("diagnosis", "queue and load"):
             error = await diagnosed(error, parts)
         pause = pause_before(error, number, parts)
@@ -247,7 +252,7 @@ class Round:
         with parts.timed("budget"):
             tokens = parts.budget.estimate(parts.history.size)
             most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
-        logprobs = parts.options.routing.mode == "cascade" or model.heartbeats
+        logprobs = (parts.options.routing.mode == "cascade" or model.heartbeats) and not parts.no_logprobs
         with parts.timed("render"):
             body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
         with parts.timed("compare"):

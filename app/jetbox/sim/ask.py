@@ -99,7 +99,7 @@ def asked(data: dict[str, Any], setup: Setup, messages: list[dict[str, Any]], us
         options=options,
         launch=launch_options(model, options, data.get("shift"), setup.default_ctx),
         keep_alive=keep_alive,
-        logprobs=data.get("logprobs") is True,
+        logprobs=data.get("logprobs") is True and setup.tells_logprobs,
         top_logprobs=int(data.get("top_logprobs") or 0),
         format=data.get("format"),
         debug=data.get("_debug_render_only") is True,

@@ -111,6 +111,8 @@ class Flavour(NamedTuple):
     """Type of its replies in OpenAI's protocol, and of those beside it."""
     json_end: bytes = b""
     """What stands behind each of them."""
+    no_logprobs: str = ""
+    """What it says where probabilities are wanted in a stream with tools; empty where it gives them."""
     streams_errors: bool = False
     """An error in a stream's place is framed like the stream."""
 
@@ -178,6 +180,7 @@ FLAVOURS = {
         no_tools=(500, "tools param requires --jinja flag"),
         public=("/health", "/v1/models"),
         json=JSON,
+        no_logprobs="logprobs is not supported with tools + stream",
     ),
     "lmstudio": Flavour(
         "lmstudio",
@@ -195,5 +198,5 @@ FLAVOURS = {
         json=JSON,
     ),
 }
-LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens")
+LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens", "logprobs")
 """What a server can be started without."""

@@ -37,6 +37,8 @@ def parse(body: bytes, setup: Setup) -> tuple[ask.Asked, Wishes]:
     if data.get("tool_choice") == "none":
         tools = []
     send = _sending(setup, model, tools)
+    if setup.flavour.no_logprobs and tools and data.get("logprobs") is True and data.get("stream") is True:
+        raise ApiError(400, setup.flavour.no_logprobs)
     if "tools" not in model.capabilities:
         if tools and setup.flavour.name == "ollama":
             raise ApiError(400, f"registry.ollama.ai/library/{model.name} does not support tools")
@@ -60,7 +62,7 @@ def parse(body: bytes, setup: Setup) -> tuple[ask.Asked, Wishes]:
         options=options,
         launch=setup.fixed_launch(model),
         keep_alive=None,
-        logprobs=data.get("logprobs") is True,
+        logprobs=data.get("logprobs") is True and setup.tells_logprobs,
         top_logprobs=int(data.get("top_logprobs") or 0),
         format=_format(data.get("response_format")),
         deltas=setup.flavour.deltas,

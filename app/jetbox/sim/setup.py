@@ -35,6 +35,12 @@ class Setup(NamedTuple):
             return self.release >= (0, 33, 3)
         return "cached-tokens" not in self.lacks
 
+    @property
+    def tells_logprobs(self) -> bool:
+        """True where probabilities come if they are asked for."""
+        newer = self.flavour.name != "ollama" or self.release >= (0, 12, 11)
+        return newer and "logprobs" not in self.lacks
+
     def fixed_launch(self, model: catalog.Model) -> dict[str, Any]:
         """What a model is loaded with where requests cannot say it."""
         return {"num_ctx": min(self.default_ctx, model.context_length), "shift": None}

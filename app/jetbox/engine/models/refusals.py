@@ -13,6 +13,7 @@ from jetbox.engine.errors import (
     ContextOverflow,
     ForeignServer,
     KeyWanted,
+    LogprobsRefused,
     ModelError,
     ModelNotFound,
     ModelUnfit,
@@ -241,6 +242,9 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError
         return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
     if status == TOO_LARGE:
         return _too_large(raw)
+    if "logprobs" in text:
+        words = f"the server does not tell how sure the model is: {text[:200]}"
+        return LogprobsRefused(words, "set model.heartbeats and routing.mode so that nobody asks")
     if LONG.search(text) or b"exceed_context_size" in raw:
         return _openai_overflow(text)
     if NO_USER in text:
