@@ -261,18 +261,26 @@ class TestScrolling:
             for n in range(30):
                 await s.play(e.TextDelta(text=f"{n}: see [the chapter][far] of it.\n\n" + "some words " * 100 + "\n\n"))
             assert len(s.bench.transcript.story.blocks) > 4 * FEW
-            at_once, lay_out = [], Paged._show_changed
+            transcript, show_place = s.bench.transcript, s.bench.show_place
+            at_once, lay_out, told = [], Paged._change, []
 
             def counted(pager: Paged, blocks: list[int], top: tuple[int, int]) -> None:
                 at_once.append(len(blocks))
                 lay_out(pager, blocks, top)
 
-            monkeypatch.setattr(Paged, "_show_changed", counted)
+            def moved() -> None:
+                told.append(len(transcript._late))
+                show_place()
+
+            monkeypatch.setattr(Paged, "_change", counted)
+            transcript.moved = moved
             await s.play(e.TextDelta(text="[far]: https://a.b/c\n\nThat is all.\n"))
-            while s.bench.transcript.story.late:
+            while transcript._late or transcript._untold:
                 await s.pilot.pause()
             assert sum(at_once) > 4 * FEW
             assert max(at_once) <= 2 * FEW
+            assert len(told) < len(at_once) // 2, "once for what is laid out a little at a time"
+            assert told[-1] == 0, "when all of it is"
             assert "That is all." in s.text
             s.bench.transcript.focus()
             await s.press("g")

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.inline import openable
 from jetbox.ui.transcript.blocks import Text
-from jetbox.ui.widgets.paged import MOST_ROWS
+from jetbox.ui.widgets.rendered import MOST_ROWS
 from jetbox.ui.widgets.scrolling import Scrolling
 
 

@@ -9,76 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 
 from textual import events
 from textual.geometry import Region, Size
-from textual.reactive import Reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.heights import Heights
-from jetbox.ui.text.rows import Row
-from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.story import Story
+from jetbox.ui.widgets.rendered import AT_ONCE_S, MOST_ROWS, Rendered
 
-KEPT_BLOCKS = 512
-"""Blocks whose strips are kept."""
-MOST_ROWS = 1 << 60
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
 FEW = 2
 """So many blocks out of sight are laid out again in one go; nobody waits for them."""
-AT_ONCE_S, AT_ONCE = 0.002, 100
-"""How long rows are made, or heights estimated, in one go, and how many heights between two looks at the clock."""
+AT_ONCE = 100
+"""Heights that are estimated between two looks at the clock."""
 
 
-class Paged(ScrollView):
+class Paged(Rendered):
     """Shows a story; follows its end until one scrolls up, and again from where one reaches the end."""
 
-    ALLOW_SELECT = False
-    virtual_size = Reactive(Size(0, 0), layout=False)
-
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self.story = Story(glyphs)
+        super().__init__(glyphs, id=id)
         self._follow = True
         self._left = (0, 0)
         """Blocks and rows that there were when it stopped following."""
-        self.expanded = False
-        self.unfolds = ""
-        """The key that shows what is folded, as people write it."""
-        self._now = 0
-        self._columns = 0
-        self._paint = Paint({}, colour=False)
-        self._heights = Heights()
-        self._measured = bytearray()
         self._estimated, self._estimating = 0, False
         """Blocks before this one were estimated since the last change of the width; whether that goes on."""
-        self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
-        self._unfinished: dict[int, Iterator[list[Row]]] = {}
-        """What is still to come of blocks that were unfolded."""
+        self._late: list[int] = []
+        """Blocks out of sight that are to be laid out again, in order."""
         self._placing = False
         self.moved: Callable[[], None] | None = None
         """Hears, once for several changes, that others are shown, or that there are more."""
         self._untold = False
-
-    def restart(self) -> None:
-        """Forget everything: another story begins."""
-        self.story = Story(self._glyphs)
-        self._heights = Heights()
-        self._measured = bytearray()
-        self._strips.clear()
-        self._unfinished.clear()
-        self.follow = True
-
-    @property
-    def size(self) -> Size:
-        """What it was laid out with: nothing of it is border or padding."""
-        return self._size
 
     @property
     def follow(self) -> bool:
@@ -90,6 +56,16 @@ class Paged(ScrollView):
         if self._follow and not follow:
             self._left = (len(self._heights), self._heights.total)
         self._follow = follow
+
+    def restart(self) -> None:
+        """Forget everything: another story begins."""
+        self.story = Story(self._glyphs)
+        self._heights = Heights()
+        self._measured = bytearray()
+        self._strips.clear()
+        self._unfinished.clear()
+        self._late = []
+        self.follow = True
 
     def update(self, now: int) -> None:
         """Show what the story has become; once a frame."""
@@ -104,26 +80,36 @@ class Paged(ScrollView):
             self._heights.append(story.blocks[index].estimate(self._columns))
             self._measured.append(0)
         changed, story.changed = story.changed, set()
-        if story.late:
+        others = bool(story.late)
+        if others or self._late:
+            late = sorted(story.late.union(self._late)) if others else self._late
+            story.late = set()
             low, high = self._visible()
-            changed |= {index for index in story.late if low <= index <= high}
+            seen = slice(bisect_left(late, low), bisect_right(late, high))
+            changed.update(late[seen])
+            del late[seen]
+            self._late = late
         if changed:
             self._show_changed(sorted(changed), top)
-            story.late -= changed
-        self._lay_out_late(len(story.late))
+        if others:
+            self._lay_out_late(self._late)
 
-    def _lay_out_late(self, left: int) -> None:
+    def _lay_out_late(self, late: list[int]) -> None:
         """Blocks out of sight that what was defined now changes: a few, then others when keys have been looked at.
 
-        `left` is how many there were when this was called for: where there are others now, a later call goes on.
+        `late` are those that are left, in order; where there is another list by now, a later call goes on with that.
         """
-        late = self.story.late
-        some = sorted(index for index in late if index < len(self._heights))[-FEW:]
-        if not some or not self.is_attached or len(late) != left:
+        if late is not self._late or not late or not self.is_attached:
             return
-        late.difference_update(some)
-        self._show_changed(some, self._anchor())
-        asyncio.get_running_loop().call_soon(self._lay_out_late, len(late))
+        some = late[-FEW:]
+        del late[-FEW:]
+        untold, self._untold = self._untold, True  # once, when all are laid out
+        self._change(some, self._anchor())
+        self._untold = untold
+        if late:
+            asyncio.get_running_loop().call_soon(self._lay_out_late, late)
+        else:
+            self._has_moved()
 
     def _has_moved(self) -> None:
         if not self._untold:
@@ -170,12 +156,13 @@ class Paged(ScrollView):
         """Whether the last row is shown."""
         return self.scroll_offset.y >= self.max_scroll_y
 
-    def _look(self) -> Look:
-        return Look(self._glyphs, self.expanded, self._now, self.unfolds)
-
     def _show_changed(self, blocks: list[int], top: tuple[int, int]) -> None:
         """Lay these blocks out, in order, and draw the rows that differ."""
         self._untold = True  # at the end of this
+        self._change(blocks, top)
+        self._tell_moved()
+
+    def _change(self, blocks: list[int], top: tuple[int, int]) -> None:
         first, last = 0, 0
         for number, index in enumerate(blocks):
             before = self._heights[index]
@@ -185,88 +172,6 @@ class Paged(ScrollView):
                 first = above + begin
             last = max(last, above + end) if self._heights[index] == before else MOST_ROWS
         self._settle(top, (first, last))
-        self._tell_moved()
-
-    def _changed(self, index: int) -> tuple[int, int]:
-        """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
-        block = self.story.blocks[index]
-        if not self._measured[index] and not self.follow:
-            self._heights.set(index, block.estimate(self._columns))
-            return 0, MOST_ROWS
-        strips = self._strips.get(index)
-        if strips is None and not self._near_end(index):
-            self._measured[index] = 0
-            self._heights.set(index, block.estimate(self._columns))
-            return 0, MOST_ROWS
-        return self._make(index, strips if strips is not None else [])
-
-    def _near_end(self, index: int) -> bool:
-        return index >= len(self._heights) - 64
-
-    def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
-        """Lay a block out, on top of the strips it has. The first row that differs, and the one after."""
-        begin, rows = self._rows(index, len(strips))
-        made = self._paint.strips(rows, self._columns)
-        end = begin + len(made)
-        # A strip that stays keeps what the terminal is told of it.
-        while made and begin < len(strips) and strips[begin] == made[0]:
-            begin += 1
-            del made[0]
-        if end == len(strips):
-            while made and strips[end - 1] == made[-1]:
-                end -= 1
-                made.pop()
-            strips[begin:end] = made
-        else:
-            # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
-            strips[begin:] = made
-        self._strips[index] = strips
-        self._strips.move_to_end(index)
-        if len(self._strips) > KEPT_BLOCKS:
-            self._strips.popitem(last=False)
-        self._measured[index] = 1
-        self._heights.set(index, len(strips))
-        return begin, end
-
-    def _rows(self, index: int, have: int) -> tuple[int, list[Row]]:
-        """A block's rows; of one that was unfolded as many as there is time for, more than the window has."""
-        block, look = self.story.blocks[index], self._look()
-        if block.grows or not block.open(look):
-            return block.rows(self._columns, look, have)
-        parts, rows = block.parts(self._columns, look), list[Row]()
-        self._unfinished.pop(index, None)
-        until = time.monotonic() + AT_ONCE_S
-        for part in parts:
-            rows += part
-            if len(rows) > 2 * self.size.height and time.monotonic() > until:
-                self._unfinished[index] = parts
-                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
-                break
-        return 0, rows
-
-    def _go_on(self, index: int, parts: Iterator[list[Row]]) -> None:
-        """More rows of a block, when keys have been looked at."""
-        strips = self._strips.get(index)
-        if self._unfinished.get(index) is not parts or strips is None or not self.is_attached:
-            return
-        top, begin, until = self._anchor(), self._heights.top(index) + len(strips), time.monotonic() + AT_ONCE_S
-        for part in parts:
-            strips += self._paint.strips(part, self._columns)
-            if time.monotonic() > until:
-                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
-                break
-        else:
-            del self._unfinished[index]
-        self._heights.set(index, len(strips))
-        self._settle(top, (begin, MOST_ROWS))
-
-    def _block(self, index: int) -> list[Strip]:
-        strips = self._strips.get(index)
-        if strips is None:
-            strips = []
-            self._make(index, strips)
-        self._strips.move_to_end(index)
-        return strips
 
     def _lay_out_anew(self) -> None:
         """Other widths or another fold: heights are estimates again, the place is kept."""

@@ -1,0 +1,155 @@
+"""The strips of a story's blocks: laid out when they are shown, and kept as long as they are of use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from textual.geometry import Size
+from textual.reactive import Reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.paint import Paint
+from jetbox.ui.text.heights import Heights
+from jetbox.ui.text.rows import Row
+from jetbox.ui.transcript.blocks import Look
+from jetbox.ui.transcript.story import Story
+
+KEPT_BLOCKS = 512
+"""Blocks whose strips are kept."""
+MOST_ROWS = 1 << 60
+AT_ONCE_S = 0.002
+"""How long rows are made, or heights estimated, in one go."""
+
+
+class Rendered(ScrollView):
+    """Makes and keeps the strips; whoever shows them says where one is."""
+
+    ALLOW_SELECT = False
+    virtual_size = Reactive(Size(0, 0), layout=False)
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self.story = Story(glyphs)
+        self.expanded = False
+        self.unfolds = ""
+        """The key that shows what is folded, as people write it."""
+        self._now = 0
+        self._columns = 0
+        self._paint = Paint({}, colour=False)
+        self._heights = Heights()
+        self._measured = bytearray()
+        self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
+        self._unfinished: dict[int, Iterator[list[Row]]] = {}
+        """What is still to come of blocks that were unfolded."""
+
+    @property
+    def size(self) -> Size:
+        """What it was laid out with: nothing of it is border or padding."""
+        return self._size
+
+    @property
+    def follow(self) -> bool:
+        """Whether the end stays in sight."""
+        raise NotImplementedError
+
+    @follow.setter
+    def follow(self, follow: bool) -> None:
+        raise NotImplementedError
+
+    def _anchor(self) -> tuple[int, int]:
+        """The block at the top, and the row within it."""
+        raise NotImplementedError
+
+    def _settle(self, top: tuple[int, int], changed: tuple[int, int]) -> None:
+        """After a change of these rows: keep the place."""
+        raise NotImplementedError
+
+    def _look(self) -> Look:
+        return Look(self._glyphs, self.expanded, self._now, self.unfolds)
+
+    def _changed(self, index: int) -> tuple[int, int]:
+        """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
+        block = self.story.blocks[index]
+        if not self._measured[index] and not self.follow:
+            self._heights.set(index, block.estimate(self._columns))
+            return 0, MOST_ROWS
+        strips = self._strips.get(index)
+        if strips is None and not self._near_end(index):
+            self._measured[index] = 0
+            self._heights.set(index, block.estimate(self._columns))
+            return 0, MOST_ROWS
+        return self._make(index, strips if strips is not None else [])
+
+    def _near_end(self, index: int) -> bool:
+        return index >= len(self._heights) - 64
+
+    def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
+        """Lay a block out, on top of the strips it has. The first row that differs, and the one after."""
+        begin, rows = self._rows(index, len(strips))
+        made = self._paint.strips(rows, self._columns)
+        end = begin + len(made)
+        # A strip that stays keeps what the terminal is told of it.
+        while made and begin < len(strips) and strips[begin] == made[0]:
+            begin += 1
+            del made[0]
+        if end == len(strips):
+            while made and strips[end - 1] == made[-1]:
+                end -= 1
+                made.pop()
+            strips[begin:end] = made
+        else:
+            # Grown in place: copying the strips of a long answer with each frame would cost more than its new rows.
+            strips[begin:] = made
+        self._strips[index] = strips
+        self._strips.move_to_end(index)
+        if len(self._strips) > KEPT_BLOCKS:
+            self._strips.popitem(last=False)
+        self._measured[index] = 1
+        self._heights.set(index, len(strips))
+        return begin, end
+
+    def _rows(self, index: int, have: int) -> tuple[int, list[Row]]:
+        """A block's rows; of one that was unfolded as many as there is time for, more than the window has."""
+        block, look = self.story.blocks[index], self._look()
+        if block.grows or not block.open(look):
+            return block.rows(self._columns, look, have)
+        parts, rows = block.parts(self._columns, look), list[Row]()
+        self._unfinished.pop(index, None)
+        until = time.monotonic() + AT_ONCE_S
+        for part in parts:
+            rows += part
+            if len(rows) > 2 * self.size.height and time.monotonic() > until:
+                self._unfinished[index] = parts
+                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+                break
+        return 0, rows
+
+    def _go_on(self, index: int, parts: Iterator[list[Row]]) -> None:
+        """More rows of a block, when keys have been looked at."""
+        strips = self._strips.get(index)
+        if self._unfinished.get(index) is not parts or strips is None or not self.is_attached:
+            return
+        top, begin, until = self._anchor(), self._heights.top(index) + len(strips), time.monotonic() + AT_ONCE_S
+        for part in parts:
+            strips += self._paint.strips(part, self._columns)
+            if time.monotonic() > until:
+                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+                break
+        else:
+            del self._unfinished[index]
+        self._heights.set(index, len(strips))
+        self._settle(top, (begin, MOST_ROWS))
+
+    def _block(self, index: int) -> list[Strip]:
+        strips = self._strips.get(index)
+        if strips is None:
+            strips = []
+            self._make(index, strips)
+        self._strips.move_to_end(index)
+        return strips
