@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.moving import Clock
 from jetbox.engine.safety import process
+from jetbox.engine.safety.family import has_ended
 from jetbox.engine.safety.output import KeptOutput
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
@@ -77,6 +80,47 @@ async def test_a_limit_in_seconds_is_the_clocks(runner: ProcessRunner) -> None:
     done = await run(runner, "sleep 600", Limits(0.1, 10_000))
     assert done.state == "timeout"
     assert done.duration_ns >= 100_000_000
+
+
+class Busy:
+    """Holds the loop from a command's first words until it has ended and its time is over."""
+
+    def __init__(self, clock: Clock, monkeypatch: pytest.MonkeyPatch, turns: int) -> None:
+        """`turns` of the loop later than else this process hears of the end."""
+        self.heard: list[float] = []
+        """When, in seconds that the clock was moved on by then."""
+        self._clock = clock
+        self._pid = 0
+        self._turns = turns
+        real = process._Running.process_exited
+        monkeypatch.setattr(process._Running, "process_exited", lambda running: self._exited(partial(real, running)))
+        monkeypatch.setattr(process._Running, "connection_made", lambda running, transport: self._made(transport))
+
+    def _made(self, transport: asyncio.SubprocessTransport) -> None:
+        self._pid = transport.get_pid()
+
+    def _exited(self, heard: Callable[[], None]) -> None:
+        self._turns -= 1
+        if self._turns >= 0:
+            asyncio.get_running_loop().call_soon(self._exited, heard)
+        else:
+            self.heard.append(self._clock.ahead)
+            heard()
+
+    def __call__(self, words: str) -> None:
+        while not has_ended(self._pid):
+            pass
+        self._clock.forward(LIMITS.seconds)
+
+
+@pytest.mark.parametrize("turns", [0, 10])
+async def test_an_end_that_came_in_time_is_no_timeout_however_late_it_is_heard(
+    runner: ProcessRunner, clock: Clock, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    busy = Busy(clock, monkeypatch, turns)
+    done = await run(runner, "echo hi; exit 3", on_output=busy)
+    assert (done.state, done.code, done.output) == ("exited", 3, "hi\n")
+    assert busy.heard == [LIMITS.seconds]
 
 
 async def test_a_command_that_prints_for_ever(runner: ProcessRunner, clock: Clock) -> None:

@@ -49,6 +49,19 @@ def _children_by_scan(pid: int) -> list[int]:
     return found
 
 
+def has_ended(child: int) -> bool:
+    """True where a child of this process has ended, waited for or not; it stays to be waited for.
+
+    False where the system cannot tell without waiting (macOS before Python 3.13).
+    """
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
 def send(pids: list[int], number: signal.Signals) -> None:
     """Signal each; one that is gone or not ours is passed over."""
     for pid in pids:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Literal, cast
 import msgspec
 
 from jetbox.engine.safety.environment import clean_environment, find_program
-from jetbox.engine.safety.family import descendants, send, send_group
+from jetbox.engine.safety.family import descendants, has_ended, send, send_group
 from jetbox.engine.safety.output import KeptOutput, LiveOutput
 from jetbox.engine.safety.sandbox import Launch, Sandbox
 
 if TYPE_CHECKING:
     from jetbox.engine.safety.gitwatch import GitWatch
 
+TURNS = 2
+"""Of the loop, from when an end is there to be heard until it was: all that can be done where nothing else tells."""
 _GRACE_S = 0.5
 _BURST_BYTES = 1024 * 1024
 _BURST_PAUSE_S = 0.005
@@ -205,8 +207,10 @@ class _Running(asyncio.SubprocessProtocol):
             async with asyncio.timeout_at(self._started + seconds if seconds > 0 else None):
                 await self._stop.wait()
         except TimeoutError:
-            # Where this process was slow, an end that came in time is heard with the loop's next turns.
-            for _ in range(2):
+            # Where this process was slow, it is still to hear of an end that came in time.
+            if has_ended(self._transport.get_pid()):
+                await self._exited.wait()
+            for _ in range(TURNS):
                 await asyncio.sleep(0)
             timely = self._exited.is_set()
         finally:
