@@ -6,6 +6,7 @@ By the real engine in the real sandbox; runs of pytest forked, and from scratch.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -323,6 +324,22 @@ async def test_links_in_circles(bench: Bench) -> None:
     bench.write("pkg/test_m.py", "import os\n\n\ndef test_a():\n    assert 0\n")
     seen = [(v.name, v.state, v.summary) for v in await engine.verdicts(final=True)]
     assert [state for _, state, _ in seen] == ["failed", "failed"], seen
+
+
+@pytest.mark.parametrize("forks", PATHS)
+async def test_a_link_in_a_circle_that_pytest_follows(bench: Bench, forks: bool) -> None:
+    bench.write("pkg/test_m.py", GREEN)
+    (bench.root / "pkg/up").symlink_to("..")
+    engine = only_pytest(bench, forks)
+    # As often as the kernel lets it: the same test under so many names, of which those through more than 20
+    # links may be left out by a kernel that looks a path up anew and goes on counting.
+    (verdict,) = await engine.verdicts(final=True)
+    assert verdict.state == "passed", f"{verdict.output}"
+    assert re.fullmatch(r"[234]\d passed", verdict.summary), f"{verdict.output}"
+    bench.write("pkg/test_m.py", "def test_a():\n    assert 0\n")
+    (verdict,) = await engine.verdicts(final=True)
+    assert verdict.state == "failed", f"{verdict.output}"
+    assert re.match(r"([234]\d) of \1 failed: ", verdict.summary), f"{verdict.output}"
 
 
 @pytest.mark.parametrize("forks", PATHS)

@@ -68,6 +68,44 @@ async def test_error_while_collecting(bench: Bench) -> None:
     )
 
 
+def linked(bench: Bench, text: str) -> None:
+    """One test under many names, the first of them through 22 links."""
+    hook = "import os\ndef pytest_collect_file(file_path):\n"
+    hook += f"    through, begun = file_path.parts.count('l'), {str(bench.begun)!r}\n"
+    bench.write("conftest.py", hook + "".join(f"    {line}\n" for line in text.splitlines()))
+    bench.write("r22/test_m.py", GREEN)
+    for n in range(22):
+        (bench.root / f"r{n}").mkdir()
+        (bench.root / f"r{n}/l").symlink_to(f"../r{n + 1}")
+
+
+@pytest.mark.parametrize("forks", [True, False])
+async def test_links_that_the_kernel_may_have_miscounted_are_counted_again(bench: Bench, forks: bool) -> None:
+    linked(bench, "if through == 22 and not os.path.exists(begun):\n    open(begun, 'x').close()\n    1 / 0\n")
+    engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
+    verdict = await bench.one(engine, "pytest")
+    assert (verdict.state, verdict.summary) == ("passed", "23 passed"), verdict.output
+    assert bench.begun.exists()
+
+
+async def test_what_cannot_be_collected_each_time_is_an_error_though_links_lead_there(bench: Bench) -> None:
+    linked(bench, "if through == 22:\n    1 / 0\n")
+    engine = bench.engine(ruff=False)
+    verdict = await bench.one(engine, "pytest")
+    assert (verdict.state, verdict.summary[:26]) == ("error", "1 error while collecting: "), verdict.output
+    assert (await bench.one(engine, "pytest")).cache == "hit"
+
+
+async def test_links_that_are_miscounted_each_time_leave_an_error_that_is_not_kept(bench: Bench) -> None:
+    # Another one each time: what a session said of one was untrue by the next.
+    text = "with open(begun, 'a') as file:\n    file.write('x' * (through == 22))\n    odd = file.tell() % 2\n"
+    linked(bench, text + "if through == 22 - odd:\n    1 / 0\n")
+    engine = bench.engine(ruff=False)
+    verdict = await bench.one(engine, "pytest")
+    assert (verdict.state, verdict.summary[:26]) == ("error", "1 error while collecting: "), verdict.output
+    assert (await bench.one(engine, "pytest")).cache == "ran"
+
+
 async def test_error_in_a_conftest_is_told_in_its_words(bench: Bench) -> None:
     bench.write("conftest.py", "import nowhere_to_be_found\n")
     state, summary = await judged(bench, GREEN)

@@ -22,6 +22,9 @@ RECENT_NS = 10_000_000_000
 NAMES_BYTES = 30_000
 """Of what is red, by name; the line that tells of it has to fit into what is kept of the output."""
 
+FEW_LINKS = 20
+"""On one path, half of what Linux follows: it counts them twice where it looks a path up anew."""
+
 
 class Report:
     """A pytest plugin that counts."""
@@ -38,6 +41,7 @@ class Report:
         self.more = False
         self.paths: Set[str] = set()  # noqa: UP006
         """Of files that tests were found in."""
+        self.many_links = False
         self.finished = False
 
     def _count(self, kind: str) -> None:
@@ -80,6 +84,7 @@ class Report:
         if report.failed:
             self._count("collection")
             self._name(report.nodeid)
+            self.many_links = self.many_links or links(self.base or self.root, report.nodeid) > FEW_LINKS
         elif report.skipped:
             self._count("skipped")
 
@@ -106,6 +111,7 @@ class Report:
             "counts": self.counts,
             "failed": self.failed,
             "more": self.more,
+            "many_links": self.many_links,
             "strange": self.strange(),
         }
 
@@ -117,6 +123,17 @@ class Report:
             if path and not os.path.realpath(path).startswith(self.root):
                 found[name] = os.path.dirname(path)
         return found
+
+
+def links(folder: str, name: str) -> int:
+    """How many of the folders on the way to a test are links."""
+    found = 0
+    for part in name.partition("::")[0].split("/"):
+        folder = os.path.join(folder, part)
+        if os.path.islink(folder):
+            found += 1
+            folder = os.path.realpath(folder)
+    return found
 
 
 def sources(folder: str, name: str) -> List[str]:  # noqa: UP006

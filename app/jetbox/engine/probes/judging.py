@@ -20,7 +20,7 @@ def result(said: Said) -> tuple[VerdictState, str, bool]:
         return "skipped", "no tests collected", True
     if counts.get("collection"):
         n = counts["collection"]
-        return "error", f"{n} error{'' if n == 1 else 's'} while collecting: {names(said.failed)}", True
+        return "error", f"{n} error{'' if n == 1 else 's'} while collecting: {names(said.failed)}", not said.many_links
     if said.code not in (0, 1):
         return "error", f"pytest ended with exit code {said.code}", said.code != 3
     if bad:

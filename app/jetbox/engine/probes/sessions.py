@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Awaitable, Callable, Set
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,9 @@ LOADER = (
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
 ROOM = 8
 """Room for the noise of tests around what pytest says at the end, in what is kept of a verdict's output."""
+
+AGAIN = 3
+"""How often a session is made again whose paths the kernel may have counted wrong."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -101,6 +104,13 @@ class Sessions:
 
     async def run(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
         """One session, of these files or of all; `touched`: tell what each test file uses, where that can be told."""
+        return await _counted_right(lambda: self._run(files, behind, touched))
+
+    async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
+        """One session in a process of its own, from scratch."""
+        return await _counted_right(lambda: self._plain(files, behind))
+
+    async def _run(self, files: tuple[str, ...], behind: bool, touched: bool) -> Ended:
         zygote, broke = self._back if behind else self._front, ""
         if zygote is not None and not self._unasked():
             options = self._options
@@ -119,7 +129,7 @@ class Sessions:
                 spent = monotonic() - began
                 return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms, answer.ahead)
         self.tell()
-        plain = await self.plain(files, behind=behind)
+        plain = await self._plain(files, behind)
         if zygote is not None and broke and plain.said is not None:
             await zygote.refuse(f"a forked run broke off: {broke}")
             self.tell()
@@ -137,8 +147,7 @@ class Sessions:
             self._alike = "setup.py" not in last and not any(path.endswith("conftest.py") for path in files)
         return self._names, self._alike
 
-    async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
-        """One session in a process of its own, from scratch."""
+    async def _plain(self, files: tuple[str, ...], behind: bool) -> Ended:
         mark = f"[{os.urandom(8).hex()}] "
         self._importable()
         done = await self._processes.run(
@@ -181,6 +190,23 @@ class Sessions:
         if refused and refused not in self._told and self._notice is not None:
             self._told.add(refused)
             self._notice(f"pytest runs from scratch: {refused}")
+
+
+async def _counted_right(made: Callable[[], Awaitable[Ended]]) -> Ended:
+    """A session that was had twice where something through many links could not be collected.
+
+    Linux looks a path up anew where something is renamed meanwhile or not in its cache, and goes on counting from
+    the links that it had followed by then.
+    """
+    ended = await made()
+    for _ in range(AGAIN):
+        before = ended.said
+        if before is None or not before.many_links:
+            break
+        ended = await made()
+        if ended.said is not None and (ended.said.failed, ended.said.more) == (before.failed, before.more):
+            return msgspec.structs.replace(ended, said=msgspec.structs.replace(ended.said, many_links=False))
+    return ended
 
 
 def top_names(paths: Set[str]) -> set[str]:

@@ -49,6 +49,8 @@ class Said(msgspec.Struct, frozen=True):
     failed: list[str] = []
     more: bool = False
     """More is red than `failed` names."""
+    many_links: bool = False
+    """Something could not be collected to which a way leads through so many links that the kernel may miscount."""
     strange: dict[str, str] = {}
     """Packages of the workspace that were imported from elsewhere, and from where."""
     collected: list[str] = []
