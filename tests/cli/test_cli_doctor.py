@@ -124,6 +124,7 @@ def test_what_a_server_with_openais_protocol_lacks_is_told(
         (step(text="Use `finish` with `yes`: {"), (), "asked for one, the model answered with none that can be read"),
         (step(text="well " * 2000), (), "its answer had no end within 256 tokens"),
         (finish("yes", text="Let me see."), ("stall@1:1",), "it was still answering after 2 s"),
+        (finish("yes", send="raw-error", damage="bracket"), (), "the server could not read the model's tool call"),
     ],
 )
 def test_what_an_answer_does_not_show_is_no_lack(

@@ -79,6 +79,15 @@ async def test_a_call_that_the_server_could_not_read_is_cut_out_of_its_error(rig
     assert live.events(e.ToolCalled)[0].recovered == "the server's error"
 
 
+async def test_the_call_in_an_error_is_whole_in_the_other_protocol_too(rig: OpenRig) -> None:
+    content = "a line of a file\n" * 60
+    write = step(call("write_file", path="a.txt", content=content), send="raw-error", damage="newlines")
+    live = await rig(write, finish(), protocol="openai")
+    assert (await live.run()).outcome == "unverified"
+    assert (live.root / "a.txt").read_text() == content
+    assert live.events(e.ToolCalled)[0].recovered == "the server's error"
+
+
 async def test_a_call_that_nobody_can_read_is_asked_for_again_and_not_resent(rig: OpenRig) -> None:
     fault = "error:XML syntax error on line 4: element <parameter> closed by </function>@1:1"
     live = await rig(step(text="Well then."), finish(), faults=(fault,))

@@ -14,6 +14,7 @@ from jetbox.engine.context.history import History
 from jetbox.engine.context.wire import OpenAIWire, Wanted
 from jetbox.engine.errors import (
     BadAnswer,
+    CallGarbled,
     ContextOverflow,
     ForeignServer,
     JetboxError,
@@ -207,6 +208,7 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
             "tool parser",
         ),
         (400, {"error": {"message": "logprobs is not supported"}}, LogprobsRefused, "how sure the model is"),
+        (500, {"error": {"message": "XML syntax error on line 3: unexpected EOF"}}, CallGarbled, "could not read"),
         (500, {"error": {"message": "no user query found in messages"}}, WordsDropped, "dropped what you had said"),
         (500, {"error": {"message": "boom"}}, BadAnswer, "boom"),
     ],

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from jetbox.engine.context.wire import OpenAIWire, Wanted
-from jetbox.engine.errors import ModelUnfit
+from jetbox.engine.errors import CallGarbled, ModelUnfit
 from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
@@ -67,6 +67,8 @@ async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> li
         heard.late = True
     except ModelUnfit as error:
         return [Lack(f"tool calls: {error.message}", error.hint, refused=True)]
+    except CallGarbled as error:
+        return [Lack(f"whether it parses calls of tools: {error.message}", error.hint, known=False)]
     return [*_calls(heard, seconds), *_figures(heard), *_window(max_ctx)]
 
 

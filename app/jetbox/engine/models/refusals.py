@@ -70,26 +70,26 @@ SAID = 300
 """Characters of a server's words that are shown."""
 
 
-def words_of(error: Any) -> str:
-    """The words of an error in any of the shapes that servers use; JSON within its text too."""
+def words_of(error: Any, most: int | None = SAID) -> str:
+    """The first `most` characters (all for None) of an error in any shape that servers use; JSON in its text too."""
     while True:
         if isinstance(error, str) and error.lstrip().startswith("{"):
             try:
                 error = msgspec.json.decode(error, type=dict[str, Any])
             except msgspec.DecodeError:
-                return str(error)[:SAID]
+                return str(error)[:most]
         if not isinstance(error, dict):
-            return str(error)[:SAID]
+            return str(error)[:most]
         told = (error[key] for key in ("error", "message", "detail", "msg", "type") if error.get(key))
         error = next(told, "no reason given")
 
 
-def text_of(raw: bytes) -> str:
+def text_of(raw: bytes, most: int | None = SAID) -> str:
     """The words of a body that holds an error."""
     try:
-        return words_of(msgspec.json.decode(raw))
+        return words_of(msgspec.json.decode(raw), most)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "a page of HTML" if raw.lstrip()[:1] == b"<" else raw[:SAID].decode(errors="replace")
+        return "a page of HTML" if raw.lstrip()[:1] == b"<" else raw[:most].decode(errors="replace")
 
 
 def error_of(raw: bytes) -> str | None:
@@ -249,6 +249,8 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError
         return _openai_overflow(text)
     if NO_USER in text:
         return _words_dropped(text)
+    if any(words in text for words in GARBLED):
+        return reported(text_of(raw, None))  # whole: a call that is cut would be another one
     if status >= 500 and starved(text):
         return _no_memory(text)
     if NO_JINJA.search(text):
@@ -275,6 +277,8 @@ def reported_by_openai(error: Any) -> ModelError:
         return _openai_overflow(text)
     if NO_USER in text:
         return _words_dropped(text)
+    if any(words in text for words in GARBLED):
+        return reported(words_of(error, None))
     if starved(text):
         return _no_memory(text)
     return BadAnswer(f"the server reported an error in mid-answer: {text}", "see its log")
