@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -9,8 +11,8 @@ from rich.cells import cell_len
 from jetbox.engine import events as e
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.code import code_pieces, family_of
-from jetbox.ui.text.cutting import LONG
+from jetbox.ui.text.code import _FAMILIES, CHARS_A_TOKEN, FEW_TOKENS, PLAIN, _lexer, code_pieces, family_of
+from jetbox.ui.text.cutting import LONG, LONG_CODE
 from jetbox.ui.text.inline import inline
 from jetbox.ui.text.markdown import MarkdownFlow, fences
 from jetbox.ui.text.rows import Row, cells, flow
@@ -201,6 +203,29 @@ class TestCode:
     def test_nothing_is_lost(self, line: str, language: str) -> None:
         assert "".join(text for text, _ in code_pieces(line, family_of(language))[0]) == line
 
+    @pytest.mark.parametrize("family", sorted({family_of(name) for name in ("py", "c", "html", "css", "lua")}))
+    def test_a_line_has_a_bounded_number_of_colours(self, family: str) -> None:
+        pieces, _ = code_pieces("1 a( " * 190, family)
+        assert len(pieces) <= 2 * (FEW_TOKENS + 950 // CHARS_A_TOKEN) + 1
+        assert pieces[-1][1] == PLAIN
+        call = "print(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)"
+        if family == "python":
+            assert sum(style == "code.number" for _, style in code_pieces(call, family)[0]) == 13
+
+    @pytest.mark.parametrize("family", sorted(_FAMILIES))
+    @pytest.mark.parametrize("said", ["a-", "a:b-", "${", "$(", "#![", '"\\', "[[a", "a_", ".#"])
+    def test_words_that_come_to_nothing_cost_no_more_than_their_length(self, family: str, said: str) -> None:
+        def cost(size: int) -> float:
+            text, best = (said * size)[:size], 1.0
+            for _ in range(3):
+                begun = time.thread_time()
+                _lexer(family).pattern.findall(text)
+                best = min(best, time.thread_time() - begun)
+            return best
+
+        # Eight times the length: a search that begins anew with each sign would cost sixty-four times as much.
+        assert cost(16000) < 24 * max(cost(2000), 0.0001)
+
     def test_fences_are_found(self) -> None:
         text = "a\n```py\nx\n\ny\n```\nb\n> ~~~\n> z\n\n```\nlast"
         assert fences(text) == ["x\n\ny", "z", "last"]
@@ -223,6 +248,10 @@ class TestLongAnswers:
         assert len(blocks) > 3
         assert all(len(block.source()) < LONG + 100 for block in blocks)
         assert [isinstance(block, Text) and block.goes_on for block in blocks] == [False] + [True] * (len(blocks) - 1)
+
+    def test_code_is_in_blocks_that_are_smaller_for_its_colours(self) -> None:
+        blocks = told("```py\n" + "f(1, 'a')\n" * 900 + "```\nend").blocks
+        assert all(len(block.source()) < LONG_CODE + 100 for block in blocks)
 
     def test_a_fence_goes_on_in_its_colours(self) -> None:
         blocks = told("```py\n" + 's = """\n' + "in = text\n" * 1200 + "```\nend").blocks

@@ -15,6 +15,9 @@ from jetbox.ui.text.rows import Piece
 PLAIN = "code.block"
 LONGEST_LINE = 1000
 """A longer line is shown in one colour: minified code has nothing to read."""
+FEW_TOKENS, CHARS_A_TOKEN = 12, 3
+"""So many tokens of a line are looked at, and one more for so many characters: what people write has fewer, and each of
+them costs time. The rest of the line is plain."""
 
 
 class Family(NamedTuple):
@@ -65,7 +68,7 @@ _FAMILIES: dict[str, Family] = {
     "rust": Family(
         "//",
         _C_COMMENTS,
-        (("code.name", r"(?<=fn )\w+|#!?\[[^\]]*\]|\b\w+!"), ("code.name", r"'\w+(?!')")),
+        (("code.name", r"(?<=fn )\w+|#!?\[[^\]]{0,200}\]|\b\w++!"), ("code.name", r"'\w+(?!')")),
         keywords="as async await break const continue crate dyn else enum extern false fn for if impl in let loop "
         "match mod move mut pub ref return self Self static struct super trait true type unsafe use where "
         "while",
@@ -81,7 +84,7 @@ _FAMILIES: dict[str, Family] = {
     "shell": Family(
         r"(?:(?<=\s)|^)#",
         (),
-        (("code.name", r"\$\{[^}]*\}|\$[\w@#?*!$-]"), ("code.number", r"(?<=\s)--?[A-Za-z][\w-]*")),
+        (("code.name", r"\$\{[^}]{0,200}\}|\$[\w@#?*!$-]"), ("code.number", r"(?<=\s)--?[A-Za-z][\w-]*")),
         keywords="if then else elif fi for while until do done case esac in function return export local readonly "
         "set unset echo exit source alias cd sudo exec trap shift test true false",
     ),
@@ -107,10 +110,13 @@ _FAMILIES: dict[str, Family] = {
     "markup": Family(
         "",
         (("<!--", "-->", "code.comment"),),
-        (("code.keyword", r"</?[A-Za-z][\w:-]*|/?>"), ("code.name", r"\b[\w:-]+(?==)")),
+        (("code.keyword", r"</?[A-Za-z][\w:-]*|/?>"), ("code.name", r"(?<![\w:-])[\w:-]++(?==)")),
     ),
     "css": Family(
-        "", _C_COMMENTS, (("code.keyword", r"[\w-]+(?=\s*:)"), ("code.name", r"[.#@&][\w-]+|\$[\w-]+")), quotes="\"'"
+        "",
+        _C_COMMENTS,
+        (("code.keyword", r"(?<![\w-])[\w-]++(?=\s*+:)"), ("code.name", r"[.#@&][\w-]+|\$[\w-]+")),
+        quotes="\"'",
     ),
     "lisp": Family(";", (), (("code.name", r"(?<=\()[\w!?*+/<>=-]+"), ("code.number", r":[\w-]+")), quotes='"'),
     "ruby": Family(
@@ -128,7 +134,9 @@ _FAMILIES: dict[str, Family] = {
         "true until while",
     ),
     "make": Family(
-        "#", (), (("code.name", r"^[\w./%-]+(?=\s*:)|\$[({][^)}]*[)}]|\$[@<^*]"), ("code.keyword", r"^[A-Z]+(?=\s)"))
+        "#",
+        (),
+        (("code.name", r"^[\w./%-]+(?=\s*:)|\$[({][^)}]{0,200}[)}]|\$[@<^*]"), ("code.keyword", r"^[A-Z]+(?=\s)")),
     ),
 }
 
@@ -193,6 +201,7 @@ def code_pieces(line: str, family: str, state: str = "") -> tuple[list[Piece], s
     if not family or (len(line) > LONGEST_LINE and not state):
         return [(line, PLAIN)], state
     lexer, at = _lexer(family), 0
+    left = FEW_TOKENS + len(line) // CHARS_A_TOKEN
     out: list[Piece] = []
     while at < len(line) or state:
         if state:
@@ -202,9 +211,10 @@ def code_pieces(line: str, family: str, state: str = "") -> tuple[list[Piece], s
                 return _put(out, line[at:], style), state
             at, state = _close(out, line, at, end + len(closing), style), ""
             continue
-        found = lexer.pattern.search(line, at)
+        found = lexer.pattern.search(line, at) if left else None
         if found is None:
             break
+        left -= 1
         _put(out, line[at : found.start()], PLAIN)
         at = found.end()
         if found.lastgroup == "open":

@@ -15,7 +15,9 @@ from jetbox.ui.text.table import may_be_row
 _INK = re.compile(r"\S")
 
 LONG = 2500
-"""From here on a text is cut at the next line outside fences and tables."""
+"""From here on a text is cut at the next line that is no row of a table."""
+LONG_CODE = 1200
+"""Within code from here on: colours make it dearer."""
 TOO_LONG = 6000
 """From here on at any line."""
 
@@ -47,8 +49,9 @@ class Cutter:
             line, self._at = found
             self._title = line if may_be_title(line, self._state) else ""
             pass_over(line, self._state)
-            loose = not self._state.mark and not may_be_row(line)
-            if self._at >= TOO_LONG or (self._at >= LONG and loose):
+            # Within code a row depends on what is open before it, which goes on in the next block.
+            enough = LONG_CODE if self._state.mark else TOO_LONG if may_be_row(line) else LONG
+            if self._at >= enough:
                 self._cut = self._at
 
     def _follows(self, text: str) -> bool | None:
