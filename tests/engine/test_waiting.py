@@ -175,10 +175,13 @@ async def _occupied(other: OllamaModel) -> None:
 
 async def test_a_wait_that_takes_longer_than_before_is_said_to(rig: OpenRig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LATE_S", 0.0)
-    live = await rig(YES, faults=("stall@1:0",))
+    live = await rig(YES, YES, faults=("stall@2:0",))
+    with monkeypatch.context() as silent:
+        silent.setattr(waiting, "SPEAK_AFTER_S", 60.0)
+        await live.run()  # asked before the request has come, a server says that the model is not loaded
     live.parts.recall(Figures(prefill=[10.0**6]))
-    live.parts.loaded = True
     goal = live.start()
+    await live.until(e.GoalEnded)
     tokens = (await live.until(e.RequestSent)).estimate
     late = f"{tokens:,} tokens, longer than it took before; other requests may come first"
     await live.until(e.Waiting, what="reading", detail=late)
