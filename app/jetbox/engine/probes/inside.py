@@ -47,6 +47,11 @@ class Report:
     def _count(self, kind: str) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
 
+    def pytest_load_initial_conftests(self, early_config: Any, args: List[str]) -> None:  # noqa: UP006
+        # What was run before by its plugin's notes would be left out, and a verdict is about all tests.
+        if getattr(early_config.known_args_namespace, "testmon", False):
+            args.append("--no-testmon")
+
     def pytest_sessionstart(self, session: Any) -> None:
         # It lies where pytest's configuration does, and can depend on the files that are to be run.
         root = str(getattr(session.config, "rootpath", None) or session.config.rootdir)

@@ -179,6 +179,8 @@ class PytestProbe(Whole):
             self._following = self._small = asyncio.create_task(small, name="compare early pytest")
         if verdict.state not in ("passed", "failed") or not set(map(_file, verdict.failing)).issubset(tests):
             return None
+        if verdict.red and not verdict.failing:
+            return None  # Something that is asked of the whole suite, such as how much of the code it covers.
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
         words = f"{len(tests)} of {total} test files: {verdict.summary}"
         return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
