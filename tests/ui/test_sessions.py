@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.engine.errors import JetboxError
+from jetbox.record import library
 from jetbox.record.journal import JournalWriter
 from jetbox.record.library import keep_label, summary
+from jetbox.settings import show as show_settings
+from jetbox.ui.aside import ENDED
 from jetbox.ui.screens.sessions import Sessions
 from jetbox.ui.text.rows import Piece
 from ui.conftest import Show, Showing
@@ -115,6 +120,52 @@ async def test_a_session_that_cannot_be_gone_on_with_says_why(show: Showing, rec
         await s.press("escape")
         await s.type("/label good one", "enter")
         assert await s.asked() == commands.Label("good one")
+
+
+async def test_recordings_are_read_and_written_by_another_process(
+    show: Showing, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: object) -> None:
+        raise AssertionError("it would hold keys up")
+
+    path = record("20260101-100000-000-aaaa", "Build the calculator")
+    for name in ("newest_first", "summary", "glimpse", "find"):
+        monkeypatch.setattr(library, name, here)
+    monkeypatch.setattr(show_settings, "help_texts", here)
+    async with show() as s:
+        await begin(s, tmp_path)
+        assert "Build the calculator" in s.text
+        async with asyncio.timeout(120):
+            while "how it ended" not in s.text:
+                await s.pilot.pause()
+        await s.press("escape")
+        aside, folder = s.bench.aside, tmp_path / "sessions"
+        assert "## Goal 1" in (await aside.export(path.name, folder, str(tmp_path / "it.md"))).read_text()
+        assert (await aside.option_texts())["ui.theme"]
+        with pytest.raises(JetboxError, match="File exists"):
+            await aside.export(path.name, folder, str(tmp_path / "it.md"))
+        gone = asyncio.create_task(aside.newest(folder))
+        await asyncio.sleep(0)
+        gone.cancel()  # whoever asked is gone: the next one gets its own answer
+        assert (await aside.summaries([path]))[0].goal == "Build the calculator"
+        process = aside._process
+    assert process is not None
+    assert process.returncode is not None, "it ends with the screen"
+
+
+async def test_where_nothing_can_be_read_that_is_said(
+    show: Showing, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record("20260101-100000-000-aaaa", "Build the calculator")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    async with show() as s:
+        await begin(s, tmp_path)
+        assert f"the list could not be read: {ENDED}" in s.text
+        await s.press("escape")
+        await s.type("/export", "enter")
+        async with asyncio.timeout(120):
+            while f"not exported: {ENDED}" not in s.text:
+                await s.pilot.pause()
 
 
 def test_a_label_stands_beside_the_journal(record: Record) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from jetbox.engine.session import SessionSource
     from jetbox.settings.load import Loaded
+    from jetbox.ui.aside import Aside
     from jetbox.ui.glyphs import Glyphs
     from jetbox.ui.herald import Herald
     from jetbox.ui.model import SessionView
@@ -70,6 +71,7 @@ class Overlays(Screen[None]):
         self.herald: Herald | None = None
         """Writes to the terminal around the screen; None where there is none."""
         self._armed = False
+        self._aside: Aside | None = None
         self._tell_held = False
         """The server was asked what it holds, and the answer is wanted in words."""
 
@@ -125,6 +127,20 @@ class Overlays(Screen[None]):
         if self._tell_held and isinstance(stamped.event, e.ModelsListed):
             self._tell_held = False
             self._say_held()
+
+    @property
+    def aside(self) -> Aside:
+        """Where recordings are read and written without holding keys up."""
+        if self._aside is None:
+            from jetbox.ui.aside import Aside
+
+            self._aside = Aside()
+        return self._aside
+
+    async def end_aside(self) -> None:
+        """Nothing is read any more."""
+        if self._aside is not None:
+            await self._aside.close()
 
     def show_title(self) -> None:
         """The terminal's title says how it stands."""
@@ -289,12 +305,8 @@ class Overlays(Screen[None]):
         self.run_worker(self._export(name), group="export", exclusive=True)
 
     async def _export(self, name: str) -> None:
-        import asyncio
-
-        from jetbox.ui.export import export
-
         try:
-            path = await asyncio.to_thread(export, self.view.id, self.sessions, name)
+            path = await self.aside.export(self.view.id, self.sessions, name)
         except (OSError, JetboxError) as error:
             self.notice("warning", f"not exported: {getattr(error, 'strerror', None) or error}")
         else:

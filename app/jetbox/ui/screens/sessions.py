@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +11,8 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from jetbox.record.library import Glimpse, Summary, glimpse, newest_first, summary
+from jetbox.engine.errors import JetboxError
+from jetbox.record.library import Glimpse, Summary
 from jetbox.ui import words
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, lines, one_line, row
@@ -50,6 +50,8 @@ class Sessions(Browser):
     _shown: tuple[Summary, ...] = ()
     _all = False
     _done = False
+    _problem = ""
+    """Why the list is not whole."""
     _glimpse: tuple[Path, Glimpse] | None = None
 
     def begin(self) -> None:
@@ -59,16 +61,22 @@ class Sessions(Browser):
     @work(group="sessions", exclusive=True)
     async def _read_all(self) -> None:
         """Look at the head and tail of each journal, a few at a time."""
-        folders = await asyncio.to_thread(newest_first, self.bench.sessions)
+        try:
+            await self._read_folders()
+        except (OSError, JetboxError) as error:
+            self._problem = f"the list could not be read: {error}"
+        self._done = True
+        self._sift()
+
+    async def _read_folders(self) -> None:
+        aside = self.bench.aside
+        folders = await aside.newest(self.bench.sessions)
         for start in range(0, len(folders), CHUNK):
             chunk = folders[start : start + CHUNK]
-            found = await asyncio.to_thread(_summaries, chunk)
-            found = [each for each in found if each.id != self.bench.view.id]
+            found = [each for each in await aside.summaries(chunk) if each.id != self.bench.view.id]
             self._read += tuple(found)
             self._hay += tuple(_hay(each) for each in found)
             self._sift()
-        self._done = True
-        self._sift()
 
     def search_for(self, text: str) -> None:
         self._sift(anew=True)
@@ -85,7 +93,8 @@ class Sessions(Browser):
         )
         if self._done:
             where = "" if self._all else f" in this folder ({self.keys.get('sessions.all', '')} shows all)"
-            self.list.empty = "nothing found" if parts else f"no other session was recorded{where}"
+            nothing = "nothing found" if parts else f"no other session was recorded{where}"
+            self.list.empty = self._problem or nothing
         of = f" of {len(self._read)}" if len(self._shown) < len(self._read) else ""
         self.search.found = f"{len(self._shown)}{of}" + ("" if self._done else ", reading")
         self.search.redraw()
@@ -122,7 +131,11 @@ class Sessions(Browser):
     @work(group="glimpse", exclusive=True)
     async def _look_into(self, path: Path) -> None:
         await asyncio.sleep(LATER_S)
-        self._glimpse = (path, await asyncio.to_thread(glimpse, path))
+        try:
+            self._glimpse = (path, await self.bench.aside.glimpse(path))
+        except (OSError, JetboxError) as error:
+            self._say(f"{path.name} cannot be looked into: {error}")
+            return
         self.leaf.show(self._lay_out, keep=True)
 
     def _lay_out(self, width: int) -> list[Row]:
@@ -210,7 +223,3 @@ def _when(each: Summary, *, year: bool = False) -> str:
     except ValueError:
         return "             " if not year else ""
     return at.strftime("%Y-%m-%d %H:%M" if year else "%d %b %H:%M")
-
-
-def _summaries(folders: Sequence[Path]) -> list[Summary]:
-    return [summary(each) for each in folders]

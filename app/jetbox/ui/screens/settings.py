@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
 
+from jetbox.engine.errors import JetboxError
 from jetbox.engine.tuning import changeable
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row
@@ -54,9 +54,11 @@ class Settings(Browser):
     @work(group="settings", exclusive=True)
     async def _read_help(self) -> None:
         """What each option is for."""
-        from jetbox.settings.show import help_texts
-
-        self._help = await asyncio.to_thread(help_texts)
+        try:
+            self._help = await self.bench.aside.option_texts()
+        except (OSError, JetboxError) as error:
+            self.search.found = f"what options are for is not known: {error}"
+            self.search.redraw()
         self.chose()
 
     def search_for(self, text: str) -> None:

@@ -246,6 +246,7 @@ class Workbench(Steering):
     async def on_unmount(self) -> None:
         await self.completer.close()
         await self.memory.close()
+        await self.end_aside()
 
     def _restart(self) -> None:
         self.view = SessionView()
