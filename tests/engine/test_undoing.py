@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
@@ -101,6 +102,23 @@ async def test_files_and_messages_go_back_to_before_the_goal(rig: OpenRig, tmp_p
     assert json.loads(state.messages[1])["content"] == "Something else"
     bodies = list(rebuild_all(read_journal(tmp_path / "whole")))
     assert len(bodies) == 8, "every request can still be rebuilt byte for byte"
+
+
+async def test_a_plan_that_fails_is_an_answer_too(
+    rig: OpenRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("the moon is full")
+
+    async with serving(rig, tmp_path) as live:
+        monkeypatch.setattr(UndoDesk, "_restores", broken)
+        live.submit(c.PlanUndo(3))
+        plan = await live.until(e.UndoPlanned)
+        assert plan.round == 3
+        assert plan.problem == "what would change cannot be told: ZeroDivisionError: the moon is full"
+        monkeypatch.undo()
+        live.submit(c.PlanUndo(3))
+        assert not (await live.until(e.UndoPlanned)).problem
 
 
 async def test_one_round_goes_back_and_what_was_before_stays(rig: OpenRig, tmp_path: Path) -> None:

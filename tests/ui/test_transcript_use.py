@@ -280,13 +280,14 @@ async def test_a_clipboard_tool_that_hangs_is_ended_and_nobody_waits_for_it(
         return begun[-1]
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", begins)
-    assert not await clipboard.copy_natively("text")
+    assert await clipboard.copy_natively("text") == str(script)
     assert begun[0].returncode == -signal.SIGKILL
 
     over = asyncio.Event()
 
-    async def never(text: str) -> bool:
-        return await over.wait()
+    async def never(text: str) -> str:
+        await over.wait()
+        return ""
 
     monkeypatch.setattr(clipboard, "copy_natively", never)
     async with show() as s:

@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.engine.assemble import wrote
 from jetbox.engine.commands import AnyCommand, Clear, PlanUndo, RunProbes, Undo
-from jetbox.engine.errors import RecordingError, ToolError
+from jetbox.engine.errors import JetboxError, RecordingError, ToolError
 from jetbox.engine.events import FileChange, Notice, UndoFile, Undone, UndoPlanned, UndoState
 from jetbox.engine.parts import Parts
 from jetbox.engine.safety.terminal import visible
@@ -57,7 +57,7 @@ class UndoDesk:
         if isinstance(command, PlanUndo):
             if self._plan is not None:
                 self._plan.cancel()
-            self._plan = asyncio.create_task(self._tell(command.round), name="undo: plan")
+            self._plan = asyncio.create_task(self._plan_undo(command.round), name="undo: plan")
             return True
         if isinstance(command, Undo | Clear) and self._parts.control.interrupt is not None:
             self._warn(RUNNING)
@@ -91,6 +91,13 @@ class UndoDesk:
         if history.rewind(1):
             self._parts.context.ledger.clear()
         self._parts.session.emit(Notice(level="info", text="the prompt begins anew; files are as they were"))
+
+    async def _plan_undo(self, number: int) -> None:
+        try:
+            await self._tell(number)
+        except Exception as error:  # a fault of ours or of the disk must not leave somebody waiting
+            said = error.message if isinstance(error, JetboxError) else f"{type(error).__name__}: {error}"
+            self._parts.session.emit(UndoPlanned(round=number, problem=f"what would change cannot be told: {said}"))
 
     async def _tell(self, number: int) -> None:
         """What going back would change."""

@@ -64,6 +64,8 @@ class RoundTime(msgspec.Struct):
     drawn: int = -1
     """How long the screen took to show it; -1 where nobody looked, or that was not recorded."""
     frames: int = 0
+    waited: int = -1
+    """What `llm` came to: it is asked of all rounds at once."""
 
     @property
     def wall(self) -> int:
@@ -72,7 +74,9 @@ class RoundTime(msgspec.Struct):
     @property
     def llm(self) -> int:
         """How long it waited for the model."""
-        return sum(self.phases.get(name, 0) for name in MODEL)
+        if self.waited < 0:
+            self.waited = sum(self.phases.get(name, 0) for name in MODEL)
+        return self.waited
 
     @property
     def probe(self) -> int:

@@ -97,6 +97,7 @@ class Timing:
         self.savings: list[Saving] = []
         """What could still be saved, in order of the rounds."""
         self.walls: list[int] = []
+        self.llms: list[int] = []
         """Of all rounds, sorted."""
         self.ttfts: list[int] = []
         self.phases: dict[str, int] = {}
@@ -305,6 +306,7 @@ class Timing:
         if done.prompt:
             self._prompts[done.model] = done.prompt
         insort(self.walls, done.wall)
+        insort(self.llms, done.llm)
         if done.ttft >= 0:
             insort(self.ttfts, done.ttft)
         self.shortened.over(done.phases.get("prompt eval", 0), done.reuse, reading)

@@ -16,11 +16,13 @@ from jetbox.engine.session import SessionSource
 from jetbox.record.places import sessions_folder
 from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
+from jetbox.ui.collecting import Collecting
 from jetbox.ui.driven import Driven
 from jetbox.ui.keying import Keying
 from jetbox.ui.keys import is_bound
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.telling import LoopFailures, telling
 from jetbox.ui.terminals import SIGNS, tells_keys_apart
 from jetbox.ui.themes import DEFAULT_DARK
 from jetbox.ui.wanted import Wanted
@@ -103,6 +105,8 @@ class JetboxApp(Driven):
         self._user_keys = keys or {}
         self._lag: LagWatch | None = None
         self._armed = False
+        self._failures = LoopFailures(self._tell)
+        self._collecting = Collecting(lambda: len(self.screen_stack) == 1)
         self.workbench = Workbench(
             source,
             glyphs=glyphs or signs.choose(ascii=loaded is not None and loaded.settings.ui.ascii),
@@ -154,6 +158,7 @@ class JetboxApp(Driven):
         try:
             result = await super().run_async(**options)
         finally:
+            self._collecting.end()
             gc.enable()
             await self._end_engine()
             self._remove_signals()
@@ -170,6 +175,7 @@ class JetboxApp(Driven):
         if not self.is_headless:
             self.keys_apart = tells_keys_apart()
             self._themes.fit(self.console.color_system, chosen=self._chose("ui.theme"))
+        self._failures.begin()
         self._themes.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._change_colours())
         self._repaint()
@@ -197,6 +203,7 @@ class JetboxApp(Driven):
             self.workbench.herald.end()
         if self._lag is not None:
             self._lag.end()
+        self._failures.end()
 
     async def _begin(self) -> None:
         """After the first frame: what was typed early acts, then the engine starts."""
@@ -210,9 +217,7 @@ class JetboxApp(Driven):
 
     def _start(self) -> None:
         if not self.is_headless:
-            gc.collect()
-            gc.freeze()
-            gc.enable()
+            self._collecting.begin()
         self.set_timer(LOOK_S, self._style_overlays)
         self._start_engine()
         self._watch_lag()
@@ -264,7 +269,14 @@ class JetboxApp(Driven):
         if self.skeleton is not None:
             from jetbox.ui.driver import keep_look
 
-            self.set_timer(LOOK_S, lambda: keep_look(self))
+            async def keep() -> None:
+                with telling(self._tell, "the next start does not begin in these colours"):
+                    await keep_look(self)
+
+            self.set_timer(LOOK_S, keep)
+
+    def _tell(self, said: str) -> None:
+        self.workbench.notice("warning", said)
 
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))

@@ -26,26 +26,28 @@ def tool(environ: Mapping[str, str], platform: str) -> tuple[str, ...]:
     return ("clip.exe",) if environ.get("WSL_DISTRO_NAME") else ()
 
 
-async def copy_natively(text: str) -> bool:
-    """Hand the text to the system's own tool; false where there is none, or it fails."""
+async def copy_natively(text: str) -> str:
+    """Hand the text to the system's own tool, where there is one; its name where it fails."""
     command = tool(os.environ, sys.platform)
     if not command:
-        return False
+        return ""
     quiet = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
         )
+    except FileNotFoundError:
+        return ""  # not installed: the terminal may do it
     except OSError:
-        return False
+        return command[0]
     try:
         async with asyncio.timeout(WAIT_S):
             await process.communicate(text.encode())
     except (OSError, TimeoutError):
-        return False
+        return command[0]
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    return process.returncode == 0
+    return command[0] if process.returncode else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jetbox.ui.commands import matching
 from jetbox.ui.finding import FileFinder
+from jetbox.ui.telling import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +74,9 @@ class Completer:
 
     async def _files(self, query: str) -> None:
         assert self._finder is not None
-        try:
+        found = None
+        with telling(self.say, "files cannot be searched"):
             found = await self._finder.find(query)
-        except OSError as error:
-            self.say(f"files cannot be searched: {error}")
-            return
         if found is not None and self._word == f"@{query}":
             self._suggest.show(tuple((f"@{path}", "") for path in found))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jetbox.engine.clock import PHASES, TIERS
 from jetbox.engine.models.figures import COLD_NS
@@ -42,31 +42,29 @@ TOOL_COLUMNS: tuple[tuple[str, int, Callable[[ToolTime], str]], ...] = (
 TOOL_STYLES = {"calls": "dim", "failed": "dim", "longest": "dim"}
 
 
-def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
-    """Targets, percentiles, phases, tools, how rounds felt."""
+def session_rows(timing: Timing, width: int, glyphs: Glyphs) -> Iterator[Row]:
+    """Targets, percentiles, phases, tools, how rounds felt; part by part, since there can be thousands of rounds."""
     width = min(width, WIDEST)
     if not timing.rounds:
-        return [row(("no round is over yet", "dim"))]
-    return [
-        *_targets(timing, width, glyphs),
-        *_percentiles(timing, width),
-        *_phases(timing, width, glyphs),
-        *_tools(timing, width),
-        *_prepared(timing.stages, timing.logged, width),
-        *_tiers(timing, width, glyphs),
-    ]
+        yield row(("no round is over yet", "dim"))
+        return
+    yield from _targets(timing, width, glyphs)
+    yield from _percentiles(timing, width)
+    yield from _phases(timing, width, glyphs)
+    yield from _tools(timing, width)
+    yield from _prepared(timing.stages, timing.logged, width)
+    yield from _tiers(timing, width, glyphs)
 
 
-def expected_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
+def expected_rows(timing: Timing, width: int, glyphs: Glyphs) -> Iterator[Row]:
     """The session beside what is expected: the baseline, shares of the time, stages of a round."""
     width = min(width, WIDEST)
     if not timing.rounds:
-        return [row(("no round is over yet", "dim"))]
-    return [
-        *against(timing.rounds, width),
-        *share_rows(timing.rounds, width, glyphs),
-        *stage_rows(timing.rounds, width),
-    ]
+        yield row(("no round is over yet", "dim"))
+        return
+    yield from against(timing.rounds, width)
+    yield from share_rows(timing.rounds, width, glyphs)
+    yield from stage_rows(timing.rounds, width)
 
 
 def _title(text: str) -> Row:
@@ -101,8 +99,7 @@ def _percentiles(timing: Timing, width: int) -> list[Row]:
     cold = sorted(done.wall for done in timing.rounds if done.load >= COLD_NS)
     warm = sorted(done.wall for done in timing.rounds if done.load < COLD_NS)
     apart = (("  warm", warm), ("  cold", cold)) if warm and cold else ()
-    llm = sorted(done.llm for done in timing.rounds)
-    for name, values in (("round", timing.walls), *apart, ("llm", llm), ("ttft", timing.ttfts)):
+    for name, values in (("round", timing.walls), *apart, ("llm", timing.llms), ("ttft", timing.ttfts)):
         if values:
             figures = "".join(f"{words.duration(round(of(values))):>8}" for _, of in columns)
             out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>5}", "dim")))

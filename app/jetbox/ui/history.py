@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jetbox.folders import state_folder
+from jetbox.ui.telling import telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,8 +88,9 @@ class Memory:
     async def open(self, workspace: str) -> None:
         """What was typed in this workspace, once."""
         if self._history is None:
-            self._history = History(workspace)
-            self._prompt.recall(await asyncio.to_thread(self._history.read))
+            with telling(self._say, "what was typed here earlier cannot be had back"):
+                self._history = History(workspace)
+                self._prompt.recall(await asyncio.to_thread(self._history.read))
 
     def keep(self, text: str) -> None:
         """Keep one more, secrets replaced as in the journal."""
@@ -98,14 +100,12 @@ class Memory:
     async def _add(self, history: History, text: str, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await before
-        if self._redactor is None:
-            from jetbox.engine.safety.secrets import Redactor
+        with telling(self._say, "what was typed is not kept"):
+            if self._redactor is None:
+                from jetbox.engine.safety.secrets import Redactor
 
-            self._redactor = Redactor.from_environment(os.environ)
-        try:
+                self._redactor = Redactor.from_environment(os.environ)
             await asyncio.to_thread(history.add, self._redactor.redact(text))
-        except OSError as error:
-            self._say(f"what was typed is not kept: {error.strerror}")
 
     async def close(self) -> None:
         """Everything is on the disk."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from jetbox.settings.themes import theme_files
+from jetbox.ui.telling import telling
 from jetbox.ui.themes import ANSI, DEFAULT_DARK, DEFAULT_LIGHT, BrokenTheme, Themes, load_themes
 
 if TYPE_CHECKING:
@@ -91,7 +92,16 @@ class Wardrobe:
 
     def _look_aside(self) -> None:
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self.look(), name="themes")
+            self._looking = asyncio.create_task(self._look_again(), name="themes")
+
+    async def _look_again(self) -> None:
+        with telling(self._tell_once, "themes cannot be read again"):
+            await self.look()
+
+    def _tell_once(self, said: str) -> None:
+        if said not in self._told:
+            self._told.add(said)
+            self._app.workbench.notice("warning", said)
 
     async def look(self) -> None:
         """Read all themes where a file changed, or some are not read yet; one that is worn is put on again."""

@@ -104,6 +104,8 @@ class UndoPlanned(Event, frozen=True, kw_only=True, tag="undo.planned"):
     """That would leave the prompt."""
     words: str = ""
     """The user's words that the round began with."""
+    problem: str = ""
+    """Why it cannot be told."""
 
 
 class Undone(Event, frozen=True, kw_only=True, tag="undo.done"):

@@ -107,6 +107,10 @@ class ModelsDesk:
         except ModelError as error:
             self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
             self.lister.failed(error)
+        except Exception as error:  # a fault of ours must not leave somebody waiting for an answer
+            failed = ModelError(f"that failed here: {type(error).__name__}: {error}")
+            self._parts.session.emit(Notice(level="error", text=failed.message))
+            self.lister.failed(failed, list_wanted=True)
 
     async def _list(self, *, anew: bool) -> None:
         """Whoever asked is told when the server takes its time."""

@@ -53,10 +53,10 @@ class Lister:
             )
         self._tell(listed, anew=anew)
 
-    def failed(self, error: ModelError) -> None:
-        """Something that was asked for has failed; it stands with the list, where one was told."""
-        if self._told is not None:
-            self._tell(msgspec.structs.replace(self._told, problem=error.message))
+    def failed(self, error: ModelError, *, list_wanted: bool = False) -> None:
+        """Something that was asked for has failed; it stands with the list, where one was told or is waited for."""
+        if self._told is not None or list_wanted:
+            self._tell(msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False))
 
     def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
         if anew or self._told is None or differs(listed, self._told):

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.dom import DOMNode
-from textual.screen import ModalScreen
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.keys import first_keys, hints, raw_keys
+from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import Row, fit
 from jetbox.ui.widgets.leaf import Leaf
@@ -63,7 +63,7 @@ class Search(Lined):
         return [Row(fit((("/", "key"), (self.text, ""), cursor, (f"   {self.found}", "faint")), width))]
 
 
-class Browser(ModalScreen[None]):
+class Browser(Over[None]):
     """Subclasses say the rows, what stands beside them, and the keys of their own."""
 
     BINDING_GROUP_TITLE = "Lists"

@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.dom import DOMNode
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from jetbox.ui.commands import Command
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import Key, bound_keys, class_keys
 from jetbox.ui.paint import Paint
+from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
@@ -98,7 +99,7 @@ class HelpText(Lined):
         return out
 
 
-class Help(ModalScreen[None]):
+class Help(Over[None]):
     """Lies over the workbench until it is closed."""
 
     BINDING_GROUP_TITLE = "Help"

@@ -10,13 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.message import Message
-from textual.screen import ModalScreen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys, hints
+from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.text.rows import BLANK, Row, fit, flow, one_line, row
 from jetbox.ui.widgets.lined import Lined
@@ -91,7 +91,7 @@ class Choice(Lined):
             self.post_message(self.Clicked(found[0], fetch=found[1]))
 
 
-class Missing(ModalScreen[None]):
+class Missing(Over[None]):
     """Lies over the workbench until there is a model, or it is closed."""
 
     BINDING_GROUP_TITLE = "Missing model"

@@ -8,11 +8,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys, hints, raw_keys
 from jetbox.ui.paint import Paint
+from jetbox.ui.screens.over import Over
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
 
@@ -34,7 +34,7 @@ class Typed(Lined):
         return [said, BLANK, *flow(((self.keys, "dim"),), width)]
 
 
-class Number(ModalScreen[int | None]):
+class Number(Over[int | None]):
     """The number that was typed; None where there was none."""
 
     BINDING_GROUP_TITLE = "Number"

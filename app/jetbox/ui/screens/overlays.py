@@ -305,11 +305,10 @@ class Overlays(Screen[None]):
         self.run_worker(self._export(name), group="export", exclusive=True)
 
     async def _export(self, name: str) -> None:
-        try:
+        from jetbox.ui.telling import telling
+
+        with telling(lambda said: self.notice("warning", said), "not exported"):
             path = await self.aside.export(self.view.id, self.sessions, name)
-        except (OSError, JetboxError) as error:
-            self.notice("warning", f"not exported: {getattr(error, 'strerror', None) or error}")
-        else:
             self.app.notify(str(path), title="exported", markup=False)
 
     def action_point(self, by: int) -> None:

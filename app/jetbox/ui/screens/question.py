@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys
 from jetbox.ui.paint import Paint
+from jetbox.ui.screens.over import Over
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
 
@@ -39,7 +39,7 @@ class Words(Lined):
         return [answers, *said] if low else [*said, BLANK, answers]
 
 
-class Question(ModalScreen[bool]):
+class Question(Over[bool]):
     """True where the answer is yes."""
 
     BINDING_GROUP_TITLE = "Question"

@@ -91,11 +91,22 @@ class Reading(Overlays):
 
     @on(Transcript.Copied)
     def _copied(self, message: Transcript.Copied) -> None:
-        from jetbox.ui.clipboard import copy_natively
-
         self.app.copy_to_clipboard(message.text)
         self.word(f"copied {message.what}", "dim")
-        self.run_worker(copy_natively(message.text), group="clipboard", exclusive=True)
+        self.run_worker(self._copy_natively(message.text), group="clipboard", exclusive=True)
+
+    async def _copy_natively(self, text: str) -> None:
+        from jetbox.ui.clipboard import copy_natively
+        from jetbox.ui.telling import telling
+
+        with telling(self.word, "the system's clipboard did not take it"):
+            refused = await copy_natively(text)
+            if refused:
+                self.word(f"copied as far as the terminal hands it on: `{refused}` did not take it")
+
+    @on(Transcript.Failed)
+    def _failed(self, message: Transcript.Failed) -> None:
+        self.word(message.said)
 
     @on(Thumb.Dragged)
     def _dragged(self, message: Thumb.Dragged) -> None:

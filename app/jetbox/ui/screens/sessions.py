@@ -11,10 +11,10 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from jetbox.engine.errors import JetboxError
 from jetbox.record.library import Glimpse, Summary
 from jetbox.ui import words
 from jetbox.ui.screens.browser import Browser
+from jetbox.ui.telling import telling
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, lines, one_line, row
 from jetbox.ui.transcript.remarks import OUTCOMES
 from jetbox.ui.wanted import Wanted
@@ -61,10 +61,8 @@ class Sessions(Browser):
     @work(group="sessions", exclusive=True)
     async def _read_all(self) -> None:
         """Look at the head and tail of each journal, a few at a time."""
-        try:
+        with telling(self._say_lasting, "sessions cannot be listed"):
             await self._read_folders()
-        except (OSError, JetboxError) as error:
-            self._problem = f"the list could not be read: {error}"
         self._done = True
         self._sift()
 
@@ -96,7 +94,7 @@ class Sessions(Browser):
             nothing = "nothing found" if parts else f"no other session was recorded{where}"
             self.list.empty = self._problem or nothing
         of = f" of {len(self._read)}" if len(self._shown) < len(self._read) else ""
-        self.search.found = f"{len(self._shown)}{of}" + ("" if self._done else ", reading")
+        self.search.found = self._problem or f"{len(self._shown)}{of}" + ("" if self._done else ", reading")
         self.search.redraw()
         at = 0
         if chosen is not None and not anew:
@@ -131,11 +129,8 @@ class Sessions(Browser):
     @work(group="glimpse", exclusive=True)
     async def _look_into(self, path: Path) -> None:
         await asyncio.sleep(LATER_S)
-        try:
+        with telling(self._say, f"{path.name} cannot be looked into"):
             self._glimpse = (path, await self.bench.aside.glimpse(path))
-        except (OSError, JetboxError) as error:
-            self._say(f"{path.name} cannot be looked into: {error}")
-            return
         self.leaf.show(self._lay_out, keep=True)
 
     def _lay_out(self, width: int) -> list[Row]:
@@ -194,6 +189,10 @@ class Sessions(Browser):
                 self._say(each.problem)
             else:
                 self._go(Wanted("replay", each.path))
+
+    def _say_lasting(self, text: str) -> None:
+        self._problem = text
+        self.bench.notice("warning", text)
 
     def _say(self, text: str) -> None:
         self.search.found = text

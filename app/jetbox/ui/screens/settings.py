@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from jetbox.engine.errors import JetboxError
 from jetbox.engine.tuning import changeable
 from jetbox.ui.screens.browser import Browser
+from jetbox.ui.telling import telling
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ class Settings(Browser):
     @work(group="settings", exclusive=True)
     async def _read_help(self) -> None:
         """What each option is for."""
-        try:
+        with telling(self._say, "what they are for cannot be told"):
             self._help = await self.bench.aside.option_texts()
-        except (OSError, JetboxError) as error:
-            self.search.found = f"what options are for is not known: {error}"
-            self.search.redraw()
         self.chose()
+
+    def _say(self, text: str) -> None:
+        self.search.found = text
+        self.search.redraw()
+        self.bench.notice("warning", text)
 
     def search_for(self, text: str) -> None:
         self._sift()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from textual.binding import Binding, BindingType
@@ -298,13 +299,13 @@ class TimingScreen(Browser):
             self.list.redraw()
         self.leaf.show(self._lay_out, keep=PAGES[self._page] != "round")
 
-    def _lay_out(self, width: int) -> list[Row]:
+    def _lay_out(self, width: int) -> Iterable[Row]:
         tabs: list[Piece] = []
         for n, name in enumerate(PAGES):
             tabs += [(name, "brand" if n == self._page else "faint"), ("   ", "")]
         glyphs, chosen = self.bench.glyphs, self._chosen
         if PAGES[self._page] == "session":
-            rows = session_rows(self.timing, width, glyphs)
+            rows: Iterable[Row] = session_rows(self.timing, width, glyphs)
         elif PAGES[self._page] == "savings":
             rows = saving_rows(self.timing, width, glyphs)
         elif PAGES[self._page] == "expected":
@@ -313,4 +314,4 @@ class TimingScreen(Browser):
             rows = round_rows(chosen, self.timing, width, glyphs)
         else:
             rows = [row(("the round is not over yet", "dim"))]
-        return [Row(tuple(tabs)), BLANK, *rows]
+        return chain((Row(tuple(tabs)), BLANK), rows)

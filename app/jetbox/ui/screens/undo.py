@@ -140,6 +140,8 @@ class Undo(Browser):
     def _planned(self, plan: e.UndoPlanned, width: int) -> list[Row]:
         """What going back would change."""
         out = [row((f"back to before round {plan.round}", "title")), BLANK]
+        if plan.problem:
+            return [*out, *flow(((one_line(plan.problem), "warning"),), width)]
         said = (
             f"{words.plural(plan.messages, 'message')} would leave the prompt" if plan.messages else "no message leaves"
         )

@@ -23,6 +23,7 @@ from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.history import Memory
 from jetbox.ui.keys import first_keys
+from jetbox.ui.letting_go import let_go
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
 from jetbox.ui.saying import Saying
@@ -175,6 +176,8 @@ class Workbench(Steering):
                 for start in range(0, len(batch.events), TAKEN):
                     with self.drawing:
                         deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
+                        if start + TAKEN < len(batch.events):
+                            self.transcript.count()
                     if time.monotonic() > until:
                         await asyncio.sleep(0)
                         until = time.monotonic() + AT_ONCE_S
@@ -249,6 +252,7 @@ class Workbench(Steering):
         await self.end_aside()
 
     def _restart(self) -> None:
+        let_go(self.view.rounds, self.view.timing.rounds, self.deeds.rounds)
         self.view = SessionView()
         self.forget()
         self.transcript.restart()

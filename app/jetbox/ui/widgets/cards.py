@@ -35,7 +35,7 @@ class Cards(Scrolling):
     def unfold(self, index: int) -> None:
         """Unfold one block by itself, or fold it."""
         block = self.story.blocks[index]
-        block.expanded = not block.expanded
+        self.set_unfolded(index, not block.expanded)
         self.follow = False
         top = self._anchor()
         self._make(index, [])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Row, row
 from jetbox.ui.widgets.lined import Lined
 from jetbox.ui.widgets.wheel import Wheeled
 
-LayOut = Callable[[int], Sequence[Row]]
+LayOut = Callable[[int], Iterable[Row]]
 """The rows for a width."""
+AT_ONCE_S = 0.002
+"""How long rows out of sight are laid out in one go."""
 
 
 class Leaf(Wheeled, Lined):
@@ -19,13 +23,15 @@ class Leaf(Wheeled, Lined):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._lay_out: LayOut = lambda _width: ()
-        self._laid_out: tuple[int, Sequence[Row]] = (-1, ())
+        self._laid_out: tuple[int, list[Row]] = (-1, [])
+        self._rest: Iterator[Row] = iter(())
+        """What is still to be laid out."""
         self._top = 0
 
     def show(self, lay_out: LayOut, *, keep: bool = False) -> None:
         """Show this from its beginning; with `keep` from where it stands."""
         self._lay_out = lay_out
-        self._laid_out = (-1, ())
+        self._laid_out = (-1, [])
         if not keep:
             self._top = 0
         self.redraw()
@@ -41,15 +47,31 @@ class Leaf(Wheeled, Lined):
         return max(1, self.size.height)
 
     def lines(self, width: int) -> list[Row]:
-        if self._laid_out[0] != width:
-            self._laid_out = (width, self._lay_out(width))
         rows, height = self._laid_out[1], self.page
+        if self._laid_out[0] != width:
+            rows, self._rest = [], iter(self._lay_out(width))
+            self._laid_out = (width, rows)
+            self._go_on(self._rest)
         self._top = max(0, min(self._top, len(rows) - height))
         shown = list(rows[self._top : self._top + height])
         below = len(rows) - self._top - height
         if below > 0:
             shown[-1] = row((f"{self.glyphs.more} {below + 1} more lines", "faint"))
         return shown
+
+    def _go_on(self, rest: Iterator[Row]) -> None:
+        """Lay out what is in sight, and more as long as that takes no time; the others when keys were looked at."""
+        rows, until = self._laid_out[1], time.monotonic() + AT_ONCE_S
+        if rest is not self._rest or not self.is_attached:
+            return
+        shown = len(rows)
+        for each in rest:
+            rows.append(each)
+            if len(rows) > self._top + self.page and time.monotonic() > until:
+                asyncio.get_running_loop().call_soon(self._go_on, rest)
+                break
+        if shown:
+            self.redraw()
 
     def roll(self, rows: int) -> None:
         self.scroll(rows)

@@ -18,9 +18,7 @@ from textual.strip import Strip
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.heights import Heights
-from jetbox.ui.transcript.story import Story
-from jetbox.ui.widgets.rendered import AT_ONCE_S, MOST_ROWS, Rendered
+from jetbox.ui.widgets.rendered import AT_ONCE_S, MOST_ROWS, NEAR, Rendered
 
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
 FEW = 2
@@ -59,9 +57,7 @@ class Paged(Rendered):
 
     def restart(self) -> None:
         """Forget everything: another story begins."""
-        self.story = Story(self._glyphs)
-        self._heights = Heights()
-        self._measured = bytearray()
+        self.forget()
         self._strips.clear()
         self._unfinished.clear()
         self._late = []
@@ -72,14 +68,14 @@ class Paged(Rendered):
         self._now = now
         story = self.story
         story.settle()
-        first = len(self._heights)
         if not self._columns:
             return
         top = self._anchor()
-        for index in range(first, len(story.blocks)):
-            self._heights.append(story.blocks[index].estimate(self._columns))
-            self._measured.append(0)
+        self.count()
+        new, self._counted = self._counted, len(self._heights)
         changed, story.changed = story.changed, set()
+        if new < self._counted:
+            changed.add(new)  # all behind it is drawn with it
         others = bool(story.late)
         if others or self._late:
             late = sorted(story.late.union(self._late)) if others else self._late
@@ -91,6 +87,9 @@ class Paged(Rendered):
             self._late = late
         if changed:
             self._show_changed(sorted(changed), top)
+        near = [n for n in range(max(new, self._counted - NEAR), self._counted) if not self._measured[n]]
+        if near:
+            others, self._late = True, sorted({*self._late, *near})
         if others:
             self._lay_out_late(self._late)
 
@@ -147,8 +146,7 @@ class Paged(Rendered):
     def toggle_expanded(self) -> None:
         """Show everything in full, or folded again; what is at the top stays there."""
         self.expanded = not self.expanded
-        for block in self.story.blocks:
-            block.expanded = False
+        self.fold_all()
         self._lay_out_anew()
 
     @property

@@ -152,12 +152,14 @@ class Prompt(Field):
         """Write the text in the user's editor; the session goes on meanwhile."""
         from jetbox.ui.app import JetboxApp
         from jetbox.ui.editing import edit
+        from jetbox.ui.telling import telling
 
         if self.completer is None:
             return
         assert isinstance(self.app, JetboxApp)
-        text = self.whole
-        changed = await edit(self.app, text, self.completer.say)
+        text, changed = self.whole, None
+        with telling(self.completer.say, "your editor cannot be used"):
+            changed = await edit(self.app, text, self.completer.say)
         if changed is not None and changed != text:
             self._pasted.clear()
             self.load_text(safe_text(changed).rstrip("\n"))

@@ -9,41 +9,36 @@ from collections.abc import Iterator
 
 from textual.geometry import Size
 from textual.reactive import Reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.rows import Row
 from jetbox.ui.transcript.blocks import Look
-from jetbox.ui.transcript.story import Story
+from jetbox.ui.widgets.counted import Counted
 
 KEPT_BLOCKS = 512
 """Blocks whose strips are kept."""
+NEAR = 64
+"""So many blocks at the end are laid out though nobody looks: one scrolls there first."""
 MOST_ROWS = 1 << 60
 AT_ONCE_S = 0.002
 """How long rows are made, or heights estimated, in one go."""
 
 
-class Rendered(ScrollView):
+class Rendered(Counted):
     """Makes and keeps the strips; whoever shows them says where one is."""
 
     ALLOW_SELECT = False
     virtual_size = Reactive(Size(0, 0), layout=False)
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self.story = Story(glyphs)
+        super().__init__(glyphs, id=id)
         self.expanded = False
         self.unfolds = ""
         """The key that shows what is folded, as people write it."""
         self._now = 0
-        self._columns = 0
         self._paint = Paint({}, colour=False)
-        self._heights = Heights()
-        self._measured = bytearray()
         self._strips: OrderedDict[int, list[Strip]] = OrderedDict()
         self._unfinished: dict[int, Iterator[list[Row]]] = {}
         """What is still to come of blocks that were unfolded."""
@@ -87,7 +82,7 @@ class Rendered(ScrollView):
         return self._make(index, strips if strips is not None else [])
 
     def _near_end(self, index: int) -> bool:
-        return index >= len(self._heights) - 64
+        return index >= len(self._heights) - NEAR
 
     def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
         """Lay a block out, on top of the strips it has. The first row that differs, and the one after."""

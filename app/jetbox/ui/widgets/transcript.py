@@ -60,6 +60,13 @@ class Transcript(Cards):
             self.text = text
             self.what = what
 
+    class Failed(Message):
+        """Something did not come about, and why."""
+
+        def __init__(self, said: str) -> None:
+            super().__init__()
+            self.said = said
+
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._forget()
@@ -107,12 +114,14 @@ class Transcript(Cards):
             self._step = step or self._step
         self._search()
 
-    def _search(self) -> None:
-        find = self._find
-        if find is None:
+    def _search(self, find: Find | None = None) -> None:
+        """A slice of the search; what goes on with an older one ends."""
+        if self._find is None or not self.is_attached or find not in (None, self._find):
             return
+        find = self._find
         if find.go_on():
-            self.call_later(self._search)
+            # Textual takes one message after another without a look at the loop's others.
+            asyncio.get_running_loop().call_soon(self._search, find)
         elif self._step:
             index = find.step(self._step, self._visible()[1])
             self._step = 0
@@ -132,7 +141,7 @@ class Transcript(Cards):
         found = self._places(index, find)
         block = self.story.blocks[index]
         if find.nth >= len(found) and block.expandable and not block.open(self._look()):
-            block.expanded = True
+            self.set_unfolded(index, True)
             self._make(index, [])
             found = self._places(index, find)
         self._nth = min(find.nth, len(found) - 1)
@@ -235,6 +244,15 @@ class Transcript(Cards):
         self.post_message(self.Copied(text, f"{what}, {words.plural(text.count(chr(10)) + 1, 'line')}"))
 
     async def _copy_chosen(self) -> None:
+        from jetbox.ui.telling import telling
+
+        with telling(self._not_copied, "not copied"):
+            await self._copy_rows()
+
+    def _not_copied(self, said: str) -> None:
+        self.post_message(self.Failed(said))
+
+    async def _copy_rows(self) -> None:
         """The selected rows as text; lines that were broken for the screen are whole again."""
         if self._chosen is None:
             return

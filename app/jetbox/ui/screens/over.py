@@ -1,0 +1,73 @@
+"""What lies over another screen: of what is beneath, only what is seen is drawn, dimmed.
+
+Textual draws the whole screen beneath, and dims each of its cells, with every frame of the one above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Self
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.geometry import Region
+from textual.renderables.background_screen import BackgroundScreen
+from textual.screen import ModalScreen, Screen, ScreenResultType
+from textual.strip import Strip
+
+
+class Over(ModalScreen[ScreenResultType]):
+    """Its boxes stand over the screen before it."""
+
+    def _beneath(self) -> Screen[object] | None:
+        """The screen before this one, where it is seen through."""
+        stack = self.app.screen_stack
+        at = stack.index(self) if self in stack else 0
+        return stack[at - 1] if at and 0 < self.styles.background.a < 1 else None
+
+    def _hidden(self) -> list[Region]:
+        """What is seen of nothing but this screen: its boxes."""
+        return [each.region for each in self.children if each.display and each.styles.background.a == 1]
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Draw it anew; what changed beneath its boxes is not seen."""
+        if regions and not (layout or recompose):
+            boxes = self._hidden()
+            regions = tuple(each for each in regions if not any(box.contains_region(each) for box in boxes))
+            if not regions:
+                return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The screen beneath, where a row of it is seen at all."""
+        beneath = self._beneath()
+        if beneath is None:
+            return super().render_lines(crop)
+        width, tint = self.size.width, self.styles.background
+        full = [box for box in self._hidden() if box.x <= 0 and box.right >= width]
+        out: list[Strip] = []
+        for hidden, rows in groupby(crop.line_range, key=lambda y: any(box.y <= y < box.bottom for box in full)):
+            several = list(rows)
+            if hidden:
+                out += [Strip.blank(width, self.visual_style.rich_style)] * len(several)
+            else:
+                out += self._dimmed(beneath, Region(0, several[0], width, len(several)), tint)
+        return out if not crop.x and crop.width == width else [strip.crop(crop.x, crop.right) for strip in out]
+
+    def _dimmed(self, beneath: Screen[object], rows: Region, tint: Color) -> Iterator[Strip]:
+        """These rows of the screen beneath."""
+        compositor = beneath._compositor
+        known: dict[Style | None, Style | None] = {}
+        chops = compositor._render_chops(rows, rows.line_range.__contains__)
+        for y in rows.line_range:
+            parts = [strip for strip in chops[y].values() if strip is not None] if y < len(chops) else []
+            strip = Strip.join(parts) if parts else Strip.blank(rows.width)
+            for style in {segment.style for segment in strip} - known.keys():
+                (tinted,) = BackgroundScreen.process_segments([Segment(" ", style)], tint)
+                known[style] = tinted.style
+            strip = Strip([Segment(text, known[style]) for text, style, _ in strip], strip.cell_length)
+            for line_filter in self.app._filters:
+                strip = strip.apply_filter(line_filter, tint)
+            yield strip

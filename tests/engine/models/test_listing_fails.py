@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from engine.rig import Rig
+from jetbox.engine import commands as c
+from jetbox.engine import events as e
+from jetbox.engine.models.catalog import Catalog
+from jetbox.engine.models.desk import ModelsDesk
+from scripted import finish
+
+
+async def test_a_list_that_fails_is_an_answer_too(
+    rig: Callable[..., Awaitable[Rig]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("the moon is full")
+
+    live = await rig(finish())
+    desk = asyncio.create_task(ModelsDesk(live.parts).run())
+    await asyncio.sleep(0)
+    monkeypatch.setattr(Catalog, "look", broken)
+    live.submit(c.ListModels())
+    assert (await live.until(e.Notice, level="error")).text == "that failed here: ZeroDivisionError: the moon is full"
+    assert (await live.until(e.ModelsListed)).problem == "that failed here: ZeroDivisionError: the moon is full"
+    monkeypatch.undo()
+    live.submit(c.ListModels(anew=True))
+    assert not (await live.until(e.ModelsListed)).problem
+    desk.cancel()
+    await asyncio.wait([desk])
