@@ -231,4 +231,7 @@ async def settled(app: JetboxApp, pilot: Pilot[int]) -> None:
             task.get_name() == "files" for task in asyncio.all_tasks()
         ):
             await pilot.pause()
+        reply = app.workbench.reply
+        while app.workbench.inquired is not None and reply is not None and not (reply.has_focus or reply.disabled):
+            await pilot.pause()  # it is made when it is asked for
     await pilot.pause()

@@ -12,6 +12,8 @@ from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
 
 if TYPE_CHECKING:
+    from textual.widget import AwaitMount
+
     from jetbox.ui.widgets.asking import Asking, Reply
 
 
@@ -64,10 +66,18 @@ class Inquiring(Reading):
             self.reply = Reply(self.asking, self.source.now, id="reply")
             for widget in (self.asking, self.reply.lead):
                 widget.paint(self.permission.colours)
-            self.mount(self.asking, Horizontal(self.reply.lead, self.reply, id="answer"), before="#suggest")
+            there = self.mount(self.asking, Horizontal(self.reply.lead, self.reply, id="answer"), before="#suggest")
+            self.call_later(self._focus_there, there)
         self.asking.ask(question)
         self.reply.ask(question)
         self.know_keys()
+
+    async def _focus_there(self, there: AwaitMount) -> None:
+        """What is not there yet cannot have the focus: asked for before, it would never get it."""
+        focused = self.focused
+        await there
+        if self.asked_here and self.focused is focused:
+            self.home_focus()
 
     def home_focus(self) -> None:
         """To where keys go when nothing else wants them."""
