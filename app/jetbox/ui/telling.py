@@ -19,6 +19,8 @@ def reason(error: BaseException) -> str:
         said = f"{error.message}: {error.hint}" if error.hint else error.message
     elif isinstance(error, OSError) and error.strerror:
         said = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    elif isinstance(error, OSError) and str(error):
+        said = str(error)
     else:
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return one_line(said)

@@ -61,7 +61,7 @@ class Sessions(Browser):
     @work(group="sessions", exclusive=True)
     async def _read_all(self) -> None:
         """Look at the head and tail of each journal, a few at a time."""
-        with telling(self._say_lasting, "sessions cannot be listed"):
+        with telling(self._say_lasting, "the list could not be read"):
             await self._read_folders()
         self._done = True
         self._sift()
@@ -129,7 +129,7 @@ class Sessions(Browser):
     @work(group="glimpse", exclusive=True)
     async def _look_into(self, path: Path) -> None:
         await asyncio.sleep(LATER_S)
-        with telling(self._say, f"{path.name} cannot be looked into"):
+        with telling(self._say, "it cannot be looked into"):
             self._glimpse = (path, await self.bench.aside.glimpse(path))
         self.leaf.show(self._lay_out, keep=True)
 
