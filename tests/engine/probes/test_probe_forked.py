@@ -138,6 +138,11 @@ PROJECTS = {
         "test_a.py": "import os\ndef test_a():\n    assert os.fork() == 0 or os.wait()[1] != 0\n"
         "def test_b():\n    pass\n",
     },
+    "a test that comes back twice, and the second time last": {
+        "test_a.py": "import atexit, os\ndef test_a():\n    reading, writing = os.pipe()\n    child = os.fork()\n"
+        "    if not child:\n        os.read(reading, 1)\n        return\n"
+        "    atexit.register(os.waitpid, child, 0)\n    atexit.register(os.write, writing, b'x')\n",
+    },
     "nothing to run": {"pytest.ini": "[pytest]\naddopts = -k nothing\n", "test_a.py": "def test_a(): pass\n"},
 }
 
