@@ -19,7 +19,7 @@ LIMITS = {
     "engine.models.openai_compat": ("ASK_S",),
     "engine.models.window": ("ASK_S",),
     "engine.probes.ruff_server": ("ANSWER_S", "START_S"),
-    "engine.probes.zygote": ("CANCEL_S", "GRACE_S", "READY_S"),
+    "engine.probes.zygote": ("AHEAD_S", "CANCEL_S", "GRACE_S", "READY_S"),
     "engine.retries": ("ALIVE_S",),
     "engine.safety.choose": ("_TRIAL_S",),
     "engine.warmup": ("WAY_S",),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sys
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +33,7 @@ TELLS = (
     "        str(request.session.startpath), sorted(sys.modules.keys() & {'m', 'test_a', 'conftest'}))\n"
     "    assert 0, repr(said)\n"
 )
-MANY = 20
+READY = b"ready\n"
 
 
 async def ran(suite: Suite, *files: str) -> Ended:
@@ -40,21 +42,41 @@ async def ran(suite: Suite, *files: str) -> Ended:
 
 
 async def idle(suite: Suite) -> None:
-    """Until the server has forked ahead."""
-    while len(interpreters(suite.bench.root)) < 2:
-        await asyncio.sleep(0.01)
+    """Until a run that the server has begun ahead says that it has read its options."""
+    async with asyncio.timeout(120):
+        while not any(has_said(process, READY) for process in interpreters(suite.bench.root)):
+            await asyncio.sleep(0.01)
 
 
 async def ahead(suite: Suite, *files: str) -> Ended:
     """One that was begun ahead."""
-    for _ in range(MANY):
-        await suite.probe.sessions.prepare()
-        async with asyncio.timeout(120):
-            await idle(suite)
-        ended = await ran(suite, *files)
-        if ended.ahead:
-            return ended
-    raise AssertionError("no run was begun ahead")
+    await suite.probe.sessions.prepare()
+    await idle(suite)
+    ended = await ran(suite, *files)
+    assert ended.ahead, "what was begun ahead was of no use"
+    return ended
+
+
+def has_said(process: int, words: bytes) -> bool:
+    """True where as much as these words waits in a pipe that the process writes to, and nobody has read it yet."""
+    with suppress(OSError):
+        for entry in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                if os.readlink(entry).startswith("pipe:") and flags(process, entry.name) & os.O_WRONLY:
+                    pipe = os.open(entry, os.O_RDONLY | os.O_NONBLOCK)
+                    try:
+                        waiting = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+                    finally:
+                        os.close(pipe)
+                    if int.from_bytes(waiting, sys.byteorder) == len(words):
+                        return True
+    return False
+
+
+def flags(process: int, fd: str) -> int:
+    """How this descriptor was opened."""
+    told = Path(f"/proc/{process}/fdinfo/{fd}").read_text().split()
+    return int(told[told.index("flags:") + 1], 8)
 
 
 def interpreters(root: Path) -> list[int]:
@@ -180,7 +202,18 @@ async def test_what_a_test_does_is_its_own_affair(bench: Bench, suite: Suite, de
 async def test_one_that_nobody_wanted_goes_with_its_server(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", "def test_a(): pass\n")
     await ahead(suite, "test_a.py")
-    async with asyncio.timeout(120):
-        await idle(suite)
+    await idle(suite)
     await suite.probe.close()
     assert not interpreters(bench.root)
+
+
+async def test_one_that_takes_too_long_is_waited_for_no_longer_and_followed_by_no_other(
+    bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.probes.zygote.AHEAD_S", 0.0)
+    bench.write("test_a.py", "def test_a(): pass\n")
+    await ran(suite, "test_a.py")
+    await idle(suite)
+    for _ in range(3):
+        ended = await ran(suite, "test_a.py")
+        assert (ended.code, ended.forked, ended.ahead) == (0, True, False)

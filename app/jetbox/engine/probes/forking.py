@@ -63,8 +63,9 @@ class Lines:
 class Server:
     """Takes requests until its standard input ends."""
 
-    def __init__(self, root: str, loaded: Any, lines: Lines, replies: int, ahead: List[str]) -> None:  # noqa: UP006
-        """`ahead`: names of configuration that a run reads, where one is to be begun ahead of its request."""
+    def __init__(self, root: str, loaded: Any, lines: Lines, replies: int, settings: Dict[str, Any]) -> None:  # noqa: UP006
+        """Settings: `ahead`, names of configuration that a run reads, where one is to be begun ahead of its request,
+        and `seconds`, how long such a one is waited for."""
         self.root = root
         self.loaded = loaded
         self.lines = lines
@@ -73,7 +74,8 @@ class Server:
         """Modules that each run would import for itself; None while that is not known."""
         self.broken = False
         """A request came before that was known: on a busy machine one would come each time."""
-        self.ahead = ahead
+        self.ahead: List[str] = settings.get("ahead", [])  # noqa: UP006
+        self.seconds: float = settings.get("seconds", 0.0)
         self.standby: Optional[Standby] = None  # noqa: UP045
 
     def serve(self) -> None:
@@ -144,7 +146,7 @@ class Server:
         still()
         if self.ahead and self.standby is None and not self.lines.waiting:
             private = tempfile.mkdtemp(prefix="jetbox-pytest-")
-            self.standby = Standby(self.root, private, self.loaded, self.ahead, (self.replies,))
+            self.standby = Standby(self.root, private, self.loaded, self.ahead, self.seconds, (self.replies,))
 
     def rehearsed(self) -> Optional[List[str]]:  # noqa: UP006, UP045
         """What an empty run imports; None where a request came first."""
@@ -214,4 +216,4 @@ def serve() -> None:
     still()
     written(replies, json.dumps(words).encode() + b"\n")
     if not words["refused"]:
-        Server(root, loaded, lines, replies, settings.get("ahead", [])).serve()
+        Server(root, loaded, lines, replies, settings).serve()

@@ -44,16 +44,26 @@ KNOWN = frozenset(
 """Plugins that look at options alone before the session starts."""
 NAMED = ("log_file", "xmlpath", "session_timeout", "pastebin", "debug", "rootdir", "confcutdir", "inifilename")
 """Options and settings that are acted upon before the session starts."""
-WAIT_S = 5.0
-"""How long one that is still reading its options is waited for; no other follows one that took longer."""
 
 
 class Standby:
     """The server's side: forked ahead, and handed one request."""
 
-    def __init__(self, root: str, private: str, loaded: Any, names: List[str], apart: Tuple[int, ...]) -> None:  # noqa: UP006
-        """`names` of configuration are looked for in the root and above; `apart` are not for the forked process."""
+    def __init__(
+        self,
+        root: str,
+        private: str,
+        loaded: Any,
+        names: List[str],  # noqa: UP006
+        seconds: float,
+        apart: Tuple[int, ...],  # noqa: UP006
+    ) -> None:
+        """`names` of configuration are looked for in the root and above; `apart` are not for the forked process.
+
+        One that is still reading its options is waited for so many `seconds`; no other follows one that took longer.
+        """
         self.private = private
+        self._seconds = seconds
         out, out_end = os.pipe()
         said, said_end = os.pipe()
         asked_end, asked = os.pipe()
@@ -84,7 +94,7 @@ class Standby:
     def _line(self) -> bytes:
         line = bytearray()
         while not line.endswith(b"\n"):
-            if not select.select([self.said], [], [], WAIT_S)[0]:
+            if not select.select([self.said], [], [], self._seconds)[0]:
                 self.fit = False
                 return b""
             data = os.read(self.said, 1)

@@ -35,6 +35,8 @@ READY_S = 30.0
 CANCEL_S = 1.0
 """How long a cancelled run may take to be gone before its server is killed."""
 GRACE_S = 5.0
+AHEAD_S = 5.0
+"""How long a run that is begun ahead, and still reads its options when it is wanted, is waited for."""
 STARTS = 4
 """How often a server is started again in a session because it ended."""
 
@@ -204,7 +206,7 @@ class Zygote:
         sources = _sources()
         argv = [surroundings.python, "-c", LOADER, *(str(len(source)) for source in sources)]
         ahead = sorted(READ) if self._ahead else []
-        settings = msgspec.json.encode({"blocked": surroundings.blocked, "ahead": ahead})
+        settings = msgspec.json.encode({"blocked": surroundings.blocked, "ahead": ahead, "seconds": AHEAD_S})
         service = None
         try:
             service = await Service.start(self._processes, argv, cwd=self._root)
