@@ -57,7 +57,12 @@ class Bench:
         return target
 
     def engine(
-        self, *, performance: PerformanceOptions | None = None, probes: Sequence[Probe] | None = None, **options: Any
+        self,
+        *,
+        performance: PerformanceOptions | None = None,
+        probes: Sequence[Probe] | None = None,
+        store: Path | None = None,
+        **options: Any,
     ) -> ProbeEngine:
         def started(name: str, why: str) -> None:
             self.told.append(("start", name, why))
@@ -75,6 +80,7 @@ class Bench:
             on_start=started,
             on_end=ended,
             on_notice=self.notices.append,
+            store=store,
             probes=probes,
         )
         self.engines.append(engine)
