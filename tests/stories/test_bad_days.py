@@ -64,6 +64,16 @@ def test_no_server(place: Place) -> None:
     assert [g.text for g in place.events(e.GoalStarted)] == ["Do it"]
 
 
+@pytest.mark.parametrize("output_format", ["json", "text"])
+def test_an_attempt_that_broke_off_is_no_part_of_the_answer(play: Play, output_format: str) -> None:
+    words = " ".join(f"word{number}" for number in range(40))
+    place, _ = play(step(text=words), faults=("cut@1:5",))
+    ended = place.goal("Say it", "--output-format", output_format)
+    assert ended.code == 0, ended.err
+    assert (ended.report["text"] if output_format == "json" else ended.out.strip()) == words
+    assert len(place.events(e.RequestSent)) == 2
+
+
 def test_something_else_answers(place: Place, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     code = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler)"

@@ -68,8 +68,8 @@ class Summary(msgspec.Struct):
                 self.model = event.name
             case e.GoalStarted():
                 self.goal = event.text
-            case e.RoundStarted():
-                self.said = []
+            case e.RoundStarted() | e.RequestSent():
+                self.said = []  # an attempt that broke off is no part of the answer
             case e.TextDelta():
                 self.said.append(event.text)
             case e.ModelAnswered():
