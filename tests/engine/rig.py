@@ -164,8 +164,12 @@ class Rig:
 
     def events(self, kind: type[E]) -> list[E]:
         """All events of a type so far."""
+        return [event for event in self.of(kind) if isinstance(event, kind)]
+
+    def of(self, *kinds: type[e.Event]) -> list[e.Event]:
+        """All events of these types so far, in their order."""
         self._drain()
-        return [s.event for s in self.seen if isinstance(s.event, kind)]
+        return [s.event for s in self.seen if isinstance(s.event, kinds)]
 
     async def stats(self, **least: int) -> dict[str, Any]:
         """What the server has seen, once its counters have reached these values."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.probes.test_probe_forked import until
 from engine.rig import Rig, within
 from jetbox.engine import events as e
 from jetbox.engine.models.openai_compat import OpenAIModel
@@ -43,8 +44,8 @@ async def streams(
     root.mkdir()
     opened: list[Rig] = []
 
-    async def open_(chunks: int, **options: Any) -> Rig:
-        script = write_script(step(call("write_file", **WRITE)), finish())
+    async def open_(chunks: int, *, steps: tuple[Any, ...] = (), **options: Any) -> Rig:
+        script = write_script(*(steps or (step(call("write_file", **WRITE)), finish())))
         server = sim_server(scripts=[str(script)], faults=(f"stall@1:{chunks}",), flavour="vllm")
         made = await Rig(server, root).open(client=OpenAIModel(server.url), **{"probes": {"pytest": False}, **options})
         opened.append(made)
@@ -141,3 +142,37 @@ async def test_where_probes_may_not_run_nothing_is_begun(streams: Streams) -> No
     assert [ended.text for ended in live.events(e.ToolEnded)] == ["created a.py: +3"]
     running.cancel()
     await asyncio.wait({running})
+
+
+HANGS = "import pathlib\nimport time\n\n\ndef test_a():\n    pathlib.Path('../begun').touch()\n    time.sleep(600)\n"
+TEST: dict[str, Any] = {"path": "test_a.py", "content": HANGS}
+MENDED: dict[str, Any] = {"path": "test_a.py", "content": "def test_a():\n    pass\n"}
+TEST_WHOLE = 1 + len(answer.split(json.dumps(TEST)))
+
+
+async def test_a_probe_that_a_call_began_is_over_with_the_next_call_of_the_same_answer(streams: Streams) -> None:
+    steps = (step(call("write_file", **TEST), call("write_file", **MENDED)), finish())
+    # The next call is known by its name, and so the one before it is whole; then the stream stops.
+    live = await streams(TEST_WHOLE + 1, steps=steps, probes={"ruff": False})
+    running = live.start()
+    await until(live.root.parent / "begun")
+    assert journal(live) == ["tool.called", "tool.ended ok", "probe.started"]
+    await live.stats(stalled=1)
+    assert not live.events(e.ModelAnswered), "the model still streams"
+    await live.release()
+    assert (await within(running)).outcome == "done"
+    assert journal(live)[3:8] == [
+        "tool.called",
+        "tool.ended ok",
+        "probe.ended cancelled",
+        "probe.started",
+        "probe.ended passed",
+    ]
+    cancelled = live.events(e.ProbeEnded)[0]
+    assert (cancelled.name, cancelled.summary) == ("pytest", "the files changed")
+
+
+def journal(live: Rig) -> list[str]:
+    """Names of what came of calls and probes, and how each ended."""
+    events = live.of(e.ToolCalled, e.ToolEnded, e.ProbeStarted, e.ProbeEnded)
+    return [f"{type(each).__struct_config__.tag} {getattr(each, 'state', '')}".strip() for each in events]
