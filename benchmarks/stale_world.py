@@ -10,6 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+def git(root: Path, *arguments: str) -> None:
+    """Run git there, silently, as somebody.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.invalid", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(root), *who, *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 class World:
     """Changes itself at random, most of the time to something that was not there before."""
 
@@ -28,10 +39,10 @@ class World:
         (self.root / "ruff.toml").write_text("line-length = 100\n")
         self._git = shutil.which("git")
         if self._git:
-            self._run("init", "-q", "-b", "main")
-            self._run("add", "-A")
-            self._run("commit", "-q", "-m", "one")
-            self._run("branch", "other")
+            git(self.root, "init", "-q", "-b", "main")
+            git(self.root, "add", "-A")
+            git(self.root, "commit", "-q", "-m", "one")
+            git(self.root, "branch", "other")
         self._changes: dict[str, Callable[[], object]] = {
             "append": self._append,
             "same size, times set back": self._same_size,
@@ -63,18 +74,13 @@ class World:
         self._changes[name]()
         return name
 
-    def _run(self, *arguments: str) -> None:
-        who = ["-c", "user.name=x", "-c", "user.email=x@example.invalid", "-c", "commit.gpgsign=false"]
-        command = [str(self._git), "-C", str(self.root), *who, *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
     def _switch(self) -> None:
         """A commit of what there is, and the other branch, whose files are different."""
-        self._run("add", "-A")
-        self._run("commit", "-q", "--allow-empty", "-m", str(self._count))
+        git(self.root, "add", "-A")
+        git(self.root, "commit", "-q", "--allow-empty", "-m", str(self._count))
         with open(self.root / ".git" / "HEAD") as head:
             other = "other" if head.read().strip().endswith("main") else "main"
-        self._run("checkout", "-q", other)
+        git(self.root, "checkout", "-q", other)
 
     def _any(self) -> Path:
         """One of the files; there is always one."""

@@ -277,4 +277,5 @@ def test_a_short_hunt_finds_nothing_stale(options: list[str]) -> None:
     assert tally["stale"] == 0
     assert tally["lookups"] >= 100
     assert tally["hits"] > 0
+    assert len([change for change in tally["by_change"] if change.startswith("beside: ")]) > 5
     assert tally["lost"] <= tally["true_hits"] / 100
