@@ -1,15 +1,18 @@
 """Verdicts of the probe engine beside `ruff check .` and `python -m pytest -q`, on three workspaces.
 
-    python benchmarks/probes.py [--runs 9] [--workspaces tiny,large] [--project FOLDER] [--json]
+    python benchmarks/probes.py [--runs 20] [--whole-every 1] [--workspaces tiny,large] [--project FOLDER] [--json]
 
 - tiny: one module, three tests
 - large: 1,000 modules and 300 test files with ten tests each, made here
-- project: an unpacked source distribution with its tests, whose interpreter is this one
+- project: an unpacked source distribution with its tests, whose interpreter is this one; without `--project`
+  click's, which pip downloads once into the user's cache folder. Where it cannot, that is said, and it is left out
 
 After a whole verdict one file is edited again and again; each edit is judged by the engine's early
-verdict and by the plain commands, interleaved; of every third edit the whole verdict is waited for too, and
-`python -m pytest -q` is run. `first` is the time until the first test was decided, for plain pytest its first
-byte. Times in ms: median and p95 (the greatest below n = 20). The goals stand at the end.
+verdict and by the plain commands, interleaved. Then the whole verdict is waited for, and `python -m pytest -q` is
+run: `whole after an edit` is the early verdict, and then the one that the gate before done asks for. With
+`--whole-every N` that is so after every Nth edit alone. `first` is the time until the first test was decided, for
+plain pytest its first byte. Times in ms: median, and p95 from n = 20 on, the greatest below. The goals stand at
+the end.
 `ruff server` is the check of one text of 2, 20 and 150 KB that is not on the disk; "asked again" is
 the same question about the same text, which sends nothing: what ruff itself takes for it. `pytest alone`
 is the least that the same tests take: a fork of a pytest that has read its options, and nothing around it.
@@ -20,10 +23,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,7 +42,14 @@ from jetbox.engine.probes.sessions import Ended
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.plain import PYTEST, Alone, timed
+from benchmarks.project import Missing, copied, fetched
+
 Figures = dict[str, list[float]]
+WORKSPACES = ("tiny", "large", "project")
+WHOLE = "whole after an edit"
 
 
 def tiny(root: Path) -> Path:
@@ -67,52 +75,12 @@ def large(root: Path) -> Path:
     return root / "pkg" / "m007.py"
 
 
-def at_home(root: Path) -> None:
-    """Let the tests of a project that is not installed import it from its `src`."""
-    settings, mark = root / "pyproject.toml", "[tool.pytest.ini_options]\n"
-    if (root / "src").is_dir() and settings.is_file() and "pythonpath" not in settings.read_text():
-        settings.write_text(settings.read_text().replace(mark, f'{mark}pythonpath = ["src"]\n'))
-
-
-def timed(argv: list[str], root: Path) -> tuple[float, float]:
-    """A command from start to end, in ms, and to the first byte that it says."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    began = time.perf_counter()
-    with subprocess.Popen(argv, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
-        assert run.stdout is not None
-        run.stdout.read(1)
-        first = time.perf_counter()
-        run.stdout.read()
-    return (time.perf_counter() - began) * 1e3, (first - began) * 1e3
-
-
 async def one(engine: ProbeEngine, name: str) -> tuple[float, Verdict]:
     """How long until the probe's verdict is given, with the other probes beside it."""
     began = time.perf_counter()
     verdicts = await engine.verdicts()
     spent = (time.perf_counter() - began) * 1e3
     return spent, next(verdict for verdict in verdicts if verdict.name == name)
-
-
-class Alone:
-    """pytest with nothing around it, for some test files."""
-
-    def __init__(self, root: Path, tests: list[str]) -> None:
-        program = [sys.executable, str(Path(__file__).with_name("bare_pytest.py")), str(root), *tests]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, env=environment)
-
-    def run(self) -> float:
-        """One run, in ms."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(file=self._process.stdin, flush=True)
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End it."""
-        self._process.communicate("")
 
 
 class Noted:
@@ -136,12 +104,11 @@ class Noted:
         return ended
 
 
-async def workspace(root: Path, edited: Path, runs: int) -> Figures:
+async def workspace(root: Path, edited: Path, runs: int, whole_every: int) -> Figures:
     """All figures of one workspace."""
     sandbox = await choose_sandbox(root, enabled=True, network=False)
     found: Figures = {}
     ruff = str(Path(sys.executable).with_name("ruff"))
-    plain = [sys.executable, "-m", "pytest", "-q"]
     text = edited.read_text()
     performance = PerformanceOptions(probe_baseline=False)
     engines = {
@@ -164,27 +131,28 @@ async def workspace(root: Path, edited: Path, runs: int) -> Figures:
         for run in range(runs + 1):
             edited.write_text(f"{text}\n\nEDIT = {run}\n")
             figures: dict[str, float] = {}
+            waits = run % whole_every == 0
             for name, engine in engines.items():
                 spent, verdict = await one(engine, name)
                 tested = list(noted.files)
                 figures[f"{name}: ours ({verdict.cache})"] = spent
                 if name == "pytest" and noted.after_first:
                     figures["pytest: ours, first"] = spent - noted.after_first
-                if run % 3 == 1:
+                if waits:
                     whole = time.perf_counter()
                     await engine.verdicts(final=True)
-                    figures[f"{name}: ours, whole"] = spent + (time.perf_counter() - whole) * 1e3
+                    figures[f"{name}: ours, {WHOLE}"] = spent + (time.perf_counter() - whole) * 1e3
                 else:
                     engine.wrote((edited.relative_to(root).as_posix(),))  # ends what runs behind
             alone = alone or Alone(root, tested)
             figures["pytest alone, the same tests"] = alone.run()
             figures["ruff check . --no-cache"], _ = timed([ruff, "check", "--no-cache", "."], root)
             figures["ruff check ."], _ = timed([ruff, "check", "."], root)
-            if run % 3 == 1:
+            if waits:
                 if tested:
                     same = "python -m pytest -q, the same tests"
-                    figures[same], figures[f"{same}, first"] = timed([*plain, *tested], root)
-                figures["python -m pytest -q"], figures["python -m pytest -q, first"] = timed(plain, root)
+                    figures[same], figures[f"{same}, first"] = timed([*PYTEST, *tested], root)
+                figures["python -m pytest -q"], figures["python -m pytest -q, first"] = timed(PYTEST, root)
             if run:  # the first one fills caches
                 for name, value in figures.items():
                     found.setdefault(name, []).append(value)
@@ -241,23 +209,29 @@ def summary(values: list[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def measure(names: list[str], project: Path | None, runs: int) -> dict[str, Figures]:
-    """Everything that was asked for."""
+def measure(
+    names: list[str], project: Path | None, runs: int, whole_every: int
+) -> tuple[dict[str, Figures], list[str]]:
+    """Everything that was asked for, and what is missing from it."""
     results = {"ruff server": asyncio.run(server(runs))}
+    missing: list[str] = []
     for name in names:
-        root = Path(tempfile.mkdtemp(prefix="probes-")).resolve()
-        edited = {"tiny": tiny, "large": large}[name](root)
-        results[name] = asyncio.run(workspace(root, edited, runs))
-        shutil.rmtree(root)
-    if project is not None:
-        root = Path(tempfile.mkdtemp(prefix="probes-")).resolve() / "project"
-        shutil.copytree(project, root)
-        at_home(root)
-        sources = sorted((root / "src").rglob("*.py") if (root / "src").is_dir() else root.glob("*/*.py"))
-        edited = max((path for path in sources if "test" not in path.name), key=lambda path: path.stat().st_size)
-        results[f"project, {edited.relative_to(root)} edited"] = asyncio.run(workspace(root, edited, runs))
-        shutil.rmtree(root.parent)
-    return results
+        home = Path(tempfile.mkdtemp(prefix="probes-")).resolve()
+        root, title = home / "ws", name
+        try:
+            if name == "project":
+                project = project or fetched()
+                edited = copied(project, root)
+                title = f"project, {project.name}, {edited.relative_to(root)} edited"
+            else:
+                root.mkdir()
+                edited = {"tiny": tiny, "large": large}[name](root)
+            results[title] = asyncio.run(workspace(root, edited, runs, whole_every))
+        except Missing as error:
+            missing.append(f"project: not measured, {error}; --project FOLDER takes an unpacked source distribution")
+        finally:
+            shutil.rmtree(home)
+    return results, missing
 
 
 def judged(name: str, figures: Figures) -> list[str]:
@@ -268,28 +242,37 @@ def judged(name: str, figures: Figures) -> list[str]:
     if name == "tiny":
         limits[ours] = 15
     said = [
-        f"{name}, {figure}: {middle[figure]:.2f} of {limit} ms, {'met' if middle[figure] <= limit else 'missed'}"
+        f"goal {name}, {figure}: {middle[figure]:.2f} of {limit} ms, {'met' if middle[figure] <= limit else 'missed'}"
         for figure, limit in limits.items()
     ]
     for plain, times in (("python -m pytest -q, the same tests", 4), ("python -m pytest -q", 20)):
         if ours and plain in middle:
             got = middle[plain] / middle[ours]
-            said.append(f"{name}, {plain}: x{got:.1f} of x{times}, {'met' if got >= times else 'missed'}")
+            said.append(f"goal {name}, {plain}: x{got:.1f} of x{times}, {'met' if got >= times else 'missed'}")
+    if (whole := f"pytest: ours, {WHOLE}") in middle:
+        got = middle["python -m pytest -q"] / middle[whole]
+        said.append(f"{name}, {WHOLE}: x{got:.2f} as soon as python -m pytest -q")
     return said
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--workspaces", default="tiny,large")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--whole-every", type=int, default=1)
+    parser.add_argument("--workspaces", default=",".join(WORKSPACES))
     parser.add_argument("--project", type=Path)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     names = [name for name in arguments.workspaces.split(",") if name]
-    results = measure(names, arguments.project, arguments.runs)
+    if unknown := set(names) - set(WORKSPACES):
+        parser.error(f"no such workspace: {', '.join(sorted(unknown))}")
+    if arguments.project is not None and "project" not in names:
+        names.append("project")
+    results, missing = measure(names, arguments.project, arguments.runs, arguments.whole_every)
     if arguments.json:
-        print(json.dumps({name: {f: summary(v) for f, v in figures.items()} for name, figures in results.items()}))
+        shown = {name: {f: summary(v) for f, v in figures.items()} for name, figures in results.items()}
+        print(json.dumps(shown | {"missing": missing}))
         return
     for name, figures in results.items():
         print(name)
@@ -297,7 +280,8 @@ def main() -> None:
             print(f"  {figure:42} " + "  ".join(f"{key} {value:g}" for key, value in summary(values).items()))
     for name, figures in results.items():
         for words in judged(name, figures):
-            print(f"goal {words}")
+            print(words)
+    print(*missing, sep="\n", end="\n" if missing else "")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """The seeds' own table again: the mathx goal under their designs and ours, on the embedded server.
 
-    python benchmarks/seed_table.py [--runs 3] [--no-ablation] [--json]
+    python benchmarks/seed_table.py [--runs 3] [--no-ablation | --whole-ablation] [--ablation-seconds 165] [--json]
 
 Each run is a whole session of `jetbox-tui run` on a fresh folder, with the latencies per round that the
 published runs printed. Per round: its wall time, what it waited for the model, what it waited for probes,
 and its verdicts: ⚡ ran, ↻ hit, ◐ partial, ⏭ skipped, ? served without a proof. Their agents asked for a
 verdict in every round; ours asks where something changed, so that a round without one counts as they
 counted a hit: nothing had to run. The published figures stand beside, with the means that follow from
-them. Cold (round 1, which loads the model) and warm rounds are never averaged together. The last table is
-each optimisation's saving on its own: `baseline` with exactly one switch turned on, and the default with
-exactly one turned off.
+them. Mean and median are told three times: of cold rounds (the first, which loads the model), of warm ones, and
+of all rounds, as the published averages were. The last table is each optimisation's saving on its own: `baseline`
+with exactly one switch turned on; with `--whole-ablation` also the default with exactly one turned off. It is played
+in turns with the shorter latencies, llama3.2's, as many turns as the seconds allow (at least one), and says how many
+they were: the model's time is left out of it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,12 @@ PUBLISHED = {
 }
 BASELINE_SAID = "baseline: average round ~1000 ms, probe ~380 ms, total ~10 s for 10 rounds"
 
-CONDITIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+Conditions = dict[str, tuple[str, tuple[str, ...]]]
+"""A model and options by name."""
+Sessions = dict[str, list[list[Round]]]
+"""The rounds of each run of a condition."""
+
+CONDITIONS: Conditions = {
     "baseline, gpt-oss": (GPT, ("--profile", "baseline")),
     "seed, gpt-oss": (GPT, ("--profile", "seed")),
     "verdict, gpt-oss": (GPT, ()),
@@ -68,6 +76,7 @@ CONDITIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "verdict, llama3.2": (LLAMA, ()),
     "overlap, llama3.2": (LLAMA, ("--set", "probes.wait=overlap")),
 }
+PARTS = ("cold", "warm", "all")
 SWITCHES = (
     "probe_cache",
     "probe_parallel",
@@ -82,25 +91,37 @@ SWITCHES = (
 )
 
 
-def ablations() -> dict[str, tuple[str, ...]]:
-    """`baseline` with one switch on, and the default with one off."""
+def ablations(*, whole: bool = True) -> dict[str, tuple[str, ...]]:
+    """`baseline` with one switch on, and, for the whole of it, the default with one off."""
     found: dict[str, tuple[str, ...]] = {"baseline": ("--profile", "baseline")}
     for switch in SWITCHES:
         found[f"baseline + {switch}"] = ("--profile", "baseline", "--set", f"performance.{switch}=true")
     found["baseline + 3 s to live"] = ("--profile", "baseline", "--set", "performance.probe_ttl_s=3")
+    if not whole:
+        return found
     found["default"] = ()
     for switch in SWITCHES:
         found[f"default - {switch}"] = ("--set", f"performance.{switch}=false")
     return found
 
 
-def means(rounds: Sequence[float]) -> str:
-    """Mean, median, and the first round apart from the others."""
-    values = [float(value) for value in rounds]
-    return (
-        f"mean {statistics.fmean(values):.0f}, median {statistics.median(values):.1f}, "
-        f"cold {values[0]:.0f}, warm mean {statistics.fmean(values[1:]):.0f}, total {sum(values) / 1000:.1f} s"
-    )
+def means(runs: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Mean and median of the first rounds, of the others, and of all, in ms, and the total of a run."""
+    parts = {
+        "cold": [run[0] for run in runs],
+        "warm": [one for run in runs for one in run[1:]],
+        "all": [one for run in runs for one in run],
+    }
+    found = {"total": statistics.median(sum(run) for run in runs)}
+    for part, values in parts.items():
+        found |= {f"{part} mean": statistics.fmean(values), f"{part} median": statistics.median(values)}
+    return {name: round(value, 1) for name, value in found.items()}
+
+
+def told(found: dict[str, float]) -> str:
+    """The same in a line."""
+    parts = [f"{part} mean {found[f'{part} mean']:.0f}, median {found[f'{part} median']:.1f}" for part in PARTS]
+    return "; ".join([*parts, f"total {found['total'] / 1000:.1f} s"])
 
 
 def middle(sessions: list[list[Round]], what: str) -> list[float]:
@@ -114,12 +135,29 @@ def hit_rate(sessions: list[list[Round]]) -> float:
     return sum(one.hit for one in judged) / len(judged) if judged else 0.0
 
 
-def run_all(conditions: dict[str, tuple[str, tuple[str, ...]]], runs: int) -> dict[str, list[list[Round]]]:
+def turn(conditions: Conditions, found: Sessions) -> None:
+    """One session of each condition."""
+    for name, (model, options) in conditions.items():
+        found.setdefault(name, []).append(session("mathx", GOAL, model=model, options=options))
+
+
+def run_all(conditions: Conditions, runs: int) -> Sessions:
     """The sessions of each condition, interleaved."""
-    found: dict[str, list[list[Round]]] = {name: [] for name in conditions}
+    found: Sessions = {}
     for _ in range(runs):
-        for name, (model, options) in conditions.items():
-            found[name].append(session("mathx", GOAL, model=model, options=options))
+        turn(conditions, found)
+    return found
+
+
+def run_within(conditions: Conditions, seconds: float, clock: Callable[[], float] = time.monotonic) -> Sessions:
+    """The same in as many turns as there is time for, by how long the longest took; one at least."""
+    found: Sessions = {}
+    began = last = clock()
+    longest = 0.0
+    while not found or last - began + longest <= seconds:
+        turn(conditions, found)
+        now = clock()
+        longest, last = max(longest, now - last), now
     return found
 
 
@@ -135,10 +173,11 @@ def figures(name: str, model: str, sessions: list[list[Round]]) -> dict[str, Any
         "hit rate": round(hit_rate(sessions), 3),
         "nothing ran": round(statistics.fmean(one.idle for rounds in sessions for one in rounds), 3),
         "n": len(sessions),
+        "means": means([[one.wall for one in rounds] for rounds in sessions]),
     }
 
 
-def saving(sessions: dict[str, list[list[Round]]]) -> list[dict[str, Any]]:
+def saving(sessions: Sessions) -> list[dict[str, Any]]:
     """What each switch on its own makes of the time that is not the model's, a session."""
 
     def apart(name: str) -> float:
@@ -157,6 +196,7 @@ def saving(sessions: dict[str, list[list[Round]]]) -> list[dict[str, Any]]:
                 "not the model": round(apart(name), 1),
                 "probes": round(waited(name), 1),
                 "saves": round(sign * (apart(base) - apart(name)), 1),
+                "n": len(sessions[name]),
             }
         )
     return rows
@@ -178,7 +218,7 @@ def show_rounds(rows: list[dict[str, Any]]) -> None:
                 shown = "↻" if probed is None else f"{probed}"
                 theirs = f"{published.rounds[number]:7} {published.llm[number]:7} {shown:>7}"
             print(f"  {number + 1:5} {ours:34}{theirs}")
-        print(f"  {means(row['wall'])}")
+        print(f"  {told(row['means'])}")
         print(
             f"  nothing ran in {row['nothing ran']:.0%} of the rounds; hits in {row['hit rate']:.0%} of those judged\n"
         )
@@ -188,14 +228,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--no-ablation", action="store_true")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--no-ablation", action="store_true")
+    how.add_argument("--whole-ablation", action="store_true")
+    parser.add_argument("--ablation-seconds", type=float, default=165.0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     sessions = run_all(CONDITIONS, arguments.runs)
     rows = [figures(name, CONDITIONS[name][0], done) for name, done in sessions.items()]
     savings: list[dict[str, Any]] = []
     if not arguments.no_ablation:
-        savings = saving(run_all({name: (GPT, options) for name, options in ablations().items()}, arguments.runs))
+        switched = {name: (LLAMA, options) for name, options in ablations(whole=arguments.whole_ablation).items()}
+        savings = saving(run_within(switched, arguments.ablation_seconds))
     if arguments.json:
         print(json.dumps({"conditions": rows, "savings": savings}, indent=1, ensure_ascii=False))
         return
@@ -204,9 +248,11 @@ def main() -> None:
     for model, published in PUBLISHED.items():
         hits = sum(probe is None for probe in published.probes)
         print(f"{model}: said: {published.said}")
-        print(f"{' ' * len(model)}  from its rounds: {means(published.rounds)}, hits {hits} of {len(published.rounds)}")
+        words = told(means([published.rounds]))
+        print(f"{' ' * len(model)}  from its rounds: {words}, hits {hits} of {len(published.rounds)}")
     if savings:
-        print(f"\nms of a session that are not the model's, {arguments.runs} runs; of them, waiting for probes; saved")
+        turns = savings[0]["n"]
+        print(f"\nms of a session that are not the model's, medians of {turns}; of them, waiting for probes; saved")
         for row in savings:
             print(f"  {row['condition']:38} {row['not the model']:8.0f} {row['probes']:8.0f} {row['saves']:+8.0f}")
 
