@@ -10,8 +10,10 @@ import pytest
 
 from engine.probes.test_probe_bad_days import bench, only_pytest, verdict_of
 from engine.probes.test_probe_forked import DIFFERS
+from engine.probes.test_probe_overlap import Stepwise
 from jetbox.cli import health
 from jetbox.engine.probes.pytest import PytestProbe
+from jetbox.engine.probes.settle import Slot
 from jetbox.record.places import probes_folder
 
 if TYPE_CHECKING:
@@ -70,3 +72,22 @@ async def test_it_is_told_and_taken_back_and_no_run_is_forked_here_again(bench: 
     assert not probe_of(later).sessions.forks
     assert bench.notices == [TOLD, TOLD], "once in each session"
     assert health.probes(str(bench.root)).state == "warn"
+
+
+async def test_a_baseline_that_another_probe_holds_up_takes_the_right_verdict(bench: Bench) -> None:
+    bench.write("test_m.py", DIFFERS)
+    engine = only_pytest(bench, True)
+    slow = Stepwise("slow")
+    slow.may_end.clear()
+    engine._settler.slots["slow"] = Slot(slow)
+    engine.probes += (slow,)
+    engine.prepare()
+    assert engine._behind is not None
+    while not bench.notices:
+        await asyncio.sleep(0.005)
+    slow.may_end.set()
+    await asyncio.wait({engine._behind.task})
+    assert [(v.name, v.state) for v in bench.ended] == [("pytest", "failed"), ("slow", "passed"), ("pytest", "passed")]
+    bench.write("test_m.py", "def test_a():\n    assert 0\n")
+    (red, _) = await engine.verdicts(final=True)
+    assert (red.state, red.known) == ("failed", ())

@@ -301,6 +301,9 @@ class ProbeEngine:
     def _disproved(self, plain: Verdict, files: Snapshot) -> None:
         """A forked run was wrong, and so may be every verdict of one, the baseline's among them."""
         self._settler.forget()
+        for one in filter(None, (self._ahead, self._behind)):
+            # Where other probes still run, this one is run again after them.
+            one.work.given.pop(plain.name, None)
         if self._known.has(plain.name):
             self._known.forget(plain.name)
             first = self._first is not None and self._first.digest == files.digest
