@@ -31,6 +31,7 @@ from jetbox.engine.events import (
     ShellEnded,
     ToolEnded,
 )
+from jetbox.engine.models.address import bare
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
@@ -186,7 +187,7 @@ class Live:
             "created": created,
             "app": jetbox.__version__,
             "model": options.model.name,
-            "host": options.model.host,
+            "host": bare(options.model.host),
             "mode": options.permissions.mode or "ask",
             "options": start.changed,
         }

@@ -11,6 +11,7 @@ import msgspec
 
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode, ModelNotFound
+from jetbox.engine.models.address import bare
 from jetbox.engine.models.figures import Figures, median
 from jetbox.engine.models.standing import Standing, best_at
 
@@ -48,7 +49,7 @@ def show_all(asked: Invocation, as_json: bool) -> int:
     if as_json:
         _print_json(
             {
-                "host": asked.settings.model.host,
+                "host": bare(asked.settings.model.host),
                 "loading": listing.loading,
                 "models": [{**_json(*row), "best_at": word} for row, word in zip(rows, words, strict=True)],
             }

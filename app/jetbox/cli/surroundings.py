@@ -54,13 +54,7 @@ async def _server(model: ChatModel) -> Check:
         return fail("server", f"{model.host} took the question and did not answer", cure, ExitCode.MODEL)
     except JetboxError as failure:
         return fail("server", failure.message, failure.hint, failure.exit_code)
-    return Check("server", "ok", f"{model.product} {version or '(no version)'} at {_without_user(model.host)}")
-
-
-def _without_user(host: str) -> str:
-    from jetbox.settings.show import mask
-
-    return str(mask("model.host", host))
+    return Check("server", "ok", f"{model.product} {version or '(no version)'} at {model.host}")
 
 
 async def _model(model: ChatModel, name: str) -> ModelInfo | Check:

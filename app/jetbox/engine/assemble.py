@@ -11,6 +11,7 @@ from jetbox.engine.context.history import CutOff, History
 from jetbox.engine.context.prompt import read_instructions, system_prompt, version_of
 from jetbox.engine.control import Control
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
+from jetbox.engine.models.address import password_in
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.window import DEFAULT, SMALLER, Window, within
 from jetbox.engine.options import EngineOptions
@@ -66,7 +67,8 @@ def assemble(
     it is a secret like those of the variables. `asks`: the model is offered a tool that asks the user.
     """
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
-    redactor = Redactor.from_environment(environ, [("MODEL_API_KEY", key)])
+    secrets = [("MODEL_API_KEY", key), ("MODEL_PASSWORD", password_in(options.model.host))]
+    redactor = Redactor.from_environment(environ, secrets)
     control = Control(session, permissions, redactor, attended=attended)
     context = _surroundings(session, options, root, redactor)
     tools = standard_tools(plan=options.loop.plan, ask=asks)

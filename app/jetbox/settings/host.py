@@ -8,6 +8,7 @@ DEFAULT_PORT = 11434
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # a server listens there, a client cannot connect to it
 _HINT = "write it as http://127.0.0.1:11434, gpu-box:11434 or https://models.example"
+_USER_HINT = "write it as http://USER:PASSWORD@HOST:PORT; in a password %2F stands for /, %40 for @"
 
 
 def parse_host(text: str) -> str:
@@ -24,12 +25,23 @@ def parse_host(text: str) -> str:
         scheme, rest = "http", cleaned
     scheme = scheme.lower()
     if scheme not in _SCHEME_PORTS:
-        raise SettingsError(f"{text!r} is no address of a server: the scheme must be http or https", _HINT)
+        raise SettingsError(f"{_shown(text)!r} is no address of a server: the scheme must be http or https", _HINT)
     default_port = _SCHEME_PORTS[scheme] if separator else DEFAULT_PORT
     address, slash, path = rest.partition("/")
     user, at, address = address.rpartition("@")
-    host, port = _split_port(address, default_port, text)
+    try:
+        host, port = _split_port(address, default_port, text)
+    except SettingsError:
+        if "@" not in text:
+            raise
+        raise SettingsError(f"{_shown(text)!r} is no address of a server", _USER_HINT) from None
     return f"{scheme}://{user}{at}{host}:{port}{slash}{path}".rstrip("/")
+
+
+def _shown(text: str) -> str:
+    """The text without what may be a user and a password in it."""
+    begin, at, rest = text.rpartition("@")
+    return f"{begin.partition('://')[0]}://***@{rest}" if at and "://" in begin else f"***{at}{rest}" if at else rest
 
 
 def _split_port(address: str, default_port: int, text: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from jetbox.settings.model import Source
 from jetbox.settings.values import format_value
 
 _SECRET_NAME = re.compile(r"(^|_)(api_?key|key|token|secret|password|authorization|headers)$")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
 class Row(msgspec.Struct, frozen=True):

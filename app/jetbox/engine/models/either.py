@@ -23,6 +23,8 @@ class EitherModel:
     def __init__(self, host: str, key: Callable[[], Awaitable[str]]) -> None:
         """`key` finds the one that is configured for servers that want one."""
         self._model: ChatModel = self._take(OllamaModel(host))
+        self._address = host
+        """With the user in it."""
         self._find_key = key
         self._settled = False
         self.key = ""
@@ -88,7 +90,7 @@ class EitherModel:
 
     async def _opens(self, key: str) -> bool:
         """Whether the server speaks Ollama's protocol to whoever has the key; it is taken then."""
-        other = OllamaModel(self._model.host, key)
+        other = OllamaModel(self._address, key)
         try:
             await other.installed()
         except ModelError:
@@ -110,7 +112,7 @@ class EitherModel:
         key = await self._find_key()
         if key and await self._opens(key):
             return True
-        other = OpenAIModel(self._model.host, key)
+        other = OpenAIModel(self._address, key)
         try:
             await other.installed()
         except KeyWanted:

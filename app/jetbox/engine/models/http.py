@@ -37,16 +37,28 @@ def _until(date: str) -> float:
     return max(0.0, (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
 
 
-def client_for(host: str) -> tuple[httpx.AsyncClient, PlainTransport | None]:
-    """A client for this host (a URL), and its transport where that is ours."""
+def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, PlainTransport | None]:
+    """A client for this host (a URL without a user), and its transport where that is ours.
+
+    `authorization` goes with every request.
+
+    Raises:
+        SettingsError: a variable of the environment names a proxy or certificates that cannot be used.
+    """
     httpx = import_httpx()
     timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
+    headers = {"Authorization": authorization} if authorization else {}
     if not _is_plain(host):
-        return httpx.AsyncClient(base_url=host, timeout=timeout), None
+        try:
+            return httpx.AsyncClient(base_url=host, timeout=timeout, headers=headers), None
+        except (ImportError, ValueError, httpx.InvalidURL, OSError) as error:
+            from jetbox.engine.models.variables import unusable
+
+            raise unusable(error, os.environ) from error
     from jetbox.engine.models.transport import PlainTransport
 
     plain = PlainTransport()
-    return httpx.AsyncClient(base_url=host, timeout=timeout, transport=plain), plain
+    return httpx.AsyncClient(base_url=host, timeout=timeout, headers=headers, transport=plain), plain
 
 
 def _is_plain(host: str) -> bool:
@@ -54,4 +66,9 @@ def _is_plain(host: str) -> bool:
     if not host.startswith("http:"):
         return False
     address = host.split("://", 1)[-1]
-    return address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES)
+    if address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES):
+        return True
+    import urllib.request
+
+    bypasses = getattr(urllib.request, "proxy_bypass_environment")  # noqa: B009 - typeshed does not know it
+    return bool(bypasses(address.partition("/")[0]))

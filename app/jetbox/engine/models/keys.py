@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jetbox.engine.errors import SettingsError
+from jetbox.engine.models.address import bare
 from jetbox.engine.options import ModelOptions
 
 KEYRING = "keyring:"
@@ -55,7 +56,7 @@ async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
 
 
 def _is_ollamas(host: str) -> bool:
-    name = host.removeprefix("https://").partition("/")[0].partition(":")[0].lower()
+    name = bare(host).removeprefix("https://").partition("/")[0].partition(":")[0].lower()
     return host.startswith("https://") and (name == "ollama.com" or name.endswith(".ollama.com"))
 
 

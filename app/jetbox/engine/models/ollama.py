@@ -16,6 +16,7 @@ import msgspec
 
 from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
+from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for
 from jetbox.engine.models.lean import import_httpx
@@ -70,7 +71,8 @@ class OllamaModel:
     def __init__(self, host: str, key: str = "") -> None:
         """`host` is a URL with its port, as the settings normalise it; `key` is sent as a bearer token."""
         self.key = key
-        self.host = host.rstrip("/")
+        self.host = bare(host).rstrip("/")
+        self._authorization = authorization(host, key)
         self.product = "Ollama"
         self.exchange = Exchange()
         self.manages = True
@@ -85,9 +87,7 @@ class OllamaModel:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client, self._plain = client_for(self.host)
-            if self.key:
-                self._client.headers["Authorization"] = f"Bearer {self.key}"
+            self._client, self._plain = client_for(self.host, self._authorization)
         return self._client
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ class OllamaModel:
         self.exchange = Exchange()
         try:
             if self._plain is not None:
-                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S, self.key)
+                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S, self._authorization)
                 self.exchange.connection = stream.connection
                 return status, stream, later
             request = client.build_request("POST", "/api/chat", content=body, headers=JSON)
@@ -285,7 +285,8 @@ class OllamaModel:
         import asyncio
 
         package = await asyncio.to_thread(__import__, "ollama")
-        client: ollama.AsyncClient = package.AsyncClient(host=self.host)
+        headers = {"Authorization": self._authorization} if self._authorization else None
+        client: ollama.AsyncClient = package.AsyncClient(host=self.host, headers=headers)
         return client
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from jetbox.engine.context.wire import OpenAIWire
 from jetbox.engine.errors import BadAnswer, ForeignServer, ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.errors import ServerUnreachable as Unreachable
+from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import (
     Call,
     CallFunction,
@@ -58,7 +59,8 @@ class OpenAIModel:
 
     def __init__(self, host: str, key: str = "") -> None:
         """`host` is a URL with or without `/v1`; `key` is sent as a bearer token."""
-        self.host = host.rstrip("/").removesuffix("/v1")
+        self.host = bare(host).rstrip("/").removesuffix("/v1")
+        self._authorization = authorization(host, key)
         self.product = "a server with OpenAI's protocol"
         self.exchange = Exchange()
         self.manages = False
@@ -73,9 +75,7 @@ class OpenAIModel:
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client, _ = client_for(self.host)
-            if self.key:
-                self._client.headers["Authorization"] = f"Bearer {self.key}"
+            self._client, _ = client_for(self.host, self._authorization)
         return self._client
 
     @asynccontextmanager

@@ -155,7 +155,9 @@ class PlainTransport(httpx.AsyncBaseTransport):
             },
         )
 
-    async def chat(self, base: httpx.URL, body: bytes, connect_s: float, key: str = "") -> tuple[int, Body, str]:
+    async def chat(
+        self, base: httpx.URL, body: bytes, connect_s: float, authorization: str = ""
+    ) -> tuple[int, Body, str]:
         """Post a chat request, and return with the head of its answer: status, body, and `Retry-After`.
 
         Each round goes through here; making httpx's own request and answer for it takes as long as the rest.
@@ -170,8 +172,8 @@ class PlainTransport(httpx.AsyncBaseTransport):
             (b"Content-Type", b"application/json"),
             (b"Content-Length", b"%d" % len(body)),
         ]
-        if key:
-            fields.append((b"Authorization", b"Bearer " + key.encode()))
+        if authorization:
+            fields.append((b"Authorization", authorization.encode()))
         head = h11.Request(method="POST", target=base.raw_path.rstrip(b"/") + b"/api/chat", headers=fields)
         answer, stream = await self._exchange(where, head, body, Limits(connect_s, 30.0, None))
         asked = next((value for name, value in answer.headers if name == b"retry-after"), b"")

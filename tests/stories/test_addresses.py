@@ -1,0 +1,107 @@
+"""Servers behind a user and a password, or behind what variables of the environment name."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from jetbox.engine.models.address import authorization
+from jetbox.sim.launch import ServerProcess
+from scripted import step
+from stories.kit import Place
+
+Play = Callable[..., tuple[Place, ServerProcess]]
+SECRET = "hush-hush-0123"
+USER = f"ada:{SECRET}"
+WANTED = authorization(f"http://{USER}@box", "").encode()
+
+
+class Front(socketserver.ThreadingTCPServer):
+    """Stands before a server, and lets through who says who asks."""
+
+    daemon_threads = True
+
+    def __init__(self, server: ServerProcess) -> None:
+        super().__init__(("127.0.0.1", 0), Guard)
+        host, port = server.url.removeprefix("http://").split(":")
+        self.behind = (host, int(port))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.asked: list[tuple[str, bool]] = []
+        """The path of each request, and whether it was let through."""
+
+
+class Guard(socketserver.StreamRequestHandler):
+    server: Front
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.behind) as behind:
+            threading.Thread(target=pump, args=(behind, self.request), daemon=True).start()
+            while lines := list(iter(self.rfile.readline, b"\r\n")):
+                if not lines[-1]:
+                    return
+                known = any(line.lower().startswith(b"authorization:") and WANTED in line for line in lines)
+                self.server.asked.append((lines[0].split()[1].decode(), known))
+                if not known:
+                    self.wfile.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                    return
+                length = next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
+                behind.sendall(b"".join(lines) + b"\r\n" + self.rfile.read(length))
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+
+
+@contextmanager
+def guarded(server: ServerProcess) -> Iterator[Front]:
+    with Front(server) as front:
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        yield front
+        front.shutdown()
+
+
+@pytest.mark.parametrize("flavour", ["", "vllm"])
+def test_a_user_in_the_address_is_sent_with_every_request_and_told_nowhere(play: Play, flavour: str) -> None:
+    place, server = play(step(text="Yes."), flavour=flavour)
+    with guarded(server) as front:
+        place.host = f"http://{USER}@{front.address}"
+        ended = place.goal("Is it?", "--output-format", "stream-json")
+        assert ended.code == 0, ended.err
+        assert place.recording().header.host == f"http://{front.address}"
+        place.host = f"http://{USER}@127.0.0.1:1"
+        gone = place.goal("Is it?", "--output-format", "stream-json")
+        assert (gone.code, "at http://127.0.0.1:1" in gone.err + gone.out) == (6, True)
+    assert any(path in ("/api/chat", "/v1/chat/completions") for path, _ in front.asked)
+    assert all(known for _, known in front.asked), front.asked
+    journals = "".join(each.read_text() for folder in place.sessions for each in folder.rglob("*.jsonl"))
+    assert "session.opened" in journals
+    assert SECRET not in ended.out + ended.err + gone.out + gone.err + journals
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "host"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "http://192.0.2.2:21435"),
+        ("http_proxy", "foo:bar", "http://192.0.2.2:21435"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:9", "https://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/no/such/file", "https://127.0.0.1:1"),
+    ],
+)
+@pytest.mark.parametrize("line", [["run", "--yolo", "Do it"], ["models", "list"], ["doctor"]])
+def test_a_variable_that_cannot_be_used_ends_in_words(
+    place: Place, line: list[str], name: str, value: str, host: str
+) -> None:
+    place.host = host
+    ended = place.run(*line, env={name: value})
+    said = ended.err + ended.out
+    assert ended.code == 2, said
+    assert f"{name} names no " in said
+    assert f"unset {name}" in said
+    assert "internal error" not in said
