@@ -9,7 +9,8 @@
 - ruff, pytest, command, all: the verdict again, of the real probes
 - before done: the verdict of all of them as the gate asks for it, which looks at every file whatever the queue says
 Times in ms; in the first three the probe runs in this process, and only hits are timed. The goals stand at the end:
-a decision by the queue and one by a sweep each have theirs, by the number of files, whatever is decided.
+a decision by the queue and one by a sweep each have theirs, by the number of files, whatever is decided. A sweep for
+real probes also looks at what they name outside the tree, such as the packages of the interpreter.
 """
 
 from __future__ import annotations
