@@ -81,7 +81,7 @@ def test_the_demo_from_its_start_to_leaving_it(tmux: Tmux, tmp_path: Path) -> No
 
     tmux.press("C-l")
     tmux.until("4 models")
-    tmux.press("j")
+    tmux.press("Down")
     tmux.until("llama3.2:3b  3.2B")
     tmux.press("Enter")
     tmux.until("model: gpt-oss:20b to llama3.2:3b")

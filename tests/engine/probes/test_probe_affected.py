@@ -172,7 +172,7 @@ async def test_where_most_are_reached_those_that_run_the_code_come_and_it_is_sai
     place = await Place(tmp_path, files).mapped()
     chosen = await place.after({"pkg/m0.py": "LIMIT = 3\n\n\ndef f():\n    return 1\n"})
     assert chosen == Selection(
-        ("tests/test_t0.py",), False, "6 of 6 test files reach pkg/m0.py; 1 use it or import it themselves"
+        ("tests/test_t0.py",), False, "6 of 6 test files reach pkg/m0.py; 1 use it or import it themselves", 6
     )
 
 
@@ -281,7 +281,7 @@ async def test_a_fat_package_without_a_map_leaves_those_that_import_the_module_t
     place = await Place(tmp_path, files).judged()
     chosen = await place.after({"pkg/m1.py": "def f():\n    return 2\n"})
     assert chosen == Selection(
-        ("tests/test_t1.py",), False, "6 of 6 test files reach pkg/m1.py; 1 import it themselves"
+        ("tests/test_t1.py",), False, "6 of 6 test files reach pkg/m1.py; 1 import it themselves", 6
     )
 
 

@@ -1,7 +1,8 @@
 """Which test files a change can have touched: what was seen of them, else what they import.
 
 An early word and never the last one: a function that is called through a cache, a file whose mere
-existence is looked at, or what another process does can be missed.
+existence or mode is looked at, what another process does, what is read when a fixture of the whole
+session is torn down, or a module that another test file imported by a name that it made up can be missed.
 """
 
 from __future__ import annotations
@@ -61,10 +62,20 @@ class Affected:
             await self._update(now)
             return Choice(self._known, before, now, changed).made()
 
-    async def unknown(self, files: Snapshot, collected: Set[str], failed: Set[str]) -> Set[str] | None:
+    async def tests(self, files: Snapshot, collected: Set[str], empty: Set[str]) -> frozenset[str]:
+        """The test files, where a whole run found tests in those `collected` and looked at the `empty` ones in vain.
+
+        One that is skipped as a whole is a test file: what decides that can lie in another file.
+        """
+        async with self._lock:
+            await self._update(files)
+            return frozenset(collected | {path for path in empty if self._rules.named(path)})
+
+    async def unknown(self, files: Snapshot, collected: Set[str], cut: Set[str]) -> Set[str] | None:
         """Test files of which it has to be seen what they use; None where all are to be run for it.
 
-        A whole run about `files` found tests in those `collected`, and these `failed`.
+        In a whole run about `files` those were `collected`, and these were `cut` off before they used all that
+        they may use.
         """
         async with self._lock:
             await self._update(files)
@@ -72,7 +83,7 @@ class Affected:
             ruled = any(configuration(path) and path not in IGNORES for path in known.differ)
             if not known.usage.tests or ruled:
                 return None
-            found = known.unknown(collected, failed)
+            found = known.unknown(collected, cut)
             many = 4 * len(found) > 3 * len(collected)
             return None if many or configured_below(found, files.files) else found
 
@@ -83,14 +94,18 @@ class Affected:
             return not self._known.tests <= collected
 
     async def learn(
-        self, touched: Mapping[str, Sequence[str]], files: Snapshot, collected: Set[str] | None = None
+        self,
+        touched: Mapping[str, Sequence[str]],
+        files: Snapshot,
+        collected: Set[str] | None = None,
+        ran: Set[str] | None = None,
     ) -> None:
         """Take what `Touched.map` told of one run about `files`, which were the same before and after it.
 
         Of a whole run it takes the place of what was known, if it tells of anything. Of a run of some test
-        files it adds to that; `collected` are all that there are.
+        files, those that `ran`, it adds to that. `collected` are all test files that there are, where that is known.
         """
-        if collected is None and not any(touched):
+        if ran is None and not any(touched):
             return
         async with self._lock:
             await self._update(files)
@@ -101,9 +116,9 @@ class Affected:
             modules, tests = self._known.graph.modules, self._known.tests
 
             def learn() -> None:
-                usage.learn(touched, contents, modules, tests)
+                usage.learn(touched, contents, modules, tests, ran or frozenset())
                 if collected is not None:
-                    usage.keep(before, collected)
+                    usage.keep(before if ran is not None else Usage(), collected)
 
             await in_thread(learn)
             self._known.use(usage)

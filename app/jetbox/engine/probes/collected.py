@@ -38,12 +38,17 @@ class Collected(msgspec.Struct, frozen=True):
     certain: bool = True
     """False where code, or something else than the name, decides as well."""
 
+    def named(self, path: str) -> bool:
+        """True for a file whose name is that of one with tests."""
+        name = path.rpartition("/")[2]
+        return any(_matches(path, name, pattern) for pattern in self.patterns)
+
     def takes(self, path: str) -> bool:
         """True for a file that the whole suite would collect, as far as its path tells."""
-        folders, _, name = path.rpartition("/")
+        folders = path.rpartition("/")[0]
         if not path.endswith(".py") or path.startswith("../"):
             return False
-        if not self.every_module and not any(_matches(path, name, pattern) for pattern in self.patterns):
+        if not self.every_module and not self.named(path):
             return False
         if any(fnmatch(part, pattern) for part in folders.split("/") if part for pattern in self.norecurse):
             return False

@@ -103,7 +103,7 @@ class Plugins:
         if os.getpid() == self._me:
             words = self.report.words(code)
             if self.whole:
-                words["collected"] = self.report.collected()
+                words.update(self.report.collected())
             if self._touched is not None:
                 words["touched"] = self._touched.map()
             sys.stdout.flush()

@@ -41,6 +41,8 @@ class Report:
         self.more = False
         self.paths: Set[str] = set()  # noqa: UP006
         """Of files that tests were found in."""
+        self.visited: Set[str] = set()  # noqa: UP006
+        """Of those that were looked for tests."""
         self.many_links = False
         self.finished = False
 
@@ -96,9 +98,18 @@ class Report:
     def pytest_itemcollected(self, item: Any) -> None:
         self.paths.add(str(getattr(item, "path", None) or item.fspath))
 
-    def collected(self) -> List[str]:  # noqa: UP006
-        """The files of the workspace that tests were found in, as they are named there."""
-        parts = (os.path.split(os.path.abspath(path)) for path in self.paths)
+    def pytest_collectstart(self, collector: Any) -> None:
+        import pytest
+
+        if isinstance(collector, pytest.File) and not isinstance(collector, pytest.Package):
+            self.visited.add(str(getattr(collector, "path", None) or collector.fspath))
+
+    def collected(self) -> Dict[str, List[str]]:  # noqa: UP006
+        """The files of the workspace that tests were found in, and those that were looked at in vain."""
+        return {"collected": self._named(self.paths), "empty": self._named(self.visited - self.paths)}
+
+    def _named(self, paths: Set[str]) -> List[str]:  # noqa: UP006
+        parts = (os.path.split(os.path.abspath(path)) for path in paths)
         found = (os.path.join(os.path.realpath(folder), name) for folder, name in parts)
         return sorted(path[len(self.root) :].replace(os.sep, "/") for path in found if path.startswith(self.root))
 

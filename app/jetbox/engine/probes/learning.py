@@ -26,6 +26,8 @@ class Lesson(msgspec.Struct, frozen=True):
     files: Snapshot
     collected: frozenset[str]
     """Test files that it ran."""
+    empty: frozenset[str]
+    """Files that it found no tests in."""
     failed: frozenset[str]
     """Those that failed: they end before they come to all that they use."""
 
@@ -47,25 +49,30 @@ class Learner:
 
         Cancelled, it leaves things as they were, but for what is being written down already.
         """
-        affected, files, collected = self._affected, lesson.files, lesson.collected
-        unknown = await affected.unknown(files, collected, lesson.failed)
+        affected, files = self._affected, lesson.files
+        tests = await affected.tests(files, lesson.collected, lesson.empty)
+        unknown = await affected.unknown(files, tests, lesson.failed | lesson.empty)
         if unknown is None and not self._endless:
             said = await self._watch(())
             self._endless = said is None
-            if said is not None:
-                await self._take(said.touched, lesson)
+            if said is not None and any(said.touched):
+                await self._take(said.touched, lesson, tests)
         elif unknown:
             said = await self._watch(tuple(sorted(unknown)))
             if said is not None and any(said.touched):
-                await self._take(said.touched, lesson, collected)
-        elif unknown is not None and await affected.passed_over(files, collected):
-            await self._take({}, lesson, collected)
+                await self._take(said.touched, lesson, tests, unknown)
+        elif unknown is not None and await affected.passed_over(files, tests):
+            await self._take({}, lesson, tests, unknown)
 
     async def _take(
-        self, touched: Mapping[str, Sequence[str]], lesson: Lesson, collected: Set[str] | None = None
+        self,
+        touched: Mapping[str, Sequence[str]],
+        lesson: Lesson,
+        tests: Set[str],
+        ran: Set[str] | None = None,
     ) -> None:
         if await self._unchanged(lesson.files):
-            taken = self._affected.learn(touched, lesson.files, collected)
+            taken = self._affected.learn(touched, lesson.files, tests, ran)
             self._learning = asyncio.create_task(taken, name="learn what tests touch")
             await asyncio.shield(self._learning)
 

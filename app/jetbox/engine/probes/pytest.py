@@ -135,7 +135,9 @@ class PytestProbe(Whole):
         if not ended.forked or said is None or said.more or verdict.state not in ("passed", "failed"):
             return None
         failed = frozenset(map(_file, said.failed)) & files.files.keys()
-        return Lesson(files, failed.union(said.collected), failed) if said.collected else None
+        if not said.collected:
+            return None
+        return Lesson(files, failed.union(said.collected), frozenset(said.empty), failed)
 
     def idle(self) -> None:
         """Nobody waits for a while: make up for what was due and was cut off, or found nothing to follow."""
@@ -182,7 +184,8 @@ class PytestProbe(Whole):
         if verdict.red and not verdict.failing:
             return None  # Something that is asked of the whole suite, such as how much of the code it covers.
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
-        words = f"{len(tests)} of {total} test files: {verdict.summary}"
+        nearest = f", the nearest of {selection.reached}" if selection.reached else ""
+        words = f"{len(tests)} of {total} test files{nearest}: {verdict.summary}"
         return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
 
     @staticmethod

@@ -31,6 +31,8 @@ class Selection(msgspec.Struct, frozen=True):
     """Only the whole suite can tell, or it is what would be run anyway."""
     why: str
     """In words, for the summary of a verdict."""
+    reached: int = 0
+    """How many there are where `files` are only the nearest of them, else 0."""
 
 
 class Known:
@@ -68,22 +70,29 @@ class Known:
         module = self.graph.modules.get(path)
         return module is not None and module.content != self.usage.content(path)
 
-    def unknown(self, collected: Set[str], failed: Set[str]) -> set[str]:
+    def unknown(self, collected: Set[str], cut: Set[str]) -> set[str]:
         """Test files among those `collected` of which the map tells too little, or what was so once.
 
-        A file that nothing was seen to use may do other things now where it is imported, and one
-        test file that does so is enough to see them.
+        Those that are still `cut` off would be so again.
         """
         usage = self.usage
         found = {test for test in collected if test not in usage.tests}
-        found |= usage.cut - failed
-        for path in self.differ:
-            users = usage.users.get(path, {}).keys() & collected
-            if not users and path in self.graph.modules:
-                reached = self.graph.reach([path], self.further)
-                users = set(sorted(reached.keys() & collected, key=lambda test: (reached[test], test))[:1])
-            found |= users
-        return found & collected
+        return (found | (usage.cut - cut) | self.stale(self.differ)) & collected
+
+    def stale(self, paths: Iterable[str]) -> set[str]:
+        """Test files that may use other things than the map says, since these are not as they were when it was made.
+
+        They use one of them, or import one that does other things when it is imported.
+        """
+        usage = self.usage
+        found, roots = set[str](), set[str]()
+        for path in paths:
+            found.update(usage.users.get(path, ()))
+            roots.update(usage.while_importing.get(path, ()))
+            module, seen = self.graph.modules.get(path), usage.files.get(path)
+            if module is not None and (seen is None or module.shape != seen.shape or not module.parsed):
+                roots.add(path)
+        return found | self.graph.reach(roots, self.further).keys() if roots else found
 
     def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
         """Take in files that were read, and forget others; who needed those is remembered."""
@@ -148,9 +157,7 @@ class Choice:
         self._ranks: dict[str, tuple[int, int]] = {}
         """By test file: kind of the reason, and distance; less is likelier."""
         usage = known.usage
-        odd = known.differ - changed
-        stale = {test for path in odd for test in usage.users.get(path, ())}
-        self._seen_whole = (usage.tests.keys() & known.tests) - usage.open - stale
+        self._seen_whole = (usage.tests.keys() & known.tests) - usage.open - known.stale(known.differ - changed)
         """Test files of which the map says all there is."""
 
     def made(self) -> Selection:
@@ -172,6 +179,9 @@ class Choice:
         for path in unknown:
             if not self._take_unknown(path):
                 return Selection((), True, f"which tests {path} touches is not known")
+        if not all(path.endswith(".py") for path in self._files()):
+            # They may use it as well as those that were seen to; who may import a module is known.
+            self._rank(self._known.tests - self._seen_whole, 4)
         return self._bounded()
 
     def _folder(self, path: str) -> bool:
@@ -187,6 +197,8 @@ class Choice:
             return f"{path} changed"
         if name.endswith(BINARY):
             return f"{path} changed, which is not text"
+        if path not in self._before.files and len(self._known.named.get(name, ())) > 1:
+            return f"several test files are named {name}"
         if path in self._known.usage.everywhere:
             return f"{path} is used outside of the tests"
         return ""
@@ -222,12 +234,13 @@ class Choice:
     def _listers(self, path: str) -> Iterable[str]:
         """Who listed the folder that it came to or went from; of new folders, those around them."""
         folder = path.rpartition("/")[0]
-        users = self._known.usage.users
-        found = set(users.get(f"{folder or '.'}/", ()))
+        known, folders = self._known, [f"{folder or '.'}/"]
         while folder in self._changed:
             folder = folder.rpartition("/")[0]
-            found.update(users.get(f"{folder or '.'}/", ()))
-        return found
+            folders.append(f"{folder or '.'}/")
+        found = {test for each in folders for test in known.usage.users.get(each, ())}
+        by = {module for each in folders for module in known.usage.while_importing.get(each, ())}
+        return found | (known.graph.reach(by, known.further).keys() & known.tests) if by else found
 
     def _of_same_name(self, path: str) -> list[str]:
         name = stem(path).strip("_")
@@ -272,7 +285,8 @@ class Choice:
             if module is None or not module.parsed:
                 return None
             found.append(module)
-        return found
+        modes = {files.files[path][0] for files in (self._before, self._now)}
+        return found if len(modes) == 1 else None
 
     def _of_one_shape(self, path: str) -> bool:
         """True where nothing but bodies of functions differs from what the map is about."""
@@ -303,15 +317,16 @@ class Choice:
             return Selection((), False, f"no test touches {_listed(self._files())}")
         order = sorted(ranks, key=lambda test: (*ranks[test], self._breadth(test), test))
         why = f"{len(order)} of {len(tests)} test files can be touched by {_listed(self._files())}"
+        reached = 0
         if 2 * len(order) > len(tests):
             words, near = self._nearer(order)
             if 0 < 4 * len(near) <= 3 * len(order):
                 why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
-                order = near
+                reached, order = len(order), near
         if 4 * len(order) > 3 * len(tests):
             # Then it is sooner known whole.
             return Selection(tuple(order), True, why)
-        return Selection(tuple(order), False, why)
+        return Selection(tuple(order), False, why, reached)
 
     def _nearer(self, order: list[str]) -> tuple[str, list[str]]:
         """Those of too many that come before the others, and in words why."""

@@ -29,8 +29,9 @@ SPREAD = ("class", "module", "package", "session")
 PARTS = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
 """Codes that belong to the one which runs them."""
 LISTINGS = {"os.listdir", "os.scandir"}
+DATABASE = "sqlite3.connect"
 STARTS = {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn"}
-EVENTS = {"open"} | LISTINGS | STARTS
+EVENTS = {"open", DATABASE} | LISTINGS | STARTS
 WRAPPERS = ("pytest_make_collect_report", "pytest_runtest_protocol", "pytest_fixture_setup")
 IS_FUNCTION = 1
 """Flag of codes that modules and the bodies of classes do not have."""
@@ -49,6 +50,8 @@ class Touched:
         self._latest: Optional[Set[str]] = None
         self._paths: Dict[str, str] = {}
         self._folders: Dict[str, str] = {}
+        self._behind: Dict[str, str] = {}
+        """By path within the workspace, of links, what they lead to in it."""
         self.foreign: Set[str] = set()
         """Values of `__file__` of which nothing is to be said."""
         self.places: Set[Any] = set()
@@ -103,9 +106,9 @@ class Touched:
         with self._using(self._file_of(collector)):
             outcome = yield
             report = outcome.get_result()
-            if report.failed:
+            if not report.passed:
                 self._add("!")
-            if report.failed or report.result:
+            if not report.passed or report.result:
                 self._add("@")
 
     def pytest_runtest_protocol(self, item: Any) -> Any:
@@ -197,6 +200,14 @@ class Touched:
         whole = os.path.join(real, name)
         if not whole.startswith(self.root) or whole.startswith(self._prefix):
             return ""
+        name = self._below(whole)
+        if name and os.path.islink(whole):
+            leads = os.path.realpath(whole)
+            if leads.startswith(self.root) and self._below(leads):
+                self._behind[name] = self._below(leads)
+        return name
+
+    def _below(self, whole: str) -> str:
         name = whole[len(self.root) :].replace(os.sep, "/")
         return "" if any(part in "/" + name + "/" for part in PASSED_OVER) else name
 
@@ -219,7 +230,8 @@ class Touched:
             self._imported(name, frame.f_back)
             return False
         if code.co_flags & IS_FUNCTION and code.co_name not in PARTS:
-            self._note(name + "\0" + str(code.co_firstlineno), frame.f_back)
+            for each in self._names(name):
+                self._note(each + "\0" + str(code.co_firstlineno), frame.f_back)
             if not self._now:
                 return False
         self.places.add((file, frame.f_lineno))
@@ -231,7 +243,7 @@ class Touched:
         while frame is not None:
             importer = self.relative(frame.f_code.co_filename)
             if importer and importer != name:
-                self._used.setdefault(importer, set()).add("+" + name)
+                self._used.setdefault(importer, set()).update("+" + each for each in self._names(name))
                 return
             frame = frame.f_back
 
@@ -241,6 +253,8 @@ class Touched:
         try:
             if event == "open":
                 self._opened(arguments[0], sys._getframe(1))
+            elif event == DATABASE:
+                self._opened(database(arguments[0]), sys._getframe(1))
             elif event in LISTINGS:
                 self._listed(arguments[0], sys._getframe(1))
             elif event == "subprocess.Popen" or not sys._getframe(1).f_code.co_filename.endswith("subprocess.py"):
@@ -262,7 +276,12 @@ class Touched:
             reader = reader.f_back
         by = reader.f_code.co_filename
         if not name.endswith(".py") or not (by.startswith("<frozen") or by.endswith(READERS)):
-            self._note(name, frame)
+            for each in self._names(name):
+                self._note(each, frame)
+
+    def _names(self, name: str) -> List[str]:
+        """A path, and what it leads to."""
+        return [name, self._behind[name]] if name in self._behind else [name]
 
     def _listed(self, path: Any, frame: Any) -> None:
         path = os.fsdecode(path) if isinstance(path, bytes) else "." if path is None else path
@@ -342,6 +361,14 @@ class Touched:
                 if self.relative(path) and os.path.isfile(path):
                     return [">" + self.relative(path)]
         return []
+
+
+def database(name: Any) -> Any:
+    """The path in the name of a database."""
+    text = os.fsdecode(name) if isinstance(name, (bytes, os.PathLike)) else name
+    if isinstance(text, str) and text.startswith("file:"):
+        return text[len("file:") :].partition("?")[0].partition("#")[0]
+    return text
 
 
 def definitions(item: Any) -> List[Any]:

@@ -72,9 +72,14 @@ class Usage:
         contents: Mapping[str, str],
         modules: Mapping[str, Module],
         tests: Iterable[str],
+        ran: Set[str] = frozenset(),
     ) -> None:
-        """Take what a whole run told; where it does not say what was collected, these are the `tests`."""
+        """Take what a run told; where it does not say what was collected, these are the `tests`.
+
+        Those that `ran` are some even where nothing was found in them.
+        """
         collected = {name for name, used in touched.items() if "@" in used} or touched.keys() & set(tests)
+        collected |= touched.keys() & ran
         # Lines mean something in the text that was run alone.
         same = {path: m for path, m in modules.items() if contents.get(path, m.content) == m.content}
         for name, used in touched.items():
@@ -105,6 +110,7 @@ class Usage:
         """Of what was known `before`, keep what a run of some test files says nothing about."""
         differ = {path for path in before.files if before.content(path) != self.content(path)}
         fresh = self.tests.keys() & collected
+        imported = set().union(fresh, *self.loads.values())
         for test in collected - fresh:
             old = before.tests.get(test)
             self.tests[test] = {test: None} if old is None else _blurred(old, differ)
@@ -117,11 +123,11 @@ class Usage:
         for test in self.tests.keys() - collected:
             del self.tests[test]
         for path, uses in before.imported.items():
-            if path not in self.imported and path not in differ:
+            if path not in self.imported and path not in imported:
                 self.imported[path] = _blurred(uses, differ)
         for path, loads in before.loads.items():
             # Only the first one that imports a file is seen to do so.
-            if path not in differ:
+            if path not in differ or path not in imported:
                 self.loads[path] = self.loads.get(path, frozenset()) | loads
         self.everywhere |= before.everywhere
         self.users.clear()

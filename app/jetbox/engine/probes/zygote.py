@@ -57,6 +57,8 @@ class Said(msgspec.Struct, frozen=True):
     """Packages of the workspace that were imported from elsewhere, and from where."""
     collected: list[str] = []
     """Test files that a whole forked run found tests in."""
+    empty: list[str] = []
+    """Files that it looked for tests in and found none: skipped as a whole, perhaps, or failed."""
     touched: dict[str, list[str]] = {}
     broke: str = ""
     """What kept a forked run from coming to an end; nothing else is told then."""
