@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import retries
+from jetbox.engine.errors import ServerUnreachable
 from jetbox.engine.loop import serve
 from jetbox.engine.session import NoRecorder
 from jetbox.sim.launch import ServerProcess
@@ -418,14 +420,14 @@ async def test_nothing_is_sent_again_once_a_call_has_run(rig: OpenRig) -> None:
     assert "its calls have run" in live.events(e.Notice)[0].hint
 
 
-async def test_a_server_that_was_never_there_is_said_at_once(rig: OpenRig) -> None:
-    live = await rig(step(text="Yes."))
-    await asyncio.to_thread(live.server.stop)
-    ended = await live.run()
-    assert (ended.outcome, ended.exit_code) == ("failed", 6)
-    assert "no Ollama server answers" in ended.reason
-    assert "ollama serve" in ended.hint
-    assert len(live.events(e.RequestSent)) == 1
+async def test_a_server_that_was_never_there_is_said_at_once(
+    tmp_path: Path, sim_server: Callable[..., ServerProcess]
+) -> None:
+    server = sim_server()
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(ServerUnreachable, match="no Ollama server answers") as caught:
+        await Rig(server, tmp_path).open()
+    assert "ollama serve" in caught.value.hint
 
 
 async def test_a_prompt_that_the_server_finds_too_long_is_an_error_in_words(

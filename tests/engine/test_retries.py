@@ -128,6 +128,34 @@ async def test_a_server_that_restarts_between_rounds_is_waited_for(
     assert (await live.stats())["restarts"] == 1
 
 
+@pytest.mark.parametrize("fault", ["restart:0.15@1:0", "restart:0.15@1:1"])
+async def test_a_server_that_restarts_in_the_first_round_is_waited_for(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.1, 0.2, 0.4, 10.0))
+    live = await rig(YES, faults=(fault,))
+    assert (await live.run()).outcome == "answered"
+    assert (await live.stats())["restarts"] == 1
+
+
+async def test_a_server_that_does_not_come_back_is_given_up(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("die@1:1",))
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code) == ("failed", 6)
+    assert [r.attempt for r in live.events(e.RequestSent)] == [1, 2, 3, 4, 5]
+    assert "no Ollama server answers" in ended.reason
+    assert "ollama serve" in ended.hint
+
+
+async def test_what_breaks_off_once_the_server_is_back_is_sent_once_more(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.1, 0.2, 0.4, 10.0))
+    live = await rig(YES, faults=("busy@1", "cut@2:1"))
+    assert (await live.run()).outcome == "answered"
+    assert len(live.events(e.RequestSent)) == 3
+
+
 async def test_too_little_memory_means_a_smaller_window(rig: OpenRig) -> None:
     live = await rig(YES, faults=("oom:9000@*",))
     assert (await live.run()).outcome == "answered"

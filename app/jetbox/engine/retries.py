@@ -2,7 +2,7 @@
 
 | what failed | what follows |
 |---|---|
-| nothing answers, and the server had answered before | back-off, as often as `model.retries` says |
+| nothing answers (it did when the session began) | back-off, as often as `model.retries` says |
 | busy (503, 429, a gateway's 502 or 504) | the same; the server's own `Retry-After` comes first |
 | broke off, ended without `done`, an error or garbage in mid-stream, 500 | once, the same bytes: its prefix is cached |
 | silence, and the server still says its version | once |
@@ -38,25 +38,30 @@ JITTER = 0.25
 """By so much a pause may be longer, so that clients which were refused together do not come together again."""
 LONGEST_S = 120.0
 """A server that asks for a longer pause is not waited for."""
+ONCE = BadAnswer | Stalled
+"""What is tried once more in a round, however often nothing answered in between."""
 ALIVE_S = 1.0
 """A server that is well says its version sooner."""
 
 
-def pause_before(error: JetboxError, number: int, parts: Parts) -> float | None:
-    """Seconds before the next attempt, after `number` of them; None where there is to be none."""
+def pause_before(error: JetboxError, number: int, parts: Parts, failed: int = 1) -> float | None:
+    """Seconds before the next attempt, after `number` of them; None where there is to be none.
+
+    `failed` is how many of them were answered, and badly, or not at all by a server that is there.
+    """
     retries = parts.options.model.retries
     if isinstance(error, TakenBack):
         return 0.0
     if isinstance(error, CallGarbled | ForeignServer | KeyWanted | RequestRefused):
         return None
     if isinstance(error, ServerUnreachable):
-        # A server that never answered in this session is not there: that is said at once.
-        return _backed_off(number) if parts.loaded and number <= retries else None
+        # No session begins with a server that did not answer: this one was there.
+        return _backed_off(number) if number <= retries else None
     if isinstance(error, ServerBusy):
         if number > retries or error.retry_after > LONGEST_S:
             return None
         return error.retry_after or _backed_off(number)
-    return _backed_off(number) if isinstance(error, BadAnswer | Stalled) and number <= min(1, retries) else None
+    return _backed_off(number) if isinstance(error, ONCE) and failed <= min(1, retries) else None
 
 
 def _backed_off(number: int) -> float:

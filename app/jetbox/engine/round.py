@@ -19,7 +19,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
-from jetbox.engine.retries import diagnosed, pause_before
+from jetbox.engine.retries import ONCE, diagnosed, pause_before
 from jetbox.engine.room import Room
 from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.calls import Done
@@ -81,6 +81,8 @@ class Round:
         self._start = begun if begun >= 0 else parts.session.now()
         self._logged = parts.session.recorder.spent_ns
         self._room = Room(parts)
+        self._failed = 0
+        """Attempts that were answered badly, or not by a server that is there."""
         self._since = self._start
         """Up to here every instant is in a span."""
 
@@ -239,7 +241,8 @@ class Round:
             return None
         with parts.timed("diagnosis", "queue and load"):
             error = await diagnosed(error, parts)
-        pause = pause_before(error, number, parts)
+        self._failed += isinstance(error, ONCE)
+        pause = pause_before(error, number, parts, self._failed)
         if pause is None:
             return error
         if pause:
