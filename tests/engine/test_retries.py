@@ -9,16 +9,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from engine.conftest import OpenRig
+from engine.gateway import PAGE, answer, gateway
 from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import events as e
 from jetbox.engine import retries
+from jetbox.engine.models.connect import connect
 from jetbox.engine.models.http import retry_after
 from jetbox.engine.models.manage import warm
+from jetbox.engine.options import ModelOptions
 from jetbox.engine.round import WITHOUT_LOGPROBS
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
@@ -63,6 +67,39 @@ async def test_a_gateways_page_is_a_busy_server(rig: OpenRig, fault: str) -> Non
     text = live.events(e.Notice)[0].text
     assert "does not reach it (50" in text
     assert "<" not in text
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "openai"])
+@pytest.mark.parametrize(
+    ("status", "fields", "outcome", "said"),
+    [
+        (429, (), "answered", ""),
+        (302, ("Location: https://box/sso",), "failed", "redirects to https://box/sso (302)"),
+        (403, (), "failed", "refused (403, a page of HTML)"),
+        (404, (), "failed", "refused (404, a page of HTML)"),
+    ],
+)
+async def test_a_gateway_that_refuses_in_mid_session_is_told_from_the_server(
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: Callable[..., ServerProcess],
+    protocol: Literal["ollama", "openai"],
+    status: int,
+    fields: tuple[str, ...],
+    outcome: str,
+    said: str,
+) -> None:
+    flavour = "vllm" if protocol == "openai" else "ollama"
+    server = sim_server(scripts=[str(write_script(YES))], flavour=flavour)
+    async with gateway(server.url, answer(status, PAGE, *fields)) as host:
+        client = connect(ModelOptions(host=host, protocol=protocol))
+        live = await Rig(server, tmp_path).open(client=client)
+        ended = await live.run()
+        await live.close()
+    assert ended.outcome == outcome, ended.reason
+    assert len(live.events(e.RequestSent)) == 1 + (outcome == "answered")
+    assert said in ended.reason
+    assert "protocol" not in ended.reason
 
 
 @pytest.mark.parametrize("fault", ["cut@1:1", "no_done@1:1", "error:boom@1:1", "error:boom@1:0", "guard@1"])

@@ -19,6 +19,18 @@ PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 LOOPBACK = ("127.", "localhost", "[::1]")
 
 
+def word_of(status: int) -> str:
+    """The field of an answer's head that says more about this status."""
+    return "location" if 300 <= status < 400 else "retry-after"
+
+
+def never_began(error: Exception) -> bool:
+    """Whether no answer can have begun: nobody is there, a proxy does not reach it, or what is there speaks no HTTP."""
+    httpx = import_httpx()
+    never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+    return never or bool(getattr(error, "first", b""))
+
+
 def retry_after(value: str) -> float:
     """Seconds that a `Retry-After` asks for, as a number or as a date; 0 where it says nothing."""
     value = value.strip()
@@ -48,7 +60,7 @@ def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, P
     httpx = import_httpx()
     timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
     headers = {"Authorization": authorization} if authorization else {}
-    if not _is_plain(host):
+    if not is_plain(host):
         try:
             return httpx.AsyncClient(base_url=host, timeout=timeout, headers=headers), None
         except (ImportError, ValueError, httpx.InvalidURL, OSError) as error:
@@ -61,7 +73,7 @@ def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, P
     return httpx.AsyncClient(base_url=host, timeout=timeout, headers=headers, transport=plain), plain
 
 
-def _is_plain(host: str) -> bool:
+def is_plain(host: str) -> bool:
     """Plain HTTP without a proxy; one from the environment never stands between us and this machine."""
     if not host.startswith("http:"):
         return False

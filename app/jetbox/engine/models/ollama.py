@@ -18,7 +18,7 @@ from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for
+from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for, never_began, word_of
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
 
@@ -78,6 +78,8 @@ class OllamaModel:
         self.manages = True
         self._release: tuple[int, ...] | None = None
         """The server's version as numbers, empty where it does not say; None until it was asked."""
+        self._spoke = False
+        """True once it was heard to speak Ollama's protocol."""
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
@@ -99,14 +101,14 @@ class OllamaModel:
         """
         status, stream, later = await self._sent(body)
         try:
-            if status >= 400:
-                raise self._refusal(status, await self._whole(stream), later)
+            if status >= 300:
+                raise self._refusal(status, await self._whole(stream), later, "/api/chat")
             yield self._chunks(stream)
         finally:
             await stream.aclose()
 
     async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream, str]:
-        """Send a chat request; the status and the raw body of its answer, and its `Retry-After`."""
+        """Send a chat request; the status and the raw body of its answer, and the `word_of` it."""
         httpx = import_httpx()
         client = self._http()
         self.exchange = Exchange()
@@ -119,11 +121,9 @@ class OllamaModel:
             request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
             response = await client.send(request, stream=True)
             assert isinstance(response.stream, httpx.AsyncByteStream)
-            return response.status_code, response.stream, response.headers.get("retry-after", "")
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
+            return response.status_code, response.stream, response.headers.get(word_of(response.status_code), "")
         except httpx.HTTPError as error:
-            raise self._broke_off(error) from error
+            raise (self._unreached(error) if never_began(error) else self._broke_off(error)) from error
 
     async def _whole(self, stream: httpx.AsyncByteStream) -> bytes:
         try:
@@ -217,8 +217,9 @@ class OllamaModel:
         timeout = httpx.Timeout(None, connect=CONNECT_S, write=30.0, pool=5.0)
         try:
             async with self._http().stream("POST", "/api/pull", content=body, timeout=timeout) as response:
-                if response.status_code >= 400:
-                    raise self._refusal(response.status_code, await response.aread())
+                if response.status_code >= 300:
+                    later = response.headers.get(word_of(response.status_code), "")
+                    raise self._refusal(response.status_code, await response.aread(), later, "/api/pull")
                 rest, said = b"", PullStep()
                 async for data in response.aiter_raw():
                     *lines, rest = (rest + data).split(b"\n")
@@ -230,10 +231,8 @@ class OllamaModel:
                     yield said
                 if said.status != PULLED:
                     raise _half_fetched(name)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
         except httpx.HTTPError as error:
-            raise _half_fetched(name) from error
+            raise (self._unreached(error) if never_began(error) else _half_fetched(name)) from error
 
     def _pulled(self, name: str, line: bytes) -> PullStep:
         said = self._decode(line, Pulled)
@@ -253,9 +252,10 @@ class OllamaModel:
                 "it may be loading a model; else see its log",
             ) from error
         except httpx.HTTPError as error:
-            raise self._unreachable() from error
-        if response.status_code >= 400:
-            raise self._refusal(response.status_code, response.content)
+            raise self._unreached(error) from error
+        if response.status_code >= 300:
+            later = response.headers.get(word_of(response.status_code), "")
+            raise self._refusal(response.status_code, response.content, later, path)
         content: bytes = response.content
         return content
 
@@ -263,22 +263,32 @@ class OllamaModel:
         try:
             if raw[:40].lstrip(b" \r\n{").startswith(b'"error"') and kind is not Pulled:
                 raise self._refusal(404, b"")  # LM Studio says so with status 200
-            return msgspec.json.decode(raw, type=kind)
+            decoded = msgspec.json.decode(raw, type=kind)
+            self._spoke = True
+            return decoded
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadAnswer(
                 f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
             ) from error
 
-    def _unreachable(self) -> ModelError:
-        return ServerUnreachable(
+    def _unreached(self, error: Exception) -> ModelError:
+        from jetbox.engine.models.unreached import unreached
+
+        nobody = ServerUnreachable(
             f"no Ollama server answers at {self.host}",
             "start it with `ollama serve`, name another with --host, or try `jetbox-tui --demo`",
         )
+        return unreached(error, self.host, nobody)
 
-    def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
+    def _refusal(self, status: int, raw: bytes, later: str = "", path: str = "") -> ModelError:
+        """`later` is what the head of the answer says more (`word_of`)."""
         from jetbox.engine.models.refusals import by_ollama
 
-        return by_ollama(self.host, status, raw, later)
+        if status < 400:
+            from jetbox.engine.models.unreached import redirected
+
+            return redirected(self.host, status, later, path)
+        return by_ollama(self.host, status, raw, later, known=self._spoke)
 
     async def rest(self) -> ollama.AsyncClient:
         """Ollama's own client, for pull, create, copy, delete and embed; imported when first asked for."""

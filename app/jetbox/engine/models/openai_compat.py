@@ -28,7 +28,7 @@ from jetbox.engine.models.base import (
     PullStep,
     Reading,
 )
-from jetbox.engine.models.http import ASK_S, client_for
+from jetbox.engine.models.http import ASK_S, client_for, never_began, word_of
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
@@ -67,6 +67,8 @@ class OpenAIModel:
         self.key = key
         self._tells = False
         """The server is one that says how far it has read a prompt."""
+        self._spoke = False
+        """True once it was heard to speak OpenAI's protocol."""
         self._client: httpx.AsyncClient | None = None
 
     def wire(self) -> OpenAIWire:
@@ -93,16 +95,14 @@ class OpenAIModel:
         self.exchange = Exchange()
         try:
             response = await client.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable() from error
         except httpx.HTTPError as error:
-            raise self._broke_off(type(error).__name__) from error
+            broken = self._broke_off(type(error).__name__)
+            raise (self._unreached(error) if never_began(error) else broken) from error
         self.exchange.connection = response.extensions.get("connection", "")
         try:
-            if response.status_code >= 400:
-                raise self._refusal(
-                    response.status_code, await response.aread(), response.headers.get("retry-after", "")
-                )
+            if response.status_code >= 300:
+                await response.aread()
+                raise self._refusal(response)
             yield self._chunks(response)
         finally:
             await response.aclose()
@@ -147,6 +147,7 @@ class OpenAIModel:
             raise ForeignServer(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
+        self._spoke = True
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
             self._tells, self.product = True, "llama.cpp's server"
         return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
@@ -176,22 +177,30 @@ class OpenAIModel:
         try:
             response = await self._http().get(path, timeout=ASK_S)
         except httpx.HTTPError as error:
-            raise self._unreachable() from error
-        if response.status_code >= 400:
-            raise self._refusal(response.status_code, response.content)
+            raise self._unreached(error) from error
+        if response.status_code >= 300:
+            raise self._refusal(response)
         content: bytes = response.content
         return content
 
-    def _unreachable(self) -> ModelError:
-        return Unreachable(f"no server answers at {self.host}", "start it, or name another with --host")
+    def _unreached(self, error: Exception) -> ModelError:
+        from jetbox.engine.models.unreached import unreached
+
+        nobody = Unreachable(f"no server answers at {self.host}", "start it, or name another with --host")
+        return unreached(error, self.host, nobody)
 
     def _broke_off(self, how: str) -> BadAnswer:
         return BadAnswer(f"the server at {self.host} broke off ({how})", "see its log; go on with --continue")
 
-    def _refusal(self, status: int, raw: bytes, later: str = "") -> ModelError:
+    def _refusal(self, response: httpx.Response) -> ModelError:
         from jetbox.engine.models.refusals import by_openai
+        from jetbox.engine.models.unreached import redirected
 
-        return by_openai(self.host, status, raw, later)
+        status = response.status_code
+        later = response.headers.get(word_of(status), "")
+        if status < 400:
+            return redirected(self.host, status, later, response.request.url.path)
+        return by_openai(self.host, status, response.content, later, known=self._spoke)
 
     async def close(self) -> None:
         """Close all connections."""

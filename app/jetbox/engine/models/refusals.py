@@ -24,6 +24,7 @@ from jetbox.engine.errors import (
     WordsDropped,
 )
 from jetbox.engine.models.http import retry_after
+from jetbox.engine.models.unreached import speaks_tls
 
 OVERFLOW = (
     "exceed_context_size",
@@ -63,6 +64,8 @@ WINDOW = (
     re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
     re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
 )
+HTTPS_WANTED = re.compile(rb"http request.{0,20} https (server|port)", re.IGNORECASE)
+"""What servers with TLS say to whoever speaks to them without."""
 PASSING = (408, 425, 499)
 """What may be otherwise the next time, of the statuses that speak of the request."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
@@ -101,14 +104,19 @@ def error_of(raw: bytes) -> str | None:
     return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
-def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError:
-    """A refusal in Ollama's protocol; `later` is its `Retry-After`."""
+def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: bool = False) -> ModelError:
+    """A refusal in Ollama's protocol; `later` is its `Retry-After`, `known` whether the server spoke it before."""
     text = error_of(raw)
+    if status == 400 and HTTPS_WANTED.search(raw):
+        return speaks_tls(host)
     if status == TOO_LARGE:
         return _too_large(raw)
     if text is None and status in (502, 503, 504):
         words = f"what stands before the server at {host} does not reach it ({status})"
         return ServerBusy(words, "see whether the server runs", retry_after(later))
+    if text is None and status == 429:
+        words = f"what stands before the server at {host} lets nothing through for now ({status})"
+        return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
     if status == 403 and not raw:
         return ServerUnreachable(
             f"the server at {host} answers to its own names alone (403)",
@@ -117,10 +125,7 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
     if status == 401:
         return _sign_in(host, raw)
     if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
-        return ForeignServer(
-            f"what answers at {host} does not speak Ollama's protocol (status {status})",
-            f"check --host and OLLAMA_HOST; a server with OpenAI's protocol is named with its path: --host {host}/v1",
-        )
+        return _no_ollama(host, status, raw, known=known)
     if text is None:
         text = text_of(raw)
     said = words_of(text)
@@ -143,6 +148,27 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "") -> ModelError
     if any(words in text for words in GARBLED):
         return reported(text)
     return _unknown(status, said)
+
+
+def _no_ollama(host: str, status: int, raw: bytes, *, known: bool) -> ModelError:
+    """A 4xx that Ollama does not give."""
+    if status in PASSING:
+        return _unknown(status, text_of(raw))
+    if known:
+        return _barred(host, status, raw)
+    cure = f"check --host and OLLAMA_HOST; a server with OpenAI's protocol is named with its path: --host {host}/v1"
+    if status == 403:
+        return ForeignServer(_barred(host, status, raw).message, f"see what stands before it; {cure}")
+    return ForeignServer(f"what answers at {host} does not speak Ollama's protocol (status {status})", cure)
+
+
+def _barred(host: str, status: int, raw: bytes) -> RequestRefused:
+    """Refused by what is not the server itself, as far as can be told."""
+    said = text_of(raw)[:200].strip() or "without a word"
+    return RequestRefused(
+        f"the server at {host} refused ({status}, {said})",
+        "it seems to be what stands before the server, such as a gateway or a proxy: see its log and its rules",
+    )
 
 
 def starved(text: str) -> bool:
@@ -232,9 +258,13 @@ def _ollama_overflow(text: str) -> ContextOverflow:
     )
 
 
-def by_openai(host: str, status: int, raw: bytes, later: str = "") -> ModelError:
-    """A refusal in OpenAI's protocol; `later` is its `Retry-After`."""
+def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: bool = False) -> ModelError:
+    """A refusal in OpenAI's protocol; `later` is its `Retry-After`, `known` whether the server spoke it before."""
     text = text_of(raw)
+    if status == 400 and HTTPS_WANTED.search(raw):
+        return speaks_tls(host)
+    if raw.strip() and not raw.lstrip().startswith(b"{") and (status == 403 or (status == 404 and known)):
+        return _barred(host, status, raw)
     if status in (401, 403):
         return KeyWanted(f"the server at {host}/v1 wants a key ({status})", f"put it into {KEY_PLACES}")
     if status in (429, 502, 503, 504):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import h11
 
+from jetbox.engine.models.http import word_of
 from jetbox.engine.models.lean import import_httpx
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ else:
 
 READ_BYTES = 16_384
 """Of an answer at once: what is read is also parsed and shown before anything else gets its turn."""
+FIRST = 64
+"""Bytes of an answer that are kept to tell what it is, where it is no HTTP."""
 IDLE = 4
 """Most connections that are kept for the next request."""
 
@@ -35,6 +38,15 @@ class Limits(NamedTuple):
     read: float | None
 
 
+class NoHttp(httpx.RemoteProtocolError):
+    """What came in an answer's place is no HTTP."""
+
+    def __init__(self, message: str, first: bytes) -> None:
+        """`first` is the beginning of what came."""
+        super().__init__(message)
+        self.first = first
+
+
 class _Connection:
     """One connection to the server, used by one request at a time."""
 
@@ -44,6 +56,8 @@ class _Connection:
         self._http = h11.Connection(h11.CLIENT)
         self.used = False
         """True once an answer came over it."""
+        self.first = b""
+        """The beginning of the newest answer."""
 
     @property
     def alive(self) -> bool:
@@ -75,7 +89,8 @@ class _Connection:
             await asyncio.sleep(0)
             async with asyncio.timeout(seconds):
                 data = await self._reader.read(READ_BYTES)
-            self.used = self.used or bool(data)
+            if not self.used:
+                self.used, self.first = bool(data), data[:FIRST]
             self._http.receive_data(data)
 
     def reusable(self) -> bool:
@@ -158,7 +173,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
     async def chat(
         self, base: httpx.URL, body: bytes, connect_s: float, authorization: str = ""
     ) -> tuple[int, Body, str]:
-        """Post a chat request, and return with the head of its answer: status, body, and `Retry-After`.
+        """Post a chat request, and return with the head of its answer: status, body, and the `word_of` it.
 
         Each round goes through here; making httpx's own request and answer for it takes as long as the rest.
 
@@ -176,8 +191,9 @@ class PlainTransport(httpx.AsyncBaseTransport):
             fields.append((b"Authorization", authorization.encode()))
         head = h11.Request(method="POST", target=base.raw_path.rstrip(b"/") + b"/api/chat", headers=fields)
         answer, stream = await self._exchange(where, head, body, Limits(connect_s, 30.0, None))
-        asked = next((value for name, value in answer.headers if name == b"retry-after"), b"")
-        return answer.status_code, stream, asked.decode("ascii", "replace")
+        name = word_of(answer.status_code).encode()
+        said = next((value for each, value in answer.headers if each == name), b"")
+        return answer.status_code, stream, said.decode("ascii", "replace")
 
     async def _exchange(
         self, where: tuple[str, int], head: h11.Request, body: bytes, limits: Limits
@@ -197,11 +213,11 @@ class PlainTransport(httpx.AsyncBaseTransport):
                     await connection.send(head, body, limits.write)
                     answer = await self._head(connection, limits.read)
                 return answer, Body(self, connection, limits.read, fresh=fresh)
-            except httpx.TransportError:
+            except httpx.TransportError as error:
                 stale = not fresh and not connection.used
                 connection.abort()
                 if not stale:
-                    raise
+                    raise _named(error, connection.first) from error
                 # The server had closed an idle connection: the request never reached it.
             except BaseException:
                 # Cancelled, or a fault of ours: raised again, but never with the connection left open.
@@ -246,6 +262,15 @@ class PlainTransport(httpx.AsyncBaseTransport):
         for connection in idle:
             with suppress(OSError):
                 connection.abort()
+
+
+def _named(error: httpx.TransportError, first: bytes) -> httpx.TransportError:
+    """The error, by what came before it."""
+    if not isinstance(error, httpx.RemoteProtocolError) or first.startswith(b"HTTP/"):
+        return error
+    if not first:
+        return httpx.RemoteProtocolError("the server closed the connection before it answered")
+    return NoHttp(str(error), first)
 
 
 class _as_httpx:

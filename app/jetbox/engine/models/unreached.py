@@ -1,0 +1,120 @@
+"""Why no answer of the server's came (nobody there, TLS, a proxy, a name, another server, a redirect), and the cure."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urljoin, urlsplit
+
+from jetbox.engine.errors import ForeignServer, ModelError, ServerUnreachable
+from jetbox.engine.models.http import is_plain
+from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.transport import NoHttp
+
+CLOSED = "see whether it is well; where it speaks TLS, write https:// in --host"
+NOTHING = re.compile("closed the connection before it answered|disconnected without sending")
+"""What our transport and httpx's own say of a server that did not say a word."""
+SHOWN = 40
+"""Bytes that are shown of what something else says."""
+
+
+def unreached(error: Exception, host: str, nobody: ModelError) -> ModelError:
+    """What an error of httpx's means for a question to this host (a URL); `nobody` where nothing listens there."""
+    return _tls(error, host) or _proxy(error, host) or _name(error, host) or _other(error, host) or nobody
+
+
+def redirected(host: str, status: int, location: str, path: str) -> ModelError:
+    """The server sends everybody elsewhere: followed by hand, for a prompt is not sent to where nobody wanted it."""
+    if not location:
+        return ForeignServer(
+            f"the server at {host} answers with a redirect that leads nowhere ({status})",
+            "check --host; see what stands before the server",
+        )
+    where = urlsplit(urljoin(f"{host}{path}", location))
+    plain = where._replace(netloc=where.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    base = plain.removesuffix(path)
+    said = f"the server at {host} redirects to {plain} ({status})"
+    if base == host:
+        return ForeignServer(f"{said}, which is itself", "see what stands before the server")
+    if base == plain:
+        return ForeignServer(said, "name with --host an address that answers by itself; a sign-in may stand before it")
+    return ForeignServer(said, f"name that one: --host {base}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _tls(error: Exception, host: str) -> ModelError | None:
+    found = next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
+    if isinstance(found, ssl.SSLCertVerificationError):
+        return ServerUnreachable(
+            f"the certificate of the server at {host} is not trusted: {found.verify_message}",
+            "where it is yours, have SSL_CERT_FILE name a file with it, or with the authority that signed it",
+        )
+    plainly = f"where it speaks plain HTTP, write http{host.removeprefix('https')}"
+    if isinstance(found, ssl.SSLWantReadError):
+        return ServerUnreachable(f"the server at {host} takes the connection and does not answer in TLS", plainly)
+    if found is not None and found.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return ServerUnreachable(f"the server at {host} speaks no TLS", f"write http{host.removeprefix('https')}")
+    if found is not None:
+        return ServerUnreachable(f"the server at {host} breaks off in TLS: {found.reason or found}", plainly)
+    return None
+
+
+def speaks_tls(host: str) -> ModelError:
+    """A server with TLS that was spoken to without."""
+    return ServerUnreachable(f"the server at {host} speaks TLS", f"write https{host.removeprefix('http')}")
+
+
+def proxy_of(host: str) -> str:
+    """The variable that names a proxy for this host, as httpx reads them; empty where none does."""
+    from urllib.request import proxy_bypass
+
+    parts = urlsplit(host)
+    if is_plain(host) or proxy_bypass(parts.hostname or ""):
+        return ""
+    names = (f"{parts.scheme}_proxy", "all_proxy")
+    return next((name for each in names for name in (each, each.upper()) if os.environ.get(name)), "")
+
+
+def _proxy(error: Exception, host: str) -> ModelError | None:
+    httpx = import_httpx()
+    variable = proxy_of(host)
+    if not variable or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        return None
+    where = os.environ[variable].rpartition("@")[2]
+    cure = f"or have it passed by: NO_PROXY={urlsplit(host).hostname}"
+    if isinstance(error, httpx.ProxyError):
+        return ServerUnreachable(f"the proxy of {variable} ({where}) refuses {host}: {error}", f"see its log, {cure}")
+    return ServerUnreachable(f"the proxy of {variable} ({where}) does not answer", f"start it, {cure}")
+
+
+def _name(error: Exception, host: str) -> ModelError | None:
+    if not any(isinstance(each, socket.gaierror) for each in _causes(error)):
+        return None
+    return ServerUnreachable(
+        f"no machine of the name {urlsplit(host).hostname} is known here", "check --host and OLLAMA_HOST"
+    )
+
+
+def _other(error: Exception, host: str) -> ModelError | None:
+    httpx = import_httpx()
+    if isinstance(error, NoHttp) and error.first[:1] == b"\x15":  # an alert of TLS: the request was no greeting
+        return speaks_tls(host)
+    if isinstance(error, NoHttp):
+        said = error.first[:SHOWN].split(b"\n")[0].strip().decode("ascii", "backslashreplace")
+        return ServerUnreachable(
+            f"what listens at {host} speaks no HTTP: it says {said!r}", "check the port in --host and OLLAMA_HOST"
+        )
+    if isinstance(error, httpx.ReadError) or NOTHING.search(str(error)):
+        return ServerUnreachable(f"what listens at {host} closes the connection without an answer", CLOSED)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return ServerUnreachable(f"what listens at {host} speaks no proper HTTP: {error}", CLOSED)
+    return None

@@ -1,0 +1,60 @@
+"""What stands between the client and a server: it lets through what it has no answer of its own to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+from urllib.parse import urlsplit
+
+PAGE = b"<html><body><h1>It broke</h1></body></html>"
+
+
+def answer(status: int, body: bytes = PAGE, *fields: str) -> bytes:
+    """A whole answer of a gateway's."""
+    lines = [f"HTTP/1.1 {status} X", "Content-Type: text/html", f"Content-Length: {len(body)}", "Connection: close"]
+    return "\r\n".join([*lines, *fields, "", ""]).encode() + body
+
+
+@asynccontextmanager
+async def gateway(server: str, *answers: bytes) -> AsyncIterator[str]:
+    """The address of one before this server (a URL), which gives chat requests these answers first."""
+    left, serving = list(answers), set[asyncio.Task[None]]()
+    where = urlsplit(server)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            body = await reader.readexactly(int(length[1]) if length else 0)
+            if left and head.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
+                writer.write(left.pop(0))
+            else:
+                head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
+                await _passed_on(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body, writer)
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _passed_on(request: bytes, writer: asyncio.StreamWriter) -> None:
+        behind, onward = await asyncio.open_connection(where.hostname, where.port)
+        onward.write(request)
+        try:
+            while data := await behind.read(65536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            onward.close()
+            await onward.wait_closed()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+        await asyncio.gather(*serving)
