@@ -604,6 +604,24 @@ async def test_what_failed_elsewhere_stays_failed(bench: Bench, suite: Suite) ->
     assert "not run again" in early.summary
 
 
+async def test_what_failed_before_is_run_again_where_not_all_that_a_change_reaches_is(
+    bench: Bench, suite: Suite
+) -> None:
+    bench.write("base.py", "C = 2\n")
+    bench.write("mid.py", "from base import C\ndef f():\n    return C\n")
+    bench.write("test_base.py", "import base\ndef test_base():\n    assert base.C\n")
+    for n in range(5):
+        bench.write(f"test_m{n}.py", f"import mid\ndef test_m():\n    assert mid.f() != 2 or {n}\n")
+    whole = await suite.run()
+    assert whole.failing == ("test_m0.py::test_m",)
+    before = suite.tree.last
+    bench.write("base.py", "C = 1\n")
+    now = await suite.tree.sweep()
+    early = await suite.probe.early(Change(whole, before, now, now.changed(before)))
+    assert early is not None
+    assert (early.state, early.summary) == ("passed", "2 of 6 test files, the nearest of 6: 2 passed")
+
+
 async def test_only_the_whole_suite_can_tell_of_a_configuration(bench: Bench, suite: Suite) -> None:
     edited = Edited(bench, suite)
     whole = await suite.run()
