@@ -217,6 +217,9 @@ async def test_a_server_that_went_away_is_told_and_what_it_had_stays(show: Showi
         await s.play(LISTED)
         assert "no server answers" not in s.text
         await s.play(e.ModelsListed(problem="no server answers"))
+        assert "no server answers" in s.text
+        assert "no model" not in s.text
+        assert "0 models" not in s.text
         await s.press("enter", "n", "w", "u")
         assert s.nothing_asked
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
+FILTERED = "content_filter"
+"""Why an answer ended that the server did not want to be said to its end."""
+REWORD = "put the goal in other words, or see how the server filters (content_filter)"
 THINKS_AFTER_NS = 2_000_000_000
 """Thinking that takes longer is put in words."""
 
@@ -223,6 +226,8 @@ class Attempt:
             answer.weighed += len(chunk.logprobs)
         if chunk.done:
             answer.done_reason = chunk.done_reason
+            if chunk.done_reason == FILTERED:
+                self._session.emit(Notice(level="warning", text="a filter of the server's cut the answer", hint=REWORD))
             answer.metrics = chunk.metrics
             answer.complete = self.complete = True
             answer.ended = self._session.now()

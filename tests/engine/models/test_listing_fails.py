@@ -31,3 +31,15 @@ async def test_a_list_that_fails_is_an_answer_too(
     assert not (await live.until(e.ModelsListed)).problem
     desk.cancel()
     await asyncio.wait([desk])
+
+
+async def test_a_server_that_is_gone_is_told_with_what_to_do(rig: Callable[..., Awaitable[Rig]]) -> None:
+    live = await rig(finish())
+    desk = asyncio.create_task(ModelsDesk(live.parts).run())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(live.server.stop)
+    live.submit(c.ListModels(anew=True))
+    listed = await live.until(e.ModelsListed)
+    assert listed.problem.startswith(f"no Ollama server answers at {live.server.url} — start it with `ollama serve`")
+    desk.cancel()
+    await asyncio.wait([desk])

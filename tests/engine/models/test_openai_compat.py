@@ -230,8 +230,9 @@ async def test_refusals_in_words(
         events(delta(content="Yes"), {"error": {"message": "boom"}}),
         b"data: {garbage\n\n",
         b"",
+        events(delta(content="Yes"), delta("abort")),
     ],
-    ids=["no end", "an error in the stream", "garbage", "nothing"],
+    ids=["no end", "an error in the stream", "garbage", "nothing", "aborted"],
 )
 async def test_answers_that_break(served: tuple[Server, OpenAIModel], body: bytes) -> None:
     server, model = served
@@ -257,6 +258,12 @@ async def test_the_end_is_known_by_the_reason_where_the_mark_is_missing(served: 
     server, model = served
     server.body = events(delta("stop", content="Yes"), done=False)
     assert (await answered(model))[-1].done
+
+
+async def test_a_refusal_is_what_the_answer_says(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = events(delta(refusal="I will "), delta("stop", refusal="not."))
+    assert "".join(chunk.text for chunk in await answered(model)) == "I will not."
 
 
 async def test_what_it_serves(served: tuple[Server, OpenAIModel]) -> None:

@@ -43,7 +43,7 @@ class Lister:
         try:
             listing = await self._catalog.look(anew=anew)
         except ModelError as error:
-            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False)
+            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=_in_words(error), loading=False)
         else:
             listed = ModelsListed(
                 models=compared([await self._listed(entry) for entry in listing.entries]),
@@ -56,7 +56,7 @@ class Lister:
     def failed(self, error: ModelError, *, list_wanted: bool = False) -> None:
         """Something that was asked for has failed; it stands with the list, where one was told or is waited for."""
         if self._told is not None or list_wanted:
-            self._tell(msgspec.structs.replace(self._told or ModelsListed(), problem=error.message, loading=False))
+            self._tell(msgspec.structs.replace(self._told or ModelsListed(), problem=_in_words(error), loading=False))
 
     def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
         if anew or self._told is None or differs(listed, self._told):
@@ -65,6 +65,11 @@ class Lister:
 
     async def _bare(self, entry: Entry) -> ListedModel:
         return as_told(entry, self._session.now())
+
+
+def _in_words(error: ModelError) -> str:
+    """What failed, and what to do next."""
+    return f"{error.message} — {error.hint}" if error.hint else error.message
 
 
 def as_told(entry: Entry, now: int) -> ListedModel:

@@ -50,6 +50,8 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
+ABORT = "abort"
+"""The reason for an end that is none: vLLM and SGLang gave the request up."""
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
 
@@ -250,6 +252,8 @@ class _Stream:
                 chunks += self._delta(choice.delta)
             if choice.logprobs is not None and choice.logprobs.content:
                 chunks.append(Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content)))
+            if choice.finish_reason == ABORT:
+                raise BadAnswer("the server broke the answer off (abort)", "see its log; go on with --continue")
             if choice.finish_reason:
                 self._reason = choice.finish_reason
                 chunks += self._whole(None)
@@ -272,8 +276,9 @@ class _Stream:
     def _delta(self, delta: Delta) -> list[Chunk]:
         chunks = []
         thinking = delta.reasoning or delta.reasoning_content or ""
-        if thinking or delta.content:
-            chunks.append(Chunk(text=delta.content or "", thinking=thinking))
+        text = (delta.content or "") + (delta.refusal or "")
+        if thinking or text:
+            chunks.append(Chunk(text=text, thinking=thinking))
         for piece in delta.tool_calls or ():
             chunks += self._piece(piece)
         return chunks

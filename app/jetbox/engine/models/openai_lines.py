@@ -20,6 +20,7 @@ class CallPiece(msgspec.Struct):
 
 class Delta(msgspec.Struct):
     content: str | None = None
+    refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[CallPiece] | None = None

@@ -106,7 +106,8 @@ class Models(Browser):
         self._shown = tuple(model for model in models if all(part in _hay(model) for part in parts))
         self._fetch = self._missing(models)
         table, count = Table(self._shown, self.bench.glyphs), len(self._shown) + bool(self._fetch)
-        self.list.empty = "no model of this name" if models else "" if listed is None else "the server has no model"
+        told = listed is not None and not listed.problem
+        self.list.empty = "no model of this name" if models else "the server has no model" if told else ""
         self.list.head = table.head if self._shown else None
         names = [model.name for model in self._shown]
         at = names.index(wanted) if wanted in names else None
@@ -131,6 +132,8 @@ class Models(Browser):
             return self._said
         if self._listed is None:
             return "asking the server"
+        if self._listed.problem and not self._listed.models:
+            return "not known"
         of, shown = len(self._listed.models), len(self._shown)
         said = f"{shown} of {words.plural(of, 'model')}" if shown < of else words.plural(of, "model")
         return said if self.search.text or not self.search.typing else f"{said}, type to filter"
