@@ -150,3 +150,20 @@ def test_no_server_and_no_such_word_are_said(jetbox: Jetbox) -> None:
     wrong = jetbox("models", "lst")
     assert wrong.returncode == 2
     assert "lst" in wrong.stderr
+
+
+def test_routing_begins_with_the_rules_first_model_and_tells_of_one_that_cannot_be_used(
+    jetbox: Jetbox, sim_server: Sim, write_script: WriteScript
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Yes."), step(text="Yes.")))])
+    rule = ("--set", "routing.mode=evidence", "--set", "routing.small=llama3.2:3b", "--host", server.url)
+    done = jetbox("run", *rule, "--set", "routing.large=gpt-oss:20b", "Is it?")
+    assert (done.returncode, done.stdout.strip()) == (0, "Yes."), done.stderr
+    assert "cannot use" not in done.stderr
+    assert {json.loads(body["body"])["model"] for body in server.stats()["bodies"]} == {"llama3.2:3b"}
+    found = jetbox("doctor", "--json", *rule, "--set", "routing.large=gpt-oss:20b")
+    assert {check["name"]: check["state"] for check in json.loads(found.stdout)["checks"]}["model"] == "ok"
+    for large, why in (("nope", "the server does not have nope"), ("gemma2:2b", "cannot call tools")):
+        done = jetbox("run", *rule, "--set", f"routing.large={large}", "Is it?")
+        assert f"routing by evidence cannot use {large}: " in done.stderr
+        assert why in done.stderr

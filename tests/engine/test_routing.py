@@ -101,6 +101,8 @@ def test_models_must_be_named(mode: str) -> None:
     options = RoutingOptions(mode=mode, small=SMALL)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="large is not set"):
         check(options)
+    with pytest.raises(SettingsError, match=r"routing.small and routing.large are not set"):
+        check(RoutingOptions(mode=mode))  # type: ignore[arg-type]
     check(RoutingOptions(small=SMALL))
 
 

@@ -210,12 +210,20 @@ class Live:
 
         options, resumed = self._start.options, self._resumed
         name = options.model.name or (resumed.model if resumed else "")
+        if options.routing.mode != "off":
+            from jetbox.engine.routing import first_name
+
+            name = first_name(options, name)
         if self._start.attended:
             from jetbox.engine.models.missing import choose_or_ask
 
             info = await choose_or_ask(self.session, model, name, waits=self._start.asks)
         else:
             info = await choose_model(model, name)
+        if options.routing.mode != "off":
+            from jetbox.engine.routing import look_ahead
+
+            await look_ahead(self.session, model, options.routing, info.name)
         if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
             window = Window(resumed.num_ctx, "as the session began with")
         else:

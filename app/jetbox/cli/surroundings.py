@@ -27,13 +27,14 @@ LINKS_NAMED = 3
 async def server_and_model(options: EngineOptions) -> list[Check]:
     """Server, model and window; each needs the one before it."""
     from jetbox.engine.models.connect import connected
+    from jetbox.engine.routing import first_name
 
     model = await connected(options.model, os.environ)
     try:
         server = await _server(model)
         if server.state == "fail":
             return [server]
-        found = await _model(model, options.model.name)
+        found = await _model(model, first_name(options))
         if isinstance(found, Check):
             return [server, found]
         ollama = model.product.startswith("Ollama")
