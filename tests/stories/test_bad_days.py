@@ -74,6 +74,15 @@ def test_an_attempt_that_broke_off_is_no_part_of_the_answer(play: Play, output_f
     assert len(place.events(e.RequestSent)) == 2
 
 
+def test_each_attempt_that_failed_is_told_once(play: Play) -> None:
+    place, _ = play(step(text="Yes."), faults=("busy@1",))
+    ended = place.goal("Is it?")
+    assert ended.code == 0, ended.err
+    assert ended.err.count("the server is busy") == 1
+    assert ended.err.count("trying again in ") == 1
+    assert "retrying" not in ended.err
+
+
 def test_something_else_answers(place: Place, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     code = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler)"

@@ -286,7 +286,7 @@ def test_what_is_long_is_told_once_and_short(play: Play) -> None:
 
 def test_the_outcome_is_said_once(play: Play) -> None:
     place, _ = play(step(text="Yes."))
-    assert place.goal("Is it?").err.splitlines()[-1].startswith("answered  (1 rounds, ")
+    assert place.goal("Is it?").err.splitlines()[-1].startswith("answered  (1 round, ")
 
 
 @pytest.mark.parametrize(

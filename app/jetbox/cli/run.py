@@ -17,7 +17,7 @@ from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.locale import has_unicode
-from jetbox.ui.words import ended
+from jetbox.ui.words import ended, plural
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -127,7 +127,7 @@ def _closing(summary: Summary, out: LineOut, log: LineOut) -> None:
     if not summary.outcome:
         return
     head = ended(summary.outcome, summary.reason)
-    line = f"{head}  ({summary.rounds} rounds, {summary.wall_ms / 1e3:.1f} s)"
+    line = f"{head}  ({plural(summary.rounds, 'round')}, {summary.wall_ms / 1e3:.1f} s)"
     hint = f"\n  {summary.hint}" if summary.hint else ""
     probing = f"  {summary.probing}\n" if summary.probing else ""
     log.put((safe_text(probing + line + hint) + "\n").encode(errors="replace"))

@@ -64,6 +64,7 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
     from jetbox.record.recording import read_journal
     from jetbox.record.roundlog import prompts_line, round_log, system_line
     from jetbox.record.traffic import traffic
+    from jetbox.ui.words import plural
 
     asked = _asked(given)
     where = find(session, sessions_folder(asked.settings.session.folder))
@@ -79,7 +80,7 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
                 click.echo(plain(f"{name:<10} {value}"))
         if prompt:
             click.echo(plain(f"{'prompt':<10} {prompt}"))
-        click.echo(plain(f"{'state':<10} {_state(about)}, {about.rounds} rounds, begun {_when(about)}"))
+        click.echo(plain(f"{'state':<10} {_state(about)}, {plural(about.rounds, 'round')}, begun {_when(about)}"))
         click.echo(f"{'wire':<10} {wire.line()}")
         click.echo()
     from jetbox.ui import glyphs as signs

@@ -122,6 +122,28 @@ async def test_a_sign_in_is_asked_for_with_its_address_and_not_tried_again(answe
     assert "model.api_key_env" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"error":"first line\\nsecond\\r\\n  third"}', "the server answered 500: first line second third"),
+        (b"first line\nsecond", "the server answered 500: first line second"),
+        (b'{"error":""}', "the server answered 500: no reason given"),
+        (b"", "the server answered 500: no reason given"),
+    ],
+)
+async def test_a_servers_words_are_one_line_or_said_to_be_none(answering: Answering, body: bytes, words: str) -> None:
+    assert (await refused(await answering(500, body))).message == words
+
+
+async def test_a_path_that_is_part_of_every_question_is_to_be_left_out(answering: Answering) -> None:
+    model = await answering(404, b"404 page not found")
+    under = OllamaModel(f"{model.host}/api")
+    error = await refused(under)
+    await under.close()
+    assert type(error) is ForeignServer
+    assert error.hint == f"leave /api out: --host {model.host}"
+
+
 async def test_no_json_is_shown(answering: Answering) -> None:
     nested = json.dumps({"error": json.dumps({"error": {"code": 500, "message": "boom", "type": "server_error"}})})
     assert (await refused(await answering(500, nested.encode()))).message == "the server answered 500: boom"

@@ -20,6 +20,7 @@ from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for, never_began, word_of
 from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.mendlines import decoded
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
 
 if TYPE_CHECKING:
@@ -147,10 +148,11 @@ class OllamaModel:
                 if done:
                     continue  # to the end of the body: only then the connection can be used again
                 *lines, rest = (rest + data).split(b"\n")
-                for line in filter(None, lines):
+                for line in filter(bytes.strip, lines):
                     chunk = await self._counted(line)
-                    done = done or chunk.done
                     yield chunk
+                    if done := chunk.done:
+                        break  # what follows the last word is nobody's
             if rest.strip() and not done:
                 chunk = await self._counted(rest)
                 done = chunk.done
@@ -249,7 +251,7 @@ class OllamaModel:
         except httpx.ReadTimeout as error:
             raise ServerUnreachable(
                 f"the server at {self.host} took the question and did not answer within {ASK_S:g} s",
-                "it may be loading a model; else see its log",
+                "it may be loading a model; else see the server's log",
             ) from error
         except httpx.HTTPError as error:
             raise self._unreached(error) from error
@@ -308,13 +310,14 @@ class OllamaModel:
 
 def _half_fetched(name: str) -> BadAnswer:
     return BadAnswer(
-        f"the server broke off while it fetched {name}", "see its log; fetched again, it goes on from what it has"
+        f"the server broke off while it fetched {name}",
+        "see the server's log; fetched again, it goes on from what it has",
     )
 
 
 def _chunk(raw: bytes) -> Chunk:
     try:
-        line = _decode_line(raw)
+        line = decoded(_decode_line, raw)
         if line.message is not None and line.message.tool_calls:
             raw.decode()  # arguments are kept as they are, and so were not looked at
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -339,5 +342,5 @@ def _chunk(raw: bytes) -> Chunk:
 
 def _metrics(raw: bytes) -> dict[str, int]:
     """Every whole number of the last line: the server's figures, of whatever version."""
-    fields = msgspec.json.decode(raw)
+    fields = decoded(msgspec.json.decode, raw)
     return {name: n for name, n in fields.items() if isinstance(n, int) and not isinstance(n, bool)}

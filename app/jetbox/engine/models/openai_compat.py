@@ -8,7 +8,7 @@ and told of as soon as its arguments are, one by one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,6 +31,7 @@ from jetbox.engine.models.base import (
 from jetbox.engine.models.http import ASK_S, client_for, never_began, word_of
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
+from jetbox.engine.models.mendlines import EventLines, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
+ABORTED = "see the server's log; go on with --continue"
 ABORT = "abort"
 """The reason for an end that is none: vLLM and SGLang gave the request up."""
+LONGEST_EVENT = 4 * 1024**2
+"""Bytes; whoever sends more without an event that can be read is no server of this protocol."""
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
 
@@ -112,18 +116,17 @@ class OpenAIModel:
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
         stream = _Stream()
-        rest = b""
+        lines = EventLines(whole=response.headers.get("content-type", "").startswith("application/json"))
         try:
             async for data in response.aiter_raw():
                 self.exchange.received += len(data)
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    for chunk in stream.feed(line.strip()):
+                for line in lines.feed(data):
+                    for chunk in stream.feed(line):
                         yield chunk
         except httpx.HTTPError as error:
             if not stream.finished:
                 raise self._broke_off(type(error).__name__) from error
-        for chunk in stream.end():
+        for chunk in (*stream.feed(lines.rest()), *stream.end()):
             yield chunk
 
     def full_name(self, name: str) -> str:
@@ -192,7 +195,7 @@ class OpenAIModel:
         return unreached(error, self.host, nobody)
 
     def _broke_off(self, how: str) -> BadAnswer:
-        return BadAnswer(f"the server at {self.host} broke off ({how})", "see its log; go on with --continue")
+        return BadAnswer(f"the server at {self.host} broke off ({how})", ABORTED)
 
     def _refusal(self, response: httpx.Response) -> ModelError:
         from jetbox.engine.models.refusals import by_openai
@@ -221,43 +224,66 @@ class _Stream:
         """An index that no call of the answer has had."""
         self._members: dict[int, Members] = {}
         """What of their arguments is whole."""
+        self._begun = b""
+        """The lines of an event that is not whole yet."""
         self._reason = ""
         self._metrics: dict[str, int] = {}
         self.finished = False
 
     def feed(self, line: bytes) -> list[Chunk]:
-        """Take one line; comments and other fields than `data` say nothing."""
-        if not line.startswith(b"data:") or self.finished:
+        """Take one line; comments and other fields than `data` say nothing.
+
+        Raises:
+            BadAnswer: an event cannot be read, or is an error.
+        """
+        if self.finished:
+            return []
+        if not line and self._begun:
+            raise _garbage(self._begun)
+        if not line.startswith(b"data:"):
             return []
         data = line[5:].strip()
         if data == b"[DONE]":
             return self.end()
-        try:
-            decoded = decode_line(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadAnswer(
-                f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log"
-            ) from error
-        if decoded.error is not None:
+        read = self._event(data)
+        if read is None:
+            return []
+        if read.error is not None:
             from jetbox.engine.models.refusals import reported_by_openai
 
-            raise reported_by_openai(decoded.error)
-        self._count(decoded)
+            raise reported_by_openai(read.error)
+        self._count(read)
         chunks: list[Chunk] = []
-        if told := decoded.prompt_progress:
+        if told := read.prompt_progress:
             spent = int(told.time_ms * 1e6)
             chunks.append(Chunk(reading=Reading(told.total, told.processed, told.cache, spent)))
-        for choice in decoded.choices:
-            if choice.delta is not None:
-                chunks += self._delta(choice.delta)
+        for choice in read.choices or ():
+            delta = choice.delta or choice.message
+            if delta is not None:
+                chunks += self._delta(delta)
             if choice.logprobs is not None and choice.logprobs.content:
                 chunks.append(Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content)))
             if choice.finish_reason == ABORT:
-                raise BadAnswer("the server broke the answer off (abort)", "see its log; go on with --continue")
+                raise BadAnswer("the server broke the answer off (abort)", ABORTED)
             if choice.finish_reason:
                 self._reason = choice.finish_reason
                 chunks += self._whole(None)
         return chunks
+
+    def _event(self, data: bytes) -> Line | None:
+        """What a line of an event says with those before it; None where the event goes on in another one."""
+        begun, self._begun = self._begun, b""
+        try:
+            return decoded(decode_line, begun + data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if len(begun) + len(data) > LONGEST_EVENT:
+                raise _garbage(begun + data) from error
+        if begun:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                decode_line(data)
+                raise _garbage(begun)
+        self._begun = begun + data
+        return None
 
     def end(self) -> list[Chunk]:
         """The last chunk, once.
@@ -338,6 +364,10 @@ class _Stream:
                 "eval_count": timings.predicted_n,
                 "eval_duration": int(timings.predicted_ms * 1e6),
             }
+
+
+def _garbage(data: bytes) -> BadAnswer:
+    return BadAnswer(f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log")
 
 
 def _window(model: _Model) -> int:

@@ -36,6 +36,8 @@ class Logprobs(msgspec.Struct):
 
 class Choice(msgspec.Struct):
     delta: Delta | None = None
+    message: Delta | None = None
+    """The whole answer, where a server does not stream."""
     logprobs: Logprobs | None = None
     finish_reason: str | None = None
 
@@ -70,7 +72,7 @@ class Progress(msgspec.Struct):
 
 
 class Line(msgspec.Struct):
-    choices: list[Choice] = []
+    choices: list[Choice] | None = None
     usage: Usage | None = None
     timings: Timings | None = None
     prompt_progress: Progress | None = None

@@ -69,22 +69,30 @@ HTTPS_WANTED = re.compile(rb"http request.{0,20} https (server|port)", re.IGNORE
 PASSING = (408, 425, 499)
 """What may be otherwise the next time, of the statuses that speak of the request."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
+NO_REASON = "no reason given"
 SAID = 300
 """Characters of a server's words that are shown."""
 
 
 def words_of(error: Any, most: int | None = SAID) -> str:
-    """The first `most` characters (all for None) of an error in any shape that servers use; JSON in its text too."""
+    """The first `most` characters of an error in any shape that servers use, in one line; JSON in its text too.
+
+    For None it is all of them, as they came.
+    """
     while True:
         if isinstance(error, str) and error.lstrip().startswith("{"):
             try:
                 error = msgspec.json.decode(error, type=dict[str, Any])
             except msgspec.DecodeError:
-                return str(error)[:most]
+                return _one_line(error, most)
         if not isinstance(error, dict):
-            return str(error)[:most]
+            return _one_line(str(error), most)
         told = (error[key] for key in ("error", "message", "detail", "msg", "type") if error.get(key))
-        error = next(told, "no reason given")
+        error = next(told, NO_REASON)
+
+
+def _one_line(text: str, most: int | None) -> str:
+    return text if most is None else " ".join(text.split())[:most] or NO_REASON
 
 
 def text_of(raw: bytes, most: int | None = SAID) -> str:
@@ -92,7 +100,7 @@ def text_of(raw: bytes, most: int | None = SAID) -> str:
     try:
         return words_of(msgspec.json.decode(raw), most)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "a page of HTML" if raw.lstrip()[:1] == b"<" else raw[:most].decode(errors="replace")
+        return "a page of HTML" if raw.lstrip()[:1] == b"<" else _one_line(raw.decode(errors="replace"), most)
 
 
 def error_of(raw: bytes) -> str | None:
@@ -124,6 +132,10 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         )
     if status == 401:
         return _sign_in(host, raw)
+    if status == 404 and host.endswith("/api") and not NO_MODEL.search(text or ""):
+        return ForeignServer(
+            f"there is nothing of Ollama's under {host} (404)", f"leave /api out: --host {host.removesuffix('/api')}"
+        )
     if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
         return _no_ollama(host, status, raw, known=known)
     if text is None:
@@ -311,7 +323,7 @@ def reported_by_openai(error: Any) -> ModelError:
         return reported(words_of(error, None))
     if starved(text):
         return _no_memory(text)
-    return BadAnswer(f"the server reported an error in mid-answer: {text}", "see its log")
+    return BadAnswer(f"the server reported an error in mid-answer: {text}", "see the server's log")
 
 
 def _openai_overflow(text: str) -> ContextOverflow:

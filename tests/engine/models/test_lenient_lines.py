@@ -1,0 +1,121 @@
+"""Streams that other servers and what stands before them really send, over HTTP, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+import pytest_asyncio
+
+from jetbox.engine.errors import BadAnswer
+from jetbox.engine.models.base import ChatModel, Chunk
+from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.openai_compat import LONGEST_EVENT, OpenAIModel
+
+Answering = Callable[..., Awaitable[str]]
+YES = b'{"message":{"content":"Y"}}\n{"message":{"content":"es"}}\n'
+DONE = b'{"message":{"content":""},"done":true,"done_reason":"stop","eval_count":2}\n'
+PIECES = (
+    '{"choices":[{"delta":{"content":"Y"}}]}',
+    '{"choices":[{"delta":{"content":"es"}}]}',
+    '{"choices":[{"delta":{},"finish_reason":"stop"}]}',
+    '{"choices":null,"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+    "[DONE]",
+)
+WHOLE = {
+    "choices": [{"message": {"role": "assistant", "content": "Yes"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+}
+
+
+def events(end: str = "\n", pieces: tuple[str, ...] = PIECES) -> bytes:
+    return "".join(f"data: {piece}{end}{end}" for piece in pieces).encode()
+
+
+@pytest_asyncio.fixture
+async def said() -> AsyncIterator[Answering]:
+    """The text of the answer that an adapter reads out of these pieces of a body; it must be whole."""
+    async with AsyncExitStack() as ends:
+
+        async def read(kind: Callable[[str], ChatModel], *body: bytes, content: str = "text/event-stream") -> str:
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                writer.write(f"HTTP/1.1 200 x\r\nContent-Type: {content}\r\nConnection: close\r\n\r\n".encode())
+                for piece in body:
+                    writer.write(piece)
+                    await writer.drain()
+                writer.close()
+
+            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
+            model = kind(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            ends.push_async_callback(model.close)
+            found: list[Chunk] = []
+            async with model.chat(b"{}") as chunks:
+                found += [chunk async for chunk in chunks]
+            assert [chunk.done for chunk in found if chunk.done] == [True]
+            assert found[-1].metrics["eval_count"] == 2
+            return "".join(chunk.text for chunk in found)
+
+        yield read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (YES + b"\r\n" + DONE + b"\r\n",),
+        (b"\xef\xbb\xbf" + YES + DONE,),
+        (YES + DONE + b"<html>the proxy says good-bye</html>\n",),
+        (YES + DONE + b'{"error":"the runner ended"}\n',),
+        (YES + DONE, b"nobody asked for this\n"),
+        (b'\xef\xbb\xbf{"message":{"content":"Yes"},"done":true,"done_reason":"stop","eval_count":2}',),
+    ],
+)
+async def test_what_stands_around_an_answer_of_ollamas_is_nobodys(said: Answering, body: tuple[bytes, ...]) -> None:
+    assert await said(OllamaModel, *body, content="application/x-ndjson") == "Yes"
+
+
+async def test_half_of_a_character_costs_that_character_alone(said: Answering) -> None:
+    torn = rb'"a\\ud83d \ud83d\ude00 \ud83d"'
+    mended = "a\\ud83d \N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"
+    assert await said(OllamaModel, b'{"message":{"content":' + torn + b"}}\n" + DONE) == mended
+    piece = '{"choices":[{"delta":{"content":' + torn.decode() + "}}]}"
+    assert await said(OpenAIModel, events(pieces=(piece, *PIECES[2:]))) == mended
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_events_end_their_lines_in_three_ways(said: Answering, end: str) -> None:
+    body = events(end)
+    assert await said(OpenAIModel, body) == "Yes"
+    assert await said(OpenAIModel, *(body[at : at + 1] for at in range(len(body)))) == "Yes"
+    assert await said(OpenAIModel, b"\xef\xbb\xbf" + body) == "Yes"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_an_event_may_stand_in_several_lines(said: Answering, end: str) -> None:
+    pieces = tuple(json.dumps(json.loads(p), indent=1).replace("\n", f"{end}data: ") for p in PIECES[:-1])
+    assert await said(OpenAIModel, events(end, (*pieces, "[DONE]"))) == "Yes"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_a_server_that_does_not_stream_is_heard_all_the_same(said: Answering, indent: int | None) -> None:
+    body = json.dumps(WHOLE, indent=indent).encode()
+    assert await said(OpenAIModel, body[:20], body[20:], content="application/json; charset=utf-8") == "Yes"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events(pieces=(PIECES[0], "{no json", *PIECES[1:])),
+        f"data: {PIECES[0]}\ndata: {{no json\ndata: {PIECES[1]}\n\n".encode(),
+        b"data: {" + b"x" * LONGEST_EVENT + b"\n",
+    ],
+)
+async def test_an_event_that_cannot_be_read_is_still_garbage(said: Answering, body: bytes) -> None:
+    with pytest.raises(BadAnswer, match="garbage in the answer's stream"):
+        await said(OpenAIModel, body)
