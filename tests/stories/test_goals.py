@@ -270,6 +270,21 @@ def test_a_prompt_that_does_not_fit_ends_with_4(play: Play) -> None:
     assert "raise --num-ctx" in ended.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("flavour", "option"),
+    [("vllm", "--max-model-len"), ("sglang", "--context-length"), ("llamacpp", "--ctx-size")],
+)
+def test_a_window_that_the_server_was_started_with_is_not_raised_from_here(
+    play: Play, flavour: str, option: str
+) -> None:
+    place, _ = play(step(text="Yes."), flavour=flavour, context_length=4096)
+    ended = place.goal("word " * 4000)
+    assert ended.code == 4
+    assert "no room for an answer" in ended.err
+    assert f"start the server with a larger {option}, or" in ended.err.splitlines()[-1]
+    assert "raise --num-ctx" not in ended.err
+
+
 def test_what_is_long_is_told_once_and_short(play: Play) -> None:
     place, _ = play(step(call("run_cmd", command="echo " + "long " * 100)), finish())
     goal = "\n".join(["Do it", "x" * 1000, *(f"line {n}" for n in range(40))])

@@ -227,9 +227,9 @@ def on_stage(
 async def settled(app: JetboxApp, pilot: Pilot[int]) -> None:
     """Wait until nothing is read or searched any more."""
     async with asyncio.timeout(120):
-        while any(each.group in ("sessions", "glimpse", "settings") and not each.is_finished for each in app.workers) or any(
-            task.get_name() == "files" for task in asyncio.all_tasks()
-        ):
+        while any(
+            each.group in ("sessions", "glimpse", "settings") and not each.is_finished for each in app.workers
+        ) or any(task.get_name() == "files" for task in asyncio.all_tasks()):
             await pilot.pause()
         reply = app.workbench.reply
         while app.workbench.inquired is not None and reply is not None and not (reply.has_focus or reply.disabled):

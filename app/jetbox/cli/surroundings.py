@@ -102,7 +102,7 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
-    from jetbox.engine.models.choose import SMALL_WINDOW
+    from jetbox.engine.models.choose import RAISE, SMALL_WINDOW, wider
     from jetbox.engine.models.window import SMALLER, choose_window
     from jetbox.engine.parts import small_window
 
@@ -117,7 +117,8 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
     if window.spills:
         return Check("window", "warn", window.spills, SMALLER)
     if window.tokens < SMALL_WINDOW:
-        cure = "--num-ctx 16384 or more, if memory allows"
+        how = wider(model, info, window.tokens)
+        cure = "--num-ctx 16384 or more, if memory allows" if how == RAISE else how
         return Check("window", "warn", small_window(window.tokens, window.why), cure)
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
     return Check("window", "ok", f"{window.tokens:,} tokens{most}: {window.why}")

@@ -18,7 +18,7 @@ from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
 from jetbox.engine.events import ModelReady, Notice, SwitchCost
 from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns, options_for
+from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns, options_for, wider
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
 from jetbox.engine.options import EngineOptions
@@ -147,9 +147,10 @@ class Parts(msgspec.Struct):
         window = self.budget.num_ctx
         if self.window and window < self.window:
             self.window_why = f"the model's most; the session began with {self.window:,}"
+        self.budget.wider = wider(self.model, info, window)
         self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
         if window < SMALL_WINDOW:
-            hint = "raise --num-ctx, or choose a model with a larger window"
+            hint = f"{self.budget.wider}, or choose a model with a larger window"
             self._warn_once(small_window(window, self.window_why), hint)
         think, now = self.options.model.think, options_for(info, self.options.model).think
         if now != think:

@@ -21,6 +21,8 @@ class Budget:
 
     def __init__(self, num_ctx: int) -> None:
         self.num_ctx = num_ctx
+        self.wider = "raise --num-ctx"
+        """How a larger window is come by, in words."""
         self.real = 0
         """Tokens that the server has said it takes, where that is less; 0 where it has not."""
         self._known_bytes = 0
@@ -73,6 +75,6 @@ class Budget:
         if left < min(LEAST_ANSWER, self.window // 4):
             raise ContextOverflow(
                 f"the prompt needs about {prompt:,} of the window's {self.window:,} tokens: no room for an answer",
-                "raise --num-ctx, or begin a new session with a smaller goal",
+                f"{self.wider}, or begin a new session with a smaller goal",
             )
         return min(most, max(min(left, LEAST_ANSWER), left - unsure))

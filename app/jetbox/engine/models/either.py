@@ -39,6 +39,11 @@ class EitherModel:
         """Of the newest chat request."""
         return self._model.exchange
 
+    @property
+    def owner(self) -> str:
+        """Whom a server with OpenAI's protocol names as the owner of its models."""
+        return getattr(self._model, "owner", "")
+
     def wire(self) -> Wire:
         """That of the protocol found."""
         return self._model.wire()

@@ -71,6 +71,8 @@ class OpenAIModel:
         self.exchange = Exchange()
         self.manages = False
         self.key = key
+        self.owner = ""
+        """Whom it names as the owner of its models, which tells servers apart."""
         self._tells = False
         """The server is one that says how far it has read a prompt."""
         self._spoke = False
@@ -153,6 +155,7 @@ class OpenAIModel:
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
         self._spoke = True
+        self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
             self._tells, self.product = True, "llama.cpp's server"
         return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
