@@ -55,9 +55,10 @@ async def test_the_servers_own_pause_comes_first(rig: OpenRig) -> None:
 
 
 async def test_a_pause_that_is_too_long_is_not_waited_for(rig: OpenRig) -> None:
-    live = await rig(YES, faults=("limited:3600@1",))
+    live = await rig(YES, faults=("limited:86400@1",))
     ended = await live.run()
     assert (ended.outcome, len(live.events(e.RequestSent))) == ("failed", 1)
+    assert ended.reason.endswith("; it asks to be left alone for 24 h")
 
 
 @pytest.mark.parametrize("fault", ["html:502@1", "html:503@1", "html:504@1"])

@@ -66,6 +66,8 @@ WINDOW = (
 )
 HTTPS_WANTED = re.compile(rb"http request.{0,20} https (server|port)", re.IGNORECASE)
 """What servers with TLS say to whoever speaks to them without."""
+LONG_S = 60.0
+"""A wish to be left alone for so long is put in words."""
 PASSING = (408, 425, 499)
 """What may be otherwise the next time, of the statuses that speak of the request."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
@@ -121,10 +123,10 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         return _too_large(raw)
     if text is None and status in (502, 503, 504):
         words = f"what stands before the server at {host} does not reach it ({status})"
-        return ServerBusy(words, "see whether the server runs", retry_after(later))
+        return _busy(words, "see whether the server runs", later)
     if text is None and status == 429:
         words = f"what stands before the server at {host} lets nothing through for now ({status})"
-        return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
+        return _busy(words, "wait, or stop what else uses it", later)
     if status == 403 and not raw:
         return ServerUnreachable(
             f"the server at {host} answers to its own names alone (403)",
@@ -148,7 +150,7 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
     if status == 404:
         return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
     if status in (429, 503):
-        return ServerBusy(f"the server is busy: {said}", "wait, or stop what else uses it", retry_after(later))
+        return _busy(f"the server is busy: {said}", "wait, or stop what else uses it", later)
     if status >= 500 and starved(text):
         return _no_memory(said)
     if "does not support tools" in text:
@@ -181,6 +183,15 @@ def _barred(host: str, status: int, raw: bytes) -> RequestRefused:
         f"the server at {host} refused ({status}, {said})",
         "it seems to be what stands before the server, such as a gateway or a proxy: see its log and its rules",
     )
+
+
+def _busy(said: str, hint: str, later: str) -> ServerBusy:
+    """A refusal for now, with how long the server wants to be left alone, where that is long."""
+    seconds = retry_after(later)
+    if seconds >= LONG_S:
+        wish = f"{seconds / 3600:,.0f} h" if seconds >= 7200 else f"{seconds / 60:.0f} min"
+        said = f"{said}; it asks to be left alone for {wish}"
+    return ServerBusy(said, hint, seconds)
 
 
 def starved(text: str) -> bool:
@@ -281,7 +292,7 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         return KeyWanted(f"the server at {host}/v1 wants a key ({status})", f"put it into {KEY_PLACES}")
     if status in (429, 502, 503, 504):
         words = f"the server is busy: {text[:200]}"
-        return ServerBusy(words, "wait, or stop what else uses it", retry_after(later))
+        return _busy(words, "wait, or stop what else uses it", later)
     if status == TOO_LARGE:
         return _too_large(raw)
     if "logprobs" in text:
