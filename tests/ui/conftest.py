@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,16 @@ SHIPPED = Path(__file__).resolve().parents[2] / "themes"
 def screen_text(app: JetboxApp) -> str:
     """What the terminal shows."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def painted(app: JetboxApp) -> list[list[tuple[str, str]]]:
+    """What the terminal shows, row by row: the words, and the look of each (colours, bold, where a link leads)."""
+    rows: list[list[tuple[str, str]]] = []
+    for strip in app.screen._compositor.render_strips():
+        signs = [(sign, str(part.style or "")) for part in strip for sign in part.text]
+        alike = groupby(signs, key=itemgetter(1))
+        rows.append([("".join(sign for sign, _ in run), look) for look, run in alike])
+    return rows
 
 
 class Show:

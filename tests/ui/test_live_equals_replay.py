@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import pytest
 from jetbox.cli.live import Live, Start
 from jetbox.engine.commands import AnyCommand
 from jetbox.engine.events import Stamped
-from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, SessionOptions
+from jetbox.engine.options import EngineOptions, LoopOptions, ModelOptions, PermissionOptions, SessionOptions
 from jetbox.engine.session import Batch
 from jetbox.record.playback import Playback, read_journal
 from jetbox.record.recording import Recording
-from ui.conftest import screen_text
+from ui.conftest import painted
 
 BELOW_LIVE, BELOW_REPLAY = 1, 2
 """Rows under the transcript: the footer; the transport bar and the footer."""
@@ -55,18 +55,29 @@ class LiveUntil:
         raise AssertionError(f"a screen that looks on asked for {command}")
 
 
-async def run_live(goal: str, url: str, root: Path, data: Path) -> tuple[list[Stamped], Path]:
+Moves = Callable[[Stamped], Sequence[AnyCommand]]
+"""What the user does when something has happened."""
+
+
+async def run_live(
+    goal: str, url: str, root: Path, data: Path, *, moves: Moves = lambda _: (), plan: bool = False
+) -> tuple[list[Stamped], Path]:
     """Run a goal and keep every event as its readers got it."""
     options = EngineOptions(
         model=ModelOptions(name="gpt-oss:20b", host=url),
         permissions=PermissionOptions(mode="auto", pass_env=("PYTEST_DISABLE_PLUGIN_AUTOLOAD",)),
         session=SessionOptions(folder=str(data)),
+        loop=LoopOptions(plan=plan),
     )
     live = Live(Start(root=root, options=options, goal=goal))
     driving = asyncio.create_task(live.drive())
     seen: list[Stamped] = []
     while await live.feed.ready():
-        seen += live.feed.drain().events
+        new = live.feed.drain().events
+        seen += new
+        for stamped in new:
+            for command in moves(stamped):
+                live.feed.submit(command)
     await driving
     seen += live.feed.drain().events
     return seen, next(data.iterdir())
@@ -92,13 +103,13 @@ async def test_equal_screens_at_equal_sequence_numbers(
 async def same_screens(
     events: list[Stamped], recording: Recording, size: tuple[int, int], on_source: Callable[..., Any]
 ) -> None:
-    """What looks on a session and what plays its recording show the same after the same events."""
+    """What looks on a session and what plays its recording show the same after the same events, colours included."""
     width, height = size
     live, replay = LiveUntil(events), Playback(recording)
     look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))
     seqs = sorted({*range(0, len(events), max(1, len(events) // LOOKS)), len(events) - 1})
     steps = sorted({*range(0, len(events), max(1, len(events) // (LOOKS * PIECES))), *seqs})
-    shown: dict[int, str] = {}
+    shown: dict[int, list[list[tuple[str, str]]]] = {}
     async with look_on as (app, pilot):
         for seq in steps:
             live.go(seq)
@@ -106,7 +117,7 @@ async def same_screens(
             if seq in seqs:
                 app.workbench._tick()  # what moves with time is as at this event, however long the next tick takes
                 await pilot.pause()
-                shown[seq] = screen_text(app)
+                shown[seq] = painted(app)
     async with on_source(replay, size=size) as (app, pilot):
         for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
@@ -115,6 +126,5 @@ async def same_screens(
                     await pilot.pause()
             app.workbench._tick()
             await pilot.pause()
-            rows = screen_text(app).splitlines()
-            above = rows[: height - BELOW_REPLAY]
-            assert above == shown[seq].splitlines()[: len(above)], f"at event {seq}, {events[seq].event}"
+            above = painted(app)[: height - BELOW_REPLAY]
+            assert above == shown[seq][: len(above)], f"at event {seq}, {events[seq].event}"

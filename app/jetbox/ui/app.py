@@ -281,13 +281,17 @@ class JetboxApp(Driven):
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))
 
-    def action_command_palette(self) -> None:
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # Textual awaits what an action hands back
         """The commands are the workbench's: over another screen there are none."""
         if self.screen is self.workbench:
             from jetbox.ui.lean import with_palette
 
             with_palette()
-            super().action_command_palette()
+            from textual.command import CommandPalette
+
+            palette: CommandPalette = CommandPalette(id="--command-palette")
+            await self.push_screen(palette)
+            palette.query_one("#--input").border_title = "esc closes"
 
     def action_help(self) -> None:
         if self.screen is self.workbench:

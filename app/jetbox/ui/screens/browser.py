@@ -115,6 +115,7 @@ class Browser(Over[None]):
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
         self.set_class(event.size.height < LOW, "-low")  # only the list is shown
+        self.hint()
 
     def begin(self) -> None:
         """The screen is there: fill it."""
@@ -131,7 +132,8 @@ class Browser(Over[None]):
         said = hints(keys, (*self.HINTS, ("list.close", "closes")))
         box = self.query_one("#browser")
         unsaid: list[str] = []
-        while len(said) > 2 and sum(map(len, said)) + 2 * len(said) > BORDER * self.app.size.width:
+        # The way out is said last, and always.
+        while len(said) > 1 and sum(map(len, said)) + 2 * len(said) > BORDER * self.app.size.width:
             unsaid.insert(0, said.pop(-2))
         self.unsaid = "  ".join(unsaid)
         box.border_subtitle = "  ".join(said).replace("[", "\\[")

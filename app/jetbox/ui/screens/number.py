@@ -13,6 +13,7 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys, hints, raw_keys
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
+from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
 
@@ -27,10 +28,12 @@ class Typed(Lined):
         super().__init__(glyphs)
         self._wanted = wanted
         self.text = ""
-        self.keys = ""
+        self.keys = self.leaves = ""
 
     def lines(self, width: int) -> list[Row]:
         said = row((f"{self._wanted} ", ""), (self.text, "key"), (self.glyphs.block, "accent"))
+        if self.app.size.height < LOW:
+            return [row((self.leaves, "dim")), said]
         return [said, BLANK, *flow(((self.keys, "dim"),), width)]
 
 
@@ -51,9 +54,14 @@ class Number(Over[int | None]):
 
     def compose(self) -> ComposeResult:
         keys = first_keys(self, ascii=self._typed.glyphs.ascii)
-        self._typed.keys = "  ".join(hints(keys, (("number.take", "goes there"), ("number.close", "closes"))))
+        ways = hints(keys, (("number.take", "goes there"), ("number.close", "closes")))
+        self._typed.keys, self._typed.leaves = "  ".join(ways), ways[-1] if ways else ""
         with Vertical(id="question"):
             yield self._typed
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.height < LOW, "-low")
+        self._typed.redraw()
 
     def on_key(self, event: events.Key) -> None:
         """In the order of what is typed: a binding comes later than the keys behind it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,11 +13,9 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
+from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import BLANK, Row, flow, row
 from jetbox.ui.widgets.lined import Lined
-
-LOW = 10
-"""Rows of the terminal below which the answers come first: what is behind them may not be seen."""
 
 
 class Words(Lined):
@@ -28,7 +27,7 @@ class Words(Lined):
         self.keys: dict[str, str] = {}
 
     def lines(self, width: int) -> list[Row]:
-        low = self.app.size.height < LOW
+        low = self.app.size.height < LOW  # what is behind the answers may not be seen
         answers = row(
             (self.keys.get("question.yes", ""), "key"),
             (f" {self._yes}    ", ""),
@@ -57,3 +56,6 @@ class Question(Over[bool]):
         self._words.keys = first_keys(self, ascii=self._words.glyphs.ascii)
         with Vertical(id="question"):
             yield self._words
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.height < LOW, "-low")

@@ -125,10 +125,10 @@ class Workbench(Steering):
             yield self.transcript
             yield self.thumb
             yield self.side
-        if self.bar is not None:
-            yield self.bar
         yield self.search
         yield self.queue
+        if self.bar is not None:
+            yield self.bar
         yield self.permission
         yield self.suggest
         with Horizontal(id="entry"):

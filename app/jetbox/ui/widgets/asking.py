@@ -14,6 +14,7 @@ from jetbox.engine.events import QuestionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
+from jetbox.ui.keys import first_keys
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.lined import Lined
@@ -196,7 +197,14 @@ class Reply(Field):
         self.clear()
         self.lead.show(chosen=False)
         self.since = self._clock()
-        self.placeholder = "another answer" if question is not None and question.choices else "your answer"
+        self.placeholder = self._invites(question)
+
+    def _invites(self, question: QuestionAsked | None) -> str:
+        """What stands where nothing is typed: how to leave, where no other row says it."""
+        leaves = first_keys(self, ascii=self._asking.glyphs.ascii).get("answer.none", "")
+        if leaves and self.app.size.height <= LOW:
+            return f"{leaves} no answer"
+        return "another answer" if question is not None and question.choices else "your answer"
 
     @property
     def early(self) -> bool:

@@ -1,0 +1,87 @@
+"""Whatever lies over the workbench says how to leave it and goes with Esc, in the smallest terminal and a large one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from jetbox.engine import commands
+from jetbox.engine import events as e
+from jetbox.settings.load import load
+from ui.conftest import Show, Showing
+from ui.played import first_round, opened, whole
+from ui.states import ASKED, INQUIRY, MODELS, QUESTION, recordings
+from ui.test_missing import MISSING
+from ui.test_undo import PLAN
+
+SIZES = ((20, 5), (300, 100))
+OVER: dict[str, tuple[tuple[str, ...], tuple[e.AnyEvent, ...]]] = {
+    "help": (("f1",), ()),
+    "palette": (("ctrl+p",), ()),
+    "models": (("ctrl+l",), (MODELS,)),
+    "missing": ((), (MISSING,)),
+    "sessions": (("ctrl+r",), ()),
+    "settings": (("slash", *"settings", "enter"), ()),
+    "undo": (("f3",), (PLAN,)),
+    "request": (("f4",), ()),
+    "timing": (("f2",), ()),
+    "timing table": (("f2", "t"), ()),
+    "round to go to": (("slash", *"round", "enter"), ()),
+}
+
+
+def says_how_to_leave(s: Show, *, keys: tuple[str, ...] = ("esc",)) -> bool:
+    """Whether a key that leaves is named on the screen."""
+    return any(word in keys for word in s.text.replace("─", " ").replace("│", " ").split())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", OVER)
+async def test_a_screen_over_the_workbench_tells_its_way_out(
+    show: Showing, tmp_path: Path, size: tuple[int, int], name: str
+) -> None:
+    keys, then = OVER[name]
+    async with show(size=size, loaded=load(None, environment={}, flags=[])) as s:
+        recordings(s.app, tmp_path)
+        await s.play(*whole())
+        await s.press(*keys)
+        if then:
+            await s.play(*then)
+        assert s.app.screen is not s.bench
+        assert says_how_to_leave(s), s.text
+        await s.press("down", "up", "pagedown", "end", "home")
+        await s.pilot.resize_terminal(*SIZES[SIZES[0] == size])
+        await s.pilot.pause()
+        assert says_how_to_leave(s), s.text
+        await s.press("escape")
+        assert s.app.screen is s.bench
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_dialogs_tell_their_way_out(show: Showing, size: tuple[int, int]) -> None:
+    async with show(size=size) as s:
+        await s.play(*opened(), *first_round()[:8], ASKED)
+        assert says_how_to_leave(s, keys=("n",)), s.text
+        s.stage.clock.advance(500)
+        await s.press("down", "pagedown", "escape")
+        assert await s.asked() == commands.Answer(ASKED.id, "no")
+        await s.play(e.PermissionAnswered(id=ASKED.id, answer="no"), *INQUIRY)
+        async with asyncio.timeout(120):
+            while not (s.bench.reply is not None and s.bench.reply.has_focus):
+                await s.pilot.pause()
+        assert says_how_to_leave(s), s.text
+        s.stage.clock.advance(500)
+        await s.press("escape")
+        assert await s.asked() == commands.Reply(QUESTION.id)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_the_number_of_a_round_is_seen_as_it_is_typed(show: Showing, size: tuple[int, int]) -> None:
+    async with show(size=size) as s:
+        await s.play(*whole())
+        await s.press("slash", *"round", "enter", "3", "1", "backspace")
+        assert "go to round 3" in s.text
+        await s.press("escape")
+        assert s.app.screen is s.bench
