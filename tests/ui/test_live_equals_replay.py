@@ -101,14 +101,19 @@ async def test_equal_screens_at_equal_sequence_numbers(
 
 
 async def same_screens(
-    events: list[Stamped], recording: Recording, size: tuple[int, int], on_source: Callable[..., Any]
+    events: list[Stamped],
+    recording: Recording,
+    size: tuple[int, int],
+    on_source: Callable[..., Any],
+    *,
+    looks: int = LOOKS,
 ) -> None:
     """What looks on a session and what plays its recording show the same after the same events, colours included."""
     width, height = size
     live, replay = LiveUntil(events), Playback(recording)
     look_on = on_source(live, size=(width, height - BELOW_REPLAY + BELOW_LIVE))
-    seqs = sorted({*range(0, len(events), max(1, len(events) // LOOKS)), len(events) - 1})
-    steps = sorted({*range(0, len(events), max(1, len(events) // (LOOKS * PIECES))), *seqs})
+    seqs = sorted({*range(0, len(events), max(1, len(events) // looks)), len(events) - 1})
+    steps = sorted({*range(0, len(events), max(1, len(events) // (looks * PIECES))), *seqs})
     shown: dict[int, list[list[tuple[str, str]]]] = {}
     async with look_on as (app, pilot):
         for seq in steps:

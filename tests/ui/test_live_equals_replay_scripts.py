@@ -25,7 +25,7 @@ async def compared(goal: str, root: Path, server: Any, on_source: Playing, **mor
     events, session = await run_live(goal, server.url, root, root.parent / "sessions", **more)
     recording = read_journal(session)
     assert list(recording.events) == events
-    await same_screens(events, recording, SIZE, on_source)
+    await same_screens(events, recording, SIZE, on_source, looks=5)
     return [stamped.event for stamped in events]
 
 
