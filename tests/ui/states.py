@@ -25,6 +25,8 @@ from ui.test_replay import playback
 from ui.test_request import asked
 from ui.test_undo import PLAN
 
+READERS = ("sessions", "glimpse", "settings")
+"""Workers that read what a screen shows."""
 THEMES = Path(__file__).resolve().parents[2] / "themes"
 ASKED = e.PermissionAsked(
     id="p1", call="c9", kind="write", title="edit_file mathx/__init__.py", diff=EDIT, why="the mode is ask",
@@ -227,9 +229,9 @@ def on_stage(
 async def settled(app: JetboxApp, pilot: Pilot[int]) -> None:
     """Wait until nothing is read or searched any more."""
     async with asyncio.timeout(120):
-        while any(
-            each.group in ("sessions", "glimpse", "settings") and not each.is_finished for each in app.workers
-        ) or any(task.get_name() == "files" for task in asyncio.all_tasks()):
+        while any(each.group in READERS and not each.is_finished for each in app.workers) or any(
+            task.get_name() == "files" for task in asyncio.all_tasks()
+        ):
             await pilot.pause()
         reply = app.workbench.reply
         while app.workbench.inquired is not None and reply is not None and not (reply.has_focus or reply.disabled):
