@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -35,6 +37,43 @@ def test_models_are_listed_loaded_and_unloaded(jetbox: Jetbox, sim_server: Sim) 
     assert "(cannot call tools)" in text
     assert jetbox("models", "unload", "gpt-oss:20b", "--host", server.url).stdout == "gpt-oss:20b is unloaded\n"
     assert listed(jetbox, server)["gpt-oss:20b"]["loaded"] is None
+
+
+def test_long_stays_are_told_in_hours_and_days(jetbox: Jetbox, sim_server: Sim) -> None:
+    server = sim_server()
+    for keep, told in (("960h", "for 40 days"), ("3h", "for 3 h")):
+        jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--set", f"model.keep_alive={keep}")
+        assert told in jetbox("models", "--host", server.url).stdout
+
+
+def test_a_small_model_has_a_size_too(jetbox: Jetbox) -> None:
+    model = {"name": "tiny:1m", "model": "tiny:1m", "size": 21_500_000, "digest": "d" * 64}
+    replies = {
+        "/api/version": {"version": "0.33.3"},
+        "/api/tags": {"models": [model]},
+        "/api/ps": {"models": [model | {"size_vram": 21_500_000}]},
+        "/api/show": {"capabilities": ["completion"]},
+    }
+
+    class Tiny(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(replies[self.path]).encode()
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tiny) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = jetbox("models", "--host", f"http://127.0.0.1:{server.server_port}").stdout
+        server.shutdown()
+    assert told.count("21.5 MB") == 2
+    assert "0.0 GB" not in told
 
 
 def test_a_model_that_found_no_room_on_the_gpu_is_said_to_be_on_the_cpu(jetbox: Jetbox, sim_server: Sim) -> None:

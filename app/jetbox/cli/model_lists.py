@@ -14,13 +14,13 @@ from jetbox.engine.errors import ExitCode, ModelNotFound
 from jetbox.engine.models.address import bare
 from jetbox.engine.models.figures import Figures, median
 from jetbox.engine.models.standing import Standing, best_at
+from jetbox.ui.words import size
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
     from jetbox.engine.models.base import ChatModel
     from jetbox.engine.models.catalog import Entry, Listing
 
-GB = 1e9
 _HEAD = (
     "model",
     "size",
@@ -126,7 +126,7 @@ def _row(entry: Entry, known: Figures) -> tuple[str, ...]:
     )
     return (
         info.name + (" (remote)" if info.remote else ""),
-        f"{info.size / GB:.1f} GB" if info.size else "-",
+        size(info.size) if info.size else "-",
         f"{info.max_ctx:,}" if info.max_ctx else "-",
         f"{can} ({entry.lacks})".strip() if entry.lacks else can,
         _loaded(entry),
@@ -155,7 +155,7 @@ def _lines(entry: Entry, known: Figures) -> list[tuple[str, str]]:
     lines = [
         ("model", " ".join(filter(None, [info.name, info.family, info.parameters, info.quantisation]))),
         ("digest", info.digest or "not told"),
-        ("size", f"{info.size / GB:.1f} GB" if info.size else "not told"),
+        ("size", size(info.size) if info.size else "not told"),
         ("window", f"at most {info.max_ctx:,} tokens" if info.max_ctx else "not told"),
         ("can", ", ".join(info.capabilities) or "not told"),
         ("loaded", _loaded(entry)),
@@ -192,7 +192,7 @@ def _loaded(entry: Entry) -> str:
     if held is None:
         return "-"
     share = entry.on_gpu
-    parts = [f"{held.size / GB:.1f} GB" if held.size else "yes"]
+    parts = [size(held.size) if held.size else "yes"]
     if share is not None:
         parts.append(placed(share))
     if held.window:
@@ -210,6 +210,9 @@ def _left(expires_at: str) -> str:
         return ""
     if seconds > FOR_EVER_S:
         return "for ever"
+    for unit, length in (("days", 86_400), ("h", 3_600)):
+        if seconds >= 2 * length:
+            return f"for {seconds / length:.0f} {unit}"
     return f"for {seconds / 60:.0f} min" if seconds >= 90 else f"for {max(0, seconds):.0f} s"
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from jetbox.cli.model_lists import GB, placed, require, summary
+from jetbox.cli.model_lists import placed, require, summary
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode
 from jetbox.engine.models import manage
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.window import choose_window
+from jetbox.ui.words import size
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -78,7 +79,7 @@ def pull(asked: Invocation, name: str) -> int:
         async with _connected(asked) as model:
             told = ""
             async for step in model.pull(name):
-                share = f" {step.completed / step.total:4.0%} of {step.total / GB:.1f} GB" if step.total else ""
+                share = f" {step.completed / step.total:4.0%} of {size(step.total)}" if step.total else ""
                 words = plain(step.status + share)
                 if words != told:
                     told = words

@@ -63,7 +63,8 @@ class Expectation(msgspec.Struct, frozen=True):
 
 def loading_words(name: str, size: int) -> str:
     """What is being loaded: `gpt-oss:20b, 13.8 GB`."""
-    return f"{name}, {size / 1e9:.1f} GB" if size else name
+    words = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    return f"{name}, {words}" if size else name
 
 
 class Voice:
