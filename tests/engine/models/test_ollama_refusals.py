@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -186,3 +187,16 @@ async def test_fields_of_later_versions_are_passed_over_and_missing_ones_are_unk
     assert (chunks[-1].done, chunks[-1].done_reason) == (True, "stop")
     assert chunks[-1].metrics["eval_count"] == 2
     assert "prompt_eval_count" not in chunks[-1].metrics, "what a server does not tell is not taken for nothing"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>\n<h1>Sign in</h1></html>", "a page of HTML stands in the answer's place"),
+        (gzip.compress(b'{"done": true}', mtime=0), "the answer came compressed (gzip)"),
+    ],
+)
+async def test_what_stands_in_an_answers_place_is_named(answering: Answering, body: bytes, said: str) -> None:
+    error = await refused(await answering(200, body))
+    assert error.message == said
+    assert "what stands before the server" in error.hint

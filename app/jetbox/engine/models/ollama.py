@@ -321,9 +321,9 @@ def _chunk(raw: bytes) -> Chunk:
         if line.message is not None and line.message.tool_calls:
             raw.decode()  # arguments are kept as they are, and so were not looked at
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadAnswer(
-            f"garbage in the answer's stream: {raw[:60].decode(errors='replace')!r}", "see the server's log"
-        ) from error
+        from jetbox.engine.models.refusals import garbage
+
+        raise garbage(raw) from error
     if line.error is not None:
         from jetbox.engine.models.refusals import reported
 

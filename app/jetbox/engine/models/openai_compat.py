@@ -370,7 +370,9 @@ class _Stream:
 
 
 def _garbage(data: bytes) -> BadAnswer:
-    return BadAnswer(f"garbage in the answer's stream: {data[:60].decode(errors='replace')!r}", "see the server's log")
+    from jetbox.engine.models.refusals import garbage
+
+    return garbage(data)
 
 
 def _window(model: _Model) -> int:

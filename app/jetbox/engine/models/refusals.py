@@ -247,6 +247,17 @@ def _sign_in(host: str, raw: bytes) -> KeyWanted:
     )
 
 
+def garbage(raw: bytes) -> BadAnswer:
+    """What came in the place of a line of an answer."""
+    if raw.lstrip()[:1] == b"<":
+        hint = "see what stands before the server, such as a proxy or a gateway"
+        return BadAnswer("a page of HTML stands in the answer's place", hint)
+    if raw.startswith(b"\x1f\x8b"):
+        hint = "nobody asked for that: see what stands before the server, such as a proxy or a gateway"
+        return BadAnswer("the answer came compressed (gzip)", hint)
+    return BadAnswer(f"garbage in the answer's stream: {raw[:60].decode(errors='replace')!r}", "see the server's log")
+
+
 def reported(text: str) -> ModelError:
     """An error that Ollama reports in its own words."""
     if any(words in text for words in OVERFLOW):
