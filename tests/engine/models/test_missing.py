@@ -143,7 +143,7 @@ async def test_a_server_that_is_not_there_is_waited_for_with_what_was_typed(
     asking.session.submit(c.ListModels())
     listed = await asking.told(e.ModelsListed)
     assert isinstance(listed, e.ModelsListed)
-    assert listed.problem == "nothing answers"
+    assert listed.problem == "nothing answers — start it"
     asking.session.submit(c.SetModel("llama3.2:3b"))
     up.set()
     asking.session.submit(c.SendAgain())
