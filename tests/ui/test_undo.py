@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.ui.screens import overlays
 from ui.conftest import Playing, Show, Showing, screen_text
 from ui.played import EDIT, Stage, whole
+from unhurried import AMPLE_S
 
 PLAN = e.UndoPlanned(
     round=1,
@@ -83,7 +87,8 @@ async def test_words_come_back_and_the_round_is_marked(show: Showing) -> None:
         assert s.text.count("undone") >= 3
 
 
-async def test_esc_twice_goes_back_and_a_number_does_so_at_once(show: Showing) -> None:
+async def test_esc_twice_goes_back_and_a_number_does_so_at_once(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlays, "AGAIN_S", AMPLE_S)
     async with show() as s:
         await s.play(*whole())
         await s.press("escape", "escape")
