@@ -6,34 +6,26 @@ import itertools
 import json
 import os
 import random
-import sys
 import tarfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from benchmarks import cache_decision, exposed, headless, planning, probes, project, routing, seed_table, tasks
+from benchmarks.project import copied, fetched
+from benchmarks.stale_writer import GONE, KINDS, PLACES, History, Writer, numbers
+from benchmarks.tasks import as_json, median, outcomes, seconds
 
-from jetbox.engine.events import ProbeEnded
+from jetbox.engine.events import AnyEvent, GoalEnded, ModelAnswered, ProbeEnded
 from jetbox.engine.options import PerformanceOptions
 from jetbox.settings.load import load
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def benchmarks(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import headless, seed_table
-
-    return headless, seed_table
-
-
-def test_rounds_are_read_from_a_journal(benchmarks: tuple[ModuleType, ModuleType]) -> None:
-    rounds = benchmarks[0].rounds_of(ROOT / "sessions/mathx/journal.jsonl")
+def test_rounds_are_read_from_a_journal() -> None:
+    rounds = headless.rounds_of(ROOT / "sessions/mathx/journal.jsonl")
     assert [one.number for one in rounds] == list(range(1, len(rounds) + 1))
     assert all(one.wall >= one.llm + one.exposed > 0 for one in rounds)
     # Its first round only looks at the folder; the second writes.
@@ -42,8 +34,8 @@ def test_rounds_are_read_from_a_journal(benchmarks: tuple[ModuleType, ModuleType
     assert rounds[1].exposed > 0
 
 
-def test_what_counts_as_served(benchmarks: tuple[ModuleType, ModuleType]) -> None:
-    made = benchmarks[0].Round
+def test_what_counts_as_served() -> None:
+    made = headless.Round
 
     def verdict(name: str, state: str, cache: str, ms: int, **more: bool) -> ProbeEnded:
         return ProbeEnded(name=name, state=state, cache=cache, duration_ns=ms * 1_000_000, **more)  # type: ignore[arg-type]
@@ -61,55 +53,47 @@ def test_what_counts_as_served(benchmarks: tuple[ModuleType, ModuleType]) -> Non
     assert (both.first, both.glyphs, both.hit) == (50.0, "⚡◐⚡", False)
 
 
-def test_every_optimisation_of_the_probes_is_measured_on_its_own(benchmarks: tuple[ModuleType, ModuleType]) -> None:
+def test_every_optimisation_of_the_probes_is_measured_on_its_own() -> None:
     fields = zip(PerformanceOptions.__struct_fields__, PerformanceOptions.__struct_defaults__, strict=True)
     switches = {name for name, default in fields if default is True and name.startswith(("probe", "pytest", "ruff"))}
-    assert switches - {"probe_inotify"} <= set(benchmarks[1].SWITCHES)
-    for options in benchmarks[1].ablations().values():
-        flags = [(*word.split("=", 1), "--set") for word in options if word.startswith("performance.")]
+    assert switches - {"probe_inotify"} <= set(seed_table.SWITCHES)
+    for options in seed_table.ablations().values():
+        set_ = [word.partition("=") for word in options if word.startswith("performance.")]
+        flags = [(name, value, "--set") for name, _, value in set_]
         assert load(None, environment={}, flags=flags, profile="baseline" if "--profile" in options else "")
 
 
-def test_cold_and_warm_rounds_are_told_apart(benchmarks: tuple[ModuleType, ModuleType]) -> None:
-    found = benchmarks[1].means([[100, 10, 20, 60], [300, 10, 20, 60]])
+def test_cold_and_warm_rounds_are_told_apart() -> None:
+    found = seed_table.means([[100, 10, 20, 60], [300, 10, 20, 60]])
     assert (found["cold mean"], found["cold median"]) == (200, 200)
     assert (found["warm mean"], found["warm median"]) == (30, 20)
     assert (found["all mean"], found["all median"], found["total"]) == (72.5, 40, 290)
-    assert "warm mean 30, median 20.0" in benchmarks[1].told(found)
+    assert "warm mean 30, median 20.0" in seed_table.told(found)
 
 
-def test_an_ablation_ends_in_its_time_and_plays_every_condition_as_often(
-    benchmarks: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = benchmarks[1]
-    monkeypatch.setattr(table, "session", lambda *_, **__: [])
+def test_an_ablation_ends_in_its_time_and_plays_every_condition_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seed_table, "session", lambda *_, **__: [])
     clock = itertools.count(0, 50).__next__
-    conditions = {name: (table.LLAMA, options) for name, options in table.ablations(whole=False).items()}
-    assert {len(runs) for runs in table.run_within(conditions, 165, clock).values()} == {3}
-    assert {len(runs) for runs in table.run_within(conditions, 1, clock).values()} == {1}
+    conditions = {name: (seed_table.LLAMA, options) for name, options in seed_table.ablations(whole=False).items()}
+    assert {len(runs) for runs in seed_table.run_within(conditions, 165, clock).values()} == {3}
+    assert {len(runs) for runs in seed_table.run_within(conditions, 1, clock).values()} == {1}
     assert all(name.startswith("baseline") for name in conditions)
-    assert conditions.keys() < table.ablations().keys()
+    assert conditions.keys() < seed_table.ablations().keys()
 
 
-def test_waiting_is_judged_by_what_the_tests_need_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks.exposed import judged
-
+def test_waiting_is_judged_by_what_the_tests_need_alone() -> None:
     overlap = {"rounds without a wait": 9, "rounds": 10}
     verdict = {"exposed": [100.0, 120.0], "bare": [110.0, 110.0], "plain": [500.0, 400.0]}
-    free, bare, plain = judged({"overlap": overlap, "verdict": verdict})
+    free, bare, plain = exposed.judged({"overlap": overlap, "verdict": verdict})
     assert free.endswith("met")
     assert "in 1 rounds of 2" in bare
     assert bare.endswith("+10.0 ms, missed")
     assert "in 2 rounds of 2" in plain
     assert plain.endswith("met")
-    assert judged({"overlap": overlap | {"rounds": 11}, "verdict": verdict})[0].endswith("missed")
+    assert exposed.judged({"overlap": overlap | {"rounds": 11}, "verdict": verdict})[0].endswith("missed")
 
 
 def test_what_the_tests_of_an_edit_need_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import exposed
-
     monkeypatch.setattr(exposed, "PARTS", 2)
     monkeypatch.setattr(exposed, "EDITS", 2)
     needs = exposed.Needs(tests=1, pause_ms=30)
@@ -121,13 +105,10 @@ def test_what_the_tests_of_an_edit_need_is_measured_both_ways(monkeypatch: pytes
     assert all(spent >= 30 for spent in (*needs.bare, *needs.plain))
 
 
-def test_every_decision_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks.cache_decision import GOALS, judged
-
+def test_every_decision_is_judged() -> None:
     names = ("proof", "verdict", "ruff", "pytest", "command", "all", "before done")
-    found = {f"{how} {files}": {name: {"p99": 10.0} for name in names} for how, files in GOALS}
-    said = [words for words in judged(found) if words.startswith("goal ")]
+    found = {f"{how} {files}": {name: {"p99": 10.0} for name in names} for how, files in cache_decision.GOALS}
+    said = [words for words in cache_decision.judged(found) if words.startswith("goal ")]
     assert [words for words in said if " all: " in words and words.endswith("missed")]
     assert [words for words in said if "sweep 10000 before done: " in words and words.endswith("met")]
     assert {words.split(":")[0] for words in said if "sweep 1000 " in words} == {
@@ -135,25 +116,16 @@ def test_every_decision_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_what_is_compared_holds_work_on_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import planning, routing
-    from benchmarks.tasks import SHIPPED, WORKSPACES
-
+def test_what_is_compared_holds_work_on_what_is_there() -> None:
     for compared in (planning.TASKS, routing.TASKS):
-        assert SHIPPED.items() <= compared.items()
+        assert tasks.SHIPPED.items() <= compared.items()
         assert {task.kind for task in compared.values()} == {"new", "mend", "change", "question"}
-    there = [task for task in SHIPPED.values() if task.kind in ("mend", "change")]
+    there = [task for task in tasks.SHIPPED.values() if task.kind in ("mend", "change")]
     assert len(there) == 2
-    assert all(list((WORKSPACES / task.workspace).rglob("test_*.py")) for task in there)
+    assert all(list((tasks.WORKSPACES / task.workspace).rglob("test_*.py")) for task in there)
 
 
-def test_seconds_are_those_of_the_latency_and_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks.tasks import as_json, median, outcomes, seconds
-
-    from jetbox.engine.events import AnyEvent, GoalEnded, ModelAnswered
-
+def test_seconds_are_those_of_the_latency_and_everything_else() -> None:
     answers = [ModelAnswered(attempt=1, wall_ns=ms * 1_000_000) for ms in (100, 300)]
     ended = GoalEnded(goal=1, outcome="done", reason="", exit_code=0, rounds=2, wall_ns=1_000_000_000)
     happened: list[AnyEvent] = [*answers, ended]
@@ -171,9 +143,6 @@ def test_seconds_are_those_of_the_latency_and_everything_else(monkeypatch: pytes
 def test_the_writer_makes_every_kind_of_change_and_writes_down_what_it_makes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks.stale_writer import GONE, KINDS, PLACES, History, Writer, numbers
-
     (tmp_path / "ws").mkdir()
     history = History(tmp_path / "history", create=True)
     writer = Writer(tmp_path, random.Random(1))
@@ -204,7 +173,6 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "index"
     folder.mkdir()
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -212,8 +180,6 @@ def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_the_real_project_is_downloaded_once_and_kept_whole(index: Path, tmp_path: Path) -> None:
-    from benchmarks.project import copied, fetched
-
     files = {
         "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
         "[tool.pytest.ini_options]\n",
@@ -242,8 +208,6 @@ def test_the_real_project_is_downloaded_once_and_kept_whole(index: Path, tmp_pat
 
 @pytest.mark.usefixtures("index")
 def test_a_project_that_cannot_be_had_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks import probes, project
-
     monkeypatch.setattr(probes, "fetched", partial(project.fetched, "no-such-project-of-ours", tmp_path / "cache"))
     monkeypatch.setattr(probes, "server", no_figures)
     results, missing = probes.measure(["project"], None, 1, 1)
@@ -257,14 +221,11 @@ async def no_figures(runs: int) -> dict[str, list[float]]:
     return {}
 
 
-def test_a_p95_stands_only_where_twenty_runs_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks.probes import judged, summary
-
-    assert "p95" in summary([1.0] * 20)
-    assert summary([1.0] * 19).keys() == {"median", "min", "n", "max"}
+def test_a_p95_stands_only_where_twenty_runs_show_it() -> None:
+    assert "p95" in probes.summary([1.0] * 20)
+    assert probes.summary([1.0] * 19).keys() == {"median", "min", "n", "max"}
     plain = "python -m pytest -q"
     figures = {"pytest: ours (partial)": [10.0], "pytest: ours, whole after an edit": [50.0], plain: [100.0]}
-    said = judged("large", figures)
+    said = probes.judged("large", figures)
     assert f"goal large, {plain}: x10.0 of x20, missed" in said
     assert f"large, whole after an edit: x2.00 as soon as {plain}" in said

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-ROOT = Path(__file__).parents[2]
+from benchmarks import planning
 
 
-@pytest.fixture
-def planning(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import planning
-
-    return planning
-
-
-def test_five_reads_take_two_requests_as_a_plan(planning: ModuleType) -> None:
+def test_five_reads_take_two_requests_as_a_plan() -> None:
     planned = planning.run(planning.TASKS["notes"], "plan", "A", 1000)
     assert (planned.calls, planned.plan, planned.outcome) == (2, "done", "answered")
     assert planned.model > 0

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from benchmarks import prefix
 
 from jetbox.engine.errors import ExitCode
 
-if TYPE_CHECKING:
-    from types import ModuleType
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def prefix(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import prefix
-
-    return prefix
-
-
-def test_a_short_run_meets_the_goal_and_a_rebuilt_prompt_does_not(prefix: ModuleType) -> None:
+def test_a_short_run_meets_the_goal_and_a_rebuilt_prompt_does_not() -> None:
     rows = prefix.measured(0, 4)
     assert [row.round for row in rows] == [1, 2, 3, 4]
     assert prefix.judged(rows).met
@@ -38,7 +24,7 @@ def test_a_short_run_meets_the_goal_and_a_rebuilt_prompt_does_not(prefix: Module
 
 
 def test_switches_are_excepted_and_nothing_else(
-    prefix: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
         prefix.Row(1, "a", 800, 800, 800, 800, 800),

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-ROOT = Path(__file__).parents[2]
+from benchmarks import routing
 
 
-@pytest.fixture
-def routing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    from benchmarks import routing
-
-    return routing
-
-
-def test_a_small_model_that_fails_is_told_beside_the_rule_that_helps_it(routing: ModuleType) -> None:
+def test_a_small_model_that_fails_is_told_beside_the_rule_that_helps_it() -> None:
     task = routing.TASKS["slips"]
     small = routing.run(task, "small", "own", 100)
     helped = routing.run(task, "cascade", "own", 100)

@@ -91,67 +91,68 @@ async def first_frame(app: JetboxApp, pilot: Pilot[int]) -> None:
             await pilot.pause()
 
 
+@asynccontextmanager
+async def shown(
+    *,
+    size: tuple[int, int] = (120, 40),
+    failure: JetboxError | None = None,
+    glyphs: Glyphs = UNICODE,
+    keys: dict[str, str] | None = None,
+    themes: tuple[Path, ...] = (SHIPPED,),
+    theme: str = "jetbox-dark",
+    loaded: Loaded | None = None,
+    early: Sequence[events.Event] = (),
+) -> AsyncIterator[Show]:
+    """An application whose engine runs until it is told to close; `early` comes before its first frame."""
+    stage = Stage()
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    def closing(command: commands.AnyCommand) -> bool:
+        if isinstance(command, commands.Close):
+            over.set()
+        return isinstance(command, commands.Close)
+
+    stage.session.listen(closing)
+
+    async def engine() -> int:
+        begun.set()
+        if failure is not None:
+            raise failure
+        await over.wait()
+        return 3
+
+    app = JetboxApp(
+        stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes,
+        loaded=loaded,
+    )  # fmt: skip
+    for event in early:
+        app.post_message(event)
+    async with app.run_test(size=size) as pilot:
+        await first_frame(app, pilot)
+        yield Show(stage, app, pilot, begun)
+        over.set()
+
+
+@asynccontextmanager
+async def played(
+    source: SessionSource, *, size: tuple[int, int] = (120, 40), theme: str = "jetbox-dark"
+) -> AsyncIterator[tuple[JetboxApp, Pilot[int]]]:
+    """An application that plays or looks on."""
+    """An application that plays or looks on."""
+    app = JetboxApp(source, theme=theme, glyphs=UNICODE, home="/home/ada", theme_folders=(SHIPPED,))
+    async with app.run_test(size=size) as pilot:
+        await first_frame(app, pilot)
+        yield app, pilot
+
+
 @pytest.fixture
 def show() -> Showing:
-    """Opens an application whose engine runs until it is told to close; `early` comes before its first frame."""
-
-    @asynccontextmanager
-    async def begin(
-        *,
-        size: tuple[int, int] = (120, 40),
-        failure: JetboxError | None = None,
-        glyphs: Glyphs = UNICODE,
-        keys: dict[str, str] | None = None,
-        themes: tuple[Path, ...] = (SHIPPED,),
-        theme: str = "jetbox-dark",
-        loaded: Loaded | None = None,
-        early: Sequence[events.Event] = (),
-    ) -> AsyncIterator[Show]:
-        stage = Stage()
-        begun, over = asyncio.Event(), asyncio.Event()
-
-        def closing(command: commands.AnyCommand) -> bool:
-            if isinstance(command, commands.Close):
-                over.set()
-            return isinstance(command, commands.Close)
-
-        stage.session.listen(closing)
-
-        async def engine() -> int:
-            begun.set()
-            if failure is not None:
-                raise failure
-            await over.wait()
-            return 3
-
-        app = JetboxApp(
-            stage.feed, theme=theme, keys=keys, driver=engine, glyphs=glyphs, home="/home/ada", theme_folders=themes,
-            loaded=loaded,
-        )  # fmt: skip
-        for event in early:
-            app.post_message(event)
-        async with app.run_test(size=size) as pilot:
-            await first_frame(app, pilot)
-            yield Show(stage, app, pilot, begun)
-            over.set()
-
-    return begin
+    return shown
 
 
 @pytest.fixture
 def on_source() -> Playing:
-    """Opens an application that plays or looks on."""
-
-    @asynccontextmanager
-    async def begin(
-        source: SessionSource, *, size: tuple[int, int] = (120, 40), theme: str = "jetbox-dark"
-    ) -> AsyncIterator[tuple[JetboxApp, Pilot[int]]]:
-        app = JetboxApp(source, theme=theme, glyphs=UNICODE, home="/home/ada", theme_folders=(SHIPPED,))
-        async with app.run_test(size=size) as pilot:
-            await first_frame(app, pilot)
-            yield app, pilot
-
-    return begin
+    return played
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.settings.load import load, parse_assignment
-from jetbox.ui import clipboard, editing, telling
+from jetbox.ui import clipboard, editing
 from jetbox.ui.aside import Aside
 from jetbox.ui.finding import FileFinder
 from jetbox.ui.history import History
+from jetbox.ui.reasons import reason
 from jetbox.ui.transcript.find import Find
 from ui.conftest import Show, Showing
 from ui.played import opened, whole
@@ -216,6 +217,6 @@ async def test_what_nobody_waits_for_is_told_once(show: Showing) -> None:
 
 
 def test_reasons_are_a_line() -> None:
-    assert telling.reason(FileNotFoundError(2, "No such file", "x")) == "No such file: x"
-    assert telling.reason(ValueError("a\nb")) == "ValueError: a b"
-    assert telling.reason(KeyError()) == "KeyError"
+    assert reason(FileNotFoundError(2, "No such file", "x")) == "No such file: x"
+    assert reason(ValueError("a\nb")) == "ValueError: a b"
+    assert reason(KeyError()) == "KeyError"

@@ -54,14 +54,14 @@ async def test_one_of_fifty_thousand_files_is_found_by_a_few_letters_while_keys_
 
         finder = s.bench.completer._finder
         assert finder is not None
-        assert finder._process is not None
-        finder._process.send_signal(signal.SIGSTOP)  # a search without an end
+        assert finder._script._process is not None
+        finder._script._process.send_signal(signal.SIGSTOP)  # a search without an end
         try:
             await s.press("ctrl+c", *"@part33mod777")
             assert s.bench.prompt.text == "@part33mod777"
             assert "@part33mod777" in s.text
         finally:
-            finder._process.send_signal(signal.SIGCONT)
+            finder._script._process.send_signal(signal.SIGCONT)
         await until_offered(s, "@packages/part33/module_777.py")
         await s.press("tab")
         assert s.bench.prompt.text == "@packages/part33/module_777.py "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from jetbox.record import library
 from jetbox.record.journal import JournalWriter
 from jetbox.record.library import keep_label, summary
 from jetbox.settings import show as show_settings
-from jetbox.ui.aside import ENDED
+from jetbox.ui.aside import Aside
 from jetbox.ui.screens.sessions import Sessions
 from jetbox.ui.text.rows import Piece
 from ui.conftest import Show, Showing
@@ -148,9 +149,36 @@ async def test_recordings_are_read_and_written_by_another_process(
         await asyncio.sleep(0)
         gone.cancel()  # whoever asked is gone: the next one gets its own answer
         assert (await aside.summaries([path]))[0].goal == "Build the calculator"
-        process = aside._process
+        with pytest.raises(JetboxError, match="ValueError: nothing we know"):
+            await aside._have("nothing we know", [], str)
+        process = aside._script._process
     assert process is not None
     assert process.returncode is not None, "it ends with the screen"
+
+
+async def test_what_is_being_written_when_the_screen_is_left_is_written_to_its_end(
+    show: Showing, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record("20260101-100000-000-aaaa", "Build the calculator")
+    close = Aside.close
+
+    async def goes_on(aside: Aside) -> None:
+        assert process is not None
+        process.send_signal(signal.SIGCONT)
+        await close(aside)
+
+    monkeypatch.setattr(Aside, "close", goes_on)
+    async with show() as s:
+        await begin(s, tmp_path)
+        await s.press("escape")
+        await s.bench.aside.option_texts()
+        process = s.bench.aside._script._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        s.bench.view.id = path.name
+        await s.type(f"/export {tmp_path / 'it.md'}", "enter")
+        assert not (tmp_path / "it.md").exists()
+    assert "## Goal 1" in (tmp_path / "it.md").read_text()
 
 
 async def test_where_nothing_can_be_read_that_is_said(
@@ -160,11 +188,11 @@ async def test_where_nothing_can_be_read_that_is_said(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     async with show() as s:
         await begin(s, tmp_path)
-        assert f"the list could not be read: {ENDED}" in s.text
+        assert "the list could not be read: its process has ended" in s.text
         await s.press("escape")
         await s.type("/export", "enter")
         async with asyncio.timeout(120):
-            while f"not exported: {ENDED}" not in s.text:
+            while "not exported: its process has ended" not in s.text:
                 await s.pilot.pause()
 
 

@@ -59,17 +59,30 @@ def private_folder(path: Path) -> None:
         raise storage_error("make the folder", path, error) from error
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file anew in one step, for its owner's eyes. Raises OSError."""
+def replace_file(path: Path, data: bytes, *, only_new: bool = False) -> None:
+    """Write a file anew in one step, for its owner's eyes. Raises OSError; `FileExistsError` where it has to be new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
+        if only_new:
+            _name(temporary, path)
         os.replace(temporary, path)
     except OSError:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _name(file: Path, path: Path) -> None:
+    """Take the name, unless it is taken."""
+    try:
+        os.link(file, path, follow_symlinks=False)
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, error.strerror, str(path)) from None
+    except OSError:
+        # A file system without hard links.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def sync_folder(path: Path | str) -> None:

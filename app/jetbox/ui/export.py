@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
 def export(session: str, folder: Path, name: str, *, overwrite: bool = False) -> Path:
     """Write the session of this id as Markdown, to `name` or beside its journal; a shipped one here. Blocks.
 
-    What has the form of a secret is replaced.
+    It is there as a whole or not at all. What has the form of a secret is replaced.
 
     Raises:
         RecordingError: there is no such recording, or it cannot be read.
         OSError: the file is there already, or cannot be written.
     """
     from jetbox.engine.safety.likely import LikelySecrets
+    from jetbox.record.disk import replace_file
     from jetbox.record.library import find, samples
     from jetbox.record.markdown import markdown
     from jetbox.record.recording import read_journal
@@ -25,9 +25,5 @@ def export(session: str, folder: Path, name: str, *, overwrite: bool = False) ->
         name = f"{where.name}.md"
     text = LikelySecrets().redact(markdown(read_journal(where).events))
     target = Path(name).expanduser().absolute() if name else where / "session.md"
-    if overwrite:
-        target.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if name else os.O_TRUNC)
-    with open(os.open(target, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+    replace_file(target, text.encode(), only_new=bool(name) and not overwrite)
     return target

@@ -7,23 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jetbox.engine.errors import JetboxError
+from jetbox.ui.reasons import reason
 from jetbox.ui.text.rows import one_line
 
 Say = Callable[[str], None]
-
-
-def reason(error: BaseException) -> str:
-    """Why something failed, in a line."""
-    if isinstance(error, JetboxError):
-        said = f"{error.message}: {error.hint}" if error.hint else error.message
-    elif isinstance(error, OSError) and error.strerror:
-        said = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    elif isinstance(error, OSError) and str(error):
-        said = str(error)
-    else:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return one_line(said)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Threads share the interpreter: reading a long journal in one makes every key wait. It reads lines of JSON from
 standard input: at first `path` (sys.path), then `id`, `do` and `of` for each piece of work. Each answer is a line with
-the id and the number of bytes that follow: the value in JSON, or `error` and `hint`.
+the `id` and the `value`, or `error` and `hint`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ def main() -> None:
     sys.path[:] = json.loads(sys.stdin.buffer.readline() or b'{"path": []}')["path"]
     for line in sys.stdin.buffer:
         asked = json.loads(line)
-        body = _answer(asked["do"], asked["of"])
-        sys.stdout.buffer.write(b"%d %d\n" % (asked["id"], len(body)) + body)
+        sys.stdout.buffer.write(_answer(asked["id"], asked["do"], asked["of"]) + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _answer(do: str, of: list[Any]) -> bytes:
+def _answer(number: int, do: str, of: list[Any]) -> bytes:
     import msgspec
 
     from jetbox.engine.errors import JetboxError
+    from jetbox.ui.reasons import reason
 
+    value: dict[str, object] = {"id": number}
     try:
-        value: object = {"value": _work(do, of)}
+        value["value"] = _work(do, of)
     except JetboxError as error:
-        value = {"error": error.message, "hint": error.hint}
-    except OSError as error:
-        value = {"error": error.strerror or str(error), "hint": ""}
+        value |= {"error": error.message, "hint": error.hint}
+    except Exception as error:  # the border of the process: what asked is told, and the next work is done
+        value |= {"error": reason(error), "hint": ""}
     return msgspec.json.encode(value, enc_hook=str)
 
 
