@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from engine.probes.test_probe_forked import Suite, plugin, suite
+from engine.probes.test_probe_forked import Suite, plugin, suite, until
 from jetbox.engine.probes.sessions import Ended
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ TELLS = (
     "    assert 0, repr(said)\n"
 )
 READY = b"ready\n"
+STALLS = (
+    "import signal\ndef pytest_configure(config):\n    if not config.option.file_or_dir:\n"
+    "        with open('begun', 'a') as file:\n            file.write('x')\n        signal.pause()\n"
+)
+"""A plugin that lets no run come to its session which does not know its files yet."""
 
 
 async def ran(suite: Suite, *files: str) -> Ended:
@@ -89,6 +94,24 @@ def interpreters(root: Path) -> list[int]:
                 if b"python" in program and int(entry.name) != os.getpid():
                     found.append(int(entry.name))
     return found
+
+
+async def at_rest(root: Path) -> list[int]:
+    """The same, once each of them waits for something."""
+    async with asyncio.timeout(120):
+        while True:
+            found = interpreters(root)
+            # One that was still to be forked while they were listed is there once they sleep.
+            if found and all(sleeps(process) for process in found) and found == interpreters(root):
+                return found
+            await asyncio.sleep(0.01)
+
+
+def sleeps(process: int) -> bool:
+    """True where it waits, and for no disk."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    return False
 
 
 def failure(ended: Ended) -> list[str]:
@@ -208,12 +231,15 @@ async def test_one_that_nobody_wanted_goes_with_its_server(bench: Bench, suite: 
 
 
 async def test_one_that_takes_too_long_is_waited_for_no_longer_and_followed_by_no_other(
-    bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, suite: Suite, plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jetbox.engine.probes.zygote.AHEAD_S", 0.0)
+    plugin(STALLS)
     bench.write("test_a.py", "def test_a(): pass\n")
-    await ran(suite, "test_a.py")
-    await idle(suite)
+    await suite.probe.sessions.prepare()
+    await until(bench.root / "begun")
     for _ in range(3):
         ended = await ran(suite, "test_a.py")
         assert (ended.code, ended.forked, ended.ahead) == (0, True, False)
+    assert len(await at_rest(bench.root)) == 1, "the server alone is left"
+    assert (bench.root / "begun").read_text() == "x", "no other was begun"
