@@ -47,6 +47,8 @@ class Bench:
         self.told: list[tuple[str, str, str]] = []
         self.ended: list[Verdict] = []
         self.notices: list[str] = []
+        self.noticed = asyncio.Event()
+        """There is a notice."""
         self.engines: list[ProbeEngine] = []
         self.on_start: Callable[[str], None] = lambda name: None
 
@@ -72,6 +74,10 @@ class Bench:
             self.told.append(("end", verdict.name, verdict.state))
             self.ended.append(verdict)
 
+        def noticed(words: str) -> None:
+            self.notices.append(words)
+            self.noticed.set()
+
         engine = ProbeEngine(
             self.root,
             self.processes,
@@ -79,7 +85,7 @@ class Bench:
             performance or PerformanceOptions(),
             on_start=started,
             on_end=ended,
-            on_notice=self.notices.append,
+            on_notice=noticed,
             store=store,
             probes=probes,
         )

@@ -83,8 +83,7 @@ async def test_a_baseline_that_another_probe_holds_up_takes_the_right_verdict(be
     engine.probes += (slow,)
     engine.prepare()
     assert engine._behind is not None
-    while not bench.notices:
-        await asyncio.sleep(0.005)
+    await bench.noticed.wait()
     slow.may_end.set()
     await asyncio.wait({engine._behind.task})
     assert [(v.name, v.state) for v in bench.ended] == [("pytest", "failed"), ("slow", "passed"), ("pytest", "passed")]
