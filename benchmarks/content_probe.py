@@ -11,6 +11,7 @@ from pathlib import Path
 from jetbox.engine.options import PerformanceOptions, ProbeCommand, ProbeOptions
 from jetbox.engine.probes.base import Scope, Verdict, Whole
 from jetbox.engine.probes.configuration import CONFIGURATION
+from jetbox.engine.probes.interpreter import Answers
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.unconfined import NoSandbox
@@ -80,11 +81,11 @@ class ContentProbe(Whole):
         self.during: Callable[[], None] | None = None
         """Called once, in the midst of the next run."""
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """It always applies."""
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """Nothing else matters."""
         return Scope(outside=())
 

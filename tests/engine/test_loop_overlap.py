@@ -20,6 +20,7 @@ from scripted import call, finish, step
 
 if TYPE_CHECKING:
     from engine.conftest import OpenRig
+    from jetbox.engine.probes.interpreter import Answers
 
 WRITE = call("write_file", path="a.py", content="x = 1\n")
 PACE = 16
@@ -37,10 +38,10 @@ class Held(Whole):
         self.may_end = asyncio.Event()
         self.begun = asyncio.Event()
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         return Scope()
 
     async def run(self, *, behind: bool = False) -> Verdict:

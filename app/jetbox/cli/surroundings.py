@@ -195,7 +195,7 @@ async def _pytest(interpreters: Interpreters, confined: bool) -> list[Check]:
     if interpreter.foreign and not confined:
         said = f"{shown} ({where}); not asked, since no sandbox confines it"
         return [Check("interpreter", "warn", said)]
-    facts = await interpreters.facts(interpreter)
+    facts = await interpreters.facts(interpreter, {})
     if facts.problem:
         cure = "make the environment anew, or set probes.python"
         return [Check("interpreter", "warn", facts.problem, cure)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.probes.conftest import Bench
+    from jetbox.engine.probes.interpreter import Answers
 
 
 def content(root: Path) -> str:
@@ -53,10 +54,10 @@ class Content(Whole):
         self.failing: tuple[str, ...] = ()
         self.error: Exception | None = None
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         return self.scoped
 
     async def run(self, *, behind: bool = False) -> Verdict:

@@ -172,12 +172,12 @@ async def test_with_a_plugin_of_the_workspace_every_file_counts_and_nothing_is_k
         return Finished("exited", 0, "", 0, 0)
 
     monkeypatch.setattr(probe, "_ran", ran)
-    await probe.scope()
+    await probe.scope({})
     assert "read.txt" in probe.narrow(files).files
     for _ in range(2):
         await probe.run()
     bench.write("mypy.ini", "[mypy]\n")
-    await probe.scope()
+    await probe.scope({})
     assert "read.txt" not in probe.narrow(files).files
     await probe.run()
     assert [argv[5] for argv in asked][:2] == ["all", "all"]

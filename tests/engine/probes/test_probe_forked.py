@@ -288,7 +288,7 @@ async def test_a_cancelled_run_is_gone_and_the_next_one_works(bench: Bench, suit
 async def test_a_run_cancelled_while_its_server_starts_costs_no_new_server(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", "def test_a():\n    pass\n")
     await suite.tree.sweep()
-    await suite.probe.skip()
+    await suite.probe.skip({})
     started: list[object] = []
     for _ in range(8):
         running = asyncio.create_task(suite.probe.run())

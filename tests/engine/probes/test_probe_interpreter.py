@@ -43,18 +43,18 @@ async def test_asked_once_until_something_is_installed(bench: Bench) -> None:
     packages = environment(bench.root / ".venv")
     interpreters = Interpreters(bench.root, bench.processes)
     it = interpreters.find()
-    before = await interpreters.facts(it)
+    before = await interpreters.facts(it, {})
     assert (before.version, before.pytest, before.problem) == (
         ".".join(map(str, sys.version_info[:3])),
         "",
         "",
     )
-    assert await interpreters.facts(it) == before
+    assert await interpreters.facts(it, {}) == before
     assert interpreters.lookups == 1
     (packages / "pytest").mkdir()
     (packages / "pytest" / "__init__.py").write_text("")
     (packages / "pytest-9.9.9.dist-info").mkdir()
-    after = await interpreters.facts(it)
+    after = await interpreters.facts(it, {})
     assert (after.pytest, interpreters.lookups) == ("9.9.9", 2)
     assert after.packages != before.packages
 
@@ -66,20 +66,20 @@ async def test_facts_stand_while_nothing_happens_to_what_they_are_about(bench: B
     noticed: set[str] = set()
     interpreters.moves = lambda places: count if noticed.issuperset(places) else None
     it = interpreters.find()
-    before = await interpreters.facts(it)
-    assert await interpreters.facts(it) is not before  # what they are about is not noticed yet
+    before = await interpreters.facts(it, {})
+    assert await interpreters.facts(it, {}) is not before  # what they are about is not noticed yet
     noticed.update(before.noticed or ())
-    before = await interpreters.facts(it)
-    assert await interpreters.facts(it) is before
+    before = await interpreters.facts(it, {})
+    assert await interpreters.facts(it, {}) is before
     (packages / "pytest-9.9.9.dist-info").mkdir()
     count = 2
-    after = await interpreters.facts(it)
+    after = await interpreters.facts(it, {})
     assert after.packages != before.packages
     noticed.update(after.noticed or ())
-    after = await interpreters.facts(it)
-    assert await interpreters.facts(it) is after
+    after = await interpreters.facts(it, {})
+    assert await interpreters.facts(it, {}) is after
     count = None  # at the gate, or where something may go uncounted
-    assert await interpreters.facts(it) is not after
+    assert await interpreters.facts(it, {}) is not after
 
 
 @pytest.mark.parametrize("how", ["path file", "mapping"])
@@ -100,12 +100,12 @@ async def test_packages_that_lie_elsewhere_count_with_their_content(bench: Bench
         (packages / "shared.pth").write_text("import shared_finder\n")
     interpreters = Interpreters(bench.root, bench.processes)
     it = interpreters.find()
-    before = await interpreters.facts(it)
+    before = await interpreters.facts(it, {})
     assert list(before.outside) == [str(elsewhere)]
     module.write_text("V = 2\n")
-    assert (await interpreters.facts(it)).outside != before.outside
+    assert (await interpreters.facts(it, {})).outside != before.outside
     module.write_text("V = 1\n")
-    assert (await interpreters.facts(it)).outside == before.outside
+    assert (await interpreters.facts(it, {})).outside == before.outside
     assert interpreters.lookups == 1
 
 
@@ -114,5 +114,5 @@ async def test_workspace_has_no_say_in_the_answer(bench: Bench) -> None:
     bench.write("pytest.py", "raise RuntimeError\n")
     environment(bench.root / ".venv")
     interpreters = Interpreters(bench.root, bench.processes)
-    facts = await interpreters.facts(interpreters.find())
+    facts = await interpreters.facts(interpreters.find(), {})
     assert (facts.problem, facts.pytest) == ("", "")

@@ -13,6 +13,7 @@ from jetbox.engine.probes.base import Scope as ProbeScope
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
+    from jetbox.engine.probes.interpreter import Answers
     from jetbox.engine.probes.runner import ProbeEngine
 
 
@@ -29,10 +30,10 @@ class Stepwise(Whole):
         self.may_end.set()
         self.begun = asyncio.Event()
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         return ""
 
-    async def scope(self) -> ProbeScope:
+    async def scope(self, answers: Answers) -> ProbeScope:
         return ProbeScope()
 
     async def run(self, *, behind: bool = False) -> Verdict:

@@ -213,10 +213,10 @@ async def test_the_users_own_settings_count_in_key_and_server(ruff: Ruff, monkey
     monkeypatch.setenv("HOME", str(home))
     put(ruff, {"m.py": CLEAN})
     await ruff.run()
-    before = await ruff.probe.scope()
+    before = await ruff.probe.scope({})
     assert said(await ruff.probe.candidate("m.py", LONG))[0] == "passed"
     put(ruff, {"../home/.config/ruff/ruff.toml": NARROW})
-    after = await ruff.probe.scope()
+    after = await ruff.probe.scope({})
     assert after.versions != before.versions
     assert str(home / ".config/ruff/ruff.toml") in (before.outside or ())
     assert said(await ruff.probe.candidate("m.py", LONG))[1] == "1 problem: E501"

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from jetbox.engine.options import PerformanceOptions, ProbeCommand
 from jetbox.engine.probes.base import Scope, Verdict, Whole
-from jetbox.engine.probes.interpreter import Facts, Interpreter, Interpreters
+from jetbox.engine.probes.installed import Installed, installed
+from jetbox.engine.probes.interpreter import Answers, Facts, Interpreter, Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.runner import ProbeEngine
 
@@ -32,9 +34,9 @@ class Asked:
         self.times = 0
         facts = Interpreters.facts
 
-        async def counted(interpreters: Interpreters, interpreter: Interpreter) -> Facts:
+        async def counted(interpreters: Interpreters, interpreter: Interpreter, answers: Answers) -> Facts:
             self.times += 1
-            return await facts(interpreters, interpreter)
+            return await facts(interpreters, interpreter, answers)
 
         monkeypatch.setattr(Interpreters, "facts", counted)
 
@@ -359,6 +361,30 @@ async def test_packages_of_a_program_beside_the_interpreter(bench: Bench, asked:
     assert (await one(engine)).why == "installed packages changed"
 
 
+@pytest.mark.parametrize("how", ["inotify", "sweep"])
+async def test_a_look_up_asks_the_interpreter_once_and_the_next_one_asks_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    place, looks = Place(bench), list[tuple[str, ...]]()
+
+    def counted(folders: tuple[str, ...]) -> Installed:
+        looks.append(folders)
+        return installed(folders)
+
+    performance = msgspec.structs.replace(PLAIN, probe_inotify=how == "inotify")
+    command = ProbeCommand(name="check", command=("python", "-c", "print(1)"))
+    engine = bench.engine(performance=performance, ruff=False, commands=(command,))
+    assert [verdict.state for verdict in await engine.verdicts(final=True)] == ["passed", "passed"]
+    monkeypatch.setattr("jetbox.engine.probes.interpreter.installed", counted)
+    for final in (True, True) if how == "inotify" else (True, False):
+        looks.clear()
+        assert [verdict.cache for verdict in await engine.verdicts(final=final)] == ["hit", "hit"]
+        assert len(looks) == 1
+    place.install()
+    verdicts = await engine.verdicts(final=True)
+    assert [verdict.why for verdict in verdicts] == ["installed packages changed"] * 2
+
+
 class Elsewhere(Whole):
     """A probe whose scope names a folder."""
 
@@ -369,10 +395,10 @@ class Elsewhere(Whole):
         self.value = "1"
         self.asked = 0
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         self.asked += 1
         return Scope((self.value,), outside=(self.folder,))
 

@@ -24,6 +24,7 @@ from jetbox.ui.verdicts import came
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
+    from jetbox.engine.probes.interpreter import Answers
 
 SCOPE = Scope(("-q",), {"ruff": "1", "python": "3.12"}, {"TZ": "UTC", "TOKENISH": "s3cr3t-value"})
 FILE_MODE = stat.S_IFREG | 0o644
@@ -229,10 +230,10 @@ class Counting(Whole):
         self.name = "pytest"
         self.runs = 0
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         return SCOPE
 
     async def run(self, *, behind: bool = False) -> Verdict:

@@ -8,6 +8,7 @@ import msgspec
 
 from jetbox.engine.events import RED, CacheState, VerdictState
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.interpreter import Answers
 from jetbox.engine.safety.sandbox import Sandbox
 
 
@@ -95,12 +96,12 @@ class Probe(Protocol):
         """Why it runs from scratch where a server could tell sooner; empty where it does not."""
         ...
 
-    async def skip(self) -> str:
-        """Why it does not apply now, in words; empty where it does."""
+    async def skip(self, answers: Answers) -> str:
+        """Why it does not apply now, in words; empty where it does. `answers` are those of this look-up."""
         ...
 
-    async def scope(self) -> Scope:
-        """What goes into the key besides the files."""
+    async def scope(self, answers: Answers) -> Scope:
+        """What goes into the key besides the files; `answers` as for `skip`."""
         ...
 
     async def run(self, *, behind: bool = False) -> Verdict:

@@ -14,7 +14,7 @@ from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
 from jetbox.engine.probes.bytecode import sources_only
 from jetbox.engine.probes.command import broken, environment, identity
 from jetbox.engine.probes.fingerprint import Tree
-from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.interpreter import Answers, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.snapshot import Snapshot
@@ -63,7 +63,7 @@ class CheckerProbe(Whole):
         self._open = True
         """Its verdict can depend on any file of the workspace; settled whenever the scope is asked for."""
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """Nothing to check, or nothing to check it with."""
         if not any(path.endswith(SOURCES) for path in self._tree.last.files):
             return "no Python files"
@@ -72,11 +72,11 @@ class CheckerProbe(Whole):
             return f"{self.name} is not installed; cure: {cure}"
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """The program, the interpreter with what is installed in it, and configuration above the workspace."""
         self._open = self._reads_more()
         interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter)
+        facts = await self._interpreters.facts(interpreter, answers)
         versions = {
             self.name: identity(self.program()),
             "python": f"{interpreter.path} {facts.version}",

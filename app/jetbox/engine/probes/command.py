@@ -15,7 +15,7 @@ from jetbox.engine.probes.base import Scope, Verdict, Whole, confines
 from jetbox.engine.probes.bytecode import sources_only
 from jetbox.engine.probes.cmdline import Runs, runs
 from jetbox.engine.probes.fingerprint import Tree
-from jetbox.engine.probes.interpreter import MOST_NOTICED, Interpreters
+from jetbox.engine.probes.interpreter import MOST_NOTICED, Answers, Interpreters
 from jetbox.engine.probes.narrowing import Narrowing, Patterns
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.snapshot import Snapshot
@@ -73,7 +73,7 @@ class CommandProbe(Whole):
         self._words = _words(command.command)
         self._patterns = Patterns(command.scope)
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """No file in its scope, or no such program."""
         if self._command.scope:
             files = self.narrow(self._tree.last).files
@@ -87,7 +87,7 @@ class CommandProbe(Whole):
         cure = f"chmod +x {first}" if "not executable" in trouble else "install it, or change probes.commands"
         return f"{trouble}; cure: {cure}"
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """The words, the programs that they name, and the variables that the command sees."""
         command = self._command.command
         arguments = ("sh", command) if isinstance(command, str) else command
@@ -97,7 +97,7 @@ class CommandProbe(Whole):
         interpreter = self._interpreters.find()
         outside: tuple[str, ...] | None = self._places(env["PATH"])
         if os.path.dirname(interpreter.path) in map(os.path.dirname, programs.values()):
-            facts = await self._interpreters.facts(interpreter)
+            facts = await self._interpreters.facts(interpreter, answers)
             versions["packages"] = facts.packages
             versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
             outside = (*outside, *facts.noticed) if outside is not None and facts.noticed is not None else None

@@ -72,6 +72,28 @@ class Facts(msgspec.Struct, frozen=True):
     has to be asked each time. Of a folder that is what happens to its own entries."""
 
 
+Answers = dict[str, Facts]
+"""What interpreters said of themselves, by path."""
+
+
+class LookUp:
+    """What interpreters said in one turn over all probes: each is asked once, and again where that may be outdated."""
+
+    def __init__(self) -> None:
+        self._answers: Answers = {}
+        self._state: tuple[int, ...] = ()
+
+    def answers(self, state: tuple[int, ...]) -> Answers:
+        """Those that were given under this state, to be added to."""
+        if state != self._state:
+            self._answers, self._state = {}, state
+        return self._answers
+
+    def forget(self) -> None:
+        """Nothing tells what changed since they were given."""
+        self._state = ()
+
+
 class _Look(msgspec.Struct, frozen=True):
     identity: tuple[object, ...]
     files: str
@@ -126,8 +148,13 @@ class Interpreters:
         pythons = [os.path.join(folder, "bin", "python") for folder in environments if os.path.isabs(folder)]
         return (*dict.fromkeys((self.find().path, *pythons, sys.executable)),)
 
-    async def facts(self, interpreter: Interpreter) -> Facts:
-        """What it is and has, as of now; a `problem` where it does not run."""
+    async def facts(self, interpreter: Interpreter, answers: Answers) -> Facts:
+        """What it is and has, with a `problem` where it does not run; as of now, unless that is among the answers."""
+        if interpreter.path not in answers:
+            answers[interpreter.path] = await self._now(interpreter)
+        return answers[interpreter.path]
+
+    async def _now(self, interpreter: Interpreter) -> Facts:
         moves, path = self.moves, interpreter.path
         if moves is None:
             return await self._facts(interpreter)

@@ -109,8 +109,8 @@ class MypyProbe(CheckerProbe):
         """Check everything; a type error is failed, a broken configuration is an error."""
         program = self.program()
         if not program:
-            return Verdict(self.name, "skipped", await self.skip(), cache="none", durable=False)
-        packages = (await self._interpreters.facts(self._interpreters.find())).packages
+            return Verdict(self.name, "skipped", await self.skip({}), cache="none", durable=False)
+        packages = (await self._interpreters.facts(self._interpreters.find(), {})).packages
         paths = self.narrow(self._tree.last).files
         now = await asyncio.to_thread(_stats, self._tree.root, paths, packages)
         # What mypy keeps of a module, it keeps whatever a plugin read for it.

@@ -12,6 +12,7 @@ from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.checkers import CheckerProbe, Finding, text_of
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.configuration import OF_PYRIGHT
+from jetbox.engine.probes.interpreter import Answers
 from jetbox.engine.safety.environment import candidates, clean_environment, find_program
 from jetbox.engine.safety.process import Finished
 from jetbox.engine.safety.terminal import safe_text
@@ -34,9 +35,9 @@ class PyrightProbe(CheckerProbe):
     cure = "npm install --save-dev pyright"
     configuration = OF_PYRIGHT | {"py.typed", ".package-lock.json"}
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """No Python files, no pyright, or nothing that can run it."""
-        if words := await super().skip():
+        if words := await super().skip(answers):
             return words
         head = _head(self.program())
         if "node" in head.partition("\n")[0]:
@@ -49,9 +50,9 @@ class PyrightProbe(CheckerProbe):
             )
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """That of every checker, and the node that runs it."""
-        scope = await super().scope()
+        scope = await super().scope(answers)
         outside = scope.outside
         extended = [path for path in self._extended() if not self._inside(path)]
         if outside is not None:
@@ -73,7 +74,7 @@ class PyrightProbe(CheckerProbe):
         """Check everything; a type error is failed, a configuration that cannot be read an error."""
         program = self.program()
         if not program:
-            return Verdict(self.name, "skipped", await self.skip(), cache="none", durable=False)
+            return Verdict(self.name, "skipped", await self.skip({}), cache="none", durable=False)
         return self._verdict(await self._ran([program, *self.arguments()], behind=behind))
 
     def _counts(self, path: str, folder: bool) -> bool:

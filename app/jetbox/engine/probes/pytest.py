@@ -21,7 +21,7 @@ from jetbox.engine.probes.base import Change, Scope, Verdict, Whole, confines
 from jetbox.engine.probes.configuration import OF_PYTEST, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
-from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.interpreter import Answers, Interpreters
 from jetbox.engine.probes.judging import counted, elsewhere, last_error, names, result, unfinished
 from jetbox.engine.probes.learning import Learner, Lesson
 from jetbox.engine.probes.report import bounded
@@ -90,12 +90,12 @@ class PytestProbe(Whole):
         """Why runs are not forked; what ended that is told where it is switched off too."""
         return self.sessions.refused or self._shadows.off
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """No tests, or no pytest to run them with."""
         if self._look_for_tests and not self._tests():
             return "no tests"
         interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter)
+        facts = await self._interpreters.facts(interpreter, answers)
         name = self._interpreters.shown(interpreter)
         if facts.problem:
             return f"{facts.problem}; cure: make the environment anew, or set probes.python"
@@ -103,10 +103,10 @@ class PytestProbe(Whole):
             return f"{name} has no pytest; cure: {name} -m pip install pytest"
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """Interpreter, what is installed in it, and all that tests see of their surroundings."""
         interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter)
+        facts = await self._interpreters.facts(interpreter, answers)
         versions = {"python": f"{interpreter.path} {facts.version}", "pytest": facts.pytest}
         versions["packages"] = facts.packages
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
@@ -211,11 +211,11 @@ class PytestProbe(Whole):
             self._preparing = asyncio.create_task(self._anticipate(), name="prepare pytest")
 
     async def _anticipate(self) -> None:
-        if (await self._interpreters.facts(self._interpreters.find())).pytest:
+        if (await self._interpreters.facts(self._interpreters.find(), {})).pytest:
             await self.sessions.prepare()
 
     async def _prepare(self) -> None:
-        if await self.skip():
+        if await self.skip({}):
             return
         await self.sessions.prepare()
         if self._affected is not None:

@@ -21,7 +21,7 @@ from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Change, Scope, Verdict, Whole, confines
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
-from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.interpreter import Answers, Interpreters
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.ruff_ahead import Ahead
 from jetbox.engine.probes.ruff_aside import Aside
@@ -118,7 +118,7 @@ class RuffProbe(Whole):
         if self._server is not None:
             await self._server.close()
 
-    async def skip(self) -> str:
+    async def skip(self, answers: Answers) -> str:
         """Nothing to check, or nothing to check it with."""
         if not any(path.endswith(SUFFIXES) for path in self._tree.last.files):
             return "no Python files"
@@ -126,7 +126,7 @@ class RuffProbe(Whole):
             return "ruff is not installed; cure: pip install ruff"
         return ""
 
-    async def scope(self) -> Scope:
+    async def scope(self, answers: Answers) -> Scope:
         """The program's identity stands for its version."""
         program = self.program()
         outside = self._settings.outside()
@@ -147,7 +147,7 @@ class RuffProbe(Whole):
         """Check everything; a rule broken is failed, a configuration broken is an error."""
         program = self.program()
         if program is None:
-            return Verdict(self.name, "skipped", await self.skip(), cache="none", durable=False)
+            return Verdict(self.name, "skipped", await self.skip({}), cache="none", durable=False)
         done = await self._processes.run(
             [program, *ARGUMENTS],
             limits=Limits(self._options.time_s, KEPT, self._options.memory),

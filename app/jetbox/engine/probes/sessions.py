@@ -172,7 +172,7 @@ class Sessions:
         """What has to be the same for a loaded pytest to be used."""
         processes = self._processes
         interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter)
+        facts = await self._interpreters.facts(interpreter, {})
         environment = clean_environment(os.environ, processes.pass_env)
         # What a sandbox keeps read-only is settled when a process is started in it.
         guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED))

@@ -13,6 +13,7 @@ from jetbox.engine.errors import JetboxError
 from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
 from jetbox.engine.probes.cache import VerdictCache, key
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.interpreter import Answers, LookUp
 from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.own import Own, seen
 from jetbox.engine.probes.proof import Proof
@@ -152,9 +153,9 @@ class Settler:
 
     async def keys(self, now: Snapshot) -> list[tuple[str, str]]:
         """Name and key of each probe that applies to these files."""
-        found = []
+        found, look = [], LookUp()
         for slot in self.slots.values():
-            words, scope = await self._applies(slot, now)
+            words, scope = await self._applies(slot, now, look)
             if not words:
                 found.append((slot.probe.name, short_key(slot, now, scope)))
         return found
@@ -173,8 +174,9 @@ class Settler:
             since, outside = self.files.generation, self.files.outside_generation
             proved = monotonic()
             runs: list[tuple[Slot, Scope]] = []
+            look = LookUp()
             for slot in self.slots.values():
-                scope = await self._needs(work, slot, now, asked)
+                scope = await self._needs(work, slot, now, look, asked)
                 if scope is not None:
                     runs.append((slot, scope))
             if monotonic() - proved > FRESH_NS:
@@ -195,7 +197,7 @@ class Settler:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
 
-    async def _needs(self, work: Work, slot: Slot, now: Snapshot, asked: int) -> Scope | None:
+    async def _needs(self, work: Work, slot: Slot, now: Snapshot, look: LookUp, asked: int) -> Scope | None:
         """Give a verdict without a run where there is one; else what the run's key needs."""
         probe, name = slot.probe, slot.probe.name
         given, files = work.given.get(name), probe.narrow(now)
@@ -208,7 +210,7 @@ class Settler:
             summary = f"files keep changing while it runs: {shown}"
             work.given[name] = Given(Verdict(name, "error", summary, cache="none", durable=False), files)
             return None
-        words, scope = await self._applies(slot, now, again=work.final)
+        words, scope = await self._applies(slot, now, look, again=work.final)
         if given is not None and held and given.under == (words, scope):
             return None
         # It may have looked at more than it had to.
@@ -233,7 +235,7 @@ class Settler:
         slot.under = scope
         return None
 
-    async def _applies(self, slot: Slot, now: Snapshot, *, again: bool = False) -> tuple[str, Scope]:
+    async def _applies(self, slot: Slot, now: Snapshot, look: LookUp, *, again: bool = False) -> tuple[str, Scope]:
         """Why a probe does not apply, and its scope; asked anew only where something can have changed it.
 
         `again`: asked anew whatever is known.
@@ -244,18 +246,22 @@ class Settler:
         slot.scope = None
         for _ in range(2):
             # Registered before it is asked: what changes from then on is counted.
-            noticed = self.files.noticed
-            before = (self.files.generation, self.files.outside_generation, self._variables())
-            words, scope = await slot.probe.skip(), await slot.probe.scope()
-            if scope.outside is None:
+            noticed, before = self.files.noticed, self._state()
+            answers = look.answers(before)
+            words, scope = await slot.probe.skip(answers), await slot.probe.scope(answers)
+            if scope.outside is None or self.files.blind:
                 break
             if noticed >= set(scope.outside):
-                after = (self.files.generation, self.files.outside_generation, self._variables())
-                if before == after:
-                    slot.asked, slot.words, slot.scope = (now.digest, *after[1:]), words, scope
+                if before == self._state():
+                    slot.asked, slot.words, slot.scope = (now.digest, *before[1:]), words, scope
                 break
             self.files.outside(scope.outside)
+            look.forget()
         return words, scope
+
+    def _state(self) -> tuple[int, int, int]:
+        """Another one whenever something was noticed."""
+        return self.files.generation, self.files.outside_generation, self._variables()
 
     @property
     def cache_or_memory(self) -> VerdictCache:
@@ -272,7 +278,8 @@ class Settler:
         try:
             verdict = tried = await self._tried(work, slot, scope, files)
             after = probe.narrow(await self.files.now(sweep=work.final))
-            words, scope_after = await probe.skip(), await probe.scope()
+            answers: Answers = {}
+            words, scope_after = await probe.skip(answers), await probe.scope(answers)
         except asyncio.CancelledError:
             words = "the files changed" if not self.closed else "the session ended"
             self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
