@@ -23,7 +23,7 @@ from jetbox.engine.probes.selection import IGNORES, Choice, Known, Selection
 from jetbox.engine.probes.usage import Kept, Usage
 
 FILE = "affected.json"
-FORMAT = 1
+FORMAT = 2
 MANY = 100
 """Files above which the graph is patched in a thread."""
 

@@ -71,8 +71,8 @@ class Touched:
         """By test file, all relative to the root with `/`: `a.py`, a zero byte and `7,12` for a file of which
         functions that begin in these lines were called; `a.txt` for a file that was opened; `d/` for a
         folder that was listed; `>m.py` for one that was run as a process, with all that it imports; `*`
-        for more than could be seen; `!` where a test failed, which ended before it came to all that it
-        uses; `@` where tests were collected from it.
+        for more than could be seen; `!` where a test failed, or the file was skipped as a whole or could not be
+        collected, and so ended before it came to all that it uses; `@` where tests were collected from it.
 
         Under the name of a file that was imported: what was called or opened during that, which
         happens once for all who import it, and `+m.py` for what it imported. Under `""`: what

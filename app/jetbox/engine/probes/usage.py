@@ -39,7 +39,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Usage:
-    """What `touched.py` told of one whole run, turned round."""
+    """What `touched.py` told, turned round: of one whole run, and of runs of some test files since."""
 
     def __init__(self) -> None:
         self.tests: dict[str, Uses] = {}
@@ -49,7 +49,7 @@ class Usage:
         self.open: set[str] = set()
         """Test files that use more than could be seen."""
         self.cut: set[str] = set()
-        """Those among them that failed, and may have been stopped before they used more."""
+        """Those among them that failed or were skipped as a whole, and may have been stopped before they used more."""
         self.loads: dict[str, frozenset[str]] = {}
         """By file, what it imported."""
         self.spawned: dict[str, frozenset[str]] = {}
@@ -107,7 +107,10 @@ class Usage:
         self._turn()
 
     def keep(self, before: Usage, collected: Set[str]) -> None:
-        """Of what was known `before`, keep what a run of some test files says nothing about."""
+        """Of what was known `before`, keep what a run of some test files says nothing about.
+
+        The tests are those `collected` from then on: others are dropped, and one of which nothing was known is open.
+        """
         differ = {path for path in before.files if before.content(path) != self.content(path)}
         fresh = self.tests.keys() & collected
         imported = set().union(fresh, *self.loads.values())
