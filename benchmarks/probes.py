@@ -96,8 +96,8 @@ class Noted:
         self._run = probe.sessions.run
         probe.sessions.run = self._note  # type: ignore[method-assign, assignment]
 
-    async def _note(self, chosen: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
-        ended = await self._run(chosen, behind=behind, touched=touched)
+    async def _note(self, chosen: tuple[str, ...], *, behind: bool = False) -> Ended:
+        ended = await self._run(chosen, behind=behind)
         if not behind:
             self.files[:] = chosen
             self.after_first = ended.duration_ns / 1e6 - ended.first_ms if ended.first_ms is not None else 0.0

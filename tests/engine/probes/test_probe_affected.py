@@ -39,13 +39,18 @@ class Place:
     async def mapped(self) -> Place:
         """After a real whole run with the plugin."""
         await self.judged()
-        await self.affected.learn(seen(self.files), self.before)
+        await self.learn(seen(self.files))
         return self
 
     async def told(self, touched: dict[str, Sequence[str]]) -> Place:
         await self.judged()
-        await self.affected.learn(touched, self.before)
+        await self.learn(touched)
         return self
+
+    async def learn(self, touched: Mapping[str, Sequence[str]]) -> None:
+        """What a whole run was seen to touch."""
+        collected = {name for name, used in touched.items() if "@" in used}
+        await self.affected.learn(touched, self.before, collected or touched.keys() & self.affected._known.tests, None)
 
     async def after(self, changes: Mapping[str, str | None]) -> Selection:
         for path, text in changes.items():
@@ -111,7 +116,7 @@ async def test_of_a_large_module_those_count_that_run_the_function(tmp_path: Pat
 
 async def test_a_map_without_lines_is_about_whole_files(tmp_path: Path) -> None:
     place = await Place(tmp_path, numbered(4)).judged()
-    await place.affected.learn(run(place.root), place.before)
+    await place.learn(run(place.root))
     assert (await place.after({"pkg/m0.py": "def f():\n    return 2\n"})).files == ("tests/test_t0.py",)
 
 
@@ -431,13 +436,6 @@ async def test_without_a_place_to_keep_it(tmp_path: Path) -> None:
     await place.mapped()
     assert (await place.after({"pkg/m0.py": "def f():\n    return 2\n"})).files == ("tests/test_t0.py",)
     assert not place.store.exists()
-
-
-async def test_an_empty_map_says_nothing(tmp_path: Path) -> None:
-    place = await Place(tmp_path, numbered(4)).mapped()
-    await place.affected.learn({}, place.before)
-    await place.affected.learn({"": ["*"]}, place.before)
-    assert place.affected._known.usage.tests
 
 
 async def test_a_file_that_changes_while_it_is_read_is_read_again(

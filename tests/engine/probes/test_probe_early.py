@@ -47,7 +47,8 @@ class Early:
     async def __call__(self, last: Verdict, **texts: str) -> Verdict | None:
         before = await self.tree.sweep()
         assert self.probe._affected is not None
-        await self.probe._affected.learn({f"tests/test_{name}.py": ["@", f"{name}.py"] for name in "abc"}, before)
+        touched = {f"tests/test_{name}.py": ["@", f"{name}.py"] for name in "abc"}
+        await self.probe._affected.learn(touched, before, touched.keys(), None)
         for name, text in texts.items():
             self.bench.write(f"{name}.py", text)
         now = await self.tree.sweep()

@@ -19,12 +19,13 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
-from jetbox.engine.probes.sessions import Ended
+from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
 if TYPE_CHECKING:
+    from engine.moving import Clock
     from engine.probes.conftest import Bench
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
@@ -664,14 +665,14 @@ class Watched:
     def __init__(self, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
         self.suite = suite
         self.runs: list[tuple[str, ...]] = []
-        real = suite.probe.sessions.run
+        real = Sessions.watched
 
-        async def run(files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
-            if touched:
-                self.runs.append(files)
-            return await real(files, behind=behind, touched=touched)
+        async def watched(sessions: Sessions, files: tuple[str, ...]) -> Ended | None:
+            self.runs.append(files)
+            return await real(sessions, files)
 
-        monkeypatch.setattr(suite.probe.sessions, "run", run)
+        monkeypatch.setattr(Sessions, "watched", watched)
+        suite.probe = suite.made()
 
     async def after(self, changes: dict[str, str]) -> list[tuple[str, ...]]:
         """The runs that are watched after a whole run on these changes."""
@@ -771,13 +772,32 @@ async def test_a_module_without_functions_that_changed_is_seen_where_it_is_impor
     assert "d.py" in watched.suite.probe._affected._known.usage.loads["plugins.py"]
 
 
-async def test_a_watched_run_that_does_not_end_is_not_made_again(watched: Watched) -> None:
-    slow = "import sys, time\ndef test_s():\n    time.sleep(60 if sys.gettrace() or sys.getprofile() else 0)\n"
-    slow += "    if hasattr(sys, 'monitoring') and any(sys.monitoring.get_tool(n) for n in range(6)):\n"
-    slow += "        time.sleep(60)\n"
-    watched.suite.allow(3.0)
-    assert await watched.after({"test_s.py": slow}) == [()]
+WATCHED = (
+    "import os, signal, sys\ndef watched():\n    monitoring = getattr(sys, 'monitoring', None)\n"
+    "    tools = monitoring is not None and any(monitoring.get_tool(n) for n in range(6))\n"
+    "    return tools or sys.gettrace() or sys.getprofile()\n"
+)
+"""A test that knows when it is looked at."""
+
+
+async def test_a_watched_run_that_does_not_end_is_not_made_again(watched: Watched, clock: Clock) -> None:
+    slow = f"{WATCHED}def test_s():\n    if watched():\n        open('begun', 'w').close()\n        signal.pause()\n"
+    following = asyncio.create_task(watched.after({"test_s.py": slow}))
+    await until(watched.suite.bench.root / "begun")
+    clock.forward(200)
+    assert await following == [()]
     assert await watched.after({"a.py": "def a():\n    return 1  # more\n"}) == []
+
+
+async def test_a_server_that_dies_ends_no_learning(watched: Watched) -> None:
+    deed = "if watched() and not os.path.exists('begun'):\n        open('begun', 'w').close()\n        "
+    text = f"{WATCHED}def test_s():\n    {deed}os.kill(os.getppid(), signal.SIGKILL)\n"
+    assert await watched.after({"test_s.py": text}) == [()]
+    assert (watched.suite.bench.root / "begun").exists()
+    assert not watched.uses
+    assert await watched.after({}) == [()]
+    assert watched.uses["test_a.py"] == {"test_a.py", "a.py"}
+    assert not watched.suite.told
 
 
 async def test_what_was_to_be_watched_and_was_cut_off_is_watched_when_nobody_waits(watched: Watched) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.probes.test_probe_affected import Place
+from engine.probes.test_probe_affected import Place, numbered
 from engine.probes.touching import run
+from jetbox.engine.probes.learning import Learner, Lesson
+from jetbox.engine.probes.sessions import Ended
+from jetbox.engine.probes.zygote import Said
 
 OTHERS = {f"test_z{n}.py": f"def test_z{n}():\n    assert {n} + 1\n" for n in range(6)}
 """Tests that nothing of a story touches."""
@@ -147,6 +150,29 @@ async def test_a_change_runs_what_it_touches_however_the_map_came_to_be(tmp_path
     chosen = await place.now()
     assert not chosen.whole
     assert set(chosen.files) == story.touches
+
+
+@pytest.mark.parametrize("touched", [{}, {"": ["*"]}], ids=["nothing", "what is outside of all tests"])
+async def test_a_watched_run_that_tells_of_no_test_leaves_what_is_known(
+    tmp_path: Path, touched: dict[str, list[str]]
+) -> None:
+    place = await Place(tmp_path, {**numbered(4), "pytest.ini": "[pytest]\n"}).mapped()
+    watched: list[tuple[str, ...]] = []
+
+    async def watch(tests: tuple[str, ...]) -> Ended:
+        watched.append(tests)
+        return Ended("exited", 0, "", 0, Said(code=0, finished=True, touched=touched), forked=True)
+
+    async def unchanged(_: object) -> bool:
+        return True
+
+    before = place.affected._known.usage
+    (place.root / "pytest.ini").write_text("[pytest]\naddopts = -q\n")
+    tests = frozenset(before.tests)
+    learner = Learner(place.affected, watch, unchanged)
+    await learner.learn(Lesson(await place.tree.sweep(), tests, frozenset(), frozenset()))
+    assert watched == [()]
+    assert place.affected._known.usage is before
 
 
 async def test_another_test_file_of_the_same_name_is_asked_of_the_whole_suite(tmp_path: Path) -> None:

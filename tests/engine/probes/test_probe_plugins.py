@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.probes.test_probe_forked import Edited, Suite, plugin, suite
 from engine.probes.test_probe_standby import ahead, failure
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["plugin", "suite"]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
@@ -27,7 +23,9 @@ async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, s
     await suite.tree.sweep()
     sessions = suite.probe.sessions
     names = tuple(name for name in files if name.startswith("test_"))
-    runs = [await sessions.run(()), await sessions.run((), behind=True, touched=True), await sessions.run(names)]
+    watched = await sessions.watched(())
+    assert watched is not None
+    runs = [await sessions.run(()), watched, await sessions.run(names)]
     assert all(run.forked for run in runs), suite.told
     runs.append(await ahead(suite, *names) if soon else await sessions.run(names))
     plain = await sessions.plain(())

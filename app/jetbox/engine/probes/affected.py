@@ -19,7 +19,7 @@ from jetbox.engine.probes.collected import Collected, collected
 from jetbox.engine.probes.configuration import configuration, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module
-from jetbox.engine.probes.selection import IGNORES, Choice, Known, Selection
+from jetbox.engine.probes.selection import IGNORES, Choice, Known, Selection, nearly_all
 from jetbox.engine.probes.usage import Kept, Usage
 
 FILE = "affected.json"
@@ -84,8 +84,7 @@ class Affected:
             if not known.usage.tests or ruled:
                 return None
             found = known.unknown(collected, cut)
-            many = 4 * len(found) > 3 * len(collected)
-            return None if many or configured_below(found, files.files) else found
+            return None if nearly_all(found, collected) or configured_below(found, files.files) else found
 
     async def passed_over(self, files: Snapshot, collected: Set[str]) -> bool:
         """True where files count as tests that a whole run found none in."""
@@ -97,16 +96,14 @@ class Affected:
         self,
         touched: Mapping[str, Sequence[str]],
         files: Snapshot,
-        collected: Set[str] | None = None,
-        ran: Set[str] | None = None,
+        collected: Set[str],
+        ran: Set[str] | None,
     ) -> None:
         """Take what `Touched.map` told of one run about `files`, which were the same before and after it.
 
-        Of a whole run it takes the place of what was known, if it tells of anything. Of a run of some test
-        files, those that `ran`, it adds to that. `collected` are all test files that there are, where that is known.
+        Of a whole run (`ran` is None) it takes the place of what was known. Of a run of some test files, those
+        that `ran`, it adds to that. `collected` are all test files that there are.
         """
-        if ran is None and not any(touched):
-            return
         async with self._lock:
             await self._update(files)
             contents = {path: content for path, (mode, content) in files.files.items() if S_ISREG(mode)}
@@ -117,8 +114,7 @@ class Affected:
 
             def learn() -> None:
                 usage.learn(touched, contents, modules, tests, ran or frozenset())
-                if collected is not None:
-                    usage.keep(before if ran is not None else Usage(), collected)
+                usage.keep(before if ran is not None else Usage(), collected)
 
             await in_thread(learn)
             self._known.use(usage)

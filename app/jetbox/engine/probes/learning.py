@@ -8,16 +8,16 @@ again, watched.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
 from jetbox.engine.probes.affected import Affected
+from jetbox.engine.probes.sessions import Ended
 from jetbox.engine.probes.snapshot import Snapshot
-from jetbox.engine.probes.zygote import Said
 
-Watch = Callable[[tuple[str, ...]], Awaitable[Said | None]]
-"""Runs these test files, or all for none, and tells what was said; None for no end that tells anything."""
+Watch = Callable[[tuple[str, ...]], Awaitable[Ended | None]]
+"""Runs these test files, or all for none, watched; None where that cannot be done now."""
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Learner:
         self._unchanged = unchanged
         self._learning: asyncio.Task[None] | None = None
         self._endless = False
-        """A watched run of the whole suite did not come to its end."""
+        """A watched run of the whole suite took more than its time, or broke off, and would do so again."""
 
     async def learn(self, lesson: Lesson) -> None:
         """Run what has to be looked at; it counts only where the files did not change meanwhile.
@@ -52,29 +52,27 @@ class Learner:
         affected, files = self._affected, lesson.files
         tests = await affected.tests(files, lesson.collected, lesson.empty)
         unknown = await affected.unknown(files, tests, lesson.failed | lesson.empty)
-        if unknown is None and not self._endless:
-            said = await self._watch(())
-            self._endless = said is None
-            if said is not None and any(said.touched):
-                await self._take(said.touched, lesson, tests)
-        elif unknown:
-            said = await self._watch(tuple(sorted(unknown)))
-            if said is not None and any(said.touched):
-                await self._take(said.touched, lesson, tests, unknown)
-        elif unknown is not None and await affected.passed_over(files, tests):
-            await self._take({}, lesson, tests, unknown)
-
-    async def _take(
-        self,
-        touched: Mapping[str, Sequence[str]],
-        lesson: Lesson,
-        tests: Set[str],
-        ran: Set[str] | None = None,
-    ) -> None:
-        if await self._unchanged(lesson.files):
-            taken = self._affected.learn(touched, lesson.files, tests, ran)
-            self._learning = asyncio.create_task(taken, name="learn what tests touch")
+        touched: Mapping[str, Sequence[str]] = {}
+        if unknown is None or unknown:
+            touched = await self._seen(tuple(sorted(unknown or ())))
+            taken = any(touched)
+        else:
+            taken = await affected.passed_over(files, tests)
+        if taken and await self._unchanged(files):
+            learning = affected.learn(touched, files, tests, unknown)
+            self._learning = asyncio.create_task(learning, name="learn what tests touch")
             await asyncio.shield(self._learning)
+
+    async def _seen(self, tests: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
+        """What these test files, or all for none, were seen to touch; empty where that was not seen."""
+        if not tests and self._endless:
+            return {}
+        ended = await self._watch(tests)
+        if ended is None:
+            return {}
+        if not tests:
+            self._endless = ended.state == "timeout" or bool(ended.broke)
+        return ended.said.touched if ended.said is not None else {}
 
     async def close(self) -> None:
         """Let what is being written down come to its end."""

@@ -75,7 +75,9 @@ class PytestProbe(Whole):
         """Is given what a run from scratch said where a forked one was wrong, and the files that it is about."""
         self.first_ms: float | None = None
         """From the start of the latest run until its first test was decided, where that is known."""
-        self._learner = Learner(self._affected, self._watched, self._unchanged) if self._affected is not None else None
+        self._learner = (
+            Learner(self._affected, self.sessions.watched, self._unchanged) if self._affected is not None else None
+        )
         self._left: Lesson | None = None
         """What the latest whole run left to be found out, and nobody has yet."""
         self._again = Tree(root, out_of_scope)
@@ -132,7 +134,9 @@ class PytestProbe(Whole):
     def _lesson(self, ended: Ended, verdict: Verdict, files: Snapshot) -> Lesson | None:
         """What this run leaves to be found out; None where what tests use cannot be told."""
         said = ended.said
-        if not ended.forked or said is None or said.more or verdict.state not in ("passed", "failed"):
+        if self._learner is None or not ended.forked or said is None or said.more:
+            return None
+        if verdict.state not in ("passed", "failed"):
             return None
         failed = frozenset(map(_file, said.failed)) & files.files.keys()
         if not said.collected:
@@ -239,10 +243,6 @@ class PytestProbe(Whole):
         if lesson is not None and self._learner is not None and not self.slow:
             await self._learner.learn(lesson)
             self._left = None
-
-    async def _watched(self, tests: tuple[str, ...]) -> Said | None:
-        ended = await self.sessions.run(tests, behind=True, touched=True)
-        return ended.said if ended.forked and ended.state == "exited" else None
 
     async def _take_up(self) -> None:
         files = self._tree.last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set, Sized
 from stat import S_ISDIR
 
 import msgspec
@@ -320,11 +320,10 @@ class Choice:
         reached = 0
         if 2 * len(order) > len(tests):
             words, near = self._nearer(order)
-            if 0 < 4 * len(near) <= 3 * len(order):
+            if near and not nearly_all(near, order):
                 why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
                 reached, order = len(order), near
-        if 4 * len(order) > 3 * len(tests):
-            # Then it is sooner known whole.
+        if nearly_all(order, tests):
             return Selection(tuple(order), True, why)
         return Selection(tuple(order), False, why, reached)
 
@@ -345,6 +344,11 @@ class Choice:
     def _breadth(self, test: str) -> int:
         """One that uses little is likelier to be about what changed than one that uses all."""
         return len(self._known.usage.tests.get(test, ()))
+
+
+def nearly_all(some: Sized, tests: Sized) -> bool:
+    """True where it is no longer worth while to run these alone and not all the tests: for more than three of four."""
+    return 4 * len(some) > 3 * len(tests)
 
 
 def _missing(seen: Seen, module: Module) -> set[int]:

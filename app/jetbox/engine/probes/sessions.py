@@ -48,6 +48,11 @@ class Ended(msgspec.Struct, frozen=True):
     ahead: bool = False
     """Its options had been read before it was asked for."""
 
+    @property
+    def broke(self) -> str:
+        """What kept a forked one from coming to its end."""
+        return self.said.broke if self.said is not None else ""
+
 
 class Sessions:
     """Runs them, one for which somebody waits and one behind at a time."""
@@ -102,38 +107,47 @@ class Sessions:
         if self._front is not None and not self._unasked():
             await self._front.prepare(await self._surroundings())
 
-    async def run(self, files: tuple[str, ...], *, behind: bool = False, touched: bool = False) -> Ended:
-        """One session, of these files or of all; `touched`: tell what each test file uses, where that can be told."""
-        return await _counted_right(lambda: self._run(files, behind, touched))
+    async def run(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
+        """One session, of these files or of all."""
+        return await _counted_right(lambda: self._run(files, behind))
+
+    async def watched(self, files: tuple[str, ...]) -> Ended | None:
+        """One session behind that tells what each test file uses; None where there was no server to fork it from."""
+        return await self._forked(files, behind=True, touched=True)
 
     async def plain(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session in a process of its own, from scratch."""
         return await _counted_right(lambda: self._plain(files, behind))
 
-    async def _run(self, files: tuple[str, ...], behind: bool, touched: bool) -> Ended:
-        zygote, broke = self._back if behind else self._front, ""
-        if zygote is not None and not self._unasked():
-            options = self._options
-            keep = ROOM * options.output_bytes
-            names, alike = self._importable()
-            ahead = alike and not touched and not behind
-            request = Request(
-                files, options.time_s, options.memory, keep, behind, touched, names, self._packages, ahead
-            )
-            began = monotonic()
-            async with self._processes.watching(["pytest"]):
-                answer = await zygote.run(await self._surroundings(), request)
-            broke = answer.said.broke if answer is not None and answer.said is not None else ""
-            if answer is not None and answer.state != "cancelled" and not broke:
-                state: Literal["exited", "timeout"] = "timeout" if answer.state == "timeout" else "exited"
-                spent = monotonic() - began
-                return Ended(state, answer.code, answer.output, spent, answer.said, True, answer.first_ms, answer.ahead)
+    async def _run(self, files: tuple[str, ...], behind: bool) -> Ended:
+        forked = await self._forked(files, behind, touched=False)
+        if forked is not None and not forked.broke:
+            return forked
         self.tell()
         plain = await self._plain(files, behind)
-        if zygote is not None and broke and plain.said is not None:
-            await zygote.refuse(f"a forked run broke off: {broke}")
+        zygote = self._back if behind else self._front
+        if zygote is not None and forked is not None and plain.said is not None:
+            await zygote.refuse(f"a forked run broke off: {forked.broke}")
             self.tell()
         return plain
+
+    async def _forked(self, files: tuple[str, ...], behind: bool, touched: bool) -> Ended | None:
+        """None where there was no server to fork it from, or none any more at its end."""
+        zygote = self._back if behind else self._front
+        if zygote is None or self._unasked():
+            return None
+        options = self._options
+        keep = ROOM * options.output_bytes
+        names, alike = self._importable()
+        ahead = alike and not touched and not behind
+        request = Request(files, options.time_s, options.memory, keep, behind, touched, names, self._packages, ahead)
+        began = monotonic()
+        async with self._processes.watching(["pytest"]):
+            answer = await zygote.run(await self._surroundings(), request)
+        if answer is None or answer.state == "cancelled":
+            return None
+        spent = monotonic() - began
+        return Ended(answer.state, answer.code, answer.output, spent, answer.said, True, answer.first_ms, answer.ahead)
 
     def _importable(self) -> tuple[tuple[str, ...], bool]:
         """Names of the workspace that an import could find first, if some folder of it comes onto the path; and
