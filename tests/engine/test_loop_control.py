@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import retries
-from jetbox.engine.errors import ServerUnreachable
 from jetbox.engine.loop import serve
 from jetbox.engine.session import NoRecorder
 from jetbox.sim.launch import ServerProcess
@@ -418,16 +416,6 @@ async def test_nothing_is_sent_again_once_a_call_has_run(rig: OpenRig) -> None:
     assert [m["role"] for m in sent] == ["system", "user", "assistant", "tool"]
     assert len(sent[2]["tool_calls"]) == 1
     assert "its calls have run" in live.events(e.Notice)[0].hint
-
-
-async def test_a_server_that_was_never_there_is_said_at_once(
-    tmp_path: Path, sim_server: Callable[..., ServerProcess]
-) -> None:
-    server = sim_server()
-    await asyncio.to_thread(server.stop)
-    with pytest.raises(ServerUnreachable, match="no Ollama server answers") as caught:
-        await Rig(server, tmp_path).open()
-    assert "ollama serve" in caught.value.hint
 
 
 async def test_a_prompt_that_the_server_finds_too_long_is_an_error_in_words(

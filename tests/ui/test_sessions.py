@@ -19,10 +19,12 @@ from jetbox.record.journal import JournalWriter
 from jetbox.record.library import keep_label, summary
 from jetbox.settings import show as show_settings
 from jetbox.ui.aside import Aside
+from jetbox.ui.screens.question import Question
 from jetbox.ui.screens.sessions import Sessions
 from jetbox.ui.text.rows import Piece
 from ui.conftest import Show, Showing
 from ui.played import opened, stamped, whole
+from ui.test_overlays import SIZES, says_how_to_leave
 
 Record = Callable[..., Path]
 
@@ -99,13 +101,18 @@ async def test_a_session_is_played(show: Showing, record: Record, tmp_path: Path
         assert (s.app.wanted.how, s.app.wanted.session) == ("replay", path)
 
 
-async def test_what_runs_is_stopped_only_when_asked(show: Showing, record: Record, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(120, 40), *SIZES], ids=str)
+async def test_what_runs_is_stopped_only_when_asked(
+    show: Showing, record: Record, tmp_path: Path, size: tuple[int, int]
+) -> None:
     record("20260101-100000-000-aaaa", "Build the calculator")
-    async with show() as s:
+    async with show(size=size) as s:
         await begin(s, tmp_path)
         await s.play(e.GoalStarted(goal=1, text="work"))
         await s.press("enter")
-        assert "A goal runs here" in s.text
+        assert isinstance(s.app.screen, Question)
+        assert says_how_to_leave(s, keys=("n",))
+        assert size[1] < 10 or "A goal runs here" in s.text
         await s.press("n")
         assert s.app.wanted is None
         assert s.app.screen is s.bench

@@ -14,7 +14,7 @@ from jetbox.ui.keys import first_keys
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
-from jetbox.ui.text.rows import BLANK, Row, flow, row
+from jetbox.ui.text.rows import BLANK, Row, cells, flow, row
 from jetbox.ui.widgets.lined import Lined
 
 
@@ -28,14 +28,12 @@ class Words(Lined):
 
     def lines(self, width: int) -> list[Row]:
         low = self.app.size.height < LOW  # what is behind the answers may not be seen
-        answers = row(
-            (self.keys.get("question.yes", ""), "key"),
-            (f" {self._yes}    ", ""),
-            (self.keys.get("question.no", ""), "key"),
-            (f" {self._no}", ""),
-        )
+        yes = ((self.keys.get("question.yes", ""), "key"), (f" {self._yes}", ""))
+        no = ((self.keys.get("question.no", ""), "key"), (f" {self._no}", ""))
+        beside = row(*yes, "    ", *no)
+        answers = [beside] if cells(beside.text) <= width else [row(*no), row(*yes)]
         said = flow(((self._question, ""),), width)
-        return [answers, *said] if low else [*said, BLANK, answers]
+        return [*answers, *said] if low else [*said, BLANK, *answers]
 
 
 class Question(Over[bool]):
