@@ -191,7 +191,7 @@ def test_no_server_and_no_such_word_are_said(jetbox: Jetbox) -> None:
     assert "lst" in wrong.stderr
 
 
-def test_routing_begins_with_the_rules_first_model_and_tells_of_one_that_cannot_be_used(
+def test_routing_begins_with_the_rules_first_model_and_is_refused_with_one_that_cannot_be_used(
     jetbox: Jetbox, sim_server: Sim, write_script: WriteScript
 ) -> None:
     server = sim_server(scripts=[str(write_script(step(text="Yes."), step(text="Yes.")))])
@@ -204,5 +204,6 @@ def test_routing_begins_with_the_rules_first_model_and_tells_of_one_that_cannot_
     assert {check["name"]: check["state"] for check in json.loads(found.stdout)["checks"]}["model"] == "ok"
     for large, why in (("nope", "the server does not have nope"), ("gemma2:2b", "cannot call tools")):
         done = jetbox("run", *rule, "--set", f"routing.large={large}", "Is it?")
+        assert (done.returncode, done.stdout) == (6, "")
         assert f"routing by evidence cannot use {large}: " in done.stderr
         assert why in done.stderr

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
+Said = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 PAGE = b"<html><body><h1>It broke</h1></body></html>"
 
 
@@ -19,8 +20,11 @@ def answer(status: int, body: bytes = PAGE, *fields: str) -> bytes:
 
 
 @asynccontextmanager
-async def gateway(server: str, *answers: bytes) -> AsyncIterator[str]:
-    """The address of one before this server (a URL), which gives chat requests these answers first."""
+async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """The address of one before this server (a URL), which gives chat requests these answers first.
+
+    Each is whole, or is written by whoever is called with what it is written to. While `away` is set, nobody answers.
+    """
     left, serving = list(answers), set[asyncio.Task[None]]()
     where = urlsplit(server)
 
@@ -28,10 +32,16 @@ async def gateway(server: str, *answers: bytes) -> AsyncIterator[str]:
         serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            if away is not None and away.is_set():
+                return
             length = re.search(rb"content-length: (\d+)", head.lower())
             body = await reader.readexactly(int(length[1]) if length else 0)
             if left and head.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
-                writer.write(left.pop(0))
+                said = left.pop(0)
+                if isinstance(said, bytes):
+                    writer.write(said)
+                else:
+                    await said(writer)
             else:
                 head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
                 await _passed_on(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body, writer)

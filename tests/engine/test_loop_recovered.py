@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import pytest
 
@@ -86,6 +87,28 @@ async def test_the_call_in_an_error_is_whole_in_the_other_protocol_too(rig: Open
     assert (await live.run()).outcome == "unverified"
     assert (live.root / "a.txt").read_text() == content
     assert live.events(e.ToolCalled)[0].recovered == "the server's error"
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "openai"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CUDA error: out of memory",
+        "the prompt is longer than the context length",
+        "no user query found in messages",
+        "logprobs",
+    ],
+)
+async def test_what_a_garbled_call_writes_is_not_taken_for_the_servers_own_words(
+    rig: OpenRig, content: str, protocol: Literal["ollama", "openai"]
+) -> None:
+    write = step(call("write_file", path="a.txt", content=f"{content}\n"), send="raw-error", damage="newlines")
+    live = await rig(write, finish(), protocol=protocol)
+    window = live.parts.budget.num_ctx
+    assert (await live.run()).outcome == "unverified"
+    assert (live.root / "a.txt").read_text() == f"{content}\n"
+    assert live.events(e.ToolCalled)[0].recovered == "the server's error"
+    assert (live.parts.budget.num_ctx, live.parts.budget.real) == (window, 0)
 
 
 async def test_a_call_that_nobody_can_read_is_asked_for_again_and_not_resent(rig: OpenRig) -> None:

@@ -23,7 +23,7 @@ from jetbox.engine.models.connect import connect
 from jetbox.engine.models.http import retry_after
 from jetbox.engine.models.manage import warm
 from jetbox.engine.options import ModelOptions
-from jetbox.engine.round import WITHOUT_LOGPROBS
+from jetbox.engine.retries import WITHOUT_COUNTS, WITHOUT_LOGPROBS
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
@@ -161,6 +161,31 @@ async def test_a_server_that_refuses_to_tell_probabilities_is_asked_without_them
     assert told.hint == WITHOUT_LOGPROBS
     bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
     assert not any("logprobs" in body for body in bodies), "what was refused is not counted as one of them"
+
+
+async def test_a_server_that_takes_no_wish_for_counts_is_asked_without_it(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    script = str(write_script(step(call("list_dir", path=".")), finish()))
+    server = sim_server(scripts=[script], flavour="vllm")
+    refusal = json.dumps({"error": {"message": "Unrecognized request argument supplied: stream_options"}}).encode()
+    async with gateway(server.url, answer(400, refusal)) as host:
+        live = await Rig(server, tmp_path).open(client=connect(ModelOptions(host=host, protocol="openai")))
+        ended = await live.run()
+        await live.close()
+    assert (ended.outcome, ended.rounds) == ("unverified", 2)
+    (told,) = live.events(e.Notice)
+    assert "stream_options" in told.text
+    assert told.hint == WITHOUT_COUNTS
+    heads = [event.json for event in live.events(e.PromptHead)]
+    assert ["stream_options" in head for head in heads] == [True, False]
+    shas = [event.sha for event in live.events(e.PromptHead)]
+    assert [sent.head for sent in live.events(e.RequestSent)] == [shas[0], shas[1], shas[1]]
+    bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
+    assert len(bodies) == 2
+    assert not any("stream_options" in body for body in bodies)
+    assert not any("prompt_eval_count" in answered.metrics for answered in live.events(e.ModelAnswered))
+    assert all(sent.estimate for sent in live.events(e.RequestSent))
 
 
 @pytest.mark.parametrize(("status", "requests"), [(400, 1), (418, 1), (422, 1), (408, 2), (500, 2)])

@@ -249,7 +249,8 @@ async def test_a_goal_goes_on_with_the_old_model_where_the_other_cannot_be_had(
         await live.until(e.GoalStarted)
         await live.until(e.Waiting, what="asking")
         told.set_exception(ServerUnreachable("nobody answers"))
-        assert (await live.until(e.Notice)).text == f"nobody answers; going on with {LARGE}"
+        queued = f"{SMALL} is queued until it answers, and not known to be there"
+        assert (await live.until(e.Notice)).text == f"nobody answers; going on with {LARGE}, {queued}"
         await live.until(e.GoalEnded)
         assert [each.model for each in live.events(e.RoundStarted)] == [LARGE]
 

@@ -37,7 +37,7 @@ from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
 
 if TYPE_CHECKING:
-    from jetbox.engine.models.base import ChatModel
+    from jetbox.engine.models.base import ChatModel, ModelInfo
     from jetbox.engine.models.figures import Figures
     from jetbox.engine.parts import Parts
     from jetbox.engine.undoing import UndoDesk
@@ -203,27 +203,15 @@ class Live:
 
     async def _parts(self, model: ChatModel) -> Parts:
         from jetbox.engine.assemble import assemble
-        from jetbox.engine.models.choose import choose_model
         from jetbox.engine.models.connect import key_of, speaks_openai
+        from jetbox.engine.models.missing import with_usable_rule
+        from jetbox.engine.models.names import first_name
         from jetbox.engine.models.window import Window, choose_window
         from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
-        name = options.model.name or (resumed.model if resumed else "")
-        if options.routing.mode != "off":
-            from jetbox.engine.routing import first_name
-
-            name = first_name(options, name)
-        if self._start.attended:
-            from jetbox.engine.models.missing import choose_or_ask
-
-            info = await choose_or_ask(self.session, model, name, waits=self._start.asks)
-        else:
-            info = await choose_model(model, name)
-        if options.routing.mode != "off":
-            from jetbox.engine.routing import look_ahead
-
-            await look_ahead(self.session, model, options.routing, info.name)
+        info = await self._usable(model, first_name(options, resumed.model if resumed else ""))
+        options = await with_usable_rule(self.session, model, options, info.name, self._usable)
         if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
             window = Window(resumed.num_ctx, "as the session began with")
         else:
@@ -246,6 +234,16 @@ class Live:
             store=probes_folder(self._start.root),
             key=key_of(model),
         )
+
+    async def _usable(self, model: ChatModel, name: str) -> ModelInfo:
+        """What the server says of a model that can be used; where somebody sits there, they are asked until it can."""
+        if self._start.attended:
+            from jetbox.engine.models.missing import choose_or_ask
+
+            return await choose_or_ask(self.session, model, name, waits=self._start.asks)
+        from jetbox.engine.models.choose import choose_model
+
+        return await choose_model(model, name)
 
     async def _recall(self, parts: Parts) -> None:
         """What is known from before: of the session, and of the model."""

@@ -27,7 +27,7 @@ LINKS_NAMED = 3
 async def server_and_model(options: EngineOptions) -> list[Check]:
     """Server, model and window; each needs the one before it."""
     from jetbox.engine.models.connect import connected
-    from jetbox.engine.routing import first_name
+    from jetbox.engine.models.names import first_name
 
     model = await connected(options.model, os.environ)
     try:

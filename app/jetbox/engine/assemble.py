@@ -10,6 +10,7 @@ from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import CutOff, History
 from jetbox.engine.context.prompt import read_instructions, system_prompt, version_of
 from jetbox.engine.control import Control
+from jetbox.engine.errors import in_full
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.address import password_in
 from jetbox.engine.models.base import ChatModel, ModelInfo
@@ -235,13 +236,13 @@ async def choose_sandbox(parts: Parts) -> None:
         # Calls wait for this: better none, said so, than a session that hangs.
         from jetbox.engine.safety.unconfined import NoSandbox
 
-        sandbox = NoSandbox([f"choosing one failed: {type(error).__name__}: {error}"])
+        sandbox = NoSandbox([f"choosing one failed: {in_full(error)}"])
     parts.context.processes.sandbox, took = sandbox, parts.session.now() - begun
     try:
         add_probes(parts)
     except Exception as error:
         # The import may find anything where an update is under way: the session goes on without, and says so.
-        words = f"there are no probes: they cannot be made ({type(error).__name__}: {error})"
+        words = f"there are no probes: they cannot be made ({in_full(error)})"
         parts.session.emit(Notice(level="error", text=words, hint="was jetbox-tui changed while it ran? begin anew"))
     finally:
         parts.ready.set()

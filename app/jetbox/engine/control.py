@@ -28,6 +28,7 @@ from jetbox.engine.commands import (
 from jetbox.engine.errors import ExitCode, JetboxError, PermissionRefused
 from jetbox.engine.events import (
     ModeChanged,
+    Notice,
     PermissionAnswered,
     PermissionAsked,
     QuestionAnswered,
@@ -37,6 +38,7 @@ from jetbox.engine.events import (
     SessionLabelled,
     Steered,
 )
+from jetbox.engine.models.names import misnamed
 from jetbox.engine.safety.permissions import Permissions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.safety.terminal import visible
@@ -120,6 +122,9 @@ class Control:
             case Label():
                 label = " ".join(visible(self._redactor.redact(command.text)).split())[:LABEL_CHARS]
                 self._session.emit(SessionLabelled(label=label))
+            case SetModel() if why := misnamed(command.name):
+                text = f"no model can have the name {visible(command.name)!r}: {why}"
+                self._session.emit(Notice(level="warning", text=text, hint="/models lists what the server has"))
             case SetModel():
                 self.wish, self.chosen = Wish(command.name), True
                 self.choices += 1

@@ -14,7 +14,8 @@
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
     │   │   ├── ForeignServer       what answers speaks another protocol
     │   │   ├── RequestRefused      a 4xx that nobody knows
-    │   │   │   └── LogprobsRefused  without probabilities of tokens it would be taken
+    │   │   │   ├── LogprobsRefused  without probabilities of tokens it would be taken
+    │   │   │   └── CountsRefused   without counts of tokens it would be
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
     │   └── Stalled                 a watchdog's limit passed
@@ -136,6 +137,10 @@ class LogprobsRefused(RequestRefused):
     """The server does not tell probabilities of tokens, and refuses the request for asking."""
 
 
+class CountsRefused(RequestRefused):
+    """The server does not take a request that asks for counts of tokens."""
+
+
 class Runaway(BadAnswer):
     """The answer said the same again and again; what it said before counts."""
 
@@ -195,3 +200,8 @@ class DiskFailed(ToolError):
 
 class FileMoved(ToolError):
     """A file changed between the plan and the deed; the plan must be made again."""
+
+
+def in_full(error: BaseException) -> str:
+    """What an error that is none of ours is, and what it says."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -98,10 +98,11 @@ class Listener:
                 async with self._model.chat(body) as chunks:
                     async for chunk in chunks:
                         if chunk.reading is not None:
-                            watchdog.reads()
-                            voice.read(chunk.reading)
+                            if voice.read(chunk.reading):
+                                watchdog.reads()
                             continue
-                        self._heard(watchdog.heard(), voice)
+                        if chunk.says:
+                            self._heard(watchdog.heard(), voice)
                         self._take(chunk)
                         if chunk.done:
                             self._complete = True
@@ -126,7 +127,7 @@ class Listener:
 
     def _take(self, chunk: Chunk) -> None:
         """Raises Runaway where the answer does nothing but repeat itself."""
-        self._begun = True
+        self._begun = self._begun or chunk.says
         if chunk.coming is None:
             self._chunks += 1
             if said := chunk.text or chunk.thinking:

@@ -346,10 +346,12 @@ async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo:
                     await undo.act(command)
                 case Close():
                     break
-                case Compact() | SetModel():
-                    from jetbox.engine.resting import between_goals
+                case Compact():
+                    from jetbox.engine.resting import compact
 
-                    await between_goals(parts, command)
+                    await compact(parts)
+                case SetModel():
+                    pass  # the wish that it left is seen to below
                 case _:
                     continue
             if parts.control.wish is not None:  # since a goal's last round, or put off for something else

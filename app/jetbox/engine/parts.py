@@ -70,6 +70,8 @@ class Parts(msgspec.Struct):
     """True once the model has answered in this session."""
     no_logprobs: bool = False
     """The server refuses requests that ask for probabilities of tokens."""
+    no_counts: bool = False
+    """The server refuses requests that ask for counts of tokens."""
     given_up: bool = False
     """The latest request was closed before its answer was complete."""
     model_info: ModelInfo | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jetbox.engine.errors import StorageError, ToolError
+from jetbox.engine.errors import StorageError, ToolError, in_full
 from jetbox.engine.events import (
     CallState,
     PlanEnded,
@@ -161,7 +161,7 @@ class Planner:
             if isinstance(error, StorageError):
                 raise error
             if error is not None:  # a fault of ours must not lose the round
-                self._ran[name].text = f"the step broke: {type(error).__name__}: {error}"
+                self._ran[name].text = f"the step broke: {in_full(error)}"
                 self._ran[name].state = "failed"
 
     async def cancel(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from jetbox.engine.commands import Compact, SetModel
 from jetbox.engine.compacting import on_wish
 from jetbox.engine.events import Notice
 from jetbox.engine.interruptible import asking_aloud
@@ -14,14 +13,6 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.switching import switch_as_wished
 
 T = TypeVar("T")
-
-
-async def between_goals(parts: Parts, command: Compact | SetModel) -> None:
-    """Make the history shorter, or go over to another model."""
-    if isinstance(command, Compact):
-        await _compact(parts)
-    else:
-        await switch(parts)
 
 
 async def switch(parts: Parts) -> None:
@@ -50,8 +41,8 @@ async def switch(parts: Parts) -> None:
             parts.warm_up()
 
 
-async def _compact(parts: Parts) -> None:
-    """Whatever else the user wants meanwhile comes first."""
+async def compact(parts: Parts) -> None:
+    """Make the history shorter; whatever else the user wants meanwhile comes first."""
     work = await _unless_commanded(parts, on_wish(parts))
     if work is None:
         return

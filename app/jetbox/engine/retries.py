@@ -8,7 +8,7 @@
 | silence, and the server still says its version | once |
 | silence, and the server says nothing at all | no: it hangs |
 | the user's patience (`/again`) | at once, as often as that is asked for |
-| asked for probabilities of tokens, which the server does not tell | at once without them, and never with them again |
+| asked for probabilities or counts of tokens, and told no | at once without them, and never with them again |
 | too long a prompt, not enough memory | smaller, where that can be (`room.py`); else no |
 | a model unknown or unfit, no key, another protocol, any other 4xx | no: the next would fail alike |
 """
@@ -21,9 +21,11 @@ from random import random
 from jetbox.engine.errors import (
     BadAnswer,
     CallGarbled,
+    CountsRefused,
     ForeignServer,
     JetboxError,
     KeyWanted,
+    LogprobsRefused,
     ModelError,
     RequestRefused,
     ServerBusy,
@@ -40,11 +42,13 @@ LONGEST_S = 120.0
 """A server that asks for a longer pause is not waited for."""
 ONCE = BadAnswer | Stalled
 """What is tried once more in a round, however often nothing answered in between."""
+WITHOUT_LOGPROBS = "going on without: a cascade goes by the probes alone, and calls are silent until they are whole"
+WITHOUT_COUNTS = "going on without counts of tokens: what of the window is used is an estimate"
 ALIVE_S = 1.0
 """A server that is well says its version sooner."""
 
 
-def pause_before(error: JetboxError, number: int, parts: Parts, failed: int = 1) -> float | None:
+def pause_before(error: JetboxError, number: int, parts: Parts, failed: int) -> float | None:
     """Seconds before the next attempt, after `number` of them; None where there is to be none.
 
     `failed` is how many of them were answered, and badly, or not at all by a server that is there.
@@ -66,6 +70,21 @@ def pause_before(error: JetboxError, number: int, parts: Parts, failed: int = 1)
 
 def _backed_off(number: int) -> float:
     return BACKOFF_S[min(number, len(BACKOFF_S)) - 1] * (1 + JITTER * random())
+
+
+def spared(error: JetboxError, parts: Parts, *, logprobs: bool) -> str:
+    """What is gone on without from now on, where the server refuses no more than that; empty where it is another thing.
+
+    `logprobs`: the request had asked for probabilities of tokens.
+    """
+    if isinstance(error, LogprobsRefused) and logprobs:
+        parts.no_logprobs = True
+        return WITHOUT_LOGPROBS
+    if isinstance(error, CountsRefused) and not parts.no_counts:
+        parts.no_counts = True
+        parts.set_head()
+        return WITHOUT_COUNTS
+    return ""
 
 
 async def diagnosed(error: JetboxError, parts: Parts) -> JetboxError:

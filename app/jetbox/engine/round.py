@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, JetboxError, LogprobsRefused, ModelError, ModelNotFound
+from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
 from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.learning import learn
 from jetbox.engine.overlap import Overlap, not_ours, superseded
@@ -19,7 +19,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
-from jetbox.engine.retries import ONCE, diagnosed, pause_before
+from jetbox.engine.retries import ONCE, diagnosed, pause_before, spared
 from jetbox.engine.room import Room
 from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.calls import Done
@@ -28,7 +28,6 @@ from jetbox.engine.waiting import Expectation
 if TYPE_CHECKING:
     from jetbox.engine.planning import Planner
 
-WITHOUT_LOGPROBS = "going on without: a cascade goes by the probes alone, and calls are silent until they are whole"
 NO_TOOLS = ("sandbox", "journal")
 """What calls wait for before they run: spans beside theirs."""
 
@@ -83,6 +82,8 @@ class Round:
         self._room = Room(parts)
         self._failed = 0
         """Attempts that were answered badly, or not by a server that is there."""
+        self._logprobs = False
+        """The newest request asked for probabilities of tokens."""
         self._since = self._start
         """Up to here every instant is in a span."""
 
@@ -199,6 +200,7 @@ class Round:
         """One request and its answer; True where a probe took it back."""
         parts = self._parts
         body, expected = self._body()
+        self._logprobs = expected.logprobs
         attempt = Attempt(
             parts.session,
             parts.model,
@@ -235,9 +237,8 @@ class Round:
                 return await replaced(parts, error)
             finally:
                 self._account("waiting for you")
-        if isinstance(error, LogprobsRefused) and not parts.no_logprobs:
-            parts.no_logprobs = True
-            parts.session.emit(Notice(level="warning", text=error.message, hint=WITHOUT_LOGPROBS))
+        if without := spared(error, parts, logprobs=self._logprobs):
+            parts.session.emit(Notice(level="warning", text=error.message, hint=without))
             return None
         with parts.timed("diagnosis", "queue and load"):
             error = await diagnosed(error, parts)

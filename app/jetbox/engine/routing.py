@@ -14,12 +14,9 @@ from jetbox.engine.control import Wish
 from jetbox.engine.errors import ContextOverflow, ModelError, ModelNotFound, ModelUnfit, SettingsError
 from jetbox.engine.events import Notice, Routed
 from jetbox.engine.limits import Ending
-from jetbox.engine.models.base import ChatModel
-from jetbox.engine.models.choose import choose_model
-from jetbox.engine.options import EngineOptions, RoutingOptions
+from jetbox.engine.options import RoutingOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.round import RoundResult
-from jetbox.engine.session import Session
 from jetbox.engine.switching import usable
 
 REFINE = "[this was a draft: look at what was written, refine what needs it, then call finish]"
@@ -45,24 +42,6 @@ def check(options: RoutingOptions) -> None:
             f"routing by {options.mode} needs the names of two models, and {' and '.join(missing)} {are} not set",
             "jetbox-tui models lists what the server has",
         )
-
-
-def first_name(options: EngineOptions, before: str = "") -> str:
-    """The name of the model that a session begins with: as it is set, as it was `before`, else the rule's first."""
-    rule = options.routing.small if options.routing.mode != "off" else ""
-    return options.model.name or before or rule
-
-
-async def look_ahead(session: Session, model: ChatModel, options: RoutingOptions, name: str) -> None:
-    """Tell of a model of the rule that cannot be used, before a round would need it; `name` was looked at already."""
-    for other in (options.small, options.large) if options.mode != "off" else ():
-        if model.full_name(other) == name:
-            continue
-        try:
-            await choose_model(model, other)
-        except ModelError as error:
-            text = f"routing by {options.mode} cannot use {other}: {error.message}"
-            session.emit(Notice(level="warning", text=text, hint=error.hint))
 
 
 class Router:

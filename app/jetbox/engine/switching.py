@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
-from jetbox.engine.errors import ContextOverflow, ModelError, ModelNotFound
+from jetbox.engine.errors import ContextOverflow, KeyWanted, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.choose import choose_model, options_for
@@ -32,6 +32,12 @@ async def switch_as_wished(parts: Parts) -> bool:
         parts.control.wish = parts.control.wish or wish  # one of the user's outlives the goal
         raise
     except ModelError as error:
+        if wish.reason == "user" and isinstance(error, ServerUnreachable) and not isinstance(error, KeyWanted):
+            parts.control.wish = parts.control.wish or wish
+            queued = f"{wish.name} is queued until it answers, and not known to be there"
+            text = f"{error.message}; going on with {parts.model_name}, {queued}"
+            parts.session.emit(Notice(level="warning", text=text, hint=error.hint))
+            return False
         parts.control.chosen = False
         if isinstance(error, ModelNotFound) and wish.reason == "user" and parts.control.attended:
             from jetbox.engine.models.missing import missing

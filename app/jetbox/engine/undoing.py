@@ -14,7 +14,7 @@ import msgspec
 
 from jetbox.engine.assemble import wrote
 from jetbox.engine.commands import AnyCommand, Clear, PlanUndo, RunProbes, Undo
-from jetbox.engine.errors import JetboxError, RecordingError, ToolError
+from jetbox.engine.errors import JetboxError, RecordingError, ToolError, in_full
 from jetbox.engine.events import FileChange, Notice, UndoFile, Undone, UndoPlanned, UndoState
 from jetbox.engine.parts import Parts
 from jetbox.engine.safety.terminal import visible
@@ -96,7 +96,7 @@ class UndoDesk:
         try:
             await self._tell(number)
         except Exception as error:  # a fault of ours or of the disk must not leave somebody waiting
-            said = error.message if isinstance(error, JetboxError) else f"{type(error).__name__}: {error}"
+            said = error.message if isinstance(error, JetboxError) else in_full(error)
             self._parts.session.emit(UndoPlanned(round=number, problem=f"what would change cannot be told: {said}"))
 
     async def _tell(self, number: int) -> None:

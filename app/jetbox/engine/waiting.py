@@ -103,13 +103,15 @@ class Voice:
         self._say("reading" if self._expected.loaded or not self._model.manages else "loading")
         self._looking = asyncio.ensure_future(self._look())
 
-    def read(self, told: Reading) -> None:
-        """The server says how far it has read: nothing has to be guessed any more."""
+    def read(self, told: Reading) -> bool:
+        """The server says how far it has read, and need not be asked; whether it is further than before."""
+        further = self._read is None or told.processed > self._read.processed
         self._read = told
         if self._looking is not None:
             self._looking.cancel()
         if self._said[0] and self._session.now() - self._spoke >= TELL_S * 1e9:
             self._say("reading", self._detail("reading"))
+        return further
 
     async def _look(self) -> None:
         pause = LOOK_S

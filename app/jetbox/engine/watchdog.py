@@ -7,6 +7,8 @@
 | between chunks, where calls are streamed in pieces | 50 times the usual gap, at least 20 s |
 | between chunks, where a call is silent until it is whole | what the rest of the answer may take, at least 60 s |
 
+Lines that say nothing of the answer do not end a silence: empty ones, comments, empty pieces.
+
 Somebody who can be asked is asked at the limit, and the request goes on meanwhile; without anybody it
 is cancelled there. What the options name holds as it is.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.errors import JetboxError
+from jetbox.engine.errors import JetboxError, in_full
 from jetbox.ui.text.rows import one_line
 
 
@@ -15,5 +15,5 @@ def reason(error: BaseException) -> str:
     elif isinstance(error, OSError) and str(error):
         said = str(error)
     else:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        said = in_full(error)
     return one_line(said)

@@ -12,13 +12,16 @@ import pytest
 import pytest_asyncio
 
 from jetbox.engine.errors import BadAnswer
+from jetbox.engine.models import openai_compat
 from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import LONGEST_EVENT, OpenAIModel
+from jetbox.engine.models.openai_lines import Line, decode_line
 
 Answering = Callable[..., Awaitable[str]]
 YES = b'{"message":{"content":"Y"}}\n{"message":{"content":"es"}}\n'
 DONE = b'{"message":{"content":""},"done":true,"done_reason":"stop","eval_count":2}\n'
+PAGES = (b"<html><body>\n<h1>Sign in</h1>\n</body></html>\n", b"\n <!DOCTYPE html>")
 PIECES = (
     '{"choices":[{"delta":{"content":"Y"}}]}',
     '{"choices":[{"delta":{"content":"es"}}]}',
@@ -102,10 +105,41 @@ async def test_an_event_may_stand_in_several_lines(said: Answering, end: str) ->
     assert await said(OpenAIModel, events(end, (*pieces, "[DONE]"))) == "Yes"
 
 
+@pytest.mark.parametrize("after", ["\n\ndata: [DONE]\n\n", "\ndata: [DONE]\n\n", "\n\n", ""])
+async def test_the_last_event_may_stand_in_several_lines_too(said: Answering, after: str) -> None:
+    last = json.dumps(json.loads(PIECES[3]), indent=1).replace("\n", "\ndata: ")
+    assert await said(OpenAIModel, events(pieces=PIECES[:3]), f"data: {last}{after}".encode()) == "Yes"
+
+
+async def test_an_event_of_many_lines_is_read_when_it_is_whole(
+    said: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+
+    def counted(data: bytes) -> Line:
+        nonlocal read
+        read += len(data)
+        return decode_line(data)
+
+    monkeypatch.setattr(openai_compat, "decode_line", counted)
+    event = json.dumps({"choices": [{"delta": {"content": "Y"}}], "of no use": [0] * 5000}, indent=0)
+    body = events(pieces=(event.replace("\n", "\ndata: "), *PIECES[1:]))
+    assert await said(OpenAIModel, body) == "Yes"
+    assert read < 2 * len(body), "no line is read again with each one that follows it"
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_a_server_that_does_not_stream_is_heard_all_the_same(said: Answering, indent: int | None) -> None:
     body = json.dumps(WHOLE, indent=indent).encode()
     assert await said(OpenAIModel, body[:20], body[20:], content="application/json; charset=utf-8") == "Yes"
+
+
+@pytest.mark.parametrize(("kind", "body"), [(kind, body) for kind in (OllamaModel, OpenAIModel) for body in PAGES])
+async def test_a_page_in_an_answers_place_is_named(
+    said: Answering, kind: Callable[[str], ChatModel], body: bytes
+) -> None:
+    with pytest.raises(BadAnswer, match=r"^a page of HTML stands in the answer's place$"):
+        await said(kind, body, content="text/html")
 
 
 @pytest.mark.parametrize(

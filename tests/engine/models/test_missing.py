@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Never
 
 import pytest
@@ -17,9 +18,10 @@ from jetbox.engine.loop import serve
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.desk import ModelsDesk
-from jetbox.engine.models.missing import choose_or_ask
+from jetbox.engine.models.missing import choose_or_ask, with_usable_rule
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
+from jetbox.engine.options import EngineOptions, RoutingOptions
 from jetbox.engine.session import Feed, NoRecorder, Session
 from jetbox.sim.launch import ServerProcess
 from scripted import step
@@ -144,7 +146,15 @@ async def test_a_server_that_is_not_there_is_waited_for_with_what_was_typed(
     listed = await asking.told(e.ModelsListed)
     assert isinstance(listed, e.ModelsListed)
     assert listed.problem == "nothing answers — start it"
+    asking.session.submit(c.SetModel("llama3.2 :3b "))
     asking.session.submit(c.SetModel("llama3.2:3b"))
+    while (told := await asking.told(e.Notice)) and "llama3.2:3b" not in told.text:  # type: ignore[attr-defined]
+        pass
+    texts = [event.text for event in asking.seen if isinstance(event, e.Notice)]
+    assert texts[-2:] == [
+        "no model can have the name 'llama3.2 :3b ': it holds spaces",
+        "llama3.2:3b is queued until the server answers, and not known to be there",
+    ]
     up.set()
     asking.session.submit(c.SendAgain())
     assert (await within(asking.choosing)).name == "llama3.2:3b"
@@ -242,6 +252,31 @@ async def test_a_switch_to_one_that_is_not_there_offers_to_fetch_it(rig: Callabl
     await within(serving)
     desk.cancel()
     await asyncio.wait([desk])
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_a_rule_whose_other_model_is_missing_asks_and_one_whose_server_is_away_goes_on(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    rule = RoutingOptions(mode="evidence", small="llama3.2:3b", large="nowhere:7b")
+    choose = partial(choose_or_ask, asking.session)
+    if away:
+
+        async def gone(*_: object) -> Never:
+            raise ServerUnreachable("nothing answers", "start it")
+
+        monkeypatch.setattr(asking.model, "info", gone)
+    options = EngineOptions(routing=rule)
+    ruled = asyncio.create_task(with_usable_rule(asking.session, asking.model, options, "llama3.2:3b", choose))
+    if away:
+        assert (await within(ruled)).routing == rule
+        notice = await asking.told(e.Notice)
+        assert isinstance(notice, e.Notice)
+        assert notice.text == "routing by evidence cannot use nowhere:7b: nothing answers"
+        return
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.SetModel("GPT-OSS:20b"))
+    assert (await within(ruled)).routing.large == "gpt-oss:20b"
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "llamacpp"])

@@ -122,6 +122,10 @@ async def test_a_redirect_is_said_with_where_it_leads_and_not_followed(adapter: 
     assert type(first) is ForeignServer, "which is not sent again"
     assert first.message == f"the server at http://{here} redirects to https://box:8443{path} (302)"
     assert first.hint == "name that one: --host https://box:8443"
+    here = await listening(answer(308, b"", f"Location: https://box/gw{path}"))
+    first, _ = await asked(adapter, f"http://{here}/gw")
+    assert first.message == f"the server at http://{here}/gw redirects to https://box/gw{path} (308)"
+    assert first.hint == "name that one: --host https://box/gw"
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)

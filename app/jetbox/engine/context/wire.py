@@ -91,12 +91,21 @@ class OllamaWire:
         return b'],"options":' + msgspec.json.encode(options | _sampling(wanted)) + end
 
 
+class Wishes(msgspec.Struct):
+    """What every request asks a server for beside an answer; some refuse a wish that they do not know."""
+
+    progress: bool = False
+    """How far it has read a prompt: llama.cpp's server tells that."""
+    counts: bool = True
+    """How many tokens prompt and answer had."""
+
+
 class OpenAIWire:
     """`/v1/chat/completions`: every call has an id, arguments are text, and results go by the id."""
 
-    def __init__(self, *, progress: bool = False) -> None:
-        """`progress`: have the server say how far it has read a prompt; others than llama.cpp may refuse the wish."""
-        self._progress = progress
+    def __init__(self, wishes: Wishes | None = None) -> None:
+        """`wishes` go by what the server turns out to take."""
+        self._wishes = wishes or Wishes()
         self._made = 0
         self._open: list[str] = []
         """Ids of calls without one of their own, whose results are still to come."""
@@ -130,8 +139,10 @@ class OpenAIWire:
         return {"role": "tool", "tool_call_id": call, "content": text}
 
     def head(self, model: str, options: ModelOptions) -> Fields:
-        fields: Fields = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
-        if self._progress:
+        fields: Fields = {"model": model, "stream": True}
+        if self._wishes.counts:
+            fields["stream_options"] = {"include_usage": True}
+        if self._wishes.progress:
             fields["return_progress"] = True
         if options.think in ("low", "medium", "high"):
             fields["reasoning_effort"] = options.think

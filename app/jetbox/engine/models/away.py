@@ -11,6 +11,7 @@ from jetbox.engine.errors import KeyWanted, ModelError, ServerUnreachable
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.meanwhile import Meanwhile
+from jetbox.engine.models.names import misnamed
 from jetbox.engine.session import Session
 from jetbox.engine.tasks import end_tasks
 
@@ -33,8 +34,12 @@ async def server_back(
         async with Meanwhile(session, model, error, later) as user:
             while (command := await user.heard(asked)) is not None:
                 match command:
+                    case SetModel(name=wanted) if why := misnamed(wanted):
+                        _say(session, model, "warning", f"no model can have the name {wanted!r}: {why}", "")
                     case SetModel(name=wanted):
                         name = wanted
+                        unknown = f"{name} is queued until the server answers, and not known to be there"
+                        _say(session, model, "info", unknown, "")
                         again.set()
                     case SendAgain():
                         again.set()

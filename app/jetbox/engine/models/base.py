@@ -77,6 +77,11 @@ class Chunk(msgspec.Struct, frozen=True):
     logprobs: tuple[float, ...] = ()
     """Of the tokens in it, where they were asked for and the server tells."""
 
+    @property
+    def says(self) -> bool:
+        """Whether it brings the answer any further: a line may be empty but for its form."""
+        return bool(self.text or self.thinking or self.calls or self.coming or self.logprobs or self.done)
+
 
 class ModelInfo(msgspec.Struct, frozen=True):
     """What the server says about a model."""

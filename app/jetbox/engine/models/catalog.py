@@ -49,9 +49,11 @@ class Listing(msgspec.Struct, frozen=True):
     """The server loads or unloads a model, and holds back what it has in memory; that is from earlier."""
 
     def find(self, name: str) -> Entry | None:
-        """The model of that name, or of that which Ollama makes of it."""
-        wanted = (name, full_name(name))
-        return next((entry for entry in self.entries if entry.info.name in wanted), None)
+        """The model of that name, or of that which Ollama makes of it: with a tag, and in whatever case."""
+        named = {entry.info.name: entry for entry in self.entries}
+        full = full_name(name)
+        folded = next((each for each in named if each.casefold() == full.casefold()), "")
+        return named.get(name) or named.get(full) or named.get(folded)
 
 
 class Catalog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jetbox.engine.errors import ModelNotFound, ModelUnfit
 from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.names import misnamed
 from jetbox.engine.options import ModelOptions
 
 RAISE = "raise --num-ctx"
@@ -28,6 +29,8 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
                 "name one with --model" if installed else _get_one(model, "gpt-oss:20b"),
             )
         name = installed[0].name
+    if why := misnamed(name, spaces=not model.manages):
+        raise ModelNotFound(f"no model can have the name {name!r}: {why}", "see `jetbox-tui models list`")
     try:
         info = await model.info(name)
     except ModelNotFound as error:

@@ -21,7 +21,7 @@ from jetbox.engine.commands import (
     UnloadModel,
     WarmModel,
 )
-from jetbox.engine.errors import ModelError, StorageError
+from jetbox.engine.errors import JetboxError, ModelError, StorageError, in_full
 from jetbox.engine.events import ListedModel, Notice
 from jetbox.engine.models.catalog import Entry
 from jetbox.engine.models.figures import median
@@ -104,19 +104,25 @@ class ModelsDesk:
         """A failure is a word to the user, and stands with the list where that is shown."""
         try:
             await work()
-        except ModelError as error:
+        except JetboxError as error:
             self._parts.session.emit(Notice(level="warning", text=error.message, hint=error.hint))
             self.lister.failed(error)
-        except Exception as error:  # a fault of ours must not leave somebody waiting for an answer
-            failed = ModelError(f"that failed here: {type(error).__name__}: {error}")
-            self._parts.session.emit(Notice(level="error", text=failed.message))
-            self.lister.failed(failed, list_wanted=True)
+        except Exception as error:  # a fault of ours must not end the others, nor be kept from who asked
+            self.lister.failed(self._fault(error))
+
+    def _fault(self, error: Exception) -> ModelError:
+        """One of ours; it is told."""
+        failed = ModelError(f"that failed here: {in_full(error)}")
+        self._parts.session.emit(Notice(level="error", text=failed.message))
+        return failed
 
     async def _list(self, *, anew: bool) -> None:
-        """Whoever asked is told when the server takes its time."""
+        """Whoever asked is told when the server takes its time, and gets an answer whatever fails."""
         voice = asyncio.get_running_loop().call_later(SLOW_S, self._say_slow) if anew else None
         try:
             await self.lister.tell(anew=anew)
+        except Exception as error:
+            self.lister.answer(self._fault(error))
         finally:
             if voice is not None:
                 voice.cancel()

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from jetbox.engine.context.wire import OpenAIWire, Wanted
-from jetbox.engine.errors import CallGarbled, ModelUnfit
+from jetbox.engine.context.wire import Wanted
+from jetbox.engine.errors import CallGarbled, CountsRefused, ModelUnfit
 from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
@@ -60,7 +60,10 @@ async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> li
     heard = _Heard()
     try:
         async with asyncio.timeout(seconds):
-            await _ask(model, name, heard)
+            try:
+                await _ask(model, name, heard)
+            except CountsRefused:  # nobody asks for them any more
+                await _ask(model, name, heard)
     except TimeoutError:
         if not (heard.text or heard.thinking or heard.calls):
             raise
@@ -73,7 +76,7 @@ async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> li
 
 
 async def _ask(model: ChatModel, name: str, heard: _Heard) -> None:
-    wire = OpenAIWire()
+    wire = model.wire()
     head = wire.head(name, ModelOptions()) | {"tools": [TOOL], "messages": []}
     question = msgspec.json.encode({"role": "user", "content": QUESTION})
     body = msgspec.json.encode(head).removesuffix(b"]}") + question + wire.tail(Wanted(0, TOKENS))

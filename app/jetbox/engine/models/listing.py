@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from jetbox.engine.errors import ModelError
+from jetbox.engine.errors import JetboxError
 from jetbox.engine.events import ListedModel, ModelsListed
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.catalog import Catalog, Entry
@@ -42,8 +42,8 @@ class Lister:
         """Tell what there is; where the server does not answer, what there was, and that it does not."""
         try:
             listing = await self._catalog.look(anew=anew)
-        except ModelError as error:
-            listed = msgspec.structs.replace(self._told or ModelsListed(), problem=_in_words(error), loading=False)
+        except JetboxError as error:
+            listed = self._with(error)
         else:
             listed = ModelsListed(
                 models=compared([await self._listed(entry) for entry in listing.entries]),
@@ -53,10 +53,17 @@ class Lister:
             )
         self._tell(listed, anew=anew)
 
-    def failed(self, error: ModelError, *, list_wanted: bool = False) -> None:
-        """Something that was asked for has failed; it stands with the list, where one was told or is waited for."""
-        if self._told is not None or list_wanted:
-            self._tell(msgspec.structs.replace(self._told or ModelsListed(), problem=_in_words(error), loading=False))
+    def failed(self, error: JetboxError) -> None:
+        """Something else that was asked for has failed; it stands with the list, where one was told."""
+        if self._told is not None:
+            self.answer(error)
+
+    def answer(self, error: JetboxError) -> None:
+        """The list that was asked for cannot be had: what there was, and why."""
+        self._tell(self._with(error))
+
+    def _with(self, error: JetboxError) -> ModelsListed:
+        return msgspec.structs.replace(self._told or ModelsListed(), problem=_in_words(error), loading=False)
 
     def _tell(self, listed: ModelsListed, *, anew: bool = False) -> None:
         if anew or self._told is None or differs(listed, self._told):
@@ -67,7 +74,7 @@ class Lister:
         return as_told(entry, self._session.now())
 
 
-def _in_words(error: ModelError) -> str:
+def _in_words(error: JetboxError) -> str:
     """What failed, and what to do next."""
     return f"{error.message} — {error.hint}" if error.hint else error.message
 

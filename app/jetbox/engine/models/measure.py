@@ -13,7 +13,7 @@ import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled
+from jetbox.engine.errors import CallGarbled, CountsRefused
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import options_for
 from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample, writing_ns
@@ -74,7 +74,10 @@ async def measure(model: ChatModel, asked: Asked, figures: Figures) -> AsyncIter
     if model.manages and asked.cold:
         yield await _load(model, asked, figures)
     elif not model.manages:
-        yield await _wake(model, asked)
+        try:
+            yield await _wake(model, asked)
+        except CountsRefused:  # nobody asks for them any more
+            yield await _wake(model, asked)
     for _ in range(asked.repeats):
         prompt = _reading()
         yield await _take(model, asked, "read cold", prompt, 8, figures)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
 
 from jetbox.engine.commands import AnyCommand, Cancel, PullModel, SetModel, StopPull
 from jetbox.engine.errors import KeyWanted, ModelError, ModelNotFound, ModelUnfit, ServerUnreachable
-from jetbox.engine.events import ModelMissing
+from jetbox.engine.events import ModelMissing, Notice
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.meanwhile import Meanwhile
+from jetbox.engine.models.names import misnamed
 from jetbox.engine.models.pulling import pull
+from jetbox.engine.options import EngineOptions
 from jetbox.engine.session import Session
 from jetbox.engine.tasks import end_tasks
 
@@ -44,6 +49,37 @@ async def choose_or_ask(session: Session, model: ChatModel, name: str, *, waits:
             session.submit(command)
 
 
+async def with_usable_rule(
+    session: Session,
+    model: ChatModel,
+    options: EngineOptions,
+    begun: str,
+    choose: Callable[[ChatModel, str], Awaitable[ModelInfo]],
+) -> EngineOptions:
+    """The options, with models of their rule that can be used, before a round needs them; `begun` was looked at.
+
+    A server that does not say is told of, and asked again when a round needs the model.
+
+    Raises:
+        ModelNotFound, ModelUnfit
+    """
+    rule = options.routing
+    for part in ("small", "large") if rule.mode != "off" else ():
+        name = getattr(rule, part)
+        if not name or model.full_name(name) == begun:
+            continue
+        try:
+            info = await choose(model, name)
+        except ModelError as error:
+            text = f"routing by {rule.mode} cannot use {name}: {error.message}"
+            if isinstance(error, ModelNotFound | ModelUnfit):
+                raise type(error)(text, error.hint) from error
+            session.emit(Notice(level="warning", text=text, hint=error.hint))
+        else:
+            rule = msgspec.structs.replace(rule, **{part: info.name})
+    return msgspec.structs.replace(options, routing=rule)
+
+
 async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissing:
     """What the user is told of it, and what can be done."""
     try:
@@ -51,7 +87,8 @@ async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissin
     except ModelError:
         installed = []
     fit = tuple(m.name for m in installed if "tools" in m.capabilities or not m.capabilities)
-    to_fetch = name if model.manages and isinstance(error, ModelNotFound) else ""
+    fetched = model.manages and isinstance(error, ModelNotFound) and not misnamed(name, spaces=False)
+    to_fetch = name if fetched else ""
     return ModelMissing(name=name, why=error.message, there=fit, pull=to_fetch)
 
 

@@ -81,6 +81,8 @@ class OllamaModel:
         """The server's version as numbers, empty where it does not say; None until it was asked."""
         self._spoke = False
         """True once it was heard to speak Ollama's protocol."""
+        self._names: set[str] = set()
+        """Of what it has, when it was asked last."""
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
@@ -184,18 +186,24 @@ class OllamaModel:
         )
 
     def full_name(self, name: str) -> str:
-        """With its tag."""
-        return full_name(name)
+        """With its tag, and in the case in which the server lists it, as far as that is known."""
+        full = full_name(name)
+        alike = (each for each in self._names if each.casefold() == full.casefold())
+        return full if full in self._names else next(alike, full)
 
     async def info(self, name: str) -> ModelInfo:
         """What `/api/show` says of the model."""
         raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
         show = self._decode(raw, Show)
-        return shown(full_name(name), show)
+        if full_name(name) not in self._names:
+            with suppress(ModelError):
+                await self.installed()
+        return shown(self.full_name(name), show)
 
     async def installed(self) -> list[ModelInfo]:
         """What `/api/tags` lists."""
         tags = self._decode(await self._ask("GET", "/api/tags"), Tags)
+        self._names = {model.name for model in tags.models}
         return [listed(model) for model in tags.models]
 
     async def version(self) -> str:

@@ -8,13 +8,13 @@ and told of as soon as its arguments are, one by one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jetbox.engine.context.wire import OpenAIWire
-from jetbox.engine.errors import BadAnswer, ForeignServer, ModelError, ModelNotFound, ModelUnfit
+from jetbox.engine.context.wire import OpenAIWire, Wishes
+from jetbox.engine.errors import BadAnswer, CountsRefused, ForeignServer, ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import (
@@ -51,6 +51,7 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
+CHAT = "/v1/chat/completions"
 ABORTED = "see the server's log; go on with --continue"
 ABORT = "abort"
 """The reason for an end that is none: vLLM and SGLang gave the request up."""
@@ -73,15 +74,17 @@ class OpenAIModel:
         self.key = key
         self.owner = ""
         """Whom it names as the owner of its models, which tells servers apart."""
-        self._tells = False
-        """The server is one that says how far it has read a prompt."""
+        self._wishes = Wishes()
         self._spoke = False
         """True once it was heard to speak OpenAI's protocol."""
         self._client: httpx.AsyncClient | None = None
 
     def wire(self) -> OpenAIWire:
-        """OpenAI's, with llama.cpp's own wish where what was listed shows that it is that server."""
-        return OpenAIWire(progress=self._tells)
+        """OpenAI's, with llama.cpp's own wish where what was listed shows that it is that server.
+
+        No wish is written any more that the server refused.
+        """
+        return OpenAIWire(self._wishes)
 
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -98,7 +101,7 @@ class OpenAIModel:
         httpx = import_httpx()
         client = self._http()
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        request = client.build_request("POST", "/v1/chat/completions", content=body, headers=headers)
+        request = client.build_request("POST", CHAT, content=body, headers=headers)
         request.extensions["timeout"] = {"connect": 3.0, "write": 30.0, "pool": 5.0, "read": None}
         self.exchange = Exchange()
         try:
@@ -110,7 +113,7 @@ class OpenAIModel:
         try:
             if response.status_code >= 300:
                 await response.aread()
-                raise self._refusal(response)
+                raise self._refusal(response, CHAT)
             yield self._chunks(response)
         finally:
             await response.aclose()
@@ -157,7 +160,7 @@ class OpenAIModel:
         self._spoke = True
         self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
-            self._tells, self.product = True, "llama.cpp's server"
+            self._wishes.progress, self.product = True, "llama.cpp's server"
         return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
 
     async def version(self) -> str:
@@ -187,7 +190,7 @@ class OpenAIModel:
         except httpx.HTTPError as error:
             raise self._unreached(error) from error
         if response.status_code >= 300:
-            raise self._refusal(response)
+            raise self._refusal(response, path)
         content: bytes = response.content
         return content
 
@@ -200,15 +203,17 @@ class OpenAIModel:
     def _broke_off(self, how: str) -> BadAnswer:
         return BadAnswer(f"the server at {self.host} broke off ({how})", ABORTED)
 
-    def _refusal(self, response: httpx.Response) -> ModelError:
+    def _refusal(self, response: httpx.Response, path: str) -> ModelError:
         from jetbox.engine.models.refusals import by_openai
         from jetbox.engine.models.unreached import redirected
 
         status = response.status_code
         later = response.headers.get(word_of(status), "")
         if status < 400:
-            return redirected(self.host, status, later, response.request.url.path)
-        return by_openai(self.host, status, response.content, later, known=self._spoke)
+            return redirected(self.host, status, later, path)
+        error = by_openai(self.host, status, response.content, later, known=self._spoke)
+        self._wishes.counts = self._wishes.counts and not isinstance(error, CountsRefused)
+        return error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -227,30 +232,51 @@ class _Stream:
         """An index that no call of the answer has had."""
         self._members: dict[int, Members] = {}
         """What of their arguments is whole."""
-        self._begun = b""
-        """The lines of an event that is not whole yet."""
+        self._begun: list[bytes] = []
+        """The lines of an event of which the first is not the whole."""
+        self._size = 0
+        """Bytes of them."""
         self._reason = ""
         self._metrics: dict[str, int] = {}
         self.finished = False
 
     def feed(self, line: bytes) -> list[Chunk]:
-        """Take one line; comments and other fields than `data` say nothing.
+        """Take one line; an empty one ends an event, comments and other fields than `data` say nothing.
 
         Raises:
             BadAnswer: an event cannot be read, or is an error.
         """
         if self.finished:
             return []
-        if not line and self._begun:
-            raise _garbage(self._begun)
-        if not line.startswith(b"data:"):
-            return []
-        data = line[5:].strip()
+        if not line:
+            return self._joined()
+        if line.startswith(b"<") and not self._reason:
+            raise _garbage(line)  # which fields of events are passed over, a page is not
+        data = line[5:].strip() if line.startswith(b"data:") else b""
         if data == b"[DONE]":
             return self.end()
-        read = self._event(data)
-        if read is None:
+        if not data:
             return []
+        read = _event(data) if not self._begun else None
+        if read is not None:
+            return self._told(read)
+        self._begun.append(data)
+        self._size += len(data)
+        if self._size > LONGEST_EVENT:
+            raise _garbage(self._begun[0])
+        return []
+
+    def _joined(self, *, cut: bool = False) -> list[Chunk]:
+        """What an event in several lines says, now that it has ended; one that was `cut` may say nothing."""
+        begun, self._begun, self._size = b"".join(self._begun), [], 0
+        read = _event(begun) if begun else None
+        if read is not None:
+            return self._told(read)
+        if begun and not cut:
+            raise _garbage(begun)
+        return []
+
+    def _told(self, read: Line) -> list[Chunk]:
         if read.error is not None:
             from jetbox.engine.models.refusals import reported_by_openai
 
@@ -273,21 +299,6 @@ class _Stream:
                 chunks += self._whole(None)
         return chunks
 
-    def _event(self, data: bytes) -> Line | None:
-        """What a line of an event says with those before it; None where the event goes on in another one."""
-        begun, self._begun = self._begun, b""
-        try:
-            return decoded(decode_line, begun + data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if len(begun) + len(data) > LONGEST_EVENT:
-                raise _garbage(begun + data) from error
-        if begun:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                decode_line(data)
-                raise _garbage(begun)
-        self._begun = begun + data
-        return None
-
     def end(self) -> list[Chunk]:
         """The last chunk, once.
 
@@ -296,11 +307,12 @@ class _Stream:
         """
         if self.finished:
             return []
+        last = self._joined(cut=True)
         if not self._reason:
             raise BadAnswer("the answer ended before it was complete", "try again; see the server's log")
         self.finished = True
         reason = {"tool_calls": "stop", "function_call": "stop"}.get(self._reason, self._reason)
-        return [Chunk(done=True, done_reason=reason, metrics=self._metrics)]
+        return [*last, Chunk(done=True, done_reason=reason, metrics=self._metrics)]
 
     def _delta(self, delta: Delta) -> list[Chunk]:
         chunks = []
@@ -367,6 +379,14 @@ class _Stream:
                 "eval_count": timings.predicted_n,
                 "eval_duration": int(timings.predicted_ms * 1e6),
             }
+
+
+def _event(data: bytes) -> Line | None:
+    """What an event says; None where that is not the whole of it."""
+    try:
+        return decoded(decode_line, data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _garbage(data: bytes) -> BadAnswer:

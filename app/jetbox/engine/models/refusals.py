@@ -11,6 +11,7 @@ from jetbox.engine.errors import (
     BadAnswer,
     CallGarbled,
     ContextOverflow,
+    CountsRefused,
     ForeignServer,
     KeyWanted,
     LogprobsRefused,
@@ -70,6 +71,10 @@ LONG_S = 60.0
 """A wish to be left alone for so long is put in words."""
 PASSING = (408, 425, 499)
 """What may be otherwise the next time, of the statuses that speak of the request."""
+SPARED = {"logprobs": LogprobsRefused, "stream_options": CountsRefused}
+"""Fields that a request can do without, and what is refused where words name one."""
+UNFIT = (400, 422)
+"""What is said of fields that are not known."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
 NO_REASON = "no reason given"
 SAID = 300
@@ -121,12 +126,8 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         return speaks_tls(host)
     if status == TOO_LARGE:
         return _too_large(raw)
-    if text is None and status in (502, 503, 504):
-        words = f"what stands before the server at {host} does not reach it ({status})"
-        return _busy(words, "see whether the server runs", later)
-    if text is None and status == 429:
-        words = f"what stands before the server at {host} lets nothing through for now ({status})"
-        return _busy(words, "wait, or stop what else uses it", later)
+    if text is None and status in (429, 502, 503, 504):
+        return _gateway(host, status, later)
     if status == 403 and not raw:
         return ServerUnreachable(
             f"the server at {host} answers to its own names alone (403)",
@@ -140,28 +141,34 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         )
     if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
         return _no_ollama(host, status, raw, known=known)
-    if text is None:
-        text = text_of(raw)
+    return _said_by_ollama(status, text_of(raw) if text is None else text, later)
+
+
+def _said_by_ollama(status: int, text: str, later: str) -> ModelError:
     said = words_of(text)
-    if any(words in text for words in OVERFLOW) or (status == 400 and LONG.search(said)):
-        return _ollama_overflow(text)
-    if NO_USER in text:
-        return _words_dropped(said)
     if status == 404:
         return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
     if status in (429, 503):
         return _busy(f"the server is busy: {said}", "wait, or stop what else uses it", later)
-    if status >= 500 and starved(text):
-        return _no_memory(said)
+    long = status == 400 and LONG.search(said) is not None
+    if known := _known_words(text, long=long, starving=status >= 500):
+        return known
     if "does not support tools" in text:
         return ModelUnfit("the model cannot call tools", "choose one that can, with --model")
     if "does not support thinking" in text:
         return ModelUnfit("the model cannot think", "leave model.think empty, or choose another with --model")
     if "invalid think value" in text:
         return ModelUnfit(f"the server knows no such level of thinking: {said}", "set model.think")
-    if any(words in text for words in GARBLED):
-        return reported(text)
     return _unknown(status, said)
+
+
+def _gateway(host: str, status: int, later: str) -> ServerBusy:
+    """Refused for now, and not by the server."""
+    before = f"what stands before the server at {host}"
+    if status == 429:
+        words = f"{before} lets nothing through for now ({status})"
+        return _busy(words, "wait, or stop what else uses it", later)
+    return _busy(f"{before} does not reach it ({status})", "see whether the server runs", later)
 
 
 def _no_ollama(host: str, status: int, raw: bytes, *, known: bool) -> ModelError:
@@ -194,9 +201,28 @@ def _busy(said: str, hint: str, later: str) -> ServerBusy:
     return ServerBusy(said, hint, seconds)
 
 
-def starved(text: str) -> bool:
-    """Whether a server speaks of memory that does not do."""
-    return any(words in text.lower() for words in NO_MEMORY)
+def _known_words(whole: str, *, openai: bool = False, long: bool = False, starving: bool = True) -> ModelError | None:
+    """What is said alike over both protocols, of a prompt, of memory, of a call; None for other words.
+
+    `whole` is all of it: a call that is cut would be another one. It is looked for first, for in its arguments
+    may stand what all the others are known by. `long` is for a prompt that is known by other words to be too long,
+    `starving` whether the refusal can be for want of memory.
+    """
+    said = words_of(whole)
+    if any(words in whole for words in GARBLED):
+        found = re.search(r"raw='(.*)', err=", whole, re.DOTALL) or re.search(r"raw='(.*)", whole, re.DOTALL)
+        return CallGarbled(
+            "the server could not read the model's tool call",
+            "it is asked to send it again; models with a parser of their own in the server do better",
+            raw=found[1] if found else "",
+        )
+    if long or any(words in whole for words in OVERFLOW):
+        return _openai_overflow(said) if openai else _ollama_overflow(whole)
+    if NO_USER in whole:
+        return _words_dropped(said)
+    if starving and any(words in whole.lower() for words in NO_MEMORY):
+        return _no_memory(said, openai=openai)
+    return None
 
 
 def _words_dropped(said: str) -> WordsDropped:
@@ -206,10 +232,11 @@ def _words_dropped(said: str) -> WordsDropped:
     )
 
 
-def _no_memory(said: str) -> OutOfMemory:
+def _no_memory(said: str, *, openai: bool) -> OutOfMemory:
+    lower = "start the server with a smaller window" if openai else "lower --num-ctx"
     return OutOfMemory(
         f"the server has not enough memory: {said[:200]}",
-        "lower --num-ctx, choose a smaller model, or stop what else uses its memory",
+        f"{lower}, choose a smaller model, or stop what else uses its memory",
     )
 
 
@@ -223,9 +250,9 @@ def _too_large(raw: bytes) -> ContextOverflow:
 
 def _unknown(status: int, said: str) -> BadAnswer:
     if status < 500 and status not in PASSING:
-        return RequestRefused(
-            f"the server refused the request ({status}): {said}", "it would be refused again; see the server's log"
-        )
+        words = f"the server refused the request ({status}): {said}"
+        named = (kind for field, kind in SPARED.items() if status in UNFIT and field in said)
+        return next(named, RequestRefused)(words, "it would be refused again; see the server's log")
     return BadAnswer(f"the server answered {status}: {said}", "see the server's log")
 
 
@@ -260,20 +287,11 @@ def garbage(raw: bytes) -> BadAnswer:
 
 def reported(text: str) -> ModelError:
     """An error that Ollama reports in its own words."""
-    if any(words in text for words in OVERFLOW):
-        return _ollama_overflow(text)
-    if NO_USER in text:
-        return _words_dropped(words_of(text))
-    if starved(text):
-        return _no_memory(words_of(text))
-    if any(words in text for words in GARBLED):
-        found = re.search(r"raw='(.*)', err=", text, re.DOTALL) or re.search(r"raw='(.*)", text, re.DOTALL)
-        return CallGarbled(
-            "the server could not read the model's tool call",
-            "it is asked to send it again; models with a parser of their own in the server do better",
-            raw=found[1] if found else "",
-        )
-    return BadAnswer(f"the server reported an error in mid-answer: {words_of(text)}", "see the server's log")
+    return _known_words(text) or _in_mid_answer(words_of(text))
+
+
+def _in_mid_answer(said: str) -> BadAnswer:
+    return BadAnswer(f"the server reported an error in mid-answer: {said}", "see the server's log")
 
 
 def _ollama_overflow(text: str) -> ContextOverflow:
@@ -306,17 +324,13 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         return _busy(words, "wait, or stop what else uses it", later)
     if status == TOO_LARGE:
         return _too_large(raw)
-    if "logprobs" in text:
-        words = f"the server does not tell how sure the model is: {text[:200]}"
-        return LogprobsRefused(words, "set model.heartbeats and routing.mode so that nobody asks")
-    if LONG.search(text) or b"exceed_context_size" in raw:
-        return _openai_overflow(text)
-    if NO_USER in text:
-        return _words_dropped(text)
-    if any(words in text for words in GARBLED):
-        return reported(text_of(raw, None))  # whole: a call that is cut would be another one
-    if status >= 500 and starved(text):
-        return _no_memory(text)
+    long = LONG.search(text) is not None or b"exceed_context_size" in raw
+    if known_words := _known_words(text_of(raw, None), openai=True, long=long, starving=status >= 500):
+        return known_words
+    return _said_by_openai(host, status, text)
+
+
+def _said_by_openai(host: str, status: int, text: str) -> ModelError:
     if NO_JINJA.search(text):
         return ModelUnfit(f"the server does not take tools: {text[:200]}", "start llama-server with --jinja")
     if NO_TOOLS.search(text):
@@ -336,20 +350,16 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: boo
 
 def reported_by_openai(error: Any) -> ModelError:
     """An error that a server with OpenAI's protocol reports in mid-answer."""
-    text = words_of(error)
-    if any(words in text for words in OVERFLOW):
-        return _openai_overflow(text)
-    if NO_USER in text:
-        return _words_dropped(text)
-    if any(words in text for words in GARBLED):
-        return reported(words_of(error, None))
-    if starved(text):
-        return _no_memory(text)
-    return BadAnswer(f"the server reported an error in mid-answer: {text}", "see the server's log")
+    return _known_words(words_of(error, None), openai=True) or _in_mid_answer(words_of(error))
 
 
 def _openai_overflow(text: str) -> ContextOverflow:
     """With the two numbers, where the server says them."""
     tokens = next((int(found[1]) for each in COUNTED if (found := each.search(text))), 0)
     window = next((int(found[1]) for each in WINDOW if (found := each.search(text))), 0)
-    return ContextOverflow(f"the prompt does not fit the window: {text[:200]}", "lower --num-ctx", tokens, window)
+    return ContextOverflow(
+        f"the prompt does not fit the window: {text[:200]}",
+        "start the server with a larger window, or begin a new session with a smaller goal",
+        tokens,
+        window,
+    )

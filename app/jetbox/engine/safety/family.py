@@ -49,13 +49,13 @@ def _children_by_scan(pid: int) -> list[int]:
     return found
 
 
-def has_ended(child: int) -> bool:
-    """True where a child of this process has ended, waited for or not; it stays to be waited for.
+def has_ended(child: int) -> bool | None:
+    """Whether a child of this process has ended, waited for or not; it stays to be waited for.
 
-    False where the system cannot tell without waiting (macOS before Python 3.13).
+    None where the system cannot tell without waiting (macOS before Python 3.13).
     """
     if not hasattr(os, "waitid"):
-        return False
+        return None
     try:
         return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

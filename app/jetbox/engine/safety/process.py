@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jetbox.engine.safety.gitwatch import GitWatch
 
 TURNS = 2
-"""Of the loop, from when an end is there to be heard until it was: all that can be done where nothing else tells."""
+"""Of the loop, from when an end is there to be heard until it was: for where the system does not tell of it."""
 _GRACE_S = 0.5
 _BURST_BYTES = 1024 * 1024
 _BURST_PAUSE_S = 0.005
@@ -207,10 +207,11 @@ class _Running(asyncio.SubprocessProtocol):
             async with asyncio.timeout_at(self._started + seconds if seconds > 0 else None):
                 await self._stop.wait()
         except TimeoutError:
-            # Where this process was slow, it is still to hear of an end that came in time.
-            if has_ended(self._transport.get_pid()):
+            # Where this process was slow, it is still to hear of an end before we looked.
+            ended = has_ended(self._transport.get_pid())
+            if ended:
                 await self._exited.wait()
-            for _ in range(TURNS):
+            for _ in range(TURNS if ended is None else 0):
                 await asyncio.sleep(0)
             timely = self._exited.is_set()
         finally:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jetbox.engine.clock import Span, Timed
-from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError
+from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError, in_full
 from jetbox.engine.events import CallState, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
@@ -144,7 +144,7 @@ class Dispatcher:
         except ToolError as error:
             refusal = str(error)
         except Exception as error:  # a fault of ours must not lose the round
-            refusal = f"the tool broke: {type(error).__name__}: {error}"
+            refusal = f"the tool broke: {in_full(error)}"
         self._session.emit(
             ToolCalled(
                 call=pending.call,
@@ -351,7 +351,7 @@ class Dispatcher:
             raise error
         if error is not None:
             # A fault of ours must not lose the round: the model gets a result, the user the words.
-            return self._end(pending, "failed", f"the tool broke: {type(error).__name__}: {error}")
+            return self._end(pending, "failed", f"the tool broke: {in_full(error)}")
         return task.result()
 
     async def abandon(self) -> None:
