@@ -35,6 +35,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * cores
 
 
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """One of this machine on which nobody listens, and nobody else can while the test runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """New folders, beside those of the tests: for each of these pytest looks through all that are there."""

@@ -63,7 +63,10 @@ def by_name(name: str) -> dict[str, Said]:
 class SaysAgain:
     """Answers by method and path with what was recorded, in its order; the last one on and on."""
 
-    def __init__(self, recorded: Iterable[Said]) -> None:
+    def __init__(self, recorded: Iterable[Said], *others: str) -> None:
+        """`others`: what may be asked for besides, which the server then fails to answer (`GET /api/ps`)."""
+        self._others = set(others)
+        self._missed: set[str] = set()
         self.asked: list[tuple[str, str, bytes]] = []
         self.url = ""
         self._left: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
@@ -75,8 +78,10 @@ class SaysAgain:
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._server.close()
+        if kind is None:
+            assert self._missed <= self._others, "what nobody recorded is answered by nobody"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -95,6 +100,7 @@ class SaysAgain:
         self.asked.append((method, path, await reader.readexactly(int(headers.get("content-length", 0)))))
         left = self._left[method, path]
         if not left:
+            self._missed.add(f"{method} {path}")
             body = f'{{"error":"not recorded: {method} {path}"}}'
             writer.write(f"HTTP/1.1 500 x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             return True

@@ -29,13 +29,6 @@ def server() -> Iterator[ServerProcess]:
         yield started
 
 
-@pytest.fixture
-def dead_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def checks(done: Any) -> dict[str, dict[str, Any]]:
     assert done.stderr == ""
     report = json.loads(done.stdout)

@@ -54,11 +54,9 @@ def in_mounts(*mounts: str) -> list[str]:
     return ["bwrap", "--dev-bind", "/", "/", *mounts, "--", str(CONSOLE)]
 
 
-def test_no_server(place: Place) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place.host = f"http://127.0.0.1:{free.getsockname()[1]}"
-        ended = place.goal("Do it")
+def test_no_server(place: Place, dead_port: int) -> None:
+    place.host = f"http://127.0.0.1:{dead_port}"
+    ended = place.goal("Do it")
     told(place, ended, 6, "no Ollama server answers at", "`ollama serve`", "jetbox-tui --demo")
     assert ended.err.count("no Ollama server answers") == 1
     assert [g.text for g in place.events(e.GoalStarted)] == ["Do it"]

@@ -87,10 +87,8 @@ async def listening() -> AsyncIterator[Listening]:
 
 
 @pytest.fixture
-def dead_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{taken.getsockname()[1]}"
+def dead(dead_port: int) -> str:
+    return f"127.0.0.1:{dead_port}"
 
 
 async def chat(model: ChatModel) -> None:
@@ -207,13 +205,13 @@ async def test_a_name_that_no_machine_has_is_told(adapter: Adapter, monkeypatch:
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 async def test_a_proxy_that_is_dead_or_refuses_is_named_with_its_variable(
-    adapter: Adapter, listening: Listening, dead_port: str, monkeypatch: pytest.MonkeyPatch
+    adapter: Adapter, listening: Listening, dead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", f"http://user:secret@{dead_port}")
+    monkeypatch.setenv("http_proxy", f"http://user:secret@{dead}")
     for error in await asked(adapter, "http://192.0.2.2:11434"):
-        assert error.message == f"the proxy of http_proxy ({dead_port}) does not answer"
+        assert error.message == f"the proxy of http_proxy ({dead}) does not answer"
         assert "NO_PROXY=192.0.2.2" in error.hint
-    for error in await asked(adapter, f"http://{dead_port}"):
+    for error in await asked(adapter, f"http://{dead}"):
         assert "proxy" not in error.message, "none stands between us and this machine"
     monkeypatch.setenv("https_proxy", f"http://{await listening(answer(403))}")
     for error in await asked(adapter, "https://192.0.2.2:11434"):
@@ -222,11 +220,11 @@ async def test_a_proxy_that_is_dead_or_refuses_is_named_with_its_variable(
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-async def test_nobody_there_is_said_as_ever(adapter: Adapter, dead_port: str) -> None:
+async def test_nobody_there_is_said_as_ever(adapter: Adapter, dead: str) -> None:
     for scheme in ("http", "https"):
-        for error in await asked(adapter, f"{scheme}://{dead_port}"):
+        for error in await asked(adapter, f"{scheme}://{dead}"):
             assert type(error) is ServerUnreachable
-            assert error.message.endswith(f"server answers at {scheme}://{dead_port}")
+            assert error.message.endswith(f"server answers at {scheme}://{dead}")
 
 
 async def test_a_page_before_every_path_is_no_wish_for_a_key(listening: Listening) -> None:
