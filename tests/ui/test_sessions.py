@@ -110,7 +110,7 @@ async def test_what_runs_is_stopped_only_when_asked(
         await begin(s, tmp_path)
         await s.play(e.GoalStarted(goal=1, text="work"))
         await s.press("enter")
-        assert isinstance(s.app.screen, Question)
+        assert type(s.app.screen) is Question
         assert says_how_to_leave(s, keys=("n",))
         assert size[1] < 10 or "A goal runs here" in s.text
         await s.press("n")
