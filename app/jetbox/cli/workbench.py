@@ -53,8 +53,11 @@ def go_on(wanted: Wanted | None, asked: Invocation) -> int:
     """
     from pathlib import Path
 
+    from jetbox.ui.collecting import free_ended
+
     code = int(ExitCode.DONE)
     while wanted is not None:
+        free_ended()
         if wanted.how == "replay":
             from jetbox.cli.replay import show_recording
 

@@ -3,7 +3,8 @@
 Nearly all there is stays until the end, and looking at it takes 5 ms for each thousand rounds. So
 what a full collection has left alive is never looked at again, and collections come often. While
 another screen lies over the workbench nothing is set aside: that screen's parts hold one another,
-and would never be let go.
+and would never be let go. What is set aside stays so when the screen has ended: a process that
+ends has nothing to look for; one that shows another session calls `free_ended`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Collecting:
         gc.enable()
 
     def end(self) -> None:
-        """Collect as ever."""
+        """Nothing more is set aside."""
         if self._collected in gc.callbacks:
             gc.callbacks.remove(self._collected)
             gc.set_threshold(*self._before)
@@ -40,3 +41,9 @@ class Collecting:
     def _collected(self, phase: str, info: dict[str, Any]) -> None:
         if phase == "stop" and info["generation"] == 2 and self._stays():
             gc.freeze()
+
+
+def free_ended() -> None:
+    """Free what screens that have ended set aside; between two of them, where no key waits for it."""
+    gc.unfreeze()
+    gc.collect()
