@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from jetbox.engine import events as e
+from jetbox.engine.safety.terminal import visible
 from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.transcript import arguments
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.tool import Tool
 from ui.conftest import Showing
 from ui.played import first_round, opened
 
 
-def card(arguments: dict[str, Any] | str, title: str = "grep TODO", name: str = "grep") -> Tool:
-    said = arguments if isinstance(arguments, str) else json.dumps(arguments)
+def card(given: dict[str, Any] | str, title: str = "grep TODO", name: str = "grep") -> Tool:
+    said = given if isinstance(given, str) else json.dumps(given)
     return Tool(e.ToolCalled(call="c", name=name, arguments=said, title=title))
 
 
@@ -50,6 +54,25 @@ def test_a_very_long_value_is_not_kept() -> None:
     tool = card({"content": "x" * 1_000_000, "old": "\n" * 1_000_000})
     assert sum(len(text) for _, text, _ in tool.arguments) < 5000
     assert "… 998.4k more characters" in " ".join(rows(tool)) or "… 998k more characters" in " ".join(rows(tool))
+
+
+def test_a_value_is_gone_through_only_as_far_as_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counting(text: str) -> str:
+        seen.append(len(text))
+        return visible(text)
+
+    monkeypatch.setattr(arguments, "visible", counting)
+    card({"path": "x.py", "content": "x\x1b" * 100_000}, "write_file x.py", "write_file")
+    assert max(seen) <= arguments.ARGUMENT_CHARS
+    assert card({"pattern": " TODO\n"}).arguments == (), "the title says it"
+    assert card({"pattern": "a\x07"}, "grep a\\x07").arguments == (), "as it is shown"
+
+
+def test_wide_names_and_narrow_ones_are_in_line() -> None:
+    shown = rows(card({"名前": "a", "name": "b", "長い名前長い名前長": "c"}))
+    assert shown == ["    名前  a", "    name  b", "    長い名前長い名前長", "      c"]
 
 
 def test_nothing_of_a_value_reaches_the_terminal_as_more_than_text() -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from jetbox.engine.safety.terminal import visible
 from jetbox.ui import words
-from jetbox.ui.text.rows import Row, flow, lines, one_line
+from jetbox.ui.text.rows import Row, cells, flow, lines, one_line
 from jetbox.ui.transcript.blocks import INDENT, Look
 
 ARGUMENT_LINES = 12
@@ -37,7 +37,12 @@ def read_arguments(arguments: str) -> dict[str, Any]:
 def shown_arguments(arguments: dict[str, Any], known: str) -> tuple[Argument, ...]:
     """Each argument, cut; without the one that is `known` in full from the card's title."""
     texts = ((name, _text(value)) for name, value in arguments.items())
-    return tuple(_cut(one_line(visible(name)), text) for name, text in texts if visible(text).strip() != known)
+    return tuple(_cut(one_line(visible(name)), text) for name, text in texts if not _is(text, known))
+
+
+def _is(text: str, known: str) -> bool:
+    """Whether a text is shown as this. Escapes only make it longer: a long one is not gone through for that."""
+    return len(text.strip()) <= len(known) and visible(text).strip() == known
 
 
 def _text(value: Any) -> str:
@@ -60,16 +65,17 @@ def _cut(name: str, text: str) -> Argument:
 def argument_rows(arguments: tuple[Argument, ...], width: int, look: Look) -> list[Row]:
     """A row for each that is short; what has several lines stands below its name."""
     indent = INDENT * 2
-    column = max((len(each.name) for each in arguments if len(each.name) <= ACROSS), default=0)
+    column = max((wide for each in arguments if (wide := cells(each.name)) <= ACROSS), default=0)
     out: list[Row] = []
     for name, text, left in arguments:
-        if "\n" in text or len(name) > ACROSS:
+        wide = cells(name)
+        if "\n" in text or wide > ACROSS:
             out += flow(((name, "faint"),), width, first=((indent, ""),))
             out += lines(text.rstrip("\n"), "dim", width, indent=indent + INDENT, words=False)
             hang = indent + INDENT
         else:
-            head = f"{indent}{name:<{column}}  "
-            hang = " " * len(head)
+            head = f"{indent}{name}{' ' * (column - wide)}  "
+            hang = " " * (len(indent) + column + 2)
             said = ((text.replace("\t", "    ") or '""', "dim"),)
             out += flow(said, width, first=((head, "faint"),), rest=((hang, ""),), words=False)
         if left:
