@@ -92,6 +92,27 @@ async def test_sessions_are_listed_searched_and_looked_into(show: Showing, recor
         assert s.app.screen is s.bench
 
 
+async def test_what_a_list_says_of_its_keys_has_no_hole_while_one_types(
+    show: Showing, record: Record, tmp_path: Path
+) -> None:
+    record("20260103-100000-000-cccc", "Elsewhere", Path("/somewhere/else"))
+    async with show() as s:
+        await begin(s, tmp_path)
+        nothing = "no other session was recorded in this folder"
+        assert f"{nothing} (a shows all)" in s.text
+        await s.press("slash")
+        assert nothing in s.text
+        assert "shows all" not in s.text
+        await s.press("enter")
+        assert f"{nothing} (a shows all)" in s.text
+        await s.press("a", "slash")
+        assert isinstance(s.app.screen, Sessions)
+        s.app.screen.enter()  # a click on the chosen row
+        await s.pilot.pause()
+        assert "its folder /somewhere/else is gone" in s.text
+        assert "plays it" not in s.text
+
+
 async def test_a_session_is_played(show: Showing, record: Record, tmp_path: Path) -> None:
     path = record("20260101-100000-000-aaaa", "Build the calculator")
     async with show() as s:

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 
 from jetbox.record.library import Glimpse, Summary
 from jetbox.ui import words
+from jetbox.ui.keys import hints
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.telling import telling
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, lines, one_line, row
@@ -79,6 +80,10 @@ class Sessions(Browser):
     def search_for(self, text: str) -> None:
         self._sift(anew=True)
 
+    def type(self, *, typing: bool) -> None:
+        super().type(typing=typing)
+        self._sift()  # what it says names keys that can be used now
+
     def _sift(self, *, anew: bool = False) -> None:
         """Show what is searched for; the choice stays where it was unless the search is another one."""
         chosen = self._chosen
@@ -90,7 +95,8 @@ class Sessions(Browser):
             if all(part in hay for part in parts) and (not here or each.workspace == here)
         )
         if self._done:
-            where = "" if self._all else f" in this folder ({self.keys.get('sessions.all', '')} shows all)"
+            key = hints(self.keys, (("sessions.all", "shows all"),))
+            where = "" if self._all else " in this folder" + "".join(f" ({each})" for each in key)
             nothing = "nothing found" if parts else f"no other session was recorded{where}"
             self.list.empty = self._problem or nothing
         of = f" of {len(self._read)}" if len(self._shown) < len(self._read) else ""
@@ -176,11 +182,15 @@ class Sessions(Browser):
         if each.problem:
             self._say(each.problem)
         elif each.running:
-            self._say(f"another process writes it: {self.keys.get('sessions.replay', '')} looks on")
+            self._say(f"another process writes it{self._replays('looks on')}")
         elif not os.path.isdir(each.workspace):
-            self._say(f"its folder {each.workspace} is gone: {self.keys.get('sessions.replay', '')} plays it")
+            self._say(f"its folder {each.workspace} is gone{self._replays('plays it')}")
         else:
             self._go(Wanted("resume", each.path, each.workspace))
+
+    def _replays(self, does: str) -> str:
+        """The key that plays it, behind what was said; none while letters are what is searched for."""
+        return "".join(f": {each}" for each in hints(self.keys, (("sessions.replay", does),)))
 
     def action_replay(self) -> None:
         each = self._chosen
