@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from textual.app import App
 from textual.binding import BindingsMap
@@ -12,8 +13,13 @@ from textual.screen import Screen
 
 from jetbox.ui.terminals import TOLD_APART
 
+if TYPE_CHECKING:
+    from textual import events
+
 Key = tuple[str, str, str]
 """Keys as they are shown, what they do, and the id under which they can be changed."""
+Act = tuple[DOMNode, str, Callable[[], object]]
+"""Who binds a key, its id, and what it does."""
 
 _NAMES = {
     "escape": "esc",
@@ -100,6 +106,16 @@ def raw_keys(node: DOMNode, name: str) -> set[str]:
     bindings = node._bindings.copy()
     bindings.apply_keymap(node.app._keymap)
     return {key for key, binding in bindings if binding.id == name}
+
+
+def act_now(event: events.Key, acts: Iterable[Act]) -> bool:
+    """Do what a key does, where it is one of these: a binding acts later than the keys that came behind its own."""
+    act = next((act for node, name, act in acts if event.key in raw_keys(node, name)), None)
+    if act is not None:
+        event.stop()
+        event.prevent_default()
+        act()
+    return act is not None
 
 
 def doing_of(node: DOMNode, key: str) -> str:

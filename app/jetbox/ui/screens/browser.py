@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.dom import DOMNode
 
 from jetbox.engine.safety.terminal import safe_text
-from jetbox.ui.keys import first_keys, hints, raw_keys
+from jetbox.ui.keys import Act, act_now, first_keys, hints
 from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import Row, fit
@@ -28,9 +27,6 @@ BESIDE = 96
 """Columns from which list and text stand side by side."""
 BORDER = 0.9
 """The part of the screen's width that words in the border may have."""
-
-Act = tuple[DOMNode, str, Callable[[], None]]
-"""Who names a key, its id, and what it does."""
 
 
 class Search(Lined):
@@ -190,22 +186,16 @@ class Browser(Over[None]):
             self.dismiss(None)
 
     def on_key(self, event: events.Key) -> None:
-        """While something is searched for, letters are its text; other keys do what they always do.
-
-        A binding is looked at after the keys that came together with its own: what concerns the text is seen to here,
-        so that nothing of what is typed behind it is lost.
-        """
+        """While something is searched for, letters are its text; other keys do what they always do."""
         if not self.SEARCHES:
             return
         # With Alt a letter is a key, though some terminals tell its character too.
         if self.search.typing and event.is_printable and event.character and not event.key.startswith("alt+"):
+            event.stop()
+            event.prevent_default()
             self._seek(self.search.text + event.character)
-        elif act := next((act for node, name, act in self.of_text() if event.key in raw_keys(node, name)), None):
-            act()
         else:
-            return
-        event.stop()
-        event.prevent_default()
+            act_now(event, self.of_text())
 
     def of_text(self) -> Iterable[Act]:
         """What keys do that concern what is typed, as it stands."""

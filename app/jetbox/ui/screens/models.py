@@ -11,8 +11,9 @@ from textual.binding import Binding, BindingType
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui import words
+from jetbox.ui.keys import Act
 from jetbox.ui.lineup import LOADING, Table, fetching, in_full
-from jetbox.ui.screens.browser import Act, Browser
+from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.rows import Piece, Row, flow, one_line, row
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.keys import first_keys, hints, raw_keys
+from jetbox.ui.keys import act_now, first_keys, hints
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
@@ -64,21 +64,20 @@ class Number(Over[int | None]):
         self._typed.redraw()
 
     def on_key(self, event: events.Key) -> None:
-        """In the order of what is typed: a binding comes later than the keys behind it."""
+        """In the order of what is typed."""
         if event.character and event.character.isdecimal():
-            self._typed.text = (self._typed.text + event.character)[:DIGITS]
-        elif event.key in raw_keys(self, "number.back"):
-            self.action_back()
-        elif event.key in raw_keys(self, "number.take"):
-            self.action_take()
+            event.stop()
+            event.prevent_default()
+            self._show(self._typed.text + event.character)
         else:
-            return
-        event.stop()
-        event.prevent_default()
+            act_now(event, ((self, "number.back", self.action_back), (self, "number.take", self.action_take)))
+
+    def _show(self, text: str) -> None:
+        self._typed.text = text[:DIGITS]
         self._typed.redraw()
 
     def action_back(self) -> None:
-        self._typed.text = self._typed.text[:-1]
+        self._show(self._typed.text[:-1])
 
     def action_take(self) -> None:
         self.dismiss(int(self._typed.text) if self._typed.text else None)

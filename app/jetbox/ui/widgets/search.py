@@ -8,7 +8,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from jetbox.ui.keys import first_keys, hints, raw_keys
+from jetbox.ui.keys import Act, act_now, first_keys, hints
 from jetbox.ui.text.rows import Row, row, spread
 from jetbox.ui.widgets.lined import Lined
 
@@ -62,14 +62,18 @@ class Search(Lined, can_focus=True):
         return [spread(left, ((f"{'  '.join([self.said, *keys])} ", "dim"),), width)] if width > 30 else [row(*left)]
 
     def on_key(self, event: events.Key) -> None:
-        if event.key in raw_keys(self, "search.back"):
-            self.action_back()  # in the order of what is typed: a binding comes later than keys behind it
-        elif event.is_printable and event.character:
+        """In the order of what is typed; what comes behind the key that closes it is not searched for."""
+        acts: tuple[Act, ...] = (
+            (self, "search.next", lambda: self.action_step(-1)),
+            (self, "search.previous", lambda: self.action_step(1)),
+            (self, "search.close", self.action_close),
+            (self, "search.back", self.action_back),
+            (self, "search.empty", self.action_empty),
+        )
+        if self.display and not act_now(event, acts) and event.is_printable and event.character:
             self._ask(self.wanted + event.character)
-        else:
-            return
-        event.stop()
-        event.prevent_default()
+            event.stop()
+            event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -90,4 +94,5 @@ class Search(Lined, can_focus=True):
         self._ask("")
 
     def action_close(self) -> None:
+        self.display = False
         self.post_message(self.Closed())
