@@ -15,6 +15,7 @@ from jetbox.ui.app import JetboxApp
 from jetbox.ui.commands import COMMANDS
 from jetbox.ui.keys import binding_ids, bound_keys, clashes
 from jetbox.ui.screens.bound import everything_bound
+from jetbox.ui.screens.number import Number
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.terminals import tells_keys_apart
 from jetbox.ui.widgets.field import Field
@@ -82,6 +83,24 @@ async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -
         await hits(s, "/now TEXT")
         await s.press("enter")
         assert s.bench.prompt.text == "/now "
+
+
+async def test_what_can_do_without_its_argument_acts_at_once(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*whole())
+        await s.press("ctrl+p")
+        await hits(s, "/mode [ask|edits|auto]")
+        await s.press(*"transcript")
+        async with asyncio.timeout(120):
+            while "/mode" in s.text:
+                await s.pilot.pause()
+        assert "/round [NUMBER]" in s.text
+        await s.press("enter")
+        assert isinstance(s.app.screen, Number)
+        await s.press("2", "enter")
+        assert s.bench.on_top
+        assert "◆ 2" in s.text
+        assert s.bench.prompt.text == ""
 
 
 def test_every_key_that_is_bound_under_a_name_can_be_changed() -> None:

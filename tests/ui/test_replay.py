@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
+import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 
@@ -14,6 +16,7 @@ from jetbox.record.recording import Events, Recording
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.screens.number import Number
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.transcript.story import Story
 from ui.conftest import Playing, Showing, screen_text
 from ui.played import MS, ManualClock, first_round, opened, second_round, stamped, whole
 
@@ -114,27 +117,29 @@ async def test_errors_red_verdicts_and_other_marks_are_gone_to_by_a_key(on_sourc
         assert "] next error" in screen_text(app)
 
 
+async def go_to_round(app: JetboxApp, pilot: Pilot[int], source: Playback, *typed: str) -> str:
+    """Have a round asked for in the palette, and type this."""
+    await pilot.press("ctrl+p")
+    await pilot.press(*"round")
+    async with asyncio.timeout(120):
+        while "/round [NUMBER]" not in screen_text(app):
+            await pilot.pause()
+    await pilot.press("enter")
+    async with asyncio.timeout(120):
+        while not isinstance(app.screen, Number):
+            await pilot.pause()
+    for key in typed:  # as a terminal hands them over that had them all at once
+        app.post_message(Key(key, key if len(key) == 1 else None))
+    async with asyncio.timeout(120):
+        while not isinstance(app.screen, Workbench):
+            await pilot.pause()
+    return await settle(app, pilot, source)
+
+
 async def test_a_round_of_a_recording_is_gone_to_by_its_number(on_source: Playing) -> None:
     source = playback()
     async with on_source(source, size=(80, 24)) as (app, pilot):
-
-        async def go(*typed: str) -> str:
-            await pilot.press("ctrl+p")
-            await pilot.press(*"round")
-            async with asyncio.timeout(120):
-                while "/round NUMBER" not in screen_text(app):
-                    await pilot.pause()
-            await pilot.press("enter")
-            async with asyncio.timeout(120):
-                while not isinstance(app.screen, Number):
-                    await pilot.pause()
-            for key in typed:  # as a terminal hands them over that had them all at once
-                app.post_message(Key(key, key if len(key) == 1 else None))
-            async with asyncio.timeout(120):
-                while not isinstance(app.screen, Workbench):
-                    await pilot.pause()
-            return await settle(app, pilot, source)
-
+        go = partial(go_to_round, app, pilot, source)
         await go("x", "2", "enter")
         assert source.round == 2, "it had not come so far"
         await pilot.press("end")
@@ -142,7 +147,47 @@ async def test_a_round_of_a_recording_is_gone_to_by_its_number(on_source: Playin
         assert "◆ 1" in await go("1", "7", "backspace", "enter")
         assert source.at_end, "what was played already is only scrolled to"
         assert "there is no round" not in await go("3", "escape")
-        assert "there is no round 77" in await go("7", "7", "enter")
+        assert "there is no round 77 in this recording: it has rounds 1 to 3" in await go("7", "7", "enter")
+
+
+async def test_a_round_that_was_not_played_yet_is_shown_wherever_one_was(on_source: Playing) -> None:
+    events = opened()
+    for number in range(1, 31):
+        said = e.TextDelta(text=f"words of round {number}, " + "several rows of them " * 20)
+        events += [e.RoundStarted(model="m"), said, e.RoundEnded(wall_ns=5, phases={}, tier="instant")]
+    source = playback(events)
+    source.seek_round(9)
+    async with on_source(source, size=(80, 24)) as (app, pilot):
+        await settle(app, pilot, source)
+        there = await go_to_round(app, pilot, source, "3", "enter")
+        assert "◆ 3" in there
+        assert "◆ 9" not in there
+        there = await go_to_round(app, pilot, source, "2", "8", "enter")
+        assert source.round == 28
+        assert "◆ 28" in there
+        assert "◆ 3 " not in there
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (e.ToolEnded(call="c1", state="failed", text="no such file", duration_ns=1), "error"),
+        (e.ToolEnded(call="c1", state="denied", text="no", duration_ns=1), ""),
+        (e.ShellEnded(call="s", state="failed", text="", duration_ns=1), "error"),
+        (e.Notice(level="error", text="it broke"), "error"),
+        (e.Notice(level="warning", text="only a word"), ""),
+        (e.ProbeEnded(name="slow", state="timeout", cache="ran"), "red"),
+        (e.ProbeEnded(name="none", state="skipped", cache="none"), ""),
+    ],
+)
+def test_the_bars_of_the_transcript_and_of_a_recording_mark_the_same(event: e.AnyEvent, kind: str) -> None:
+    call = e.ToolCalled(call="c1", name="read_file", arguments="{}", title="read_file x")
+    source = playback([*opened(), e.RoundStarted(model="m"), call, e.ShellStarted(call="s", command="false"), event])
+    story = Story()
+    for each in source.events:
+        story.apply(each)
+    assert [mark.kind for mark in source.marks] == [kind] * bool(kind)
+    assert (len(story.alarms), len(story.reds)) == (kind != "", kind == "red")
 
 
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:

@@ -59,6 +59,29 @@ async def test_search_finds_steps_and_unfolds(show: Showing) -> None:
         assert s.bench.prompt.has_focus
 
 
+async def test_what_is_searched_is_typed_in_the_order_of_the_keys(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s)
+        await s.press("ctrl+f", *"needle")
+        assert "12 of 12" in s.text
+
+        async def at_once(*keys: str) -> None:  # as a terminal hands them over that had them all at once
+            for key in keys:
+                s.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            await s.pilot.pause()
+            await s.pilot.pause()
+
+        await at_once("ctrl+u", *"needle1")
+        assert s.bench.search.wanted == "needle1"
+        assert "4 of 4" in s.text
+        await at_once("enter", "2")
+        assert s.bench.search.wanted == "needle12"
+        assert "1 of 1" in s.text
+        await at_once("escape", "x")
+        assert not s.bench.search.display
+        assert s.bench.search.wanted == "needle12", "what is typed behind it is not searched for"
+
+
 async def test_what_is_shown_is_searched_and_not_how_it_was_written(show: Showing) -> None:
     text = "Para with **bold**, *italic* and wo**rd**s &amp; more.\n\n" + "enough words for the row to be broken " * 3
     async with show(size=(60, 30)) as s:
@@ -227,8 +250,9 @@ def test_neighbours_and_news() -> None:
     assert neighbour([2, 5], 5, -1) == 2
     assert neighbour([2, 5], 5, 1) is None
     story = Story()
-    story.headers, story.alarms = [0, 4, 8], [9]
-    assert news(story, 4, 12) == "2 rounds, 1 red, 12 lines"
+    story.headers, story.alarms, story.reds = [0, 4, 8], [2, 9, 10, 11], [2, 11]
+    assert news(story, 4, 12) == "2 rounds, 1 red, 2 failed, 12 lines"
+    assert news(story, 11, 12) == "1 red, 12 lines"
 
 
 def test_a_search_is_over_after_its_slices_and_goes_around() -> None:

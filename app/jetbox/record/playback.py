@@ -19,17 +19,14 @@ from jetbox.engine.clock import Clock, monotonic
 from jetbox.engine.commands import AnyCommand
 from jetbox.engine.errors import RecordingError
 from jetbox.engine.events import (
-    RED,
+    Alarm,
     GoalStarted,
     GuardTripped,
     ModelSwitched,
-    Notice,
-    ProbeEnded,
     RoundStarted,
     SessionLabelled,
-    ShellEnded,
     Stamped,
-    ToolEnded,
+    alarm_of,
 )
 from jetbox.engine.session import Batch
 from jetbox.record.recording import Recording, read_journal
@@ -53,7 +50,7 @@ class RoundMark(msgspec.Struct, frozen=True):
 class EventMark(msgspec.Struct, frozen=True):
     """An event that one wants to go to."""
 
-    kind: Literal["error", "red", "mark"]
+    kind: Alarm | Literal["mark"]
     """Something failed, a verdict is red, or the session went another way: a switch, a guard, a label."""
     seq: int
     t: int
@@ -299,12 +296,8 @@ def _rounds(events: tuple[Stamped, ...]) -> tuple[RoundMark, ...]:
 
 def _marks(events: tuple[Stamped, ...]) -> Iterator[EventMark]:
     for stamped in events:
-        match stamped.event:
-            case ToolEnded(state="failed") | ShellEnded(state="failed") | Notice(level="error"):
-                yield EventMark("error", stamped.seq, stamped.t)
-            case ProbeEnded(state=state) if state in RED:
-                yield EventMark("red", stamped.seq, stamped.t)
-            case ModelSwitched() | GuardTripped() | SessionLabelled():
-                yield EventMark("mark", stamped.seq, stamped.t)
-            case _:
-                pass
+        alarm = alarm_of(stamped.event)
+        if alarm is not None:
+            yield EventMark(alarm, stamped.seq, stamped.t)
+        elif isinstance(stamped.event, ModelSwitched | GuardTripped | SessionLabelled):
+            yield EventMark("mark", stamped.seq, stamped.t)

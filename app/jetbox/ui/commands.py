@@ -232,7 +232,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("probe", "Run all probes now, whole", lambda desk, _: desk.submit(engine.RunProbes()), live=True),
     Command("why", "What the latest verdicts depend on, and why they ran", lambda desk, _: desk.show_why()),
     Command("timing", "Where the time went, and what could be saved", lambda desk, _: desk.show_timing()),
-    Command("round", "Go to a round in the transcript", _round, "NUMBER"),
+    Command("round", "Go to a round in the transcript", _round, "[NUMBER]"),
     Command("theme", "Other colours: the next theme, or this one", lambda desk, a: desk.switch_theme(a), "[NAME]"),
     Command("expand", "Show everything in full, or folded again", lambda desk, _: desk.toggle_expanded()),
     Command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from jetbox.ui.commands import COMMANDS, Command
 from jetbox.ui.screens.workbench import Workbench
@@ -27,13 +28,13 @@ class JetboxCommands(Provider):
 
     async def discover(self) -> Hits:
         for command in self._offered():
-            yield DiscoveryHit(command.usage, partial(self._run, command), help=command.description)
+            shown = Content(command.usage)  # as text it would be taken for markup, and what is in brackets for a style
+            yield DiscoveryHit(shown, partial(self._run, command), command.usage, command.description)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for command in self._offered():
             score = matcher.match(f"{command.usage} {command.description}")
             if score > 0:
-                yield Hit(
-                    score, matcher.highlight(command.usage), partial(self._run, command), help=command.description
-                )
+                shown = matcher.highlight(f"/{command.name}") + Content(command.usage[len(command.name) + 1 :])
+                yield Hit(score, shown, partial(self._run, command), command.usage, command.description)

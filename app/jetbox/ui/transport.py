@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
+from jetbox.engine.events import Alarm
+
 
 class Point(Protocol):
     """An event that one wants to go to: an error, a red verdict, or another mark."""
 
     @property
-    def kind(self) -> Literal["error", "red", "mark"]: ...
+    def kind(self) -> Alarm | Literal["mark"]: ...
 
     @property
     def seq(self) -> int: ...
@@ -69,5 +71,13 @@ class Transport(Protocol):
     def step(self, count: int = 1) -> None: ...
 
     def seek_time(self, t: int) -> None: ...
+
+    def seek_round(self, number: int) -> None:
+        """Go to the beginning of a round.
+
+        Raises:
+            RecordingError: there is no such round.
+        """
+        ...
 
     def seek_seq(self, seq: int) -> None: ...

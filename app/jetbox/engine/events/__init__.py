@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jetbox.engine.events.alarms import Alarm, alarm_of
 from jetbox.engine.events.base import ChangeKind, Event, FileChange, Mode
 from jetbox.engine.events.files import (
     RED,
@@ -102,6 +103,7 @@ from jetbox.engine.events.tools import (
 __all__ = [
     "FORMAT",
     "RED",
+    "Alarm",
     "AnyEvent",
     "CacheState",
     "CallState",
@@ -180,6 +182,7 @@ __all__ = [
     "Unknown",
     "VerdictState",
     "Waiting",
+    "alarm_of",
 ]
 
 FORMAT = 1

@@ -219,10 +219,10 @@ class LineDesk:
             self.word(text)
 
     def ask_round(self) -> None:
-        self.go_to_round(0)
+        self._elsewhere("going to a round", "what was told stands above")
 
     def go_to_round(self, number: int) -> None:
-        self._elsewhere("going to a round", "what was told stands above")
+        self.ask_round()
 
     def show_request(self) -> None:
         self._elsewhere("the exact request")

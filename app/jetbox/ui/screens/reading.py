@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from jetbox.engine.errors import RecordingError
 from jetbox.ui.screens.overlays import Overlays
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.search import Search
@@ -47,8 +48,17 @@ class Reading(Overlays):
 
     def go_to_round(self, number: int) -> None:
         """Show the round with this number; in a recording that has not come so far, go on to it."""
-        if not self.transcript.go_to_round(number) and not (self.bar is not None and self.bar.go_to_round(number)):
+        if self.transcript.go_to_round(number):
+            return
+        if self.bar is None:
             self.word(f"there is no round {number}")
+            return
+        try:
+            self.bar.go_to_round(number)
+        except RecordingError as error:
+            self.word(error.message)
+        else:
+            self.transcript.follow = True  # it will stand at the end
 
     def ask_round(self) -> None:
         """Have the number of a round typed, and go there."""
@@ -85,7 +95,6 @@ class Reading(Overlays):
 
     @on(Search.Closed)
     def _search_closed(self) -> None:
-        self.search.display = False
         self.transcript.end_search()
         self.home_focus()
 

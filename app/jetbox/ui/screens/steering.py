@@ -65,8 +65,8 @@ class Steering(Inquiring):
             self.source.submit(commands.Rewarm())
 
     def start_command(self, command: Command) -> None:
-        """Carry out a command, or begin its line where it needs an argument and there is an input."""
-        if self.live and command.argument and not command.argument.startswith("["):
+        """Carry out a command, or begin its line where it needs an argument."""
+        if command.argument and not command.argument.startswith("["):
             self.prompt.clear()
             self.prompt.write(f"/{command.name} ")
             self.prompt.focus()

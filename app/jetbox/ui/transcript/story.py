@@ -137,9 +137,12 @@ class Story:
         self.changed.add(len(self.blocks) - 1)
         return len(self.blocks) - 1
 
-    def _alarm(self, index: int) -> None:
-        """A block that the scroll bar marks."""
-        _put(self.alarms, index)
+    def _alarm(self, index: int, alarm: e.Alarm | None) -> None:
+        """The scroll bar marks a block, where something in it failed or is red."""
+        if alarm is not None:
+            _put(self.alarms, index)
+        if alarm == "red":
+            _put(self.reds, index)
 
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
@@ -153,7 +156,7 @@ class Story:
         if hint:
             pieces = (*pieces, (in_signs(f" — {one_line(hint)}", self._glyphs), "dim"))
         if level == "error":
-            self._alarm(len(self.blocks))
+            self._alarm(len(self.blocks), "error")
         self._lines(((f"{sign} " if sign != INDENT else INDENT, style),), pieces)
 
     def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
@@ -285,8 +288,7 @@ class Story:
             tool.started = stamped.t
         else:
             tool.end(event)
-            if event.state == "failed":
-                self._alarm(self._calls[event.call])
+            self._alarm(self._calls[event.call], e.alarm_of(event))
 
     def _shell_event(self, t: int, event: e.ShellStarted | e.ShellEnded) -> None:
         if isinstance(event, e.ShellStarted):
@@ -297,8 +299,7 @@ class Story:
         block = self._tool(event.call)
         if isinstance(block, Shell):
             block.over(event)
-            if event.state == "failed":
-                self._alarm(self._calls[event.call])
+            self._alarm(self._calls[event.call], e.alarm_of(event))
 
     def _plan_event(self, t: int, event: e.PlanMade | e.StepBegun | e.StepEnded | e.PlanEnded | e.PlanJoined) -> None:
         match event:
@@ -341,9 +342,7 @@ class Story:
             index, block = self._verdicts_for(event.name, stamped, number, began)
             block.late = block.late or (index > (self._header or 0) and number != stamped.round)
             block.end(event)
-            if event.state in e.RED:
-                self._alarm(index)
-                _put(self.reds, index)
+            self._alarm(index, e.alarm_of(event))
             at = self._rounds.get(number)
             header = None if at is None else self.blocks[at]
             asked = self._over and not event.of_round  # by the user, of no round

@@ -58,9 +58,11 @@ def neighbour(indexes: list[int], index: int, step: int) -> int | None:
 def news(story: Story, since: int, rows: int) -> str:
     """What came below since the transcript stopped following: blocks from `since` on, so many rows."""
     rounds = len(story.headers) - bisect_left(story.headers, since)
-    alarms = len(story.alarms) - bisect_left(story.alarms, since)
+    reds = len(story.reds) - bisect_left(story.reds, since)
+    failed = len(story.alarms) - bisect_left(story.alarms, since) - reds
     parts = [words.plural(rounds, "round")] if rounds else []
-    parts += [f"{alarms} red"] if alarms else []
+    parts += [f"{reds} red"] if reds else []
+    parts += [f"{failed} failed"] if failed else []
     parts += [words.plural(rows, "line")] if rows > 0 else []
     return ", ".join(parts)
 

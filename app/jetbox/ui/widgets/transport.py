@@ -80,13 +80,14 @@ class TransportBar(Lined, can_focus=True):
             source.seek_seq(found[0] if count > 0 else found[-1])
         self.post_message(self.Sought())
 
-    def go_to_round(self, number: int) -> bool:
-        """To the beginning of this round; False where there is none."""
-        found = next((mark for mark in self._transport.rounds if mark.number == number), None)
-        if found is not None:
-            self._transport.seek_seq(found.seq)
-            self.post_message(self.Sought())
-        return found is not None
+    def go_to_round(self, number: int) -> None:
+        """To the beginning of this round.
+
+        Raises:
+            RecordingError: there is no such round.
+        """
+        self._transport.seek_round(number)
+        self.post_message(self.Sought())
 
     def action_share(self, share: float) -> None:
         self._transport.seek_time(round(self._transport.duration * share))
