@@ -16,8 +16,8 @@ from jetbox.ui.terminals import TOLD_APART
 if TYPE_CHECKING:
     from textual import events
 
-Key = tuple[str, str, str]
-"""Keys as they are shown, what they do, and the id under which they can be changed."""
+Key = tuple[tuple[str, ...], str, str]
+"""Keys as people write them, what they do, and the id under which they can be changed."""
 Act = tuple[DOMNode, str, Callable[[], object]]
 """Who binds a key, its id, and what it does."""
 
@@ -82,8 +82,13 @@ def bound_keys(node: DOMNode, *, ascii: bool = False, typing: bool = False) -> l
 def types_a_letter(key: str) -> bool:
     """Whether this key puts a character where text is typed."""
     *modifiers, name = key.split("+")
-    letter = len(name) == 1 or key_to_character(name) is not None
-    return letter and name not in ("enter", "tab", "escape", "backspace") and set(modifiers) <= {"shift"}
+    typed = is_character(name) and name not in ("enter", "tab", "escape", "backspace")
+    return typed and set(modifiers) <= {"shift"}
+
+
+def is_character(name: str) -> bool:
+    """Whether a key is called by the character that it stands for, or after it."""
+    return len(name) == 1 or key_to_character(name) is not None
 
 
 def first_keys(*nodes: DOMNode, ascii: bool = False, typing: bool = False) -> dict[str, str]:
@@ -91,9 +96,7 @@ def first_keys(*nodes: DOMNode, ascii: bool = False, typing: bool = False) -> di
 
     While something is typed, that is none which is a letter of it.
     """
-    return {
-        name: keys.split(" ")[0] for node in nodes for keys, _, name in bound_keys(node, ascii=ascii, typing=typing)
-    }
+    return {name: keys[0] for node in nodes for keys, _, name in bound_keys(node, ascii=ascii, typing=typing)}
 
 
 def hints(keys: Mapping[str, str], wanted: Iterable[tuple[str, str]]) -> list[str]:
@@ -142,7 +145,7 @@ def class_keys(node: type[DOMNode], app: App[object], *, ascii: bool = False) ->
 def _written(found: dict[str, tuple[list[str], str]], app: App[object], *, ascii: bool) -> list[Key]:
     """Keys by their ids, as people write them."""
     return [
-        (" ".join(key_name(key, ascii=ascii) for key in _of_use(keys, app)), does, name)
+        (tuple(key_name(key, ascii=ascii) for key in _of_use(keys, app)), does, name)
         for name, (keys, does) in found.items()
     ]
 
@@ -160,19 +163,16 @@ def near_name(name: str, known: set[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def clashes(
-    user: Mapping[str, str], everywhere: Iterable[type[DOMNode]], others: Iterable[type[DOMNode]]
-) -> list[tuple[str, str, str]]:
+def clashes(user: Mapping[str, str], together: Iterable[tuple[type[DOMNode], ...]]) -> list[tuple[str, str, str]]:
     """Keys of the user's that do something else already where both hold: its name, the key, the other's name.
 
-    `everywhere` holds together, and with each of the `others` in turn.
+    `together`: what holds at one time, for each such time.
     """
-    shared = tuple(everywhere)
     found: list[tuple[str, str, str]] = []
-    for other in others:
-        shipped = _bound(shared, other, {})
+    for nodes in together:
+        shipped = _bound(nodes, {})
         bound: dict[str, str] = {}
-        for name, keys in sorted(_bound(shared, other, user).items(), key=lambda item: item[0] in user):
+        for name, keys in sorted(_bound(nodes, user).items(), key=lambda item: item[0] in user):
             for key in keys:
                 if name in user and key not in shipped[name] and (taken := bound.get(key)) is not None:
                     found.append((name, key, taken))
@@ -180,11 +180,9 @@ def clashes(
     return list(dict.fromkeys(found))
 
 
-def _bound(shared: tuple[type[DOMNode], ...], other: type[DOMNode], user: Mapping[str, str]) -> dict[str, list[str]]:
+def _bound(nodes: tuple[type[DOMNode], ...], user: Mapping[str, str]) -> dict[str, list[str]]:
     keys: dict[str, list[str]] = {}
-    # Over a screen of its own only what the application binds holds.
-    over = issubclass(other, Screen) or getattr(other, "OVER_WORKBENCH", False)
-    for node in (*(shared[:1] if over else shared), other):
+    for node in nodes:
         for key, binding in node._merge_bindings():
             if binding.id and binding.id not in user:
                 keys.setdefault(binding.id, []).append(key)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from textual.dom import DOMNode
 
 
 def everything_bound() -> tuple[type[DOMNode], ...]:
     """Widgets of the workbench, and the screens over it; imported here, when help or the user's keys want them."""
+    return (*widgets_bound(), *screens_bound())
+
+
+def bound_together(app: type[DOMNode], bench: type[DOMNode]) -> Iterator[tuple[type[DOMNode], ...]]:
+    """What holds at one time: over a screen of its own, of all the others only what the application binds."""
+    yield from ((app, bench, each) for each in widgets_bound())
+    yield from ((app, each) for each in screens_bound())
+
+
+def widgets_bound() -> tuple[type[DOMNode], ...]:
+    """The widgets of the workbench."""
     from jetbox.ui.widgets.asking import Reply
     from jetbox.ui.widgets.permission import Permission
     from jetbox.ui.widgets.prompt import Prompt
@@ -14,11 +27,11 @@ def everything_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.widgets.transcript import Transcript
     from jetbox.ui.widgets.transport import TransportBar
 
-    return (Prompt, Transcript, Search, Permission, Reply, TransportBar, *screens_bound())
+    return (Prompt, Transcript, Search, Permission, Reply, TransportBar)
 
 
 def screens_bound() -> tuple[type[DOMNode], ...]:
-    """The screens over the workbench."""
+    """The screens over the workbench, and what is in them."""
     from jetbox.ui.screens.browser import Browser, Search
     from jetbox.ui.screens.help import Help
     from jetbox.ui.screens.missing import Missing

@@ -36,7 +36,6 @@ class Search(Lined):
     """
 
     BINDING_GROUP_TITLE = "Search in lists"
-    OVER_WORKBENCH = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "done", "End of what is searched for", id="list.search_done", show=False),
         Binding("backspace", "back", "Delete a letter of it", id="list.search_back", show=False),
@@ -163,8 +162,7 @@ class Browser(Over[None]):
         self.leaf.scroll(pages * max(1, self.leaf.page - 2))
 
     def action_search(self) -> None:
-        if self.SEARCHES:
-            self.type(typing=True)
+        self.type(typing=True)
 
     def type(self, *, typing: bool) -> None:
         """Letters are what is searched for, or keys."""

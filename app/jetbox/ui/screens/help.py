@@ -61,13 +61,13 @@ class HelpText(Lined):
 
     def lines(self, width: int) -> list[Row]:
         keys = [key for _, group in (*self._groups, *self._more) for key in group]
-        column = min(max((cells(key) for key, _, _ in keys), default=0) + 2, max(8, width // 3))
+        column = min(max((cells(" ".join(each)) for each, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
         out: list[Row] = [*flow(((self.ways, "dim"),), width)] if self.least else []
         if self.low and self._groups:
             first = [key for name in ESSENTIAL for key in self._groups[0][1] if key[2] == name]
             for each in first:
-                head: tuple[Piece, ...] = ((f"{each[0]:<{column}}", "key"),)
+                head: tuple[Piece, ...] = ((f"{' '.join(each[0]):<{column}}", "key"),)
                 out += flow(((each[1], ""),), width, first=head, rest=((" " * column, ""),))
             out.append(BLANK)
         for title, group in self._groups:
@@ -85,7 +85,7 @@ class HelpText(Lined):
         """One key; its name is left out where there is no room."""
         keys, does, name = key
         said = f"{does:<{names - column}}" if names + cells(name) <= width else does
-        pieces: list[Piece] = [(f"{keys:<{column}}", "key"), (said, "")]
+        pieces: list[Piece] = [(f"{' '.join(keys):<{column}}", "key"), (said, "")]
         if said is not does:
             pieces.append((name, "faint"))
         return Row(fit(pieces, width))
@@ -131,7 +131,7 @@ class Help(Over[None]):
             yield self._text
 
     def on_mount(self) -> None:
-        bound = {name: keys.split(" ") for keys, _, name in bound_keys(self, ascii=self._text.glyphs.ascii)}
+        bound = {name: keys for keys, _, name in bound_keys(self, ascii=self._text.glyphs.ascii)}
         scroll = f"{bound['help.down'][-1]} {bound['help.up'][-1]} scroll"
         self._text.ways = f"{scroll}  {bound['help.close'][0]} closes"
         self.query_one("#help").border_subtitle = self._text.ways.replace("[", "\\[")
