@@ -190,7 +190,7 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     reader.type(f"/export {tmp_path / 'out.md'}")
     async with asyncio.timeout(120):
         await over.wait()
-    assert reader.said[-1] == "not exported: File exists"
+    assert reader.said[-1] == f"not exported: File exists: {tmp_path / 'out.md'}"
 
 
 async def test_every_command_says_something_or_asks_for_something() -> None:

@@ -122,7 +122,7 @@ async def test_the_editor(show: Showing, monkeypatch: pytest.MonkeyPatch) -> Non
     async with show(size=SIZE) as s:
         await s.play(*opened())
         await s.type("words", "ctrl+g")
-        await says(s, why("your editor cannot be used"))
+        await says(s, why("the text stays as it was"))
         assert s.bench.prompt.text == "words"
         await goes_on(s)
 
@@ -147,7 +147,7 @@ async def test_the_history_of_prompts(
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("jetbox.ui.clipboard.copy_natively", "the system's clipboard did not take it"),
+        ("jetbox.ui.clipboard.copy_natively", "copied as far as the terminal hands it on"),
         ("jetbox.ui.widgets.transcript._unindented", "not copied"),
     ],
 )
@@ -167,7 +167,7 @@ async def test_a_clipboard_that_refuses(show: Showing, monkeypatch: pytest.Monke
     async with show(size=SIZE) as s:
         await s.play(*whole())
         s.bench.transcript.action_copy()
-        await says(s, "`false` did not take it")
+        await says(s, "copied as far as the terminal hands it on: `false` did not take it")
         await goes_on(s)
 
 

@@ -139,7 +139,7 @@ async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkey
         assert s.bench.prompt.text == "this and more"
         monkeypatch.setenv("VISUAL", "no-such-editor")
         await s.press("ctrl+g")
-        assert "no-such-editor: No such file or directory; set EDITOR" in s.text
+        assert "the text stays as it was: no-such-editor: No such file or directory: set EDITOR" in s.text
 
 
 async def test_where_nothing_is_typed_ctrl_d_quits_and_ctrl_z_goes_to_the_background(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from jetbox.engine.errors import JetboxError
+
 WAIT_S = 2.0
 
 
@@ -26,28 +28,34 @@ def tool(environ: Mapping[str, str], platform: str) -> tuple[str, ...]:
     return ("clip.exe",) if environ.get("WSL_DISTRO_NAME") else ()
 
 
-async def copy_natively(text: str) -> str:
-    """Hand the text to the system's own tool, where there is one; its name where it fails."""
+async def copy_natively(text: str) -> None:
+    """Hand the text to the system's own tool, where there is one.
+
+    Raises:
+        JetboxError: it did not take the text.
+    """
     command = tool(os.environ, sys.platform)
     if not command:
-        return ""
+        return
+    refused = JetboxError(f"`{command[0]}` did not take it")
     quiet = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
         )
     except FileNotFoundError:
-        return ""  # not installed: the terminal may do it
+        return  # not installed: the terminal may do it
     except OSError:
-        return command[0]
+        raise refused from None
     try:
         async with asyncio.timeout(WAIT_S):
             await process.communicate(text.encode())
     except (OSError, TimeoutError):
-        return command[0]
+        raise refused from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    return command[0] if process.returncode else ""
+    if process.returncode:
+        raise refused

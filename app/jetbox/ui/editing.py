@@ -8,9 +8,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from jetbox.engine.errors import JetboxError
 
+if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
 
 USUAL = "vi"
@@ -28,8 +28,12 @@ def editor() -> list[str]:
     return [USUAL]
 
 
-async def edit(app: JetboxApp, text: str, say: Callable[[str], None]) -> str | None:
-    """Let the user change the text; None where that failed, which `say` tells."""
+async def edit(app: JetboxApp, text: str) -> str:
+    """Let the user change the text.
+
+    Raises:
+        JetboxError: there is no such editor, it has failed, or the terminal cannot be lent to it.
+    """
     import tempfile
 
     from textual.app import SuspendNotSupported
@@ -44,12 +48,9 @@ async def edit(app: JetboxApp, text: str, say: Callable[[str], None]) -> str | N
                 process = await asyncio.create_subprocess_exec(*words, str(path))
                 code = await process.wait()
         except SuspendNotSupported:
-            say("this terminal cannot be lent to an editor")
-            return None
+            raise JetboxError("this terminal cannot be lent to an editor") from None
         except OSError as error:
-            say(f"{words[0]}: {error.strerror}; set EDITOR")
-            return None
+            raise JetboxError(f"{words[0]}: {error.strerror}", "set EDITOR") from None
         if code != 0:
-            say(f"{words[0]} ended with {code}: the text stays as it was")
-            return None
+            raise JetboxError(f"{words[0]} ended with {code}")
         return path.read_text(encoding="utf-8", errors="replace")

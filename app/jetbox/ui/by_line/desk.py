@@ -17,6 +17,7 @@ from jetbox.ui.by_line.told import ANSWERS, Told, how_to_answer
 from jetbox.ui.commands import COMMANDS, find, is_command, run_line
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.prompts import Prompts
+from jetbox.ui.reasons import reason
 from jetbox.ui.text.rows import one_line
 
 ANSWER: dict[str, Literal["once", "session", "always", "no"]] = {
@@ -199,7 +200,7 @@ class LineDesk:
             path = await asyncio.to_thread(export, self._told.view.id, self._sessions, name)
             self.word(f"exported: {path}")
         except (OSError, JetboxError) as error:
-            self.word(f"not exported: {getattr(error, 'strerror', None) or error}")
+            self.word(f"not exported: {reason(error)}")
         self.begun.own -= 1
         self.settled()
 

@@ -10,9 +10,12 @@ from textual.screen import Screen
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
+from jetbox.ui.aside import Aside
 from jetbox.ui.commands import COMMANDS, run_line
 from jetbox.ui.deeds import Deeds
 from jetbox.ui.prompts import Prompts
+from jetbox.ui.reasons import reason
+from jetbox.ui.telling import telling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
     from jetbox.engine.session import SessionSource
     from jetbox.settings.load import Loaded
-    from jetbox.ui.aside import Aside
     from jetbox.ui.glyphs import Glyphs
     from jetbox.ui.herald import Herald
     from jetbox.ui.model import SessionView
@@ -71,7 +73,8 @@ class Overlays(Screen[None]):
         self.herald: Herald | None = None
         """Writes to the terminal around the screen; None where there is none."""
         self._armed = False
-        self._aside: Aside | None = None
+        self.aside = Aside()
+        """Where recordings are read and written without holding keys up."""
         self._tell_held = False
         """The server was asked what it holds, and the answer is wanted in words."""
 
@@ -127,20 +130,6 @@ class Overlays(Screen[None]):
         if self._tell_held and isinstance(stamped.event, e.ModelsListed):
             self._tell_held = False
             self._say_held()
-
-    @property
-    def aside(self) -> Aside:
-        """Where recordings are read and written without holding keys up."""
-        if self._aside is None:
-            from jetbox.ui.aside import Aside
-
-            self._aside = Aside()
-        return self._aside
-
-    async def end_aside(self) -> None:
-        """Nothing is read any more."""
-        if self._aside is not None:
-            await self._aside.close()
 
     def show_title(self) -> None:
         """The terminal's title says how it stands."""
@@ -221,7 +210,7 @@ class Overlays(Screen[None]):
         try:
             self.go_to(Wanted("replay", find(name, self.sessions)))
         except JetboxError as error:
-            self.word(f"{error.message}{': ' if error.hint else ''}{error.hint}")
+            self.word(reason(error))
 
     def go_to(self, wanted: Wanted) -> None:
         """Leave for another session; what runs is stopped when the user agrees."""
@@ -305,8 +294,6 @@ class Overlays(Screen[None]):
         self.run_worker(self._export(name), group="export", exclusive=True)
 
     async def _export(self, name: str) -> None:
-        from jetbox.ui.telling import telling
-
         with telling(lambda said: self.notice("warning", said), "not exported"):
             path = await self.aside.export(self.view.id, self.sessions, name)
             self.app.notify(str(path), title="exported", markup=False)

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from jetbox.engine.errors import RecordingError
 from jetbox.ui.screens.overlays import Overlays
+from jetbox.ui.telling import telling
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.search import Search
 from jetbox.ui.widgets.thumb import Thumb
@@ -106,12 +107,9 @@ class Reading(Overlays):
 
     async def _copy_natively(self, text: str) -> None:
         from jetbox.ui.clipboard import copy_natively
-        from jetbox.ui.telling import telling
 
-        with telling(self.word, "the system's clipboard did not take it"):
-            refused = await copy_natively(text)
-            if refused:
-                self.word(f"copied as far as the terminal hands it on: `{refused}` did not take it")
+        with telling(self.word, "copied as far as the terminal hands it on"):
+            await copy_natively(text)
 
     @on(Transcript.Failed)
     def _failed(self, message: Transcript.Failed) -> None:

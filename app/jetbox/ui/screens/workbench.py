@@ -249,7 +249,7 @@ class Workbench(Steering):
     async def on_unmount(self) -> None:
         await self.completer.close()
         await self.memory.close()
-        await self.end_aside()
+        await self.aside.close()
 
     def _restart(self) -> None:
         let_go(self.view.rounds, self.view.timing.rounds, self.deeds.rounds)

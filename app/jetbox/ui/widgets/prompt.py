@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.telling import telling
 from jetbox.ui.widgets.field import Field
 
 if TYPE_CHECKING:
@@ -152,15 +153,14 @@ class Prompt(Field):
         """Write the text in the user's editor; the session goes on meanwhile."""
         from jetbox.ui.app import JetboxApp
         from jetbox.ui.editing import edit
-        from jetbox.ui.telling import telling
 
         if self.completer is None:
             return
         assert isinstance(self.app, JetboxApp)
-        text, changed = self.whole, None
-        with telling(self.completer.say, "your editor cannot be used"):
-            changed = await edit(self.app, text, self.completer.say)
-        if changed is not None and changed != text:
+        text = changed = self.whole
+        with telling(self.completer.say, "the text stays as it was"):
+            changed = await edit(self.app, text)
+        if changed != text:
             self._pasted.clear()
             self.load_text(safe_text(changed).rstrip("\n"))
             self.move_cursor(self.document.end)

@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.telling import telling
 from jetbox.ui.text.markdown import fences
 from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
@@ -244,8 +245,6 @@ class Transcript(Cards):
         self.post_message(self.Copied(text, f"{what}, {words.plural(text.count(chr(10)) + 1, 'line')}"))
 
     async def _copy_chosen(self) -> None:
-        from jetbox.ui.telling import telling
-
         with telling(self._not_copied, "not copied"):
             await self._copy_rows()
 
