@@ -12,8 +12,7 @@ from textual.containers import Horizontal, Vertical
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.keys import Act, act_now, first_keys, hints
-from jetbox.ui.screens.over import Over
-from jetbox.ui.screens.sizes import LOW
+from jetbox.ui.screens.over import Over, say_below
 from jetbox.ui.text.rows import Row, fit
 from jetbox.ui.widgets.leaf import Leaf
 from jetbox.ui.widgets.lined import Lined
@@ -82,7 +81,7 @@ class Browser(Over[None]):
     ]
 
     def __init__(self, bench: Overlays) -> None:
-        super().__init__(classes="-ascii" if bench.glyphs.ascii else None)
+        super().__init__(bench.glyphs)
         self.bench = bench
         self.list = Pick(bench.glyphs, id="browser-list")
         self.leaf = Leaf(bench.glyphs, id="browser-leaf")
@@ -109,7 +108,6 @@ class Browser(Over[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
-        self.set_class(event.size.height < LOW, "-low")  # only the list is shown
         self.hint()
 
     def begin(self) -> None:
@@ -121,17 +119,21 @@ class Browser(Over[None]):
     def search_for(self, text: str) -> None:
         """Show the rows that have the text."""
 
+    def say(self, found: str) -> None:
+        """How many were found, or a word in the place of that."""
+        self.search.found = found
+        self.search.redraw()
+
     def hint(self) -> None:
         """The keys that matter, as they are bound."""
         keys = self.keys
         said = hints(keys, (*self.HINTS, ("list.close", "closes")))
-        box = self.query_one("#browser")
         unsaid: list[str] = []
         # The way out is said last, and always.
         while len(said) > 1 and sum(map(len, said)) + 2 * len(said) > BORDER * self.app.size.width:
             unsaid.insert(0, said.pop(-2))
         self.unsaid = "  ".join(unsaid)
-        box.border_subtitle = "  ".join(said).replace("[", "\\[")
+        say_below(self.query_one("#browser"), "  ".join(said))
         self.search.opens = keys.get("list.search", self.search.opens)
 
     @property

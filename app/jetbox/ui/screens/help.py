@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -16,8 +15,8 @@ from jetbox.ui.commands import Command
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import Key, bound_keys, class_keys
 from jetbox.ui.paint import Paint
-from jetbox.ui.screens.over import Over
-from jetbox.ui.screens.sizes import low_classes
+from jetbox.ui.screens.over import Over, say_below
+from jetbox.ui.screens.sizes import LEAST, LOW
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
 from jetbox.ui.widgets.lined import Lined
 
@@ -56,15 +55,15 @@ class HelpText(Lined):
         self._commands = commands
         self.ways = ""
         """The keys of the help itself."""
-        self.low = self.least = False
-        """There are few rows: what matters most stands first; fewer still: no border says how to leave."""
 
     def lines(self, width: int) -> list[Row]:
         keys = [key for _, group in (*self._groups, *self._more) for key in group]
         column = min(max((cells(" ".join(each)) for each, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2
-        out: list[Row] = [*flow(((self.ways, "dim"),), width)] if self.least else []
-        if self.low and self._groups:
+        # Where there are few rows what matters most stands first; with fewer still no border says how to leave.
+        low, least = self.app.size.height < LOW, self.app.size.height < LEAST
+        out: list[Row] = [*flow(((self.ways, "dim"),), width)] if least else []
+        if low and self._groups:
             first = [key for name in ESSENTIAL for key in self._groups[0][1] if key[2] == name]
             for each in first:
                 head: tuple[Piece, ...] = ((f"{' '.join(each[0]):<{column}}", "key"),)
@@ -121,7 +120,7 @@ class Help(Over[None]):
         commands: Sequence[Command],
         more: Sequence[Group] = (),
     ) -> None:
-        super().__init__(classes="-ascii" if glyphs.ascii else None)
+        super().__init__(glyphs)
         self._text = HelpText(glyphs, groups, commands, more)
         self._text.paint(paint)
 
@@ -134,14 +133,7 @@ class Help(Over[None]):
         bound = {name: keys for keys, _, name in bound_keys(self, ascii=self._text.glyphs.ascii)}
         scroll = f"{bound['help.down'][-1]} {bound['help.up'][-1]} scroll"
         self._text.ways = f"{scroll}  {bound['help.close'][0]} closes"
-        self.query_one("#help").border_subtitle = self._text.ways.replace("[", "\\[")
-
-    def on_resize(self, event: events.Resize) -> None:
-        classes = low_classes(event.size.height)
-        for name, holds in classes.items():
-            self.set_class(holds, name)
-        self._text.low, self._text.least = classes["-low"], classes["-least"]
-        self._text.redraw()
+        say_below(self.query_one("#help"), self._text.ways)
 
     def action_scroll(self, rows: int) -> None:
         self.query_one("#help").scroll_relative(y=rows, animate=False)

@@ -16,8 +16,8 @@ from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys, hints
-from jetbox.ui.screens.over import Over
-from jetbox.ui.screens.sizes import low_classes
+from jetbox.ui.screens.over import Over, say_below
+from jetbox.ui.screens.sizes import LEAST, LOW
 from jetbox.ui.text.rows import BLANK, Row, fit, flow, one_line, row
 from jetbox.ui.widgets.lined import Lined
 
@@ -42,8 +42,6 @@ class Choice(Lined):
         self.pulled: e.ModelPulled | None = None
         self.at = 0
         self._rows: dict[int, tuple[str, bool]] = {}
-        self.low = self.least = False
-        """There are few rows: what can be done stands first; fewer still: no border says with which keys."""
         self.keys = ""
         self.fetches = ""
         """The key that has the missing one fetched."""
@@ -52,21 +50,23 @@ class Choice(Lined):
         missing = self.missing
         if missing is None:
             return []
+        # Where there are few rows what can be done stands first; with fewer still no border says with which keys.
+        low, least = self.app.size.height < LOW, self.app.size.height < LEAST
         why = flow(((one_line(missing.why), "warning"),), width)
-        out = [] if self.low else [*why, BLANK]
+        out = [] if low else [*why, BLANK]
         self._rows = {}
         if missing.pull:
             self._rows[len(out)] = (missing.pull, True)
             fetching = self._fetching(missing.pull)
-            out += [Row(fit(fetching.pieces, width))] if self.low else [fetching, BLANK]
-        if missing.there and not self.low:
+            out += [Row(fit(fetching.pieces, width))] if low else [fetching, BLANK]
+        if missing.there and not low:
             out.append(row(("on the server:", "dim")))
         for n, name in enumerate(missing.there):
             self._rows[len(out)] = (name, False)
             out.append(row((f"  {one_line(name)}", "selected" if n == self.at else "")))
-        if self.least:
+        if least:
             out += flow(((self.keys, "dim"),), width)
-        return [*out, *why] if self.low else out
+        return [*out, *why] if low else out
 
     @property
     def chosen(self) -> int:
@@ -107,7 +107,7 @@ class Missing(Over[None]):
     ]
 
     def __init__(self, bench: Overlays) -> None:
-        super().__init__(classes="-ascii" if bench.glyphs.ascii else None)
+        super().__init__(bench.glyphs)
         self._bench = bench
         self._choice = Choice(bench.glyphs)
         self._choice.paint(bench.status.colours)
@@ -119,13 +119,6 @@ class Missing(Over[None]):
 
     def on_mount(self) -> None:
         self.look()
-
-    def on_resize(self, event: events.Resize) -> None:
-        classes = low_classes(event.size.height)
-        for name, holds in classes.items():
-            self.set_class(holds, name)
-        self._choice.low, self._choice.least = classes["-low"], classes["-least"]
-        self._choice.redraw()
 
     def look(self) -> None:
         """Show what is true now."""
@@ -140,7 +133,7 @@ class Missing(Over[None]):
         does += [("missing.use", "uses")] if missing.there else []
         self._choice.keys = "  ".join(hints(keys, (*does, ("missing.close", "closes"))))
         self._choice.fetches = keys.get("missing.pull", "")
-        self._box.border_subtitle = self._choice.keys.replace("[", "\\[")
+        say_below(self._box, self._choice.keys)
         self._choice.redraw()
 
     def action_move(self, by: int) -> None:

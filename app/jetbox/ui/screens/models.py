@@ -114,8 +114,7 @@ class Models(Browser):
         at = names.index(wanted) if wanted in names else None
         self.list.fill(count, lambda number, width: self._row(table, number, width), at)
         self.list.styles.height = max(3, min(count + 1, self.app.size.height - AROUND))
-        self.search.found = self._words()
-        self.search.redraw()
+        self.say(self._words())
         self.hint()
         self.leaf.show(self._lay_out, keep=True)
 
@@ -260,8 +259,7 @@ class Models(Browser):
 
     def _say(self, text: str) -> None:
         self._said = text
-        self.search.found = text
-        self.search.redraw()
+        self.say(text)
 
 
 def _hay(model: e.ListedModel) -> str:

@@ -48,7 +48,7 @@ class Number(Over[int | None]):
     ]
 
     def __init__(self, glyphs: Glyphs, paint: Paint, wanted: str) -> None:
-        super().__init__(classes="-ascii" if glyphs.ascii else None)
+        super().__init__(glyphs)
         self._typed = Typed(glyphs, wanted)
         self._typed.paint(paint)
 
@@ -58,10 +58,6 @@ class Number(Over[int | None]):
         self._typed.keys, self._typed.leaves = "  ".join(ways), ways[-1] if ways else ""
         with Vertical(id="question"):
             yield self._typed
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.height < LOW, "-low")
-        self._typed.redraw()
 
     def on_key(self, event: events.Key) -> None:
         """In the order of what is typed."""

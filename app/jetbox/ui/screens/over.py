@@ -11,15 +11,31 @@ from typing import Self
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.color import Color
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.strip import Strip
+from textual.widget import Widget
+
+from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.screens.sizes import low_classes
+from jetbox.ui.widgets.lined import Lined
 
 
 class Over(ModalScreen[ScreenResultType]):
     """Its boxes stand over the screen before it."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(classes="-ascii" if glyphs.ascii else None)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """What its widgets show can depend on how many rows there are."""
+        for name, holds in low_classes(event.size.height).items():
+            self.set_class(holds, name)
+        for each in self.query(Lined):
+            each.redraw()
 
     def _beneath(self) -> Screen[object] | None:
         """The screen before this one, where it is seen through."""
@@ -71,3 +87,8 @@ class Over(ModalScreen[ScreenResultType]):
             for line_filter in self.app._filters:
                 strip = strip.apply_filter(line_filter, tint)
             yield strip
+
+
+def say_below(box: Widget, said: str) -> None:
+    """Words in the lower border of a box, as they are."""
+    box.border_subtitle = said.replace("[", "\\[")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -46,7 +45,7 @@ class Question(Over[bool]):
     ]
 
     def __init__(self, glyphs: Glyphs, paint: Paint, question: str, *, yes: str = "yes", no: str = "no") -> None:
-        super().__init__(classes="-ascii" if glyphs.ascii else None)
+        super().__init__(glyphs)
         self._words = Words(glyphs, question, yes, no)
         self._words.paint(paint)
 
@@ -54,6 +53,3 @@ class Question(Over[bool]):
         self._words.keys = first_keys(self, ascii=self._words.glyphs.ascii)
         with Vertical(id="question"):
             yield self._words
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.height < LOW, "-low")

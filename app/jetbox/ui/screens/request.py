@@ -71,8 +71,7 @@ class Request(Browser):
             f"request of round {sent.round}{attempt}  {words.size(sent.request.bytes)}"
             f"  {self._at + 1} of {len(prompts.sent)}"
         )
-        self.search.found = self._prefix()
-        self.search.redraw()
+        self.say(self._prefix())
         first = len(messages) if self._compared is None else min(self._compared.same + 1, len(messages))
         self.list.fill(len(made), self._row, first if at is None else at)
         self.chose()
@@ -139,7 +138,7 @@ class Request(Browser):
         if text:
             self.action_find(0)
         else:
-            self.search.found = self._prefix() if self._at >= 0 else ""
+            self.say(self._prefix() if self._at >= 0 else "")
 
     def action_find(self, step: int) -> None:
         """To the next message that has what is searched for, from the chosen one on."""
@@ -147,10 +146,9 @@ class Request(Browser):
         if not wanted or not self._parts:
             return
         found = [n for n, (_, text) in enumerate(self._parts) if wanted in text.lower()]
-        self.search.found = f"in {words.plural(len(found), 'message')}"
+        self.say(f"in {words.plural(len(found), 'message')}")
         after = next((n for n in found if n >= self.list.at + step), found[0] if found else self.list.at)
         self.list.go(after)
-        self.search.redraw()
 
     def action_turn(self, by: int) -> None:
         at = min(len(self.bench.prompts.sent) - 1, max(0, self._at + by))

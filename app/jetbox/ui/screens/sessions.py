@@ -100,8 +100,7 @@ class Sessions(Browser):
             nothing = "nothing found" if parts else f"no other session was recorded{where}"
             self.list.empty = self._problem or nothing
         of = f" of {len(self._read)}" if len(self._shown) < len(self._read) else ""
-        self.search.found = self._problem or f"{len(self._shown)}{of}" + ("" if self._done else ", reading")
-        self.search.redraw()
+        self.say(self._problem or f"{len(self._shown)}{of}" + ("" if self._done else ", reading"))
         at = 0
         if chosen is not None and not anew:
             at = next((n for n, each in enumerate(self._shown) if each.path == chosen.path), 0)
@@ -135,7 +134,7 @@ class Sessions(Browser):
     @work(group="glimpse", exclusive=True)
     async def _look_into(self, path: Path) -> None:
         await asyncio.sleep(LATER_S)
-        with telling(self._say, "it cannot be looked into"):
+        with telling(self.say, "it cannot be looked into"):
             self._glimpse = (path, await self.bench.aside.glimpse(path))
         self.leaf.show(self._lay_out, keep=True)
 
@@ -180,11 +179,11 @@ class Sessions(Browser):
         if each is None:
             return
         if each.problem:
-            self._say(each.problem)
+            self.say(each.problem)
         elif each.running:
-            self._say(f"another process writes it{self._replays('looks on')}")
+            self.say(f"another process writes it{self._replays('looks on')}")
         elif not os.path.isdir(each.workspace):
-            self._say(f"its folder {each.workspace} is gone{self._replays('plays it')}")
+            self.say(f"its folder {each.workspace} is gone{self._replays('plays it')}")
         else:
             self._go(Wanted("resume", each.path, each.workspace))
 
@@ -196,17 +195,13 @@ class Sessions(Browser):
         each = self._chosen
         if each is not None:
             if each.problem:
-                self._say(each.problem)
+                self.say(each.problem)
             else:
                 self._go(Wanted("replay", each.path))
 
     def _say_lasting(self, text: str) -> None:
         self._problem = text
         self.bench.notice("warning", text)
-
-    def _say(self, text: str) -> None:
-        self.search.found = text
-        self.search.redraw()
 
     def _go(self, wanted: Wanted) -> None:
         self.dismiss(None)

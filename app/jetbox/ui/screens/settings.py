@@ -54,13 +54,12 @@ class Settings(Browser):
     @work(group="settings", exclusive=True)
     async def _read_help(self) -> None:
         """What each option is for."""
-        with telling(self._say, "what they are for cannot be told"):
+        with telling(self._say_lasting, "what they are for cannot be told"):
             self._help = await self.bench.aside.option_texts()
         self.chose()
 
-    def _say(self, text: str) -> None:
-        self.search.found = text
-        self.search.redraw()
+    def _say_lasting(self, text: str) -> None:
+        self.say(text)
         self.bench.notice("warning", text)
 
     def search_for(self, text: str) -> None:
@@ -74,8 +73,7 @@ class Settings(Browser):
             if all(part in f"{each.option} {each.shown} {each.source.kind}".lower() for part in parts)
             and not (self._changed and each.source.kind == "default")
         )
-        self.search.found = f"{len(self._shown)} of {len(self._rows)}" if len(self._shown) < len(self._rows) else ""
-        self.search.redraw()
+        self.say(f"{len(self._shown)} of {len(self._rows)}" if len(self._shown) < len(self._rows) else "")
         self.list.fill(len(self._shown), self._row, 0)
         self.chose()
 
