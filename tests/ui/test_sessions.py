@@ -136,7 +136,7 @@ async def test_what_runs_is_stopped_only_when_asked(
         assert size[1] < 10 or "A goal runs here" in s.text
         await s.press("n")
         assert s.app.wanted is None
-        assert s.app.screen is s.bench
+        assert s.bench.on_top
 
 
 async def test_a_session_that_cannot_be_gone_on_with_says_why(show: Showing, record: Record, tmp_path: Path) -> None:
