@@ -7,7 +7,7 @@ Two parts, each with half of the look-ups:
   and a series of look-ups has to tell of just that, all but the first from the cache
 - beside: another process makes changes of the same kinds without pause (in place, appended, times set back, renamed
   over, deleted, mode, folders, links turned, files behind links, configuration, branches); each look-up has to tell of
-  every change that was complete when it began
+  every change that was complete when it began; it goes on until there was one of each kind
 A look-up is `ProbeEngine.verdicts()`; the probe's verdict is what the files hold.
 
 With `--real`, in their place: ruff and pytest as a session runs them, on a small package with an
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.content_probe import ContentProbe, engine_on, read_everything, real_engine, shown
 from benchmarks.stale_package import Package, own_ruff, told
 from benchmarks.stale_world import World
-from benchmarks.stale_writer import BRANCH, EMPTY, GONE, PATHS, PLACES, History, numbers
+from benchmarks.stale_writer import BRANCH, EMPTY, GONE, PATHS, PLACES, History, kinds, numbers
 
 REMEMBERED = 40
 """States whose verdict the engine surely still has."""
@@ -107,10 +107,12 @@ async def beside(home: Path, tally: Tally, lookups: int, until: float, seed: int
             await asyncio.sleep(0.001)
         at = [GONE] * PLACES
         upto = done = 0
-        while done < lookups and time.monotonic() < until and not history.full():
+        missing = kinds()
+        while (done < lookups or missing) and time.monotonic() < until and writer.poll() is None:
             before = history.done
             for place, number, kind in history.changes(upto, before):
                 at[place] = number
+                missing.discard(kind)
                 tally.by_change[f"beside: {kind}"] += 1
             upto = before
             (verdict,) = await engine.verdicts()
@@ -135,6 +137,8 @@ async def beside(home: Path, tally: Tally, lookups: int, until: float, seed: int
         history.stop()
         writer.wait()
         await engine.close()
+    if writer.returncode != 0:
+        raise RuntimeError(f"the writer ended with {writer.returncode}: of what followed nothing was shown")
 
 
 async def real(home: Path, tally: Tally, changes: int, until: float, rng: random.Random, inotify: bool) -> None:

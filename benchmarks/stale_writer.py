@@ -62,6 +62,12 @@ KINDS = (
     "branch",
 )
 
+
+def kinds() -> set[str]:
+    """Those that are made here; there may be no git."""
+    return set(KINDS) if shutil.which("git") else set(KINDS) - {"branch"}
+
+
 _STARTED, _DONE, _STOP, _FIRST = range(4)
 """Places in the history, in words of 64 bits; from the last on, three for each change."""
 
@@ -149,7 +155,7 @@ class Writer:
         # What is made outside the workspace is no file of it until it is put in its place.
         self._new = home / "new"
         self._branch = 0
-        self._branches = bool(shutil.which("git"))
+        self._branches = "branch" in kinds()
         (home / "away").mkdir()
         for n in range(TARGETS):
             (home / "away" / f"folder{n}").mkdir()

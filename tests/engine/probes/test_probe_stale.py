@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from benchmarks import stale_hunt
+from benchmarks.stale_writer import kinds
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -277,5 +279,15 @@ def test_a_short_hunt_finds_nothing_stale(options: list[str]) -> None:
     assert tally["stale"] == 0
     assert tally["lookups"] >= 100
     assert tally["hits"] > 0
-    assert len([change for change in tally["by_change"] if change.startswith("beside: ")]) > 5
+    assert {change for change in tally["by_change"] if change.startswith("beside: ")} == {
+        f"beside: {k}" for k in kinds()
+    }
     assert tally["lost"] <= tally["true_hits"] / 100
+
+
+async def test_a_hunt_whose_writer_dies_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stale_writer.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.setattr(stale_hunt, "__file__", str(tmp_path / "stale_hunt.py"))
+    tally = stale_hunt.Tally()
+    with pytest.raises(RuntimeError, match="the writer ended with 3"):
+        await stale_hunt.beside(tmp_path / "home", tally, 100, float("inf"), 1, inotify=False)
