@@ -31,7 +31,7 @@ ROOM = 8
 """Room for the noise of tests around what pytest says at the end, in what is kept of a verdict's output."""
 
 AGAIN = 3
-"""How often a session is made again whose paths the kernel may have counted wrong."""
+"""How often at most a session is made again in which the kernel may have miscounted links."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -207,10 +207,10 @@ class Sessions:
 
 
 async def _counted_right(made: Callable[[], Awaitable[Ended]]) -> Ended:
-    """A session that was had twice where something through many links could not be collected.
+    """A session, made again where something through many links could not be collected, until two in a row say the same.
 
     Linux looks a path up anew where something is renamed meanwhile or not in its cache, and goes on counting from
-    the links that it had followed by then.
+    the links that it had followed by then. Where none says what the one before it said, the last may not be kept.
     """
     ended = await made()
     for _ in range(AGAIN):
