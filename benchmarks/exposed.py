@@ -68,6 +68,7 @@ class Needs:
     def __init__(self, *, tests: int, pause_ms: float) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="exposed-")).resolve()
         package(self._root, tests=tests, pause_ms=pause_ms)
+        self._edited = [self._root / f"parts/part_{part}.py" for part in range(PARTS)]
         self._tests = [f"tests/test_part_{part}.py" for part in range(PARTS)]
         self._alone = [Alone(self._root, [tests]) for tests in self._tests]
         self.bare: list[float] = []
@@ -77,15 +78,15 @@ class Needs:
 
     def turn(self) -> None:
         """The edits of a session, each judged both ways."""
+        before = {path: path.read_text() for path in self._edited}
         for edit in range(EDITS):
             part, level = edit % PARTS, edit // PARTS
-            path = self._root / f"parts/part_{part}.py"
+            path = self._edited[part]
             path.write_text(path.read_text().replace(f"LEVEL = {level}", f"LEVEL = {level + 1}"))
             self.bare.append(self._alone[part].run())
             self.plain.append(timed([*PYTEST, self._tests[part]], self._root)[0])
-        for part in range(PARTS):
-            path = self._root / f"parts/part_{part}.py"
-            path.write_text(path.read_text().replace("LEVEL = 2", "LEVEL = 0"))
+        for path, text in before.items():
+            path.write_text(text)
 
     def close(self) -> None:
         """End what waits, and delete the package."""

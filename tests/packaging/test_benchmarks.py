@@ -105,6 +105,33 @@ def test_what_the_tests_of_an_edit_need_is_measured_both_ways(monkeypatch: pytes
     assert all(spent >= 30 for spent in (*needs.bare, *needs.plain))
 
 
+def test_each_turn_makes_the_same_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[str] = []
+
+    class Noted:
+        def __init__(self, root: Path, tests: list[str]) -> None:
+            self._part = root / "parts" / Path(tests[0]).name.removeprefix("test_")
+
+        def run(self) -> float:
+            levels.append(self._part.read_text().splitlines()[2])
+            return 0.0
+
+        def close(self) -> None:
+            return
+
+    monkeypatch.setattr(exposed, "Alone", Noted)
+    monkeypatch.setattr(exposed, "timed", lambda *_: (0.0, 0.0))
+    monkeypatch.setattr(exposed, "PARTS", 2)
+    monkeypatch.setattr(exposed, "EDITS", 3)
+    needs = exposed.Needs(tests=1, pause_ms=0)
+    try:
+        needs.turn()
+        needs.turn()
+    finally:
+        needs.close()
+    assert levels == ["LEVEL = 1", "LEVEL = 1", "LEVEL = 2"] * 2
+
+
 def test_every_decision_is_judged() -> None:
     names = ("proof", "verdict", "ruff", "pytest", "command", "all", "before done")
     found = {f"{how} {files}": {name: {"p99": 10.0} for name in names} for how, files in cache_decision.GOALS}
