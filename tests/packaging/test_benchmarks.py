@@ -252,7 +252,9 @@ def test_a_p95_stands_only_where_twenty_runs_show_it() -> None:
     assert "p95" in probes.summary([1.0] * 20)
     assert probes.summary([1.0] * 19).keys() == {"median", "min", "n", "max"}
     plain = "python -m pytest -q"
-    figures = {"pytest: ours (partial)": [10.0], "pytest: ours, whole after an edit": [50.0], plain: [100.0]}
+    figures = {"pytest: ours": [10.0], "pytest: ours, whole after an edit": [50.0], plain: [100.0]}
     said = probes.judged("large", figures)
     assert f"goal large, {plain}: x10.0 of x20, missed" in said
     assert f"large, whole after an edit: x2.00 as soon as {plain}" in said
+    assert "goal tiny, pytest: ours: 10.00 of 15 ms, met" in probes.judged("tiny", figures)
+    assert probes.judged("tiny", {"ruff: ours": [1.0]}) == []
