@@ -8,14 +8,17 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.moving import Clock
 from jetbox.cli import health, surroundings
 from jetbox.engine.errors import ExitCode
+from jetbox.engine.models.base import Chunk
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish, step
 
@@ -110,17 +113,38 @@ def test_what_a_server_with_openais_protocol_lacks_is_told(
     assert server.stats()["chats"] == (state != "fail")  # one question and no more
 
 
+def over_once_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for an answer is over as soon as its first words were heard."""
+    from jetbox.engine.models.openai_compat import OpenAIModel
+
+    clock, loop = Clock(), asyncio.get_running_loop()
+    time, chat = loop.time, OpenAIModel.chat
+    monkeypatch.setattr(loop, "time", lambda: time() + clock.ahead)
+
+    @asynccontextmanager
+    async def begun(model: OpenAIModel, body: bytes) -> AsyncIterator[AsyncIterator[Chunk]]:
+        async with chat(model, body) as chunks:
+            yield heard(chunks)
+
+    async def heard(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+        async for chunk in chunks:
+            yield chunk
+            clock.forward(surroundings.ANSWER_S if chunk.text else 0)
+
+    monkeypatch.setattr(OpenAIModel, "chat", begun)
+
+
 @pytest.mark.parametrize(
     ("answer", "faults", "why"),
     [
         (step(text="Yes."), (), "asked for one, the model answered with none that can be read"),
         (step(text="Use `finish` with `yes`: {"), (), "asked for one, the model answered with none that can be read"),
         (step(text="well " * 2000), (), "its answer had no end within 256 tokens"),
-        (finish("yes", text="Let me see."), ("stall@1:1",), "it was still answering after 2 s"),
+        (finish("yes", text="Let me see."), ("stall@1:1",), "it was still answering after 25 s"),
         (finish("yes", send="raw-error", damage="bracket"), (), "the server could not read the model's tool call"),
     ],
 )
-def test_what_an_answer_does_not_show_is_no_lack(
+async def test_what_an_answer_does_not_show_is_no_lack(
     sim_server: Callable[..., ServerProcess],
     write_script: WriteScript,
     monkeypatch: pytest.MonkeyPatch,
@@ -131,10 +155,10 @@ def test_what_an_answer_does_not_show_is_no_lack(
     from jetbox.engine.options import EngineOptions, ModelOptions
 
     if faults:
-        monkeypatch.setattr(surroundings, "ANSWER_S", 2.0)
+        over_once_begun(monkeypatch)
     host = f"{sim_server(flavour='llamacpp', scripts=[write_script(answer)], faults=faults).url}/v1"
     options = EngineOptions(model=ModelOptions(name="gpt-oss:20b", host=host, protocol="openai"))
-    found = {check.name: check for check in asyncio.run(surroundings.server_and_model(options))}["protocol"]
+    found = {check.name: check for check in await surroundings.server_and_model(options)}["protocol"]
     assert found.state == "warn"
     assert found.said == f"could not tell whether it parses calls of tools: {why}"
     assert found.cure
