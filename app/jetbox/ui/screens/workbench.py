@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -30,6 +29,7 @@ from jetbox.ui.saying import Saying
 from jetbox.ui.screens.sizes import size_classes
 from jetbox.ui.screens.steering import Steering
 from jetbox.ui.skeleton import HINT
+from jetbox.ui.slices import Slice
 from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.footer import Footer
 from jetbox.ui.widgets.mark import Mark
@@ -47,8 +47,6 @@ from jetbox.ui.widgets.transport import TransportBar
 
 FRAME_S = 1 / 40
 """How often words are drawn; letters that are typed do not wait for it."""
-AT_ONCE_S = 0.003
-"""How long events are taken before keys are looked at again."""
 TAKEN = 20
 """Events between two looks at the clock."""
 FAST_S = 0.1
@@ -172,15 +170,15 @@ class Workbench(Steering):
                 if batch.reset:
                     self._restart()
                 deltas_only = not batch.reset
-                until = time.monotonic() + AT_ONCE_S
+                now = Slice()
                 for start in range(0, len(batch.events), TAKEN):
                     with self.drawing:
                         deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
                         if start + TAKEN < len(batch.events):
                             self.transcript.count()
-                    if time.monotonic() > until:
+                    if now.over:
                         await asyncio.sleep(0)
-                        until = time.monotonic() + AT_ONCE_S
+                        now = Slice()
                 with self.drawing:
                     self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
                 told = self.drawing.told()

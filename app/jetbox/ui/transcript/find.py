@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from bisect import bisect_left, bisect_right
 
+from jetbox.ui.slices import Slice
 from jetbox.ui.transcript.blocks import Block
 from jetbox.ui.transcript.story import Story
 
 _WITHIN = re.compile(r"[*_`~\\]")
 """Marks that can stand within a word and are not shown."""
-SLICE_S = 0.003
-"""How long a slice may take before keys are looked at again."""
 
 
 class Find:
@@ -30,14 +28,14 @@ class Find:
         self._next = 0
 
     def go_on(self) -> bool:
-        """Search for a slice's time; whether there is more to be searched."""
+        """Search for a slice; whether there is more to be searched."""
         if not self.wanted:
             return False
-        blocks, until = self._story.blocks, time.monotonic() + SLICE_S
+        blocks, now = self._story.blocks, Slice()
         while self._next < len(blocks):
             self.blocks += [self._next] * self._count(blocks[self._next])
             self._next += 1
-            if time.monotonic() > until:
+            if now.over:
                 return self._next < len(blocks)
         return False
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator
 
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.slices import Slice, go_on_later
 from jetbox.ui.text.rows import Row, row
 from jetbox.ui.widgets.lined import Lined
 from jetbox.ui.widgets.wheel import Wheeled
 
 LayOut = Callable[[int], Iterable[Row]]
 """The rows for a width."""
-AT_ONCE_S = 0.002
-"""How long rows out of sight are laid out in one go."""
 
 
 class Leaf(Wheeled, Lined):
@@ -61,14 +58,14 @@ class Leaf(Wheeled, Lined):
 
     def _go_on(self, rest: Iterator[Row]) -> None:
         """Lay out what is in sight, and more as long as that takes no time; the others when keys were looked at."""
-        rows, until = self._laid_out[1], time.monotonic() + AT_ONCE_S
+        rows, now = self._laid_out[1], Slice()
         if rest is not self._rest or not self.is_attached:
             return
         shown = len(rows)
         for each in rest:
             rows.append(each)
-            if len(rows) > self._top + self.page and time.monotonic() > until:
-                asyncio.get_running_loop().call_soon(self._go_on, rest)
+            if len(rows) > self._top + self.page and now.over:
+                go_on_later(self._go_on, rest)
                 break
         if shown:
             self.redraw()

@@ -7,8 +7,6 @@ is laid out again, once a frame. Growing never asks for a layout of the screen.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
@@ -18,7 +16,8 @@ from textual.strip import Strip
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
-from jetbox.ui.widgets.rendered import AT_ONCE_S, MOST_ROWS, NEAR, Rendered
+from jetbox.ui.slices import Slice, go_on_later
+from jetbox.ui.widgets.rendered import MOST_ROWS, NEAR, Rendered
 
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
 FEW = 2
@@ -76,27 +75,27 @@ class Paged(Rendered):
         changed, story.changed = story.changed, set()
         if new < self._counted:
             changed.add(new)  # all behind it is drawn with it
-        others = bool(story.late)
-        if others or self._late:
-            late = sorted(story.late.union(self._late)) if others else self._late
-            story.late = set()
+        defined = bool(story.late)
+        if defined:
+            self._late, story.late = sorted(story.late.union(self._late)), set()
+        if self._late:
             low, high = self._visible()
-            seen = slice(bisect_left(late, low), bisect_right(late, high))
-            changed.update(late[seen])
-            del late[seen]
-            self._late = late
+            seen = slice(bisect_left(self._late, low), bisect_right(self._late, high))
+            changed.update(self._late[seen])
+            del self._late[seen]
         if changed:
             self._show_changed(sorted(changed), top)
         near = [n for n in range(max(new, self._counted - NEAR), self._counted) if not self._measured[n]]
         if near:
-            others, self._late = True, sorted({*self._late, *near})
-        if others:
+            self._late = sorted({*self._late, *near})
+        if defined or near:
             self._lay_out_late(self._late)
 
     def _lay_out_late(self, late: list[int]) -> None:
-        """Blocks out of sight that what was defined now changes: a few, then others when keys have been looked at.
+        """Lay out blocks out of sight: what look another way now, or are new near the end.
 
-        `late` are those that are left, in order; where there is another list by now, a later call goes on with that.
+        A few of them, then others when keys have been looked at. `late` are those that are left, in order; where there
+        is another list by now, a later call goes on with that.
         """
         if late is not self._late or not late or not self.is_attached:
             return
@@ -106,7 +105,7 @@ class Paged(Rendered):
         self._change(some, self._anchor())
         self._untold = untold
         if late:
-            asyncio.get_running_loop().call_soon(self._lay_out_late, late)
+            go_on_later(self._lay_out_late, late)
         else:
             self._has_moved()
 
@@ -188,9 +187,9 @@ class Paged(Rendered):
         """Estimate the heights of what is out of sight, for a while; then again when keys have been looked at."""
         if not self.is_attached:
             return
-        until = time.monotonic() + AT_ONCE_S
+        now = Slice()
         top, count = self._anchor(), len(self._heights)
-        while self._estimated < count and time.monotonic() < until:
+        while self._estimated < count and not now.over:
             first, self._estimated = self._estimated, min(count, self._estimated + AT_ONCE)
             for index in range(first, self._estimated):
                 if not self._measured[index]:
@@ -198,7 +197,7 @@ class Paged(Rendered):
         self._settle(top, NOTHING)
         self._estimating = self._estimated < count
         if self._estimating:
-            asyncio.get_running_loop().call_soon(self._estimate)
+            go_on_later(self._estimate)
 
     def _anchor(self) -> tuple[int, int]:
         """The block at the top, and the row within it."""

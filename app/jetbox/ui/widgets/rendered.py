@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -13,6 +11,7 @@ from textual.strip import Strip
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.paint import Paint
+from jetbox.ui.slices import Slice, go_on_later
 from jetbox.ui.text.rows import Row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.widgets.counted import Counted
@@ -22,8 +21,6 @@ KEPT_BLOCKS = 512
 NEAR = 64
 """So many blocks at the end are laid out though nobody looks: one scrolls there first."""
 MOST_ROWS = 1 << 60
-AT_ONCE_S = 0.002
-"""How long rows are made, or heights estimated, in one go."""
 
 
 class Rendered(Counted):
@@ -116,12 +113,12 @@ class Rendered(Counted):
             return block.rows(self._columns, look, have)
         parts, rows = block.parts(self._columns, look), list[Row]()
         self._unfinished.pop(index, None)
-        until = time.monotonic() + AT_ONCE_S
+        now = Slice()
         for part in parts:
             rows += part
-            if len(rows) > 2 * self.size.height and time.monotonic() > until:
+            if len(rows) > 2 * self.size.height and now.over:
                 self._unfinished[index] = parts
-                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+                go_on_later(self._go_on, index, parts)
                 break
         return 0, rows
 
@@ -130,11 +127,11 @@ class Rendered(Counted):
         strips = self._strips.get(index)
         if self._unfinished.get(index) is not parts or strips is None or not self.is_attached:
             return
-        top, begin, until = self._anchor(), self._heights.top(index) + len(strips), time.monotonic() + AT_ONCE_S
+        top, begin, now = self._anchor(), self._heights.top(index) + len(strips), Slice()
         for part in parts:
             strips += self._paint.strips(part, self._columns)
-            if time.monotonic() > until:
-                asyncio.get_running_loop().call_soon(self._go_on, index, parts)
+            if now.over:
+                go_on_later(self._go_on, index, parts)
                 break
         else:
             del self._unfinished[index]

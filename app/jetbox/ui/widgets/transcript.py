@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.slices import go_on_later
 from jetbox.ui.telling import telling
 from jetbox.ui.text.markdown import fences
 from jetbox.ui.text.rows import Row, cells, wrap
@@ -121,8 +122,7 @@ class Transcript(Cards):
             return
         find = self._find
         if find.go_on():
-            # Textual takes one message after another without a look at the loop's others.
-            asyncio.get_running_loop().call_soon(self._search, find)
+            go_on_later(self._search, find)
         elif self._step:
             index = find.step(self._step, self._visible()[1])
             self._step = 0
