@@ -281,17 +281,15 @@ class JetboxApp(Driven):
     def _repaint(self) -> None:
         self.workbench.paint(Paint(self.theme_variables, colour=not self.no_color, ascii=self.workbench.glyphs.ascii))
 
-    async def action_command_palette(self) -> None:  # type: ignore[override]  # Textual awaits what an action hands back
+    def action_command_palette(self) -> None:
         """The commands are the workbench's: over another screen there are none."""
         if self.screen is self.workbench:
             from jetbox.ui.lean import with_palette
 
             with_palette()
-            from textual.command import CommandPalette
+            from jetbox.ui.palette import Palette
 
-            palette: CommandPalette = CommandPalette(id="--command-palette")
-            await self.push_screen(palette)
-            palette.query_one("#--input").border_title = "esc closes"
+            self.push_screen(Palette())
 
     def action_help(self) -> None:
         if self.screen is self.workbench:

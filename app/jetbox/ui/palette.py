@@ -1,14 +1,21 @@
-"""The commands of the table in Textual's palette."""
+"""Textual's palette with the commands of the table."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from jetbox.ui.commands import COMMANDS, Command
 from jetbox.ui.screens.workbench import Workbench
+
+
+class Palette(CommandPalette):
+    """Textual's, which says how it is left."""
+
+    def on_mount(self) -> None:
+        self.query_one("#--input").border_title = "esc closes"
 
 
 class JetboxCommands(Provider):
