@@ -107,7 +107,7 @@ class Keying:
         if focused is bench.transcript and event.key in raw_keys(bench.transcript, "transcript.search"):
             bench.action_find()
             return ()
-        if self._leaves_input(event):
+        if focused is bench.prompt and bench.prompt.leaves(event.key):
             bench.focus_next()
             return ()
         if event.is_printable:
@@ -117,12 +117,6 @@ class Keying:
             if bench.focused is bench.prompt:
                 self._last = self._when(event)
         return (*self._let_go(), event)
-
-    def _leaves_input(self, event: events.Key) -> bool:
-        """Whether it goes on from the empty input to the next part of the screen, where the keys behind it belong."""
-        prompt = self._bench.prompt
-        completes = self._bench.focused is prompt and event.key in raw_keys(prompt, "input.complete")
-        return completes and not (prompt.text or prompt.message_queue_size or self._bench.completer.open)
 
     def _pasted(self, event: events.Paste) -> Sequence[Typed]:
         focused = self._bench.focused

@@ -12,8 +12,6 @@ from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
 
 if TYPE_CHECKING:
-    from textual.widget import AwaitMount
-
     from jetbox.ui.widgets.asking import Asking, Reply
 
 
@@ -66,17 +64,14 @@ class Inquiring(Reading):
             self.reply = Reply(self.asking, self.source.now, id="reply")
             for widget in (self.asking, self.reply.lead):
                 widget.paint(self.permission.colours)
-            there = self.mount(self.asking, Horizontal(self.reply.lead, self.reply, id="answer"), before="#suggest")
-            self.call_later(self._focus_there, there)
+            self.mount(self.asking, Horizontal(self.reply.lead, self.reply, id="answer"), before="#suggest")
         self.asking.ask(question)
         self.reply.ask(question)
         self.know_keys()
 
-    async def _focus_there(self, there: AwaitMount) -> None:
-        """What is not there yet cannot have the focus: asked for before, it would never get it."""
-        focused = self.focused
-        await there
-        if self.asked_here and self.focused is focused:
+    def on_reply_ready(self) -> None:
+        """What was not there yet could not have the focus: asked for before, it never got it."""
+        if self.asked_here:
             self.home_focus()
 
     def home_focus(self) -> None:

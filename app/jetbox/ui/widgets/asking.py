@@ -182,6 +182,9 @@ class Reply(Field):
             self.question = question
             self.text = text
 
+    class Ready(Message):
+        """It is there and can have the focus."""
+
     def __init__(self, asking: Asking, clock: Callable[[], int], *, id: str | None = None) -> None:
         """`clock` is the session's, in ns: the time of grace is measured by it."""
         super().__init__(id=id)
@@ -191,6 +194,9 @@ class Reply(Field):
         self._clock = clock
         self.since = 0
         """When the question appeared, in ns."""
+
+    def on_mount(self) -> None:
+        self.post_message(self.Ready())
 
     def ask(self, question: QuestionAsked | None) -> None:
         """Begin anew for this question; without one there is nothing to type."""

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.keys import raw_keys
 from jetbox.ui.telling import telling
 from jetbox.ui.widgets.field import Field
 
@@ -148,6 +149,14 @@ class Prompt(Field):
             self._offered.take()
         else:
             self.screen.focus_next()
+
+    def leaves(self, key: str) -> bool:
+        """Whether a key goes on to the next part of the screen at once, where the keys behind it belong.
+
+        That is so where nothing is offered and nothing typed, and no key before it waits.
+        """
+        nothing = not self.text and not self.message_queue_size and self._offered is None
+        return nothing and key in raw_keys(self, "input.complete")
 
     async def action_edit(self) -> None:
         """Write the text in the user's editor; the session goes on meanwhile."""
