@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
 import threading
@@ -14,11 +15,16 @@ from jetbox.engine.models.address import authorization
 from jetbox.sim.launch import ServerProcess
 from scripted import step
 from stories.kit import Place
+from stories.test_terminal import PROGRAM, Terminal
 
 Play = Callable[..., tuple[Place, ServerProcess]]
-SECRET = "hush-hush-0123"
-USER = f"ada:{SECRET}"
-WANTED = authorization(f"http://{USER}@box", "").encode()
+NAME = "ada-lovelace-1815"
+USERS = {
+    f"{NAME}:hush-hush-0123": ("hush-hush-0123",),
+    f"{NAME}:p%40ss%2Fhush-0123": ("p%40ss%2Fhush-0123", "p@ss/hush-0123"),
+    "t0ken-alone-4711": ("t0ken-alone-4711",),
+}
+"""Who asks, as in an address, and what of that nobody else may know, in each way of writing it."""
 
 
 class Front(socketserver.ThreadingTCPServer):
@@ -26,7 +32,8 @@ class Front(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, user: str) -> None:
+        self.wanted = authorization(f"http://{user}@box", "").encode()
         super().__init__(("127.0.0.1", 0), Guard)
         host, port = server.url.removeprefix("http://").split(":")
         self.behind = (host, int(port))
@@ -44,7 +51,7 @@ class Guard(socketserver.StreamRequestHandler):
             while lines := list(iter(self.rfile.readline, b"\r\n")):
                 if not lines[-1]:
                     return
-                known = any(line.lower().startswith(b"authorization:") and WANTED in line for line in lines)
+                known = any(line.lower().startswith(b"authorization:") and self.server.wanted in line for line in lines)
                 self.server.asked.append((lines[0].split()[1].decode(), known))
                 if not known:
                     self.wfile.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
@@ -60,29 +67,48 @@ def pump(one: socket.socket, other: socket.socket) -> None:
 
 
 @contextmanager
-def guarded(server: ServerProcess) -> Iterator[Front]:
-    with Front(server) as front:
+def guarded(server: ServerProcess, user: str) -> Iterator[Front]:
+    with Front(server, user) as front:
         threading.Thread(target=front.serve_forever, daemon=True).start()
         yield front
         front.shutdown()
 
 
 @pytest.mark.parametrize("flavour", ["", "vllm"])
-def test_a_user_in_the_address_is_sent_with_every_request_and_told_nowhere(play: Play, flavour: str) -> None:
-    place, server = play(step(text="Yes."), flavour=flavour)
-    with guarded(server) as front:
-        place.host = f"http://{USER}@{front.address}"
-        ended = place.goal("Is it?", "--output-format", "stream-json")
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_in_the_address_is_sent_with_every_request_and_told_nowhere(play: Play, flavour: str, user: str) -> None:
+    secrets = USERS[user]
+    place, server = play(step(text=f"I know {' and '.join(secrets)}."), flavour=flavour)
+    with guarded(server, user) as front:
+        ended = place.goal("Is it?", "--output-format", "stream-json", "--host", f"http://{user}@{front.address}")
         assert ended.code == 0, ended.err
         assert place.recording().header.host == f"http://{front.address}"
-        place.host = f"http://{USER}@127.0.0.1:1"
-        gone = place.goal("Is it?", "--output-format", "stream-json")
+        gone = place.goal("Is it?", "--output-format", "stream-json", "--host", f"http://{user}@127.0.0.1:1")
         assert (gone.code, "at http://127.0.0.1:1" in gone.err + gone.out) == (6, True)
     assert any(path in ("/api/chat", "/v1/chat/completions") for path, _ in front.asked)
     assert all(known for _, known in front.asked), front.asked
     journals = "".join(each.read_text() for folder in place.sessions for each in folder.rglob("*.jsonl"))
     assert "session.opened" in journals
-    assert SECRET not in ended.out + ended.err + gone.out + gone.err + journals
+    told = ended.out + ended.err + gone.out + gone.err + journals
+    assert "I know [secret:MODEL_PASSWORD]" in told
+    assert not [word for word in (NAME, *secrets) if word in told]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_in_the_address_does_not_stand_on_the_workbench(play: Play, user: str) -> None:
+    secrets = USERS[user]
+    place, server = play(step(text=f"I know {' and '.join(secrets)}."))
+    with guarded(server, user) as front:
+        line = [str(PROGRAM), "--host", f"http://{user}@{front.address}", "-m", "gpt-oss:20b", "--yolo", "Is it?"]
+        terminal = Terminal(line, place.folder, {**os.environ, "TERM": "xterm-256color"})
+        try:
+            terminal.until(b"answered")
+            terminal.type(b"\x11")
+            assert terminal.end() == 0
+        finally:
+            terminal.close()
+    assert b"[secret:MODEL_PASSWORD]" in terminal.seen
+    assert not [word for word in (NAME, *secrets) if word.encode() in terminal.seen]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jetbox.engine.context.prompt import read_instructions, system_prompt, versi
 from jetbox.engine.control import Control
 from jetbox.engine.errors import in_full
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
-from jetbox.engine.models.address import password_in
+from jetbox.engine.models.address import secrets_in
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.window import DEFAULT, SMALLER, Window, within
 from jetbox.engine.options import EngineOptions
@@ -68,7 +68,7 @@ def assemble(
     it is a secret like those of the variables. `asks`: the model is offered a tool that asks the user.
     """
     permissions = Permissions(options.permissions.mode or "ask", options.permissions)
-    secrets = [("MODEL_API_KEY", key), ("MODEL_PASSWORD", password_in(options.model.host))]
+    secrets = [("MODEL_API_KEY", key), *(("MODEL_PASSWORD", each) for each in secrets_in(options.model.host))]
     redactor = Redactor.from_environment(environ, secrets)
     control = Control(session, permissions, redactor, attended=attended)
     context = _surroundings(session, options, root, redactor)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from jetbox.engine.errors import SettingsError
-from jetbox.engine.models.address import authorization, bare, password_in
+from jetbox.engine.models.address import authorization, bare, secrets_in
 from jetbox.engine.models.http import client_for
 from jetbox.engine.models.transport import PlainTransport
 from jetbox.settings.host import parse_host
 
 
 @pytest.mark.parametrize(
-    ("host", "shown", "password", "sent"),
+    ("host", "shown", "secrets", "sent"),
     [
-        ("http://box:11434", "http://box:11434", "", ""),
-        ("http://ada:secret@box:80/api", "http://box:80/api", "secret", "Basic YWRhOnNlY3JldA=="),
-        ("http://ada:p@ss@box:80", "http://box:80", "p@ss", "Basic YWRhOnBAc3M="),
-        ("http://a%64a:p%2Fss@box:80", "http://box:80", "p/ss", "Basic YWRhOnAvc3M="),
-        ("http://token@[::1]:80/a@b", "http://[::1]:80/a@b", "", "Basic dG9rZW46"),
+        ("http://box:11434", "http://box:11434", (), ""),
+        ("http://ada:secret@box:80/api", "http://box:80/api", ("secret",), "Basic YWRhOnNlY3JldA=="),
+        ("http://ada:p@ss@box:80", "http://box:80", ("p@ss",), "Basic YWRhOnBAc3M="),
+        ("http://a%64a:p%2Fss@box:80", "http://box:80", ("p/ss", "p%2Fss"), "Basic YWRhOnAvc3M="),
+        ("http://token@[::1]:80/a@b", "http://[::1]:80/a@b", ("token",), "Basic dG9rZW46"),
     ],
 )
-def test_a_user_in_an_address_is_sent_and_not_shown(host: str, shown: str, password: str, sent: str) -> None:
-    assert (bare(host), password_in(host), authorization(host, "")) == (shown, password, sent)
+def test_a_user_in_an_address_is_sent_and_not_shown(host: str, shown: str, secrets: tuple[str, ...], sent: str) -> None:
+    assert (bare(host), secrets_in(host), authorization(host, "")) == (shown, secrets, sent)
     assert authorization(host, "key") == "Bearer key"
 
 

@@ -209,8 +209,11 @@ async def test_a_proxy_that_is_dead_or_refuses_is_named_with_its_variable(
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://user:secret@{dead}")
     for error in await asked(adapter, "http://192.0.2.2:11434"):
-        assert error.message == f"the proxy of http_proxy ({dead}) does not answer"
+        assert error.message == f"the proxy of http_proxy (http://{dead}) does not answer"
         assert "NO_PROXY=192.0.2.2" in error.hint
+    monkeypatch.setenv("http_proxy", f"user:secret@{dead}")
+    for error in await asked(adapter, "http://192.0.2.2:11434"):
+        assert error.message == f"the proxy of http_proxy ({dead}) does not answer"
     for error in await asked(adapter, f"http://{dead}"):
         assert "proxy" not in error.message, "none stands between us and this machine"
     monkeypatch.setenv("https_proxy", f"http://{await listening(answer(403))}")

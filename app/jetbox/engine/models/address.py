@@ -4,33 +4,38 @@ from __future__ import annotations
 
 
 def bare(host: str) -> str:
-    """The address (a URL) without a user and a password in it."""
-    scheme, separator, rest = host.partition("://")
+    """The address without a user and a password in it."""
+    scheme, separator, rest = host.partition("://") if "://" in host else ("", "", host)
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
 
 
-def password_in(host: str) -> str:
-    """The password in an address; empty where there is none."""
-    return _user(host)[1]
+def secrets_in(host: str) -> tuple[str, ...]:
+    """What in an address (a URL) nobody else may know: the password, else the user; decoded, and as it stands there."""
+    user, _, password = _user(host).partition(":")
+    secret = password or user
+    return tuple(dict.fromkeys(filter(None, (_decoded(secret), secret))))
 
 
 def authorization(host: str, key: str) -> str:
     """What every request to the address says of who asks: the key, else the user in it; empty where neither is."""
     if key:
         return f"Bearer {key}"
-    user, password = _user(host)
+    user, _, password = _user(host).partition(":")
     if not (user or password):
         return ""
     from base64 import b64encode
 
-    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+    return "Basic " + b64encode(f"{_decoded(user)}:{_decoded(password)}".encode()).decode()
 
 
-def _user(host: str) -> tuple[str, str]:
-    user, _, password = host.partition("://")[2].partition("/")[0].rpartition("@")[0].partition(":")
-    if "%" not in user + password:
-        return user, password
+def _user(host: str) -> str:
+    return host.partition("://")[2].partition("/")[0].rpartition("@")[0]
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text:
+        return text
     from urllib.parse import unquote
 
-    return unquote(user), unquote(password)
+    return unquote(text)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 from jetbox.engine.errors import ForeignServer, ModelError, ServerUnreachable
+from jetbox.engine.models.address import bare
 from jetbox.engine.models.http import is_plain
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.transport import NoHttp
@@ -34,7 +35,7 @@ def redirected(host: str, status: int, location: str, path: str) -> ModelError:
             "check --host; see what stands before the server",
         )
     where = urlsplit(urljoin(f"{host}{path}", location))
-    plain = where._replace(netloc=where.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    plain = bare(where._replace(query="", fragment="").geturl())
     base = plain.removesuffix(path)
     said = f"the server at {host} redirects to {plain} ({status})"
     if base == host:
@@ -89,7 +90,7 @@ def _proxy(error: Exception, host: str) -> ModelError | None:
     variable = proxy_of(host)
     if not variable or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         return None
-    where = os.environ[variable].rpartition("@")[2]
+    where = bare(os.environ[variable])
     cure = f"or have it passed by: NO_PROXY={urlsplit(host).hostname}"
     if isinstance(error, httpx.ProxyError):
         return ServerUnreachable(f"the proxy of {variable} ({where}) refuses {host}: {error}", f"see its log, {cure}")
