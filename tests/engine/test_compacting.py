@@ -277,6 +277,7 @@ async def test_a_goal_that_is_dropped_from_a_short_prompt_too_ends_in_words(rig:
     assert "dropped what you had said" in ended.reason
     assert "OLLAMA_CONTEXT_LENGTH" in ended.hint
     assert "as short as it gets" in ended.hint
+    assert ended.hint.count("begin anew with a smaller goal") == 1
     assert len([a for a in live.events(e.ModelAnswered) if a.error]) == 2
     assert len(live.events(e.Compacted)) == 1
 
@@ -297,6 +298,7 @@ async def test_what_cannot_be_made_smaller_is_refused_once_and_told(
     assert (ended.exit_code, len(live.events(e.RequestSent))) == (code, 1)
     assert words in ended.reason
     assert ("as short as it gets" in ended.hint) is (options["context"].get("compact", True))
+    assert ended.hint.count("smaller goal") <= 1
 
 
 async def test_the_user_can_ask_for_it_between_goals(rig: OpenRig) -> None:

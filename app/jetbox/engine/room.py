@@ -70,8 +70,27 @@ class Room:
         else:
             return False
         if not smaller and self._shortened:
-            error.hint = f"the history is as short as it gets: begin anew with a smaller goal, or {error.hint}"
+            anew = "begin anew with a smaller goal, or " if isinstance(error, OutOfMemory) else ""
+            error.hint = f"the history is as short as it gets: {anew}{error.hint}"
         return smaller
+
+    def _may_shorten(self) -> bool:
+        """Whether the history can be made shorter for this round; it is not asked a second time."""
+        if self._shortened or not self._parts.options.context.compact:
+            return False
+        self._shortened = True
+        return True
+
+    async def _shortened_to(self, most: int, why: str) -> bool:
+        """Make the history fit so many tokens, without a summary; the limit stays where that came about."""
+        from jetbox.engine.compacting import make_room
+
+        budget = self._parts.budget
+        before, budget.real = budget.real, most
+        made = await make_room(self._parts, why, ask=False)
+        if not made:
+            budget.real = before
+        return made
 
     async def _overflowed(self, error: ContextOverflow) -> bool:
         """The server counts more than was estimated, or takes less."""
@@ -83,46 +102,37 @@ class Room:
         less = 0 < error.window < parts.budget.window
         if less:
             parts.budget.real = error.window
-        if self._shortened or not parts.options.context.compact:
+        if not self._may_shorten():
             return False
-        self._shortened = True
         if less and not crowded(parts):
             return True  # a shorter answer is all that it takes
         return await make_room(parts, "the server refused the prompt as too long")
 
     async def _cut(self) -> bool:
         """The window is smaller than was asked for, by nobody knows how much; a summary would be asked of the cut."""
-        from jetbox.engine.compacting import make_room
-
-        parts = self._parts
-        if self._shortened or not parts.options.context.compact:
+        if not self._may_shorten():
             return False
-        self._shortened = True
-        budget = parts.budget
-        before, most = budget.real, int(SPARE * budget.estimate(parts.history.size))
-        budget.real = max(LEAST_REAL, min(most, budget.window))
-        made = await make_room(parts, "the server dropped your words from so long a prompt", ask=False)
-        if not made:
-            budget.real = before
-        return made
+        most = max(LEAST_REAL, min(self._spare(), self._parts.budget.window))
+        return await self._shortened_to(most, "the server dropped your words from so long a prompt")
 
     async def _starved(self) -> bool:
         """The server's memory does not do; a model that cannot be loaded is not asked for a summary."""
-        from jetbox.engine.compacting import make_room
-
         parts = self._parts
         budget, manages = parts.budget, parts.model.manages
         if manages and lower_window(parts):
             return True
-        most = rung_below(budget.num_ctx) if manages else int(SPARE * budget.estimate(parts.history.size))
-        if self._shortened or most < LEAST_REAL or not parts.options.context.compact:
+        most, before = rung_below(budget.num_ctx) if manages else self._spare(), budget.real
+        if most < LEAST_REAL or not self._may_shorten():
             return False
-        self._shortened = True
-        before, budget.real = budget.real, most
-        made = await make_room(parts, "the server has not enough memory for so long a prompt", ask=False)
-        if not made or manages:
-            budget.real = before
-        return made and (not manages or lower_window(parts))
+        made = await self._shortened_to(most, "the server has not enough memory for so long a prompt")
+        if not (made and manages):
+            return made
+        budget.real = before  # the window itself becomes smaller
+        return lower_window(parts)
+
+    def _spare(self) -> int:
+        """Tokens that are used from then on, where a prompt was too much for the server."""
+        return int(SPARE * self._parts.budget.estimate(self._parts.history.size))
 
 
 def lower_window(parts: Parts) -> bool:

@@ -27,6 +27,7 @@ from jetbox.engine.errors import (
     WordsDropped,
 )
 from jetbox.engine.models.ollama import OllamaModel
+from jetbox.sim.launch import ServerProcess
 
 LLAMA_SERVER = json.dumps(
     {
@@ -136,13 +137,13 @@ async def test_a_servers_words_are_one_line_or_said_to_be_none(answering: Answer
     assert (await refused(await answering(500, body))).message == words
 
 
-async def test_a_path_that_is_part_of_every_question_is_to_be_left_out(answering: Answering) -> None:
-    model = await answering(404, b"404 page not found")
-    under = OllamaModel(f"{model.host}/api")
-    error = await refused(under)
-    await under.close()
-    assert type(error) is ForeignServer
-    assert error.hint == f"leave /api out: --host {model.host}"
+@pytest.mark.parametrize("end", ["/api", "/api/"])
+async def test_a_path_that_is_part_of_every_question_may_be_named_or_left_out(
+    sim_server: Callable[..., ServerProcess], end: str
+) -> None:
+    model = OllamaModel(f"{sim_server().url}{end}")
+    assert "gpt-oss:20b" in [each.name for each in await model.installed()]
+    await model.close()
 
 
 async def test_no_json_is_shown(answering: Answering) -> None:

@@ -70,9 +70,9 @@ class OllamaModel:
     """A `ChatModel` over Ollama's own protocol; one client for the life of the session."""
 
     def __init__(self, host: str, key: str = "") -> None:
-        """`host` is a URL with its port, as the settings normalise it; `key` is sent as a bearer token."""
+        """`host` is a URL with its port, with or without `/api`; `key` is sent as a bearer token."""
         self.key = key
-        self.host = bare(host).rstrip("/")
+        self.host = bare(host).rstrip("/").removesuffix("/api")
         self._authorization = authorization(host, key)
         self.product = "Ollama"
         self.exchange = Exchange()

@@ -135,10 +135,6 @@ def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         )
     if status == 401:
         return _sign_in(host, raw)
-    if status == 404 and host.endswith("/api") and not NO_MODEL.search(text or ""):
-        return ForeignServer(
-            f"there is nothing of Ollama's under {host} (404)", f"leave /api out: --host {host.removesuffix('/api')}"
-        )
     if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
         return _no_ollama(host, status, raw, known=known)
     return _said_by_ollama(status, text_of(raw) if text is None else text, later)
@@ -244,7 +240,7 @@ def _too_large(raw: bytes) -> ContextOverflow:
     said = text_of(raw)[:200]
     return ContextOverflow(
         f"the request is too large for the server, or for what stands before it ({TOO_LARGE}): {said}",
-        "have that let larger requests through",
+        "have that let larger requests through, or begin anew with a smaller goal",
     )
 
 
