@@ -69,3 +69,13 @@ def test_a_server_that_no_proxy_stands_before_needs_none_that_can_be_used(monkey
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "gpu-box")
     assert isinstance(client_for("http://gpu-box:11434")[1], PlainTransport)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_address_that_is_none_is_not_blamed_on_a_variable(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(SettingsError) as caught:
+        client_for(parse_host(f"{scheme}://box:80/a\x07b"))
+    assert "is no address of a server" in caught.value.message
+    assert "\x07" not in caught.value.message
+    assert "--host" in caught.value.hint

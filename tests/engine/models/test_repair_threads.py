@@ -9,6 +9,7 @@ import pytest
 
 from engine.models.test_repair import TOOLS, fits
 from jetbox.engine.errors import CallGarbled
+from jetbox.engine.models.http import Refused
 from jetbox.engine.models.refusals import by_ollama
 from jetbox.engine.models.repair import looks_like_a_call, recover, recover_raw
 from jetbox.engine.tools.arguments import decode_arguments
@@ -203,7 +204,7 @@ def test_a_call_that_users_met_in_an_error(raw: str, expected: Calls) -> None:
 
 @pytest.mark.parametrize("text", ERRORS.values(), ids=ERRORS.keys())
 def test_an_error_of_a_parser_is_known_as_one(text: str) -> None:
-    refusal = by_ollama("http://127.0.0.1:11434", 500, json.dumps({"error": text}).encode())
+    refusal = by_ollama("http://127.0.0.1:11434", Refused(500, json.dumps({"error": text}).encode(), "/api/chat"))
     assert isinstance(refusal, CallGarbled), "it would come again with the same request"
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from jetbox.engine.errors import SettingsError
 from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.proxies import proxy_of
 
 if TYPE_CHECKING:
     import httpx
@@ -15,20 +20,34 @@ if TYPE_CHECKING:
 CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of short questions; chat has none, its watchdog does."""
-PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-LOOPBACK = ("127.", "localhost", "[::1]")
 
 
-def word_of(status: int) -> str:
-    """The field of an answer's head that says more about this status."""
-    return "location" if 300 <= status < 400 else "retry-after"
+Fields = Iterable[tuple[bytes, bytes]]
+"""Of an answer's head."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An answer that is none: its status, what came with it, and the path that was asked."""
+
+    status: int
+    body: bytes
+    path: str
+    retry_after: str = ""
+    location: str = ""
+
+
+def refused(status: int, body: bytes, path: str, fields: Fields) -> Refused:
+    """The same, with what its head says."""
+    found = {name.lower(): value.decode("ascii", "replace") for name, value in fields}
+    return Refused(status, body, path, found.get(b"retry-after", ""), found.get(b"location", ""))
 
 
 def never_began(error: Exception) -> bool:
     """Whether no answer can have begun: nobody is there, a proxy does not reach it, or what is there speaks no HTTP."""
+    from jetbox.engine.models.transport import NoHttp
+
     httpx = import_httpx()
-    never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
-    return never or bool(getattr(error, "first", b""))
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | NoHttp)
 
 
 def retry_after(value: str) -> float:
@@ -55,9 +74,14 @@ def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, P
     `authorization` goes with every request.
 
     Raises:
-        SettingsError: a variable of the environment names a proxy or certificates that cannot be used.
+        SettingsError: a variable of the environment names a proxy or certificates that cannot be used, or the host
+            cannot be one.
     """
     httpx = import_httpx()
+    try:
+        httpx.URL(host)
+    except httpx.InvalidURL as error:
+        raise SettingsError(f"{host!r} is no address of a server: {error}", "check --host and OLLAMA_HOST") from error
     timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
     headers = {"Authorization": authorization} if authorization else {}
     if not is_plain(host):
@@ -74,13 +98,5 @@ def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, P
 
 
 def is_plain(host: str) -> bool:
-    """Plain HTTP without a proxy; one from the environment never stands between us and this machine."""
-    if not host.startswith("http:"):
-        return False
-    address = host.split("://", 1)[-1]
-    if address.startswith(LOOPBACK) or not any(os.environ.get(name) for name in PROXIES):
-        return True
-    import urllib.request
-
-    bypasses = getattr(urllib.request, "proxy_bypass_environment")  # noqa: B009 - typeshed does not know it
-    return bool(bypasses(address.partition("/")[0]))
+    """Plain HTTP without a proxy."""
+    return host.startswith("http:") and not proxy_of(host, os.environ)

@@ -18,7 +18,7 @@ from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
-from jetbox.engine.models.http import ASK_S, CONNECT_S, client_for, never_began, word_of
+from jetbox.engine.models.http import ASK_S, CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import decoded
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from jetbox.engine.models.transport import PlainTransport
 
+CHAT = "/api/chat"
 PULLED = "success"
 """The last word about a model that has been fetched."""
 JSON = {"Content-Type": "application/json"}
@@ -102,29 +103,29 @@ class OllamaModel:
         Raises:
             ServerUnreachable, ServerBusy, ModelNotFound, ModelUnfit, ContextOverflow, BadAnswer
         """
-        status, stream, later = await self._sent(body)
+        status, stream, fields = await self._sent(body)
         try:
             if status >= 300:
-                raise self._refusal(status, await self._whole(stream), later, "/api/chat")
+                raise self._refusal(status, await self._whole(stream), CHAT, fields)
             yield self._chunks(stream)
         finally:
             await stream.aclose()
 
-    async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream, str]:
-        """Send a chat request; the status and the raw body of its answer, and the `word_of` it."""
+    async def _sent(self, body: bytes) -> tuple[int, httpx.AsyncByteStream, Fields]:
+        """Send a chat request; the status, the raw body and the head's fields of its answer."""
         httpx = import_httpx()
         client = self._http()
         self.exchange = Exchange()
         try:
             if self._plain is not None:
-                status, stream, later = await self._plain.chat(client.base_url, body, CONNECT_S, self._authorization)
+                status, stream, fields = await self._plain.chat(client.base_url, body, CONNECT_S, self._authorization)
                 self.exchange.connection = stream.connection
-                return status, stream, later
-            request = client.build_request("POST", "/api/chat", content=body, headers=JSON)
+                return status, stream, fields
+            request = client.build_request("POST", CHAT, content=body, headers=JSON)
             request.extensions["timeout"] = {"connect": CONNECT_S, "write": 30.0, "pool": 5.0, "read": None}
             response = await client.send(request, stream=True)
             assert isinstance(response.stream, httpx.AsyncByteStream)
-            return response.status_code, response.stream, response.headers.get(word_of(response.status_code), "")
+            return response.status_code, response.stream, response.headers.raw
         except httpx.HTTPError as error:
             raise (self._unreached(error) if never_began(error) else self._broke_off(error)) from error
 
@@ -228,8 +229,8 @@ class OllamaModel:
         try:
             async with self._http().stream("POST", "/api/pull", content=body, timeout=timeout) as response:
                 if response.status_code >= 300:
-                    later = response.headers.get(word_of(response.status_code), "")
-                    raise self._refusal(response.status_code, await response.aread(), later, "/api/pull")
+                    body = await response.aread()
+                    raise self._refusal(response.status_code, body, "/api/pull", response.headers.raw)
                 rest, said = b"", PullStep()
                 async for data in response.aiter_raw():
                     *lines, rest = (rest + data).split(b"\n")
@@ -264,18 +265,17 @@ class OllamaModel:
         except httpx.HTTPError as error:
             raise self._unreached(error) from error
         if response.status_code >= 300:
-            later = response.headers.get(word_of(response.status_code), "")
-            raise self._refusal(response.status_code, response.content, later, path)
+            raise self._refusal(response.status_code, response.content, path, response.headers.raw)
         content: bytes = response.content
         return content
 
     def _decode(self, raw: bytes, kind: type[T]) -> T:
         try:
             if raw[:40].lstrip(b" \r\n{").startswith(b'"error"') and kind is not Pulled:
-                raise self._refusal(404, b"")  # LM Studio says so with status 200
-            decoded = msgspec.json.decode(raw, type=kind)
+                raise self._refusal(404, b"", "")  # LM Studio says so with status 200
+            said = msgspec.json.decode(raw, type=kind)
             self._spoke = True
-            return decoded
+            return said
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadAnswer(
                 f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
@@ -290,15 +290,10 @@ class OllamaModel:
         )
         return unreached(error, self.host, nobody)
 
-    def _refusal(self, status: int, raw: bytes, later: str = "", path: str = "") -> ModelError:
-        """`later` is what the head of the answer says more (`word_of`)."""
-        from jetbox.engine.models.refusals import by_ollama
+    def _refusal(self, status: int, raw: bytes, path: str, fields: Fields = ()) -> ModelError:
+        from jetbox.engine.models.refusals import by_ollama, refusal
 
-        if status < 400:
-            from jetbox.engine.models.unreached import redirected
-
-            return redirected(self.host, status, later, path)
-        return by_ollama(self.host, status, raw, later, known=self._spoke)
+        return refusal(self.host, refused(status, raw, path, fields), by_ollama, known=self._spoke)
 
     async def rest(self) -> ollama.AsyncClient:
         """Ollama's own client, for pull, create, copy, delete and embed; imported when first asked for."""

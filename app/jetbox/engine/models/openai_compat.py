@@ -28,7 +28,7 @@ from jetbox.engine.models.base import (
     PullStep,
     Reading,
 )
-from jetbox.engine.models.http import ASK_S, client_for, never_began, word_of
+from jetbox.engine.models.http import ASK_S, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.mendlines import EventLines, decoded
@@ -204,14 +204,10 @@ class OpenAIModel:
         return BadAnswer(f"the server at {self.host} broke off ({how})", ABORTED)
 
     def _refusal(self, response: httpx.Response, path: str) -> ModelError:
-        from jetbox.engine.models.refusals import by_openai
-        from jetbox.engine.models.unreached import redirected
+        from jetbox.engine.models.refusals import by_openai, refusal
 
-        status = response.status_code
-        later = response.headers.get(word_of(status), "")
-        if status < 400:
-            return redirected(self.host, status, later, path)
-        error = by_openai(self.host, status, response.content, later, known=self._spoke)
+        said = refused(response.status_code, response.content, path, response.headers.raw)
+        error = refusal(self.host, said, by_openai, known=self._spoke)
         self._wishes.counts = self._wishes.counts and not isinstance(error, CountsRefused)
         return error
 

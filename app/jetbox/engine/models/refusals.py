@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,8 +25,8 @@ from jetbox.engine.errors import (
     ServerUnreachable,
     WordsDropped,
 )
-from jetbox.engine.models.http import retry_after
-from jetbox.engine.models.unreached import speaks_tls
+from jetbox.engine.models.http import Refused, retry_after
+from jetbox.engine.models.unreached import redirected, speaks_tls
 
 OVERFLOW = (
     "exceed_context_size",
@@ -119,8 +120,14 @@ def error_of(raw: bytes) -> str | None:
     return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
-def by_ollama(host: str, status: int, raw: bytes, later: str = "", *, known: bool = False) -> ModelError:
-    """A refusal in Ollama's protocol; `later` is its `Retry-After`, `known` whether the server spoke it before."""
+def refusal(host: str, refused: Refused, by: Callable[..., ModelError], *, known: bool) -> ModelError:
+    """What a server's refusal means, `by` its protocol; `known`: the server spoke that before."""
+    return redirected(host, refused) if refused.status < 400 else by(host, refused, known=known)
+
+
+def by_ollama(host: str, refused: Refused, *, known: bool = False) -> ModelError:
+    """A refusal in Ollama's protocol."""
+    status, raw, later = refused.status, refused.body, refused.retry_after
     text = error_of(raw)
     if status == 400 and HTTPS_WANTED.search(raw):
         return speaks_tls(host)
@@ -306,8 +313,9 @@ def _ollama_overflow(text: str) -> ContextOverflow:
     )
 
 
-def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: bool = False) -> ModelError:
-    """A refusal in OpenAI's protocol; `later` is its `Retry-After`, `known` whether the server spoke it before."""
+def by_openai(host: str, refused: Refused, *, known: bool = False) -> ModelError:
+    """A refusal in OpenAI's protocol."""
+    status, raw = refused.status, refused.body
     text = text_of(raw)
     if status == 400 and HTTPS_WANTED.search(raw):
         return speaks_tls(host)
@@ -317,7 +325,7 @@ def by_openai(host: str, status: int, raw: bytes, later: str = "", *, known: boo
         return KeyWanted(f"the server at {host}/v1 wants a key ({status})", f"put it into {KEY_PLACES}")
     if status in (429, 502, 503, 504):
         words = f"the server is busy: {text[:200]}"
-        return _busy(words, "wait, or stop what else uses it", later)
+        return _busy(words, "wait, or stop what else uses it", refused.retry_after)
     if status == TOO_LARGE:
         return _too_large(raw)
     long = LONG.search(text) is not None or b"exceed_context_size" in raw

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import h11
 
-from jetbox.engine.models.http import word_of
+from jetbox.engine.models.http import Fields
 from jetbox.engine.models.lean import import_httpx
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ class NoHttp(httpx.RemoteProtocolError):
         """`first` is the beginning of what came."""
         super().__init__(message)
         self.first = first
+
+
+class Silent(httpx.RemoteProtocolError):
+    """The connection was closed before anything of an answer came."""
+
+    def __init__(self) -> None:
+        super().__init__("the server closed the connection before it answered")
 
 
 class _Connection:
@@ -172,8 +179,8 @@ class PlainTransport(httpx.AsyncBaseTransport):
 
     async def chat(
         self, base: httpx.URL, body: bytes, connect_s: float, authorization: str = ""
-    ) -> tuple[int, Body, str]:
-        """Post a chat request, and return with the head of its answer: status, body, and the `word_of` it.
+    ) -> tuple[int, Body, Fields]:
+        """Post a chat request, and return with the head of its answer: status, body and fields.
 
         Each round goes through here; making httpx's own request and answer for it takes as long as the rest.
 
@@ -191,9 +198,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
             fields.append((b"Authorization", authorization.encode()))
         head = h11.Request(method="POST", target=base.raw_path.rstrip(b"/") + b"/api/chat", headers=fields)
         answer, stream = await self._exchange(where, head, body, Limits(connect_s, 30.0, None))
-        name = word_of(answer.status_code).encode()
-        said = next((value for each, value in answer.headers if each == name), b"")
-        return answer.status_code, stream, said.decode("ascii", "replace")
+        return answer.status_code, stream, answer.headers
 
     async def _exchange(
         self, where: tuple[str, int], head: h11.Request, body: bytes, limits: Limits
@@ -230,7 +235,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
             if isinstance(event, h11.Response):
                 return event
             if isinstance(event, h11.ConnectionClosed):
-                raise httpx.RemoteProtocolError("the server closed the connection before it answered")
+                raise Silent
 
     def _take(self) -> _Connection | None:
         while self._idle:
@@ -268,9 +273,7 @@ def _named(error: httpx.TransportError, first: bytes) -> httpx.TransportError:
     """The error, by what came before it."""
     if not isinstance(error, httpx.RemoteProtocolError) or first.startswith(b"HTTP/"):
         return error
-    if not first:
-        return httpx.RemoteProtocolError("the server closed the connection before it answered")
-    return NoHttp(str(error), first)
+    return NoHttp(str(error), first) if first else Silent()
 
 
 class _as_httpx:

@@ -11,13 +11,14 @@ from urllib.parse import urljoin, urlsplit
 
 from jetbox.engine.errors import ForeignServer, ModelError, ServerUnreachable
 from jetbox.engine.models.address import bare
-from jetbox.engine.models.http import is_plain
+from jetbox.engine.models.http import Refused
 from jetbox.engine.models.lean import import_httpx
-from jetbox.engine.models.transport import NoHttp
+from jetbox.engine.models.proxies import proxy_of
+from jetbox.engine.models.transport import NoHttp, Silent
 
 CLOSED = "see whether it is well; where it speaks TLS, write https:// in --host"
-NOTHING = re.compile("closed the connection before it answered|disconnected without sending")
-"""What our transport and httpx's own say of a server that did not say a word."""
+NOTHING = re.compile("disconnected without sending")
+"""What httpx's own transport says of a server that did not say a word."""
 SHOWN = 40
 """Bytes that are shown of what something else says."""
 
@@ -27,8 +28,9 @@ def unreached(error: Exception, host: str, nobody: ModelError) -> ModelError:
     return _tls(error, host) or _proxy(error, host) or _name(error, host) or _other(error, host) or nobody
 
 
-def redirected(host: str, status: int, location: str, path: str) -> ModelError:
+def redirected(host: str, refused: Refused) -> ModelError:
     """The server sends everybody elsewhere: followed by hand, for a prompt is not sent to where nobody wanted it."""
+    status, location, path = refused.status, refused.location, refused.path
     if not location:
         return ForeignServer(
             f"the server at {host} answers with a redirect that leads nowhere ({status})",
@@ -74,20 +76,9 @@ def speaks_tls(host: str) -> ModelError:
     return ServerUnreachable(f"the server at {host} speaks TLS", f"write https{host.removeprefix('http')}")
 
 
-def proxy_of(host: str) -> str:
-    """The variable that names a proxy for this host, as httpx reads them; empty where none does."""
-    from urllib.request import proxy_bypass
-
-    parts = urlsplit(host)
-    if is_plain(host) or proxy_bypass(parts.hostname or ""):
-        return ""
-    names = (f"{parts.scheme}_proxy", "all_proxy")
-    return next((name for each in names for name in (each, each.upper()) if os.environ.get(name)), "")
-
-
 def _proxy(error: Exception, host: str) -> ModelError | None:
     httpx = import_httpx()
-    variable = proxy_of(host)
+    variable = proxy_of(host, os.environ)
     if not variable or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         return None
     where = bare(os.environ[variable])
@@ -114,7 +105,7 @@ def _other(error: Exception, host: str) -> ModelError | None:
         return ServerUnreachable(
             f"what listens at {host} speaks no HTTP: it says {said!r}", "check the port in --host and OLLAMA_HOST"
         )
-    if isinstance(error, httpx.ReadError) or NOTHING.search(str(error)):
+    if isinstance(error, httpx.ReadError | Silent) or NOTHING.search(str(error)):
         return ServerUnreachable(f"what listens at {host} closes the connection without an answer", CLOSED)
     if isinstance(error, httpx.RemoteProtocolError):
         return ServerUnreachable(f"what listens at {host} speaks no proper HTTP: {error}", CLOSED)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from jetbox.engine.errors import SettingsError
 from jetbox.engine.models.lean import import_httpx
+from jetbox.engine.models.proxies import named
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -20,8 +20,7 @@ def unusable(error: Exception, environ: Mapping[str, str]) -> SettingsError:
             f"{name} names no certificates that can be read: {environ.get(name, '')!r} ({why})",
             f"let it name a PEM file with the certificate of whoever signed the server's, or unset {name}",
         )
-    proxies = (name if environ.get(name) else name.upper() for name in PROXIES)
-    for name in filter(environ.get, proxies):
+    for name in filter(None, (named(kind, environ) for kind in ("http", "https", "all"))):
         if why := _wrong(environ[name]):
             hint = f"write it as http://HOST:PORT, or unset {name}; NO_PROXY names servers that are reached without it"
             return SettingsError(f"{name} names no proxy that can be used: {why}", hint)
