@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fo
 STRICT = {"pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --strict-markers --strict-config\n"}
 
 
-async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, soon: bool = True) -> None:
-    """Forked, begun ahead where that may be (`soon`), with what tests touch noted, and from scratch."""
+async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, soon: bool = True) -> list[str]:
+    """Forked, begun ahead where that may be (`soon`), with what tests touch noted, and from scratch; what failed."""
     for path, text in files.items():
         suite.bench.write(path, text)
     await suite.tree.sweep()
@@ -30,70 +30,63 @@ async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, s
     runs.append(await ahead(suite, *names) if soon else await sessions.run(names))
     plain = await sessions.plain(())
     assert suite.probe._verdict(plain).summary == summary, plain.output
+    assert plain.said is not None
     for run in runs:
         assert run.said is not None
-        assert plain.said is not None
         ended = (run.said.code, run.said.counts, run.said.failed)
         assert ended == (plain.said.code, plain.said.counts, plain.said.failed), run.output
         # hypothesis explains a failure by its own tracing, where nobody else traces.
         assert run.said.touched or failure(run) == failure(plain), run.output
+    return plain.said.failed
 
 
-INSTALLED = {
-    "warnings as errors": (
+SIDE_BY_SIDE = {
+    "pytest.ini": f"{STRICT['pytest.ini']}asyncio_default_fixture_loop_scope = session\n",
+    "test_anyio.py": "import anyio, pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+    "@pytest.mark.anyio\nasync def test_a():\n    with anyio.fail_after(60):\n        await anyio.sleep(0)\n"
+    "    assert await anyio.to_thread.run_sync(lambda: 1) == 1\n"
+    "@pytest.mark.anyio\nasync def test_b():\n    assert 0\n",
+    "test_asyncio.py": "import asyncio, pytest, pytest_asyncio\n"
+    "@pytest_asyncio.fixture(scope='session', loop_scope='session')\nasync def loop():\n"
+    "    yield asyncio.get_running_loop()\n"
+    "@pytest.mark.asyncio(loop_scope='session')\nasync def test_a(loop):\n"
+    "    assert asyncio.get_running_loop() is loop\n"
+    "@pytest.mark.asyncio(loop_scope='session')\nasync def test_b(loop):\n"
+    "    assert asyncio.get_running_loop() is loop\n    assert await asyncio.to_thread(lambda: 1) == 2\n"
+    "@pytest.mark.asyncio\nasync def test_c():\n    await asyncio.sleep(0)\n",
+    "test_hypothesis.py": "from hypothesis import given, settings, strategies\n"
+    "@settings(derandomize=True, database=None)\n@given(strategies.integers())\ndef test_a(n):\n"
+    "    assert n < 100\n@settings(database=None, max_examples=5)\n@given(strategies.booleans())\n"
+    "def test_b(either):\n    assert either in (True, False)\n",
+    "test_syrupy.py": "def test_a(snapshot):\n    assert {'a': 1} == snapshot\ndef test_b():\n    pass\n",
+    "test_warnings.py": "import warnings\ndef test_a():\n    assert [1] == [2]\n"
+    "def test_b():\n    warnings.warn('x')\ndef test_c():\n    pass\n",
+}
+FAILING = [
+    "test_anyio.py::test_b",
+    "test_asyncio.py::test_b",
+    "test_hypothesis.py::test_a",
+    "test_syrupy.py::test_a",
+    "test_warnings.py::test_a",
+    "test_warnings.py::test_b",
+]
+
+
+async def test_plugins_that_are_used_side_by_side(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    assert await means_the_same(suite, SIDE_BY_SIDE, "6 of 12 failed: test_b, test_b, test_a, …") == FAILING
+
+
+CONFIGURED = {
+    "pytest-asyncio by itself, xdist without workers": (
         {
-            **STRICT,
-            "test_a.py": "import warnings\ndef test_a():\n    assert [1] == [2]\n"
-            "def test_b():\n    warnings.warn('x')\ndef test_c():\n    pass\n",
-        },
-        "2 of 3 failed: test_a, test_b",
-    ),
-    "pytest-asyncio": (
-        {
-            "pytest.ini": "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = session\n",
-            "test_a.py": "import asyncio, pytest, pytest_asyncio\n"
-            "@pytest_asyncio.fixture(scope='session', loop_scope='session')\nasync def loop():\n"
-            "    yield asyncio.get_running_loop()\n"
-            "@pytest.mark.asyncio(loop_scope='session')\nasync def test_a(loop):\n"
-            "    assert asyncio.get_running_loop() is loop\n"
-            "@pytest.mark.asyncio(loop_scope='session')\nasync def test_b(loop):\n"
-            "    assert asyncio.get_running_loop() is loop\n    assert await asyncio.to_thread(lambda: 1) == 2\n"
-            "@pytest.mark.asyncio\nasync def test_c():\n    await asyncio.sleep(0)\n",
-        },
-        "1 of 3 failed: test_b",
-    ),
-    "pytest-asyncio by itself": (
-        {
-            "pytest.ini": "[pytest]\nasyncio_mode = auto\n",
+            "pytest.ini": "[pytest]\nasyncio_mode = auto\naddopts = -n 0\n",
             "test_a.py": "import asyncio\nasync def test_a():\n    await asyncio.sleep(0)\n"
             "async def test_b():\n    done = await asyncio.create_subprocess_exec('true')\n"
             "    assert await done.wait() == 0\n",
+            "test_b.py": "def test_a(worker_id):\n    assert worker_id == 'master'\n",
         },
-        "2 passed",
-    ),
-    "anyio": (
-        {
-            **STRICT,
-            "test_a.py": "import anyio, pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
-            "@pytest.mark.anyio\nasync def test_a():\n    with anyio.fail_after(60):\n        await anyio.sleep(0)\n"
-            "    assert await anyio.to_thread.run_sync(lambda: 1) == 1\n"
-            "@pytest.mark.anyio\nasync def test_b():\n    assert 0\n",
-        },
-        "1 of 2 failed: test_b",
-    ),
-    "hypothesis": (
-        {
-            **STRICT,
-            "test_a.py": "from hypothesis import given, settings, strategies\n"
-            "@settings(derandomize=True, database=None)\n@given(strategies.integers())\ndef test_a(n):\n"
-            "    assert n < 100\n@settings(database=None, max_examples=5)\n@given(strategies.text())\n"
-            "def test_b(text):\n    assert text == text\n",
-        },
-        "1 of 2 failed: test_a",
-    ),
-    "syrupy": (
-        {**STRICT, "test_a.py": "def test_a(snapshot):\n    assert {'a': 1} == snapshot\ndef test_b():\n    pass\n"},
-        "1 of 2 failed: test_a",
+        "3 passed",
     ),
     "pytest-timeout": (
         {
@@ -103,18 +96,11 @@ INSTALLED = {
         },
         "1 of 2 failed: test_a",
     ),
-    "xdist without workers": (
-        {
-            "pytest.ini": "[pytest]\naddopts = -n 0\n",
-            "test_a.py": "def test_a(worker_id):\n    assert worker_id == 'master'\n",
-        },
-        "1 passed",
-    ),
 }
 
 
-@pytest.mark.parametrize(("files", "summary"), INSTALLED.values(), ids=INSTALLED.keys())
-async def test_what_is_installed_here(
+@pytest.mark.parametrize(("files", "summary"), CONFIGURED.values(), ids=CONFIGURED.keys())
+async def test_plugins_that_are_configured(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], summary: str
 ) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
