@@ -83,11 +83,11 @@ async def _protocol(model: ChatModel, info: ModelInfo) -> Check:
         return fail("protocol", failure.message, failure.hint, failure.exit_code)
     if not found:
         return Check("protocol", "ok", "calls of tools, counts of tokens, cached tokens and timings are there")
-    missing = "; ".join(lack.what for lack in found if lack.known)
-    unknown = "; ".join(lack.what for lack in found if not lack.known)
+    missing = "; ".join(lack.what for lack in found if lack.kind != "unknown")
+    unknown = "; ".join(lack.what for lack in found if lack.kind == "unknown")
     said = "; ".join(filter(None, [missing and f"lacks {missing}", unknown and f"could not tell {unknown}"]))
     cures = "; ".join(lack.cure for lack in found)
-    if any(lack.refused for lack in found):
+    if any(lack.kind == "refused" for lack in found):
         return fail("protocol", said, cures, ExitCode.MODEL)
     return Check("protocol", "warn", said, cures)
 
@@ -102,8 +102,7 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
-    from jetbox.engine.models.choose import RAISE, SMALL_WINDOW, wider
-    from jetbox.engine.models.window import SMALLER, choose_window
+    from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, choose_window, larger_elsewhere
     from jetbox.engine.parts import small_window
 
     wanted = options.context.num_ctx
@@ -117,8 +116,7 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
     if window.spills:
         return Check("window", "warn", window.spills, SMALLER)
     if window.tokens < SMALL_WINDOW:
-        how = wider(model, info, window.tokens)
-        cure = "--num-ctx 16384 or more, if memory allows" if how == RAISE else how
+        cure = larger_elsewhere(model, info, window.tokens) or "--num-ctx 16384 or more, if memory allows"
         return Check("window", "warn", small_window(window.tokens, window.why), cure)
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
     return Check("window", "ok", f"{window.tokens:,} tokens{most}: {window.why}")

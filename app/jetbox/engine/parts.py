@@ -11,16 +11,17 @@ import msgspec
 
 from jetbox.engine.cancelling import Cancels
 from jetbox.engine.clock import Span, Timed
-from jetbox.engine.context.budget import Budget
+from jetbox.engine.context.budget import RAISE, Budget
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.context.cut import CutWatch
 from jetbox.engine.context.history import History
 from jetbox.engine.control import Control
 from jetbox.engine.events import ModelReady, Notice, SwitchCost
 from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.choose import SMALL_WINDOW, duration_ns, options_for, wider
+from jetbox.engine.models.choose import duration_ns, options_for
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
+from jetbox.engine.models.window import SMALL_WINDOW, larger_elsewhere
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -149,7 +150,7 @@ class Parts(msgspec.Struct):
         window = self.budget.num_ctx
         if self.window and window < self.window:
             self.window_why = f"the model's most; the session began with {self.window:,}"
-        self.budget.wider = wider(self.model, info, window)
+        self.budget.wider = larger_elsewhere(self.model, info, window) or RAISE
         self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
         if window < SMALL_WINDOW:
             hint = f"{self.budget.wider}, or choose a model with a larger window"

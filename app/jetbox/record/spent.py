@@ -64,7 +64,7 @@ class RoundTime(msgspec.Struct):
     drawn: int = -1
     """How long the screen took to show it; -1 where nobody looked, or that was not recorded."""
     frames: int = 0
-    waited: int = -1
+    _llm: int = -1
     """What `llm` came to: it is asked of all rounds at once."""
 
     @property
@@ -74,9 +74,9 @@ class RoundTime(msgspec.Struct):
     @property
     def llm(self) -> int:
         """How long it waited for the model."""
-        if self.waited < 0:
-            self.waited = sum(self.phases.get(name, 0) for name in MODEL)
-        return self.waited
+        if self._llm < 0:
+            self._llm = sum(self.phases.get(name, 0) for name in MODEL)
+        return self._llm
 
     @property
     def probe(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jetbox.engine.errors import ContextOverflow
 
+RAISE = "raise --num-ctx"
 BYTES_PER_TOKEN = 3.4
 """Where a session begins; code and JSON lie between 3 and 4."""
 FEWEST, MOST = 2.0, 6.0
@@ -21,7 +22,7 @@ class Budget:
 
     def __init__(self, num_ctx: int) -> None:
         self.num_ctx = num_ctx
-        self.wider = "raise --num-ctx"
+        self.wider = RAISE
         """How a larger window is come by, in words."""
         self.real = 0
         """Tokens that the server has said it takes, where that is less; 0 where it has not."""

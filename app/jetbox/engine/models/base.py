@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from jetbox.engine.context.wire import Wire
 
 
+LLAMA_CPP = "llamacpp"
+"""What llama.cpp's server names as the owner of its models."""
+
+
 class CallFunction(msgspec.Struct, frozen=True):
     """Name and arguments of a call; `arguments` are kept as the bytes that came."""
 
@@ -138,6 +142,11 @@ class ChatModel(Protocol):
     """What the server is, for people."""
     manages: bool
     """True where models can be loaded, unloaded and pulled through the server."""
+
+    @property
+    def owner(self) -> str:
+        """Whom the server names as the owner of its models, which tells servers apart; empty where it does not."""
+        ...
 
     @property
     def exchange(self) -> Exchange:

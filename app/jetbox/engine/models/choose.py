@@ -7,12 +7,6 @@ from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.names import misnamed
 from jetbox.engine.options import ModelOptions
 
-RAISE = "raise --num-ctx"
-WINDOW_OPTIONS = {"vllm": "--max-model-len", "sglang": "--context-length", "llamacpp": "--ctx-size"}
-"""What servers are started with for a larger window, by whom they name as the owner of their models."""
-SMALL_WINDOW = 16_000
-"""Tokens; below this an agent forgets its goal, and the user is told."""
-
 
 async def choose_model(model: ChatModel, name: str) -> ModelInfo:
     """The model to use and what the server says of it.
@@ -70,16 +64,6 @@ def _get_one(model: ChatModel, example: str) -> str:
     if model.manages:
         return f"get one that can call tools, for example with `jetbox-tui models pull {example}`"
     return f"start {model.product} with a model that can call tools"
-
-
-def wider(model: ChatModel, info: ModelInfo, num_ctx: int) -> str:
-    """How a larger window is come by: at a server whose window is fixed not by asking for it."""
-    if model.manages or not info.max_ctx or num_ctx < info.max_ctx:
-        return RAISE
-    option = WINDOW_OPTIONS.get(str(getattr(model, "owner", "")))
-    if option:
-        return f"start the server with a larger {option}"
-    return "start the server with a larger window"
 
 
 def duration_ns(text: str) -> int:

@@ -42,7 +42,7 @@ class EitherModel:
     @property
     def owner(self) -> str:
         """Whom a server with OpenAI's protocol names as the owner of its models."""
-        return getattr(self._model, "owner", "")
+        return self._model.owner
 
     def wire(self) -> Wire:
         """That of the protocol found."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import msgspec
 
@@ -33,10 +34,8 @@ class Lack(msgspec.Struct, frozen=True):
 
     what: str
     cure: str
-    refused: bool = False
-    """Nothing can be done with such a server."""
-    known: bool = True
-    """False where it may be there all the same."""
+    kind: Literal["missing", "refused", "unknown"] = "missing"
+    """`refused`: nothing can be done with such a server; `unknown`: it may be there all the same."""
 
 
 class _Heard(msgspec.Struct):
@@ -69,9 +68,9 @@ async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> li
             raise
         heard.late = True
     except ModelUnfit as error:
-        return [Lack(f"tool calls: {error.message}", error.hint, refused=True)]
+        return [Lack(f"tool calls: {error.message}", error.hint, "refused")]
     except CallGarbled as error:
-        return [Lack(f"whether it parses calls of tools: {error.message}", error.hint, known=False)]
+        return [Lack(f"whether it parses calls of tools: {error.message}", error.hint, "unknown")]
     return [*_calls(heard, seconds), *_figures(heard), *_window(max_ctx)]
 
 
@@ -105,7 +104,7 @@ def _calls(heard: _Heard, seconds: float) -> list[Lack]:
     else:
         why = "asked for one, the model answered with none that can be read"
     cure = "`jetbox-tui models measure` asks for calls several times"
-    return [Lack(f"whether it parses calls of tools: {why}", cure, known=False)]
+    return [Lack(f"whether it parses calls of tools: {why}", cure, "unknown")]
 
 
 def _figures(heard: _Heard) -> list[Lack]:

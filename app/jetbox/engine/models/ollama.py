@@ -75,7 +75,7 @@ class OllamaModel:
         self.key = key
         self.host = bare(host).rstrip("/").removesuffix("/api")
         self._authorization = authorization(host, key)
-        self.product = "Ollama"
+        self.product, self.owner = "Ollama", ""
         self.exchange = Exchange()
         self.manages = True
         self._release: tuple[int, ...] | None = None

@@ -18,6 +18,7 @@ from jetbox.engine.errors import BadAnswer, CountsRefused, ForeignServer, ModelE
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import (
+    LLAMA_CPP,
     Call,
     CallFunction,
     Chunk,
@@ -57,8 +58,6 @@ ABORT = "abort"
 """The reason for an end that is none: vLLM and SGLang gave the request up."""
 LONGEST_EVENT = 4 * 1024**2
 """Bytes; whoever sends more without an event that can be read is no server of this protocol."""
-LLAMA_CPP = "llamacpp"
-"""What llama.cpp's server names as the owner of its models."""
 
 
 class OpenAIModel:

@@ -14,10 +14,13 @@ from collections.abc import Mapping
 import msgspec
 
 from jetbox.engine.errors import ModelError
-from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.choose import SMALL_WINDOW
+from jetbox.engine.models.base import LLAMA_CPP, ChatModel, ModelInfo
 from jetbox.engine.options import ContextOptions
 
+SMALL_WINDOW = 16_000
+"""Tokens; below this an agent forgets its goal, and the user is told."""
+LARGER = {"vllm": "--max-model-len", "sglang": "--context-length", LLAMA_CPP: "--ctx-size"}
+"""What servers are started with for a larger window, by whom they name as the owner of their models."""
 DEFAULT = 16_384
 """Tokens where nothing else is known: enough for an agent, and little memory on most models."""
 LADDER = (8_192, 16_384, 32_768, 65_536, 131_072)
@@ -109,25 +112,26 @@ async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> 
         return Window(DEFAULT, f"the default: how much memory the model needs is not told{again}")
     memory = f"{free / GIB:.1f} GiB of memory for models"
     fits = [rung for rung in LADDER if info.size + rung * info.kv_bytes + SPARE < free]
-    if not fits:
-        return _spilling(info, free, memory, again)
-    rung = fits[-1]
-    if info.max_ctx and rung >= info.max_ctx:
-        return Window(info.max_ctx, f"the model's most, and there are {memory}{again}")
-    return Window(rung, f"the most that fits into {memory}{again}")
-
-
-def _spilling(info: ModelInfo, free: int, memory: str, again: str) -> Window:
-    """No rung fits: what an agent needs, since the smallest would save little and leave it no room."""
-    tokens = min(DEFAULT, info.max_ctx or DEFAULT)
+    # Where none does, the smallest would save little and leave an agent no room.
+    tokens = fits[-1] if fits else min(DEFAULT, info.max_ctx or DEFAULT)
     need = info.size + tokens * info.kv_bytes + SPARE
-    if need < free:
-        return Window(tokens, f"the model's most, and there are {memory}{again}")
-    spills = (
-        f"{info.name} with a window of {tokens:,} tokens needs about {need / GIB:.1f} GiB, and there are {memory}: "
-        "the CPU will work on a part of it, which makes every answer slow, or it does not load"
-    )
-    return Window(tokens, f"the default: the model does not fit into {memory}{again}", spills)
+    if need >= free:
+        spills = (
+            f"{info.name} with a window of {tokens:,} tokens needs about {need / GIB:.1f} GiB, and there are {memory}: "
+            "the CPU will work on a part of it, which makes every answer slow, or it does not load"
+        )
+        return Window(tokens, f"the default: the model does not fit into {memory}{again}", spills)
+    if info.max_ctx and tokens >= info.max_ctx:
+        return Window(info.max_ctx, f"the model's most, and there are {memory}{again}")
+    return Window(tokens, f"the most that fits into {memory}{again}")
+
+
+def larger_elsewhere(model: ChatModel, info: ModelInfo, num_ctx: int) -> str:
+    """What to do for a larger window than these tokens where the server was started with it; empty where it can be
+    asked for."""
+    if model.manages or not info.max_ctx or num_ctx < info.max_ctx:
+        return ""
+    return f"start the server with a larger {LARGER.get(model.owner, 'window')}"
 
 
 def rung_below(window: int) -> int:
