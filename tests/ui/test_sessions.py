@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual.events import Key
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -111,6 +112,21 @@ async def test_what_a_list_says_of_its_keys_has_no_hole_while_one_types(
         await s.pilot.pause()
         assert "its folder /somewhere/else is gone" in s.text
         assert "plays it" not in s.text
+
+
+async def test_keys_behind_the_one_that_ends_a_search_are_keys_again(
+    show: Showing, record: Record, tmp_path: Path
+) -> None:
+    record("20260103-100000-000-cccc", "Elsewhere", Path("/somewhere/else"))
+    async with show() as s:
+        await begin(s, tmp_path)
+        for key in ("slash", "z", "escape", "a"):  # as a terminal hands them over that had them all at once
+            s.app.post_message(Key(key, key if len(key) == 1 else None))
+        async with asyncio.timeout(120):
+            while "Elsewhere" not in s.text:
+                await s.pilot.pause()
+        assert isinstance(s.app.screen, Sessions)
+        assert s.app.screen.search.text == ""
 
 
 async def test_a_session_is_played(show: Showing, record: Record, tmp_path: Path) -> None:

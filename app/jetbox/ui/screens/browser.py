@@ -205,6 +205,7 @@ class Browser(Over[None]):
             (self.search, "list.search_done", lambda: self.type(typing=False)),
             (self.search, "list.search_back", lambda: self._seek(self.search.text[:-1])),
             (self.search, "list.search_empty", lambda: self._seek("")),
+            (self, "list.close", self.action_close),
         )
 
     def on_paste(self, event: events.Paste) -> None:
