@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
@@ -19,6 +19,28 @@ def answer(status: int, body: bytes = PAGE, *fields: str) -> bytes:
     return "\r\n".join([*lines, *fields, "", ""]).encode() + body
 
 
+async def request(reader: asyncio.StreamReader) -> bytes:
+    """A whole one: its head and its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head.lower())
+    return head + await reader.readexactly(int(length[1]) if length else 0)
+
+
+@asynccontextmanager
+async def saying(said: bytes | Callable[[bytes], Iterable[bytes]]) -> AsyncIterator[str]:
+    """The address of a server (a URL) that says the same to every request, or what comes of it, piece by piece."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await request(reader)
+        for piece in (said,) if isinstance(said, bytes) else said(asked):
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
 @asynccontextmanager
 async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None) -> AsyncIterator[str]:
     """The address of one before this server (a URL), which gives chat requests these answers first.
@@ -31,20 +53,19 @@ async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.add(cast("asyncio.Task[None]", asyncio.current_task()))
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
+            asked = await request(reader)
             if away is not None and away.is_set():
                 return
-            length = re.search(rb"content-length: (\d+)", head.lower())
-            body = await reader.readexactly(int(length[1]) if length else 0)
-            if left and head.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
+            if left and asked.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
                 said = left.pop(0)
                 if isinstance(said, bytes):
                     writer.write(said)
                 else:
                     await said(writer)
             else:
-                head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
-                await _passed_on(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body, writer)
+                head, _, body = asked.partition(b"\r\n\r\n")
+                head = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head) + b"\r\nConnection: close\r\n\r\n"
+                await _passed_on(head + body, writer)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
+from engine.gateway import saying
 from jetbox.engine.models.figures import Figures, sample
 from jetbox.engine.models.manage import last
 from jetbox.engine.models.ollama import OllamaModel
@@ -24,19 +23,13 @@ async def versioned() -> AsyncIterator[Versioned]:
     async with AsyncExitStack() as ends:
 
         async def make(version: bytes, fields: bytes = FIGURES) -> OllamaModel:
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head.lower())
-                await reader.readexactly(int(length[1]) if length else 0)
+            def said(asked: bytes) -> list[bytes]:
                 chat = b'{"message":{"content":"x"},"done":true,' + fields + b"}\n"
-                body = chat if b"/api/chat" in head else b'{"version":"' + version + b'"}'
+                body = chat if b"/api/chat" in asked else b'{"version":"' + version + b'"}'
                 status = b"200 OK" if chat is body or version else b"500 broken"
-                writer.write(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
-                await writer.drain()
-                writer.close()
+                return [b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)]
 
-            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
-            model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            model = OllamaModel(await ends.enter_async_context(saying(said)))
             ends.push_async_callback(model.close)
             return model
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
+from engine.gateway import saying
 from jetbox.engine.errors import BadAnswer
 from jetbox.engine.models import openai_compat
 from jetbox.engine.models.base import ChatModel, Chunk
@@ -45,18 +44,8 @@ async def said() -> AsyncIterator[Answering]:
     async with AsyncExitStack() as ends:
 
         async def read(kind: Callable[[str], ChatModel], *body: bytes, content: str = "text/event-stream") -> str:
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head.lower())
-                await reader.readexactly(int(length[1]) if length else 0)
-                writer.write(f"HTTP/1.1 200 x\r\nContent-Type: {content}\r\nConnection: close\r\n\r\n".encode())
-                for piece in body:
-                    writer.write(piece)
-                    await writer.drain()
-                writer.close()
-
-            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
-            model = kind(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            head = f"HTTP/1.1 200 x\r\nContent-Type: {content}\r\nConnection: close\r\n\r\n".encode()
+            model = kind(await ends.enter_async_context(saying(lambda _: (head, *body))))
             ends.push_async_callback(model.close)
             found: list[Chunk] = []
             async with model.chat(b"{}") as chunks:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
+from engine.gateway import saying
 from jetbox.engine.errors import (
     BadAnswer,
     ContextOverflow,
@@ -57,16 +56,8 @@ async def answering() -> AsyncIterator[Answering]:
     async with AsyncExitStack() as ends:
 
         async def make(status: int, body: bytes) -> OllamaModel:
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head.lower())
-                await reader.readexactly(int(length[1]) if length else 0)
-                writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-                await writer.drain()
-                writer.close()
-
-            server = await ends.enter_async_context(await asyncio.start_server(serve, "127.0.0.1", 0))
-            model = OllamaModel(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            said = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            model = OllamaModel(await ends.enter_async_context(saying(said)))
             ends.push_async_callback(model.close)
             return model
 
