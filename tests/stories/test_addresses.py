@@ -83,7 +83,9 @@ def test_a_user_in_the_address_is_sent_with_every_request_and_told_nowhere(play:
         ended = place.goal("Is it?", "--output-format", "stream-json", "--host", f"http://{user}@{front.address}")
         assert ended.code == 0, ended.err
         assert place.recording().header.host == f"http://{front.address}"
-        gone = place.goal("Is it?", "--output-format", "stream-json", "--host", f"http://{user}@127.0.0.1:1")
+        gone = place.goal(
+            f"Is it {secrets[-1]}?", "--output-format", "stream-json", "--host", f"http://{user}@127.0.0.1:1"
+        )
         assert (gone.code, "at http://127.0.0.1:1" in gone.err + gone.out) == (6, True)
     assert any(path in ("/api/chat", "/v1/chat/completions") for path, _ in front.asked)
     assert all(known for _, known in front.asked), front.asked

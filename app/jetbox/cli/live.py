@@ -31,7 +31,7 @@ from jetbox.engine.events import (
     ShellEnded,
     ToolEnded,
 )
-from jetbox.engine.models.address import bare
+from jetbox.engine.models.address import bare, secrets_in
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
@@ -273,7 +273,8 @@ class Live:
         """What the user asked for is kept, though nothing could be done about it."""
         if self._start.goal:
             number = (self._resumed.goals if self._resumed else 0) + 1
-            text = Redactor.from_environment(os.environ).redact(self._start.goal)
+            secrets = [("MODEL_PASSWORD", each) for each in secrets_in(self._start.options.model.host)]
+            text = Redactor.from_environment(os.environ, secrets).redact(self._start.goal)
             self.session.emit(GoalStarted(goal=number, text=text))
             self.session.emit(GoalEnded(goal=number, outcome=outcome, reason=reason, exit_code=int(code), hint=hint))
 

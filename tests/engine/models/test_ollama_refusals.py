@@ -137,6 +137,12 @@ async def test_a_path_that_is_part_of_every_question_may_be_named_or_left_out(
     await model.close()
 
 
+async def test_a_server_that_says_any_json_is_not_taken_for_ollama(answering: Answering) -> None:
+    model = await answering(200, b"{}")
+    with pytest.raises(BadAnswer, match="does not speak Ollama's protocol"):
+        await model.version()
+
+
 async def test_no_json_is_shown(answering: Answering) -> None:
     nested = json.dumps({"error": json.dumps({"error": {"code": 500, "message": "boom", "type": "server_error"}})})
     assert (await refused(await answering(500, nested.encode()))).message == "the server answered 500: boom"

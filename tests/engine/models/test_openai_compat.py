@@ -230,6 +230,7 @@ async def test_refusals_in_words(
     with pytest.raises(kind) as caught:
         await answered(model)
     assert words in f"{caught.value.message} {caught.value.hint}"
+    assert "--num-ctx" not in caught.value.hint, "requests of this protocol name no window"
 
 
 @pytest.mark.parametrize(

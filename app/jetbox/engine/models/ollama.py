@@ -59,7 +59,8 @@ class _Line(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    version: str = ""
+    version: str
+    """Always there: an answer without it is another server's."""
 
 
 T = TypeVar("T")
