@@ -89,10 +89,6 @@ class LookUp:
             self._answers, self._state = {}, state
         return self._answers
 
-    def forget(self) -> None:
-        """Nothing tells what changed since they were given."""
-        self._state = ()
-
 
 class _Look(msgspec.Struct, frozen=True):
     identity: tuple[object, ...]

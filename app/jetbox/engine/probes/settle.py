@@ -247,7 +247,8 @@ class Settler:
         for _ in range(2):
             # Registered before it is asked: what changes from then on is counted.
             noticed, before = self.files.noticed, self._state()
-            answers = look.answers(before)
+            # What was asked for another probe before more was registered may be outdated.
+            answers = look.answers((*before, len(noticed)))
             words, scope = await slot.probe.skip(answers), await slot.probe.scope(answers)
             if scope.outside is None or self.files.blind:
                 break
@@ -256,7 +257,6 @@ class Settler:
                     slot.asked, slot.words, slot.scope = (now.digest, *before[1:]), words, scope
                 break
             self.files.outside(scope.outside)
-            look.forget()
         return words, scope
 
     def _state(self) -> tuple[int, int, int]:
