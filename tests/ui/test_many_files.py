@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import rmtree
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,16 +15,18 @@ from ui.conftest import Showing
 from ui.played import opened
 from ui.test_prompt import until_offered
 
+pytestmark = pytest.mark.xdist_group("many files")
 FOLDERS, EACH = 50, 1000
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def many() -> Iterator[Path]:
     """A folder with 50,000 empty files, one to be found, and two like it that are ignored."""
-    root = tmp_path_factory.mktemp("many")
-    fill(root)
-    yield root
-    rmtree(root)
+    # On a disk that others sync, making and removing so many can take minutes.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(dir=memory) as folder:
+        fill(Path(folder))
+        yield Path(folder)
 
 
 def fill(root: Path) -> None:

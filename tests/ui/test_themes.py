@@ -285,7 +285,10 @@ async def test_the_terminals_own_colours_reach_the_screen(show: Showing) -> None
         assert not [colour for colour in colours if colour.triplet]
 
 
-async def test_themes_that_nobody_wears_are_read_after_the_start(show: Showing, tmp_path: Path) -> None:
+async def test_themes_that_nobody_wears_are_read_after_the_start(
+    show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.ui.wardrobe.LOOK_S", 1000.0)
     async with show(themes=(SHIPPED, tmp_path)) as s:
         wardrobe = s.app._themes
         assert set(wardrobe.themes.loaded) == {"jetbox-dark"}
