@@ -122,14 +122,14 @@ def test_each_turn_makes_the_same_edits(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(exposed, "Alone", Noted)
     monkeypatch.setattr(exposed, "timed", lambda *_: (0.0, 0.0))
     monkeypatch.setattr(exposed, "PARTS", 2)
-    monkeypatch.setattr(exposed, "EDITS", 3)
+    monkeypatch.setattr(exposed, "EDITS", 5)
     needs = exposed.Needs(tests=1, pause_ms=0)
     try:
         needs.turn()
         needs.turn()
     finally:
         needs.close()
-    assert levels == ["LEVEL = 1", "LEVEL = 1", "LEVEL = 2"] * 2
+    assert levels == [f"LEVEL = {level}" for level in (1, 1, 2, 2, 3)] * 2
 
 
 def test_every_decision_is_judged() -> None:
