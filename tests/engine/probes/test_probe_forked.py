@@ -41,13 +41,15 @@ class Suite:
         self.tree = Tree(bench.root, out_of_scope)
         self.probe = self.made()
 
-    def made(self, *, forks: bool = True, seconds: float = 60.0, memory: int = 4 * 1024**3) -> PytestProbe:
+    def made(
+        self, *, forks: bool = True, learns: bool = True, seconds: float = 60.0, memory: int = 4 * 1024**3
+    ) -> PytestProbe:
         """A probe of its own kind."""
         return PytestProbe(
             self.bench.root,
             self.bench.processes,
             ProbeOptions(time_s=seconds, memory=memory),
-            PerformanceOptions(pytest_server=forks),
+            PerformanceOptions(pytest_server=forks, affected_first=learns),
             self.tree,
             Interpreters(self.bench.root, self.bench.processes, ""),
             store=self.store,
@@ -820,6 +822,19 @@ async def test_what_was_to_be_watched_and_was_cut_off_is_watched_when_nobody_wai
     suite.probe.idle()
     await suite.compared()
     assert watched.runs == [("test_a.py",)]
+
+
+async def test_where_nothing_is_learnt_of_tests_nothing_is_left_for_when_nobody_waits(
+    bench: Bench, suite: Suite
+) -> None:
+    suite.probe = suite.made(learns=False)
+    Edited(bench, suite)
+    assert (await suite.run()).state == "passed"
+    await suite.compared()
+    following = suite.probe._following
+    assert following is not None
+    suite.probe.idle()
+    assert suite.probe._following is following
 
 
 async def test_failures_of_a_file_that_is_gone_are_not_carried_over(bench: Bench, suite: Suite) -> None:
