@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,22 +34,10 @@ from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.mendlines import EventLines, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
+from jetbox.engine.models.openai_lists import Models, window
 
 if TYPE_CHECKING:
     import httpx
-
-
-class _Model(msgspec.Struct):
-    id: str
-    owned_by: str | None = None
-    max_model_len: int | None = None
-    context_length: int | None = None
-    context_window: int | None = None
-    meta: dict[str, Any] | None = None
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model]
 
 
 CHAT = "/v1/chat/completions"
@@ -151,7 +139,7 @@ class OpenAIModel:
     async def installed(self) -> list[ModelInfo]:
         """What `/v1/models` lists; such a server does not say what a model can do."""
         try:
-            listed = msgspec.json.decode(await self._ask("/v1/models"), type=_Models)
+            listed = msgspec.json.decode(await self._ask("/v1/models"), type=Models)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ForeignServer(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
@@ -160,7 +148,7 @@ class OpenAIModel:
         self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
             self._wishes.progress, self.product = True, "llama.cpp's server"
-        return [ModelInfo(name=model.id, max_ctx=_window(model)) for model in listed.data]
+        return [ModelInfo(name=model.id, max_ctx=window(model)) for model in listed.data]
 
     async def version(self) -> str:
         """What vLLM and SGLang say at `/version`; empty elsewhere."""
@@ -388,15 +376,3 @@ def _garbage(data: bytes) -> BadAnswer:
     from jetbox.engine.models.refusals import garbage
 
     return garbage(data)
-
-
-def _window(model: _Model) -> int:
-    meta = model.meta or {}
-    sizes = (
-        model.max_model_len,
-        model.context_length,
-        model.context_window,
-        meta.get("n_ctx"),
-        meta.get("n_ctx_train"),
-    )
-    return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
