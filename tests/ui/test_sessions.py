@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +200,18 @@ async def test_recordings_are_read_and_written_by_another_process(
         process = aside._script._process
     assert process is not None
     assert process.returncode is not None, "it ends with the screen"
+
+
+async def test_the_list_is_let_go_when_it_is_closed(show: Showing, record: Record, tmp_path: Path) -> None:
+    record("20260101-100000-000-aaaa", "Build the calculator")
+    async with show() as s:
+        await begin(s, tmp_path)
+        closed = weakref.ref(s.app.screen)
+        await s.press("escape")
+        async with asyncio.timeout(120):
+            while closed() is not None:
+                await s.pilot.pause()
+                gc.collect()
 
 
 async def test_what_is_being_written_when_the_screen_is_left_is_written_to_its_end(

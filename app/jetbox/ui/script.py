@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
+from contextvars import Context
 from importlib import import_module
 from typing import Any
 
@@ -41,7 +42,8 @@ class Script:
         """
         async with self._turn:
             if self._process is None or self._process.returncode is not None:
-                self._process = await self._start()
+                # In a context of its own: it would keep the screen alive that asked first.
+                self._process = await asyncio.create_task(self._start(), context=Context())
             stdin, stdout = self._process.stdin, self._process.stdout
             assert stdin is not None
             assert stdout is not None
