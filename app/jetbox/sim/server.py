@@ -24,7 +24,8 @@ from jetbox.sim.setup import VERSION, Setup
 from jetbox.sim.world import World
 
 AGAIN_S = 5.0
-"""How long a server that restarts waits for its port, which somebody else may have got meanwhile."""
+"""How long a server that restarts waits for its port, which somebody else may get at that moment."""
+BACKLOG = 128
 PARENT_POLL = 0.25
 """Seconds between two looks at whether the parent still lives."""
 
@@ -168,44 +169,61 @@ def run(options: Options) -> int:
     parent = os.getppid() if options.die_with_parent else None
     world = build(options)
     wishes, world.restart_pipe = os.pipe()
-    port, announced = options.port, False
+    held = _bind(options.host, options.port)
+    port = held.getsockname()[1]
     try:
-        while True:
-            with _listen(options.host, port, AGAIN_S if announced else 0.0) as listener:
-                if not announced:
-                    _announce(listener, options)
-                    announced = True
-                    port = listener.getsockname()[1]
-                    if not options.scripts:
-                        threading.Thread(target=world.scripts, daemon=True).start()
-                pause = _accept(listener, world, parent, wishes)
-            if pause is None:
-                return 0
+        _listen(held)
+        _announce(held, options)
+        if not options.scripts:
+            threading.Thread(target=world.scripts, daemon=True).start()
+        while (pause := _accept(held, world, parent, wishes)) is not None:
+            held.close()
+            # While it is down nobody else gets its port, and who comes there is refused.
+            held = _bind(options.host, port, AGAIN_S)
             world.went_down()
             time.sleep(pause)
+            _listen(held)
     except KeyboardInterrupt:
         return 130
+    finally:
+        held.close()
+    return 0
 
 
-def _listen(host: str, port: int, patience: float) -> socket.socket:
-    """A socket that listens; where somebody's connection has the port, it is waited for at most so many seconds.
+def _bind(host: str, port: int, patience: float = 0.0) -> socket.socket:
+    """A socket that has the address; where somebody's connection has it, it is waited for at most so many seconds.
 
     Raises:
         StartError: the address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     until = time.monotonic() + patience
     while True:
+        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        held.setblocking(False)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if held.family == socket.AF_INET6:
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
-            listener = socket.create_server((host, port), family=family, backlog=128)
+            held.bind((host, port))
         except OSError as error:
+            held.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > until:
-                where = f"{host}:{port}"
-                raise StartError(f"cannot listen on {where}: {error.strerror or error}; try --port 0") from error
+                raise _taken(host, port, error) from error
             time.sleep(0.02)
-            continue
-        listener.setblocking(False)
-        return listener
+        else:
+            return held
+
+
+def _listen(held: socket.socket) -> None:
+    """Take connections. Raises `StartError`."""
+    try:
+        held.listen(BACKLOG)
+    except OSError as error:
+        raise _taken(*held.getsockname()[:2], error) from error
+
+
+def _taken(host: str, port: int, error: OSError) -> StartError:
+    return StartError(f"cannot listen on {host}:{port}: {error.strerror or error}; try --port 0")
 
 
 def _accept(listener: socket.socket, world: World, parent: int | None, wishes: int) -> float | None:
