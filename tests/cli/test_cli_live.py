@@ -51,8 +51,9 @@ async def test_a_session_that_goes_on_has_its_window_unless_another_is_asked_for
     root = tmp_path / "work"
     root.mkdir()
 
-    async def window(num_ctx: int, resume: str | None) -> tuple[int, str]:
-        start = Start(root=root, options=options(server, tmp_path / "data", num_ctx), goal="Do it", resume=resume)
+    async def window(num_ctx: int, resume: str | None, name: str = "gpt-oss:20b") -> tuple[int, str]:
+        asked = options(server, tmp_path / "data", num_ctx, name=name)
+        start = Start(root=root, options=asked, goal="Do it", resume=resume)
         live = Live(start)
         await asyncio.wait_for(live.drive(), 120)
         ready = [s.event for s in live.feed.drain().events if isinstance(s.event, e.ModelReady)]
@@ -61,6 +62,12 @@ async def test_a_session_that_goes_on_has_its_window_unless_another_is_asked_for
     assert await window(8192, None) == (8192, "as it is set")
     assert await window(0, "") == (8192, "as the session began with")
     assert await window(12_288, "") == (12_288, "as it is set")
+    assert await window(131_072, "") == (131_072, "as it is set")
+    tokens, why = await window(0, "", "qwen2.5-coder:7b")
+    assert tokens == 16_384, "that one takes 32,768 at most, and has a window of its own"
+    assert why.startswith("the default: how much memory")
+    bodies = [json.loads(entry["body"]) for entry in server.stats()["bodies"]]
+    assert [body["options"]["num_ctx"] for body in bodies] == [8192, 8192, 12_288, 131_072, 16_384]
 
 
 @pytest.mark.parametrize("where", ["connecting", "figures", "another model"])

@@ -40,7 +40,7 @@ async def test_launch_options_never_change_within_a_session(rig: OpenRig) -> Non
     launch = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict")
     assert len({json.dumps({name: body["options"].get(name) for name in launch}) for body in sent}) == 1
     assert len({json.dumps(body["keep_alive"]) for body in sent}) == 1
-    await within(warm(live.parts.model, "gpt-oss:20b", live.parts.options.model, live.parts.window))
+    await within(warm(live.parts.model, "gpt-oss:20b", live.parts.options.model, live.parts.budget.num_ctx))
     assert (await live.stats())["loads"] == 1, "warming up is sent the same"
 
 

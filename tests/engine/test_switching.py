@@ -23,10 +23,11 @@ from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
 from jetbox.engine.models.until import seconds_until, session_time
+from jetbox.engine.models.window import SMALLER, Window
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.switching import switch_as_wished
 from jetbox.sim.launch import ServerProcess
-from scripted import WriteScript, call, finish, step
+from scripted import Step, WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
@@ -46,6 +47,18 @@ async def switched(live: Rig, *names: str, now: bool = False) -> None:
         if not now:
             await live.release()
     await within(running)
+
+
+async def windows(live: Rig) -> list[tuple[str, int]]:
+    """Model and window of every request, as the server received them."""
+    bodies = [json.loads(entry["body"]) for entry in (await live.stats())["bodies"]]
+    return [(body["model"], body["options"]["num_ctx"]) for body in bodies]
+
+
+async def small_session(rig: OpenRig, *steps: Step, gib: float) -> Rig:
+    """One that began with the small model, on a machine with so much memory for models."""
+    window = Window(65536, "the most that fits")
+    return await rig(*steps, name=SMALL, context={"gpu_gib": gib}, window=window)
 
 
 async def test_the_cost_is_told_before_and_compared_after(rig: OpenRig) -> None:
@@ -276,8 +289,7 @@ async def test_the_newest_of_two_wishes_holds(rig: OpenRig, monkeypatch: pytest.
 
 
 async def test_a_history_that_does_not_fit_is_not_carried_over(rig: OpenRig) -> None:
-    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
-    live.parts.budget.num_ctx = live.parts.window = 65536
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"num_ctx": 65536})
     running = live.start("word " * 30000)
     await live.stats(stalled=1)
     live.submit(c.SetModel("qwen2.5-coder:7b"))
@@ -289,11 +301,59 @@ async def test_a_history_that_does_not_fit_is_not_carried_over(rig: OpenRig) -> 
 
 
 async def test_a_smaller_window_is_kept_to(rig: OpenRig) -> None:
-    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
-    live.parts.budget.num_ctx = live.parts.window = 65536
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"num_ctx": 65536})
     await switched(live, "qwen2.5-coder:7b")
     bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
     assert [body["options"]["num_ctx"] for body in bodies] == [65536, 32768]
+
+
+async def test_a_window_that_is_pinned_stays_whatever_the_memory(rig: OpenRig) -> None:
+    pinned = {"num_ctx": 20480, "gpu_gib": 80.0}
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), name=SMALL, context=pinned)
+    await switched(live, LARGE)
+    assert await windows(live) == [(SMALL, 20480), (LARGE, 20480)]
+
+
+async def test_each_model_has_the_window_that_its_own_weights_leave_room_for(rig: OpenRig) -> None:
+    stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(2)]
+    live = await small_session(rig, *stalling, finish(), gib=15.5)
+    await switched(live, LARGE, SMALL)
+    assert await windows(live) == [(SMALL, 65536), (LARGE, 16384), (SMALL, 65536)]
+    ready = live.events(e.ModelReady)[-2]
+    assert (ready.name, ready.why) == (LARGE, "the most that fits into 15.5 GiB of memory for models")
+    assert (await live.stats())["loads"] == 2, "a switch back asks for what the model had"
+
+
+async def test_a_model_that_does_not_fit_the_memory_is_told_of_on_a_switch(rig: OpenRig) -> None:
+    live = await small_session(rig, step(call("list_dir", path="."), fault="stall@:1"), finish(), gib=10.0)
+    assert [notice for notice in live.events(e.Notice) if "CPU will work" in notice.text] == []
+    await switched(live, LARGE)
+    (word,) = [notice for notice in live.events(e.Notice) if "CPU will work" in notice.text]
+    assert word.text.startswith(f"{LARGE} with a window of 16,384 tokens needs about 15.")
+    assert (word.level, word.hint) == ("warning", SMALLER)
+
+
+async def test_a_model_that_another_client_holds_is_not_loaded_again(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish())
+    know(live)
+    await asyncio.to_thread(live.server.other_client, SMALL, num_ctx=32768)
+    await switched(live, SMALL)
+    assert await windows(live) == [(LARGE, 16384), (SMALL, 32768)]
+    assert (await live.stats())["loads"] == 2
+    assert live.events(e.ModelSwitched)[0].expected.load_ns == 0
+    assert live.events(e.SwitchPaid)[0].cost.load_ns == 0
+
+
+async def test_what_another_client_holds_too_small_for_what_was_said_is_loaded_again(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"gpu_gib": 40.0})
+    live.parts.budget.num_ctx = 131_072
+    await asyncio.to_thread(live.server.other_client, SMALL, num_ctx=32768)
+    running = live.start("word " * 30000)
+    await live.stats(stalled=1)
+    live.submit(c.SetModel(SMALL))
+    await live.release()
+    await within(running)
+    assert await windows(live) == [(LARGE, 131_072), (SMALL, 131_072)]
 
 
 async def test_the_desk_lists_loads_and_unloads(rig: OpenRig) -> None:

@@ -206,14 +206,15 @@ class Live:
         from jetbox.engine.models.connect import key_of, speaks_openai
         from jetbox.engine.models.missing import with_usable_rule
         from jetbox.engine.models.names import first_name
-        from jetbox.engine.models.window import Window, choose_window
+        from jetbox.engine.models.window import Window, choose_window, within
         from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
         info = await self._usable(model, first_name(options, resumed.model if resumed else ""))
         options = await with_usable_rule(self.session, model, options, info.name, self._usable)
-        if resumed is not None and resumed.num_ctx and not options.context.num_ctx:
-            window = Window(resumed.num_ctx, "as the session began with")
+        same = resumed is not None and info.name == model.full_name(resumed.model)
+        if resumed is not None and same and resumed.num_ctx and not options.context.num_ctx:
+            window = within(Window(resumed.num_ctx, "as the session began with"), info.max_ctx)
         else:
             window = await choose_window(model, info, options.context, os.environ)
         if not model.manages and not speaks_openai(options.model):

@@ -14,7 +14,7 @@ from jetbox.engine.errors import in_full
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.address import secrets_in
 from jetbox.engine.models.base import ChatModel, ModelInfo
-from jetbox.engine.models.window import DEFAULT, SMALLER, Window, within
+from jetbox.engine.models.window import DEFAULT, Window, within
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -101,12 +101,9 @@ def assemble(
         redactor=redactor,
         tool_specs=specs(tools, options.tools.spec_style),
         ready=ready,
-        window=window.tokens,
-        window_why=window.why,
+        environ=environ,
     )
-    parts.use_model(info)
-    if window.spills:
-        session.emit(Notice(level="warning", text=window.spills, hint=SMALLER))
+    parts.use_model(info, window)
     if messages:
         parts.history.rewrite()
         parts.history.mend()

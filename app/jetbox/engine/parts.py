@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import duration_ns, options_for
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
-from jetbox.engine.models.window import SMALL_WINDOW, larger_elsewhere
+from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, Window, larger_elsewhere
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -97,8 +97,10 @@ class Parts(msgspec.Struct):
     """Begins with that; None where it is not wanted."""
     cancels: Cancels = msgspec.field(default_factory=Cancels)
     """Whether a request can be taken back on this server."""
-    window: int = 0
-    """Tokens of the window that the session was opened with; 0 for that of the budget."""
+    windows: dict[str, Window] = msgspec.field(default_factory=dict)
+    """What each model had in this session that was in use before."""
+    environ: Mapping[str, str] = {}
+    """Variables of the session's beginning."""
     switched: Switched | None = None
     """A switch whose cost is not known yet."""
     catalog: Catalog | None = None
@@ -109,6 +111,11 @@ class Parts(msgspec.Struct):
     """What the engine itself did since the last round ended, from when to when."""
     warned: set[str] = msgspec.field(default_factory=set)
     """What the user was told of models already: a rule may go over to one again and again."""
+
+    @property
+    def window(self) -> Window:
+        """What requests to the model in use ask for."""
+        return Window(self.budget.num_ctx, self.window_why)
 
     @property
     def may_probe(self) -> bool:
@@ -137,8 +144,10 @@ class Parts(msgspec.Struct):
         self.pace = Pace(median(figures.decode))
         self.speed.know(self.model_name, figures.decode)
 
-    def use_model(self, info: ModelInfo) -> None:
-        """Work with this model from the next request on; the window stays as it is for the whole session."""
+    def use_model(self, info: ModelInfo, window: Window) -> None:
+        """Work with this model and this window from the next request on."""
+        if self.model_info is not None:
+            self.windows[self.model_name] = self.window
         self.model_name = info.name
         self.model_info = info
         self.prefix.moves_tools = info.moves_tools
@@ -147,14 +156,14 @@ class Parts(msgspec.Struct):
         self.load_ns = 0
         self.pace = Pace()
         self.history.read_by(reader_of(info))
-        window = self.budget.num_ctx
-        if self.window and window < self.window:
-            self.window_why = f"the model's most; the session began with {self.window:,}"
-        self.budget.wider = larger_elsewhere(self.model, info, window) or RAISE
-        self.session.emit(model_ready(info, window, self.options.model.keep_alive, self.window_why))
-        if window < SMALL_WINDOW:
+        self.budget.num_ctx, self.window_why = window.tokens, window.why
+        self.budget.wider = larger_elsewhere(self.model, info, window.tokens) or RAISE
+        self.session.emit(model_ready(info, window.tokens, self.options.model.keep_alive, window.why))
+        if window.tokens < SMALL_WINDOW:
             hint = f"{self.budget.wider}, or choose a model with a larger window"
-            self._warn_once(small_window(window, self.window_why), hint)
+            self._warn_once(small_window(window.tokens, window.why), hint)
+        if window.spills:
+            self._warn_once(window.spills, SMALLER)
         think, now = self.options.model.think, options_for(info, self.options.model).think
         if now != think:
             why = f"does not know that level (it has {', '.join(info.levels)})" if info.levels else "cannot think"

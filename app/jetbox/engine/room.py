@@ -140,7 +140,7 @@ def lower_window(parts: Parts) -> bool:
     was, lower = parts.budget.num_ctx, rung_below(parts.budget.num_ctx)
     if not lower or parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER > lower:
         return False
-    parts.budget.num_ctx = parts.window = lower
+    parts.budget.num_ctx = lower
     parts.window_why = f"lowered: the server's memory did not do for {was:,}"
     parts.session.emit(
         Notice(

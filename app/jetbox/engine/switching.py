@@ -9,11 +9,12 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.errors import ContextOverflow, KeyWanted, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
+from jetbox.engine.models.base import ModelInfo
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.choose import choose_model, options_for
 from jetbox.engine.models.figures import Figures, median
-from jetbox.engine.models.manage import window_for
 from jetbox.engine.models.prefix import Reuse
+from jetbox.engine.models.window import Window, choose_window
 from jetbox.engine.parts import Parts, Switched
 
 WARM_LOAD_NS = 150_000_000
@@ -26,7 +27,7 @@ async def switch_as_wished(parts: Parts) -> bool:
     if wish is None or parts.model.full_name(wish.name) == parts.model_name:
         return False
     try:
-        entry = await usable(parts, wish.name)
+        entry, window = await usable(parts, wish.name)
         figures = await known_of(parts, entry)
     except asyncio.CancelledError:
         parts.control.wish = parts.control.wish or wish  # one of the user's outlives the goal
@@ -47,11 +48,9 @@ async def switch_as_wished(parts: Parts) -> bool:
             Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}", hint=error.hint)
         )
         return False
-    expected = predict(parts, entry, figures)
-    old = parts.model_name
+    old, expected = parts.model_name, predict(parts, entry, figures, window)
     parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))
-    parts.budget.num_ctx = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
-    parts.use_model(entry.info)
+    parts.use_model(entry.info, window)
     parts.loaded = entry.loaded is not None
     parts.recall(figures)
     parts.switched = Switched(old, expected)
@@ -68,13 +67,13 @@ async def go_on_with_another(parts: Parts, old: str) -> None:
     except ModelError:
         found = None  # the first request will say what is wrong
     entry = found or Entry(parts.model_info)
-    expected = predict(parts, entry, await known_of(parts, entry))
+    expected = predict(parts, entry, await known_of(parts, entry), parts.window)
     parts.session.emit(ModelSwitched(old=old, new=parts.model_name, expected=expected))
     parts.switched = Switched(old, expected)
 
 
-async def usable(parts: Parts, name: str) -> Entry:
-    """The model as the server has it.
+async def usable(parts: Parts, name: str) -> tuple[Entry, Window]:
+    """The model as the server has it, and its window.
 
     Raises:
         ModelError: it is not there, is not fit, or the server does not answer.
@@ -88,22 +87,36 @@ async def usable(parts: Parts, name: str) -> Entry:
         # Not in the list, as far as that is new enough, or not fit: its words are said in one place.
         info = await choose_model(parts.model, name)
         entry = Entry(info)
-    _fits(parts, entry)
-    return entry
+    window = await window_on(parts, entry.info)
+    _fits(parts, entry.info, window)
+    return entry, window
 
 
-def _fits(parts: Parts, entry: Entry) -> None:
+def _fits(parts: Parts, info: ModelInfo, window: Window) -> None:
     """Refuse a model whose window is too small for what was said already.
 
     Raises:
         ContextOverflow
     """
-    most, tokens = entry.info.max_ctx, parts.budget.estimate(parts.history.size)
-    if most and tokens + MARGIN + LEAST_ANSWER > most:
+    most, tokens = window.tokens, parts.budget.estimate(parts.history.size)
+    if tokens + MARGIN + LEAST_ANSWER > most:
         raise ContextOverflow(
-            f"{entry.info.name} takes {most:,} tokens, and the session has about {tokens:,}",
+            f"{info.name} takes {most:,} tokens, and the session has about {tokens:,}",
             "choose a model with a larger window, or make the history shorter with /compact",
         )
+
+
+async def window_on(parts: Parts, info: ModelInfo) -> Window:
+    """The window for this model: what it had before in this session, else as for a session that begins with it.
+
+    Raises:
+        ModelError: the server went away while it was asked.
+    """
+    if info.name == parts.model_name:
+        return parts.window
+    before = parts.windows.get(info.name)
+    least = parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER
+    return before or await choose_window(parts.model, info, parts.options.context, parts.environ, least=least)
 
 
 def catalog_of(parts: Parts) -> Catalog:
@@ -120,13 +133,15 @@ async def known_of(parts: Parts, entry: Entry) -> Figures:
     return await asyncio.to_thread(parts.known, entry.info.name, entry.info.digest)
 
 
-def predict(parts: Parts, entry: Entry, figures: Figures) -> SwitchCost:
-    """What this model would need to go on from here, by what was measured of it."""
+def predict(parts: Parts, entry: Entry, figures: Figures, window: Window | None) -> SwitchCost:
+    """What this model would need to go on from here, by what was measured of it.
+
+    `window` is what it would have; it may be left out for one that is not loaded.
+    """
     info = entry.info
     size = parts.budget.estimate(parts.history.size)
-    window = window_for(parts.window or parts.budget.num_ctx, info.max_ctx)
     # Loaded with another window, it is loaded again.
-    there = entry.loaded is not None and entry.loaded.window in (0, window)
+    there = entry.loaded is not None and entry.loaded.window in (0, window.tokens if window else 0)
     cached = 0
     if there:
         head = parts.history.head_for(info.name, options_for(info, parts.options.model), parts.tool_specs)

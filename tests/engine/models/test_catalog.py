@@ -12,7 +12,7 @@ import pytest_asyncio
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ModelUnfit, ServerBusy, ServerUnreachable
 from jetbox.engine.models import catalog
 from jetbox.engine.models.catalog import Catalog
-from jetbox.engine.models.manage import unload, warm, window_for
+from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.options import ModelOptions
@@ -169,15 +169,14 @@ async def test_a_server_that_holds_back_what_it_has_loaded_is_loading(
         await other.close()
 
 
-async def test_a_model_is_unloaded_and_its_window_is_the_sessions(connect: Connect) -> None:
+async def test_a_model_is_loaded_with_the_window_that_is_named_and_unloaded(connect: Connect) -> None:
     model, server = connect()
-    loaded = await warm(model, "llama3.2:3b", OPTIONS, window_for(16384, 8192))
+    loaded = await warm(model, "llama3.2:3b", OPTIONS, 8192)
     assert loaded.done_reason == "load"
     assert [m.window for m in await model.running()] == [8192]
     assert (await unload(model, "llama3.2:3b", OPTIONS)).done_reason == "unload"
     assert await model.running() == []
     assert server.stats()["loads"] == 1
-    assert (window_for(16384, 0), window_for(16384, 131_072)) == (16384, 16384)
 
 
 async def test_a_model_is_fetched_with_words_about_it(connect: Connect) -> None:

@@ -27,10 +27,10 @@ from jetbox.engine.models.catalog import Entry
 from jetbox.engine.models.figures import median
 from jetbox.engine.models.http import ASK_S
 from jetbox.engine.models.listing import Lister, as_told
-from jetbox.engine.models.manage import unload, warm, window_for
+from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.models.pulling import pull
 from jetbox.engine.parts import Parts
-from jetbox.engine.switching import catalog_of, known_of, predict
+from jetbox.engine.switching import catalog_of, known_of, predict, window_on
 from jetbox.engine.tasks import end_tasks
 
 SLOW_S = 2.0
@@ -134,6 +134,7 @@ class ModelsDesk:
 
     async def _listed(self, entry: Entry) -> ListedModel:
         figures = await known_of(self._parts, entry)
+        window = await window_on(self._parts, entry.info) if entry.loaded is not None else None
         return msgspec.structs.replace(
             as_told(entry, self._parts.session.now()),
             load_ns=int(median(figures.load)),
@@ -146,7 +147,7 @@ class ModelsDesk:
             call_ns=int(median(figures.call)),
             goals=figures.goals,
             green=len(figures.rounds_to_green),
-            cost=predict(self._parts, entry, figures),
+            cost=predict(self._parts, entry, figures, window),
         )
 
     def _tokens(self) -> int:
@@ -156,7 +157,7 @@ class ModelsDesk:
         parts = self._parts
         self._put_out.discard(name)
         entry = await self._find(name)
-        window = window_for(parts.window or parts.budget.num_ctx, entry.info.max_ctx)
+        window = (await window_on(parts, entry.info)).tokens
         parts.session.emit(Notice(level="info", text=f"loading {name}"))
         await warm(parts.model, name, parts.options.model, window)
         parts.session.emit(Notice(level="info", text=f"{name} is loaded"))

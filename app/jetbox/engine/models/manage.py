@@ -8,11 +8,6 @@ from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
 
-def window_for(wanted: int, most: int) -> int:
-    """Tokens of the window: what is wanted, lowered to the model's maximum where that is known."""
-    return min(wanted, most or wanted)
-
-
 async def warm(model: ChatModel, name: str, options: ModelOptions, num_ctx: int) -> Chunk:
     """Have the model loaded; what the server says of it.
 

@@ -1,7 +1,7 @@
 """How large the window of a session is, and why: decided in one place, for everyone who sends a request.
 
 Two requests that name different windows make the server load the model again, so the answer is
-found once and holds for the session. It is the one that is set; else what the model's own file or
+found once for each model and holds for the session. It is the one that is set; else what the model's own file or
 the server's configuration asks for; else what the server holds the model with already; else the
 largest rung of a ladder that fits the memory there is; and never more than the model was made for.
 """
@@ -45,9 +45,11 @@ class Window(msgspec.Struct, frozen=True):
 
 
 async def choose_window(
-    model: ChatModel, info: ModelInfo, options: ContextOptions, environ: Mapping[str, str]
+    model: ChatModel, info: ModelInfo, options: ContextOptions, environ: Mapping[str, str], *, least: int = 0
 ) -> Window:
     """The window for this model on its server.
+
+    `least`: tokens that it has to have room for; one that is smaller is not taken over from another client.
 
     Raises:
         ModelError: the server went away while it was asked.
@@ -59,7 +61,7 @@ async def choose_window(
         if info.max_ctx:
             return Window(info.max_ctx, "what the model has where it runs" if info.remote else "what the server has")
         return Window(DEFAULT, "the server does not say how large it is; this is the default")
-    return within(await _found(model, info, options), info.max_ctx)
+    return within(await _found(model, info, options, least), info.max_ctx)
 
 
 def _asked_for(info: ModelInfo, options: ContextOptions, environ: Mapping[str, str]) -> Window | None:
@@ -81,7 +83,7 @@ def within(window: Window, most: int) -> Window:
     return Window(most, f"the model's most; {window.tokens:,} were wanted, {window.why}", window.spills)
 
 
-async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> Window:
+async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions, least: int) -> Window:
     """What the server holds the model with, or what its memory has room for."""
     from jetbox.engine.models.memory import model_memory
 
@@ -91,9 +93,11 @@ async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions) -> 
     except (TimeoutError, ModelError):
         running = []
     held = next((m for m in running if m.name == info.name and m.window), None)
-    if held is not None and held.window >= min(SMALL_WINDOW, info.max_ctx or SMALL_WINDOW):
+    least = max(SMALL_WINDOW, least)
+    if held is not None and held.window >= min(least, info.max_ctx or least):
         return Window(held.window, "the server has the model loaded with it")
-    again = f"; another client had it loaded with {held.window:,}, too few for an agent" if held is not None else ""
+    enough = "an agent" if least == SMALL_WINDOW else "what was said"
+    again = f"; another client had it loaded with {held.window:,}, too few for {enough}" if held is not None else ""
     memory = await model_memory(model.host, options.gpu_gib)
     if memory is None:
         return Window(DEFAULT, f"the default: how much memory the server has is not known{again}")
