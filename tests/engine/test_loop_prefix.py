@@ -7,6 +7,7 @@ import json
 import urllib.request
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -15,7 +16,10 @@ from jetbox.cli.output import LineOut
 from jetbox.cli.printer import Progress
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from scripted import call, finish, step
+from jetbox.engine.models.base import EVALUATED
+from jetbox.engine.warmup import WarmUp
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 
@@ -112,3 +116,28 @@ async def test_a_switch_is_the_reason_of_a_miss(rig: OpenRig) -> None:
     await running
     reuses = live.events(e.PrefixReused)
     assert reuses[-1].miss == "the switch from gpt-oss:20b"
+
+
+async def test_a_server_that_counts_what_it_evaluated_alone_teaches_no_size_of_a_prompt(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    steps = [step(call("write_file", path=f"{n}.txt", content="long\n" * 600)) for n in range(3)]
+    server = sim_server(scripts=[str(write_script(*steps, finish()))], version="0.30.0")
+    live = await Rig(server, tmp_path).open(context={"num_ctx": 12_288})
+    try:
+        ratio = live.parts.budget.ratio
+        await WarmUp(live.parts).run()
+        assert (await live.run()).outcome == "unverified"
+        assert live.parts.budget.ratio == ratio
+        assert live.events(e.PrefixReused) == [], "how much was reused is unknown"
+        assert live.events(e.MessagesCounted) == []
+        read = live.events(e.ModelWarmed)[0].tokens
+        bodies = [json.loads(entry["body"]) for entry in (await live.stats())["bodies"][1:]]
+        assert len(bodies) == 4
+        for body, answer in zip(bodies, live.events(e.ModelAnswered), strict=True):
+            read += answer.metrics[EVALUATED]
+            assert answer.metrics[EVALUATED] < read / 2, "the rest was in the cache"
+            assert body["options"]["num_predict"] + read < body["options"]["num_ctx"] == 12_288
+        assert bodies[-1]["options"]["num_predict"] < 8192, "the window bounds it"
+    finally:
+        await live.close()

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from jetbox.engine import events as e
+from jetbox.engine.models.base import EVALUATED
 from jetbox.record.blobs import BlobStore
 from jetbox.record.recording import Events, Recording, read_journal
 from jetbox.record.training import Message, Sample, conversation, harvest
@@ -72,7 +73,10 @@ def test_a_goal_that_ended_green_is_a_conversation(name: str, teacher: str, toke
 
 def test_a_server_that_counts_only_what_it_read_gives_an_estimate() -> None:
     def served(event: e.AnyEvent) -> e.AnyEvent:
-        return msgspec.structs.replace(event, server="0.30.0") if isinstance(event, e.Environment) else event
+        if not isinstance(event, e.ModelAnswered):
+            return event
+        metrics = {EVALUATED if name == "prompt_eval_count" else name: n for name, n in event.metrics.items()}
+        return msgspec.structs.replace(event, metrics=metrics)
 
     events = [msgspec.structs.replace(each, event=served(each.event)) for each in MATHX.events]
     sample = only(told(MATHX, events))

@@ -6,13 +6,11 @@ import msgspec
 
 from jetbox.engine.errors import Stalled
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
+from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.figures import COLD_NS, LEAST_TOKENS
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
 from jetbox.engine.stream import Answer
-
-UNCOUNTED = "0.30.0"
-"""A version of Ollama that counts the part of a prompt that it evaluated, and not the rest."""
 
 
 def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
@@ -37,9 +35,8 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     if _cut(parts, answer, size, estimate):
         return
     parts.budget.learn(size, count)
-    if parts.server != UNCOUNTED:
-        parts.history.counted(count)
-    fresh = count - answer.metrics.get("prompt_eval_cached_count", 0)
+    parts.history.counted(count)
+    fresh = answer.metrics.get(EVALUATED, count - answer.metrics.get("prompt_eval_cached_count", 0))
     duration = answer.metrics.get("prompt_eval_duration", 0)
     # Of a few tokens the fixed part of each request is nearly all: a rate of that would announce minutes.
     if duration > 0 and (fresh >= LEAST_TOKENS or (fresh > 0 and not parts.reading_rate)):
@@ -48,7 +45,7 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
 
 def _cut(parts: Parts, answer: Answer, size: int, estimate: int) -> bool:
     """Whether the server cut the prompt in silence; that is told, in words once."""
-    whole = not parts.model.manages or (bool(parts.server) and parts.server != UNCOUNTED)
+    whole = not parts.model.manages or bool(parts.server)
     window, optional = parts.budget.num_ctx, parts.history.optional
     name, metrics = parts.model_name, answer.metrics
     cut = parts.cuts.look(name, size, estimate, metrics, window=window, whole=whole, optional=optional)

@@ -14,6 +14,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound
 from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
 from jetbox.engine.learning import learn
+from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.overlap import Overlap, not_ours, superseded
 from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
@@ -60,8 +61,9 @@ class RoundResult(msgspec.Struct):
 
     @property
     def tokens(self) -> int:
-        """Prompt and answer, as the server counted them."""
-        return self.answer.metrics.get("prompt_eval_count", 0) + self.answer.metrics.get("eval_count", 0)
+        """Prompt and answer, as the server counted them; of the prompt what was evaluated, where it counts no more."""
+        metrics = self.answer.metrics
+        return metrics.get("prompt_eval_count", metrics.get(EVALUATED, 0)) + metrics.get("eval_count", 0)
 
 
 class Round:

@@ -9,7 +9,7 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.errors import ContextOverflow, KeyWanted, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
-from jetbox.engine.models.base import ModelInfo
+from jetbox.engine.models.base import EVALUATED, ModelInfo
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.choose import choose_model, options_for
 from jetbox.engine.models.figures import Figures, median
@@ -165,7 +165,7 @@ def pay(parts: Parts, metrics: Mapping[str, int], reuse: Reuse | None) -> None:
     cost = SwitchCost(
         load_ns=0 if 0 <= load < WARM_LOAD_NS else load,
         prefill_ns=metrics.get("prompt_eval_duration", -1),
-        tokens=max(0, count - cached),
+        tokens=metrics.get(EVALUATED, max(0, count - cached)),
         cached=cached,
     )
     parts.session.emit(SwitchPaid(model=parts.model_name, cost=cost, expected=switched.expected))

@@ -14,6 +14,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import ModelError, OutOfMemory, StorageError
 from jetbox.engine.events import ModelWarmed, Notice, Waiting
 from jetbox.engine.held import look_at_held
+from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import lower_window
@@ -116,8 +117,8 @@ class WarmUp:
             pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(len(body), count)
-        counted.append(count)
-        fresh = count - end.metrics.get("prompt_eval_cached_count", 0)
+        fresh = end.metrics.get(EVALUATED, count - end.metrics.get("prompt_eval_cached_count", 0))
+        counted.append(count or fresh)
         spent = end.metrics.get("prompt_eval_duration", 0)
         if fresh > 0 and spent > 0:
             parts.reading_rate = fresh / (spent / 1e9)

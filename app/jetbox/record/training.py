@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from jetbox.engine import events as e
-from jetbox.engine.learning import UNCOUNTED
 from jetbox.record.recording import Recording
 
 BYTES_PER_TOKEN = 4
@@ -170,7 +169,7 @@ class _Reader:
     def _whole(self, counts: dict[str, int]) -> int:
         """Tokens of the conversation so far; 0 where the server counts what it evaluated alone, or nothing."""
         prompt = counts.get("prompt_eval_count", 0)
-        return 0 if not prompt or self._server == UNCOUNTED else prompt + counts.get("eval_count", 0)
+        return prompt + counts.get("eval_count", 0) if prompt else 0
 
     def _trouble(self, goal: _Goal, end: e.GoalEnded) -> str:
         """Why nothing is to be learned from it; empty where something is."""

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from engine.gateway import saying
+from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.figures import Figures, sample
 from jetbox.engine.models.manage import last
 from jetbox.engine.models.ollama import OllamaModel
@@ -52,6 +53,15 @@ async def test_absent_is_none_where_the_server_counts_and_unknown_where_it_does_
 ) -> None:
     metrics = (await last(await versioned(version), b"{}")).metrics
     assert metrics.get("prompt_eval_cached_count") == (0 if counts else None)
+
+
+async def test_a_count_of_what_was_evaluated_is_no_count_of_the_prompt(versioned: Versioned) -> None:
+    metrics = (await last(await versioned(b"0.30.0"), b"{}")).metrics
+    assert "prompt_eval_count" not in metrics
+    assert metrics[EVALUATED] == 2000
+    figures = Figures()
+    sample(figures, metrics, 1)
+    assert figures.prefill == [2000.0], "as many tokens in that time"
 
 
 async def test_a_miss_of_a_warm_model_teaches_how_fast_it_reads(versioned: Versioned) -> None:

@@ -10,6 +10,7 @@ import pytest
 from engine.rig import Rig
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, clocked, machine_of, median
 from jetbox.engine.models.measure import Asked, measure
 from jetbox.engine.models.ollama import OllamaModel
@@ -147,6 +148,25 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert figures.call == [taken[-1].wall_ns]
     launches = {tuple(sorted(_options(body["body"]).items())) for body in server.stats()["bodies"]}
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
+
+
+@pytest.mark.parametrize("version", ["0.24.0", "0.30.0", "0.33.2"])
+async def test_the_standard_set_measures_reading_where_nobody_counts_what_was_cached(
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript, version: str
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Yes.")))], speed=8, profile="C", version=version)
+    model = OllamaModel(server.url)
+    figures = Figures()
+    try:
+        info = next(m for m in await model.installed() if m.name == "qwen2.5-coder:7b")
+        asked = Asked(info.name, info, ModelOptions(), 8192, repeats=2)
+        taken = [each async for each in measure(model, asked, figures)]
+    finally:
+        await model.close()
+    cold = [each.metrics for each in taken if each.what == "read cold"]
+    counted = "prompt_eval_count" if version != "0.30.0" else EVALUATED
+    assert figures.prefill == [m[counted] / (m["prompt_eval_duration"] / 1e9) for m in cold]
+    assert len(figures.prefill) == 2, "what is sent a second time is in the cache"
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "lmstudio"])

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jetbox.engine.context.wire import Wire
 
 
+EVALUATED = "prompt_eval_uncached_count"
+"""A figure of servers that count the part of a prompt that they evaluated, and not the whole: it stands instead."""
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
 

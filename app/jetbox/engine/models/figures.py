@@ -13,6 +13,7 @@ import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.context.budget import FEWEST, MOST
+from jetbox.engine.models.base import EVALUATED
 
 KEPT = 32
 """Samples of a kind."""
@@ -104,10 +105,10 @@ def machine_of(host: str, node: str, digest: str) -> str:
     return node if address.startswith(LOOPBACK) and digest else address
 
 
-def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, first: bool = False) -> None:
+def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, fresh: bool = False) -> None:
     """Take the server's own figures of an answer.
 
-    `first`: nothing of the prompt can have been in the cache of a server that does not count that.
+    `fresh`: nothing of the prompt can have been in the cache of a server that does not count that.
     """
     figures.answers += 1
     load = metrics.get("load_duration", 0)
@@ -118,10 +119,10 @@ def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, first: bo
         (figures.ttft_cold if cold else figures.ttft_warm).append(ttft_ns)
     spent = metrics.get("prompt_eval_duration", 0)
     count = metrics.get("prompt_eval_count", 0)
-    if "prompt_eval_cached_count" in metrics or (cold and first):
-        fresh = count - metrics.get("prompt_eval_cached_count", 0)
-        if fresh >= LEAST_TOKENS and spent >= LEAST_NS:
-            figures.prefill.append(fresh / (spent / 1e9))
+    if EVALUATED in metrics or "prompt_eval_cached_count" in metrics or fresh:
+        read = metrics.get(EVALUATED, count - metrics.get("prompt_eval_cached_count", 0))
+        if read >= LEAST_TOKENS and spent >= LEAST_NS:
+            figures.prefill.append(read / (spent / 1e9))
     written, took = metrics.get("eval_count", 0), metrics.get("eval_duration", 0)
     if written >= LEAST_WRITTEN and took > 0:
         figures.decode.append(written / (took / 1e9))
@@ -224,7 +225,8 @@ class FiguresReader:
         rates = len(figures.prefill) + len(figures.decode)
         # Where no server tells of loads, one may be in the time to the first token.
         known = there or "load_duration" in seen
-        sample(figures, seen, event.ttft_ns if known else -1, first=not met)
+        fresh = not met and seen.get("load_duration", 0) >= COLD_NS
+        sample(figures, seen, event.ttft_ns if known else -1, fresh=fresh)
         if self._called and known and seen.get("load_duration", 0) < COLD_NS:
             figures.call.append(event.wall_ns)
         if seen is not event.metrics and len(figures.prefill) + len(figures.decode) > rates:

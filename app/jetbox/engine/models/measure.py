@@ -119,7 +119,7 @@ async def _take(
     wall = monotonic() - start
     clocked = _clocked(what, metrics, first, last if pieces >= LEAST_WRITTEN else -1)
     figures.clocked = figures.clocked or clocked != metrics
-    sample(figures, clocked, first)
+    sample(figures, clocked, first, fresh=what == "read cold")
     if tools and not calls and text.strip():
         form = _recovered(text)
     ok = not tools or bool(calls) or bool(form)

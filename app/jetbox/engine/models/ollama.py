@@ -17,7 +17,7 @@ import msgspec
 from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.models.address import authorization, bare
-from jetbox.engine.models.base import Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import EVALUATED, Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import decoded
@@ -35,6 +35,8 @@ PULLED = "success"
 JSON = {"Content-Type": "application/json"}
 CACHED = "prompt_eval_cached_count"
 COUNTS_CACHED = (0, 33, 3)
+UNCOUNTED = (0, 30, 0)
+"""Counts the part of a prompt that it evaluated, and not the rest."""
 """The version from which answers count what of a prompt was cached; a zero is absent there."""
 VERSION_S = 1.0
 """An answer waits so long at most for the version that tells what its figures mean."""
@@ -173,7 +175,10 @@ class OllamaModel:
             )
 
     async def _counted(self, line: bytes) -> Chunk:
-        """A line, with the zero that a server which counts cached tokens leaves out; an older one is taken as it is."""
+        """A line, with the zero that a server which counts cached tokens leaves out; an older one is taken as it is.
+
+        Where a server counts what it evaluated alone, that count has another name: it is nobody's size of a prompt.
+        """
         chunk = _chunk(line)
         metrics = chunk.metrics
         if not metrics.get("prompt_eval_count") or CACHED in metrics or b'"remote_host"' in line:
@@ -183,6 +188,9 @@ class OllamaModel:
             with suppress(ModelError, TimeoutError):
                 async with asyncio.timeout(VERSION_S):
                     await self.version()
+        if self._release == UNCOUNTED:
+            metrics = {EVALUATED if name == "prompt_eval_count" else name: n for name, n in metrics.items()}
+            return msgspec.structs.replace(chunk, metrics=metrics)
         return (
             msgspec.structs.replace(chunk, metrics=metrics | {CACHED: 0}) if self._release >= COUNTS_CACHED else chunk
         )
