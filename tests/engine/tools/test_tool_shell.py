@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from engine.moving import Clock
 from jetbox.engine.errors import ToolError
+from jetbox.engine.tools import shell
 from jetbox.engine.tools.command_scope import command_scope
 from jetbox.engine.tools.shell import command_environment
 
@@ -22,6 +24,26 @@ async def test_a_string_goes_through_a_shell_and_a_list_does_not(bench: Any) -> 
     assert await bench.text("run_cmd", command=["echo", "a; b", "$HOME", "*"]) == "exit code 0\na; b $HOME *"
     assert await bench.text("run_cmd", command=["echo one two"]) == "exit code 0\none two"
     assert "".join(bench.output).split() == ["one", "two", "a;", "b", "$HOME", "*", "one", "two"]
+
+
+async def test_files_are_looked_at_and_compared_beside_the_loop(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    where: dict[str, set[int]] = {"sweep": set(), "changes": set()}
+
+    def noted(name: str) -> Callable[..., Any]:
+        real = getattr(shell, name)
+
+        def work(*given: Any) -> Any:
+            where[name].add(threading.get_ident())
+            return real(*given)
+
+        return work
+
+    for name in where:
+        monkeypatch.setattr(shell, name, noted(name))
+    result = await bench.call("run_cmd", command="echo x > made.txt")
+    assert [(change.path, change.kind) for change in result.changes] == [("made.txt", "created")]
+    assert "[files changed: made.txt]" in result.text
+    assert all(threads and threading.get_ident() not in threads for threads in where.values())
 
 
 async def test_the_plan_says_what_would_be_run(bench: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.events import FileChange
 from jetbox.engine.safety.process import Finished, Limits
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
@@ -118,17 +119,22 @@ async def _run(
         env=command_environment(root, context.processes.pass_env, context.python),
         on_output=output,
     )
-    after = await asyncio.to_thread(sweep, root)
-    changed = changes(before, after)
+    after, changed = await asyncio.to_thread(_look_again, root, before)
     for change in changed:
         if change.kind == "deleted":
             context.ledger.forget(change.path)
-    text = "\n".join([_verdict(done, seconds), *_output(done), *_notes(before, after, len(changed))])
+    text = "\n".join([_verdict(done, seconds), *_output(done), *_notes(before, after, changed)])
     ok = done.state == "exited" and done.code == 0
     unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
     named = await asyncio.to_thread(with_digests, root, changed[:REPORTED_FILES]) if changed else ()
     said = done.output.rstrip("\n")
     return ToolResult(text, ok=ok, changes=named, unsure=unsure, said=said)
+
+
+def _look_again(root: Path, before: Sweep) -> tuple[Sweep, tuple[FileChange, ...]]:
+    """The files as they are now and which are not as before; to be called in a thread."""
+    after = sweep(root)
+    return after, changes(before, after)
 
 
 def command_environment(root: Path, passed: tuple[str, ...], python: str = "") -> dict[str, str]:
@@ -175,11 +181,11 @@ def _output(done: Finished) -> list[str]:
     return ["[no output]"] if done.state == "exited" else []
 
 
-def _notes(before: Sweep, after: Sweep, count: int) -> list[str]:
+def _notes(before: Sweep, after: Sweep, changed: tuple[FileChange, ...]) -> list[str]:
     notes = []
-    if count:
-        paths = [shown(change.path) for change in changes(before, after)[:NAMED_FILES]]
-        more = f" and {count - NAMED_FILES} more" if count > NAMED_FILES else ""
+    if changed:
+        paths = [shown(change.path) for change in changed[:NAMED_FILES]]
+        more = f" and {len(changed) - NAMED_FILES} more" if len(changed) > NAMED_FILES else ""
         notes.append(f"[files changed: {', '.join(paths)}{more}]")
     git = git_changes(before, after)
     if git:
