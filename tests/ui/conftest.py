@@ -102,6 +102,7 @@ async def shown(
     theme: str = "jetbox-dark",
     loaded: Loaded | None = None,
     early: Sequence[events.Event] = (),
+    notifications: bool = False,
 ) -> AsyncIterator[Show]:
     """An application whose engine runs until it is told to close; `early` comes before its first frame."""
     stage = Stage()
@@ -127,7 +128,7 @@ async def shown(
     )  # fmt: skip
     for event in early:
         app.post_message(event)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=notifications) as pilot:
         await first_frame(app, pilot)
         yield Show(stage, app, pilot, begun)
         over.set()
@@ -137,7 +138,6 @@ async def shown(
 async def played(
     source: SessionSource, *, size: tuple[int, int] = (120, 40), theme: str = "jetbox-dark"
 ) -> AsyncIterator[tuple[JetboxApp, Pilot[int]]]:
-    """An application that plays or looks on."""
     """An application that plays or looks on."""
     app = JetboxApp(source, theme=theme, glyphs=UNICODE, home="/home/ada", theme_folders=(SHIPPED,))
     async with app.run_test(size=size) as pilot:

@@ -6,17 +6,18 @@ import asyncio
 from pathlib import Path
 
 import msgspec
-from textual.widgets._toast import Toast
+import pytest
+from textual.widgets._toast import Toast, ToastRack
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.record.journal import JournalWriter
 from jetbox.record.markdown import markdown
 from jetbox.settings.load import load, parse_assignment
-from jetbox.ui.app import JetboxApp
+from jetbox.ui.aside import Aside
 from jetbox.ui.screens.settings import Settings
-from ui.conftest import SHIPPED, Show, Showing, screen_text
-from ui.played import Stage, opened, stamped, whole
+from ui.conftest import Show, Showing
+from ui.played import opened, stamped, whole
 from ui.test_models import LISTED
 from ui.test_request import asked
 
@@ -134,18 +135,30 @@ async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: 
                 await s.pilot.pause()
 
 
-async def test_a_word_in_passing_never_covers_the_input() -> None:
-    stage = Stage()
-    app = JetboxApp(stage.feed, home="/home/ada", theme_folders=(SHIPPED,))
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await app.workbench.reached(stage.emit(*opened()))
-        app.notify("/somewhere/session.md", title="exported")
+@pytest.mark.parametrize("size", [(20, 5), (40, 8), (60, 15), (80, 24)])
+async def test_a_word_in_passing_never_covers_the_input(
+    show: Showing, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    path = Path("/home/ada", *(f"a folder with a long name {n}" for n in range(30)), "session.md")
+
+    async def export(*_: object) -> Path:
+        return path
+
+    monkeypatch.setattr(Aside, "export", export)
+    async with show(size=size, notifications=True) as s:
+        await s.play(*opened())
+        await s.type("/export", "enter")
+        told = s.bench.transcript.story.blocks
         async with asyncio.timeout(120):
-            while "exported" not in screen_text(app):
-                await pilot.pause()
-        (toast,) = app.screen.query(Toast)
-        assert toast.region.bottom < 10
-        assert toast.region.x > 10
+            while "exported" not in s.text and f"exported: {path}" not in [block.source() for block in told]:
+                await s.pilot.pause()
+        await s.type("one\ntwo\nthree")
+        entry = s.bench.query_one("#entry").region
+        typed = [line.strip(" ❯") for line in s.text.split("\n")[entry.y : entry.bottom]]
+        assert [line for line in typed if line and line.strip("─")] == ["one", "two", "three"][-entry.height :]
+        shown = [toast for toast in s.bench.query(Toast) if toast.display]
+        assert bool(shown) == (size >= (60, 15))
+        assert not shown or s.bench.query_one(ToastRack).region.bottom <= entry.y
 
 
 def test_the_document_holds_answers_calls_diffs_and_verdicts() -> None:

@@ -296,7 +296,10 @@ class Overlays(Screen[None]):
     async def _export(self, name: str) -> None:
         with telling(lambda said: self.notice("warning", said), "not exported"):
             path = await self.aside.export(self.view.id, self.sessions, name)
-            self.app.notify(str(path), title="exported", markup=False)
+            if self.has_class("-tiny"):  # a word in passing would cover the input
+                self.notice("info", f"exported: {path}")
+            else:
+                self.app.notify(str(path), title="exported", markup=False)
 
     def action_point(self, by: int) -> None:
         """Show the figures of another round in the panel."""
