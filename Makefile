@@ -28,7 +28,8 @@ contracts: $(VENV)/.dev
 tests: $(VENV)/.dev
 	$(BIN)/pytest $(ARGS)
 
-# Of every screen in every theme and size: make pictures ARGS="FOLDER --theme ember --size 120x40"
+# Of every screen in every theme and size, into build/pictures: make pictures ARGS="--theme ember --size 120x40"
+# Elsewhere: make pictures ARGS=FOLDER
 pictures: $(VENV)/.dev
 	$(BIN)/python tests/ui/take_pictures.py $(ARGS)
 

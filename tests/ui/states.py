@@ -165,6 +165,7 @@ STATES: dict[str, State] = {
     "failed": State((*opened()[:2], DEGRADED, *first_round()[:3], FAILED)),
     "switched": State((*BEGUN, SWITCHED, *second_round(), PAID, *third_round())),
     "recorded": State(recording="fix-test"),
+    "number": State(WHOLE, ("slash", *"round", "enter"), more=("2",)),
     "search": State(WHOLE, ("ctrl+f", *"pytest", "enter")),
     "help": State(WHOLE, ("f1",)),
     "timing": State(recording="fix-test", keys=("f2",)),

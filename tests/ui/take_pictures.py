@@ -1,6 +1,7 @@
-"""Takes a picture of every screen in every theme and size: `python tests/ui/take_pictures.py FOLDER`.
+"""Takes a picture of every screen in every theme and size: `python tests/ui/take_pictures.py [FOLDER]`.
 
-The pictures are SVG files `THEME/WIDTHxHEIGHT/SCREEN.svg`, and an `index.html` that shows them all.
+The pictures are SVG files `THEME/WIDTHxHEIGHT/SCREEN.svg`, and an `index.html` that shows them all; where no folder
+is named they are put into `build/pictures` of the checkout, which git ignores.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
     """Read the arguments, and take what was asked for."""
     names = sorted(load_themes(THEMES).loaded)
     parser = argparse.ArgumentParser(description="Takes pictures of every screen.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=HERE.parents[2] / "build" / "pictures")
     parser.add_argument("--theme", action="append", choices=names)
     parser.add_argument("--size", action="append", metavar="WxH")
     parser.add_argument("--screen", action="append", choices=list(STATES))
