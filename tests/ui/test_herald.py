@@ -50,6 +50,21 @@ async def test_the_title_follows_and_nobody_is_told_who_looks(show: Showing) -> 
     assert all(text.count("\x1b") == 2 and "\a" not in text for text in told), "a title of others sends no sequence"
 
 
+async def test_a_question_of_the_models_is_told_where_nobody_looks(show: Showing) -> None:
+    written: list[str] = []
+    async with show() as s:
+        s.bench.herald = Herald(written.append, lambda: False, environ={"TERM": "foot"})
+        await s.play(*opened(), *first_round()[:3])
+        called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title="ask_user Which database?")
+        await s.play(called, e.ToolStarted(call="c7"))
+        assert not [text for text in written if "777" in text]
+        await s.play(e.QuestionAsked(id="q1", call="c7", question="Which database?\nIt stays.", choices=("a", "b")))
+    assert [text for text in written if "777" in text] == [
+        "\x1b]777;notify;jetbox mathx;waits for you: Which database?\x1b\\"
+    ]
+    assert "\x1b]2;mathx: waits for you\x1b\\" in written
+
+
 def test_notifying_can_be_off_or_the_bell() -> None:
     for notify, told in (("off", []), ("bell", ["\a"])):
         written: list[str] = []

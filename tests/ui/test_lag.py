@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
+import pytest
+
 from jetbox.engine import events as e
+from jetbox.settings.load import load
 from jetbox.ui.lag import Held, LagLog, LagWatch
 from ui.conftest import Showing
 from ui.played import first_round, opened
@@ -31,6 +35,21 @@ async def test_what_holds_the_loop_is_named() -> None:
         watch.end()
     assert held.wall_ns >= 5_000_000
     assert held.cpu_ns <= held.wall_ns + 5_000_000
+
+
+@pytest.mark.parametrize("debug", [True, False])
+async def test_what_holds_the_screen_is_told_on_it_where_it_is_debugged(show: Showing, debug: bool) -> None:
+    loaded = load(None, environment={"JETBOX_DEBUG": "1"} if debug else {}, flags=[])
+    assert loaded.settings.ui.debug == debug
+    async with show(size=(200, 60), loaded=loaded) as s:
+        await s.play(*opened())
+        assert (s.app._lag is not None) == debug
+        async with asyncio.timeout(120):
+            while debug and "compute_for_long" not in s.text:
+                compute_for_long(0.1)
+                await s.pilot.pause()
+        assert ("the screen was held up for" in s.text) == debug
+    assert not [thread for thread in threading.enumerate() if thread.name == "lag watch" and thread.is_alive()]
 
 
 def test_each_culprit_is_told_once_until_it_is_much_worse() -> None:

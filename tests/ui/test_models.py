@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -91,6 +92,18 @@ async def test_the_list_says_what_is_loaded_and_how_fast_it_was(show: Showing) -
         assert "load 2.00 s, first token 60 ms, reads 8.0k tok/s, writes 112 tok/s, calls 95% of 20" in text
         await s.press("escape")
         assert s.app.screen is s.bench
+
+
+async def test_the_time_until_it_is_unloaded_counts_down(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "ASK_S", 0.01)
+    async with show(size=(140, 40)) as s:
+        await begin(s)
+        for passed_s, left in ((0, "10m"), (300, "5m"), (275, "50s"), (50, "<10s"), (60, "<10s")):
+            s.stage.clock.advance(passed_s * 1000)
+            async with asyncio.timeout(120):
+                while f"window 16k, unloads in {left}" not in s.text:
+                    await s.pilot.pause()
+            assert any(f"50% {left} in use" in " ".join(line.split()) for line in s.text.splitlines())
 
 
 def test_rates_that_were_clocked_here_are_marked() -> None:

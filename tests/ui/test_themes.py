@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from itertools import combinations
@@ -242,6 +243,24 @@ async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(sh
         await s.pilot.pause()
         assert f"{mine}:3: colors.surface must be a colour as text" in s.text
         assert s.app.theme == "mine"
+        assert "#203040" in s.app.export_screenshot()
+
+
+async def test_folders_of_themes_are_watched(show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.ui.wardrobe.LOOK_S", 0.01)
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[colors]\nbackground = "#101112"\n')
+    async with show(themes=(SHIPPED, tmp_path), theme="mine", size=(200, 40)) as s:
+        await s.play(*opened())
+        assert "#203040" not in s.app.export_screenshot()
+        mine.write_text('[colors]\nbackground = "#203040"\n# longer')
+        async with asyncio.timeout(120):
+            while "#203040" not in s.app.export_screenshot():
+                await s.pilot.pause()
+        mine.write_text("[colors\n")
+        async with asyncio.timeout(120):
+            while f"{mine}:1: TOML syntax" not in s.text:
+                await s.pilot.pause()
         assert "#203040" in s.app.export_screenshot()
 
 

@@ -335,9 +335,21 @@ class TestScrolling:
     async def test_the_thumb_goes_where_it_is_dragged(self, show: Showing) -> None:
         async with show() as s:
             await long_session(s)
-            await s.pilot.click("#thumb", offset=(0, 0))
+            thumb, transcript = s.bench.thumb, s.bench.transcript
+            places = []
+            bottom = thumb.size.height - 1
+            assert thumb._top + thumb._length == thumb.size.height, "at the end"
+            mouse = [(events.MouseDown, bottom), (events.MouseMove, bottom // 2), (events.MouseMove, 0)]
+            for kind, y in [*mouse, (events.MouseMove, bottom // 4), (events.MouseUp, bottom // 4)]:
+                await s.pilot._post_mouse_events([kind], widget="#thumb", offset=(0, y), button=1)
+                await s.pilot.pause()
+                places.append(transcript.scroll_offset.y / transcript.max_scroll_y)
+            shares = [1, (bottom // 2) / bottom, 0, (bottom // 4) / bottom, (bottom // 4) / bottom]
+            assert places == pytest.approx(shares, abs=0.02)
+            assert thumb._top == pytest.approx((thumb.size.height - thumb._length) / 4, abs=1)
+            await s.pilot._post_mouse_events([events.MouseMove], widget="#thumb", offset=(0, bottom))
             await s.pilot.pause()
-            assert "❯ long" in s.text
+            assert transcript.scroll_offset.y / transcript.max_scroll_y == places[-1], "let go"
 
 
 async def test_the_same_events_one_by_one_and_at_once_make_the_same_screen(show: Showing) -> None:

@@ -162,12 +162,25 @@ async def test_keys_copy_and_unfold_a_card_and_open_a_link(show: Showing, monkey
         assert any(each.startswith("write_file mathx/__init__.py") and "+def add" in each for each in seen)
         assert "Create mathx package with add and multiply, add tests." in seen
         assert "The package needs a module and tests." in seen
-        rows = s.bench.transcript._heights.total
+
+
+async def test_enter_unfolds_the_card_in_sight_and_folds_it(show: Showing) -> None:
+    async with show() as s:
+        diff = "--- a/x.py\n+++ b/x.py\n@@ -1,40 +1,40 @@\n" + "".join(f"-old {n}\n+new {n}\n" for n in range(40))
+        called = e.ToolCalled(call="c9", name="edit_file", arguments='{"path": "x.py"}', title="edit_file x.py")
+        ended = e.ToolEnded(call="c9", state="ok", text="done", diff=diff)
+        await s.play(*opened(), *first_round()[:3], called, e.ToolStarted(call="c9"), ended)
+        s.bench.transcript.focus()
+        folded, before = s.bench.transcript._heights.total, s.text
+        assert "new 39" not in s.text
         await s.press("enter")
-        unfolded = s.bench.transcript._heights.total
+        assert s.bench.transcript._heights.total > folded + 40
+        await s.press("end")
+        assert "new 39" in s.text
         await s.press("enter")
-        assert s.bench.transcript._heights.total == rows
-        assert unfolded >= rows
+        assert s.bench.transcript._heights.total == folded
+        await s.press("end")
+        assert s.text == before
 
 
 async def test_what_is_new_below_is_said_while_it_does_not_follow(show: Showing) -> None:
