@@ -6,13 +6,18 @@ import os
 import py_compile
 import subprocess
 import sys
+import sysconfig
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.probes.test_probe_interpreter import environment
 from jetbox.engine.options import PerformanceOptions, ProbeCommand
-from jetbox.engine.probes import bytecode, inside
+from jetbox.engine.probes import bytecode, inside, sessions, zygote
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.inside import forget_stale
 
 if TYPE_CHECKING:
@@ -142,10 +147,113 @@ def test_environments_and_links_out_are_left_alone(tmp_path: Path) -> None:
     own = root / "env" / "lib" / "__pycache__" / "m.cpython-311.pyc"
     own.write_bytes(b"")
     (root / "m.py").write_text("")
-    (root / "__pycache__").symlink_to(outside)
     assert forget_stale(str(root))
+    (root / "__pycache__").symlink_to(outside)
+    assert not forget_stale(str(root)), "what may be stale and stays must not be believed"
     assert kept.exists()
     assert own.exists()
+
+
+def test_byte_code_elsewhere_that_no_import_takes_does_no_harm(tmp_path: Path) -> None:
+    root, outside = tmp_path / "ws", tmp_path / "outside"
+    for folder in (root, outside):
+        folder.mkdir()
+    (root / "way").symlink_to(outside)
+    path = outside / "m.py"
+    path.write_text("V = 1\n")
+    compiled = Path(py_compile.compile(str(path)) or "")
+    for ways in ((), (str(outside),), (str(path),)):
+        if ways:
+            (root / "way").unlink(missing_ok=True)
+        rewrite(path, "V = 2\n")
+        assert not forget_stale(str(root), ways)
+        path.write_text("V = 345\n")
+        assert forget_stale(str(root), ways), "it is of a source of another size"
+        path.write_text("V = 1\n")
+        compiled = Path(py_compile.compile(str(path)) or "")
+    assert compiled.exists(), "it is not ours to remove"
+
+
+FORKS = pytest.mark.parametrize("forks", [True, False], ids=["forked", "from scratch"])
+
+
+@FORKS
+@pytest.mark.parametrize("way", ["link", "editable"])
+async def test_verdicts_follow_edits_elsewhere_that_python_cannot_see(bench: Bench, way: str, forks: bool) -> None:
+    packages = environment(bench.root / ".venv")
+    (packages / "base.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    outside = bench.root.parent / "outside"
+    (outside / "pkg").mkdir(parents=True)
+    path = outside / "pkg" / "m.py"
+    path.write_text("V = 3\n")
+    py_compile.compile(str(path))
+    if way == "link":
+        (bench.root / "pkg").symlink_to(outside / "pkg")
+    else:
+        (packages / "editable.pth").write_text(f"{outside}\n")
+    bench.write("test_m.py", "import pkg.m\n\n\ndef test_here():\n    assert pkg.m.V == 1\n")
+    engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
+    for text, summary in (("V = 1\n", "1 passed"), ("V = 7\n", "1 of 1 failed: test_here"), ("V = 1\n", "1 passed")):
+        rewrite(path, text)
+        assert (await bench.one(engine, "pytest")).summary == summary
+
+
+@FORKS
+async def test_byte_code_is_not_believed_once_the_clock_went_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    # Where the clock was set back by an hour, a source that is edited is older than what was compiled before.
+    older = "RECENT_NS = -3_600_000_000_000"
+    text, sources = sessions._inside(), zygote._sources()
+    assert "RECENT_NS = 10_000_000_000" in text
+    text = text.replace("RECENT_NS = 10_000_000_000", older)
+    monkeypatch.setattr(sessions, "_inside", lambda: text)
+    monkeypatch.setattr(zygote, "_sources", lambda: (text.encode(), *sources[1:]))
+    path = bench.write("m.py", "V = 3\n")
+    bench.write("test_m.py", SUITE)
+    performance = PerformanceOptions(pytest_server=forks, probe_baseline=False)
+    wall = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: wall() + 3_600_000_000_000)
+    engine = bench.engine(ruff=False, performance=performance)
+    assert (await engine.verdicts())[0].summary == "2 of 2 failed: test_here, test_in_another_process"
+    rewrite(path, "V = 1\n")
+    assert (await engine.verdicts())[0].state == "failed", "the trap is real"
+    monkeypatch.setattr(time, "time_ns", wall)
+    rewrite(path, "V = 5\n")
+    rewrite(path, "V = 1\n")
+    bench.write("more.py", "")
+    assert (await engine.verdicts())[0].summary == "2 passed"
+
+
+def test_byte_code_from_a_time_to_come_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.py").write_text("V = 3\n")
+    cached = Path(py_compile.compile(str(tmp_path / "m.py")) or "")
+    monkeypatch.setattr(inside, "RECENT_NS", -7_200_000_000_000)
+    folders = [""]
+    assert forget_stale(str(tmp_path))
+    assert bytecode.forget_stale(str(tmp_path), folders)
+    assert cached.exists()
+    wall = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: wall() - 3_600_000_000_000)
+    assert bytecode.forget_stale(str(tmp_path), folders)
+    assert not cached.exists()
+    py_compile.compile(str(tmp_path / "m.py"))
+    assert forget_stale(str(tmp_path))
+    assert not cached.exists()
+
+
+async def test_commands_do_not_believe_byte_code_once_the_clock_went_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = Tree(bench.root, out_of_scope)
+    bench.write("m.py", "V = 1\n")
+    await tree.sweep()
+    assert await bytecode.sources_only(tree, ()) == {}
+    wall = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: wall() - 3_600_000_000_000)
+    assert await bytecode.sources_only(tree, ()) == bytecode.NOWHERE
+    monkeypatch.undo()
+    assert await bytecode.sources_only(tree, ()) == bytecode.NOWHERE, "nor later in the session"
 
 
 async def test_commands_follow_edits_that_python_cannot_see(bench: Bench) -> None:

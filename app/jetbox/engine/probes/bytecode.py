@@ -7,6 +7,7 @@ second, or one with the time put back, would be judged by the text before it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 
 from jetbox.engine.probes.fingerprint import Tree
@@ -25,7 +26,7 @@ async def sources_only(tree: Tree, passed: Iterable[str]) -> dict[str, str]:
     """
     files = tree.last
     folders = {path.rpartition("/")[0] for path in files.files if path.endswith(".py") and not path.startswith("../")}
-    if PREFIX in passed or not files.proved:
+    if PREFIX in passed or not files.proved or tree.turned:
         return NOWHERE
     if not folders:
         return {}
@@ -93,6 +94,7 @@ def _fresh(folder: int, cache: int, name: str, candidates: list[str]) -> bool:
             except OSError:
                 continue
     try:
-        return changed + RECENT_NS < os.stat(name, dir_fd=cache, follow_symlinks=False).st_ctime_ns
+        # One from a time that is yet to come was written before the clock was set back.
+        return changed + RECENT_NS < os.stat(name, dir_fd=cache, follow_symlinks=False).st_ctime_ns <= time.time_ns()
     except OSError:
         return True

@@ -53,7 +53,15 @@ class Tree(Entries):
         """Says of a folder and its device whether its times tell of every change of its entries."""
         self._lock = asyncio.Lock()
         self._clock = Clock()
+        self._steady = Clock()
+        self._turned = False
         self._quick: Quick | None = None
+
+    @property
+    def turned(self) -> bool:
+        """The clock was set back since this was made: what is older by its times may be younger."""
+        self._turned = self._steady.went_back() or self._turned
+        return self._turned
 
     async def sweep(self) -> Snapshot:
         """Look at everything now; what is true of the result was true after the call began."""

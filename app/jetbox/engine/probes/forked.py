@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List  # noqa: UP035 - evaluated by old i
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jetbox.engine.probes.inside import ARGUMENTS, Report, forget_stale
+    from jetbox.engine.probes.inside import ARGUMENTS, Report, sources_only
     from jetbox.engine.probes.touched import Touched
 
 
@@ -41,8 +41,7 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     bounded(request)
     anew()
     os.chdir(root)
-    if not forget_stale(root):
-        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
+    sources_only(root, private, request["outside"])
     sys.path.insert(0, root)
     loaded.enter()
     plugins = Plugins(request, root, said)

@@ -7,8 +7,8 @@ which lives for one run.
 
 The settings come as one line on the standard input, one line that says whether we are ready goes
 to the standard output. Then one request a line comes, and one answer a line goes:
-    {"run": 1, "files": [...], "names": [...], "packages": [...], "seconds": 60, "memory": 0, "behind": false,
-     "keep": 80000, "touched": false, "ahead": true}
+    {"run": 1, "files": [...], "names": [...], "packages": [...], "outside": [...], "seconds": 60, "memory": 0,
+     "behind": false, "keep": 80000, "touched": false, "ahead": true}
     {"cancel": 1}
 """
 

@@ -13,12 +13,15 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import Any, Dict, List, Set  # noqa: UP035 - evaluated by old interpreters
+import time
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple  # noqa: UP035 - evaluated by old interpreters
 
 ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "--maxfail=0"]
 SKIPPED = {".git", ".hg", ".svn", ".jj", ".jetbox", "node_modules"}
 RECENT_NS = 10_000_000_000
 """Byte code written this shortly after its source last changed may be of the text before."""
+MOST_FOLDERS = 5_000
+"""Of what lies elsewhere, looked at for byte code; none is believed where there are more."""
 NAMES_BYTES = 30_000
 """Of what is red, by name; the line that tells of it has to fit into what is kept of the output."""
 
@@ -158,15 +161,43 @@ def sources(folder: str, name: str) -> List[str]:  # noqa: UP006
     return [os.path.join(folder, ".".join(parts[:n]) + ".py") for n in range(1, len(parts))]
 
 
-def forget_stale(root: str) -> bool:
-    """Unlink byte code that may be older than its source; False where that was not allowed.
+def sources_only(root: str, private: str, outside: Optional[List[str]]) -> None:  # noqa: UP006, UP045
+    """Have what is imported be the sources as they are; where some byte code may lie, none is believed.
+
+    `outside` are places that are imported from too; None where the clock was set back.
+    """
+    if outside is None or not forget_stale(root, outside):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
+
+
+def forget_stale(root: str, outside: Sequence[str] = ()) -> bool:
+    """Unlink byte code that may be older than its source; False where some may be left.
 
     The import system takes byte code whose source has the same size and the same time in
     whole seconds. An edit within that second, or one that sets the time back, is then not
-    seen. The inode's change time cannot be set back.
+    seen. Nobody sets the inode's change time back but with the clock, and byte code from a
+    time that is yet to come is not believed. What lies behind links and `outside` is looked
+    at, and is not ours to remove.
     """
-    done = True
-    for folder, names, _ in os.walk(root):
+    done, ways = True, list(outside)
+    for folder, cached in walked(root, ways):
+        linked = cached and os.path.islink(os.path.join(folder, "__pycache__"))
+        for path in stale(folder) if cached else ():
+            try:
+                if linked:
+                    done = False
+                else:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                done = False
+    return done and all_fresh(ways, os.path.join(os.path.realpath(root), ""))
+
+
+def walked(top: str, ways: List[str]) -> Iterator[Tuple[str, bool]]:  # noqa: UP006
+    """Folders in scope, and whether they hold byte code; links to other folders are added to `ways`."""
+    for folder, names, _ in os.walk(top):
         cached = "__pycache__" in names
         names[:] = [
             name
@@ -175,18 +206,37 @@ def forget_stale(root: str) -> bool:
             and name != "__pycache__"
             and not os.path.lexists(os.path.join(folder, name, "pyvenv.cfg"))
         ]
-        cache = os.path.join(folder, "__pycache__")
-        if not cached or os.path.islink(cache):
+        ways.extend(path for path in (os.path.join(folder, name) for name in names) if os.path.islink(path))
+        yield folder, cached
+
+
+def all_fresh(ways: List[str], root: str) -> bool:  # noqa: UP006
+    """True where no byte code in these places, nor behind links in them, may be stale; `root` is looked at already."""
+    known, looked = set(), 0
+    while ways:
+        top = os.path.realpath(ways.pop())
+        if top in known or os.path.join(top, "").startswith(root):
             continue
-        for name in os.listdir(cache):
-            if name.endswith(".pyc") and not fresh(os.path.join(cache, name), sources(folder, name)):
-                try:
-                    os.unlink(os.path.join(cache, name))
-                except FileNotFoundError:
-                    pass
-                except OSError:
-                    done = False
-    return done
+        known.add(top)
+        if top.endswith(".py") and any(map(taken, stale(os.path.dirname(top)))):
+            return False
+        for folder, cached in walked(top, ways):
+            looked += 1
+            if looked > MOST_FOLDERS or (cached and any(map(taken, stale(folder)))):
+                return False
+    return True
+
+
+def stale(folder: str) -> List[str]:  # noqa: UP006
+    """Paths of the byte code of a folder that may be older than its source."""
+    cache = os.path.join(folder, "__pycache__")
+    try:
+        names = [name for name in os.listdir(cache) if name.endswith(".pyc")]
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return [cache]
+    return [os.path.join(cache, n) for n in names if not fresh(os.path.join(cache, n), sources(folder, n))]
 
 
 def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
@@ -195,6 +245,8 @@ def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
         written = os.lstat(cached).st_ctime_ns
     except OSError:
         return True
+    if written > time.time_ns():
+        return False  # The clock was set back since, and any source may be younger.
     for path in candidates:
         try:
             # Of a link that was turned, what it leads to may be as old as what it led to.
@@ -205,10 +257,30 @@ def fresh(cached: str, candidates: List[str]) -> bool:  # noqa: UP006
     return True
 
 
-def main(mark: str, files: List[str], packages: List[str]) -> None:  # noqa: UP006
+def taken(cached: str) -> bool:
+    """True for byte code that an import may take for its source as that is now."""
+    try:
+        with open(cached, "rb") as file:
+            head = file.read(16)
+    except OSError:
+        return True
+    if head[4:8] != bytes(4):
+        return True  # It goes by a hash.
+    folder = os.path.dirname(os.path.dirname(cached))
+    for path in sources(folder, os.path.basename(cached)):
+        try:
+            seen = os.stat(path)
+        except OSError:
+            continue
+        if head[8:] == b"".join((n & 0xFFFFFFFF).to_bytes(4, "little") for n in (int(seen.st_mtime), seen.st_size)):
+            return True
+    return False
+
+
+def main(mark: str, files: List[str], packages: List[str], outside: Optional[List[str]]) -> None:  # noqa: UP006, UP045
     """Run the session, of these files or of all, say how it ended, exit as pytest would.
 
-    `packages` are those of the workspace.
+    `packages` are those of the workspace; `outside` is what `sources_only` asks for.
     """
     said, me = os.dup(2), os.getpid()
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
@@ -224,8 +296,7 @@ def main(mark: str, files: List[str], packages: List[str]) -> None:  # noqa: UP0
         sys.exit(5)
     private = tempfile.mkdtemp(prefix="jetbox-pytest-")
     root = os.getcwd()
-    if not forget_stale(root):
-        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(private, "pycache")
+    sources_only(root, private, outside)
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
     sys.path.insert(0, root)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *files]

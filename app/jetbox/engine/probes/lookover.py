@@ -67,9 +67,10 @@ class Clock:
 
     def __init__(self) -> None:
         self._offset = 0
+        self.went_back()
 
     def went_back(self) -> bool:
-        """True where that happened since the last call."""
+        """True where that happened since the last call, or since this was made."""
         offset = time.time_ns() - time.monotonic_ns()
         back = offset < self._offset - RACY_NS // 2
         self._offset = offset

@@ -15,7 +15,7 @@ import msgspec
 from jetbox.engine.clock import monotonic
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.fingerprint import Tree
-from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.interpreter import Facts, Interpreters
 from jetbox.engine.probes.refusing import Refusals
 from jetbox.engine.probes.zygote import Request, Said, Surroundings, Zygote, decoded
 from jetbox.engine.safety.environment import clean_environment
@@ -105,7 +105,7 @@ class Sessions:
     async def prepare(self) -> None:
         """Start the server that runs are forked from."""
         if self._front is not None and not self._unasked():
-            await self._front.prepare(await self._surroundings())
+            await self._front.prepare(self._surroundings(await self._facts()))
 
     async def run(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session, of these files or of all."""
@@ -140,10 +140,14 @@ class Sessions:
         keep = ROOM * options.output_bytes
         names, alike = self._importable()
         ahead = alike and not touched and not behind
-        request = Request(files, options.time_s, options.memory, keep, behind, touched, names, self._packages, ahead)
+        facts = await self._facts()
+        surroundings, outside = self._surroundings(facts), self._outside(facts)
+        request = Request(
+            files, options.time_s, options.memory, keep, behind, touched, names, self._packages, outside, ahead
+        )
         began = monotonic()
         async with self._processes.watching(["pytest"]):
-            answer = await zygote.run(await self._surroundings(), request)
+            answer = await zygote.run(surroundings, request)
         if answer is None or answer.state == "cancelled":
             return None
         spent = monotonic() - began
@@ -164,11 +168,14 @@ class Sessions:
     async def _plain(self, files: tuple[str, ...], behind: bool) -> Ended:
         mark = f"[{os.urandom(8).hex()}] "
         self._importable()
+        outside = self._outside(await self._facts())
+        places = None if outside is None else list(outside)
+        words = f"main({mark!r}, {list(files)!r}, {list(self._packages)!r}, {places!r})"
         done = await self._processes.run(
             [self._interpreters.find().path, "-c", LOADER],
             limits=Limits(self._options.time_s, ROOM * self._options.output_bytes, self._options.memory),
             cwd=self._root,
-            stdin=f"{_inside()}\nmain({mark!r}, {list(files)!r}, {list(self._packages)!r})\n".encode(),
+            stdin=f"{_inside()}\n{words}\n".encode(),
             background=behind,
         )
         before, found, after = done.output.rpartition("\n" + mark)
@@ -182,11 +189,17 @@ class Sessions:
             if zygote is not None:
                 await zygote.close()
 
-    async def _surroundings(self) -> Surroundings:
+    async def _facts(self) -> Facts:
+        return await self._interpreters.facts(self._interpreters.find(), {})
+
+    def _outside(self, facts: Facts) -> tuple[str, ...] | None:
+        """Where byte code is to be looked at beside the workspace; None where none is to be believed."""
+        return None if self._tree.turned else tuple(facts.outside)
+
+    def _surroundings(self, facts: Facts) -> Surroundings:
         """What has to be the same for a loaded pytest to be used."""
         processes = self._processes
         interpreter = self._interpreters.find()
-        facts = await self._interpreters.facts(interpreter, {})
         environment = clean_environment(os.environ, processes.pass_env)
         # What a sandbox keeps read-only is settled when a process is started in it.
         guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED))

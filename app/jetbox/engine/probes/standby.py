@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Tuple  # noqa: UP035 - evaluated by old inte
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, written
-    from jetbox.engine.probes.inside import ARGUMENTS, forget_stale
+    from jetbox.engine.probes.inside import ARGUMENTS, sources_only
     from jetbox.engine.probes.loading import of_workspace
     from jetbox.engine.probes.watched import end
 
@@ -161,8 +161,7 @@ class Waiting:
             os._exit(0)
         bounded(request)
         anew()
-        if not forget_stale(self._root):
-            sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(self._private, "pycache")
+        sources_only(self._root, self._private, request["outside"])
         self._plugins.report.packages = request["packages"]
         self._plugins.whole = not request["files"]
         self._take(config, request["files"])

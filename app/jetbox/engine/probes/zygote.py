@@ -92,6 +92,8 @@ class Request(msgspec.Struct, frozen=True):
     """Modules that an import could find in the workspace."""
     packages: tuple[str, ...] = ()
     """Those that are meant to be imported from it."""
+    outside: tuple[str, ...] | None = ()
+    """Places elsewhere that are imported from too; None where no byte code is to be believed."""
     ahead: bool = False
     """A run that read its options before the files to run were known would mean the same."""
 
