@@ -37,9 +37,11 @@ async def warming(
     root.mkdir()
     opened: list[tuple[Rig, asyncio.Task[None]]] = []
 
-    async def open_(**server: Any) -> tuple[Rig, asyncio.Task[None]]:
+    async def open_(
+        *, name: str = "gpt-oss:20b", window: Window | None = None, **server: Any
+    ) -> tuple[Rig, asyncio.Task[None]]:
         script = write_script(finish(), match="Do it")
-        made = await Rig(sim_server(scripts=[str(script)], **server), root).open()
+        made = await Rig(sim_server(scripts=[str(script)], **server), root).open(name=name, window=window)
         made.parts.warmup = WarmUp(made.parts)
         task = asyncio.create_task(made.parts.warmup.run())
         opened.append((made, task))
@@ -160,6 +162,29 @@ async def test_another_clients_window_is_told(warming: Warm) -> None:
     assert seen is not None
     assert seen.window == 2048
     assert "with a window of 2,048 tokens, not 16,384" in rig.events(e.Notice)[-1].text
+
+
+async def test_no_more_is_filled_than_the_server_allows(warming: Warm) -> None:
+    rig, task = await warming(name="qwen2.5-coder:7b", window=Window(65_536, "as it is set"))
+    await within(task)
+    (told,) = rig.events(e.Notice)
+    assert told.text == (
+        "the server holds qwen2.5-coder:7b with a window of 32,768 tokens, not 65,536: it allows no more; "
+        "no more than that is filled"
+    )
+    assert told.hint == "--num-ctx 32768 asks for no more than that from the beginning"
+    ready = rig.events(e.ModelReady)[-1]
+    assert (ready.num_ctx, ready.why) == (32_768, "the server allows no more; 65,536 were asked for")
+    assert rig.parts.budget.window == 32_768
+    assert await look_at_held(rig.parts) is not None
+    assert len(rig.events(e.Notice)) == 1, "what was told is not taken for another client's"
+    await rig.run()
+    stats = await rig.stats()
+    assert (stats["loads"], launches(stats["bodies"])) == (1, {65_536})
+    await asyncio.to_thread(rig.server.other_client, "qwen2.5-coder:7b", num_ctx=2048)
+    await look_at_held(rig.parts)
+    assert "another client loaded it" in rig.events(e.Notice)[-1].text
+    assert rig.parts.budget.window == 32_768
 
 
 async def test_a_model_that_memory_does_not_do_for_is_told_before_it_is_loaded(rig: OpenRig) -> None:

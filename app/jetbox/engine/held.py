@@ -8,7 +8,9 @@ from jetbox.engine.errors import ModelError
 from jetbox.engine.events import GoalEnded, ModelHeld, ModelSwitched, ModelWarmed, Notice
 from jetbox.engine.models.base import LoadedModel
 from jetbox.engine.models.until import session_time
-from jetbox.engine.parts import Parts
+from jetbox.engine.models.window import rung_below
+from jetbox.engine.parts import Parts, model_ready
+from jetbox.engine.room import LEAST_REAL
 
 LOOK_S = 10.0
 """So often the server is asked while no goal runs."""
@@ -38,8 +40,11 @@ async def watch_held(parts: Parts) -> None:
         parts.session.drop(reader)
 
 
-async def look_at_held(parts: Parts, last: ModelHeld | None = None) -> ModelHeld | None:
-    """Ask once, and tell what is new since `last`; what is known now."""
+async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: bool = False) -> ModelHeld | None:
+    """Ask once, and tell what is new since `last`; what is known now.
+
+    `ours`: we had it loaded just now, with the window that every request asks for.
+    """
     try:
         async with asyncio.timeout(ASK_S):
             running = await parts.model.running()
@@ -50,6 +55,8 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None) -> ModelHeld
     if last is not None and _same(seen, last):
         return last
     parts.session.emit(seen)
+    if ours and LEAST_REAL <= seen.window < parts.budget.window:
+        _keep_to(parts, seen)
     _warn(parts, seen, last)
     return seen
 
@@ -72,19 +79,37 @@ def _same(a: ModelHeld, b: ModelHeld) -> bool:
     return what[0] == what[1] and abs(a.expires - b.expires) < DRIFT_NS
 
 
+def _keep_to(parts: Parts, seen: ModelHeld) -> None:
+    """The server allows no more: the same is asked for, since another would load it again, and less is filled."""
+    asked, window = parts.budget.num_ctx, seen.window
+    parts.window_why = f"the server allows no more; {asked:,} were asked for"
+    parts.budget.real = window
+    if parts.model_info is not None:
+        keep = parts.options.model.keep_alive
+        parts.session.emit(model_ready(parts.model_info, window, keep, parts.window_why))
+    parts.session.emit(
+        Notice(
+            level="warning",
+            text=f"the server holds {seen.name} with a window of {window:,} tokens, not {asked:,}: it allows no more; "
+            "no more than that is filled",
+            hint=f"--num-ctx {rung_below(window + 1) or window} asks for no more than that from the beginning",
+        )
+    )
+
+
 def _warn(parts: Parts, seen: ModelHeld, last: ModelHeld | None) -> None:
     """What makes the next request slow is told when it is first seen."""
     if not seen.loaded:
         return
     window = parts.budget.num_ctx
     moved = last is None or last.window != seen.window
-    if seen.window and seen.window != window and moved:
+    if seen.window not in (0, window, parts.budget.window) and moved:
         parts.session.emit(
             Notice(
                 level="warning",
                 text=f"the server holds {seen.name} with a window of {seen.window:,} tokens, not {window:,}: "
                 "another client loaded it, or the server allows no more",
-                hint="the next request loads it again; give all clients the same window",
+                hint="what another client loaded, the next request loads again; give all clients the same window",
             )
         )
     share = seen.size_vram / seen.size if seen.size else 1.0

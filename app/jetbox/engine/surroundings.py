@@ -89,7 +89,7 @@ async def _server(parts: Parts) -> tuple[str, str]:
         return version, ""
     parts.model_info = msgspec.structs.replace(parts.model_info, size=listed.size, digest=listed.digest)
     parts.session.emit(
-        model_ready(parts.model_info, parts.budget.num_ctx, parts.options.model.keep_alive, parts.window_why)
+        model_ready(parts.model_info, parts.budget.window, parts.options.model.keep_alive, parts.window_why)
     )
     return version, listed.digest
 

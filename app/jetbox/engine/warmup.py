@@ -47,7 +47,7 @@ class WarmUp:
             if self._goal:
                 session.emit(ModelWarmed(name=self._name, load_ns=loaded - start))
                 return
-            await look_at_held(parts)
+            await look_at_held(parts, ours=parts.model_name == self._name)
             tokens = 0 if self._goal else await self._read()
             read = session.now() - loaded if tokens else 0
             session.emit(ModelWarmed(name=self._name, load_ns=loaded - start, read_ns=read, tokens=tokens))
