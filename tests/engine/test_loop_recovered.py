@@ -10,6 +10,7 @@ import pytest
 
 from engine.rig import Rig
 from jetbox.engine import events as e
+from jetbox.sim.fault_kinds import FORMS
 from scripted import call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
@@ -55,6 +56,17 @@ async def test_a_call_in_the_text_is_never_shown_as_words(rig: OpenRig, call: st
     assert live.events(e.ToolCalled)[0].recovered
     shown = "".join(delta.text for delta in live.events(e.TextDelta))
     assert shown.strip() == "I [will] write < 2 lines:"
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_every_form_of_a_call_in_text_is_run_as_it_was_meant(rig: OpenRig, form: str) -> None:
+    content = 'if a < b and c > d:\n    print("it\'s")\n'
+    live = await rig(step(call("write_file", path="a.txt", content=content), send=form), finish())
+    assert (await live.run()).outcome == "unverified"
+    assert (live.root / "a.txt").read_text() == content
+    first, last = live.events(e.ToolCalled)
+    assert (first.name, bool(first.recovered), last.recovered) == ("write_file", True, "")
+    assert "".join(delta.text for delta in live.events(e.TextDelta)).strip() == ""
 
 
 async def test_words_that_look_like_a_call_are_shown_in_the_end(rig: OpenRig) -> None:

@@ -1,8 +1,8 @@
-"""The adapter to Ollama: chat, show, ps and tags raw over httpx, the rest by its own package.
+"""The adapter to Ollama: what a session asks is sent raw, over the transport of `transport.py` or httpx.
 
-The typed client drops what we live on (call ids, the cached-token count, `truncate`) and
+Ollama's own package (`rest`) drops what we live on (call ids, the cached-token count, `truncate`) and
 splits its stream at U+0085, which a reply may hold; so lines are split on b"\\n" here and
-decoded from bytes. Everything that touches httpx or the `ollama` package is in this module.
+decoded from bytes. Nothing else imports that package.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ PULLED = "success"
 JSON = {"Content-Type": "application/json"}
 CACHED = "prompt_eval_cached_count"
 COUNTS_CACHED = (0, 33, 3)
-UNCOUNTED = (0, 30, 0)
-"""Counts the part of a prompt that it evaluated, and not the rest."""
 """The version from which answers count what of a prompt was cached; a zero is absent there."""
+UNCOUNTED = (0, 30, 0)
+"""The version that counts the part of a prompt that it evaluated, and not the rest."""
 VERSION_S = 1.0
 """An answer waits so long at most for the version that tells what its figures mean."""
 
