@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jetbox.sim.launch import LaunchError, ServerProcess, launch
-from jetbox.sim.server import StartError, _listen
+from jetbox.sim.server import StartError, _bind
 
 COMMAND = [sys.executable, "-P", "-m", "jetbox.sim"]
 
@@ -128,7 +128,7 @@ def test_a_server_that_restarts_waits_for_its_port(monkeypatch: pytest.MonkeyPat
         somebody.bind(("127.0.0.1", 0))
         port = somebody.getsockname()[1]
         with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}"):
-            _listen("127.0.0.1", port, 0.0)
+            _bind("127.0.0.1", port)
         waited: list[float] = []
 
         def leave(seconds: float) -> None:
@@ -136,6 +136,6 @@ def test_a_server_that_restarts_waits_for_its_port(monkeypatch: pytest.MonkeyPat
             somebody.close()
 
         monkeypatch.setattr("jetbox.sim.server.time.sleep", leave)
-        with _listen("127.0.0.1", port, 120.0) as listener:
-            assert listener.getsockname()[1] == port
+        with _bind("127.0.0.1", port, 120.0) as held:
+            assert held.getsockname()[1] == port
         assert len(waited) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,16 @@ async def test_the_number_of_a_round_is_seen_as_it_is_typed(show: Showing, size:
         assert "go to round 3" in s.text
         await s.press("escape")
         assert s.app.screen is s.bench
+
+
+async def test_what_a_screen_painted_is_let_go_with_it(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*whole())
+        await s.press("f1")
+        painted = [weakref.ref(part._styles_cache) for part in s.app.screen.query()]
+        assert all(each() is not None for each in painted)
+        await s.press("escape")
+        async with asyncio.timeout(120):
+            while any(each() is not None for each in painted):
+                await s.pilot.pause()
+                gc.collect()

@@ -219,7 +219,8 @@ def _listen(held: socket.socket) -> None:
     try:
         held.listen(BACKLOG)
     except OSError as error:
-        raise _taken(*held.getsockname()[:2], error) from error
+        host, port = held.getsockname()[:2]
+        raise _taken(host, port, error) from error
 
 
 def _taken(host: str, port: int, error: OSError) -> StartError:

@@ -20,6 +20,7 @@ from jetbox.ui.collecting import Collecting
 from jetbox.ui.driven import Driven
 from jetbox.ui.keying import Keying
 from jetbox.ui.keys import is_bound
+from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.paint import Paint
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.telling import LoopFailures, telling
@@ -204,6 +205,7 @@ class JetboxApp(Driven):
         if self._lag is not None:
             self._lag.end()
         self._failures.end()
+        let_painted_go()
 
     async def _begin(self) -> None:
         """After the first frame: what was typed early acts, then the engine starts."""

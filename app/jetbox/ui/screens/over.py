@@ -20,6 +20,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.screens.sizes import low_classes
 from jetbox.ui.widgets.lined import Lined
 
@@ -36,6 +37,9 @@ class Over(ModalScreen[ScreenResultType]):
             self.set_class(holds, name)
         for each in self.query(Lined):
             each.redraw()
+
+    def on_unmount(self) -> None:
+        let_painted_go()
 
     def _beneath(self) -> Screen[object] | None:
         """The screen before this one, where it is seen through."""
