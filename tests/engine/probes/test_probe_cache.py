@@ -580,7 +580,9 @@ def test_no_interleaving_of_changes_and_questions_gives_a_stale_verdict(steps: l
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: elsewhere every look is a sweep")
 @pytest.mark.parametrize("how", ["memory map", "hard link"])
-async def test_what_the_kernels_queue_does_not_tell_is_seen_before_done(bench: Bench, tmp_path: Path, how: str) -> None:
+async def test_fresh_stores_through_a_memory_map_and_writes_through_a_new_hard_link_are_seen_before_done(
+    bench: Bench, tmp_path: Path, how: str
+) -> None:
     path = bench.write("m.py", "x = 1\n" + "#" * 4096)
     other = tmp_path / "elsewhere.py"
     engine = bench.engine(pytest=False)

@@ -402,6 +402,22 @@ async def test_plugins_that_start_threads_keep_runs_from_being_forked(
     assert suite.told == ["pytest runs from scratch: a pytest plugin starts threads when it is imported"]
 
 
+@pytest.mark.parametrize("name", ["grpc", "torch", "uvloop", "pytest_randomly"])
+async def test_plugins_that_load_what_does_not_survive_a_fork_keep_runs_from_being_forked(
+    bench: Bench, suite: Suite, plugin: Callable[..., None], name: str
+) -> None:
+    plugin(f"import {name}\n")
+    packages = next((bench.root / ".venv" / "lib").glob("python*/site-packages"))
+    (packages / f"{name}.py").write_text("")
+    bench.write("test_a.py", "def test_a(): pass\n")
+    assert (await suite.run()).state == "passed"
+    assert not suite.forks
+    why = f"a pytest plugin loads {name}, which does not survive a fork"
+    if name == "pytest_randomly":
+        why = f"the pytest plugin {name} settles when it is imported what each run is to settle"
+    assert suite.told == [f"pytest runs from scratch: {why}"]
+
+
 async def test_a_fork_that_breaks_off_is_made_again_from_scratch(
     bench: Bench, suite: Suite, plugin: Callable[..., None]
 ) -> None:
@@ -504,6 +520,42 @@ async def test_a_difference_ends_the_forking_for_good(bench: Bench, suite: Suite
     assert (await later.run()).state == "passed"
     assert not later.sessions.forks
     assert suite.told == suite.told[:1] * 2, "told once by each probe"
+
+
+async def test_comparisons_go_on_now_and_then(bench: Bench, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.engine.probes.shadows.EVERY", 3)
+    plain: list[int] = []
+    real, runs = Sessions.plain, 0
+
+    async def noted(sessions: Sessions, files: tuple[str, ...], *, behind: bool = False) -> Ended:
+        plain.append(runs)
+        return await real(sessions, files, behind=behind)
+
+    monkeypatch.setattr(Sessions, "plain", noted)
+    for runs in range(1, 8):
+        bench.write("test_a.py", f"def test_a():\n    assert {runs}\n")
+        assert (await suite.run()).state == "passed"
+        await suite.compared()
+    assert plain == [1, 4, 7]
+    bench.write("test_a.py", DIFFERS)
+    while not suite.told:
+        runs += 1
+        await suite.run()
+        await suite.compared()
+    assert runs == 10, "what differs only later is found by a later comparison"
+    assert suite.probe.sessions.refused
+
+
+async def test_a_whole_run_behind_has_the_lowest_priority(bench: Bench, suite: Suite) -> None:
+    bench.write("test_a.py", "import os\ndef test_a():\n    open('nice', 'a').write(f'{os.nice(0)} ')\n")
+    nice = os.nice(0)
+    suite.probe = suite.made(learns=False)
+    # No comparison comes between.
+    suite.probe._shadows.compared(agreed := Verdict("pytest", "passed"), agreed)
+    await suite.tree.sweep()
+    for behind in (False, True):
+        assert (await suite.probe.sessions.run((), behind=behind)).forked
+    assert (bench.root / "nice").read_text().split() == [str(nice), str(min(nice + 19, 19))]
 
 
 async def test_a_comparison_that_was_cut_off_is_made_when_nobody_waits(bench: Bench, suite: Suite) -> None:

@@ -280,7 +280,9 @@ async def test_writes_through_another_name_of_the_same_file(proved: Proved, tmp_
     assert await proved.changed(lambda: (tmp_path / "outside.txt").write_text("3")) == {"pkg/same.txt"}
 
 
-async def test_memory_map_is_seen_by_a_sweep_and_when_it_ends(proved: Proved) -> None:
+async def test_first_store_through_a_memory_map_is_seen_by_a_sweep_and_the_last_when_it_is_closed(
+    proved: Proved,
+) -> None:
     path = proved.root / "b.txt"
     path.write_bytes(b"x" * 4096)
     await proved.proof.now()
@@ -289,5 +291,10 @@ async def test_memory_map_is_seen_by_a_sweep_and_when_it_ends(proved: Proved) ->
         memory[0:1] = b"y"
         before = proved.tree.last
         assert (await proved.proof.now(sweep=True)).changed(before) == {"b.txt"}
+        await proved.proof.now()
+        before = proved.tree.last
         memory[0:1] = b"z"
-    assert await proved.changed(lambda: None) == frozenset()
+        assert (await proved.proof.now()).changed(before) == frozenset(), "it is not told of while it is open"
+    sweeps = proved.sweeps
+    assert (await proved.proof.now()).changed(before) == {"b.txt"}
+    assert proved.sweeps == sweeps

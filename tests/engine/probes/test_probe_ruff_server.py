@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.probes.linting import BROKEN, Ruff, said, stop
+from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.reasons import explained
 from jetbox.engine.probes.ruff import RuffProbe
 from jetbox.engine.probes.ruff_aside import told
 from jetbox.engine.probes.ruff_server import OPEN_MOST, STARTS
+from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.family import descendants
 
 if TYPE_CHECKING:
@@ -48,6 +51,39 @@ def pids(ruff: Ruff) -> list[int]:
     assert ruff.server._client is not None
     pid = ruff.server._client._service.pid
     return [pid, *descendants(pid)]
+
+
+async def test_it_is_confined_and_limited_as_other_probes_are(bench: Bench, ruff: Ruff, tmp_path: Path) -> None:
+    secret = Path(os.environ["HOME"], "secret.txt")
+    secret.write_text("mine")
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False)
+    listener = socket.create_server(("127.0.0.1", 0))
+    connect = f'import socket; socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}), 5)'
+    fake = bench.write(
+        "bin/ruff",
+        "#!/bin/sh\nulimit -v > bin/limit\n"
+        f"(echo x > {tmp_path}/written) 2> /dev/null\n"
+        f"cat {secret} > /dev/null 2>&1 && echo home >> bin/did\n"
+        f"{sys.executable} -c '{connect}' 2> /dev/null && echo network >> bin/did\n"
+        f'echo tried >> bin/did\nexec {REAL} "$@"\n',
+    )
+    fake.chmod(0o755)
+    ruff.server._program = lambda: str(fake)
+    try:
+        bench.processes.sandbox = sandbox
+        found = await ruff.server.check("a.py", "import os\n")
+        assert found is not None
+        assert [finding.code for finding in found] == ["F401"]
+    finally:
+        listener.close()
+        await ruff.probe.close()
+        await sandbox.close()
+    assert (bench.root / "bin/limit").read_text() == f"{ProbeOptions().memory // 1024}\n"
+    could = {"home", "network"} if not sandbox.confines else set()
+    if any("network" in words for words in sandbox.cannot):
+        could.add("network")
+    assert set((bench.root / "bin/did").read_text().split()) == {"tried", *could}
+    assert (tmp_path / "written").exists() == (not sandbox.confines), "what it writes beside the workspace is not there"
 
 
 async def test_a_changed_file_gets_the_verdict_of_a_run_from_scratch(bench: Bench, ruff: Ruff) -> None:

@@ -3,8 +3,11 @@
 Where the queue is used, a look-up that finds it empty has proved that no change of what is
 watched has been completed since the last look; else just what changed is looked at again.
 Everything is looked at at the start, when events were lost, and whenever the caller asks for it
-(`sweep`), which also covers what the kernel does not tell: stores through a memory map that is
-still open, and writes through a hard link that was made after the file was last looked at.
+(`sweep`), which also covers what the kernel does not tell: the first store into a page through a memory
+map that is still open, and writes through a hard link that was made after the file was last looked at.
+A later store into that page moves no time until the kernel has written the page back: a sweep sees
+it where it comes within two seconds (`RACY_NS`), and the close of the map's file tells of it. To have
+every file written back at each look would cost more than the look, and does nothing where files lie in memory.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ class RuffProbe(Whole):
         self._settings = RuffSettings(tree)
         self._listing = RuffListing(tree, self._settings, processes, self.program, _alike)
         aside = Aside(store, notice)
-        self._server = RuffServer(root, processes, self.program, self._settings, aside) if server else None
+        made = RuffServer(root, processes, self.program, self._settings, aside, options.memory)
+        self._server = made if server else None
         self._ahead = Ahead(self._server) if self._server is not None else None
         self._prepared = False
         self._said: tuple[str, Look | None, tuple[str, ...]] = ("", None, ())

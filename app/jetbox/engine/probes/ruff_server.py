@@ -90,8 +90,12 @@ class RuffServer:
         program: Callable[[], str | None],
         settings: RuffSettings,
         aside: Aside,
+        memory: int,
     ) -> None:
-        """`program` finds the ruff to start; `aside` remembers why it is not used any more."""
+        """`program` finds the ruff to start; `aside` remembers why it is not used any more.
+
+        `memory` is the most bytes of address space that it may take; 0 for no limit.
+        """
         self._root = root.resolve()
         self._processes = processes
         self._program = program
@@ -106,6 +110,7 @@ class RuffServer:
         """Version and text by path, of what the server holds."""
         self._lock = asyncio.Lock()
         self._aside = aside
+        self._memory = memory
         self._closed = False
 
     @property
@@ -228,7 +233,7 @@ class RuffServer:
             identity = self._place(program)
             self._open.clear()
             look = self._settings.look()
-            service = await Service.start(self._processes, [program, "server"], cwd=self._root)
+            service = await Service.start(self._processes, [program, "server"], cwd=self._root, memory=self._memory)
             client = LspClient(service)
             raw = await client.request("initialize", self._hello(), START_S)
             if unfit := _unfit(msgspec.json.decode(raw, type=_Welcome)):
