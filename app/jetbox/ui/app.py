@@ -179,6 +179,8 @@ class JetboxApp(Driven):
         self._failures.begin()
         self._themes.begin()
         self.theme_changed_signal.subscribe(self, lambda _: self._change_colours())
+        # Meanwhile somebody else had the terminal: nothing of what was drawn is there any more.
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh())
         self._repaint()
         self._apply_keys()
         if not self.is_headless:
