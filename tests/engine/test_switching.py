@@ -344,16 +344,35 @@ async def test_a_model_that_another_client_holds_is_not_loaded_again(rig: OpenRi
     assert live.events(e.SwitchPaid)[0].cost.load_ns == 0
 
 
-async def test_what_another_client_holds_too_small_for_what_was_said_is_loaded_again(rig: OpenRig) -> None:
-    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"gpu_gib": 40.0})
+async def said_much(live: Rig) -> None:
+    """A goal of about 38,000 tokens, and a switch to the small model in its midst."""
     live.parts.budget.num_ctx = 131_072
-    await asyncio.to_thread(live.server.other_client, SMALL, num_ctx=32768)
     running = live.start("word " * 30000)
     await live.stats(stalled=1)
     live.submit(c.SetModel(SMALL))
     await live.release()
     await within(running)
-    assert await windows(live) == [(LARGE, 131_072), (SMALL, 131_072)]
+
+
+@pytest.mark.parametrize(("gib", "tokens"), [(0.0, 65_536), (40.0, 131_072)])
+async def test_what_another_client_holds_too_small_for_what_was_said_is_loaded_again(
+    rig: OpenRig, gib: float, tokens: int
+) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"gpu_gib": gib})
+    await asyncio.to_thread(live.server.other_client, SMALL, num_ctx=32768)
+    await said_much(live)
+    assert await windows(live) == [(LARGE, 131_072), (SMALL, tokens)]
+    assert "too few for what was said" in live.events(e.ModelReady)[-1].why
+
+
+async def test_a_model_whose_memory_has_no_room_for_what_was_said_is_refused_with_the_reason(rig: OpenRig) -> None:
+    live = await rig(step(call("list_dir", path="."), fault="stall@:1"), finish(), context={"gpu_gib": 6.0})
+    await said_much(live)
+    assert live.events(e.ModelSwitched) == []
+    (word,) = [notice for notice in live.events(e.Notice) if "going on with" in notice.text]
+    why = "the most that fits into 6.0 GiB of memory for models"
+    assert word.text.startswith(f"{SMALL} takes 16,384 tokens ({why}), and the session has about 3")
+    assert "/compact" in word.hint
 
 
 async def test_the_desk_lists_loads_and_unloads(rig: OpenRig) -> None:

@@ -56,8 +56,8 @@ class ModelOptions(Section, frozen=True, kw_only=True):
 
 class ContextOptions(Section, frozen=True, kw_only=True):
     num_ctx: int = 0
-    """Tokens of the window: one value for the whole session, lowered to the model's maximum; 0: decided
-    by what the server and its memory have."""
+    """Tokens of the window: one value for the whole session, lowered to each model's maximum; 0: decided
+    for each model by what the server and its memory have."""
     gpu_gib: float = 0.0
     """Memory for models where the server runs, in GiB; 0: looked up where that is this machine."""
     compact: bool = True

@@ -100,8 +100,9 @@ def _fits(parts: Parts, info: ModelInfo, window: Window) -> None:
     """
     most, tokens = window.tokens, parts.budget.estimate(parts.history.size)
     if tokens + MARGIN + LEAST_ANSWER > most:
+        why = f" ({window.why})" if most < info.max_ctx else ""
         raise ContextOverflow(
-            f"{info.name} takes {most:,} tokens, and the session has about {tokens:,}",
+            f"{info.name} takes {most:,} tokens{why}, and the session has about {tokens:,}",
             "choose a model with a larger window, or make the history shorter with /compact",
         )
 

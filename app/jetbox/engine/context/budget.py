@@ -18,7 +18,7 @@ LEAST_ANSWER = 256
 
 
 class Budget:
-    """The window of a session, constant for its whole life."""
+    """The window of the model in use."""
 
     def __init__(self, num_ctx: int) -> None:
         self.num_ctx = num_ctx

@@ -100,12 +100,19 @@ async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions, lea
     again = f"; another client had it loaded with {held.window:,}, too few for {enough}" if held is not None else ""
     memory = await model_memory(model.host, options.gpu_gib)
     if memory is None:
-        return Window(DEFAULT, f"the default: how much memory the server has is not known{again}")
+        return _default(least, f"how much memory the server has is not known{again}")
     free = memory.free + (0 if memory.whole else sum(m.size_vram for m in running))
-    return await _fitting(model, info, free, again)
+    return await _fitting(model, info, free, least, again)
 
 
-async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> Window:
+def _default(least: int, why: str) -> Window:
+    """Where nobody knows what there is room for: the default, or the rung that has room for what was said."""
+    if least <= DEFAULT:
+        return Window(DEFAULT, f"the default: {why}")
+    return Window(next((rung for rung in LADDER if rung >= least), least), f"what was said needs it; {why}")
+
+
+async def _fitting(model: ChatModel, info: ModelInfo, free: int, least: int, again: str) -> Window:
     """The largest rung for which weights and window fit into `free` bytes."""
     if not info.kv_bytes:
         info = msgspec.structs.replace(info, kv_bytes=(await model.info(info.name)).kv_bytes)
@@ -113,7 +120,7 @@ async def _fitting(model: ChatModel, info: ModelInfo, free: int, again: str) -> 
         listed = next((m for m in await model.installed() if m.name == info.name), info)
         info = msgspec.structs.replace(info, size=listed.size)
     if not (info.size and info.kv_bytes):
-        return Window(DEFAULT, f"the default: how much memory the model needs is not told{again}")
+        return _default(least, f"how much memory the model needs is not told{again}")
     memory = f"{free / GIB:.1f} GiB of memory for models"
     fits = [rung for rung in LADDER if info.size + rung * info.kv_bytes + SPARE < free]
     # Where none does, the smallest would save little and leave an agent no room.
