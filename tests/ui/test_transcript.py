@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from jetbox.engine import events as e
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.diff import diff_rows, parse
+from jetbox.ui.text.diff import MOST_WORDS, diff_rows, parse
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
@@ -159,6 +159,34 @@ class TestDiff:
         rows, _ = diff_rows("@@ -1,2 +1,2 @@\n-return a + b\n-x\n+return a * b\n+yy\n", 60, most=9)
         marked = [[text for text, style in row.pieces if style.endswith(".word")] for row in rows]
         assert marked == [["+"], [], ["*"], []]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "removed", "added"),
+        [
+            ("let one = f(x, two)", "let three = f(x, four)", ["one", "two"], ["three", "four"]),
+            ("keep this word and that one", "keep that word and this one", ["this", "that"], ["that", "this"]),
+            ("a b c d e", "a b x c d e", [], ["x "]),
+            ("_name = old or 1", "_name = new + or 1", ["old"], ["new +"]),
+            ("all of it", "is other text", [], []),
+            ("same one", "same one", [], []),
+        ],
+    )
+    @pytest.mark.parametrize("width", [80, 160])
+    def test_each_word_that_differs_is_marked(
+        self, old: str, new: str, removed: list[str], added: list[str], width: int
+    ) -> None:
+        rows, _ = diff_rows(f"@@ -1 +1 @@\n-{old}\n+{new}\n", width, most=9)
+        pieces = [piece for each in rows for piece in each.pieces]
+        for kind, words, line in (("removed", removed, old), ("added", added, new)):
+            assert [text for text, style in pieces if style == f"diff.{kind}.word"] == words
+            assert line in "".join(text for text, style in pieces if style.startswith(f"diff.{kind}"))
+
+    def test_a_part_with_many_changed_words_is_marked_by_stretches(self) -> None:
+        lines = "-begin with this one and two to end\n" * 99 + "+begin with this 1 and 2 to end\n" * 99
+        rows, _ = diff_rows(f"@@ -1,99 +1,99 @@\n{lines}", 90, most=999)
+        marked = [[text for text, style in each.pieces if style == "diff.removed.word"] for each in rows[:99]]
+        by_words = MOST_WORDS // 10
+        assert marked == [["one", "two"]] * by_words + [["one and two"]] * (99 - by_words)
 
     def test_old_and_new_stand_side_by_side_where_there_is_room(self) -> None:
         diff = "@@ -9,4 +9,5 @@\n same\n-return a + b\n+return a * b\n+more\n last\n@@ -30 +31 @@\n-x\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Literal, NamedTuple
 
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow, row
@@ -18,9 +18,14 @@ _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 PART_LINES = 40
 """About as many lines are laid out at a time."""
+MOST_WORDS = 400
+"""So many are compared one by one in a part; of what is more, the stretch between what both lines begin and end with is
+marked as one."""
 _WORDS = re.compile(r"\w+|\s+|.")
 
 Kind = Literal["added", "removed", "same", "gap", "note"]
+Spans = tuple[tuple[int, int], ...]
+"""Where the words of a line stand that are not in the other one, in order."""
 
 
 class DiffLine(NamedTuple):
@@ -95,29 +100,56 @@ def diff_parts(
         at = end
 
 
-def changed_parts(shown: list[DiffLine]) -> dict[int, tuple[int, int]]:
+def changed_parts(shown: list[DiffLine]) -> dict[int, Spans]:
     """Where lines that stand for each other differ, by words: removed ones and the added ones behind them."""
-    out: dict[int, tuple[int, int]] = {}
+    out: dict[int, Spans] = {}
+    left = MOST_WORDS
     for old, new in _pairs(shown):
         if old is None or new is None or old == new:
             continue
-        parts = _differing(shown[old].text, shown[new].text)
+        parts, compared = _differing(shown[old].text, shown[new].text, left)
+        left -= compared
         if parts is not None:
             out[old], out[new] = parts
     return out
 
 
-def _differing(old: str, new: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """The part of each line between what both begin and end with; none where they share little."""
+def _differing(old: str, new: str, most_words: int) -> tuple[tuple[Spans, Spans] | None, int]:
+    """The words of each line that are not in the other one, none where they share less than half of the old; and how
+    many were compared one by one."""
     before, after = _WORDS.findall(old), _WORDS.findall(new)
     most = min(len(before), len(after))
     head = next((n for n in range(most) if before[n] != after[n]), most)
     tail = next((n for n in range(most - head) if before[-1 - n] != after[-1 - n]), most - head)
-    start = sum(len(word) for word in before[:head])
-    end = sum(len(word) for word in before[len(before) - tail :])
-    if 2 * (len(old[:start].strip()) + len(old[len(old) - end :].strip())) < len(old.strip()):
-        return None
-    return (start, len(old) - end), (start, len(new) - end)
+    here, there = before[head : len(before) - tail], after[head : len(after) - tail]
+    compared = len(here) + len(there) if here and there else 0
+    if compared > most_words:
+        compared = 0
+    alike = _alike(here, there) if compared else []
+    kept = [(0, 0, head), *((head + a, head + b, n) for a, b, n in alike)]
+    kept.append((len(before) - tail, len(after) - tail, tail))
+    shared = sum(len("".join(before[at : at + length]).strip()) for at, _, length in kept)
+    if 2 * shared < len(old.strip()):
+        return None, compared
+    marked = _between(before, [(at, n) for at, _, n in kept]), _between(after, [(at, n) for _, at, n in kept])
+    return marked, compared
+
+
+def _alike(old: list[str], new: list[str]) -> list[tuple[int, int, int]]:
+    """What both have: where in the one, where in the other, and how many words."""
+    from difflib import SequenceMatcher
+
+    found = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+    # A space alone between two changed words is no part that stayed.
+    return [(a, b, n) for a, b, n in found if "".join(old[a : a + n]).strip()]
+
+
+def _between(words: list[str], kept: list[tuple[int, int]]) -> Spans:
+    """Where in the line everything stands that is not kept."""
+    at = [0, *accumulate(map(len, words))]
+    starts = [at[start + length] for start, length in kept]
+    ends = [at[start] for start, _ in kept[1:]]
+    return tuple((start, end) for start, end in zip(starts, ends, strict=False) if start < end)
 
 
 def beside(shown: list[DiffLine], width: int) -> bool:
@@ -127,7 +159,7 @@ def beside(shown: list[DiffLine], width: int) -> bool:
 
 
 def side_by_side(
-    shown: list[DiffLine], width: int, changed: dict[int, tuple[int, int]], indent: str, more: str, digits: int
+    shown: list[DiffLine], width: int, changed: dict[int, Spans], indent: str, more: str, digits: int
 ) -> list[Row]:
     """The old to the left, the new to the right; lines that stand for each other in one row."""
     room = (width - cells(indent) - cells(PARTED)) // 2
@@ -176,7 +208,7 @@ def _line_rows(
     digits: int,
     indent: str,
     more: str,
-    changed: tuple[int, int] | None,
+    changed: Spans | None,
     filled: int = 0,
 ) -> list[Row]:
     if line.kind == "gap":
@@ -189,8 +221,11 @@ def _line_rows(
     rest = ((indent, ""), (" " * (digits + 1), "diff.number"), ("  ", style))
     pieces: list[Piece] = [(line.text, style)]
     if changed is not None:
-        start, end = changed
-        pieces = [(line.text[:start], style), (line.text[start:end], f"{style}.word"), (line.text[end:], style)]
+        pieces, at = [], 0
+        for start, end in changed:
+            pieces += [(line.text[at:start], style), (line.text[start:end], f"{style}.word")]
+            at = end
+        pieces.append((line.text[at:], style))
     pieces = [(text.replace("\t", TAB), named) for text, named in pieces]
     rows = flow(pieces, width, first=head, rest=rest, words=False)
     if line.kind == "same":
