@@ -102,7 +102,8 @@ class ContentProbe(Whole):
 def real_engine(
     root: Path, name: str, *, inotify: bool = True, servers: bool = True, python: Path | None = None
 ) -> ProbeEngine:
-    """The same with `ruff`, `pytest`, `both`, a `command` of the user, or `all` of them as a session runs them."""
+    """The same with `ruff`, `pytest`, `both`, a `command` of the user, or `all` of them, each as in a session but
+    for its sandbox and its store."""
     commands = (ProbeCommand(name="command", command="cat pyproject.toml"),)
     return ProbeEngine(
         root,

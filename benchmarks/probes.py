@@ -14,7 +14,9 @@ run: `whole after an edit` is the early verdict, and then the one that the gate 
 plain pytest its first byte. Times in ms: median, and p95 from n = 20 on, the greatest below. The goals stand at
 the end, and how many verdicts were early (`partial`), served (`hit`) or of the whole (`ran`): all are in `ours`.
 `ruff server` is the check of one text of 2, 20 and 150 KB that is not on the disk; "asked again" is
-the same question about the same text, which sends nothing: what ruff itself takes for it. `pytest alone`
+the same question about the same text, which sends nothing: what ruff itself takes for it. How many such texts
+would get no answer within the time that a write waits for it stands at the end. The goal of a ruff verdict is judged
+on that, and as `ruff: ours` on the engine's whole way after an edit. `pytest alone`
 is the least that the same tests take: a fork of a pytest that has read its options, and nothing around it.
 """
 
@@ -37,7 +39,7 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Interpreters
 from jetbox.engine.probes.pytest import PytestProbe
-from jetbox.engine.probes.ruff import RuffProbe
+from jetbox.engine.probes.ruff import CANDIDATE_S, RuffProbe
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.probes.sessions import Ended
 from jetbox.engine.safety.choose import choose_sandbox
@@ -79,7 +81,7 @@ def large(root: Path) -> Path:
 
 
 async def one(engine: ProbeEngine, name: str) -> tuple[float, Verdict]:
-    """How long until the probe's verdict is given, with the other probes beside it."""
+    """How long until the engine's verdict of this probe is given."""
     began = time.perf_counter()
     verdicts = await engine.verdicts()
     spent = (time.perf_counter() - began) * 1e3
@@ -175,15 +177,17 @@ async def workspace(root: Path, edited: Path, runs: int, whole_every: int) -> tu
     return found, kinds
 
 
-async def server(runs: int) -> Figures:
-    """`ruff server` on texts of three sizes."""
+async def server(runs: int) -> tuple[Figures, list[str]]:
+    """`ruff server` on texts of three sizes, and in words how often a write would have got no answer in time."""
     root = Path(tempfile.mkdtemp(prefix="probes-"))
     sandbox = await choose_sandbox(root, enabled=True, network=False)
     processes = ProcessRunner(sandbox, root)
     made = RuffProbe(root, processes, ProbeOptions(), Tree(root, out_of_scope), Interpreters(root, processes, ""))
     found: Figures = {}
+    notes: list[str] = []
     try:
         for size in (2, 20, 150):
+            silent = 0
             unit = "def function_{n}(first: int, second: str) -> str:\n    return f'{{first + {n}}} {{second}}'\n\n\n"
             text = "".join(unit.format(n=n) for n in range(size * 1024 // 90))
             for run in range(runs * 5 + 3):
@@ -197,11 +201,15 @@ async def server(runs: int) -> Figures:
                     assert await made._server.check(f"m{size}.py", f"{text}X = {run}\n") is not None
                     spent = (time.perf_counter() - began) * 1e3
                     found.setdefault(f"{size} KB, asked again", []).append(spent)
+                    silent += not await made.words(f"m{size}.py", f"{text}Y = {run}\n")
+            notes.append(
+                f"ruff server, {size} KB: no answer within {CANDIDATE_S * 1e3:g} ms in {silent} of {runs * 5} writes"
+            )
     finally:
         await made.close()
         await sandbox.close()
         shutil.rmtree(root)
-    return found
+    return found, notes
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -218,8 +226,8 @@ def measure(
     names: list[str], project: Path | None, runs: int, whole_every: int
 ) -> tuple[dict[str, Figures], list[str]]:
     """Everything that was asked for, and in words of what kind the verdicts were, and what is missing."""
-    results = {"ruff server": asyncio.run(server(runs))}
-    notes: list[str] = []
+    figures, notes = asyncio.run(server(runs))
+    results = {"ruff server": figures}
     for name in names:
         home = Path(tempfile.mkdtemp(prefix="probes-")).resolve()
         root, title = home / "ws", name
@@ -252,6 +260,9 @@ def judged(name: str, figures: Figures) -> list[str]:
     ours = "pytest: ours"
     if name == "tiny" and ours in middle:
         limits[ours] = 15
+    if "ruff: ours" in middle:
+        # The file of a real project is a large one.
+        limits["ruff: ours"] = 5 if name.startswith("project") else 1
     said = [
         f"goal {name}, {figure}: {middle[figure]:.2f} of {limit} ms, {'met' if middle[figure] <= limit else 'missed'}"
         for figure, limit in limits.items()

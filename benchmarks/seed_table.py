@@ -100,7 +100,7 @@ def ablations(*, whole: bool = True) -> dict[str, tuple[str, ...]]:
     if not whole:
         return found
     found["default"] = ()
-    for switch in SWITCHES:
+    for switch in (*SWITCHES, "probe_inotify"):  # which `baseline` has too
         found[f"default - {switch}"] = ("--set", f"performance.{switch}=false")
     return found
 

@@ -10,8 +10,8 @@ Two parts, each with half of the look-ups:
   every change that was complete when it began; it goes on until there was one of each kind
 A look-up is `ProbeEngine.verdicts()`; the probe's verdict is what the files hold.
 
-With `--real`, in their place: ruff and pytest as a session runs them, on a small package with an
-environment of its own; each verdict has to be what a plain run says of the same files. `--lookups`
+With `--real`, in their place: ruff and pytest as a session runs them, but without its sandbox, on a
+small package with an environment of its own; each verdict has to be what a plain run says of the same files. `--lookups`
 counts the changes then.
 """
 
@@ -41,6 +41,10 @@ REMEMBERED = 40
 """States whose verdict the engine surely still has."""
 
 
+LOST_MOST = 0.01
+"""Share of the true hits that may be lost."""
+
+
 class Tally:
     """What came of the look-ups."""
 
@@ -48,6 +52,9 @@ class Tally:
         self.lookups = self.hits = self.stale = self.true_hits = self.lost = self.unsettled = 0
         self.by_change: Counter[str] = Counter()
         self.stale_after: Counter[str] = Counter()
+        self.true_after: Counter[str] = Counter()
+        self.lost_after: Counter[str] = Counter()
+        """True hits, and those of them that were lost, by the kind of change before them."""
         self.cases: list[str] = []
 
     def judge(self, verdict: Any, truth: str, change: str, *, expected: bool) -> None:
@@ -59,8 +66,23 @@ class Tally:
             self.stale += 1
             self.stale_after[change] += 1
         if expected:
-            self.true_hits += 1
-            self.lost += not hit
+            self.expect(change, lost=not hit)
+
+    def expect(self, change: str, *, lost: bool) -> None:
+        """Count a look-up that should be a hit."""
+        self.true_hits += 1
+        self.true_after[change] += 1
+        if lost:
+            self.lost += 1
+            self.lost_after[change] += 1
+
+    def failures(self) -> list[str]:
+        """What must not be: in words; nothing where all is well."""
+        found = [f"stale: {self.stale}"] if self.stale else []
+        if self.lost > self.true_hits * LOST_MOST:
+            found.append(f"lost {self.lost} of {self.true_hits} true hits")
+        gone = [change for change, n in self.true_after.items() if self.lost_after[change] == n]
+        return found + [f"lost all true hits after {change}" for change in gone]
 
 
 async def in_turn(home: Path, tally: Tally, lookups: int, until: float, rng: random.Random, inotify: bool) -> None:
@@ -189,8 +211,8 @@ def _compare(package: Package, tally: Tally, verdict: Any, change: str, *, final
     tally.lookups += 1
     tally.hits += verdict.cache == "hit"
     if expected and verdict.durable and not early:
-        tally.true_hits += 1
-        tally.lost += verdict.cache not in ("hit", "partial") and verdict.state not in ("skipped", "error")
+        lost = verdict.cache not in ("hit", "partial") and verdict.state not in ("skipped", "error")
+        tally.expect(change, lost=lost)
     if not right and early:
         tally.unsettled += 1
     if not right:
@@ -228,7 +250,7 @@ async def hunt(lookups: int, seconds: float, seed: int, inotify: bool) -> Tally:
 
 
 def main() -> int:
-    """Hunt and print; 1 where anything stale was served."""
+    """Hunt and print; 1 where anything stale was served, or too many true hits or all of one kind were lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lookups", type=int, default=1_000_000)
     parser.add_argument(
@@ -245,15 +267,18 @@ def main() -> int:
     )
     if options.json:
         print(json.dumps(vars(tally)))
-        return int(tally.stale > 0)
+        return int(bool(tally.failures()))
     kept = 100 * (1 - tally.lost / max(tally.true_hits, 1))
     print(f"{tally.lookups:,} look-ups in {time.monotonic() - start:.0f} s, {tally.hits:,} served from the cache")
     print(f"stale: {tally.stale}   {dict(tally.stale_after) or ''}")
     print(*tally.cases[:30], sep="\n")
     print(f"true hits kept: {kept:.3f} percent of {tally.true_hits:,}; files did not hold still: {tally.unsettled:,}")
     for change, times in sorted(tally.by_change.items()):
-        print(f"  {times:>9,}  {change}")
-    return int(tally.stale > 0)
+        lost = tally.lost_after[change]
+        print(f"  {times:>9,}  {change}" + (f", {lost} of {tally.true_after[change]} true hits lost" if lost else ""))
+    failures = tally.failures()
+    print(*failures, sep="\n", end="\n" if failures else "")
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def test_every_optimisation_of_the_probes_is_measured_on_its_own() -> None:
     fields = zip(PerformanceOptions.__struct_fields__, PerformanceOptions.__struct_defaults__, strict=True)
     switches = {name for name, default in fields if default is True and name.startswith(("probe", "pytest", "ruff"))}
     assert switches - {"probe_inotify"} <= set(seed_table.SWITCHES)
+    assert "default - probe_inotify" in seed_table.ablations()
     for options in seed_table.ablations().values():
         set_ = [word.partition("=") for word in options if word.startswith("performance.")]
         flags = [(name, value, "--set") for name, _, value in set_]
@@ -244,8 +245,8 @@ def test_a_project_that_cannot_be_had_is_said_to_be_missing(tmp_path: Path, monk
     assert not list((tmp_path / "cache").iterdir())
 
 
-async def no_figures(runs: int) -> dict[str, list[float]]:
-    return {}
+async def no_figures(runs: int) -> tuple[dict[str, list[float]], list[str]]:
+    return {}, []
 
 
 def test_a_p95_stands_only_where_twenty_runs_show_it() -> None:
@@ -257,4 +258,8 @@ def test_a_p95_stands_only_where_twenty_runs_show_it() -> None:
     assert f"goal large, {plain}: x10.0 of x20, missed" in said
     assert f"large, whole after an edit: x2.00 as soon as {plain}" in said
     assert "goal tiny, pytest: ours: 10.00 of 15 ms, met" in probes.judged("tiny", figures)
-    assert probes.judged("tiny", {"ruff: ours": [1.0]}) == []
+    assert probes.judged("tiny", {"ruff: ours": [1.0]}) == ["goal tiny, ruff: ours: 1.00 of 1 ms, met"]
+    assert probes.judged("large", {"ruff: ours": [1.2]}) == ["goal large, ruff: ours: 1.20 of 1 ms, missed"]
+    assert probes.judged("project, x, y edited", {"ruff: ours": [1.2]}) == [
+        "goal project, x, y edited, ruff: ours: 1.20 of 5 ms, met"
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from benchmarks import stale_hunt
+from benchmarks.stale_world import World
 from benchmarks.stale_writer import kinds
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -268,8 +270,8 @@ TestSwept = SweptChanges.TestCase
 TestSwept.settings = LIMITS
 
 
-@pytest.mark.parametrize("options", [["--lookups", "3000"], ["--lookups", "300", "--sweep"]])
-def test_a_short_hunt_finds_nothing_stale(options: list[str]) -> None:
+@pytest.mark.parametrize("options", [["--lookups", "3000"], ["--lookups", "2000", "--sweep"]])
+def test_a_short_hunt_finds_nothing_stale(options: list[str], tmp_path: Path) -> None:
     hunt = Path(__file__).parents[3] / "benchmarks" / "stale_hunt.py"
     done = subprocess.run(
         [sys.executable, str(hunt), "--json", "--seconds", "20", *options], capture_output=True, text=True
@@ -282,7 +284,24 @@ def test_a_short_hunt_finds_nothing_stale(options: list[str]) -> None:
     assert {change for change in tally["by_change"] if change.startswith("beside: ")} == {
         f"beside: {k}" for k in kinds()
     }
+    during = "while a probe runs: "
+    in_turn = set(World(tmp_path / "world", random.Random(1))._changes)
+    assert {change for change in tally["by_change"] if not change.startswith(("beside: ", during))} >= in_turn
+    assert tally["true_after"].keys() >= in_turn
+    assert any(change.startswith(during) for change in tally["by_change"])
     assert tally["lost"] <= tally["true_hits"] / 100
+
+
+def test_a_hunt_fails_where_one_kind_of_change_loses_every_hit() -> None:
+    tally = stale_hunt.Tally()
+    for n in range(1000):
+        tally.expect("append", lost=n < 10)
+    assert tally.failures() == []
+    tally.expect("chmod", lost=True)
+    assert tally.failures() == ["lost 11 of 1001 true hits", "lost all true hits after chmod"]
+    tally.expect("chmod", lost=False)
+    tally.stale = 1
+    assert tally.failures() == ["stale: 1", "lost 11 of 1002 true hits"]
 
 
 async def test_a_hunt_whose_writer_dies_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
