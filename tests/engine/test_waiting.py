@@ -16,9 +16,12 @@ from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine import waiting, watchdog
+from jetbox.engine.held import look_at_held
+from jetbox.engine.models.base import LoadedModel
 from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
+from jetbox.engine.models.window import Window
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.waiting import Expectation
 from jetbox.engine.watchdog import Pace, Watchdog, first_limit, gap_limit
@@ -164,6 +167,31 @@ async def test_a_model_that_another_client_holds_otherwise_is_said_to_be_loaded_
     await within(answer)
     await within(goal)
     await other.close()
+
+
+async def test_a_model_whose_window_the_server_lowered_is_not_said_to_be_loaded_again(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"name": "qwen2.5-coder:7b", "window": Window(65_536, "as it is set")}
+    live = await served(YES, faults=("stall@1:0",), rig=asked)
+    await warm(live.parts.model, "qwen2.5-coder:7b", ModelOptions(), 65_536)
+    await look_at_held(live.parts, ours=True)
+    live.parts.loaded = True
+    looks = asyncio.Semaphore(0)
+    running: Callable[[], Awaitable[list[LoadedModel]]] = live.parts.model.running
+
+    async def counted() -> list[LoadedModel]:
+        looks.release()
+        return await running()
+
+    monkeypatch.setattr(live.parts.model, "running", counted)
+    goal = live.start()
+    await live.stats(stalled=1)
+    for _ in range(3):
+        await within(looks.acquire())
+    await live.release()
+    assert (await within(goal)).outcome == "answered"
+    assert {what for what, _ in words(live)} == {"reading"}
 
 
 async def _occupied(other: OllamaModel) -> None:

@@ -265,10 +265,9 @@ class Round:
             parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
         size = parts.model_info.size if parts.model_info is not None else 0
-        window = parts.budget.num_ctx
-        return body, Expectation(
-            tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, window, most, logprobs, parts.given_up
-        )
+        window, name, gone = parts.budget.num_ctx, parts.model_name, parts.given_up
+        expected = Expectation(tokens, parts.loaded, reading, parts.load_ns, name, size, window, most, logprobs, gone)
+        return body, msgspec.structs.replace(expected, real=parts.budget.real)
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""

@@ -60,8 +60,9 @@ async def written(parts: Parts, messages: Sequence[bytes], tokens: int) -> Summa
     body = _body(parts, messages, most)
     reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
     size = parts.model_info.size if parts.model_info is not None else 0
+    name, budget = parts.model_name, parts.budget
     expected = Expectation(
-        tokens, parts.loaded, reading, parts.load_ns, parts.model_name, size, parts.budget.num_ctx, most
+        tokens, parts.loaded, reading, parts.load_ns, name, size, budget.num_ctx, most, real=budget.real
     )
     while True:
         try:

@@ -59,6 +59,8 @@ class Expectation(msgspec.Struct, frozen=True):
     logprobs: bool = False
     given_up: bool = False
     """The request before this one was closed before its answer was complete: not every server hears that at once."""
+    real: int = 0
+    """Tokens that the server takes of the window, where that is less than is asked for; 0 where it has not said."""
 
 
 def loading_words(name: str, size: int) -> str:
@@ -162,7 +164,7 @@ class Voice:
         if held is None:
             others = ", ".join(m.name for m in running)
             self._say("queued", f"{name} is not loaded yet" + (f"; the server holds {others}" if others else ""))
-        elif held.window and window and held.window != window:
+        elif window and held.window not in (0, window, self._expected.real):
             self._say("queued", f"{name} is held with a window of {held.window:,} tokens and is loaded again")
         else:
             self._say("reading")
