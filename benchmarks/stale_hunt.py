@@ -11,8 +11,8 @@ Two parts, each with half of the look-ups:
 A look-up is `ProbeEngine.verdicts()`; the probe's verdict is what the files hold.
 
 With `--real`, in their place: ruff and pytest as a session runs them, but without its sandbox, on a
-small package with an environment of its own; each verdict has to be what a plain run says of the same files. `--lookups`
-counts the changes then.
+small package with an environment of its own; each verdict has to be what a plain run says of the same
+files. `--lookups` counts the changes then.
 """
 
 from __future__ import annotations
