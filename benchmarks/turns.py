@@ -41,7 +41,7 @@ def main() -> int:
 
 async def measured(rounds: int, tries: int) -> list[Row]:
     """The rows, of the live screen and of a recording."""
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from ui import loud
 
     with tempfile.TemporaryDirectory() as folder:
