@@ -1,4 +1,4 @@
-"""Nothing holds the loop for long: what is loud, under the watchdog. `benchmarks/turns.py` judges it to the millisecond.
+"""Nothing holds the loop for long: what is loud, under the watchdog. `benchmarks/turns.py` judges each millisecond.
 
 In units of a fixed piece of work, by the processor time of the loop's own thread, which other work on the machine
 lengthens too: only what is grossly too long is red here.
