@@ -16,8 +16,6 @@ from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 from jetbox.engine.safety.sandbox import Sandbox
 
-pytestmark = pytest.mark.xdist_group("processes")  # what floods the system with processes, and what needs some
-
 Shell = Callable[..., asyncio.Future[Finished]]
 LIMITS = Limits(120, 10_000)
 

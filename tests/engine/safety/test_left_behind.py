@@ -23,8 +23,6 @@ Alive = Callable[[str], list[int]]
 
 DOUBLE_FORK = """
 import os, sys, time
-
-pytestmark = pytest.mark.xdist_group("processes")  # what floods the system with processes, and what needs some
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:

@@ -17,8 +17,6 @@ from jetbox.engine.safety.family import has_ended
 from jetbox.engine.safety.output import KeptOutput
 from jetbox.engine.safety.process import Finished, Limits, ProcessRunner
 
-pytestmark = pytest.mark.xdist_group("processes")  # what floods the system with processes, and what needs some
-
 LIMITS = Limits(120, 10_000)
 
 
