@@ -49,7 +49,10 @@ async def test_what_holds_the_screen_is_told_on_it_where_it_is_debugged(show: Sh
                 compute_for_long(0.1)
                 await s.pilot.pause()
         assert ("the screen was held up for" in s.text) == debug
-    assert not [thread for thread in threading.enumerate() if thread.name == "lag watch" and thread.is_alive()]
+    watches = [thread for thread in threading.enumerate() if thread.name == "lag watch"]
+    for thread in watches:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in watches)
 
 
 def test_each_culprit_is_told_once_until_it_is_much_worse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,23 @@ def test_the_private_folder_of_a_dead_owner_is_swept_and_that_of_a_living_one_ke
     assert {living.path.stat().st_mode & 0o777, another.tmp.stat().st_mode & 0o777} == {0o700}
     living.delete()
     another.delete()
+
+
+def test_sessions_that_start_at_once_take_no_folder_of_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def start(_: int) -> bool:
+        private = PrivateFolder.create(workspace)
+        try:
+            return (private.path / "lock").exists() and private.tmp.is_dir()
+        finally:
+            private.delete()
+
+    with ThreadPoolExecutor(8) as sessions:
+        assert all(sessions.map(start, range(1000)))
+    assert not list(tmp_path.glob("jetbox-box-*"))
 
 
 def test_toolchains_are_readable_and_the_home_folder_is_not(isolated: Path, workspace: Path) -> None:

@@ -30,14 +30,14 @@ class PrivateFolder:
         Raises:
             OSError: no folder for temporary files can be written.
         """
-        import fcntl
         import tempfile
 
         parent = _parent(root)
         _sweep(parent)
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = -1
+        while lock < 0:
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            lock = _locked(path)
         private = cls(path, lock)
         for folder in (private.tmp, private.home, private.home / ".cache", private.home / ".run"):
             folder.mkdir(mode=0o700)
@@ -88,6 +88,24 @@ def _parent(root: Path) -> Path:
         if path is not None and not path.is_relative_to(root) and os.access(path, os.W_OK):
             return path
     raise OSError(f"no folder for temporary files lies outside {root}")
+
+
+def _locked(path: Path) -> int:
+    """Hold the lock of a new folder; -1 where a session that starts now took the folder for a dead one's.
+
+    Nobody holds a lock while it is being made, so `_sweep` may take it, and the folder with it.
+    """
+    import fcntl
+
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
+    except BlockingIOError:
+        pass
+    os.close(lock)
+    return -1
 
 
 def _sweep(parent: Path) -> None:
