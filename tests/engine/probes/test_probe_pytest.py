@@ -79,9 +79,14 @@ def linked(bench: Bench, text: str) -> None:
         (bench.root / f"r{n}/l").symlink_to(f"../r{n + 1}")
 
 
+@pytest.mark.parametrize("fault", ["through == 22: 1 / 0", "through == 3: raise OSError(40, os.strerror(40))"])
 @pytest.mark.parametrize("forks", [True, False])
-async def test_links_that_the_kernel_may_have_miscounted_are_counted_again(bench: Bench, forks: bool) -> None:
-    linked(bench, "if through == 22 and not os.path.exists(begun):\n    open(begun, 'x').close()\n    1 / 0\n")
+async def test_links_that_the_kernel_may_have_miscounted_are_counted_again(
+    bench: Bench, forks: bool, fault: str
+) -> None:
+    # The path that is refused may be the one that another is compared with.
+    where, _, what = fault.partition(": ")
+    linked(bench, f"if {where} and not os.path.exists(begun):\n    open(begun, 'x').close()\n    {what}\n")
     engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
     verdict = await bench.one(engine, "pytest")
     assert (verdict.state, verdict.summary) == ("passed", "23 passed"), verdict.output
