@@ -37,6 +37,7 @@ BROKEN = call("write_file", path="a.py", content="def f(:\n")
 
 
 LOOK = call("list_dir", path=".")
+SHORT = {"num_predict": 3000}
 GARBLED = step(LOOK, send="xml-error")
 
 
@@ -118,6 +119,56 @@ async def test_a_goals_complexity_chooses_and_is_explained(rig: OpenRig) -> None
     assert models(live)[0] == SMALL
     assert models(live)[-1] == LARGE
     assert [s.reason for s in live.events(e.ModelSwitched)] == ["routing", "routing"]
+
+
+async def answers_of(live: Rig) -> list[int]:
+    """`num_predict` of every request, as the server got it."""
+    return [json.loads(entry["body"])["options"]["num_predict"] for entry in (await live.stats())["bodies"]]
+
+
+EASY, EXPERT = (
+    "What is it?",
+    (
+        "Why and how, design and prove: write, fix, split, move a_b() and c_d() in x.py and y.py without a race, "
+        "and compare all of it, " + "word " * 60
+    ),
+)
+
+
+async def test_each_tier_has_its_own_bound_of_an_answer_and_the_window_bounds_it_too(rig: OpenRig) -> None:
+    live = await rig(step(text="So it is."), routing=rule("complexity", num_predict_simple=0), model=SHORT)
+    simple = "Add a function multiply() to mathx.py and test it"
+    for goal in (EASY, simple, EXPERT):
+        assert (await live.run(goal)).outcome == "answered"
+    easy, middle, hard = live.events(e.Routed)
+    assert (easy.num_predict, middle.num_predict, hard.num_predict) == (500, 0, 16_000)
+    assert easy.why.endswith("; below 40; answers of 500 tokens at most")
+    assert hard.why.startswith("expert, ")
+    assert middle.why.endswith("; below 40")
+    first, second, third = await answers_of(live)
+    assert (first, second) == (500, 3000), "0 is what holds for any goal"
+    prompt = live.events(e.RequestSent)[-1].estimate
+    assert 3000 < third < live.parts.budget.window - prompt < 16_000, "never more than is left of the window"
+
+
+async def test_an_answer_that_its_tier_cuts_is_given_what_any_goal_has(rig: OpenRig) -> None:
+    steps = [step(text=" ".join(map(str, range(700)))), step(text="The rest."), step(text="Another.")]
+    live = await rig(*steps, routing=rule("complexity", num_predict_trivial=100), model=SHORT)
+    assert (await live.run(EASY)).outcome == "answered"
+    assert await answers_of(live) == [100, 3000]
+    assert [a.done_reason for a in live.events(e.ModelAnswered)] == ["length", "stop"]
+    told = live.events(e.Routed)[-1]
+    assert (told.why, told.changes) == ("an answer was cut at 100 tokens: up to 3,000 from here on", False)
+    assert told.num_predict == 0
+    await live.run(EASY)
+    assert (await answers_of(live))[2] == 100, "the next goal has its own"
+
+
+@pytest.mark.parametrize("mode", ["phase", "evidence", "cascade"])
+async def test_rules_without_tiers_bound_no_answer(rig: OpenRig, mode: str) -> None:
+    live = await rig(step(text="So."), routing=rule(mode), model=SHORT)
+    await live.run(EASY)
+    assert set(await answers_of(live)) == {3000}
 
 
 async def test_a_draft_is_refined_by_the_large_model(rig: OpenRig) -> None:

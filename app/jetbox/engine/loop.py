@@ -173,7 +173,8 @@ class Loop:
                     return self._interrupted() or self._cancelled()
             self._limits.rounds += 1
             parts.session.round += 1
-            round_ = Round(parts, limit=self._options.max_rounds, begun=begun, planner=self._planner)
+            most = self._router.most if self._router is not None else 0
+            round_ = Round(parts, limit=self._options.max_rounds, begun=begun, planner=self._planner, most=most)
             try:
                 result = await self._work.run(round_.run())
             except Interrupted:  # before it had begun

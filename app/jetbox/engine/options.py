@@ -197,6 +197,17 @@ class RoutingOptions(Section, frozen=True, kw_only=True):
     """Name of the large model."""
     threshold: int = 40
     """Score of a goal, from 0 to 100, from which the large model works on it."""
+    num_predict_trivial: int = 500
+    """complexity: most tokens of one answer of a goal that scores below 20, in place of `model.num_predict`, which
+    holds from the first answer on that was cut at it; 0: `model.num_predict`."""
+    num_predict_simple: int = 2000
+    """The same of a goal that scores from 20 on."""
+    num_predict_moderate: int = 4000
+    """From 40 on."""
+    num_predict_complex: int = 8000
+    """From 60 on."""
+    num_predict_expert: int = 16_000
+    """From 80 on."""
     escalate_red: int = 2
     """So many red verdicts in a row call the large model."""
     escalate_garbled: int = 2

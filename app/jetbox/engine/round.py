@@ -69,14 +69,18 @@ class RoundResult(msgspec.Struct):
 class Round:
     """Runs one round. Cancelling its task interrupts it: what was streamed is kept."""
 
-    def __init__(self, parts: Parts, *, limit: int, begun: int = -1, planner: Planner | None = None) -> None:
+    def __init__(
+        self, parts: Parts, *, limit: int, begun: int = -1, planner: Planner | None = None, most: int = 0
+    ) -> None:
         """`begun` is when the previous round ended, so that no time falls between two rounds.
 
-        `planner` takes the calls where the goal may be planned.
+        `planner` takes the calls where the goal may be planned. `most`: tokens of an answer, in place of what is
+        configured for any goal; 0 where nothing takes its place.
         """
         self._parts = parts
         self._planner = planner
         self._limit = limit
+        self._most = most or parts.options.model.num_predict
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
@@ -257,7 +261,7 @@ class Round:
         model = parts.options.model
         with parts.timed("budget"):
             tokens = parts.budget.estimate(parts.history.size)
-            most = parts.budget.num_predict(tokens, model.num_predict, parts.budget.unsure(parts.history.size))
+            most = parts.budget.num_predict(tokens, self._most, parts.budget.unsure(parts.history.size))
         logprobs = (parts.options.routing.mode == "cascade" or model.heartbeats) and not parts.no_logprobs
         with parts.timed("render"):
             body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))

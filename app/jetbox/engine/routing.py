@@ -44,6 +44,12 @@ def check(options: RoutingOptions) -> None:
         )
 
 
+def bound(options: RoutingOptions, scored: Complexity) -> int:
+    """Most tokens of an answer of a goal of that tier; 0 where that is no other than for any goal."""
+    tokens: int = getattr(options, f"num_predict_{scored.tier}")
+    return tokens
+
+
 class Router:
     """Decides for one goal. What it decides is an event, and a wish for the loop where the model changes."""
 
@@ -57,6 +63,8 @@ class Router:
         self._syntax = 0
         self._green = 0
         self._drafted = False
+        self.most = 0
+        """Most tokens of an answer by the goal's tier; 0 where that bounds nothing."""
         self._unfit: dict[str, str] = {}
         """Why models of the rule cannot be used for this goal."""
 
@@ -72,7 +80,9 @@ class Router:
             large = scored.score >= options.threshold
             model = options.large if large else options.small
             sign = "at least" if large else "below"
-            await self._decide(model, f"{scored.words}; {sign} {options.threshold}", scored=scored)
+            self.most = bound(options, scored)
+            answers = f"; answers of {self.most:,} tokens at most" if self.most else ""
+            await self._decide(model, f"{scored.words}; {sign} {options.threshold}{answers}", scored=scored)
         elif options.mode == "phase":
             drafts = await self._decide(options.small, "scaffold: the small model drafts", phase="scaffold")
             self._drafted = not drafts
@@ -83,6 +93,8 @@ class Router:
         self, result: RoundResult, ending: Ending | None, tail: list[str]
     ) -> tuple[Ending | None, list[str]]:
         """What follows from a round: perhaps another model, perhaps no end yet."""
+        if result.answer.done_reason == "length" and self.most:
+            self._unbound()
         if self._users or self._options.mode == "complexity" or result.interrupted:
             return ending, tail
         if ending is not None and ending.outcome not in HELD:
@@ -94,6 +106,14 @@ class Router:
         if ending is None:
             await self._evidence(result)
         return ending, tail
+
+    def _unbound(self) -> None:
+        """An answer was cut: from here on what the model is allowed for any goal holds, where that is more."""
+        parts, tokens = self._parts, self.most
+        most = parts.options.model.num_predict
+        if tokens < most:
+            self.most = 0
+            self._tell(parts.model_name, f"an answer was cut at {tokens:,} tokens: up to {most:,} from here on")
 
     async def _phase(
         self, result: RoundResult, ending: Ending | None, tail: list[str]
@@ -225,6 +245,7 @@ class Router:
                 phase=phase,
                 score=scored.score if scored else -1,
                 parts=scored.parts if scored else {},
+                num_predict=self.most,
                 changes=model != parts.model_name,
             )
         )

@@ -123,6 +123,8 @@ class Routed(Event, frozen=True, kw_only=True, tag="model.routed"):
     """Of the goal's complexity, from 0 to 100; -1 where the rule does not look at it."""
     parts: dict[str, int] = {}
     """What the score is the sum of."""
+    num_predict: int = 0
+    """Most tokens of an answer from here on, where the rule bounds it; 0 where it does not."""
     changes: bool = False
     """Another model than the one before."""
 
