@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 WRITE = call("write_file", path="a.py", content="x = 1\n")
 PACE = 16
 """How many times faster than the profile the server is."""
+GREEN = "def test_a():\n    pass\n"
 AGAIN = call("write_file", path="b.py", content="y = 1\n")
 
 
@@ -121,6 +124,37 @@ async def test_where_taking_back_is_not_proved_the_verdict_comes_with_the_next_m
     third = (await live.stats())["bodies"][2]
     assert "[probes of round 1] suite: failed (it failed)" in prompt(third)[-1]["content"]
     assert [event.attempt for event in live.events(e.RequestSent)][:3] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["sent again", "with the next message"])
+async def test_ruff_and_pytest_of_a_state_are_told_as_far_as_they_are_when_the_request_goes_out(
+    rig: OpenRig, tmp_path: Path, heard: bool
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    waits = f"import pathlib\n\n\ndef test_a():\n    assert not pathlib.Path({str(gate)!r}).read_text()\n"
+    write = call("write_file", path="test_a.py", content=waits)
+    read, mend = call("read_file", path="test_a.py"), call("write_file", path="test_a.py", content=GREEN)
+    steps = (step(write, read), step(read), step(mend), finish())
+    live = await rig(*steps, faults=("stall@1:1", "stall@2:0"), probes={"wait": "overlap"})
+    live.parts.cancels.heard = heard
+    running = live.start()
+    await live.until(e.ProbeEnded, name="ruff", state="passed")
+    await live.release()
+    await live.until(e.RequestSent)
+    await live.stats(stalled=1)
+    await asyncio.to_thread(gate.write_text, "red")
+    await live.until(e.ProbeEnded, name="pytest", state="failed", of_round=1)
+    if not heard:
+        await live.release()
+    assert (await within(running)).outcome == "done"
+    second, third = (prompt(body) for body in (await live.stats())["bodies"][1:3])
+    assert second[-1]["content"].endswith("[probes] ruff: passed (0 problems); pytest: running on this state")
+    told = third[-1]["content"]
+    assert "[probes of round 1] pytest: failed (1 of 1 failed: test_a)" in told
+    assert "AssertionError" in told
+    assert (third[:-1] == second[:-1]) is heard, "the same request again, with the verdict at its end"
+    assert [event.attempt for event in live.events(e.RequestSent)][:3] == [1, 1, 2 if heard else 1]
 
 
 async def test_a_red_verdict_is_not_told_once_somebody_mended_the_file(rig: OpenRig) -> None:
