@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
+from cli.test_cli_printer import Kept
+from jetbox.cli.printer import Progress
 from jetbox.engine import events as e
+from scripted import WriteScript, call, finish, step
 from ui.conftest import Showing
 from ui.played import MS, answered, ended, opened, request, whole, write_call
+from ui.test_live_equals_replay import run_live
+
+if TYPE_CHECKING:
+    from jetbox.cli.output import LineOut
+    from jetbox.sim.launch import ServerProcess
 
 INPUTS = {"files": "12, digest 3fa9c1d2e4b5", "arguments": "check .", "versions": "ruff 0.17.5", "variables": "PATH"}
 
@@ -171,3 +185,68 @@ async def test_why_says_the_keys_and_reasons_of_the_latest_verdicts(show: Showin
         "session: hits 1 of 2 (50%), saved 35 ms, waited 64 ms",
     ):
         assert words.split() in said, words
+
+
+ASKS = {
+    "pytest.ini": "[pytest]\naddopts = --forked\n",
+    "conftest.py": "def pytest_addoption(parser):\n    parser.addoption('--forked', action='store_true')\n",
+    "test_a.py": "def test_a():\n    pass\n",
+}
+"""A workspace whose own configuration keeps runs from being forked."""
+DIFFERS = {"test_a.py": "import gc\n\n\ndef test_a():\n    assert not gc.get_freeze_count()\n"}
+"""A workspace whose test says something else in a forked run."""
+SAID = "a forked run said failed (1 of 1 failed: test_a), and one from scratch passed (1 passed)"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [(ASKS, "its configuration asks for --forked"), (DIFFERS, SAID)],
+    ids=["refused", "disproved"],
+)
+async def test_why_runs_are_not_forked_is_told_on_the_screen_and_without_one(
+    tmp_path: Path,
+    sim_server: Callable[..., ServerProcess],
+    write_script: WriteScript,
+    show: Showing,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    why: str,
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    root = tmp_path / "project"
+    root.mkdir()
+    for name, text in files.items():
+        (root / name).write_text(text)
+    script = write_script(step(call("write_file", path="a.txt", content="a\n")), finish())
+    server = sim_server(scripts=[str(script)], faults=("stall@1:0",))
+    told = f"pytest runs from scratch: {why}"
+
+    going_on: list[asyncio.Task[None]] = []
+
+    def go_on() -> None:
+        server.stats(seconds=120, stalled=1)
+        server.release()
+
+    def moves(stamped: e.Stamped) -> tuple[()]:
+        if isinstance(stamped.event, e.Notice) and stamped.event.text == told:
+            going_on.append(asyncio.create_task(asyncio.to_thread(go_on)))
+        return ()
+
+    events, _ = await run_live("Write it", server.url, root, tmp_path / "sessions", moves=moves)
+    await asyncio.gather(*going_on)
+    assert [s.event.outcome for s in events if isinstance(s.event, e.GoalEnded)] == ["done"]
+
+    out = Kept()
+    progress = Progress(cast("LineOut", out))
+    for stamped in events:
+        progress.apply(stamped)
+    assert out.text.count(told) == 1
+    assert f"  info: {told}\n" in out.text
+
+    over = next(n for n, s in enumerate(events) if isinstance(s.event, e.GoalEnded))
+    async with show(size=(240, 60)) as s:
+        await s.play(*(stamped.event for stamped in events[: over + 1]))
+        assert s.text.count(told) == 1
+        await s.type("/why", "enter")
+        assert f"it runs from scratch: {why}" in row(s.text, "  slow ")
