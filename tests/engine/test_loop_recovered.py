@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from engine.rig import Rig
 from jetbox.engine import events as e
 from jetbox.sim.fault_kinds import FORMS
-from scripted import call, finish, step
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 
@@ -130,6 +132,40 @@ async def test_a_call_that_nobody_can_read_is_asked_for_again_and_not_resent(rig
     first, second = (await live.stats())["bodies"][:2]
     assert first["body"] != second["body"]
     assert "could not be read" in json.loads(second["body"])["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "temperatures", "seeds"),
+    [
+        ("qwen3-coder:30b", {}, [None, 0.9, 1.0], [None, None, None]),
+        ("gpt-oss:20b", {}, [None, 1.0, 1.0], [None, None, None]),
+        ("gpt-oss:20b", {"temperature": 0.0, "seed": 7}, [0.0, 0.2, 0.4], [7, 8, 9]),
+        ("gpt-oss:20b", {"temperature": 1.3}, [1.3, 1.3, 1.3], [None, None, None]),
+    ],
+)
+async def test_after_a_call_that_nobody_could_read_the_next_is_drawn_otherwise(
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: Callable[..., ServerProcess],
+    name: str,
+    model: dict[str, object],
+    temperatures: list[float | None],
+    seeds: list[int | None],
+) -> None:
+    look = call("list_dir", path=".")
+    broken = step(look, send="xml-error")
+    server = sim_server(scripts=[str(write_script(broken, broken, step(look), step(text="So.")))], models=["all"])
+    live = await Rig(server, tmp_path).open(name=name, model=model)
+    assert (await live.run()).outcome == "answered"
+    stats = await live.stats()
+    sent = [json.loads(entry["body"]) for entry in stats["bodies"]]
+    options = [body["options"] for body in sent]
+    assert [each.get("temperature") for each in options] == [*temperatures, temperatures[0]], "as configured in the end"
+    assert [each.get("seed") for each in options] == [*seeds, seeds[0]]
+    assert len({each["num_ctx"] for each in options}) == 1, "what a model is loaded with stays"
+    assert all(set(each) <= {"num_ctx", "num_predict", "temperature", "seed"} for each in options)
+    assert stats["loads"] == 1
+    await live.close()
 
 
 async def test_calls_that_are_never_readable_end_the_goal(rig: OpenRig) -> None:

@@ -174,7 +174,14 @@ class Loop:
             self._limits.rounds += 1
             parts.session.round += 1
             most = self._router.most if self._router is not None else 0
-            round_ = Round(parts, limit=self._options.max_rounds, begun=begun, planner=self._planner, most=most)
+            round_ = Round(
+                parts,
+                limit=self._options.max_rounds,
+                begun=begun,
+                planner=self._planner,
+                most=most,
+                unread=self._garbled,
+            )
             try:
                 result = await self._work.run(round_.run())
             except Interrupted:  # before it had begun

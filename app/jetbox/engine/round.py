@@ -22,6 +22,7 @@ from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
 from jetbox.engine.retries import ONCE, diagnosed, pause_before, spared
 from jetbox.engine.room import Room
+from jetbox.engine.sampling import drawn
 from jetbox.engine.stream import Answer, Attempt, model_spans
 from jetbox.engine.tools.calls import Done
 from jetbox.engine.waiting import Expectation
@@ -70,17 +71,26 @@ class Round:
     """Runs one round. Cancelling its task interrupts it: what was streamed is kept."""
 
     def __init__(
-        self, parts: Parts, *, limit: int, begun: int = -1, planner: Planner | None = None, most: int = 0
+        self,
+        parts: Parts,
+        *,
+        limit: int,
+        begun: int = -1,
+        planner: Planner | None = None,
+        most: int = 0,
+        unread: int = 0,
     ) -> None:
         """`begun` is when the previous round ended, so that no time falls between two rounds.
 
         `planner` takes the calls where the goal may be planned. `most`: tokens of an answer, in place of what is
-        configured for any goal; 0 where nothing takes its place.
+        configured for any goal; 0 where nothing takes its place. `unread`: answers in a row before it that nobody could
+        read.
         """
         self._parts = parts
         self._planner = planner
         self._limit = limit
         self._most = most or parts.options.model.num_predict
+        self._drawn = drawn(parts.options.model, parts.model_info, unread)
         self._spans: list[Span] = []
         self._overlap = Overlap(parts)
         self._start = begun if begun >= 0 else parts.session.now()
@@ -264,7 +274,7 @@ class Round:
             most = parts.budget.num_predict(tokens, self._most, parts.budget.unsure(parts.history.size))
         logprobs = (parts.options.routing.mode == "cascade" or model.heartbeats) and not parts.no_logprobs
         with parts.timed("render"):
-            body = parts.history.body(Wanted(parts.budget.num_ctx, most, model.temperature, model.seed, logprobs))
+            body = parts.history.body(Wanted(parts.budget.num_ctx, most, *self._drawn, logprobs))
         with parts.timed("compare"):
             parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
         reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0

@@ -39,6 +39,8 @@ class Model(NamedTuple):
     template: str = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"
     levels: tuple[str, ...] = ()
     """Thinking levels that it knows; the first is the default."""
+    own: str = ""
+    """What its own file sets, as `/api/show` words it: a line for each option."""
     pace: str = ""
     """How else than by its own profile it is played: what is measured of it is of another model then."""
 
@@ -97,6 +99,7 @@ class Model(NamedTuple):
         remote = {"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}
         return {
             "modelfile": f"# Modelfile of a scripted model\nFROM {self.name}\n",
+            **({"parameters": self.own} if self.own else {}),
             "template": self.template,
             "details": self.details(),
             "model_info": info,
@@ -196,6 +199,11 @@ MORE = (
         modified_at="2026-08-28T12:20:41.550017394Z",
         calls="chunk",
         profile="B",
+        own="repeat_penalty                 1.05\n"
+        'stop                           "<|im_end|>"\n'
+        "temperature                    0.7\n"
+        "top_k                          20\n"
+        "top_p                          0.8",
     ),
     Model(
         name="qwen3:8b",

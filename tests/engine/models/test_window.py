@@ -182,7 +182,8 @@ def test_memory_for_each_token_by_what_show_tells() -> None:
     widths = {"a.block_count": 28, "a.attention.head_count_kv": [0, 8], "a.embedding_length": 3072}
     assert shown("m", Show(model_info={**widths, "a.attention.head_count": 24})).kv_bytes == 112 * 1024
     assert shown("m", Show(model_info={})).kv_bytes == 0
-    assert shown("m", Show(parameters='stop "<|end|>"\nnum_ctx    24576\n')).own_ctx == 24576
+    told = shown("m", Show(parameters='stop "<|end|>"\nnum_ctx    24576\ntemperature   0.7\n'))
+    assert (told.own_ctx, told.own_temperature) == (24576, 0.7)
 
 
 def test_the_next_rung_below() -> None:

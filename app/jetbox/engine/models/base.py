@@ -107,6 +107,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """Memory that each token of the window takes; 0 where unknown."""
     own_ctx: int = 0
     """Tokens of the window that its own file asks for; 0 where it does not."""
+    own_temperature: float | None = None
+    """That its own file asks for; None where it does not."""
     levels: tuple[str, ...] = ()
     """Levels of thinking that it knows, as words; empty where the server does not say."""
     moves_tools: bool = False

@@ -138,7 +138,8 @@ class Catalog:
             shown = await self._model.info(info.name)
         except ModelError:
             return entry
-        known = {name: getattr(shown, name) for name in ("kv_bytes", "own_ctx", "levels", "moves_tools")}
+        told = ("kv_bytes", "own_ctx", "own_temperature", "levels", "moves_tools")
+        known = {name: getattr(shown, name) for name in told}
         return msgspec.structs.replace(entry, info=msgspec.structs.replace(info, **known))
 
     async def _describe(self, info: ModelInfo) -> ModelInfo:

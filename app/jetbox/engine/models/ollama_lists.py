@@ -102,6 +102,7 @@ def listed(model: Installed) -> ModelInfo:
     )
 
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
 TOOLS_AT_LAST = re.compile(r"if\s+and\s+(?:\$?\.Tools\s+\$last|\$last\s+\$?\.Tools)\b")
 """In a template of Ollama's own kind: tools where the message is the last one, as Llama 3.1 and 3.2 have it."""
 
@@ -118,7 +119,8 @@ def shown(name: str, show: Show) -> ModelInfo:
         quantisation=details.quantization_level or "",
         remote=show.remote_host or "",
         kv_bytes=_kv_bytes(show.model_info),
-        own_ctx=_own_ctx(show.parameters or ""),
+        own_ctx=int(_own(show, "num_ctx") or 0),
+        own_temperature=_own(show, "temperature"),
         levels=tuple(value for value in (show.thinking or Thinking()).values if isinstance(value, str)),
         moves_tools=TOOLS_AT_LAST.search(show.template or "") is not None,
     )
@@ -142,12 +144,13 @@ def _kv_bytes(model_info: dict[str, Any]) -> int:
     return 2 * 2 * layers * number("attention.head_count_kv", "attention.head_count") * width
 
 
-def _own_ctx(parameters: str) -> int:
-    for line in parameters.splitlines():
+def _own(show: Show, option: str) -> float | None:
+    """What the model's own file sets an option to; None where it sets none."""
+    for line in (show.parameters or "").splitlines():
         name, _, value = line.strip().partition(" ")
-        if name == "num_ctx" and value.strip().isdigit():
-            return int(value)
-    return 0
+        if name == option and NUMBER.fullmatch(value.strip()):
+            return float(value)
+    return None
 
 
 def held(ps: Ps) -> list[LoadedModel]:

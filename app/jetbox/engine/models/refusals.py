@@ -216,7 +216,7 @@ def _known_words(whole: str, *, openai: bool = False, long: bool = False, starvi
         found = re.search(r"raw='(.*)', err=", whole, re.DOTALL) or re.search(r"raw='(.*)", whole, re.DOTALL)
         return CallGarbled(
             "the server could not read the model's tool call",
-            "it is asked to send it again; models with a parser of their own in the server do better",
+            "it is asked to send it again, at a higher temperature; models with a parser in the server do better",
             raw=found[1] if found else "",
         )
     if long or any(words in whole for words in OVERFLOW):
