@@ -36,6 +36,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * cores
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long texts are named by their length: a name travels from worker to worker several times a test."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
+
+
 @pytest.fixture
 def dead_port() -> Iterator[int]:
     """One of this machine on which nobody listens, and nobody else can while the test runs."""
