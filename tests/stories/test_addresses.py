@@ -45,12 +45,19 @@ class Front(socketserver.ThreadingTCPServer):
 class Guard(socketserver.StreamRequestHandler):
     server: Front
 
+    def head(self) -> list[bytes]:
+        """Lines of the next request; none where the connection ended."""
+        lines = []
+        while (line := self.rfile.readline()) != b"\r\n":
+            if not line:
+                return []
+            lines.append(line)
+        return lines
+
     def handle(self) -> None:
         with socket.create_connection(self.server.behind) as behind:
             threading.Thread(target=pump, args=(behind, self.request), daemon=True).start()
-            while lines := list(iter(self.rfile.readline, b"\r\n")):
-                if not lines[-1]:
-                    return
+            while lines := self.head():
                 known = any(line.lower().startswith(b"authorization:") and self.server.wanted in line for line in lines)
                 self.server.asked.append((lines[0].split()[1].decode(), known))
                 if not known:
