@@ -6,12 +6,16 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Never
+from types import SimpleNamespace
+from typing import Any, Never, cast
 
+import msgspec
 import pytest
 
 from jetbox.cli.live import Live, Start
 from jetbox.cli.options import invocation
+from jetbox.cli.output import LineOut
+from jetbox.cli.printer import Progress
 from jetbox.cli.workbench import _live
 from jetbox.engine import events as e
 from jetbox.engine.assemble import Undecided
@@ -20,6 +24,7 @@ from jetbox.engine.errors import ExitCode, SettingsError
 from jetbox.engine.options import (
     ContextOptions,
     EngineOptions,
+    LoopOptions,
     ModelOptions,
     PermissionOptions,
     ProbeOptions,
@@ -29,6 +34,7 @@ from jetbox.record.library import summaries
 from jetbox.record.places import sessions_folder
 from jetbox.sim.launch import ServerProcess
 from jetbox.ui.app import JetboxApp
+from jetbox.ui.transcript.remarks import remarks
 from scripted import WriteScript, call, finish, step
 
 ServeOne = Callable[..., ServerProcess]
@@ -133,6 +139,79 @@ def test_a_session_that_is_left_before_it_began_is_a_whole_one(tmp_path: Path, m
     assert [(each.problem, each.goal, each.outcome, each.running) for each in kept] == [
         ("", "Do it", "interrupted", False)
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("first", "model", "loop", "miss"),
+    [
+        ({}, {}, {}, ""),
+        ({"think": "high"}, {"think": "low"}, {}, "the level of thinking changed"),
+        ({}, {}, {"plan": True}, "the tools changed"),
+        ({}, {"name": "llama3.2:3b"}, {}, "the switch from gpt-oss:20b"),
+    ],
+)
+async def test_a_session_that_goes_on_otherwise_is_told_why_its_prompt_is_read_anew(
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: ServeOne,
+    first: dict[str, Any],
+    model: dict[str, Any],
+    loop: dict[str, Any],
+    miss: str,
+) -> None:
+    write = call("write_file", path="a.txt", content="a line of text\n" * 800)
+    server = sim_server(scripts=[str(write_script(step(write), finish()))])
+    root = tmp_path / "work"
+    root.mkdir()
+
+    async def run(resume: str | None, model: dict[str, Any], loop: dict[str, Any]) -> list[e.Stamped]:
+        asked = msgspec.structs.replace(options(server, tmp_path / "data", **model), loop=LoopOptions(**loop))
+        live = Live(Start(root=root, options=asked, goal="Do it", resume=resume))
+        await asyncio.wait_for(live.drive(), 120)
+        return [each for each in live.feed.drain().events if each.seq >= live.begins_at]
+
+    await run(None, first, {})
+    again = await run("", {**first, **model}, loop)
+    reuses = [stamped for stamped in again if isinstance(stamped.event, e.PrefixReused)]
+    told = [stamped.event.miss for stamped in reuses if isinstance(stamped.event, e.PrefixReused)]
+    assert told == [miss, *[""] * (len(told) - 1)], "the reason is in the journal, with the request that it holds of"
+    one = reuses[0].event
+    assert isinstance(one, e.PrefixReused)
+    assert (one.tokens > one.of // 2) is (not miss)
+    lines: list[bytes] = []
+    progress = Progress(cast("LineOut", SimpleNamespace(put=lines.append)))
+    for stamped in again:
+        progress.apply(stamped)
+    said = [line.decode() for line in lines if b"read anew" in line]
+    assert [miss in line for line in said] == ([True] if miss else [])
+    asked_for = [json.loads(each["body"]) for each in server.stats()["bodies"]]
+    assert len({json.dumps(body["options"]["num_ctx"]) for body in asked_for}) == 1
+
+
+async def test_a_workbench_that_goes_on_otherwise_says_so_when_the_model_has_read_the_prompt(
+    tmp_path: Path, write_script: WriteScript, sim_server: ServeOne
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Yes.")))])
+    root = tmp_path / "work"
+    root.mkdir()
+    misses = []
+    for resume, think in ((None, "high"), ("", "high"), ("", "low")):
+        asked = options(server, tmp_path / "data", think=think)
+        goal = "Do it" if resume is None else ""
+        live = Live(Start(root=root, options=asked, goal=goal, resume=resume, attended=True))
+        driving = asyncio.create_task(live.drive())
+        awaited = e.GoalEnded if goal else e.ModelWarmed
+        seen: list[e.Stamped] = []
+        while not any(isinstance(each.event, awaited) and each.seq >= live.begins_at for each in seen):
+            await asyncio.wait_for(live.feed.ready(), 120)
+            seen += live.feed.drain().events
+        live.session.submit(Close())
+        await asyncio.wait_for(driving, 120)
+        events = [each.event for each in seen if each.seq >= live.begins_at]
+        misses += [event.miss for event in events if isinstance(event, e.ModelWarmed)]
+        said = [remark.text for event in events for remark in remarks(event) if "read anew" in remark.text]
+    assert misses == ["", "the level of thinking changed"]
+    assert said == ["the prompt was read anew: the level of thinking changed"]
 
 
 async def test_a_new_session_knows_nothing_of_the_one_before(

@@ -52,6 +52,13 @@ def test_what_breaks_the_prefix(client: Any) -> None:
     assert cached(client.chat(system, GOAL, edited, more)[-1]) < whole - 4
 
 
+def test_another_level_of_thinking_changes_the_prompt_from_its_beginning_on(client: Any) -> None:
+    system = {"role": "system", "content": "You are careful. " * 20}
+    client.chat(system, GOAL, think="high")
+    assert cached(client.chat(system, GOAL, think="low")[-1]) < 8
+    assert cached(client.chat(system, GOAL, think="low")[-1]) > 80
+
+
 def test_a_user_message_drops_the_thinking_before_it(client: Any) -> None:
     thinking = {"role": "assistant", "content": "ok", "thinking": "long thoughts " * 30}
     shorter = client.chat(GOAL, thinking, GOAL)[-1]["prompt_eval_count"]
@@ -81,7 +88,7 @@ def test_the_rendered_prompt_tells_where_two_requests_differ(client: Any) -> Non
     short, long = rendered(GOAL), rendered(GOAL, {"role": "assistant", "content": "Which?"}, GOAL)
     assert long.startswith(short)
     late = rendered({"role": "system", "content": "It is late."}, GOAL)
-    assert not late.startswith(short[:20])
+    assert not late.startswith(short[:40])
     stats = client.server.stats()
     assert (stats["chats"], stats["loads"]) == (0, 1)
 

@@ -256,6 +256,9 @@ class Live:
         parts.known = partial(self._known_figures, model)
         parts.recall(await asyncio.to_thread(parts.known, parts.model_name, ""))
         before = model.full_name(resumed.model) if resumed is not None and resumed.model else ""
+        if resumed is not None and resumed.head is not None and resumed.request is not None:
+            sent = resumed.messages[: resumed.request.count]
+            parts.prefix.go_on(before, resumed.head.json, sent, resumed.request.tail)
         if before and resumed is not None and resumed.messages and before != parts.model_name:
             from jetbox.engine.switching import go_on_with_another
 

@@ -35,6 +35,7 @@ class WarmUp:
         self._goal = False
         """A goal is there: nothing more is begun."""
         self._reading: asyncio.Task[None] | None = None
+        self._miss = ""
 
     async def run(self) -> None:
         """Load, look, read; a failure is a word to the user, since the first request may do better."""
@@ -50,7 +51,9 @@ class WarmUp:
             await look_at_held(parts, ours=parts.model_name == self._name)
             tokens = 0 if self._goal else await self._read()
             read = session.now() - loaded if tokens else 0
-            session.emit(ModelWarmed(name=self._name, load_ns=loaded - start, read_ns=read, tokens=tokens))
+            session.emit(
+                ModelWarmed(name=self._name, load_ns=loaded - start, read_ns=read, tokens=tokens, miss=self._miss)
+            )
         except ModelError as error:
             session.emit(
                 Notice(
@@ -113,7 +116,9 @@ class WarmUp:
         parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
         end = await last(parts.model, body)
         reuse = parts.prefix.answered(end.metrics, warm=False)
-        if parts.switched is not None:
+        if parts.switched is None:
+            self._miss = reuse.miss if reuse is not None else ""
+        else:
             pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(len(body), count)

@@ -48,6 +48,8 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[bytes, ...]
     """The history, each message as its exact JSON."""
     head: PromptHead | None
+    request: RequestSent | None
+    """The last one that was sent with that head and these messages; None where they are others since."""
     model: str
     host: str
     num_ctx: int
@@ -116,6 +118,7 @@ class _State:
         self.num_ctx = 0
         self.messages: list[bytes] = []
         self.head: PromptHead | None = None
+        self.request: RequestSent | None = None
         self.running: GoalStarted | None = None
         self.ended: GoalEnded | None = None
         self.open_calls: dict[str, None] = {}
@@ -129,17 +132,23 @@ class _State:
         self.round = max(self.round, stamped.round)
         self.cut.take(stamped.event)
         match stamped.event:
+            case RequestSent() as request:
+                self.request = request
             case MessageAdded() as message:
+                self._changed(message.index)
                 add_message(self.messages, message)
                 if self.beside and message.role == "user":
                     said = str(msgspec.json.decode(message.json).get("content", ""))
                     self.beside = [told for told in self.beside if told not in said]
             case PromptRewound(count=count):
+                self._changed(count)
                 del self.messages[count:]
                 if count <= 1:
                     self.beside.clear()
             case PromptHead() as head:
                 self.head = head
+                if self.request is not None and self.request.head != head.sha:
+                    self.request = None
             case GoalStarted() as goal:
                 self.goals = max(self.goals, goal.goal)
                 self.running, self.ended = goal, None
@@ -158,6 +167,11 @@ class _State:
                 self.beside += [shell_words(command, text)] if told else []
             case other:
                 self._set_up(other)
+
+    def _changed(self, first: int) -> None:
+        """Messages from there on are others than were sent."""
+        if self.request is not None and first < self.request.count:
+            self.request = None
 
     def _set_up(self, event: object) -> None:
         match event:
@@ -211,6 +225,7 @@ def resumption(recording: Recording) -> Resumption:
         goals=state.goals,
         messages=tuple(state.messages),
         head=state.head,
+        request=state.request,
         model=state.model,
         host=state.host,
         num_ctx=state.num_ctx,

@@ -1,6 +1,6 @@
 """A prompt as the model's template would render it, counted in tokens of about four characters.
 
-The rendering is a list of blocks: a head (all system texts, tools, thinking level), then one
+The rendering is a list of blocks: a head (thinking level, all system texts, tools), then one
 block a message. Two renderings are compared block by block, so that the cost of a request is
 linear in what is new.
 """
@@ -55,7 +55,7 @@ def render(
     """
     system = "\n".join(_text(message) for message in messages if message.get("role") == "system")
     offered = json.dumps(tools, ensure_ascii=False)
-    head = "\x1f".join((system, "" if tools_last else offered, f"think={think}" if thinking else ""))
+    head = "\x1f".join((f"think={think}" if thinking else "", system, "" if tools_last else offered))
     newest_user = max((i for i, message in enumerate(messages) if message.get("role") == "user"), default=-1)
     blocks = [head]
     for i, message in enumerate(messages):

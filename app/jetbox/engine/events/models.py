@@ -38,6 +38,8 @@ class ModelWarmed(Event, frozen=True, kw_only=True, tag="model.warmed"):
     """How long reading took; 0 where a goal came before it was done."""
     tokens: int = 0
     """How many were read, those included that were there already."""
+    miss: str = ""
+    """Why less of it was there than the session's last request left; empty where it was not, or nobody knows."""
 
 
 class ModelHeld(Event, frozen=True, kw_only=True, tag="model.held"):

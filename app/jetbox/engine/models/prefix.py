@@ -66,6 +66,11 @@ class PrefixWatch:
         self.moves_tools = False
         """The template of the model in use shows the tools with the user's newest words alone."""
 
+    def go_on(self, model: str, head: str, messages: Sequence[bytes], tail: str) -> None:
+        """The last request of an earlier process, which the server may still remember."""
+        self._model = model
+        self._last[model] = _Sent(head.encode(), list(messages), tail)
+
     def broke(self, why: str) -> None:
         """We have changed what was sent before, and this is why."""
         self._broke = why
@@ -118,7 +123,7 @@ class PrefixWatch:
             miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else "the server had dropped it")
         elif self.moves_tools and of + LEAST < before and not self._reason:
             miss = MOVED
-        elif self._reason and of >= LEAST and expected < of // 2:
+        elif self._reason and of >= LEAST and expected < of // 2 and tokens < MISSED * of:
             miss = self._reason
         return Reuse(tokens, of, expected, estimated, miss)
 

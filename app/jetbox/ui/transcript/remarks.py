@@ -47,7 +47,7 @@ def remarks(event: e.AnyEvent) -> Iterator[Remark]:
             yield Remark(f"session goes on, {event.created[:16].replace('T', ' ')}", gap=True)
         case e.SessionClosed() if event.reason:
             yield Remark(f"session closed: {event.reason}", gap=True)
-        case e.ModelSwitched() | e.SwitchPaid() | e.ModelMissing() | e.ModelPulled() | e.Routed():
+        case e.ModelSwitched() | e.SwitchPaid() | e.ModelMissing() | e.ModelPulled() | e.ModelWarmed() | e.Routed():
             yield from _of_models(event)
         case e.Compacted():
             # A mark where the model's memory of the session becomes another one.
@@ -73,7 +73,9 @@ def remarks(event: e.AnyEvent) -> Iterator[Remark]:
             pass
 
 
-def _of_models(event: e.ModelSwitched | e.SwitchPaid | e.ModelMissing | e.ModelPulled | e.Routed) -> Iterator[Remark]:
+def _of_models(
+    event: e.ModelSwitched | e.SwitchPaid | e.ModelMissing | e.ModelPulled | e.ModelWarmed | e.Routed,
+) -> Iterator[Remark]:
     match event:
         case e.ModelSwitched():
             why = "" if event.reason == "user" else f" ({event.reason}{': ' if event.why else ''}{event.why})"
@@ -92,6 +94,8 @@ def _of_models(event: e.ModelSwitched | e.SwitchPaid | e.ModelMissing | e.ModelP
             yield Remark(event.why, level="warning", hint=", ".join(can))
         case e.ModelPulled() if event.state in ("done", "cancelled"):
             yield Remark(f"{event.name} was fetched" if event.state == "done" else f"{event.name}: not fetched")
+        case e.ModelWarmed() if event.miss:
+            yield Remark(f"the prompt was read anew: {event.miss}")
         case e.Routed():
             yield Remark(f"routing by {event.rule}: {event.model}, {event.why}")
         case _:
