@@ -1,8 +1,7 @@
 """The adapter to Ollama: what a session asks is sent raw, over the transport of `transport.py` or httpx.
 
-Ollama's own package (`rest`) drops what we live on (call ids, the cached-token count, `truncate`) and
-splits its stream at U+0085, which a reply may hold; so lines are split on b"\\n" here and
-decoded from bytes. Nothing else imports that package.
+Ollama's own package drops what we live on (call ids, the cached-token count, `truncate`) and splits its stream at
+U+0085, which a reply may hold; so it is not used: lines are split on b"\\n" here and decoded from bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name,
 
 if TYPE_CHECKING:
     import httpx
-    import ollama
 
     from jetbox.engine.models.transport import PlainTransport
 
@@ -303,15 +301,6 @@ class OllamaModel:
         from jetbox.engine.models.refusals import by_ollama, refusal
 
         return refusal(self.host, refused(status, raw, path, fields), by_ollama, known=self._spoke)
-
-    async def rest(self) -> ollama.AsyncClient:
-        """Ollama's own client, for pull, create, copy, delete and embed; imported when first asked for."""
-        import asyncio
-
-        package = await asyncio.to_thread(__import__, "ollama")
-        headers = {"Authorization": self._authorization} if self._authorization else None
-        client: ollama.AsyncClient = package.AsyncClient(host=self.host, headers=headers)
-        return client
 
     async def close(self) -> None:
         """Close all connections."""
