@@ -41,6 +41,13 @@ def painted(app: JetboxApp) -> list[list[tuple[str, str]]]:
     return rows
 
 
+async def until(pilot: Pilot[int], holds: Callable[[], object]) -> None:
+    """Wait until this holds."""
+    async with asyncio.timeout(120):
+        while not holds():
+            await pilot.pause()
+
+
 class Show:
     """An application on a stage, and what it was asked to do."""
 
@@ -60,6 +67,10 @@ class Show:
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
         await self.pilot.pause()
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Wait until this holds."""
+        await until(self.pilot, holds)
 
     async def type(self, text: str, *keys: str) -> None:
         """Put text into the input at once, then press keys."""
@@ -86,9 +97,7 @@ Playing = Callable[..., AbstractAsyncContextManager[tuple[JetboxApp, Pilot[int]]
 
 async def first_frame(app: JetboxApp, pilot: Pilot[int]) -> None:
     """Wait for it: a screen that lies over the workbench before would hold it back."""
-    async with asyncio.timeout(120):
-        while not app.keying.taking:
-            await pilot.pause()
+    await until(pilot, lambda: app.keying.taking)
 
 
 @asynccontextmanager

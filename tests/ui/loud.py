@@ -25,7 +25,7 @@ from jetbox.ui.screens.sessions import Sessions
 from jetbox.ui.screens.settings import Settings
 from jetbox.ui.screens.timing import TimingScreen
 from jetbox.ui.screens.undo import Undo
-from ui.conftest import Show, played, shown
+from ui.conftest import Show, played, shown, until
 from ui.played import first_round, opened, verdicts, write_call
 from ui.states import MODELS, recordings, settled
 from ui.test_replay import playback
@@ -101,8 +101,18 @@ async def a_long_diff_unfolded(s: Show) -> None:
     await s.press("ctrl+o", "ctrl+o")
 
 
+async def search_in_a_long_diff(s: Show) -> None:
+    await s.press("ctrl+f", *"new line 645", "enter")
+    await s.until(lambda: not s.bench.transcript.seeking)
+    assert " of " in s.bench.search.said
+    assert "new line 645 " in s.text
+    await s.press("ctrl+u", "escape")
+    s.bench.transcript.fold_all()
+    await s.pilot.pause()
+
+
 async def letters(s: Show) -> None:
-    await s.press(*"what next", "ctrl+c")
+    await s.press(*"what next", "ctrl+u")  # Ctrl+C done twice would quit
 
 
 async def a_large_paste(s: Show) -> None:
@@ -127,9 +137,7 @@ async def everything_unfolded(s: Show) -> None:
 
 async def search(s: Show) -> None:
     await s.press("ctrl+f", *"done", "enter", "enter")
-    async with asyncio.timeout(300):
-        while s.bench.transcript._step:
-            await s.pilot.pause()
+    await s.until(lambda: not s.bench.transcript.seeking)
     assert " of " in s.bench.search.said
     await s.press("ctrl+u", "escape")
 
@@ -201,8 +209,9 @@ async def other_sizes(s: Show) -> None:
 
 
 SCENARIOS: tuple[Scenario, ...] = (
-    words, a_table_and_code, many_rounds, letters, a_large_paste, a_long_diff_unfolded, pages, everything_unfolded,
-    search, accounts, help_, timing, undo, request, sessions, models, settings, palette, other_colours, other_sizes,
+    words, a_table_and_code, many_rounds, letters, a_large_paste, a_long_diff_unfolded, search_in_a_long_diff,
+    pages, everything_unfolded, search, accounts, help_, timing, undo, request, sessions, models, settings, palette,
+    other_colours, other_sizes,
 )  # fmt: skip
 
 
@@ -236,9 +245,7 @@ async def sought(rounds: int, tries: int, enough: Enough = always_again) -> list
             async def seek(key: str) -> None:
                 before = source.seq
                 await pilot.press(key)
-                async with asyncio.timeout(300):
-                    while app.workbench.view.seq != source.seq:
-                        await pilot.pause()
+                await until(pilot, lambda: app.workbench.view.seq == source.seq)
                 await pilot.pause()
                 moved.append(source.seq != before)
 

@@ -17,6 +17,7 @@ from jetbox.record.playback import read_journal
 from jetbox.settings.load import load, parse_assignment
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.glyphs import UNICODE, Glyphs
+from ui.conftest import until
 from ui.played import EDIT, MS, Stage, first_round, opened, second_round, stamped, third_round, whole
 from ui.test_missing import MISSING
 from ui.test_models import SMALL
@@ -229,12 +230,13 @@ def on_stage(
 
 async def settled(app: JetboxApp, pilot: Pilot[int]) -> None:
     """Wait until nothing is read or searched any more."""
-    async with asyncio.timeout(120):
-        while any(each.group in READERS and not each.is_finished for each in app.workers) or any(
-            task.get_name() == "files" for task in asyncio.all_tasks()
-        ):
-            await pilot.pause()
-        reply = app.workbench.reply
-        while app.workbench.inquired is not None and reply is not None and not (reply.has_focus or reply.disabled):
-            await pilot.pause()  # it is made when it is asked for
+
+    def reading() -> bool:
+        searching = any(task.get_name() == "files" for task in asyncio.all_tasks())
+        return searching or any(each.group in READERS and not each.is_finished for each in app.workers)
+
+    await until(pilot, lambda: not reading())
+    reply = app.workbench.reply
+    if app.workbench.inquired is not None and reply is not None:  # it is made when it is asked for
+        await until(pilot, lambda: app.workbench.inquired is None or reply.has_focus or reply.disabled)
     await pilot.pause()

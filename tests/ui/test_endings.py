@@ -13,14 +13,14 @@ from jetbox.engine import commands
 from jetbox.engine.errors import ExitCode, StorageError
 from jetbox.engine.session import Batch
 from jetbox.ui.app import JetboxApp
-from ui.conftest import SHIPPED
+from ui.conftest import SHIPPED, until
 from ui.played import Stage
 
 
 async def begun(app: JetboxApp, pilot: Pilot[int]) -> asyncio.Task[int]:
     """Wait until the engine runs; returns its task."""
-    while app._engine is None:
-        await pilot.pause()
+    await until(pilot, lambda: app._engine is not None)
+    assert app._engine is not None
     return app._engine
 
 

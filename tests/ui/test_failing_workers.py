@@ -32,9 +32,7 @@ def broken(*_: object, **__: object) -> Any:
 
 async def says(s: Show, text: str) -> None:
     """Wait for it on the screen."""
-    async with asyncio.timeout(120):
-        while text not in " ".join(line.strip() for line in s.text.splitlines()):
-            await s.pilot.pause()
+    await s.until(lambda: text in " ".join(line.strip() for line in s.text.splitlines()))
 
 
 async def goes_on(s: Show) -> None:

@@ -69,9 +69,7 @@ async def test_what_is_covered_is_left_to_the_compositor(show: Showing) -> None:
         bench, over = s.bench, Static("over")
         over.styles.layer, over.styles.dock, over.styles.margin = "_toastrack", "top", (5, 0, 0, 0)
         await bench.mount(over)
-        async with asyncio.timeout(120):
-            while bench._frames.uncovered(bench.transcript) is not None:
-                await s.pilot.pause()
+        await s.until(lambda: bench._frames.uncovered(bench.transcript) is None)
         assert bench._frames.uncovered(bench.prompt) is not None
         bench.transcript.refresh()
         assert bench._frames.rows([bench.transcript]) is None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import importlib
 import pkgutil
 from pathlib import Path
@@ -65,9 +64,7 @@ async def test_the_users_key_works_instead_of_ours(show: Showing) -> None:
 
 async def hits(s: Show, usage: str) -> None:
     """Wait until the palette has found the command."""
-    async with asyncio.timeout(120):
-        while usage not in s.text:
-            await s.pilot.pause()
+    await s.until(lambda: usage in s.text)
 
 
 async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -> None:
@@ -91,9 +88,7 @@ async def test_what_can_do_without_its_argument_acts_at_once(show: Showing) -> N
         await s.press("ctrl+p")
         await hits(s, "/mode [ask|edits|auto]")
         await s.press(*"transcript")
-        async with asyncio.timeout(120):
-            while "/mode" in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: "/mode" not in s.text)
         assert "/round [NUMBER]" in s.text
         await s.press("enter")
         assert isinstance(s.app.screen, Number)

@@ -78,9 +78,7 @@ async def test_a_long_diff_is_unfolded_bit_by_bit_and_whole(show: Showing) -> No
         await s.play(*opened(), *first_round()[:3], *edited(long_diff(900)))
         transcript = s.bench.transcript
         s.bench.toggle_expanded()
-        async with asyncio.timeout(120):
-            while transcript._unfinished:
-                await s.pilot.pause()
+        await s.until(lambda: not transcript._unfinished)
         index = next(n for n, block in enumerate(transcript.story.blocks) if "old line 7 " in block.source())
         rows = transcript.story.blocks[index].layout(transcript._columns, transcript._look())
         assert [strip.text.rstrip() for strip in transcript._block(index)] == [row.text.rstrip() for row in rows]

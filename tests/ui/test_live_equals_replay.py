@@ -16,7 +16,7 @@ from jetbox.engine.options import EngineOptions, LoopOptions, ModelOptions, Perm
 from jetbox.engine.session import Batch
 from jetbox.record.playback import Playback, read_journal
 from jetbox.record.recording import Recording
-from ui.conftest import painted
+from ui.conftest import painted, until
 
 BELOW_LIVE, BELOW_REPLAY = 1, 2
 """Rows under the transcript: the footer; the transport bar and the footer."""
@@ -126,9 +126,7 @@ async def same_screens(
     async with on_source(replay, size=size) as (app, pilot):
         for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
-            async with asyncio.timeout(120):
-                while app.workbench.view.seq != seq:
-                    await pilot.pause()
+            await until(pilot, lambda seq=seq: app.workbench.view.seq == seq)  # type: ignore[misc]
             app.workbench._tick()
             await pilot.pause()
             above = painted(app)[: height - BELOW_REPLAY]

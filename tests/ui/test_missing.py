@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.ui.screens.help import Help
@@ -20,17 +17,11 @@ MISSING = e.ModelMissing(
 )
 
 
-async def until(s: Show, holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
-        while not holds():
-            await s.pilot.pause()
-
-
 async def told(s: Show, *events: e.AnyEvent) -> None:
     """Play these, if any, and wait until the screen about it takes keys."""
     if events:
         await s.play(*opened()[:1], *events)
-    await until(s, lambda: isinstance(s.app.screen, Missing) and s.app.screen.is_mounted)
+    await s.until(lambda: isinstance(s.app.screen, Missing) and s.app.screen.is_mounted)
 
 
 async def test_it_is_fetched_with_its_progress_on_the_screen(show: Showing) -> None:
@@ -47,12 +38,12 @@ async def test_it_is_fetched_with_its_progress_on_the_screen(show: Showing) -> N
         await s.press("x")
         assert await s.asked() == commands.StopPull("qwen3:8b")
         await s.press("escape")
-        await until(s, lambda: s.app.screen is s.bench)
+        await s.until(lambda: s.app.screen is s.bench)
         assert "fetching qwen3:8b: 25% of 5.2 GB" in s.text
         await s.press("escape")
         assert await s.asked() == commands.StopPull("qwen3:8b")
         await s.play(e.ModelPulled(name="qwen3:8b", state="done"))
-        await until(s, lambda: s.app.screen is s.bench)
+        await s.until(lambda: s.app.screen is s.bench)
         assert "qwen3:8b was fetched" in s.text
 
 
@@ -61,7 +52,7 @@ async def test_another_is_used(show: Showing) -> None:
         await told(s, MISSING)
         await s.press("down", "enter")
         assert await s.asked() == commands.SetModel("llama3.2:3b")
-        await until(s, lambda: s.app.screen is s.bench)
+        await s.until(lambda: s.app.screen is s.bench)
 
 
 async def test_what_cannot_be_fetched_is_not_offered(show: Showing) -> None:
@@ -71,7 +62,7 @@ async def test_what_cannot_be_fetched_is_not_offered(show: Showing) -> None:
         await s.press("p")
         assert s.nothing_asked
         await s.press("escape")
-        await until(s, lambda: s.app.screen is s.bench)
+        await s.until(lambda: s.app.screen is s.bench)
         assert "/model NAME uses another" in s.text
 
 
@@ -86,13 +77,13 @@ async def test_a_failure_is_said_and_it_can_be_tried_again(show: Showing) -> Non
 async def test_it_is_asked_when_what_lies_over_the_workbench_is_gone(show: Showing) -> None:
     async with show() as s:
         await s.press("f1")
-        await until(s, lambda: isinstance(s.app.screen, Help) and s.app.screen.is_mounted)
+        await s.until(lambda: isinstance(s.app.screen, Help) and s.app.screen.is_mounted)
         await s.play(*opened()[:1], MISSING)
         assert not isinstance(s.app.screen, Missing)
         await s.press("escape")
         await told(s)
         await s.press("escape")
-        await until(s, lambda: s.app.screen is s.bench)
+        await s.until(lambda: s.app.screen is s.bench)
 
 
 async def test_the_mouse_chooses(show: Showing) -> None:

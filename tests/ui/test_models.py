@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -100,9 +99,7 @@ async def test_the_time_until_it_is_unloaded_counts_down(show: Showing, monkeypa
         await begin(s)
         for passed_s, left in ((0, "10m"), (300, "5m"), (275, "50s"), (50, "<10s"), (60, "<10s")):
             s.stage.clock.advance(passed_s * 1000)
-            async with asyncio.timeout(120):
-                while f"window 16k, unloads in {left}" not in s.text:
-                    await s.pilot.pause()
+            await s.until(lambda said=f"window 16k, unloads in {left}": said in s.text)  # type: ignore[misc]
             assert any(f"50% {left} in use" in " ".join(line.split()) for line in s.text.splitlines())
 
 

@@ -37,9 +37,7 @@ OVER: dict[str, tuple[tuple[str, ...], tuple[e.AnyEvent, ...]]] = {
 
 async def laid_out(s: Show) -> None:
     """Wait until a screen lies over the workbench."""
-    async with asyncio.timeout(120):
-        while s.app.screen is s.bench or not any(part.region for part in s.app.screen.query()):
-            await s.pilot.pause()
+    await s.until(lambda: s.app.screen is not s.bench and any(part.region for part in s.app.screen.query()))
 
 
 def says_how_to_leave(s: Show, *, keys: tuple[str, ...] = ("esc",)) -> bool:
@@ -82,9 +80,7 @@ async def test_dialogs_tell_their_way_out(show: Showing, size: tuple[int, int]) 
         await s.press("down", "pagedown", "escape")
         assert await s.asked() == commands.Answer(ASKED.id, "no")
         await s.play(e.PermissionAnswered(id=ASKED.id, answer="no"), *INQUIRY)
-        async with asyncio.timeout(120):
-            while not (s.bench.reply is not None and s.bench.reply.has_focus):
-                await s.pilot.pause()
+        await s.until(lambda: s.bench.reply is not None and s.bench.reply.has_focus)
         assert says_how_to_leave(s), s.text
         s.stage.clock.advance(500)
         await s.press("escape")

@@ -22,9 +22,7 @@ from ui.played import first_round, opened
 
 async def until_offered(s: Show, text: str) -> None:
     """Wait until this is offered."""
-    async with asyncio.timeout(120):
-        while s.bench.suggest.chosen != text:
-            await s.pilot.pause()
+    await s.until(lambda: s.bench.suggest.chosen == text)
 
 
 async def test_a_slash_offers_commands_and_tab_completes_one(show: Showing) -> None:
@@ -66,7 +64,6 @@ async def test_an_at_sign_offers_files_that_are_not_ignored(show: Showing, tmp_p
 
 
 async def test_an_ended_search_is_begun_anew_and_a_newer_question_wins(tmp_path: Path) -> None:
-    import asyncio
 
     (tmp_path / "one.py").write_text("")
     (tmp_path / "two.py").write_text("")
@@ -184,9 +181,7 @@ async def test_the_editors_interrupt_is_its_own(show: Showing, tmp_path: Path, m
         s.app._add_signals()
         try:
             await s.type("this and ", "ctrl+g")
-            async with asyncio.timeout(120):
-                while s.bench.prompt.text != "this and more":
-                    await s.pilot.pause()
+            await s.until(lambda: s.bench.prompt.text == "this and more")
         finally:
             s.app._remove_signals()
         assert s.nothing_asked, "the goal goes on"

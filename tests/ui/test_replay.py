@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from jetbox.ui.app import JetboxApp
 from jetbox.ui.screens.number import Number
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.transcript.story import Story
-from ui.conftest import Playing, Showing, screen_text
+from ui.conftest import Playing, Showing, screen_text, until
 from ui.played import MS, ManualClock, first_round, opened, second_round, stamped, whole
 
 
@@ -121,18 +120,12 @@ async def go_to_round(app: JetboxApp, pilot: Pilot[int], source: Playback, *type
     """Have a round asked for in the palette, and type this."""
     await pilot.press("ctrl+p")
     await pilot.press(*"round")
-    async with asyncio.timeout(120):
-        while "/round [NUMBER]" not in screen_text(app):
-            await pilot.pause()
+    await until(pilot, lambda: "/round [NUMBER]" in screen_text(app))
     await pilot.press("enter")
-    async with asyncio.timeout(120):
-        while not isinstance(app.screen, Number):
-            await pilot.pause()
+    await until(pilot, lambda: isinstance(app.screen, Number))
     for key in typed:  # as a terminal hands them over that had them all at once
         app.post_message(Key(key, key if len(key) == 1 else None))
-    async with asyncio.timeout(120):
-        while not isinstance(app.screen, Workbench):
-            await pilot.pause()
+    await until(pilot, lambda: isinstance(app.screen, Workbench))
     return await settle(app, pilot, source)
 
 

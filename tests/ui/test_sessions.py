@@ -67,9 +67,8 @@ async def look(s: Show) -> None:
 
 
 async def settled(s: Show) -> None:
-    async with asyncio.timeout(120):
-        while any(each.group in ("sessions", "glimpse") and not each.is_finished for each in s.app.workers):
-            await s.pilot.pause()
+    groups = ("sessions", "glimpse")
+    await s.until(lambda: all(each.is_finished for each in s.app.workers if each.group in groups))
     await s.pilot.pause()
 
 
@@ -124,9 +123,7 @@ async def test_keys_behind_the_one_that_ends_a_search_are_keys_again(
         await begin(s, tmp_path)
         for key in ("slash", "z", "escape", "a"):  # as a terminal hands them over that had them all at once
             s.app.post_message(Key(key, key if len(key) == 1 else None))
-        async with asyncio.timeout(120):
-            while "Elsewhere" not in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: "Elsewhere" in s.text)
         assert isinstance(s.app.screen, Sessions)
         assert s.app.screen.search.text == ""
 
@@ -182,9 +179,7 @@ async def test_recordings_are_read_and_written_by_another_process(
     async with show() as s:
         await begin(s, tmp_path)
         assert "Build the calculator" in s.text
-        async with asyncio.timeout(120):
-            while "how it ended" not in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: "how it ended" in s.text)
         await s.press("escape")
         aside, folder = s.bench.aside, tmp_path / "sessions"
         assert "## Goal 1" in (await aside.export(path.name, folder, str(tmp_path / "it.md"))).read_text()
@@ -249,9 +244,7 @@ async def test_where_nothing_can_be_read_that_is_said(
         assert "the list could not be read: its process has ended" in s.text
         await s.press("escape")
         await s.type("/export", "enter")
-        async with asyncio.timeout(120):
-            while "not exported: its process has ended" not in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: "not exported: its process has ended" in s.text)
 
 
 def test_a_label_stands_beside_the_journal(record: Record) -> None:

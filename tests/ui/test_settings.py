@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import msgspec
@@ -124,15 +123,11 @@ async def test_a_session_is_exported_and_nothing_of_the_users_overwritten(show: 
         mine = tmp_path / "mine.md"
         mine.write_text("mine")
         await s.type(f"/export {mine}", "enter")
-        async with asyncio.timeout(120):
-            while "not exported: File exists" not in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: "not exported: File exists" in s.text)
         assert mine.read_text() == "mine"
         await s.type("/export", "enter")
         written = tmp_path / name / "session.md"
-        async with asyncio.timeout(120):
-            while not (written.exists() and "## Goal 1" in written.read_text()):
-                await s.pilot.pause()
+        await s.until(lambda: written.exists() and "## Goal 1" in written.read_text())
 
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 8), (60, 15), (80, 24)])
@@ -149,9 +144,7 @@ async def test_a_word_in_passing_never_covers_the_input(
         await s.play(*opened())
         await s.type("/export", "enter")
         told = s.bench.transcript.story.blocks
-        async with asyncio.timeout(120):
-            while "exported" not in s.text and f"exported: {path}" not in [block.source() for block in told]:
-                await s.pilot.pause()
+        await s.until(lambda: "exported" in s.text or f"exported: {path}" in [block.source() for block in told])
         await s.type("one\ntwo\nthree")
         entry = s.bench.query_one("#entry").region
         typed = [line.strip(" ❯") for line in s.text.split("\n")[entry.y : entry.bottom]]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 from itertools import combinations
@@ -254,13 +253,9 @@ async def test_folders_of_themes_are_watched(show: Showing, tmp_path: Path, monk
         await s.play(*opened())
         assert "#203040" not in s.app.export_screenshot()
         mine.write_text('[colors]\nbackground = "#203040"\n# longer')
-        async with asyncio.timeout(120):
-            while "#203040" not in s.app.export_screenshot():
-                await s.pilot.pause()
+        await s.until(lambda: "#203040" in s.app.export_screenshot())
         mine.write_text("[colors\n")
-        async with asyncio.timeout(120):
-            while f"{mine}:1: TOML syntax" not in s.text:
-                await s.pilot.pause()
+        await s.until(lambda: f"{mine}:1: TOML syntax" in s.text)
         assert "#203040" in s.app.export_screenshot()
 
 

@@ -303,8 +303,7 @@ class TestScrolling:
             monkeypatch.setattr(Paged, "_change", counted)
             transcript.moved = moved
             await s.play(e.TextDelta(text="[far]: https://a.b/c\n\nThat is all.\n"))
-            while transcript._late or transcript._untold:
-                await s.pilot.pause()
+            await s.until(lambda: not (transcript._late or transcript._untold))
             assert sum(at_once) > 4 * FEW
             assert max(at_once) <= 2 * FEW
             assert len(told) < len(at_once) // 2, "once for what is laid out a little at a time"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from asyncio.subprocess import Process
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,22 @@ from textual import events
 
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
-from jetbox.ui import clipboard
+from jetbox.ui import clipboard, slices
 from jetbox.ui.clipboard import tool
 from jetbox.ui.glyphs import ASCII, UNICODE, Glyphs
+from jetbox.ui.text.diff import PART_LINES, diff_parts
 from jetbox.ui.text.heights import Heights
-from jetbox.ui.text.rows import flow
+from jetbox.ui.text.rows import Row, flow
+from jetbox.ui.transcript import tool as tool_block
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.find import Find
 from jetbox.ui.transcript.story import Story
-from jetbox.ui.widgets.marked import bar_marks, neighbour, news, places
+from jetbox.ui.widgets.marked import Joined, bar_marks, neighbour, news
 from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened
+from ui.turns import long_diff
 
 CODE = "Here it **is**:\n```py\nx = 1\n```\nand\n```py\ny = 2\n```\n"
 
@@ -112,12 +116,47 @@ def _marked(transcript: Transcript, index: int, row: int) -> str:
     return "".join(each.text for each in strip if each.style is not None and each.style.bgcolor == marked)
 
 
+async def test_a_place_in_a_long_diff_is_looked_for_and_shown_bit_by_bit(show: Showing) -> None:
+    now, turns = 0, list[int]()
+
+    def counted(*of: Any, **more: Any) -> Iterator[list[Row]]:
+        nonlocal now
+        for part in diff_parts(*of, **more):
+            now += 1
+            yield part
+
+    def whole() -> None:
+        nonlocal now
+        turn()
+        turns.append(now)
+        now = 0
+
+    loop: Any = asyncio.get_running_loop()
+    turn = loop._run_once
+    called = e.ToolCalled(call="c9", name="edit_file", arguments='{"path": "x.py"}', title="edit_file x.py")
+    edited = e.ToolEnded(call="c9", state="ok", text="done", diff=long_diff(1950))
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], called, e.ToolStarted(call="c9"), edited, *first_round()[3:])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(slices, "AT_ONCE_S", 0.0)
+            patch.setattr(tool_block, "diff_parts", counted)
+            patch.setattr(loop, "_run_once", whole)
+            await s.press("ctrl+f", *"new line 600", "enter")
+            await s.until(lambda: not s.bench.transcript.seeking)
+            await s.pilot.pause()
+        assert "1 of 1" in s.text
+        shown = [line for line in s.text.splitlines() if "new line 600 with" in line]
+        assert len(shown) == 1
+        assert max(turns) <= 2 * s.bench.transcript.size.height // PART_LINES + 2 < sum(turns) // 8
+
+
 def test_a_place_has_a_part_in_each_of_its_rows() -> None:
     rows = flow((("aa bb ccccccccc dd", ""),), 8, first=(("- ", ""),), rest=(("  ", ""),))
     assert [row.text for row in rows] == ["- aa bb", "  cccccc", "  ccc dd"]
-    assert places(rows, "b ccccccccc", folded=True) == [[(0, 6, 7), (1, 2, 8), (2, 2, 5)]]
-    assert places(rows, " c", folded=True) == [[(0, 7, 7), (1, 2, 3)]]
-    assert places(rows, "c d", folded=True) == [[(2, 4, 7)]]
+    joined = Joined(rows)
+    assert list(joined.places("b ccccccccc", folded=True)) == [[(0, 6, 7), (1, 2, 8), (2, 2, 5)]]
+    assert list(joined.places(" c", folded=True)) == [[(0, 7, 7), (1, 2, 3)]]
+    assert list(joined.places("c d", folded=True)) == [[(2, 4, 7)]]
 
 
 async def test_what_is_folded_is_found_and_unfolded(show: Showing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -78,30 +79,40 @@ Part = tuple[int, int, int]
 """A row, and the cells in it where a place begins and ends."""
 
 
-def places(rows: list[Row], wanted: str, *, folded: bool) -> list[list[Part]]:
-    """Each place at which rows hold a text, in as many parts as it has rows."""
-    parts: list[str] = []
-    begins: list[int] = []
-    length = 0
-    for n, row in enumerate(rows):
-        lead = row.lead if n and row.joined != "\n" else 0
-        parts += [row.joined if n else "", row.text[lead:]]
-        length += len(parts[-2])
-        begins.append(length - lead)
-        length += len(parts[-1])
-    out: list[list[Part]] = []
-    for at in offsets("".join(parts), wanted, folded=folded):
-        n, end = max(0, bisect_right(begins, at) - 1), at + len(wanted)
-        if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
-            n -= 1  # in what the break left out
-        place: list[Part] = []
-        while n < len(rows) and (not place or begins[n] + rows[n].lead < end):
-            text, begin = rows[n].text, begins[n]
-            start = max(at - begin, rows[n].lead if place else 0)
-            place.append((n, cells(text[:start]), cells(text[: end - begin])))
-            n += 1
-        out.append(place)
-    return out
+class Joined:
+    """Rows as one text: what is looked for in it may go on from one of them to the next."""
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        self._rows: list[Row] = []
+        self._parts: list[str] = []
+        self._begins: list[int] = []
+        self._length = 0
+        self.add(rows)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """More rows at the end."""
+        for row in rows:
+            lead, joined = (0, "") if not self._rows else (row.lead if row.joined != "\n" else 0, row.joined)
+            text = row.text
+            self._begins.append(self._length + len(joined) - lead)
+            self._parts += [joined, text[lead:]]
+            self._length += len(joined) + len(text) - lead
+            self._rows.append(row)
+
+    def places(self, wanted: str, *, folded: bool) -> Iterator[list[Part]]:
+        """Each place at which they hold a text, in order, in as many parts as it has rows."""
+        rows, begins = self._rows, self._begins
+        for at in offsets("".join(self._parts), wanted, folded=folded):
+            n, end = max(0, bisect_right(begins, at) - 1), at + len(wanted)
+            if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
+                n -= 1  # in what the break left out
+            place: list[Part] = []
+            while n < len(rows) and (not place or begins[n] + rows[n].lead < end):
+                text, begin = rows[n].text, begins[n]
+                start = max(at - begin, rows[n].lead if place else 0)
+                place.append((n, cells(text[:start]), cells(text[: end - begin])))
+                n += 1
+            yield place
 
 
 def offsets(text: str, wanted: str, *, folded: bool) -> list[int]:

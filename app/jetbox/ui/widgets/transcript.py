@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
 from typing import ClassVar
 
 from textual import events
@@ -14,28 +13,19 @@ from textual.strip import Strip
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.slices import go_on_later
+from jetbox.ui.slices import Slice
 from jetbox.ui.telling import telling
 from jetbox.ui.text.markdown import fences
 from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
-from jetbox.ui.transcript.find import Find
-from jetbox.ui.widgets.cards import Cards
-from jetbox.ui.widgets.marked import Part, bar_marks, neighbour, news, over, places
-
-Spot = tuple[int, int, int]
-"""Block, row within it, cell."""
-MOST_PLACED = 500
-"""A block of more rows is not laid out again for what is found in it, as long as the present place is elsewhere."""
+from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over
+from jetbox.ui.widgets.searched import Searched, Spot
 
 
-class Transcript(Cards):
+class Transcript(Searched):
     """Shows a story; follows its end until one scrolls up, and says what is new below until one is there again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "find", "Search", id="transcript.search", show=False),
-        Binding("n", "step(-1)", "Next place found, upwards", id="transcript.next", show=False),
-        Binding("N", "step(1)", "Previous place found", id="transcript.previous", show=False),
         Binding("left_curly_bracket", "round(-1)", "A round up", id="transcript.round_up", show=False),
         Binding("right_curly_bracket", "round(1)", "A round down", id="transcript.round_down", show=False),
         Binding("left_square_bracket", "alarm(-1)", "An error up", id="transcript.error_up", show=False),
@@ -43,16 +33,6 @@ class Transcript(Cards):
         Binding("y", "copy", "Copy the selection, else the answer", id="transcript.copy", show=False),
         Binding("c", "copy_code", "Copy its code; again: the code before", id="transcript.copy_code", show=False),
     ]
-
-    class Finding(Message):
-        """One wants to search."""
-
-    class Found(Message):
-        """What came of a search."""
-
-        def __init__(self, said: str) -> None:
-            super().__init__()
-            self.said = said
 
     class Copied(Message):
         """This is for the clipboard."""
@@ -74,13 +54,6 @@ class Transcript(Cards):
         self._forget()
 
     def _forget(self) -> None:
-        self._find: Find | None = None
-        self._step = 0
-        self._place_found: Spot = (-1, 0, 0)
-        self._nth = -1
-        """Which place of its block the present one is."""
-        self._placed: dict[int, tuple[str, list[list[Part]]]] = {}
-        """What was looked for in a block, and its places."""
         self._pressed: Spot | None = None
         self._chosen: tuple[Spot, Spot] | None = None
         self._dragged = False
@@ -90,6 +63,7 @@ class Transcript(Cards):
 
     def restart(self) -> None:
         super().restart()
+        self.end_search()
         self._forget()
 
     def marks(self, rows: int) -> dict[int, str]:
@@ -99,91 +73,6 @@ class Transcript(Cards):
         if now != self._marks_of:
             self._marks, self._marks_of = bar_marks(story, self._heights, rows), now
         return self._marks
-
-    def action_find(self) -> None:
-        self.post_message(self.Finding())
-
-    def action_step(self, by: int) -> None:
-        if self._find is not None:
-            self.seek(self._find.wanted, by)
-
-    def seek(self, wanted: str, step: int = 0) -> None:
-        """Search for a text, from what is shown upwards; with a step, go on from place to place."""
-        if self._find is None or self._find.wanted != wanted:
-            self._find, self._step = Find(self.story, wanted), -1
-        else:
-            self._find.again()
-            self._step = step or self._step
-        self._search()
-
-    def _search(self, find: Find | None = None) -> None:
-        """A slice of the search; what goes on with an older one ends."""
-        if self._find is None or not self.is_attached or find not in (None, self._find):
-            return
-        find = self._find
-        if find.go_on():
-            go_on_later(self._search, find)
-        elif self._step:
-            index = find.step(self._step, self._visible()[1])
-            self._step = 0
-            if index is not None:
-                self._show_place(index, find)
-        self.post_message(self.Found(find.said))
-        self.refresh()
-
-    def end_search(self) -> None:
-        """What was found is marked no more."""
-        self._find, self._place_found = None, (-1, 0, 0)
-        self._placed.clear()
-        self.refresh()
-
-    def _show_place(self, index: int, find: Find) -> None:
-        """Bring a place into sight, unfolding what hides it."""
-        found = self._places(index, find)
-        block = self.story.blocks[index]
-        if find.nth >= len(found) and block.expandable and not block.open(self._look()):
-            self.set_unfolded(index, True)
-            self._make(index, [])
-            found = self._places(index, find)
-        self._nth = min(find.nth, len(found) - 1)
-        self._place_found = (index, *found[self._nth][0][:2]) if found else (index, 0, -1)
-        self.follow = False
-        self._measure_from(index)
-        self._resize()
-        self._place(self._heights.top(index) + self._place_found[1] - self.size.height // 3)
-        self._has_moved()
-
-    def _places(self, index: int, find: Find) -> list[list[Part]]:
-        """The places of a block, each in as many parts as it has rows; looked for once for the rows that it has."""
-        known = self._placed.get(index)
-        if known is not None and known[0] == find.wanted:
-            return known[1]
-        rows = self.story.blocks[index].layout(self._columns, self._look())
-        found = places(rows, find.wanted, folded=find.folded)
-        self._placed[index] = (find.wanted, found)
-        return found
-
-    def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
-        self._placed.pop(index, None)
-        return super()._make(index, strips)
-
-    def _parts(self, index: int, inside: int, strip: Strip, find: Find) -> list[tuple[int, int, bool]]:
-        """The cells of a row that are found, and whether they belong to the present place."""
-        if index >= len(self._heights):
-            return []
-        here = self._place_found[0] == index
-        if not here and self._heights[index] > MOST_PLACED:
-            found = places([Row(((strip.text, ""),))], find.wanted, folded=find.folded)
-            return [(start, end, False) for place in found for _, start, end in place]
-        found = self._places(index, find)
-        # Places are in order, so those of a row stand together; the one before them may go on in it.
-        first = bisect_left(found, inside, key=_last_row)
-        out: list[tuple[int, int, bool]] = []
-        for n in range(first, len(found)):
-            if found[n][0][0] > inside:
-                break
-            out += [(start, end, here and n == self._nth) for row, start, end in found[n] if row == inside]
-        return out
 
     def action_round(self, step: int) -> None:
         self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
@@ -257,16 +146,20 @@ class Transcript(Cards):
             return
         begin, end = sorted(self._chosen)
         out: list[str] = []
-        before = ""
+        before, now = "", Slice()
         for index in range(begin[0], min(end[0] + 1, len(self.story.blocks))):
-            for n, row in enumerate(self.story.blocks[index].layout(self._columns, self._look())):
-                if begin[:2] <= (index, n) <= end[:2]:
-                    before = before if out else row.text[: _at_cell(row.text, begin[2])]
-                    start = begin[2] if (index, n) == begin[:2] else 0
-                    stop = end[2] + 1 if (index, n) == end[:2] else self._columns
-                    _join(out, row, start, stop)
-            if not index % 32:
-                await asyncio.sleep(0)
+            n = 0
+            for part in self.story.blocks[index].parts(self._columns, self._look()):
+                for row in part:
+                    if begin[:2] <= (index, n) <= end[:2]:
+                        before = before if out else row.text[: _at_cell(row.text, begin[2])]
+                        start = begin[2] if (index, n) == begin[:2] else 0
+                        stop = end[2] + 1 if (index, n) == end[:2] else self._columns
+                        _join(out, row, start, stop)
+                    n += 1
+                if now.over:
+                    await asyncio.sleep(0)
+                    now = Slice()
         text = _unindented("".join(out), before).strip("\n")
         if text:
             self.copied(text, "the selection")
@@ -383,10 +276,6 @@ def _unindented(text: str, before: str) -> str:
     words = before.lstrip(" ")
     shared = dedent(before[: len(before) - len(words)] + text)
     return shared.lstrip(" ") if words else shared
-
-
-def _last_row(place: list[Part]) -> int:
-    return place[-1][0]
 
 
 def _at_cell(text: str, cell: int) -> int:
