@@ -55,8 +55,16 @@ class HelpText(Lined):
         self._commands = commands
         self.ways = ""
         """The keys of the help itself."""
+        self._made: tuple[tuple[int, int, str], list[Row]] | None = None
 
     def lines(self, width: int) -> list[Row]:
+        """Made once for a size, though asked for with each layout."""
+        of = (width, self.app.size.height, self.ways)
+        if self._made is None or self._made[0] != of:
+            self._made = (of, self._lines(width))
+        return self._made[1]
+
+    def _lines(self, width: int) -> list[Row]:
         keys = [key for _, group in (*self._groups, *self._more) for key in group]
         column = min(max((cells(" ".join(each)) for each, _, _ in keys), default=0) + 2, max(8, width // 3))
         names = column + max((cells(does) for _, does, _ in keys), default=0) + 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 
 from jetbox.engine import commands
@@ -77,6 +78,11 @@ class Overlays(Screen[None]):
         """Where recordings are read and written without holding keys up."""
         self._tell_held = False
         """The server was asked what it holds, and the answer is wanted in words."""
+
+    def _screen_resized(self, size: Size) -> None:
+        # Each screen that appears over this one tells it the size that it has.
+        if size != self.outer_size:
+            super()._screen_resized(size)
 
     @property
     def keyed(self) -> tuple[DOMNode, ...]:
