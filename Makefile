@@ -25,14 +25,8 @@ types: $(VENV)/.dev
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# Screens in processes of their own: beside a thousand other tests each of them takes several times as long.
 tests: $(VENV)/.dev
-ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest --ignore tests/ui
-	$(BIN)/pytest tests/ui
-else
 	$(BIN)/pytest $(ARGS)
-endif
 
 # Of every screen in every theme and size, into build/pictures: make pictures ARGS="--theme ember --size 120x40"
 # Elsewhere: make pictures ARGS=FOLDER
