@@ -6,8 +6,9 @@ Each run is a whole session of `jetbox-tui run` with the real tools and probes, 
 fresh embedded server. `own` gives each model the latencies per round that were published of it;
 `gpt-oss:20b` and `llama3.2:3b` give both models those of one: a machine on which the small model is no
 faster, and one on which the large one is. Seconds are the model's, as the profile says, plus all
-else as it was. Four tasks are played alike by both models, so that routing can only cost there; `slips`
-is one that the small model never gets right and the large one repairs. Scripted models say nothing
+else as it was. The tasks are the seeds': `mathx`, work on what is there, a question, fifty reads
+(`triage`), ten files to review, an incident. All are played alike by both models, so that routing can only
+cost there; `slips` is one that the small model never gets right and the large one repairs. Scripted models say nothing
 about real ones: what is compared is what each rule does with the same answers, and what a switch costs.
 """
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import tasks
+from benchmarks.cases import CASES
 from benchmarks.tasks import SCRIPTS, SHIPPED, Found, Task
 
 from jetbox.engine.events import RED, AnyEvent, ModelSwitched, ProbeEnded, RequestSent, SwitchPaid
@@ -40,6 +42,7 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
 
 TASKS = {
     **SHIPPED,
+    **CASES,
     "slips": Task(
         "Write a score keeper.", (str(SCRIPTS / "slips-small.toml"), str(SCRIPTS / "slips-large.toml")), "new"
     ),

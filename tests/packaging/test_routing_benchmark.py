@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import routing
+import pytest
+from benchmarks import cases, routing, tasks
+
+from jetbox.engine.events import ToolEnded
 
 
 def test_a_small_model_that_fails_is_told_beside_the_rule_that_helps_it() -> None:
@@ -19,3 +22,13 @@ def test_a_small_model_that_fails_is_told_beside_the_rule_that_helps_it() -> Non
     assert len(rows) == 4
     assert rows[2].endswith("| red |")
     assert rows[3].endswith("| done |")
+
+
+@pytest.mark.parametrize(("case", "calls", "results"), [("triage", 2, 50), ("review", 2, 10), ("incident", 3, 7)])
+def test_the_seeds_cases_are_looked_at_in_one_answer(case: str, calls: int, results: int) -> None:
+    happened = tasks.play(cases.CASES[case], routing.CONDITIONS["small"], profile="", speed=100)
+    ended = [event for event in happened if isinstance(event, ToolEnded)]
+    assert [event.state for event in ended] == ["ok"] * results
+    run = routing.summary(happened, 100)
+    assert (run.calls, run.outcome) == (calls, "done" if case == "incident" else "answered")
+    assert routing.TASKS[case] is cases.CASES[case]
