@@ -98,8 +98,35 @@ async def test_what_can_do_without_its_argument_acts_at_once(show: Showing) -> N
         assert s.bench.prompt.text == ""
 
 
-def test_every_key_that_is_bound_under_a_name_can_be_changed() -> None:
-    known = binding_ids(JetboxApp, Workbench, *everything_bound())
+async def test_the_palettes_keys_and_tab_can_be_changed(show: Showing) -> None:
+    keys = {"palette.close": "ctrl+t", "palette.run": "f8", "palette.down": "ctrl+n", "focus.next": "f9"}
+    async with show(size=(120, 160), keys=keys | {"palette.up": "ctrl+w"}) as s:
+        await s.play(*opened())
+        text = " ".join(s.text.split())
+        assert "'ctrl+w' of 'palette.up' does 'edit.delete_word' already" in text
+        await s.press("f1")
+        for key, name in (("^T", "palette.close"), ("F8", "palette.run"), ("F9", "focus.next")):
+            assert key in next(line for line in s.text.split("\n") if name in line)
+        await s.press("escape", "ctrl+p")
+        await hits(s, "^T closes")
+        await s.press("escape", "enter", *"expand")
+        await hits(s, "/expand")
+        await s.press("ctrl+n", "f8")
+        await s.until(lambda: s.bench.on_top)
+        assert s.bench.transcript.expanded
+        await s.press("ctrl+p", "ctrl+t")
+        assert s.bench.on_top
+        s.bench.transcript.focus()
+        await s.press("tab")
+        assert s.bench.transcript.has_focus
+        await s.press("f9")
+        assert s.bench.prompt.has_focus
+
+
+def test_every_key_is_bound_under_a_name_and_can_be_changed() -> None:
+    bound: tuple[type[DOMNode], ...] = (JetboxApp, Workbench, *everything_bound())
+    assert not [(node, key) for node in bound for key, binding in node._merge_bindings() if not binding.id]
+    known = binding_ids(*bound)
     for module in pkgutil.walk_packages(ui.__path__, "jetbox.ui."):
         for each in vars(importlib.import_module(module.name)).values():
             if isinstance(each, type) and issubclass(each, DOMNode) and each.__module__.startswith("jetbox.ui"):

@@ -293,7 +293,7 @@ class JetboxApp(Driven):
             with_palette()
             from jetbox.ui.palette import Palette
 
-            self.push_screen(Palette())
+            self.push_screen(Palette(self.workbench.glyphs))
 
     def action_help(self) -> None:
         if self.screen is self.workbench:

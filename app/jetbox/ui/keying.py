@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Typed = events.Key | events.Paste
 ENDING = ("app.quit", "app.leave")
 """What does not wait for the first frame."""
-CHOOSING = ("up", "down", "tab")
-"""Keys of the input that a dialog has too, or that lead to it."""
+CHOOSING = ("earlier", "later", "complete")
+"""What keys of the input do that a dialog has too, or that lead to it."""
 
 
 class Keying:
@@ -99,7 +99,8 @@ class Keying:
         if event.is_printable:
             self._last = typed
             return True
-        return None if event.key == "escape" else self._edits(event.key)
+        none = bench.reply is not None and doing_of(bench.reply, event.key) == "none"
+        return None if none else self._edits(event.key)
 
     def _elsewhere(self, event: events.Key) -> Sequence[Typed]:
         bench = self._bench
@@ -148,7 +149,8 @@ class Keying:
 
     def _edits(self, key: str) -> bool:
         """Whether the input does something with this key that no dialog does."""
-        return key not in CHOOSING and bool(doing_of(self._bench.prompt, key))
+        does = doing_of(self._bench.prompt, key)
+        return bool(does) and does not in CHOOSING
 
     def _when(self, event: events.Key) -> int:
         """When it was typed, by the session's clock: a busy screen looks at keys late."""

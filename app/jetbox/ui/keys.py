@@ -53,6 +53,8 @@ def key_name(key: str, *, ascii: bool = False) -> str:
         name = f"^{name.upper() if len(name) == 1 else name}"
     if "shift" in modifiers:
         name = f"shift+{name}" if ascii else f"⇧{name}"
+    if "super" in modifiers:
+        name = f"super+{name}"
     return f"alt+{name}" if "alt" in modifiers else name
 
 

@@ -9,13 +9,18 @@ from textual.dom import DOMNode
 
 def everything_bound() -> tuple[type[DOMNode], ...]:
     """Widgets of the workbench, and the screens over it; imported here, when help or the user's keys want them."""
-    return (*widgets_bound(), *screens_bound())
+    from jetbox.ui.palette import Wanted
+
+    return (*widgets_bound(), *screens_bound(), Wanted)
 
 
 def bound_together(app: type[DOMNode], bench: type[DOMNode]) -> Iterator[tuple[type[DOMNode], ...]]:
     """What holds at one time: over a screen of its own, of all the others only what the application binds."""
+    from jetbox.ui.palette import Palette, Wanted
+
     yield from ((app, bench, each) for each in widgets_bound())
     yield from ((app, each) for each in screens_bound())
+    yield app, Palette, Wanted
 
 
 def widgets_bound() -> tuple[type[DOMNode], ...]:
@@ -32,6 +37,7 @@ def widgets_bound() -> tuple[type[DOMNode], ...]:
 
 def screens_bound() -> tuple[type[DOMNode], ...]:
     """The screens over the workbench, and what is in them."""
+    from jetbox.ui.palette import Palette
     from jetbox.ui.screens.browser import Browser, Search
     from jetbox.ui.screens.help import Help
     from jetbox.ui.screens.missing import Missing
@@ -44,4 +50,5 @@ def screens_bound() -> tuple[type[DOMNode], ...]:
     from jetbox.ui.screens.timing import TimingScreen
     from jetbox.ui.screens.undo import Undo
 
-    return (Models, Missing, Browser, Search, Undo, TimingScreen, Request, Sessions, Settings, Question, Number, Help)
+    browsers = (Models, Browser, Search, Undo, TimingScreen, Request, Sessions, Settings)
+    return (Palette, Missing, *browsers, Question, Number, Help)

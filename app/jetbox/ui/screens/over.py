@@ -26,12 +26,21 @@ from jetbox.ui.slices import go_on_later
 from jetbox.ui.widgets.lined import Lined
 
 
-class Over(ModalScreen[ScreenResultType]):
+class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
     """Its boxes stand over the screen before it."""
 
-    def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__(classes="-ascii" if glyphs.ascii else None)
-        self._paint_waits = False
+    _paint_waits = False
+
+    def __init__(
+        self,
+        glyphs: Glyphs | None = None,
+        *,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        """`glyphs` say which class it has, where `classes` do not."""
+        super().__init__(name, id, ascii_class(glyphs) if glyphs is not None else classes)
 
     def on_resize(self, event: events.Resize) -> None:
         """What its widgets show can depend on how many rows there are."""
@@ -67,7 +76,8 @@ class Over(ModalScreen[ScreenResultType]):
 
     def _hidden(self) -> list[Region]:
         """What is seen of nothing but this screen: its boxes."""
-        return [each.region for each in self.children if each.display and each.styles.background.a == 1]
+        seen = [each for each in self.children if each.display and each.visible]
+        return [each.region for each in seen if each.styles.background.a == 1]
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Draw it anew; what changed beneath its boxes is not seen."""
@@ -109,6 +119,11 @@ class Over(ModalScreen[ScreenResultType]):
             for line_filter in self.app._filters:
                 strip = strip.apply_filter(line_filter, tint)
             yield strip
+
+
+def ascii_class(glyphs: Glyphs) -> str | None:
+    """The class of a screen that is drawn without Unicode."""
+    return "-ascii" if glyphs.ascii else None
 
 
 def say_below(box: Widget, said: str) -> None:

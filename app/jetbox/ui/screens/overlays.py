@@ -39,11 +39,12 @@ AGAIN_S = 1.0
 """So soon a second Esc must follow the first to mean the two together."""
 
 
-class Overlays(Screen[None]):
+class Overlays(Screen[None], inherit_bindings=False):
     """What of the workbench opens something over itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "sessions", "Sessions", id="session.sessions", show=False, priority=True),
+        Binding("tab", "app.focus_next", "To the next part of the screen", id="focus.next", show=False),
         Binding("alt+left", "point(-1)", "Figures of the round before", id="side.back", show=False),
         Binding("alt+right", "point(1)", "Figures of the round after", id="side.forward", show=False),
         Binding("f2", "timing", "Where the time went", id="session.timing", show=False, priority=True),

@@ -14,7 +14,7 @@ from jetbox.engine.events import QuestionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
-from jetbox.ui.keys import first_keys
+from jetbox.ui.keys import doing_of, first_keys
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line, row
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.lined import Lined
@@ -225,7 +225,7 @@ class Reply(Field):
     async def _on_key(self, event: events.Key) -> None:
         character = event.character or ""
         chosen = self._asking.numbered(int(character)) if character.isdecimal() and not self.text else ""
-        early = self.early and (chosen or event.key in ("enter", "escape"))
+        early = self.early and (chosen or doing_of(self, event.key) in ("send", "none"))
         if chosen or early:
             event.stop()
             event.prevent_default()

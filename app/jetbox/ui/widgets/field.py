@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from textual.widgets.text_area import EditResult
 
 
-class Field(TextArea):
+class Field(TextArea, inherit_bindings=False):
     """What its keys do neither overtakes the text before them, nor is overtaken by the text behind them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Textual's own, under names by which they can be changed.
+        # Textual's own, each under a name by which it can be changed.
         Binding("left", "cursor_left", "A character left", id="edit.left", show=False),
         Binding("right", "cursor_right", "A character right", id="edit.right", show=False),
         Binding("ctrl+left", "cursor_word_left", "A word left", id="edit.word_left", show=False),
@@ -34,18 +34,32 @@ class Field(TextArea):
         Binding("end,ctrl+e", "cursor_line_end", "The line's end", id="edit.line_end", show=False),
         Binding("backspace", "delete_left", "Delete to the left", id="edit.backspace", show=False),
         Binding("delete,ctrl+d", "delete_right", "Delete to the right", id="edit.delete", show=False),
-        Binding("ctrl+w", "delete_word_left", "Delete a word to the left", id="edit.delete_word", show=False),
-        Binding("ctrl+u", "delete_to_start_of_line", "Delete to its beginning", id="edit.delete_start", show=False),
+        Binding("ctrl+backspace", "delete_word_left", "Delete a word, too", id="edit.erase_word", show=False),
+        Binding("ctrl+w,alt+backspace", "delete_word_left", "Delete a word to the left",
+                id="edit.delete_word", show=False),
+        Binding("alt+delete", "delete_word_right", "Delete a word to the right", id="edit.delete_word_right",
+                show=False),
+        Binding("ctrl+u,super+backspace", "delete_to_start_of_line", "Delete to its beginning", id="edit.delete_start",
+                show=False),
         Binding("ctrl+k", "delete_to_end_of_line_or_delete_line", "Delete to its end", id="edit.delete_end",
                 show=False),
         Binding("ctrl+shift+k", "delete_line", "Delete the line", id="edit.delete_line", show=False),
         Binding("shift+left", "cursor_left(True)", "Select to the left", id="edit.select_left", show=False),
         Binding("shift+right", "cursor_right(True)", "Select to the right", id="edit.select_right", show=False),
+        Binding("ctrl+shift+left", "cursor_word_left(True)", "Select a word to the left", id="edit.select_word_left",
+                show=False),
+        Binding("ctrl+shift+right", "cursor_word_right(True)", "Select a word to the right",
+                id="edit.select_word_right", show=False),
+        Binding("shift+home", "cursor_line_start(True)", "Select to its beginning", id="edit.select_start", show=False),
+        Binding("shift+end", "cursor_line_end(True)", "Select to its end", id="edit.select_end", show=False),
+        Binding("shift+up", "cursor_up(True)", "Select a row up", id="edit.select_up", show=False),
+        Binding("shift+down", "cursor_down(True)", "Select a row down", id="edit.select_down", show=False),
         Binding("f7", "select_all", "Select everything", id="edit.select_all", show=False),
-        Binding("ctrl+x", "cut", "Cut", id="edit.cut", show=False),
+        Binding("super+c", "copy", "Copy", id="edit.copy", show=False),
+        Binding("ctrl+x,super+x", "cut", "Cut", id="edit.cut", show=False),
         Binding("ctrl+v", "paste", "Put in what was cut", id="edit.paste", show=False),
-        Binding("ctrl+z", "undo", "Undo", id="edit.undo", show=False),
-        Binding("ctrl+y", "redo", "Redo", id="edit.redo", show=False),
+        Binding("ctrl+z,super+z", "undo", "Undo", id="edit.undo", show=False),
+        Binding("ctrl+y,super+y", "redo", "Redo", id="edit.redo", show=False),
     ]  # fmt: skip
     APART: ClassVar[tuple[str, ...]] = ()
     """Actions that take so long that nothing waits for them."""

@@ -10,7 +10,7 @@ from jetbox.ui.widgets.paged import Paged
 from jetbox.ui.widgets.wheel import Wheeled
 
 
-class Scrolling(Wheeled, Paged, can_focus=True):
+class Scrolling(Wheeled, Paged, can_focus=True, inherit_bindings=False):
     """What comes into sight is measured before it is scrolled to, so that nothing jumps."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
