@@ -148,5 +148,5 @@ def test_lines_are_all_that_a_dumb_terminal_has(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_flags_are_settings() -> None:
-    ui = invocation(("go",), plain=True, no_alternate_screen=True).settings.ui
-    assert (ui.plain, ui.alternate_screen) == (True, False)
+    ui = invocation(("go",), plain=True, no_mouse=True, no_alternate_screen=True).settings.ui
+    assert (ui.plain, ui.mouse, ui.alternate_screen) == (True, False, False)

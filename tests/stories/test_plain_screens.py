@@ -17,6 +17,7 @@ from stories.test_tmux import Tmux
 PROGRAM = Path(sys.executable).with_name("jetbox-tui")
 MANY_COLOURS = re.compile(rb"\x1b\[[0-9;:]*\b[34]8[;:][25][;:]")
 SIXTEEN = re.compile(rb"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|9[0-7])(?:;[0-9;]*)?m")
+MOUSE = re.compile(rb"\x1b\[\?(?:9|100[0-356]|1015|1016)[hl]")
 QUESTION = "What is a context manager in Python, and when should I write one?"
 
 Open = Callable[..., Terminal]
@@ -58,6 +59,7 @@ def test_a_terminal_of_sixteen_colours_is_told_no_others(open_with: Open, term: 
     written = played(open_with(QUESTION, TERM=term, COLORTERM=""))
     assert bool(MANY_COLOURS.search(written)) != few
     assert bool(SIXTEEN.search(written)) == few
+    assert MOUSE.search(written)
 
 
 @pytest.mark.parametrize("locale", [{"LANG": "C", "LC_ALL": "", "LC_CTYPE": ""}, {"LC_ALL": "POSIX"}])
@@ -66,8 +68,9 @@ def test_without_unicode_nothing_but_ascii_comes_out(open_with: Open, locale: di
     assert written.isascii(), re.findall(rb".{0,40}[\x80-\xff]+.{0,40}", written)[:5]
 
 
-def test_the_terminals_other_screen_is_not_asked_for(open_with: Open) -> None:
-    written = played(open_with("--no-alternate-screen", QUESTION))
+def test_neither_the_terminals_other_screen_nor_its_mouse_is_asked_for(open_with: Open) -> None:
+    written = played(open_with("--no-alternate-screen", "--no-mouse", QUESTION))
+    assert not MOUSE.search(written)
     assert not re.search(rb"\x1b\[\?(?:1049|1047|47)[hl]", written)
 
 

@@ -38,6 +38,7 @@ _SWITCHES = {
     "yolo": ("permissions.mode", "auto", "--yolo"),
     "debug": ("ui.debug", "true", "--debug"),
     "plain": ("ui.plain", "true", "--plain"),
+    "no_mouse": ("ui.mouse", "false", "--no-mouse"),
     "no_alternate_screen": ("ui.alternate_screen", "false", "--no-alternate-screen"),
 }
 """Flags without a value: the setting and what it becomes."""
@@ -107,6 +108,7 @@ def settings_options(command: F) -> F:
         click.option("--no-session", is_flag=True, help="Record nothing."),
         click.option("--debug", is_flag=True, help="Say what holds up the screen."),
         click.option("--plain", is_flag=True, help="Line by line without a screen: for screen readers."),
+        click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
         click.option("--no-alternate-screen", is_flag=True, help="Keep what the terminal shows: it scrolls up."),
     ]
     return _apply(command, decorators)

@@ -18,6 +18,8 @@ class UiOptions(Section, frozen=True, kw_only=True):
     """Draw with the signs that every terminal has, as where the locale has no Unicode."""
     alternate_screen: bool = True
     """Show the workbench on the terminal's other screen; false: what was there scrolls up, and the last state stays."""
+    mouse: bool = True
+    """Ask the terminal for clicks and the wheel; false: it keeps them, for selecting as it does without a program."""
     plain: bool = False
     """Line by line, only ever added to, without a screen: for screen readers; so too where TERM is dumb."""
     reference_ms: int = 1000

@@ -96,6 +96,7 @@ class JetboxApp(Driven):
         """Whether the terminal is known to tell Shift+Enter and Ctrl+Enter from Enter."""
         self.alternate = loaded is None or loaded.settings.ui.alternate_screen
         """Whether the terminal's other screen is used."""
+        self._mouse = loaded is None or loaded.settings.ui.mouse
         super().__init__(driver, stop, ansi_color=True if "NO_COLOR" in os.environ else None)
         self.title = title
         self.loaded = loaded
@@ -157,7 +158,7 @@ class JetboxApp(Driven):
         """
         gc.disable()
         try:
-            result = await super().run_async(**options)
+            result = await super().run_async(**{"mouse": self._mouse, **options})
         finally:
             self._collecting.end()
             gc.enable()
