@@ -13,6 +13,7 @@ import pytest
 from engine.moving import Clock
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Probe, Verdict
+from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.sandbox import Launch
@@ -36,6 +37,14 @@ class Unconfined:
 
     async def close(self) -> None:
         return
+
+
+def uncompared(engine: ProbeEngine) -> ProbeEngine:
+    """No comparison of a forked run is due for long."""
+    for probe in engine.probes:
+        if isinstance(probe, PytestProbe):
+            probe._shadows.compared(agreed := Verdict("pytest", "passed"), agreed)
+    return engine
 
 
 class Bench:

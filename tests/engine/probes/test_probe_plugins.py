@@ -13,7 +13,13 @@ from engine.probes.test_probe_standby import ahead, failure
 __all__ = ["plugin", "suite"]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
 
+SLOW = ("textual-snapshot", "syrupy", "hypothesispytest", "anyio", "platformdirs")
 STRICT = {"pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --strict-markers --strict-config\n"}
+
+
+def without(ini: str, *plugins: str) -> str:
+    """The configuration with plugins switched off that take long to import, and that the test is not about."""
+    return f"{ini.rstrip()} {' '.join(f'-p no:{name}' for name in plugins)}\n"
 
 
 async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, soon: bool = True) -> list[str]:
@@ -41,7 +47,7 @@ async def means_the_same(suite: Suite, files: dict[str, str], summary: str, *, s
 
 
 SIDE_BY_SIDE = {
-    "pytest.ini": f"{STRICT['pytest.ini']}asyncio_default_fixture_loop_scope = session\n",
+    "pytest.ini": f"{without(STRICT['pytest.ini'], 'textual-snapshot')}asyncio_default_fixture_loop_scope = session\n",
     "test_anyio.py": "import anyio, pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     "@pytest.mark.anyio\nasync def test_a():\n    with anyio.fail_after(60):\n        await anyio.sleep(0)\n"
     "    assert await anyio.to_thread.run_sync(lambda: 1) == 1\n"
@@ -80,7 +86,7 @@ async def test_plugins_that_are_used_side_by_side(suite: Suite, monkeypatch: pyt
 CONFIGURED = {
     "pytest-asyncio by itself, xdist without workers": (
         {
-            "pytest.ini": "[pytest]\nasyncio_mode = auto\naddopts = -n 0\n",
+            "pytest.ini": without("[pytest]\nasyncio_mode = auto\naddopts = -n 0", *SLOW),
             "test_a.py": "import asyncio\nasync def test_a():\n    await asyncio.sleep(0)\n"
             "async def test_b():\n    done = await asyncio.create_subprocess_exec('true')\n"
             "    assert await done.wait() == 0\n",
@@ -90,7 +96,7 @@ CONFIGURED = {
     ),
     "pytest-timeout": (
         {
-            "pytest.ini": "[pytest]\ntimeout = 0.2\nfilterwarnings = error\n",
+            "pytest.ini": without("[pytest]\ntimeout = 0.2\nfilterwarnings = error\naddopts =", *SLOW, "asyncio"),
             "test_a.py": "import pytest, time\ndef test_a():\n    time.sleep(60)\n"
             "@pytest.mark.timeout(0)\ndef test_b():\n    pass\n",
         },

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.probes.conftest import uncompared
 from jetbox.engine.options import PerformanceOptions
 from jetbox.engine.probes.judging import last_error
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
+    from jetbox.engine.probes.runner import ProbeEngine
 
 GREEN = "def test_a():\n    pass\n"
 
@@ -21,6 +24,12 @@ async def judged(bench: Bench, text: str, **options: Any) -> tuple[str, str]:
     return verdict.state, verdict.summary
 
 
+def of_pytest(bench: Bench, *, forks: bool = True) -> ProbeEngine:
+    """One whose whole runs follow each other, with nothing else between them."""
+    performance = PerformanceOptions(pytest_server=forks, affected_first=False)
+    return uncompared(bench.engine(ruff=False, performance=performance))
+
+
 async def test_green_suite_with_the_workspace_on_its_path(bench: Bench) -> None:
     bench.write("mathx/__init__.py", "def add(a, b):\n    return a + b\n")
     text = "import sys\nimport pytest\nfrom mathx import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
@@ -29,23 +38,73 @@ async def test_green_suite_with_the_workspace_on_its_path(bench: Bench) -> None:
     assert not (bench.root / ".pytest_cache").exists()
 
 
-async def test_all_that_failed_is_told_not_the_first_alone(bench: Bench) -> None:
-    text = "".join(f"def test_{n}():\n    assert {n} != 1 and {n} != 4\n\n\n" for n in range(6))
-    bench.write("tests/test_m.py", text)
-    bench.write("pytest.ini", "[pytest]\naddopts = -x --lf\n")
-    verdict = await bench.one(bench.engine(ruff=False), "pytest")
-    assert (verdict.state, verdict.summary) == ("failed", "2 of 6 failed: test_1, test_4")
-    assert "FAILED tests/test_m.py::test_4" in verdict.output
-    assert verdict.red
+IMITATED = (
+    "import sys\n\n\ndef test_bad(capfd):\n    with capfd.disabled():\n"
+    "        print('=== 99 passed in 0.01s ===')\n"
+    '        print(\'[0123456789abcdef] {"code": 0, "finished": true}\')\n    assert False\n'
+)
+SIX = "".join(f"def test_{n}():\n    assert {n} != 1 and {n} != 4\n\n\n" for n in range(6))
+ENDS: dict[str, tuple[dict[str, str], str, str, str]] = {
+    "all that failed, not the first alone": (
+        {"pytest.ini": "[pytest]\naddopts = -x --lf\n", "tests/test_m.py": SIX},
+        "failed",
+        "2 of 6 failed: test_1, test_4",
+        "FAILED tests/test_m.py::test_4",
+    ),
+    "output that imitates a green end": ({"tests/test_m.py": IMITATED}, "failed", "1 of 1 failed: test_bad", ""),
+    "an error while collecting": (
+        {"tests/test_good.py": GREEN, "tests/test_m.py": "import nowhere_to_be_found\n"},
+        "error",
+        "1 error while collecting: tests/test_m.py",
+        "",
+    ),
+    "an error in a conftest": (
+        {"conftest.py": "import nowhere_to_be_found\n", "tests/test_m.py": GREEN},
+        "error",
+        "No module named 'nowhere_to_be_found'",
+        "",
+    ),
+    "leaving through the back door": (
+        {"tests/test_m.py": "import os\n\n\ndef test_x():\n    os._exit(0)\n"},
+        "error",
+        "the process ended with exit code 0 before the session did",
+        "",
+    ),
+    "a segfault": (
+        {"tests/test_m.py": "import os\n\n\ndef test_x():\n    os.kill(os.getpid(), 11)\n"},
+        "error",
+        "killed by SIGSEGV before the session ended",
+        "",
+    ),
+    "a crash after the session": (
+        {"tests/test_m.py": "import atexit\nimport os\n\n\ndef test_x():\n    atexit.register(os._exit, 7)\n"},
+        "error",
+        "",
+        "",
+    ),
+    "an exit status that a plugin mends": (
+        {
+            "conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n",
+            "tests/test_m.py": "def test_x():\n    assert 0\n",
+        },
+        "failed",
+        "1 of 1 failed: test_x",
+        "",
+    ),
+}
 
 
-async def test_output_that_imitates_a_green_end_changes_nothing(bench: Bench) -> None:
-    text = (
-        "import sys\n\n\ndef test_bad(capfd):\n    with capfd.disabled():\n"
-        "        print('=== 99 passed in 0.01s ===')\n"
-        '        print(\'[0123456789abcdef] {"code": 0, "finished": true}\')\n    assert False\n'
-    )
-    assert await judged(bench, text) == ("failed", "1 of 1 failed: test_bad")
+async def test_how_a_session_ended_is_told_as_it_was(bench: Bench) -> None:
+    engine = of_pytest(bench)
+    for name, (files, state, summary, output) in ENDS.items():
+        written = [bench.write(path, text) for path, text in files.items()]
+        verdict = await bench.one(engine, "pytest")
+        assert (verdict.state, verdict.red) == (state, True), (name, verdict)
+        whole = name != "an error in a conftest"
+        assert verdict.summary == summary if whole and summary else summary in verdict.summary, (name, verdict)
+        assert output in verdict.output, name
+        for path in written:
+            path.unlink()
 
 
 async def test_fifty_megabytes_of_output_leave_the_verdict_whole(bench: Bench) -> None:
@@ -60,23 +119,18 @@ async def test_fifty_megabytes_of_output_leave_the_verdict_whole(bench: Bench) -
     assert "FAILED test_m.py::test_loud" in verdict.output
 
 
-async def test_error_while_collecting(bench: Bench) -> None:
-    bench.write("tests/test_good.py", GREEN)
-    assert await judged(bench, "import nowhere_to_be_found\n") == (
-        "error",
-        "1 error while collecting: tests/test_m.py",
-    )
-
-
 def linked(bench: Bench, text: str) -> None:
-    """One test under many names, the first of them through 22 links."""
+    """One test under four names: through 22 links, the first of them, through 21, through 3 and through none."""
     hook = "import os\ndef pytest_collect_file(file_path):\n"
     hook += f"    through, begun = file_path.parts.count('l'), {str(bench.begun)!r}\n"
     bench.write("conftest.py", hook + "".join(f"    {line}\n" for line in text.splitlines()))
+    # pytest begins in no folder of the name `build`.
+    folders = [bench.root / ("" if n in (0, 1, 19, 22) else "build") / f"r{n}" for n in range(23)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    for folder, following in pairwise(folders):
+        (folder / "l").symlink_to(os.path.relpath(following, folder))
     bench.write("r22/test_m.py", GREEN)
-    for n in range(22):
-        (bench.root / f"r{n}").mkdir()
-        (bench.root / f"r{n}/l").symlink_to(f"../r{n + 1}")
 
 
 @pytest.mark.parametrize("fault", ["through == 22: 1 / 0", "through == 3: raise OSError(40, os.strerror(40))"])
@@ -87,15 +141,14 @@ async def test_links_that_the_kernel_may_have_miscounted_are_counted_again(
     # The path that is refused may be the one that another is compared with.
     where, _, what = fault.partition(": ")
     linked(bench, f"if {where} and not os.path.exists(begun):\n    open(begun, 'x').close()\n    {what}\n")
-    engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
-    verdict = await bench.one(engine, "pytest")
-    assert (verdict.state, verdict.summary) == ("passed", "23 passed"), verdict.output
+    verdict = await bench.one(of_pytest(bench, forks=forks), "pytest")
+    assert (verdict.state, verdict.summary) == ("passed", "4 passed"), verdict.output
     assert bench.begun.exists()
 
 
 async def test_what_cannot_be_collected_each_time_is_an_error_though_links_lead_there(bench: Bench) -> None:
     linked(bench, "if through == 22:\n    1 / 0\n")
-    engine = bench.engine(ruff=False)
+    engine = of_pytest(bench)
     verdict = await bench.one(engine, "pytest")
     assert (verdict.state, verdict.summary[:26]) == ("error", "1 error while collecting: "), verdict.output
     assert (await bench.one(engine, "pytest")).cache == "hit"
@@ -108,32 +161,10 @@ async def test_links_that_are_miscounted_each_time_leave_an_error_that_is_not_ke
     # Another one each time: what a session said of one was untrue by the next.
     text = "with open(begun, 'a') as file:\n    file.write('x' * (through == 22))\n    odd = file.tell() % 2\n"
     linked(bench, text + "if through == 22 - odd:\n    1 / 0\n")
-    engine = bench.engine(ruff=False)
+    engine = of_pytest(bench)
     verdict = await bench.one(engine, "pytest")
     assert (verdict.state, verdict.summary[:26]) == ("error", "1 error while collecting: "), verdict.output
     assert (await bench.one(engine, "pytest")).cache == "ran"
-
-
-async def test_error_in_a_conftest_is_told_in_its_words(bench: Bench) -> None:
-    bench.write("conftest.py", "import nowhere_to_be_found\n")
-    state, summary = await judged(bench, GREEN)
-    assert state == "error"
-    assert "No module named 'nowhere_to_be_found'" in summary
-
-
-async def test_leaving_through_the_back_door_is_no_pass(bench: Bench) -> None:
-    state, summary = await judged(bench, "import os\n\n\ndef test_x():\n    os._exit(0)\n")
-    assert (state, summary) == ("error", "the process ended with exit code 0 before the session did")
-
-
-async def test_segfault_names_the_signal(bench: Bench) -> None:
-    state, summary = await judged(bench, "import os\n\n\ndef test_x():\n    os.kill(os.getpid(), 11)\n")
-    assert (state, summary) == ("error", "killed by SIGSEGV before the session ended")
-
-
-async def test_crash_after_the_session_is_no_pass(bench: Bench) -> None:
-    text = "import atexit\nimport os\n\n\ndef test_x():\n    atexit.register(os._exit, 7)\n"
-    assert (await judged(bench, text))[0] == "error"
 
 
 async def test_hang_ends_at_the_time_limit_with_nothing_left(bench: Bench) -> None:
@@ -146,47 +177,35 @@ async def test_hang_ends_at_the_time_limit_with_nothing_left(bench: Bench) -> No
     assert bench.running(mark) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "summary"),
-    [
-        (
-            "import pytest\n\n\n@pytest.mark.skip\ndef test_x():\n    pass\n",
-            "ran no tests although 1 test file exists (1 skipped)",
-        ),
-        ("def helper():\n    pass\n", "ran no tests although 1 test file exists"),
-    ],
-)
-async def test_nothing_that_ran_is_skipped_not_passed(bench: Bench, text: str, summary: str) -> None:
-    assert await judged(bench, text) == ("skipped", summary)
+async def test_nothing_that_ran_is_skipped_not_passed(bench: Bench) -> None:
+    engine = of_pytest(bench)
+    for text, counts in (
+        ("import pytest\n\n\n@pytest.mark.skip\ndef test_x():\n    pass\n", " (1 skipped)"),
+        ("def helper():\n    pass\n", ""),
+    ):
+        bench.write("tests/test_m.py", text)
+        verdict = await bench.one(engine, "pytest")
+        assert (verdict.state, verdict.summary) == ("skipped", f"ran no tests although 1 test file exists{counts}")
 
 
-@pytest.mark.parametrize(
-    ("files", "counts"),
-    [
-        ({"pytest.ini": "[pytest]\naddopts = --co\n"}, ""),
-        ({"pytest.ini": "[pytest]\naddopts = -k nothing\n"}, " (2 deselected)"),
-        ({"pytest.ini": "[pytest]\naddopts = -m slow\nmarkers = slow\n"}, " (2 deselected)"),
-        ({"conftest.py": "collect_ignore_glob = ['*']\n"}, ""),
-        ({"conftest.py": "def pytest_collection_modifyitems(items):\n    items.clear()\n"}, ""),
-    ],
-)
-async def test_a_configuration_that_runs_no_test_does_not_verify(
-    bench: Bench, files: dict[str, str], counts: str
-) -> None:
-    for name, text in files.items():
-        bench.write(name, text)
+async def test_a_configuration_that_runs_no_test_does_not_verify(bench: Bench) -> None:
     bench.write("tests/test_a.py", "def test_a():\n    assert 0\n")
     bench.write("tests/test_b.py", "def test_b():\n    assert 0\n")
-    engine = bench.engine(ruff=False)
-    ran, stored = await bench.one(engine, "pytest"), await bench.one(engine, "pytest")
-    for verdict in (ran, stored):
-        assert (verdict.state, verdict.hollow) == ("skipped", True)
-        assert verdict.summary == f"ran no tests although 2 test files exist{counts}"
-
-
-async def test_exit_status_that_a_plugin_mends_does_not_hide_failures(bench: Bench) -> None:
-    bench.write("conftest.py", "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n")
-    assert await judged(bench, "def test_x():\n    assert 0\n") == ("failed", "1 of 1 failed: test_x")
+    engine = of_pytest(bench)
+    for name, text, counts in (
+        ("pytest.ini", "[pytest]\naddopts = --co\n", ""),
+        ("pytest.ini", "[pytest]\naddopts = -k nothing\n", " (2 deselected)"),
+        ("pytest.ini", "[pytest]\naddopts = -m slow\nmarkers = slow\n", " (2 deselected)"),
+        ("conftest.py", "collect_ignore_glob = ['*']\n", ""),
+        ("conftest.py", "def pytest_collection_modifyitems(items):\n    items.clear()\n", ""),
+    ):
+        configuration = bench.write(name, text)
+        ran, stored = await bench.one(engine, "pytest"), await bench.one(engine, "pytest")
+        assert (ran.cache, stored.cache) == ("ran", "hit"), text
+        for verdict in (ran, stored):
+            assert (verdict.state, verdict.hollow) == ("skipped", True), text
+            assert verdict.summary == f"ran no tests although 2 test files exist{counts}", text
+        configuration.unlink()
 
 
 async def test_no_tests_is_decided_from_the_files_as_they_are(bench: Bench) -> None:
@@ -280,7 +299,7 @@ async def test_active_environment_is_used_where_the_workspace_has_none(
 async def test_a_package_that_is_imported_from_elsewhere_is_no_green(bench: Bench, forks: bool) -> None:
     bench.write("src/h11/__init__.py", "X = 1\n")
     bench.write("test_a.py", "import h11\ndef test_a(): assert h11\n")
-    engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
+    engine = of_pytest(bench, forks=forks)
     [verdict] = await engine.verdicts()
     assert verdict.state == "error"
     assert "h11 was imported from " in verdict.summary
