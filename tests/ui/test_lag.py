@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from jetbox.engine import events as e
 from jetbox.settings.load import load
-from jetbox.ui.lag import Held, LagLog, LagWatch
+from jetbox.ui.lag import LIMIT_S, Held, LagLog, LagWatch
 from ui.conftest import Showing
 from ui.played import first_round, opened
 from ui.turns import long_diff
@@ -53,6 +54,13 @@ async def test_what_holds_the_screen_is_told_on_it_where_it_is_debugged(show: Sh
     for thread in watches:
         thread.join(120)
     assert not any(thread.is_alive() for thread in watches)
+
+
+async def test_a_thread_that_computes_gives_way_to_the_screen(show: Showing) -> None:
+    before = sys.getswitchinterval()
+    async with show():
+        assert sys.getswitchinterval() < LIMIT_S / 5
+    assert sys.getswitchinterval() == before
 
 
 def test_each_culprit_is_told_once_until_it_is_much_worse() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual._compositor import Compositor
 from textual.geometry import Region
+from textual.screen import Screen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -47,6 +51,31 @@ def says_how_to_leave(s: Show, *, keys: tuple[str, ...] = ("esc",)) -> bool:
         box = Region.from_union([part.region for part in s.app.screen.query() if part.region])
         rows = [row[box.x : box.right] for row in rows[box.y : box.bottom]]
     return any(word in keys for row in rows for word in row.replace("─", " ").replace("│", " ").split())
+
+
+async def test_a_screen_that_appears_is_drawn_apart_and_lays_nothing_out_beneath_it(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def told(each: type[Any], method: str, what: str, which: Callable[[Any], bool]) -> None:
+        real = getattr(each, method)
+
+        def call(self: Any, *of: Any, **more: Any) -> Any:
+            if which(self):
+                done.append(what)
+            return real(self, *of, **more)
+
+        monkeypatch.setattr(each, method, call)
+
+    async with show() as s:
+        await s.play(*whole())
+        told(Screen, "_refresh_layout", "laid out beneath", lambda screen: screen is s.bench)
+        told(Compositor, "render_update", "drawn", lambda _: s.app.screen is not s.bench)
+        await s.press("f1")
+        await laid_out(s)
+        assert "laid out beneath" not in done
+        assert 0 < done.count("drawn") <= 3
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

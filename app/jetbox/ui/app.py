@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 QUIT_WINDOW_S = 2.0
 """How soon the second Ctrl+C must follow the first."""
+SWITCH_S = 0.0005
+"""How long another thread that computes goes on when the loop has something to do."""
 LOOK_S = 1.0
 """How long after the start, or after a change of theme, the colours are kept for the next start."""
 
@@ -157,11 +160,14 @@ class JetboxApp(Driven):
             Exception: whatever went wrong in the engine or on the screen.
         """
         gc.disable()
+        switching = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
         try:
             result = await super().run_async(**{"mouse": self._mouse, **options})
         finally:
             self._collecting.end()
             gc.enable()
+            sys.setswitchinterval(switching)
             await self._end_engine()
             self._remove_signals()
         if self.failure is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from heapq import nsmallest
 from typing import Any, ClassVar
 
 from jetbox.engine.errors import ToolError
@@ -17,6 +18,7 @@ from jetbox.engine.workspace.names import shown
 from jetbox.engine.workspace.root import Located, size_words
 
 LIST_ENTRIES = 300
+IGNORED_NAMED = 12
 GLOB_PATHS = 200
 GREP_MATCHES = 200
 LINE_CHARS = 240
@@ -50,23 +52,23 @@ def _list(located: Located, context: ToolContext) -> str:
     descriptor = context.workspace.open_folder(located)
     try:
         with os.scandir(descriptor) as found:
-            entries = sorted(_row(entry, descriptor) for entry in found)
+            entries = [_row(entry, descriptor) for entry in found]
     finally:
         os.close(descriptor)
     root, path = (located.absolute, ".") if located.outside else (context.workspace.root, located.path)
     ignored = IgnoreRules(root).inside(path)
-    rows: list[str] = []
-    hidden: list[str] = []
-    for order, name, row in entries:
-        (hidden if ignored(name, order == 0) else rows).append(row)
+    rows: list[tuple[int, str, str]] = []
+    hidden: list[tuple[int, str, str]] = []
+    for entry in entries:
+        (hidden if ignored(entry[1], entry[0] == 0) else rows).append(entry)
     more = len(rows) - LIST_ENTRIES
-    lines = rows[:LIST_ENTRIES] or ["[no files]" if hidden else "[empty folder]"]
+    # Not sorted whole: that would hold the interpreter, and with it the screen, for as long as it takes.
+    lines = [row for _, _, row in nsmallest(LIST_ENTRIES, rows)] or ["[no files]" if hidden else "[empty folder]"]
     if more > 0:
         lines.append(f"[{more} more entries; use glob with a pattern]")
     if hidden:
-        lines.append(
-            f"[ignored: {', '.join(row.partition('  ')[0] for row in hidden[:12])}{', ...' if hidden[12:] else ''}]"
-        )
+        named = ", ".join(row.partition("  ")[0] for _, _, row in nsmallest(IGNORED_NAMED, hidden))
+        lines.append(f"[ignored: {named}{', ...' if len(hidden) > IGNORED_NAMED else ''}]")
     return "\n".join(lines)
 
 
@@ -143,7 +145,7 @@ def _glob(located: Located, pattern: str, newest: bool, context: ToolContext) ->
             late = True
             break
     prefix = f"{located.path}/" if located.outside else ""
-    lines = [prefix + shown(path) for _, path in sorted(found)[:GLOB_PATHS]]
+    lines = [prefix + shown(path) for _, path in nsmallest(GLOB_PATHS, found)]
     if not lines:
         lines = [f"[no file matches {pattern}]"]
     if len(found) > GLOB_PATHS:

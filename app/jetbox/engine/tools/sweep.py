@@ -64,13 +64,14 @@ def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
     if not (before.complete and after.complete):
         return ()
     found = []
-    for path in sorted(before.files.keys() | after.files.keys()):
+    for path in before.files.keys() | after.files.keys():
         old, new = before.files.get(path), after.files.get(path)
         if old == new:
             continue
         kind: ChangeKind = "created" if old is None else "deleted" if new is None else "modified"
         found.append(FileChange(path=path, kind=kind))
-    return tuple(found)
+    # Only what changed is sorted: sorting holds the interpreter, and with it the screen, for as long as it takes.
+    return tuple(sorted(found, key=lambda change: change.path))
 
 
 def with_digests(root: Path, found: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
