@@ -16,7 +16,7 @@ from jetbox.ui.app import JetboxApp
 from jetbox.ui.collecting import THRESHOLDS, Collecting
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.wanted import Wanted
-from ui.conftest import SHIPPED, first_frame
+from ui.conftest import SHIPPED, Showing, first_frame
 from ui.test_replay import playback
 
 
@@ -63,6 +63,29 @@ def test_what_does_not_stay_is_collected_when_it_is_gone() -> None:
         assert gc.collect() >= 5000
     finally:
         collecting.end()
+
+
+@pytest.mark.usefixtures("thawed")
+async def test_a_screen_that_closes_while_all_is_collected_is_let_go_of(show: Showing) -> None:
+    async with show() as s:
+        s.app._collecting.begin()
+        try:
+            await s.press("f1")
+            closing = weakref.ref(s.app.screen)
+            closed = s.app.pop_screen()
+            gc.collect()
+            assert closing() is not None
+            await closed
+            del closed
+            for _ in range(20):
+                await s.pilot.pause()
+                gc.collect()
+            assert closing() is None
+            kept = [[n] for n in range(5000)]
+            gc.collect()
+            assert len(gc.get_objects()) < len(kept), "what stays is set aside again"
+        finally:
+            s.app._collecting.end()
 
 
 @pytest.mark.usefixtures("thawed")

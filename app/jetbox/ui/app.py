@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -111,7 +112,9 @@ class JetboxApp(Driven):
         self._lag: LagWatch | None = None
         self._armed = False
         self._failures = LoopFailures(self._tell)
-        self._collecting = Collecting(lambda: len(self.screen_stack) == 1)
+        self._over: WeakSet[Screen[Any]] = WeakSet()
+        """Screens over the workbench, those too that are closing, until they are let go of."""
+        self._collecting = Collecting(lambda: not self._over)
         self.workbench = Workbench(
             source,
             glyphs=glyphs or signs.choose(ascii=loaded is not None and loaded.settings.ui.ascii),
@@ -138,6 +141,7 @@ class JetboxApp(Driven):
 
     def _load_screen_css(self, screen: Screen[Any]) -> None:
         if screen is not self.workbench:
+            self._over.add(screen)
             self._style_overlays()
         super()._load_screen_css(screen)
 

@@ -2,8 +2,8 @@
 
 Nearly all there is stays until the end, and looking at it takes 5 ms for each thousand rounds. So
 what a full collection has left alive is never looked at again, and collections come often. While
-another screen lies over the workbench nothing is set aside: that screen's parts hold one another,
-and would never be let go. What is set aside stays so when the screen has ended: a process that
+another screen lies over the workbench, or closes, nothing is set aside: that screen's parts hold one
+another, and would never be let go. What is set aside stays so when the screen has ended: a process that
 ends has nothing to look for; one that shows another session calls `free_ended`.
 """
 

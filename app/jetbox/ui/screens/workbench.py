@@ -147,8 +147,11 @@ class Workbench(Steering):
 
     def fit(self, width: int, height: int) -> None:
         """Lay it out for this size of the terminal."""
+        before = self.classes
         for name, holds in size_classes(width, height).items():
-            self.set_class(holds, name, update=self.is_attached)
+            self.set_class(holds, name, update=False)
+        if self.is_attached and self.classes != before:
+            self.update_node_styles()  # once: it looks at every widget
 
     def on_resize(self, event: events.Resize) -> None:
         self.fit(*event.size)
