@@ -225,6 +225,28 @@ async def test_an_answer_that_comes_at_once_needs_no_words(rig: OpenRig, monkeyp
     assert words(live) == []
 
 
+@pytest.mark.parametrize("version", ["0.24.0", "0.33.3"])
+async def test_a_prompt_that_the_server_knows_is_not_announced_as_a_new_one_nor_taken_for_quick_reading(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess], version: str
+) -> None:
+    look, more = call("list_dir", path="."), call("write_file", path="a.txt", content="more\n" * 100)
+    script = write_script(step(look), step(more), step(look, fault="stall@:0"), finish())
+    server = sim_server(scripts=[str(script)], version=version, profile="E", speed=20)
+    live = await Rig(server, tmp_path).open(name="llama3.2:3b")
+    running = live.start()
+    (await live.until(e.ModelAnswered))
+    cold = live.parts.reading_rate
+    assert cold > 0
+    await live.stats(stalled=1)
+    told = await live.until(e.Waiting, what="reading")
+    whole = live.events(e.RequestSent)[-1].estimate / live.parts.reading_rate * 1e9
+    assert 0 < told.expected_ns < whole / 2, "most of it is in the cache"
+    await live.release()
+    await within(running)
+    assert live.parts.reading_rate < 2 * cold, "what was cached was not read quickly: it was not read"
+    await live.close()
+
+
 def test_the_limit_before_the_first_chunk_follows_what_was_measured() -> None:
     options = ModelOptions()
     known = Expectation(10_000, loaded=True, reading_ns=20 * 10**9, loading_ns=200 * 10**9)

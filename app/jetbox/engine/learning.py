@@ -6,7 +6,7 @@ import msgspec
 
 from jetbox.engine.errors import Stalled
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
-from jetbox.engine.models.base import EVALUATED
+from jetbox.engine.models.base import CACHED, EVALUATED
 from jetbox.engine.models.figures import COLD_NS, LEAST_TOKENS
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
@@ -36,8 +36,19 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
         return
     parts.budget.learn(size, count)
     parts.history.counted(count)
-    fresh = answer.metrics.get(EVALUATED, count - answer.metrics.get("prompt_eval_cached_count", 0))
-    duration = answer.metrics.get("prompt_eval_duration", 0)
+    learn_rate(parts, answer.metrics)
+
+
+def learn_rate(parts: Parts, metrics: dict[str, int]) -> None:
+    """How fast the model reads, by what it evaluated of the latest prompt.
+
+    Where that is not counted, what was cached would pass for read: only what was new to the server counts then.
+    """
+    if EVALUATED not in metrics and CACHED not in metrics:
+        parts.reading_rate = parts.prefix.rate or parts.reading_rate
+        return
+    fresh = metrics.get(EVALUATED, metrics.get("prompt_eval_count", 0) - metrics.get(CACHED, 0))
+    duration = metrics.get("prompt_eval_duration", 0)
     # Of a few tokens the fixed part of each request is nearly all: a rate of that would announce minutes.
     if duration > 0 and (fresh >= LEAST_TOKENS or (fresh > 0 and not parts.reading_rate)):
         parts.reading_rate = fresh / (duration / 1e9)

@@ -281,7 +281,8 @@ class Round:
         size = parts.model_info.size if parts.model_info is not None else 0
         window, name, gone = parts.budget.num_ctx, parts.model_name, parts.given_up
         expected = Expectation(tokens, parts.loaded, reading, parts.load_ns, name, size, window, most, logprobs, gone)
-        return body, msgspec.structs.replace(expected, real=parts.budget.real)
+        fresh = int(reading * (1 - parts.prefix.kept)) if parts.loaded else reading
+        return body, msgspec.structs.replace(expected, real=parts.budget.real, fresh_ns=fresh)
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""

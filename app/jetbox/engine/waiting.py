@@ -46,7 +46,7 @@ class Expectation(msgspec.Struct, frozen=True):
     """Of the prompt."""
     loaded: bool
     reading_ns: int = 0
-    """How long reading the prompt should take."""
+    """How long reading the whole prompt should take."""
     loading_ns: int = 0
     """The same of loading the model."""
     name: str = ""
@@ -61,6 +61,8 @@ class Expectation(msgspec.Struct, frozen=True):
     """The request before this one was closed before its answer was complete: not every server hears that at once."""
     real: int = 0
     """Tokens that the server takes of the window, where that is less than is asked for; 0 where it has not said."""
+    fresh_ns: int = 0
+    """How long reading what the server has not been sent before should take."""
 
 
 def loading_words(name: str, size: int) -> str:
@@ -202,7 +204,8 @@ class Voice:
         if before[0] and before[0] != what:
             self._since = self._session.now()
         self._said, self._spoke = said, self._session.now()
-        reading = (self._read.whole_ns if self._read is not None else 0) or self._expected.reading_ns
+        whole = self._read.whole_ns if self._read is not None else 0
+        reading = whole or self._expected.fresh_ns or self._expected.reading_ns
         expected = {"loading": self._expected.loading_ns, "reading": reading}.get(what, 0)
         # A timer has nobody to tell of a failure of the disk: the next event raises it again.
         with suppress(StorageError):

@@ -14,6 +14,7 @@ from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import ModelError, OutOfMemory, StorageError
 from jetbox.engine.events import ModelWarmed, Notice, Waiting
 from jetbox.engine.held import look_at_held
+from jetbox.engine.learning import learn_rate
 from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
@@ -122,8 +123,5 @@ class WarmUp:
             pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(len(body), count)
-        fresh = end.metrics.get(EVALUATED, count - end.metrics.get("prompt_eval_cached_count", 0))
-        counted.append(count or fresh)
-        spent = end.metrics.get("prompt_eval_duration", 0)
-        if fresh > 0 and spent > 0:
-            parts.reading_rate = fresh / (spent / 1e9)
+        counted.append(count or end.metrics.get(EVALUATED, 0))
+        learn_rate(parts, end.metrics)

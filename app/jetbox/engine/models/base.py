@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EVALUATED = "prompt_eval_uncached_count"
 """A figure of servers that count the part of a prompt that they evaluated, and not the whole: it stands instead."""
+CACHED = "prompt_eval_cached_count"
+"""How many tokens of a prompt a server had in its cache, where it counts that."""
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
 

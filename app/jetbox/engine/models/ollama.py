@@ -16,7 +16,7 @@ import msgspec
 from jetbox.engine.context.wire import OllamaWire
 from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.models.address import authorization, bare
-from jetbox.engine.models.base import EVALUATED, Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
+from jetbox.engine.models.base import CACHED, EVALUATED, Call, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import decoded
@@ -31,7 +31,6 @@ CHAT = "/api/chat"
 PULLED = "success"
 """The last word about a model that has been fetched."""
 JSON = {"Content-Type": "application/json"}
-CACHED = "prompt_eval_cached_count"
 COUNTS_CACHED = (0, 33, 3)
 """The version from which answers count what of a prompt was cached; a zero is absent there."""
 UNCOUNTED = (0, 30, 0)

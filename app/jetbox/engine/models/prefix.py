@@ -94,6 +94,19 @@ class PrefixWatch:
         last = self._last.get(model)
         return _compared(last, head, messages, last.tail)[0] if last is not None else 0.0
 
+    @property
+    def kept(self) -> float:
+        """The share of the latest request that the server was sent before."""
+        return self._shared
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second at which the model in use read what no request of ours had brought before; 0 where unknown.
+
+        For servers that do not tell how much of a prompt they had in their cache.
+        """
+        return self._rates.get(self._model, 0.0)
+
     def answered(self, metrics: Mapping[str, int], *, warm: bool) -> Reuse | None:
         """What the server's figures say of the latest request; `warm`: the model had answered before.
 
