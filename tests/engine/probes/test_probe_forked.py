@@ -352,6 +352,7 @@ async def test_an_edit_within_the_same_second_is_seen(bench: Bench, suite: Suite
 ASKED = {
     "-n 2": "-n 2",
     "-nauto": "-n auto",
+    "-qvn4": "-n 4",
     "--numprocesses=3": "--numprocesses=3",
     "--dist loadfile": "--dist",
     "--forked": "--forked",

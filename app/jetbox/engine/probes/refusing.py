@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from jetbox.engine.probes.snapshot import Entry, Snapshot
 
 SPREADS = ("--numprocesses", "--maxprocesses", "--dist", "--tx", "--forked", "--boxed", "--looponfail", "--isolate")
 """Options of plugins that start or fork processes of their own."""
+FLAGS = re.compile(r"^-[xsvqlh]+(?=[npf])")
+"""Options of one letter, without a value, that stand before such a one in the same word."""
 VARIABLE = "PYTEST_ADDOPTS"
 
 
@@ -55,7 +58,8 @@ class Refusals:
 def read(words: Sequence[str]) -> Asked:
     """What these options ask for."""
     blocked = []
-    for at, word in enumerate(words):
+    for at, given in enumerate(words):
+        word = FLAGS.sub("-", given)
         option, equals, value = word.partition("=")
         following = value if equals else "".join(words[at + 1 : at + 2])
         if word == "-p" or (word.startswith("-p") and not word.startswith("--")):
