@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ WRITE = call("write_file", path="a.py", content="x = 1\n")
 PACE = 16
 """How many times faster than the profile the server is."""
 GREEN = "def test_a():\n    pass\n"
+DIFFERS = "import gc\n\n\ndef test_a():\n    assert not gc.get_freeze_count()\n"
+"""A test that says something else in a forked run of pytest."""
 AGAIN = call("write_file", path="b.py", content="y = 1\n")
 
 
@@ -155,6 +158,25 @@ async def test_ruff_and_pytest_of_a_state_are_told_as_far_as_they_are_when_the_r
     assert "AssertionError" in told
     assert (third[:-1] == second[:-1]) is heard, "the same request again, with the verdict at its end"
     assert [event.attempt for event in live.events(e.RequestSent)][:3] == [1, 1, 2 if heard else 1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
+async def test_a_late_verdict_is_not_told_once_its_run_was_seen_to_be_wrong(rig: OpenRig) -> None:
+    steps = (step(WRITE), step(call("read_file", path="a.py")), finish())
+    live = await rig(
+        *steps, faults=("stall@2:0",), probes={"wait": "overlap"}, performance={"probe_baseline": False}
+    )  # fmt: skip
+    (live.root / "test_a.py").write_text(DIFFERS)
+    live.parts.cancels.heard = False
+    running = live.start()
+    await live.until(e.ProbeEnded, name="pytest", state="failed", of_round=1)
+    assert "runs from scratch: a forked run said failed" in (await live.until(e.Notice)).text
+    await live.release()
+    assert (await within(running)).outcome == "done"
+    assert all(
+        "1 failed" not in body["body"] and "pytest: failed" not in body["body"]
+        for body in (await live.stats())["bodies"]
+    )
 
 
 async def test_a_red_verdict_is_not_told_once_somebody_mended_the_file(rig: OpenRig) -> None:

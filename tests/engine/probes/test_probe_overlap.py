@@ -135,6 +135,18 @@ async def test_without_waiting_the_rest_is_pending_and_comes_late(bench: Bench) 
     assert not engine.pending
 
 
+async def test_what_came_late_is_not_told_after_a_write_that_no_sweep_sees(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    probe.state = "failed"
+    engine = bench.engine(probes=[probe], wait="overlap")
+    for path in ("__pycache__/data", ""):
+        assert await engine.verdicts() == []
+        assert [v.state for v in await engine.coming()] == ["failed"]
+        engine.wrote((path,) if path else ())
+        assert [v.state for v in await engine.late()] == ([] if path else ["failed"])
+
+
 async def test_where_nobody_asks_only_the_gate_has_verdicts(bench: Bench) -> None:
     bench.write("a.py", "1")
     probe = Stepwise()

@@ -159,6 +159,7 @@ class ProbeEngine:
         if any(left_out(str(self.tree.root), path) for path in paths):
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.
             self._settler.forget()
+            self._unawaited.forget()
         if self._behind is not None:
             self._behind.task.cancel()
         self._unawaited.cancel()
@@ -301,6 +302,7 @@ class ProbeEngine:
     def _disproved(self, plain: Verdict, files: Snapshot) -> None:
         """A forked run was wrong, and so may be every verdict of one, the baseline's among them."""
         self._settler.forget()
+        self._unawaited.forget(plain.name)
         for one in filter(None, (self._ahead, self._behind)):
             # Where other probes still run, this one is run again after them.
             one.work.given.pop(plain.name, None)

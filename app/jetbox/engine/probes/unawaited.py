@@ -61,6 +61,14 @@ class Unawaited:
         """Tell of these too, as long as they hold."""
         self._news += news
 
+    def forget(self, name: str = "") -> None:
+        """Tell nothing that has come so far, of this probe or of any: it may not hold though the files are the same."""
+        self._news = [one for one in self._news if name and one.verdict.name != name]
+        if self._late is not None and name:
+            # Where other probes still run, this one is run again after them.
+            self._late.work.given.pop(name, None)
+            self._late.told -= {name}
+
     async def at_once(self, ahead: Task | None) -> list[Verdict]:
         """What is there, or served without a run; the rest of what was begun `ahead`, or begins now, comes late."""
         old, self._late = self._late, None
