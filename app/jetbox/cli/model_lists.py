@@ -14,7 +14,7 @@ from jetbox.engine.errors import ExitCode, ModelNotFound
 from jetbox.engine.models.address import bare
 from jetbox.engine.models.figures import Figures, median
 from jetbox.engine.models.standing import Standing, best_at
-from jetbox.ui.words import size
+from jetbox.engine.sizes import size
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation

@@ -18,7 +18,7 @@ from jetbox.engine.errors import ExitCode
 from jetbox.engine.models import manage
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.window import choose_window
-from jetbox.ui.words import size
+from jetbox.engine.sizes import size
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation

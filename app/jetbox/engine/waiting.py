@@ -18,6 +18,7 @@ from jetbox.engine.errors import ModelError, ServerUnreachable, StorageError
 from jetbox.engine.events import Waiting
 from jetbox.engine.models.base import ChatModel, LoadedModel, Reading
 from jetbox.engine.session import Session
+from jetbox.engine.sizes import size
 
 SPEAK_AFTER_S = 0.3
 """A wait that is longer is put in words."""
@@ -65,10 +66,9 @@ class Expectation(msgspec.Struct, frozen=True):
     """How long reading what the server has not been sent before should take."""
 
 
-def loading_words(name: str, size: int) -> str:
+def loading_words(name: str, memory: int) -> str:
     """What is being loaded: `gpt-oss:20b, 13.8 GB`."""
-    words = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-    return f"{name}, {words}" if size else name
+    return f"{name}, {size(memory)}" if memory else name
 
 
 class Voice:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from jetbox.engine import events as e
-from jetbox.engine.workspace.root import size_words
+from jetbox.engine.sizes import size_words
 
 
 class Traffic(msgspec.Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jetbox.engine import events as e
+from jetbox.engine import sizes
 from jetbox.ui import words
 from jetbox.ui.lineup import LOADING, in_memory
 from jetbox.ui.model import SessionView
@@ -50,7 +51,7 @@ def usage_words(ended: e.GoalEnded | None) -> list[str]:
     mine, others = words.duration(ended.cpu_ns), words.duration(ended.others_ns)
     return [
         f"CPU of the last goal: {mine} here, {others} of commands and probes",
-        f"memory: {words.size(ended.memory)} here at most",
+        f"memory: {sizes.size(ended.memory)} here at most",
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jetbox.engine import events as e
+from jetbox.engine import sizes
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.rows import Piece, Row, cells, fit, flow, one_line, row
@@ -59,7 +60,7 @@ def _writes(model: e.ListedModel) -> str:
 
 
 COLUMNS = (
-    Column("size", 8, lambda m, now: words.size(m.size) if m.size else ""),
+    Column("size", 8, lambda m, now: sizes.size(m.size) if m.size else ""),
     Column("weights", 8, lambda m, now: one_line(m.quantisation)),
     Column("GPU, until", 10, _share),
     Column("switch", 7, _cost),
@@ -115,7 +116,7 @@ def _set(text: str, column: Column) -> str:
 
 def in_memory(model: e.ListedModel, now: int) -> list[str]:
     """What it takes, where, how large its window is, and when it is unloaded."""
-    parts = [words.size(model.memory)] if model.memory else []
+    parts = [sizes.size(model.memory)] if model.memory else []
     if model.memory and model.memory_gpu < ON_GPU * model.memory:
         parts.append(f"{1 - model.memory_gpu / model.memory:.0%} on CPU")
     if model.window:
@@ -128,7 +129,7 @@ def in_memory(model: e.ListedModel, now: int) -> list[str]:
 def in_full(model: e.ListedModel, width: int, now: int, *, present: bool) -> list[Row]:
     """Everything that is known of it, what a switch to it would cost first."""
     of = ", ".join(one_line(part) for part in (model.parameters, model.quantisation) if part)
-    size = f"  {words.size(model.size)}" if model.size else ""
+    size = f"  {sizes.size(model.size)}" if model.size else ""
     used: tuple[Piece, ...] = (("  in use", "accent"),) if present else ()
     out = [row((one_line(model.name), "bold"), (f"  {of}" if of else "", "dim"), (size, "dim"), *used)]
     if model.remote:
@@ -184,4 +185,4 @@ def fetching(name: str, pulled: e.ModelPulled | None, glyphs: Glyphs) -> list[Pi
     share = pulled.completed / pulled.total
     full = min(10, round(share * 10))
     bar: list[Piece] = [(glyphs.full * full, "key"), (glyphs.empty * (10 - full), "track")]
-    return [("+ ", "accent"), (f"fetching {name}  ", ""), *bar, (f"  {share:.0%} of {words.size(pulled.total)}", "dim")]
+    return [("+ ", "accent"), (f"fetching {name}  ", ""), *bar, (f"  {share:.0%} of {sizes.size(pulled.total)}", "dim")]

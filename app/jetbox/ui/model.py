@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.engine import sizes
 from jetbox.record.timing import Timing
 from jetbox.ui import words
 from jetbox.ui.rounds import Changed, RoundFigures, Tally, joined
@@ -255,7 +256,7 @@ class SessionView(msgspec.Struct):
         detail = one_line(event.detail)
         if event.what == "loading":
             self.loaded = "loading"
-            detail = detail or "the model" + (f" of {words.size(self.model_size)}" if self.model_size else "")
+            detail = detail or "the model" + (f" of {sizes.size(self.model_size)}" if self.model_size else "")
         elif self.loaded == "loading":
             self.loaded = "loaded" if event.what == "reading" else "unknown"
         # One wait that follows another begins anew; the words for a wait that had none do not.

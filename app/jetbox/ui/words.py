@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jetbox.engine.events import Compacted, ModelPulled, SwitchCost
+from jetbox.engine.sizes import size
 
 NS = 1_000_000_000
 
@@ -71,16 +72,6 @@ def count(n: int) -> str:
     if n < 999_500:
         return f"{n / 1000:.0f}k"
     return f"{n / 1e6:.1f}M"
-
-
-def size(n: int) -> str:
-    """Bytes: `812 B`, `12.9 GB`."""
-    value = float(n)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
 
 
 def switch_cost(cost: SwitchCost) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from jetbox.engine.errors import FileMoved, StorageError, ToolError
-from jetbox.engine.workspace.root import Workspace, size_words
+from jetbox.engine.sizes import size_words
+from jetbox.engine.workspace.root import Workspace
 from jetbox.engine.workspace.writing import write_file
 
 LIMIT = 10_000_000

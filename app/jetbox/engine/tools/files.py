@@ -6,6 +6,7 @@ import os
 from typing import Any, BinaryIO, ClassVar
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.sizes import size_words
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
 from jetbox.engine.tools.change import (
     change_plan,
@@ -20,7 +21,7 @@ from jetbox.engine.tools.diff import compare
 from jetbox.engine.tools.outside import Linked, check_links, content_plan, look_at_links
 from jetbox.engine.tools.reading import Reading, read_lines, read_long
 from jetbox.engine.workspace.names import check_new_name, shown
-from jetbox.engine.workspace.root import Located, size_words
+from jetbox.engine.workspace.root import Located
 from jetbox.engine.workspace.text import Undecodable, decode, encode, normalise, source_encoding
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.sizes import size_words
 from jetbox.engine.workspace.names import shown
-from jetbox.engine.workspace.root import Located, Workspace, size_words
+from jetbox.engine.workspace.root import Located, Workspace
 
 WORKER = Path(__file__).with_name("search_worker.py")
 

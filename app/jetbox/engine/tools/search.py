@@ -9,13 +9,14 @@ from heapq import nsmallest
 from typing import Any, ClassVar
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.sizes import size_words
 from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
 from jetbox.engine.tools.grep import MatchLimits, Wish, grep
 from jetbox.engine.tools.outside import configured, content_plan, look_at_links, needs_permission, reading
 from jetbox.engine.workspace.globs import Globs
 from jetbox.engine.workspace.ignore import IgnoreRules
 from jetbox.engine.workspace.names import shown
-from jetbox.engine.workspace.root import Located, size_words
+from jetbox.engine.workspace.root import Located
 
 LIST_ENTRIES = 300
 IGNORED_NAMED = 12

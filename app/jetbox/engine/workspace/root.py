@@ -16,6 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from jetbox.engine.errors import StorageError, ToolError
+from jetbox.engine.sizes import size_words
 from jetbox.engine.workspace.failures import explain
 from jetbox.engine.workspace.names import check_argument, check_new_name, shown
 
@@ -250,11 +251,3 @@ def check_regular(mode: int, path: str) -> None:
     if S_ISLNK(mode):
         raise ToolError(f"{shown(path)} is a symbolic link that leads nowhere, or was changed just now")
     raise ToolError(f"{shown(path)} is no regular file (a pipe, socket or device)")
-
-
-def size_words(size: int) -> str:
-    """A size for people."""
-    if size < 1000:
-        return f"{size} bytes"
-    power = min((len(str(size)) - 1) // 3, 4)
-    return f"{size / 1000**power:.1f} {('KB', 'MB', 'GB', 'TB')[power - 1]}"

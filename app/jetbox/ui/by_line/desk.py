@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from jetbox.engine import commands
+from jetbox.engine import commands, sizes
 from jetbox.engine import events as e
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.session import SessionSource
@@ -252,7 +252,7 @@ class LineDesk:
 
     def _say_models(self, listed: e.ModelsListed) -> None:
         for model in listed.models:
-            parts = [words.size(model.size)] if model.size else []
+            parts = [sizes.size(model.size)] if model.size else []
             parts += ["loaded"] if model.loaded else []
             parts += [f"{'about ' * model.clocked}{model.decode:.0f} tokens a second here"] if model.decode else []
             parts += [model.lacks] if model.lacks else []

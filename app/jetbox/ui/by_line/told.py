@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jetbox.engine import events as e
+from jetbox.engine import sizes
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
@@ -113,7 +114,7 @@ class Told:
         tenth = 10 * event.completed // event.total if event.total else 0
         if tenth and tenth != self._fetched:
             self._fetched = tenth
-            self.say(f"fetching {one_line(event.name)}: {tenth}0% of {words.size(event.total)}")
+            self.say(f"fetching {one_line(event.name)}: {tenth}0% of {sizes.size(event.total)}")
 
     def _remark(self, event: e.AnyEvent) -> None:
         for remark in remarks(event):

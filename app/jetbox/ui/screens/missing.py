@@ -11,9 +11,8 @@ from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.message import Message
 
-from jetbox.engine import commands
+from jetbox.engine import commands, sizes
 from jetbox.engine import events as e
-from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys, hints
 from jetbox.ui.screens.over import Over, say_below
@@ -82,7 +81,7 @@ class Choice(Lined):
             return row(
                 (self.fetches, "key"), (f" fetches {one_line(name)}; its size is told when that begins", ""), *failed
             )
-        share = f"{pulled.completed / pulled.total:4.0%} of {words.size(pulled.total)}" if pulled.total else ""
+        share = f"{pulled.completed / pulled.total:4.0%} of {sizes.size(pulled.total)}" if pulled.total else ""
         return row((f"fetching {one_line(name)}: ", "accent"), (share or one_line(pulled.status), ""))
 
     def on_click(self, event: events.Click) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from jetbox.engine import sizes
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
 from jetbox.ui.prompts import Compared, model_of
@@ -68,7 +69,7 @@ class Request(Browser):
         attempt = f", attempt {sent.request.attempt}" if sent.request.attempt > 1 else ""
         box = self.query_one("#browser")
         box.border_title = (
-            f"request of round {sent.round}{attempt}  {words.size(sent.request.bytes)}"
+            f"request of round {sent.round}{attempt}  {sizes.size(sent.request.bytes)}"
             f"  {self._at + 1} of {len(prompts.sent)}"
         )
         self.say(self._prefix())
@@ -106,7 +107,7 @@ class Request(Browser):
         elif role != "head" and number > compared.same:
             sign, style = "+", "added"
         name = role if role in ("head", "end") else f"{number:>3} {role}"
-        size = words.size(len(text.encode()))
+        size = sizes.size(len(text.encode()))
         return [(f"{sign} ", style), (f"{name:<14} ", ""), (f"{size:>7}  ", "dim"), (_gist(role, text, width), "dim")]
 
     def chose(self) -> None:
@@ -131,7 +132,7 @@ class Request(Browser):
         else:
             out += _message_rows(text, width)
         if len(text) > SHOWN_CHARS:
-            out.append(row((f"and {words.size(len(text) - SHOWN_CHARS)} more", "faint")))
+            out.append(row((f"and {sizes.size(len(text) - SHOWN_CHARS)} more", "faint")))
         return out
 
     def search_for(self, text: str) -> None:

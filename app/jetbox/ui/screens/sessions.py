@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
+from jetbox.engine import sizes
 from jetbox.record.library import Glimpse, Summary
 from jetbox.ui import words
 from jetbox.ui.keys import hints
@@ -151,7 +152,7 @@ class Sessions(Browser):
             ("folder", each.workspace),
             ("begun", _when(each, year=True)),
         ]
-        facts += [("journal", words.size(each.size)), ("id", each.id), ("problem", each.problem)]
+        facts += [("journal", sizes.size(each.size)), ("id", each.id), ("problem", each.problem)]
         for name, value in facts:
             if value:
                 out += flow(
