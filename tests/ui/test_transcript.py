@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from jetbox.engine import events as e
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.diff import MOST_WORDS, diff_rows, parse
+from jetbox.ui.text.diff import MOST_WORDS, diff_rows, length, parse
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
@@ -154,6 +154,21 @@ class TestDiff:
     def test_a_line_that_looks_like_a_header_is_a_line(self) -> None:
         lines = parse("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")
         assert [(line.kind, line.text) for line in lines] == [("removed", "-- gone"), ("added", "++ come")]
+
+    @pytest.mark.parametrize(
+        "diff",
+        [
+            "",
+            "--- a/x\n+++ b/x\n[lines 1-9: too long to show]\n",
+            "--- a/x\n+++ b/x\n@@ -1,3 +1,2 @@\n same\n-\n+\n\\ No newline at end of file\n\n@@ -9 +8 @@\n-a\n+b\n",
+        ],
+        ids=["none", "told", "hunks"],
+    )
+    def test_what_is_left_out_is_counted_unseen(self, diff: str) -> None:
+        assert length(diff) == len(parse(diff))
+        rows, left = diff_rows(diff, 80, most=1)
+        assert left == max(0, len(parse(diff)) - 1)
+        assert len(rows) == min(1, len(parse(diff)))
 
     def test_the_words_that_changed_stand_out(self) -> None:
         rows, _ = diff_rows("@@ -1,2 +1,2 @@\n-return a + b\n-x\n+return a * b\n+yy\n", 60, most=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import accumulate, zip_longest
+from itertools import accumulate, islice, zip_longest
 from typing import Literal, NamedTuple
 
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow, row
@@ -38,32 +38,42 @@ class DiffLine(NamedTuple):
     """Of a line that stayed: its number in the old file."""
 
 
-def parse(diff: str) -> list[DiffLine]:
+def parsed(diff: str) -> Iterator[DiffLine]:
     """The lines of a unified diff; headers are left out, hunks are parted by a gap."""
-    out: list[DiffLine] = []
     old = new = 0
     inside = False
     for line in diff.split("\n"):
         hunk = _HUNK.match(line)
         if hunk:
             if inside:
-                out.append(DiffLine("gap", 0, ""))
+                yield DiffLine("gap", 0, "")
             old, new, inside = int(hunk[1]), int(hunk[2]), True
         elif not inside:
             if line and not line.startswith(("--- ", "+++ ", "diff ", "index ", "new file", "deleted file")):
-                out.append(DiffLine("note", 0, line))
+                yield DiffLine("note", 0, line)
         elif line.startswith("+"):
-            out.append(DiffLine("added", new, line[1:]))
+            yield DiffLine("added", new, line[1:])
             new += 1
         elif line.startswith("-"):
-            out.append(DiffLine("removed", old, line[1:]))
+            yield DiffLine("removed", old, line[1:])
             old += 1
         elif line.startswith(" "):
-            out.append(DiffLine("same", new, line[1:], old))
+            yield DiffLine("same", new, line[1:], old)
             old, new = old + 1, new + 1
         elif line:
-            out.append(DiffLine("note", 0, line.removeprefix("\\ ")))
-    return out
+            yield DiffLine("note", 0, line.removeprefix("\\ "))
+
+
+def parse(diff: str) -> list[DiffLine]:
+    """All of them."""
+    return list(parsed(diff))
+
+
+def length(diff: str) -> int:
+    """How many lines it has, without looking into each: of a long one few are shown."""
+    lines = diff.split("\n")
+    first = next((n for n, line in enumerate(lines) if _HUNK.match(line)), len(lines))
+    return len(parse("\n".join(lines[:first]))) + len([*filter(None, lines[first + 1 :])])
 
 
 def diff_rows(
@@ -73,9 +83,9 @@ def diff_rows(
 
     Colours reach to the last column, or to the one that `filled` says where the lines are shorter.
     """
-    all_lines = parse(diff)
-    parts = diff_parts(all_lines[:most], width, indent=indent, more=more, filled=filled)
-    return [each for part in parts for each in part], max(0, len(all_lines) - most)
+    shown = [*islice(parsed(diff), most)]
+    parts = diff_parts(shown, width, indent=indent, more=more, filled=filled)
+    return [each for part in parts for each in part], length(diff) - len(shown)
 
 
 def diff_parts(

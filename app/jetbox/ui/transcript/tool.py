@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
-from jetbox.ui.text.diff import diff_parts, parse
+from jetbox.ui.text.diff import diff_parts, length, parsed
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
@@ -105,10 +106,10 @@ class Tool(Titled):
 
     def _diff(self, diff: str, width: int, look: Look) -> Iterator[list[Row]]:
         unfolded, more = self.open(look), look.glyphs.more
-        changed = parse(safe_text(diff))
-        shown = changed[: EXPANDED_DIFF_LINES if unfolded else DIFF_LINES]
+        text = safe_text(diff)
+        shown = [*islice(parsed(text), EXPANDED_DIFF_LINES if unfolded else DIFF_LINES)]
         yield from diff_parts(shown, width, indent=INDENT * 2, more=more, filled=FIGURES_AT)
-        if left := len(changed) - len(shown):
+        if left := length(text) - len(shown):
             yield [more_row(look, words.plural(left, "more line"), unfolded, INDENT * 2)]
 
     def head(self, width: int, look: Look) -> list[Row]:
