@@ -39,6 +39,8 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
     "call",
     [
         f"<tool_call>{WRITE}</tool_call>",
+        f"<tool_call>{WRITE}</tool_call>{WRITE}</tool_call>",
+        f"[{WRITE}]{{",
         f"```json\n{WRITE}\n```",
         WRITE,
         f"[TOOL_CALLS][{WRITE}]",

@@ -91,9 +91,22 @@ def recover(text: str, thinking: str, fits: Fits) -> Recovered | None:
     """The calls at the end of an answer's text, or of its thinking where it has no text; None where there are none."""
     said = _THOUGHT.sub("", text).strip()
     if said:
-        return _ending(said, fits)
+        return _ending(said, fits) or _ending(_undoubled(said), fits)
     found = _ending(thinking.strip(), fits)
     return msgspec.structs.replace(found, text="", form=f"{found.form} in thinking") if found is not None else None
+
+
+def _undoubled(text: str) -> str:
+    """Without what Ollama says twice: where a model's template has no mark for calls, its parser keeps the first piece
+    of an answer from its first brace on, and adds that to the end."""
+    first, second = text.find("{"), len(text)
+    for _ in range(CANDIDATES):
+        second = text.rfind("{", first + 1, second)
+        if first < 0 or second < 0:
+            break
+        if text.startswith(text[second:], first):
+            return text[:second]
+    return ""
 
 
 def looks_like_a_call(text: str, offer: Offer) -> bool:
