@@ -140,6 +140,7 @@ class Parts(msgspec.Struct):
 
         self.budget.begin(median(figures.bytes_per_token))
         self.reading_rate = median(figures.prefill)
+        self.prefix.know(self.model_name, self.reading_rate)
         self.load_ns = int(median(figures.load))
         self.pace = Pace(median(figures.decode))
         self.speed.know(self.model_name, figures.decode)

@@ -116,7 +116,7 @@ class WarmUp:
         body = parts.history.prelude(wanted)
         parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
         end = await last(parts.model, body)
-        reuse = parts.prefix.answered(end.metrics, warm=False)
+        reuse = parts.prefix.answered({**end.metrics, "load_duration": self._load_ns}, warm=False)
         if parts.switched is None:
             self._miss = reuse.miss if reuse is not None else ""
         else:

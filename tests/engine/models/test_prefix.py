@@ -87,9 +87,10 @@ def test_a_miss_of_the_servers_own_is_told_apart_from_a_reload() -> None:
 
 def test_without_the_count_the_cold_rate_gives_an_estimate() -> None:
     one = PrefixWatch()
-    old = {"prompt_eval_count": 1000, "prompt_eval_duration": 2_000_000_000}
+    old = {"prompt_eval_count": 1000, "prompt_eval_duration": 2_000_000_000, "load_duration": 3_000_000_000}
     one.sent("a", HEAD, FIRST, TAIL)
     assert one.answered(old, warm=False) is None, "nothing is known yet of what a cold prompt takes"
+    assert one.rate == 500
     one.sent("a", HEAD, SECOND, TAIL)
     reuse = one.answered({"prompt_eval_count": 1400, "prompt_eval_duration": 800_000_000}, warm=True)
     assert reuse is not None
@@ -98,6 +99,20 @@ def test_without_the_count_the_cold_rate_gives_an_estimate() -> None:
     warm = one.answered({"prompt_eval_count": 1400, "prompt_eval_duration": 40_000_000}, warm=True)
     assert warm is not None
     assert (warm.tokens, warm.estimated) == (warm.expected, True)
+
+
+def test_what_another_session_may_have_left_in_the_cache_teaches_no_rate() -> None:
+    one = PrefixWatch()
+    one.sent("a", HEAD, FIRST, TAIL)
+    assert one.answered({"prompt_eval_count": 1000, "prompt_eval_duration": 150_000_000}, warm=False) is None
+    one.sent("a", HEAD, SECOND, TAIL)
+    later = {"prompt_eval_count": 1400, "prompt_eval_duration": 900_000_000}
+    assert one.answered(later, warm=True) is None, "it would pass for a cache that was lost"
+    one.know("a", 500.0)
+    one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered(later, warm=True)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.estimated, reuse.miss) == (950, True, "")
 
 
 def test_the_way_back_to_a_model_counts_from_its_own_last_request() -> None:

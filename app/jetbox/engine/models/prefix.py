@@ -2,7 +2,8 @@
 
 Servers from Ollama 0.33.3 on count it. Older ones count the whole prompt and time only the part
 that they evaluated: from the rate at which this model once read a cold prompt, that part is
-estimated, and told as an estimate. What could have been reused is known here: requests are
+estimated, and told as an estimate. What is new to this session another one may have sent: cold is only what
+follows a load. What could have been reused is known here: requests are
 append only, so it is everything up to the first byte that differs from the request before.
 """
 
@@ -71,6 +72,11 @@ class PrefixWatch:
         self._model = model
         self._last[model] = _Sent(head.encode(), list(messages), tail)
 
+    def know(self, model: str, rate: float) -> None:
+        """So many tokens a second it read in earlier sessions; 0 where unknown."""
+        if rate > 0:
+            self._rates.setdefault(model, rate)
+
     def broke(self, why: str) -> None:
         """We have changed what was sent before, and this is why."""
         self._broke = why
@@ -101,7 +107,7 @@ class PrefixWatch:
 
     @property
     def rate(self) -> float:
-        """Tokens a second at which the model in use read what no request of ours had brought before; 0 where unknown.
+        """Tokens a second at which the model in use reads what cannot have been in a cache; 0 where unknown.
 
         For servers that do not tell how much of a prompt they had in their cache.
         """
@@ -123,7 +129,8 @@ class PrefixWatch:
             tokens, estimated = min(of, metrics["prompt_eval_cached_count"]), False
             self._learn(of - tokens, spent)
         elif expected == 0 and spent > 0:
-            self._learn(of, spent)
+            if metrics.get("load_duration", 0) > LOAD_NS:
+                self._learn(of, spent)
             return None
         elif self._rates.get(self._model) and spent > 0:
             tokens, estimated = of - self._uncached(of, spent, expected), True
