@@ -49,7 +49,7 @@ def same_time(path: Path, text: str) -> None:
 
 
 async def test_mypy_is_never_taken_in_by_its_own_cache(confined: Bench) -> None:
-    bench = confined
+    bench, started = confined, asyncio.Event()
     engine = engine_of(bench, mypy=True)
     bench.write("pkg/__init__.py", "Y: int = 11\n")
     module = bench.write("pkg/a.py", "X: int = 11\n")
@@ -69,22 +69,15 @@ async def test_mypy_is_never_taken_in_by_its_own_cache(confined: Bench) -> None:
     same_time(bench.root / "pkg/__init__.py", "Y: str = ''\n")
     assert (await bench.one(engine, "mypy")).summary == "1 error in 1 file"
     assert sorted(path.name for path in bench.root.iterdir()) == ["pkg"]
-
-
-async def test_mypy_after_a_run_that_was_cut_off(confined: Bench) -> None:
-    bench = confined
-    module = bench.write("a.py", "X: int = 11\n")
-    engine = engine_of(bench, mypy=True)
-    assert (await bench.one(engine, "mypy")).state == "passed"
+    # A run that is cut off may leave what it knew by then.
     same_time(module, 'X: int = ""\n')
-    started = asyncio.Event()
     bench.on_start = lambda name: started.set()
     asked = asyncio.create_task(engine.verdicts())
     await started.wait()
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert (await bench.one(engine, "mypy")).state == "failed"
+    assert (await bench.one(engine, "mypy")).summary == "2 errors in 2 files"
 
 
 async def test_mypys_verdict_depends_on_program_text_and_configuration(bench: Bench) -> None:

@@ -13,7 +13,6 @@ from engine.probes.test_probe_standby import ahead, failure
 __all__ = ["plugin", "suite"]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
 
-SLOW = ("textual-snapshot", "syrupy", "hypothesispytest", "anyio", "platformdirs")
 STRICT = {"pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --strict-markers --strict-config\n"}
 
 
@@ -84,33 +83,24 @@ async def test_plugins_that_are_used_side_by_side(suite: Suite, monkeypatch: pyt
 
 
 CONFIGURED = {
-    "pytest-asyncio by itself, xdist without workers": (
-        {
-            "pytest.ini": without("[pytest]\nasyncio_mode = auto\naddopts = -n 0", *SLOW),
-            "test_a.py": "import asyncio\nasync def test_a():\n    await asyncio.sleep(0)\n"
-            "async def test_b():\n    done = await asyncio.create_subprocess_exec('true')\n"
-            "    assert await done.wait() == 0\n",
-            "test_b.py": "def test_a(worker_id):\n    assert worker_id == 'master'\n",
-        },
-        "3 passed",
+    "pytest.ini": without(
+        "[pytest]\nasyncio_mode = auto\ntimeout = 0.2\nfilterwarnings = error\naddopts = -n 0",
+        *("textual-snapshot", "syrupy", "hypothesispytest", "anyio", "platformdirs"),
     ),
-    "pytest-timeout": (
-        {
-            "pytest.ini": without("[pytest]\ntimeout = 0.2\nfilterwarnings = error\naddopts =", *SLOW, "asyncio"),
-            "test_a.py": "import pytest, time\ndef test_a():\n    time.sleep(60)\n"
-            "@pytest.mark.timeout(0)\ndef test_b():\n    pass\n",
-        },
-        "1 of 2 failed: test_a",
-    ),
+    # pytest-asyncio by itself, and xdist without workers: as long as they take.
+    "test_a.py": "import asyncio, pytest\npytestmark = pytest.mark.timeout(0)\n"
+    "async def test_a():\n    await asyncio.sleep(0)\n"
+    "async def test_b():\n    done = await asyncio.create_subprocess_exec('true')\n"
+    "    assert await done.wait() == 0\n",
+    "test_b.py": "import pytest\n@pytest.mark.timeout(0)\ndef test_a(worker_id):\n    assert worker_id == 'master'\n",
+    "test_c.py": "import pytest, time\ndef test_a():\n    time.sleep(60)\n"
+    "@pytest.mark.timeout(0)\ndef test_b():\n    pass\n",
 }
 
 
-@pytest.mark.parametrize(("files", "summary"), CONFIGURED.values(), ids=CONFIGURED.keys())
-async def test_plugins_that_are_configured(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], summary: str
-) -> None:
+async def test_plugins_that_are_configured(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    await means_the_same(suite, files, summary)
+    assert await means_the_same(suite, CONFIGURED, "1 of 5 failed: test_a") == ["test_c.py::test_a"]
 
 
 async def test_asserts_of_a_plugin_are_as_telling_as_from_scratch(suite: Suite, plugin: Callable[..., None]) -> None:
