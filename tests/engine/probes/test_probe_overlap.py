@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -145,6 +147,31 @@ async def test_what_came_late_is_not_told_after_a_write_that_no_sweep_sees(bench
         assert [v.state for v in await engine.coming()] == ["failed"]
         engine.wrote((path,) if path else ())
         assert [v.state for v in await engine.late()] == ([] if path else ["failed"])
+
+
+class Around(Stepwise):
+    """One whose verdict depends on what lies in a folder elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    async def scope(self, answers: Answers) -> ProbeScope:
+        return ProbeScope(tuple(os.listdir(self.folder)), outside=(str(self.folder),))
+
+
+async def test_what_came_late_is_not_told_once_what_it_runs_with_changed(bench: Bench, tmp_path: Path) -> None:
+    bench.write("a.py", "1")
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    probe = Around(folder)
+    probe.state = "failed"
+    engine = bench.engine(probes=[probe], wait="overlap")
+    assert await engine.verdicts() == []
+    assert [v.state for v in await engine.coming()] == ["failed"]
+    (folder / "package").mkdir()
+    assert await engine.coming() == []
+    assert await engine.late() == []
 
 
 async def test_where_nobody_asks_only_the_gate_has_verdicts(bench: Bench) -> None:

@@ -160,6 +160,11 @@ class Settler:
                 found.append((slot.probe.name, short_key(slot, now, scope)))
         return found
 
+    async def still(self, given: Given, now: Snapshot) -> bool:
+        """True where nothing but files could have made it another one since."""
+        slot = self.slots[given.verdict.name]
+        return given.under is None or given.under == await self._applies(slot, now, LookUp())
+
     async def settle(self, work: Work) -> None:
         """Work until every probe has a verdict that holds of the same, present files."""
         if self.cache is not None:

@@ -118,21 +118,26 @@ class Unawaited:
 
     async def late(self) -> list[Verdict]:
         """Verdicts that came since they were asked for; those on older files are dropped."""
-        held = await self._held()
-        self._news = []
+        asked = tuple(self._news)
+        held = await self._held(asked)
+        # What came meanwhile is for the next one who asks.
+        self._news = [one for one in self._news if not any(one is other for other in asked)]
         return held
 
     async def coming(self) -> list[Verdict]:
         """What `late` will give, once nothing is pending."""
         if self._late is not None:
             await asyncio.wait({self._late.task})
-        return await self._held()
+        return await self._held(tuple(self._news))
 
-    async def _held(self) -> list[Verdict]:
-        if not self._news:
+    async def _held(self, asked: tuple[Given, ...]) -> list[Verdict]:
+        if not asked:
             return []
         now = await self._files.now()
-        held = [one.verdict for one in self._news if one.holds(self._narrow[one.verdict.name](now))]
+        held = []
+        for one in asked:
+            if one.holds(self._narrow[one.verdict.name](now)) and await self._settler.still(one, now):
+                held.append(one.verdict)
         present = self._round_of()
         return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
 
