@@ -91,5 +91,5 @@ def test_names_are_those_of_the_workspace_wherever_pytest_has_its_root(
     report = Report([])
     session: Any = SimpleNamespace(config=SimpleNamespace(rootpath=tmp_path / root))
     report.pytest_sessionstart(session)
-    report.pytest_collectreport(SimpleNamespace(failed=True, nodeid=nodeid))
+    report.pytest_collectreport(SimpleNamespace(failed=True, nodeid=nodeid, longrepr="1 / 0"))
     assert report.failed == [name.format(above=os.path.realpath(tmp_path))]
