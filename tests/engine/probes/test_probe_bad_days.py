@@ -129,7 +129,7 @@ async def test_a_test_that_writes_into_the_workspace(bench: Bench, forks: bool) 
     bench.write(
         "test_m.py", "import os, pathlib\ndef test_a():\n    pathlib.Path('out.log').write_text(os.urandom(8).hex())\n"
     )
-    engine = only_pytest(bench, forks)
+    engine = only_pytest(bench, forks, compares=False)
     verdict = await verdict_of(engine)
     assert (verdict.state, verdict.summary) == ("passed", "1 passed")
     assert verdict.why.endswith("not kept: it changes out.log")
@@ -141,7 +141,7 @@ async def test_a_test_that_writes_program_text(bench: Bench, forks: bool) -> Non
     bench.write(
         "test_m.py", "import os, pathlib\ndef test_a():\n    pathlib.Path('m.py').write_text(f'n = {os.urandom(4)}')\n"
     )
-    verdict = await verdict_of(only_pytest(bench, forks))
+    verdict = await verdict_of(only_pytest(bench, forks, compares=False))
     assert (verdict.state, verdict.summary) == ("error", "files keep changing while it runs: m.py")
 
 
@@ -149,7 +149,7 @@ async def test_a_test_that_writes_program_text(bench: Bench, forks: bool) -> Non
 async def test_collection_errors_and_configurations_that_cannot_be_read(bench: Bench, forks: bool) -> None:
     bench.write("test_m.py", GREEN)
     bench.write("test_n.py", "import nothing_of_that_name\n")
-    engine = only_pytest(bench, forks)
+    engine = only_pytest(bench, forks, compares=False)
     verdict = await verdict_of(engine)
     assert (verdict.state, verdict.summary) == ("error", "1 error while collecting: test_n.py")
     (bench.root / "test_n.py").unlink()
@@ -330,7 +330,7 @@ async def test_links_in_circles(bench: Bench) -> None:
 async def test_a_link_in_a_circle_that_pytest_follows(bench: Bench, forks: bool) -> None:
     bench.write("pkg/test_m.py", GREEN)
     (bench.root / "pkg/up").symlink_to("..")
-    engine = only_pytest(bench, forks)
+    engine = only_pytest(bench, forks, compares=False)
     # As often as the kernel lets it: the same test under so many names, of which those through more than 20
     # links may be left out by a kernel that looks a path up anew and goes on counting.
     (verdict,) = await engine.verdicts(final=True)
