@@ -232,6 +232,27 @@ def test_the_palette_and_tls_are_imported_when_they_are_needed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+SEEN = """
+import asyncio, sys
+from ui.conftest import shown
+
+async def main():
+    async with shown() as s:
+        early = {"jetbox.ui.palette", "jetbox.ui.screens.timing"} & set(sys.modules)
+        await s.until(lambda: {"jetbox.ui.palette", "jetbox.ui.screens.timing"} <= set(sys.modules))
+        print(early)
+
+asyncio.run(main())
+"""
+
+
+def test_other_screens_are_imported_after_the_first_frame_and_before_a_key_wants_them() -> None:
+    paths = [str(Path(skeleton.__file__).parents[2]), str(Path(__file__).parents[1])]
+    code = f"import sys; sys.path[:0] = {paths}\n{SEEN}"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 DIE = """
 import os, resource, signal, sys, termios, tty
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -152,6 +152,15 @@ class JetboxApp(Driven):
             self.stylesheet.read(path)
             self.stylesheet.parse()
 
+    async def _import_screens(self) -> None:
+        """Import what lies over the workbench before a key asks for it, in a thread that gives way to keys."""
+        import asyncio
+
+        from jetbox.ui.screens.bound import everything_bound
+
+        with telling(self._tell, "the other screens are not there"):
+            await asyncio.to_thread(everything_bound)
+
     def get_default_screen(self) -> Screen[None]:
         self.workbench.fit(*self.size)
         return self.workbench
@@ -234,6 +243,7 @@ class JetboxApp(Driven):
         if not self.is_headless:
             self._collecting.begin()
         self.set_timer(LOOK_S, self._style_overlays)
+        self.set_timer(LOOK_S, self._import_screens)
         self._start_engine()
         self._watch_lag()
         self._keep_look()
