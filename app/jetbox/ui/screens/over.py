@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.color import Color
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.strip import Strip
@@ -22,14 +22,11 @@ from textual.widget import Widget
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.screens.sizes import low_classes
-from jetbox.ui.slices import go_on_later
 from jetbox.ui.widgets.lined import Lined
 
 
 class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
     """Its boxes stand over the screen before it."""
-
-    _paint_waits = False
 
     def __init__(
         self,
@@ -48,22 +45,6 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
             self.set_class(holds, name)
         for each in self.query(Lined):
             each.redraw()
-
-    def _screen_resized(self, size: Size) -> None:
-        # Told of the size that it was laid out for, as each screen is when it appears.
-        if size != self.outer_size:
-            super()._screen_resized(size)
-
-    def _compositor_refresh(self) -> None:
-        """Draw it when keys have been looked at: while it appears it is laid out several times in one go."""
-        if not self._paint_waits:
-            self._paint_waits = True
-            go_on_later(self._draw)
-
-    def _draw(self) -> None:
-        self._paint_waits = False
-        if self.is_attached and self.is_current:
-            super()._compositor_refresh()
 
     def on_unmount(self) -> None:
         let_painted_go()
