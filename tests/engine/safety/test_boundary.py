@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
+import tempfile
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,16 @@ async def test_the_workspace_and_the_private_folder_can_be_written(shell: Shell,
     done = await shell('mkdir a && echo 1 > a/b && mv a/b c && echo 2 > "$TMPDIR/x" && echo 3 > ~/y && pwd')
     assert (done.code, done.output) == (0, f"{workspace}\n")
     assert (workspace / "c").read_text() == "1\n"
+
+
+async def test_what_clears_temporary_files_away_does_not_find_the_workspace_among_them(
+    shell: Shell, workspace: Path
+) -> None:
+    # As pytest does: of the folders of its runs it keeps the newest, and this workspace lies in one of an older run.
+    assert workspace.is_relative_to(os.path.realpath(tempfile.gettempdir()))
+    (workspace / "mine").touch()
+    done = await shell('ls "$TMPDIR"; rm -rf "$TMPDIR"/*; ls')
+    assert done.output == "mine\n"
 
 
 @pytest.mark.parametrize("target", ["home", "parent", "etc", "usr", "dev", "link", "dots"])

@@ -80,8 +80,8 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
     mounts: dict[str, tuple[str, ...]] = {
         "/proc": ("--proc", "/proc"),
         "/dev": ("--dev", "/dev"),
-        "/tmp": ("--bind", str(private.tmp), "/tmp"),
-        "/var/tmp": ("--bind", str(private.tmp), "/var/tmp"),
+        "/tmp": ("--bind", str(private.shared), "/tmp"),
+        "/var/tmp": ("--bind", str(private.shared), "/var/tmp"),
     }
     # Root could change the kernel's settings through them, whatever its capabilities.
     for name in filter(os.path.exists, KERNEL):

@@ -13,7 +13,7 @@ _PREFIX = "jetbox-box-"
 class PrivateFolder:
     """A folder of its own for one session, writable inside the sandbox, gone when it ends.
 
-    Layout: `lock` (held while the owner lives), `tmp/`, `home/`. The folder itself is not
+    Layout: `lock` (held while the owner lives), `tmp/`, `home/`, `shared/`. The folder itself is not
     writable inside the sandbox.
     """
 
@@ -21,6 +21,12 @@ class PrivateFolder:
         self.path = path
         self.tmp = path / "tmp"
         self.home = path / "home"
+        self.shared = path / "shared"
+        """What a sandbox may show in place of the system's folders for temporary files.
+
+        Not `tmp`: a workspace can lie in the system's folder, and what clears its own temporary files away would find
+        it among them.
+        """
         self._lock = lock
 
     @classmethod
@@ -39,7 +45,7 @@ class PrivateFolder:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
             lock = _locked(path)
         private = cls(path, lock)
-        for folder in (private.tmp, private.home, private.home / ".cache", private.home / ".run"):
+        for folder in (private.tmp, private.shared, private.home, private.home / ".cache", private.home / ".run"):
             folder.mkdir(mode=0o700)
         return private
 
