@@ -7,13 +7,14 @@ import socket
 import time
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
+from jetbox.sim.catalog import MODELS
 from jetbox.sim.profiles import PROFILES, Work
-from jetbox.sim.scheduler import CPU_FACTOR
+from jetbox.sim.scheduler import CPU_FACTOR, Limits, Scheduler
 
 QUESTION = {"role": "user", "content": "What is a context manager?"}
 GIB = 1024**3
@@ -95,6 +96,25 @@ def test_requests_beyond_the_queue_are_turned_away(client_of: Any) -> None:
             stats = client.server.stats(finished=3)
     assert refused == (503, "server busy, please try again.  maximum pending requests exceeded")
     assert (stats["finished"], stats["errors"]) == (3, 1)
+
+
+def test_who_waits_for_a_load_is_served_before_who_came_later() -> None:
+    waiting = Event()
+    scheduler = Scheduler(Limits(), lambda more: waiting.set())
+    loads: list[int] = []
+
+    def ask(window: int) -> None:
+        launch = {"num_ctx": window}
+        with scheduler.runner(MODELS[0], launch, None, load=lambda: loads.append(window), still_there=lambda: None):
+            if window == 1:
+                thread.start()
+                assert waiting.wait(60)
+
+    thread = Thread(target=ask, args=(2,))
+    ask(1)
+    ask(3)
+    thread.join(60)
+    assert loads == [1, 2, 3]
 
 
 def test_another_client_reloads_the_model(client_of: Any) -> None:

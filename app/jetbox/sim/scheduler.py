@@ -171,10 +171,10 @@ class Scheduler:
                     if in_turn and runner and runner.ready and same and runner.users < self.limits.parallel:
                         runner.users += 1
                         return runner
-                    if runner and runner.ready and not runner.busy:
+                    if in_turn and runner and runner.ready and not runner.busy:
                         del self._runners[model.name]
                         runner = None
-                    if runner is None and self._may_load(model, launch):
+                    if in_turn and runner is None and self._may_load(model, launch):
                         return self._begin(model, launch)
                     if not same and not queued:
                         if self._waiting >= self.limits.max_queue:
