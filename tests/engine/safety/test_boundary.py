@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 import subprocess
-import tempfile
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
