@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jetbox.sim.launch import LaunchError, ServerProcess, launch
-from jetbox.sim.server import StartError, _bind
+from jetbox.sim.server import StartError, _bind, _listen, _unheard
 
 COMMAND = [sys.executable, "-P", "-m", "jetbox.sim"]
 
@@ -123,19 +123,16 @@ def test_launching_imports_nothing_of_the_server() -> None:
     assert done.stdout.strip() == "['jetbox', 'jetbox.sim', 'jetbox.sim.launch']"
 
 
-def test_a_server_that_restarts_waits_for_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", 0))
-        port = somebody.getsockname()[1]
-        with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port}"):
-            _bind("127.0.0.1", port)
-        waited: list[float] = []
-
-        def leave(seconds: float) -> None:
-            waited.append(seconds)
-            somebody.close()
-
-        monkeypatch.setattr("jetbox.sim.server.time.sleep", leave)
-        with _bind("127.0.0.1", port, 120.0) as held:
-            assert held.getsockname()[1] == port
-        assert len(waited) == 1
+def test_a_server_that_restarts_never_lets_go_of_its_port() -> None:
+    listener = _bind("127.0.0.1", 0)
+    _listen(listener)
+    address = listener.getsockname()
+    with _unheard(listener) as held:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+            somebody.bind(address)
+        _listen(held)
+        socket.create_connection(address).close()
+        with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{address[1]}"):
+            _bind(*address)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -23,8 +22,6 @@ from jetbox.sim.scheduler import Limits
 from jetbox.sim.setup import VERSION, Setup
 from jetbox.sim.world import World
 
-AGAIN_S = 5.0
-"""How long a server that restarts waits for its port, which somebody else may get at that moment."""
 BACKLOG = 128
 PARENT_POLL = 0.25
 """Seconds between two looks at whether the parent still lives."""
@@ -170,16 +167,13 @@ def run(options: Options) -> int:
     world = build(options)
     wishes, world.restart_pipe = os.pipe()
     held = _bind(options.host, options.port)
-    port = held.getsockname()[1]
     try:
         _listen(held)
         _announce(held, options)
         if not options.scripts:
             threading.Thread(target=world.scripts, daemon=True).start()
         while (pause := _accept(held, world, parent, wishes)) is not None:
-            held.close()
-            # While it is down nobody else gets its port, and who comes there is refused.
-            held = _bind(options.host, port, AGAIN_S)
+            held = _unheard(held)
             world.went_down()
             time.sleep(pause)
             _listen(held)
@@ -190,28 +184,36 @@ def run(options: Options) -> int:
     return 0
 
 
-def _bind(host: str, port: int, patience: float = 0.0) -> socket.socket:
-    """A socket that has the address; where somebody's connection has it, it is waited for at most so many seconds.
+def _bind(host: str, port: int, beside: socket.socket | None = None) -> socket.socket:
+    """A socket that has the address, `beside` one of ours that has it too.
 
     Raises:
         StartError: the address cannot be had.
     """
-    until = time.monotonic() + patience
-    while True:
-        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        held.setblocking(False)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if held.family == socket.AF_INET6:
-            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            held.bind((host, port))
-        except OSError as error:
-            held.close()
-            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
-                raise _taken(host, port, error) from error
-            time.sleep(0.02)
-        else:
-            return held
+    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    held.setblocking(False)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if held.family == socket.AF_INET6:
+        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    both = [each for each in (held, beside) if beside is not None and each is not None]
+    try:
+        for each in both:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, port))
+        for each in both:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+    except OSError as error:
+        held.close()
+        raise _taken(host, port, error) from error
+    return held
+
+
+def _unheard(listener: socket.socket) -> socket.socket:
+    """The listener's address without it: nobody else gets the port meanwhile, and who comes there is refused."""
+    host, port = listener.getsockname()[:2]
+    held = _bind(host, port, listener)
+    listener.close()
+    return held
 
 
 def _listen(held: socket.socket) -> None:
