@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual import events
@@ -24,6 +24,7 @@ from jetbox.ui.glyphs import UNICODE, Glyphs
 from ui.played import Stage
 
 SHIPPED = Path(__file__).resolve().parents[2] / "themes"
+SETTLING = 10
 
 
 def screen_text(app: JetboxApp) -> str:
@@ -48,6 +49,28 @@ async def until(pilot: Pilot[int], holds: Callable[[], object]) -> None:
             await pilot.pause()
 
 
+def unsettled(app: JetboxApp) -> bool:
+    """Whether something is still to be looked at, laid out or drawn."""
+    screen = app.screen
+    nodes = [app, *screen.walk_children(with_self=True)]
+    return bool(
+        screen._layout_required or screen._dirty_widgets or any(not each._message_queue.empty() for each in nodes)
+    )
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    """Wait until what has come is on the screen.
+
+    Textual's pilot takes a process that uses no processor for one that has nothing to do; on a busy machine it may
+    have got none. What moves on the screen is never settled, so it is looked at a few times at most.
+    """
+    await pilot.pause()
+    for _ in range(SETTLING):
+        if not unsettled(cast("JetboxApp", pilot.app)):
+            return
+        await pilot.pause()
+
+
 class Show:
     """An application on a stage, and what it was asked to do."""
 
@@ -62,11 +85,11 @@ class Show:
     async def play(self, *events: e.AnyEvent, after_ms: float = 0) -> None:
         """Emit events, and wait until they are on the screen."""
         await self.bench.reached(self.stage.emit(*events, after_ms=after_ms))
-        await self.pilot.pause()
+        await settle(self.pilot)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
-        await self.pilot.pause()
+        await settle(self.pilot)
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until this holds."""

@@ -127,7 +127,7 @@ async def test_settings_and_questions_say_their_keys(show: Showing, tmp_path: Pa
     async with show(keys=keys) as s:
         s.bench.loaded = load(None, environment={}, flags=[])
         await s.play(*opened(), *first_round()[:8], ASKED)
-        await s.until(lambda: "F11 once" in s.text)
+        assert "F11 once" in s.text
         await s.play(e.PermissionAnswered(id=ASKED.id, answer="once"))
         s.bench.show_settings()
         await s.pilot.pause()

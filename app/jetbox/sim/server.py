@@ -195,7 +195,7 @@ def _bind(host: str, port: int, beside: socket.socket | None = None) -> socket.s
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if held.family == socket.AF_INET6:
         held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    both = [each for each in (held, beside) if beside is not None and each is not None]
+    both = (held, beside) if beside is not None else ()
     try:
         for each in both:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
