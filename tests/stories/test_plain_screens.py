@@ -84,7 +84,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 def test_what_was_shown_on_the_terminals_own_screen_is_there_afterwards(
     tmux: Tmux, sim_server: Callable[..., ServerProcess]
 ) -> None:
-    tmux.type("echo what the shell said")
+    tmux.type(r"printf '\nwhat the %s said\n' shell")  # on a line of its own, should it be typed before the prompt
     tmux.press("Enter")
     tmux.until("\nwhat the shell said")
     start = f"OLLAMA_HOST={sim_server().url} {PROGRAM} -m gpt-oss:20b --yolo --no-alternate-screen"
