@@ -186,6 +186,7 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     assert not reader.desk.begun
     assert reader.said[-1] == f"exported: {tmp_path / 'out.md'}"
     assert "Create mathx package" in (tmp_path / "out.md").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {reader.told.view.id, "out.md"}
     over.clear()
     reader.type(f"/export {tmp_path / 'out.md'}")
     async with asyncio.timeout(120):

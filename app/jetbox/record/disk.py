@@ -66,16 +66,17 @@ def replace_file(path: Path, data: bytes, *, only_new: bool = False) -> None:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(data)
         if only_new:
-            _name(temporary, path)
-        os.replace(temporary, path)
+            _name_anew(temporary, path)
+        else:
+            os.replace(temporary, path)
     except OSError:
         with suppress(OSError):
             temporary.unlink()
         raise
 
 
-def _name(file: Path, path: Path) -> None:
-    """Take the name, unless it is taken."""
+def _name_anew(file: Path, path: Path) -> None:
+    """Give a file this name in place of its own, unless that is taken."""
     try:
         os.link(file, path, follow_symlinks=False)
     except FileExistsError as error:
@@ -83,6 +84,10 @@ def _name(file: Path, path: Path) -> None:
     except OSError:
         # A file system without hard links.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.replace(file, path)
+    else:
+        # To replace one of two names of a file by the other leaves both.
+        file.unlink()
 
 
 def sync_folder(path: Path | str) -> None:
