@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 
 from jetbox.engine.errors import StorageError, WorkspaceBusy
 from jetbox.folders import state_folder
-from jetbox.record.lock import WorkspaceLock, ago, is_held, spare_folder
+from jetbox.record.lock import WorkspaceLock, is_held, spare_folder
 
 HOLD = """
 import sys
@@ -39,7 +40,7 @@ def test_another_process_is_told_who_holds_it(tmp_path: Path) -> None:
         assert child.stdout.readline() == b"held\n"
         with pytest.raises(WorkspaceBusy) as busy:
             lock.acquire("mine")
-        assert f"process {child.pid}, started less than a minute ago" in busy.value.message
+        assert re.search(rf"process {child.pid}, started (just now|\d+ s ago)", busy.value.message)
         assert "session 20260101-theirs" in busy.value.message
         assert str(work) in busy.value.message
         assert busy.value.hint == "look on with: jetbox-tui replay 20260101-theirs"
@@ -96,14 +97,6 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot make the folder"):
         WorkspaceLock(tmp_path, tmp_path / "file" / "locks").acquire("s")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(5, "less than a minute ago"), (60, "1 minute ago"), (7300, "2 hours ago"), (200_000, "2 days ago")],
-)
-def test_time_in_words(seconds: float, words: str) -> None:
-    assert ago(seconds) == words
 
 
 @pytest.mark.parametrize(("held", "wanted"), [(".", "sub/deeper"), ("sub/deeper", "."), ("sub", "sub/deeper")])

@@ -15,6 +15,7 @@ from jetbox.engine.models.address import bare
 from jetbox.engine.models.figures import Figures, median
 from jetbox.engine.models.standing import Standing, best_at
 from jetbox.engine.sizes import size
+from jetbox.engine.times import stretch
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -208,12 +209,7 @@ def _left(expires_at: str) -> str:
     seconds = seconds_until(expires_at)
     if seconds is None:
         return ""
-    if seconds > FOR_EVER_S:
-        return "for ever"
-    for unit, length in (("days", 86_400), ("h", 3_600)):
-        if seconds >= 2 * length:
-            return f"for {seconds / length:.0f} {unit}"
-    return f"for {seconds / 60:.0f} min" if seconds >= 90 else f"for {max(0, seconds):.0f} s"
+    return "for ever" if seconds > FOR_EVER_S else f"for {stretch(seconds)}"
 
 
 def _n(samples: list[Any]) -> str:

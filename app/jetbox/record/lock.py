@@ -13,6 +13,7 @@ from stat import S_ISDIR
 import msgspec
 
 from jetbox.engine.errors import StorageError, WorkspaceBusy
+from jetbox.engine.times import ago
 from jetbox.folders import state_folder
 from jetbox.record.disk import private_folder, storage_error
 
@@ -72,17 +73,6 @@ def spare_folder() -> Path:
     import tempfile
 
     return Path(tempfile.gettempdir(), f"jetbox-{os.getuid()}", "locks")
-
-
-def ago(seconds: float) -> str:
-    """A stretch of time in words."""
-    if seconds < 60:
-        return "less than a minute ago"
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size:
-            n = int(seconds // size)
-            return f"{n} {unit}{'s' if n > 1 else ''} ago"
-    raise AssertionError(seconds)
 
 
 class WorkspaceLock:
@@ -190,7 +180,7 @@ class WorkspaceLock:
         if owner is None:
             return WorkspaceBusy(f"another session works in {self.root}", "wait until it ends, or end it")
         where = "" if owner.host == os.uname().nodename else f" on {owner.host}"
-        since = ago(max(0.0, time.time() - owner.since))
+        since = ago(time.time() - owner.since)
         return WorkspaceBusy(
             f"session {owner.session} (process {owner.pid}{where}, started {since}) works in {owner.root or self.root}",
             f"look on with: jetbox-tui replay {owner.session}",

@@ -218,7 +218,7 @@ def test_a_miss_names_who_and_when() -> None:
     cache.heard(["a.py"], "git")
     assert why(files(a="2", b="2")) == "2 files changed by git just now: a.py, b.py"
     now[0] += 100_000_000_000
-    assert why(files(a="1")) == "deleted: b.py, by git 1 min ago"
+    assert why(files(a="1")) == "deleted: b.py, by git 100 s ago"
     cache.heard(["c.py"], "agent")
     assert why(files(a="1", b="1", c="1")) == "new file: c.py, by the agent just now"
 

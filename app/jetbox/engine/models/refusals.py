@@ -27,6 +27,7 @@ from jetbox.engine.errors import (
 )
 from jetbox.engine.models.http import Refused, retry_after
 from jetbox.engine.models.unreached import redirected, speaks_tls
+from jetbox.engine.times import stretch
 
 OVERFLOW = (
     "exceed_context_size",
@@ -199,8 +200,7 @@ def _busy(said: str, hint: str, later: str) -> ServerBusy:
     """A refusal for now, with how long the server wants to be left alone, where that is long."""
     seconds = retry_after(later)
     if seconds >= LONG_S:
-        wish = f"{seconds / 3600:,.0f} h" if seconds >= 7200 else f"{seconds / 60:.0f} min"
-        said = f"{said}; it asks to be left alone for {wish}"
+        said = f"{said}; it asks to be left alone for {stretch(seconds)}"
     return ServerBusy(said, hint, seconds)
 
 

@@ -11,6 +11,7 @@ from jetbox.engine.events import ProbeEnded
 from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.configuration import BY_PROBE
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.times import ago
 
 WHO = {"agent": "the agent", "command": "a command", "you": "you", "git": "git", "probe": "a probe"}
 NAMES = {"python": "interpreter", "packages": "installed packages"}
@@ -36,17 +37,7 @@ class Heard:
         known = [entry for entry in found if entry is not None]
         if not known or len(known) < len(found) or len({who for who, _ in known}) > 1:
             return ""
-        return f" by {WHO.get(known[0][0], known[0][0])} {ago(self._now - max(when for _, when in known))}"
-
-
-def ago(ns: int) -> str:
-    """`just now`, `3 s ago`, `5 min ago`, `2 h ago`."""
-    seconds = ns // 1_000_000_000
-    if seconds < 1:
-        return "just now"
-    if seconds < 90:
-        return f"{seconds} s ago"
-    return f"{seconds // 60} min ago" if seconds < 5400 else f"{seconds // 3600} h ago"
+        return f" by {WHO.get(known[0][0], known[0][0])} {ago((self._now - max(when for _, when in known)) / 1e9)}"
 
 
 def sealed(scope: Scope) -> Scope:
