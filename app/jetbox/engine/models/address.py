@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+LOOPBACK = ("127.", "localhost", "[::1]")
+
 
 def bare(host: str) -> str:
     """The address without a user and a password in it."""
     scheme, separator, rest = host.partition("://") if "://" in host else ("", "", host)
     place, slash, path = rest.partition("/")
     return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def without_scheme(host: str) -> str:
+    """The address from its host on."""
+    return host.split("://", 1)[-1]
+
+
+def on_this_machine(host: str) -> bool:
+    """Whether the address, one without a user, leads to where we run."""
+    return without_scheme(host).startswith(LOOPBACK)
 
 
 def secrets_in(host: str) -> tuple[str, ...]:

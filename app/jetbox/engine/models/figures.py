@@ -13,6 +13,7 @@ import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.context.budget import FEWEST, MOST
+from jetbox.engine.models.address import on_this_machine, without_scheme
 from jetbox.engine.models.base import EVALUATED
 
 KEPT = 32
@@ -28,7 +29,6 @@ CLOCKED_TOKENS = 256
 """Below this much reading, what lies between hides the rate that is clocked here."""
 MOST_A_CHUNK = 8
 """Tokens; where more come at once, what was seen of the writing says nothing of its rate."""
-LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class Figures(msgspec.Struct):
@@ -101,8 +101,7 @@ def machine_of(host: str, node: str, digest: str) -> str:
 
     Servers on this machine that tell no digests are told apart by their address.
     """
-    address = host.split("://", 1)[-1]
-    return node if address.startswith(LOOPBACK) and digest else address
+    return node if on_this_machine(host) and digest else without_scheme(host)
 
 
 def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, fresh: bool = False) -> None:

@@ -23,7 +23,7 @@ TOOL = {
     },
 }
 QUESTION = 'Call the tool `finish` with the summary "yes". Say nothing else.'
-PARSERS = (
+START_WITH_PARSER = (
     "start it with the parser for this model's calls: vLLM and SGLang take --tool-call-parser (vLLM "
     "--enable-auto-tool-choice too), llama.cpp's server --jinja; in LM Studio take a model that it lists for tool use"
 )
@@ -96,7 +96,7 @@ def _calls(heard: _Heard, seconds: float) -> list[Lack]:
     found = recover(heard.text, heard.thinking, lambda name, arguments: name == "finish")
     if found is not None:
         text = f"they come as text ({found.form}), and are repaired where possible"
-        return [Lack(f"a parser for the calls of this model: {text}", PARSERS)]
+        return [Lack(f"a parser for the calls of this model: {text}", START_WITH_PARSER)]
     if heard.late:
         why = f"it was still answering after {seconds:g} s"
     elif heard.last is not None and heard.last.done_reason == "length":

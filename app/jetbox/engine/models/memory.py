@@ -7,6 +7,8 @@ import sys
 
 import msgspec
 
+from jetbox.engine.models.address import on_this_machine
+
 GIB = 1024**3
 ASK_S = 1.0
 """The driver's own program may take so long."""
@@ -14,7 +16,6 @@ UNIFIED = 0.7
 """The share of an Apple machine's memory that its GPU may take."""
 DRM = "/sys/class/drm"
 NVIDIA = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
-LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ async def model_memory(host: str, told_gib: float) -> Memory | None:
     """
     if told_gib > 0:
         return Memory(int(told_gib * GIB), whole=True)
-    if not host.split("://", 1)[-1].startswith(LOOPBACK):
+    if not on_this_machine(host):
         return None
     if sys.platform == "darwin":
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LOOPBACK = ("127.", "localhost", "[::1]")
+from jetbox.engine.models.address import on_this_machine, without_scheme
 
 
 def named(kind: str, environ: Mapping[str, str]) -> str:
@@ -17,16 +17,14 @@ def proxy_of(host: str, environ: Mapping[str, str]) -> str:
     """The variable that names the proxy for this host (a URL); empty where none stands before it."""
     scheme = host.partition("://")[0]
     variable = named(scheme, environ) or named("all", environ)
-    return "" if not variable or bypassed(host) else variable
+    return "" if not variable or _bypassed(host) else variable
 
 
-def bypassed(host: str) -> bool:
-    """Whether this host (a URL) is reached without a proxy that is named: by NO_PROXY, or in plain on this machine."""
-    scheme, _, rest = host.partition("://")
-    address = rest.partition("/")[0]
-    if scheme == "http" and address.startswith(LOOPBACK):
+def _bypassed(host: str) -> bool:
+    """Whether it is reached without a proxy that is named: by NO_PROXY, or in plain on this machine."""
+    if host.startswith("http://") and on_this_machine(host):
         return True
     import urllib.request
 
     bypasses = getattr(urllib.request, "proxy_bypass_environment")  # noqa: B009 - typeshed does not know it
-    return bool(bypasses(address))
+    return bool(bypasses(without_scheme(host).partition("/")[0]))
