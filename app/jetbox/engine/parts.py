@@ -28,6 +28,7 @@ from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Session
 from jetbox.engine.tools.base import ToolContext
 from jetbox.engine.tools.dispatch import Dispatcher
+from jetbox.engine.waiting import Expectation
 from jetbox.engine.watchdog import Pace
 
 if TYPE_CHECKING:
@@ -116,6 +117,20 @@ class Parts(msgspec.Struct):
     def window(self) -> Window:
         """What requests to the model in use ask for."""
         return Window(self.budget.num_ctx, self.window_why)
+
+    def expected(self, tokens: int, most: int) -> Expectation:
+        """What is known of a request before its first chunk: about so many `tokens`, `most` of the answer."""
+        return Expectation(
+            tokens,
+            self.loaded,
+            reading_ns=int(tokens / self.reading_rate * 1e9) if self.reading_rate else 0,
+            loading_ns=self.load_ns,
+            name=self.model_name,
+            size=self.model_info.size if self.model_info is not None else 0,
+            window=self.budget.num_ctx,
+            real=self.budget.real,
+            most=most,
+        )
 
     @property
     def may_probe(self) -> bool:

@@ -277,12 +277,10 @@ class Round:
             body = parts.history.body(Wanted(parts.budget.num_ctx, most, *self._drawn, logprobs))
         with parts.timed("compare"):
             parts.prefix.sent(parts.model_name, *parts.history.parts, body.tail)
-        reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-        size = parts.model_info.size if parts.model_info is not None else 0
-        window, name, gone = parts.budget.num_ctx, parts.model_name, parts.given_up
-        expected = Expectation(tokens, parts.loaded, reading, parts.load_ns, name, size, window, most, logprobs, gone)
-        fresh = int(reading * (1 - parts.prefix.kept)) if parts.loaded else reading
-        return body, msgspec.structs.replace(expected, real=parts.budget.real, fresh_ns=fresh)
+        expected = parts.expected(tokens, most)
+        kept = parts.prefix.kept if parts.loaded else 0
+        fresh = int(expected.reading_ns * (1 - kept))
+        return body, msgspec.structs.replace(expected, fresh_ns=fresh, logprobs=logprobs, given_up=parts.given_up)
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""

@@ -58,12 +58,7 @@ async def written(parts: Parts, messages: Sequence[bytes], tokens: int) -> Summa
     if most < min(LEAST_ANSWER, parts.budget.window // 8):
         return Summary(why="the window has no room for it", roomless=True)
     body = _body(parts, messages, most)
-    reading = int(tokens / parts.reading_rate * 1e9) if parts.reading_rate else 0
-    size = parts.model_info.size if parts.model_info is not None else 0
-    name, budget = parts.model_name, parts.budget
-    expected = Expectation(
-        tokens, parts.loaded, reading, parts.load_ns, name, size, budget.num_ctx, most, real=budget.real
-    )
+    expected = parts.expected(tokens, most)
     while True:
         try:
             return _judged(parts, await _heard(parts, body, expected))
