@@ -157,6 +157,7 @@ class Around(Stepwise):
         self.folder = folder
 
     async def scope(self, answers: Answers) -> ProbeScope:
+        await asyncio.sleep(0)  # to look takes a while
         return ProbeScope(tuple(os.listdir(self.folder)), outside=(str(self.folder),))
 
 
@@ -172,6 +173,14 @@ async def test_what_came_late_is_not_told_once_what_it_runs_with_changed(bench: 
     (folder / "package").mkdir()
     assert await engine.coming() == []
     assert await engine.late() == []
+    assert await engine.verdicts() == []
+    assert [v.state for v in await engine.coming()] == ["failed"]
+    (folder / "other").mkdir()
+    (folder / "other").rmdir()
+    asked = asyncio.create_task(engine.late())
+    await asyncio.sleep(0)
+    engine.wrote(("__pycache__/data",))
+    assert await asked == [], "it was written to while that was asked"
 
 
 async def test_where_nobody_asks_only_the_gate_has_verdicts(bench: Bench) -> None:

@@ -66,15 +66,16 @@ class Clock:
     """Notices that the clock was set back, after which a file may get the times that it had before."""
 
     def __init__(self) -> None:
-        self._offset = 0
-        self.went_back()
+        self._offset = _offset()
 
     def went_back(self) -> bool:
         """True where that happened since the last call, or since this was made."""
-        offset = time.time_ns() - time.monotonic_ns()
-        back = offset < self._offset - RACY_NS // 2
-        self._offset = offset
-        return back
+        before, self._offset = self._offset, _offset()
+        return self._offset < before - RACY_NS // 2
+
+
+def _offset() -> int:
+    return time.time_ns() - time.monotonic_ns()
 
 
 def distrust(folders: Iterable[Folder], files: Iterable[Known]) -> None:

@@ -121,7 +121,7 @@ class Unawaited:
         asked = tuple(self._news)
         held = await self._held(asked)
         # What came meanwhile is for the next one who asks.
-        self._news = [one for one in self._news if not any(one is other for other in asked)]
+        self._news = [one for one in self._news if not _among(one, asked)]
         return held
 
     async def coming(self) -> list[Verdict]:
@@ -137,9 +137,10 @@ class Unawaited:
         held = []
         for one in asked:
             if one.holds(self._narrow[one.verdict.name](now)) and await self._settler.still(one, now):
-                held.append(one.verdict)
-        present = self._round_of()
-        return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in held]
+                held.append(one)
+        # Some may have been forgotten while that was asked.
+        verdicts, present = [one.verdict for one in held if _among(one, self._news)], self._round_of()
+        return [msgspec.structs.replace(v, of_round=v.of_round if v.of_round != present else 0) for v in verdicts]
 
     def cancel(self) -> None:
         """What goes on is about older files."""
@@ -151,6 +152,11 @@ class Unawaited:
         await end(self._late)
         if wait and self._leaving:
             await asyncio.wait(set(self._leaving))
+
+
+def _among(one: Given, others: Iterable[Given]) -> bool:
+    """Whether it is there itself: another one may be equal to it."""
+    return any(one is other for other in others)
 
 
 async def end(one: Task | None) -> None:
