@@ -11,28 +11,12 @@ from jetbox.record.recording import Recording
 from jetbox.record.resume import add_message
 
 
-def rebuild(recording: Recording, seq: int) -> bytes:
-    """The body of the request that the `RequestSent` with this number stands for.
-
-    Raises:
-        RecordingError: there is none, a part is missing, or the bytes do not match its hash.
-    """
-    for stamped, body in _bodies(recording, seq):
-        if stamped.seq == seq:
-            return body
-    raise RecordingError(f"event {seq} of {recording.path} is no request")
-
-
 def rebuild_all(recording: Recording) -> Iterator[tuple[Stamped, bytes]]:
     """Every request with its body, in order.
 
     Raises:
         RecordingError: a part is missing, or the bytes do not match the hash.
     """
-    return _bodies(recording, None)
-
-
-def _bodies(recording: Recording, wanted: int | None) -> Iterator[tuple[Stamped, bytes]]:
     heads: dict[str, bytes] = {}
     messages: list[bytes] = []
     for stamped in recording.events:
@@ -43,10 +27,8 @@ def _bodies(recording: Recording, wanted: int | None) -> Iterator[tuple[Stamped,
             del messages[event.count :]
         elif isinstance(event, PromptHead):
             heads[event.sha] = event.json.encode()
-        elif isinstance(event, RequestSent) and wanted in (None, stamped.seq):
+        elif isinstance(event, RequestSent):
             yield stamped, _body(stamped.seq, event, heads, messages)
-            if wanted is not None:
-                return
 
 
 def _body(seq: int, request: RequestSent, heads: dict[str, bytes], messages: list[bytes]) -> bytes:
