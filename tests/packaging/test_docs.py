@@ -42,8 +42,14 @@ def test_the_configuration_of_the_readme_is_valid() -> None:
     examples = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     read = [entry.option for example in examples for entry in parse(example.encode(), "README.md", "user").entries]
     assert {"model.name", "context.num_ctx", "profile", "probes.mypy", "probes.commands"} <= set(read)
+    (offered,) = [
+        str(each.help)
+        for each in load_command("run").params
+        if isinstance(each, click.Option) and each.name == "profile"
+    ]
     for name in BUILT_IN:
         assert name in examples[0]
+        assert name in offered
 
 
 def test_configuration_on_other_pages_is_valid_too() -> None:

@@ -17,7 +17,7 @@ COMMANDS = {
     "replay": ("jetbox.cli.commands:replay", "Play a recorded session in the workbench."),
     "probe": ("jetbox.cli.commands:probe", "Run the probes of this folder."),
     "models": ("jetbox.cli.models:models", "What the server has, how fast it was here; load, unload, measure, pull."),
-    "sessions": ("jetbox.cli.sessions:sessions", "Recorded sessions: list them, show the log of a session's rounds."),
+    "sessions": ("jetbox.cli.sessions:sessions", "Recorded sessions: list them, show the log of one's rounds, export."),
     "simulate": ("jetbox.cli.simulate:simulate", "Serve scripted models over Ollama's protocol."),
     "doctor": ("jetbox.cli.doctor:doctor", "Is everything here and well? With the cure for what is not."),
     "config": ("jetbox.cli.config:config", "Show, explain, edit and trust the configuration."),

@@ -95,7 +95,7 @@ def settings_options(command: F) -> F:
     decorators = [
         click.option("-C", "--cwd", metavar="DIR", help="Folder to work in."),
         click.option(
-            "--profile", metavar="NAME", default="", help="Profile: baseline, seed, fast, quality, or your own."
+            "--profile", metavar="NAME", default="", help="Profile: baseline, seed, fast, quality, hybrid, or your own."
         ),
         click.option("--set", "assignments", metavar="KEY=VALUE", multiple=True, help="Any setting, as section.key."),
     ]
