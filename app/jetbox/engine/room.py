@@ -52,10 +52,9 @@ class Room:
             from jetbox.engine.compacting import on_wish
 
             await on_wish(parts)
-        elif parts.options.context.compact and not self._shortened and crowded(parts):
+        elif crowded(parts) and self._begin_to_shorten():
             from jetbox.engine.compacting import make_room
 
-            self._shortened = True
             least = roof(parts) < parts.budget.window
             await make_room(parts, "it is as long as you let it be" if least else "the window is nearly full")
 
@@ -74,8 +73,8 @@ class Room:
             error.hint = f"the history is as short as it gets: {anew}{error.hint}"
         return smaller
 
-    def _may_shorten(self) -> bool:
-        """Whether the history can be made shorter for this round; it is not asked a second time."""
+    def _begin_to_shorten(self) -> bool:
+        """Whether the history is to be made shorter: once in a round, and where that is allowed."""
         if self._shortened or not self._parts.options.context.compact:
             return False
         self._shortened = True
@@ -102,7 +101,7 @@ class Room:
         less = 0 < error.window < parts.budget.window
         if less:
             parts.budget.real = error.window
-        if not self._may_shorten():
+        if not self._begin_to_shorten():
             return False
         if less and not crowded(parts):
             return True  # a shorter answer is all that it takes
@@ -110,7 +109,7 @@ class Room:
 
     async def _cut(self) -> bool:
         """The window is smaller than was asked for, by nobody knows how much; a summary would be asked of the cut."""
-        if not self._may_shorten():
+        if not self._begin_to_shorten():
             return False
         most = max(LEAST_REAL, min(self._spare(), self._parts.budget.window))
         return await self._shortened_to(most, "the server dropped your words from so long a prompt")
@@ -122,7 +121,7 @@ class Room:
         if manages and lower_window(parts):
             return True
         most, before = rung_below(budget.num_ctx) if manages else self._spare(), budget.real
-        if most < LEAST_REAL or not self._may_shorten():
+        if most < LEAST_REAL or not self._begin_to_shorten():
             return False
         made = await self._shortened_to(most, "the server has not enough memory for so long a prompt")
         if not (made and manages):

@@ -37,6 +37,7 @@ class WarmUp:
         """A goal is there: nothing more is begun."""
         self._reading: asyncio.Task[None] | None = None
         self._miss = ""
+        """Why less of what was read was there than the session's last request left."""
 
     async def run(self) -> None:
         """Load, look, read; a failure is a word to the user, since the first request may do better."""

@@ -1,4 +1,7 @@
-"""Figures in words: durations, counts, sizes, paths. One place, so that a figure looks the same everywhere."""
+"""Figures in words: durations, counts, paths. One place, so that a figure looks the same everywhere.
+
+Words that the engine says too are at home there: sizes (`engine/sizes.py`), long times (`engine/times.py`).
+"""
 
 from __future__ import annotations
 

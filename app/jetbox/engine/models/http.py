@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of short questions; chat has none, its watchdog does."""
-
-
 Fields = Iterable[tuple[bytes, bytes]]
 """Of an answer's head."""
 
@@ -37,7 +35,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 def refused(status: int, body: bytes, path: str, fields: Fields) -> Refused:
-    """The same, with what its head says."""
+    """Such an answer, with what the fields of its head say."""
     found = {name.lower(): value.decode("ascii", "replace") for name, value in fields}
     return Refused(status, body, path, found.get(b"retry-after", ""), found.get(b"location", ""))
 

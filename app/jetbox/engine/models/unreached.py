@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from jetbox.engine.models.proxies import proxy_of
 from jetbox.engine.models.transport import NoHttp, Silent
 
 CLOSED = "see whether it is well; where it speaks TLS, write https:// in --host"
-NOTHING = re.compile("disconnected without sending")
+NOTHING = "disconnected without sending"
 """What httpx's own transport says of a server that did not say a word."""
 SHOWN = 40
 """Bytes that are shown of what something else says."""
@@ -105,7 +104,7 @@ def _other(error: Exception, host: str) -> ModelError | None:
         return ServerUnreachable(
             f"what listens at {host} speaks no HTTP: it says {said!r}", "check the port in --host and OLLAMA_HOST"
         )
-    if isinstance(error, httpx.ReadError | Silent) or NOTHING.search(str(error)):
+    if isinstance(error, httpx.ReadError | Silent) or NOTHING in str(error):
         return ServerUnreachable(f"what listens at {host} closes the connection without an answer", CLOSED)
     if isinstance(error, httpx.RemoteProtocolError):
         return ServerUnreachable(f"what listens at {host} speaks no proper HTTP: {error}", CLOSED)

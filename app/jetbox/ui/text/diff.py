@@ -138,7 +138,7 @@ def _differing(old: str, new: str, most_words: int) -> tuple[tuple[Spans, Spans]
     alike = _alike(here, there) if compared else []
     kept = [(0, 0, head), *((head + a, head + b, n) for a, b, n in alike)]
     kept.append((len(before) - tail, len(after) - tail, tail))
-    shared = sum(len("".join(before[at : at + length]).strip()) for at, _, length in kept)
+    shared = sum(len("".join(before[at : at + n]).strip()) for at, _, n in kept)
     if 2 * shared < len(old.strip()):
         return None, compared
     marked = _between(before, [(at, n) for at, _, n in kept]), _between(after, [(at, n) for _, at, n in kept])
@@ -157,7 +157,7 @@ def _alike(old: list[str], new: list[str]) -> list[tuple[int, int, int]]:
 def _between(words: list[str], kept: list[tuple[int, int]]) -> Spans:
     """Where in the line everything stands that is not kept."""
     at = [0, *accumulate(map(len, words))]
-    starts = [at[start + length] for start, length in kept]
+    starts = [at[start + n] for start, n in kept]
     ends = [at[start] for start, _ in kept[1:]]
     return tuple((start, end) for start, end in zip(starts, ends, strict=False) if start < end)
 
