@@ -11,6 +11,7 @@ import pytest
 
 AMPLE_S = 100.0
 LIMITS = {
+    "engine.counting": ("WAIT_S",),
     "engine.held": ("ASK_S",),
     "engine.models.catalog": ("RUNNING_S",),
     "engine.models.http": ("ASK_S", "CONNECT_S"),

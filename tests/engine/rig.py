@@ -111,6 +111,8 @@ class Rig:
         self._unlisten()
         if self.parts.probes is not None:
             await self.parts.probes.close()
+        if self.parts.counter is not None:
+            await self.parts.counter.close()
         await self.parts.model.close()
         await self.session.close()
 

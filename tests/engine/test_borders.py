@@ -57,12 +57,31 @@ def imported_anywhere() -> set[str]:
     }
 
 
-def test_nothing_is_tokenized_here() -> None:
-    known = {"tiktoken", "tokenizers", "transformers", "sentencepiece", "mistral_common"}
-    imported = imported_anywhere()
-    assert {"httpx", "msgspec"} <= imported
-    assert not known & imported
-    assert not any(name in (ROOT / "pyproject.toml").read_text() for name in known)
+TOKENIZERS = {"tiktoken", "tokenizers", "transformers", "sentencepiece", "mistral_common"}
+
+
+def test_one_module_alone_may_import_a_tokenizer_and_it_runs_in_a_process_of_its_own() -> None:
+    app = ROOT / "app"
+    naming = {
+        str(path.relative_to(app / "jetbox"))
+        for path in app.rglob("*.py")
+        if re.search(rf"^\s*(?:from|import) (?:{'|'.join(TOKENIZERS)})\b", path.read_text(), re.MULTILINE)
+    }
+    assert naming == {"engine/context/token_worker.py"}
+    importing = {
+        path.name for path in app.rglob("*.py") if re.search(r"(?:from|import) .*token_worker", path.read_text())
+    }
+    assert importing == set(), "it is started by its name, as a script"
+    needed, _, optional = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")
+    assert not any(name in needed for name in TOKENIZERS)
+    assert '"tokenizers>' in optional
+
+
+def test_a_start_and_a_loop_know_no_tokenizer_and_what_counts_loads_none() -> None:
+    start = "import jetbox.cli.main, jetbox.cli.live, jetbox.engine.loop, jetbox.engine.round, jetbox.engine.assemble"
+    counting = {"jetbox.engine.counting", "jetbox.engine.context.token_worker"}
+    assert not loaded_by(start) & {*TOKENIZERS, *counting}
+    assert not loaded_by(f"import {', '.join(counting)}") & TOKENIZERS
 
 
 def test_ollamas_own_package_is_for_tests_alone() -> None:

@@ -127,6 +127,7 @@ def test_every_option_can_be_set_by_variable_and_by_set(option: str) -> None:
         float: ("2.5", 2.5),
         str: ("abc", "abc"),
         tuple: ("abc,def", ("abc", "def")),
+        dict: ('{ m = "/x.json" }', {"m": "/x.json"}),
         type(None): ("1", 1),
     }[type(default)]
     special = {
@@ -202,6 +203,8 @@ def test_a_flag_of_its_own_stands_above_set() -> None:
         ("[tools]\ncommand_s = 0\n", 2, "tools.command_s must be more than 0, not 0.0", ""),
         ("[tools]\ncommand_s = nan\n", 2, "tools.command_s must be more than 0, not nan", ""),
         ("[model]\nkeep_alive = 'long'\n", 2, "model.keep_alive must be a duration", "such as 30m"),
+        ("[model.tokenizers]\nm = 1\n", 1, "model.tokenizers must be a table", ""),
+        ("[model]\ntokenizers = { m = 'x.json' }\n", 2, 'model.tokenizers: the text "x.json" is no whole path', "~/"),
         ("[model]\nhost = 'ftp://x'\n", 2, "'ftp://x' is no address of a server", "http://127.0.0.1:11434"),
         ("[keys]\n'session.cancel' = 3\n", 2, "keys.session.cancel must be a text, not 3", ""),
         ("profile = 'fats'\n", 1, "no profile 'fats'", "profiles: baseline, seed, fast, quality"),

@@ -22,6 +22,8 @@ sandbox = false
 [probes]
 python = "/tmp/evil"
 ruff = false
+[model.tokenizers]
+harmless = "/tmp/evil.json"
 [tools]
 command_s = 9999
 concurrency = 2
@@ -63,7 +65,7 @@ def test_an_untrusted_file_changes_only_what_is_harmless(config: Path) -> None:
     assert settings.keys == {}
     assert settings.profile == ""
     assert set(loaded.untrusted) == {
-        "profile", "model.host", "permissions.mode", "permissions.sandbox", "probes.python",
+        "profile", "model.host", "model.tokenizers", "permissions.mode", "permissions.sandbox", "probes.python",
         "tools.command_s", "tools.command_memory", "session.folder", "keys.permission.once",
     }  # fmt: skip
     (notice,) = loaded.notices

@@ -178,6 +178,8 @@ class Live:
         await self._beside.end()
         if parts.probes is not None:
             await parts.probes.close()
+        if parts.counter is not None:
+            await parts.counter.close()
         await parts.context.processes.sandbox.close()
 
     def _emit_header(self) -> None:

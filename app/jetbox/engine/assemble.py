@@ -104,6 +104,10 @@ def assemble(
         environ=environ,
     )
     parts.use_model(info, window)
+    if options.model.tokenizers:
+        from jetbox.engine.counting import Counter
+
+        parts.counter = Counter(parts)
     if messages:
         parts.history.rewrite()
         parts.history.mend()

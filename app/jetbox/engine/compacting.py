@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from jetbox.engine.context.budget import SHARE
 from jetbox.engine.context.compact import (
     CLIP,
     KEPT_OUTPUTS,
@@ -22,7 +23,7 @@ from jetbox.engine.context.compact import (
 )
 from jetbox.engine.events import Compacted, Notice
 from jetbox.engine.parts import Parts
-from jetbox.engine.room import SHARE, roof
+from jetbox.engine.room import roof
 from jetbox.engine.summary import Summary, written
 
 AIM = 0.5

@@ -34,7 +34,7 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     count = answer.metrics.get("prompt_eval_count", 0)
     if _cut(parts, answer, size, estimate):
         return
-    parts.budget.learn(size, count)
+    parts.budget.learn(size, count, len(parts.history))
     parts.history.counted(count)
     learn_rate(parts, answer.metrics)
 

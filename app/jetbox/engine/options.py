@@ -50,6 +50,9 @@ class ModelOptions(Section, frozen=True, kw_only=True):
     """Ask for log probabilities with each token, so that a call that is written in silence shows signs of life."""
     warmup: bool = True
     """Load the model when the workbench opens, and let it read what every request begins with."""
+    tokenizers: dict[str, str] = {}
+    """By a model's name, the `tokenizer.json` of its repository: prompts are then counted with it where the window gets
+    narrow, and shares of the server's counts go by it; empty: tokens are estimated. Needs jetbox-tui[tokenizers]."""
     retries: int = 4
     """How often a request is tried again when the server is busy or breaks off before any call ran."""
 

@@ -32,6 +32,7 @@ from jetbox.engine.waiting import Expectation
 from jetbox.engine.watchdog import Pace
 
 if TYPE_CHECKING:
+    from jetbox.engine.counting import Counter
     from jetbox.engine.models.catalog import Catalog
     from jetbox.engine.models.figures import Figures
     from jetbox.engine.warmup import WarmUp
@@ -108,6 +109,8 @@ class Parts(msgspec.Struct):
     """What the server has; made when it is first asked for."""
     known: Callable[[str, str], Figures] | None = None
     """Looks up what was measured of a model, by name and digest; blocks. None where nothing is kept."""
+    counter: Counter | None = None
+    """Counts tokens exactly; None where no model has a tokenizer here."""
     doings: list[Span] = []
     """What the engine itself did since the last round ended, from when to when."""
     warned: set[str] = msgspec.field(default_factory=set)

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
+from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN, SHARE
 from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory, WordsDropped
 from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
@@ -18,8 +18,6 @@ from jetbox.engine.parts import Parts, model_ready
 
 LEAST_REAL = 4096
 """A window that is smaller than this has no room for what every request begins with."""
-SHARE = 8
-"""The part of the window below which an answer has too little room."""
 SPARE = 0.75
 """Of a prompt that was too much for the server, which does not say what is not, so much is used from then on."""
 
@@ -97,7 +95,7 @@ class Room:
 
         parts = self._parts
         if error.tokens:
-            parts.budget.learn(parts.history.size, error.tokens)
+            parts.budget.learn(parts.history.size, error.tokens, len(parts.history))
         less = 0 < error.window < parts.budget.window
         if less:
             parts.budget.real = error.window

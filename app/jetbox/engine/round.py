@@ -185,6 +185,9 @@ class Round:
                 await parts.warmup.make_way()
         while True:
             number += 1
+            if parts.counter is not None:
+                with parts.timed("count"):
+                    await parts.counter.where_it_matters(self._most)
             with parts.timed("shorten"):
                 await self._room.make()
             answer, again = await self._attempt(number)
@@ -229,6 +232,8 @@ class Round:
             attended=parts.control.attended,
         )
         parts.control.again = attempt.again
+        if parts.counter is not None:
+            parts.counter.begin()
         try:
             answer, again = await self._overlap.run(attempt.run(body, number, expected), attempt)
         finally:

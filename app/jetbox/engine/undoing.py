@@ -87,10 +87,16 @@ class UndoDesk:
         return self._trail
 
     def _clear(self) -> None:
-        history = self._parts.history
-        if history.rewind(1):
-            self._parts.context.ledger.clear()
+        self._rewind(1)
         self._parts.session.emit(Notice(level="info", text="the prompt begins anew; files are as they were"))
+
+    def _rewind(self, count: int) -> int:
+        """Take out the messages from there on; how many that were."""
+        gone = self._parts.history.rewind(count)
+        if gone:
+            self._parts.budget.rewritten()
+            self._parts.context.ledger.clear()
+        return gone
 
     async def _plan_undo(self, number: int) -> None:
         try:
@@ -134,8 +140,7 @@ class UndoDesk:
         gone, words = 0, ""
         cut = trail.cut(step) if command.messages else None
         if cut is not None:
-            gone, words = parts.history.rewind(cut[0]), cut[1]
-            parts.context.ledger.clear()
+            gone, words = self._rewind(cut[0]), cut[1]
         scope: Scope = "both" if command.files and command.messages else "files" if command.files else "messages"
         parts.session.emit(
             Undone(

@@ -114,7 +114,7 @@ class WarmUp:
     async def _prefill(self, counted: list[int]) -> None:
         parts, model = self._parts, self._parts.options.model
         wanted = Wanted(parts.budget.num_ctx, 1, model.temperature, model.seed)
-        body = parts.history.prelude(wanted)
+        body, messages = parts.history.prelude(wanted), len(parts.history)
         parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
         end = await last(parts.model, body)
         reuse = parts.prefix.answered({**end.metrics, "load_duration": self._load_ns}, warm=False)
@@ -123,6 +123,6 @@ class WarmUp:
         else:
             pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
-        parts.budget.learn(len(body), count)
+        parts.budget.learn(len(body), count, messages)
         counted.append(count or end.metrics.get(EVALUATED, 0))
         learn_rate(parts, end.metrics)

@@ -25,6 +25,9 @@ _MORE_THAN_ZERO = ("tools.command_s", "probes.time_s")
 _TEXT_OR_SCALAR = ("model.think", "model.keep_alive")
 """Texts that are naturally written as `true` or `-1` in TOML."""
 _FOLDERS = ("session.folder", "probes.python", "permissions.read_outside")
+"""Paths, in which `~` is the user's home."""
+_FILES = ("model.tokenizers",)
+"""Tables of paths, each of which says where it begins."""
 Within = Callable[[int, str], Source]
 """Where a table of an array stands by its number, and its key; the key may be empty."""
 _YES_NO = {"1": True, "yes": True, "on": True, "0": False, "no": False, "off": False}
@@ -132,6 +135,11 @@ def _checked(option: str, value: Any, source: Source) -> Any:
         raise error(source, f"{option} must be a duration, not {describe_value(value)}", "such as 30m, 1h30m, 0 or -1")
     elif option == "ui.theme":
         _check_theme(value, source)
+    elif option in _FILES:
+        files = {name: os.path.expanduser(path) for name, path in value.items()}
+        if other := next((path for path in files.values() if not os.path.isabs(path)), ""):
+            raise error(source, f"{option}: {describe_value(other)} is no whole path", "begin it with / or ~/")
+        return files
     elif option in _FOLDERS:
         expand = os.path.expanduser
         return expand(value) if isinstance(value, str) else tuple(expand(folder) for folder in value)

@@ -15,7 +15,14 @@ from jetbox.folders import state_folder
 from jetbox.settings.profiles import BUILT_IN
 
 _GUARDED_SECTIONS = ("permissions", "keys", "telemetry")
-_GUARDED_OPTIONS = ("probes.python", "probes.commands", "model.host", "session.folder", "session.record")
+_GUARDED_OPTIONS = (
+    "probes.python",
+    "probes.commands",
+    "model.host",
+    "model.tokenizers",
+    "session.folder",
+    "session.record",
+)
 
 
 class _Store(msgspec.Struct):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from jetbox.engine.errors import JetboxError
-from jetbox.ui.script import Script
+from jetbox.engine.script import Script
 
 if TYPE_CHECKING:
     from jetbox.record.library import Glimpse, Summary

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetbox.ui.script import Script
+from jetbox.engine.script import Script
 
 SHOWN = 8
 

@@ -95,6 +95,11 @@ class Prompts:
                 found[0] = sent.counted.head or found[0]
         return found
 
+    def weighed(self, at: int, part: int) -> bool:
+        """Whether that share goes by the model's tokenizer; part 0 is the head."""
+        counts = [each.counted for each in self.sent[: at + 1] if each.counted is not None]
+        return next((c.by == "tokenizer" for c in reversed(counts) if (c.head if not part else part > c.first)), False)
+
     def compared(self, at: int) -> Compared | None:
         """That request beside the one before it to the same model; None for a model's first one."""
         head = self.head(at)

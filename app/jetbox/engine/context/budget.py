@@ -15,6 +15,8 @@ MARGIN = 64
 """Tokens kept free for the chat template."""
 LEAST_ANSWER = 256
 """Below this there is no room for an answer that says anything."""
+SHARE = 8
+"""The part of the window below which an answer has too little room."""
 
 
 class Budget:
@@ -28,11 +30,13 @@ class Budget:
         """Tokens that the server has said it takes, where that is less; 0 where it has not."""
         self._known_bytes = 0
         self._known_tokens = 0
+        self._known_messages = 0
         self._ratio = BYTES_PER_TOKEN
 
     def begin(self, ratio: float) -> None:
         """Another model counts from here on, with so many bytes a token as it had before; 0 where unknown."""
-        self._known_bytes = self._known_tokens = self.real = 0
+        self.rewritten()
+        self.real = 0
         self._ratio = min(MOST, max(FEWEST, ratio)) if ratio else BYTES_PER_TOKEN
 
     @property
@@ -47,18 +51,31 @@ class Budget:
 
     def rewritten(self) -> None:
         """The prompt is another one from here on: of what was counted, only the bytes a token has still hold."""
-        self._known_bytes = self._known_tokens = 0
+        self._known_bytes = self._known_tokens = self._known_messages = 0
 
     def estimate(self, size: int) -> int:
         """Tokens of a prompt of `size` bytes: the last counted part as counted, the rest by ratio."""
         return self._known_tokens + int(max(0, size - self._known_bytes) / self._ratio)
 
-    def learn(self, size: int, tokens: int) -> None:
-        """The server counted `tokens` for a prompt of `size` bytes."""
+    @property
+    def known(self) -> tuple[int, int]:
+        """So many messages from the first on were counted, and their tokens."""
+        return self._known_messages, self._known_tokens
+
+    def learn(self, size: int, tokens: int, messages: int = 0) -> None:
+        """The server counted `tokens` for a prompt of `size` bytes, with so many messages."""
         if tokens > 0 and size > 0:
-            self._known_bytes = size
-            self._known_tokens = tokens
+            self.weighed(size, tokens, messages)
             self._ratio = min(MOST, max(FEWEST, size / tokens))
+
+    def weighed(self, size: int, tokens: int, messages: int) -> None:
+        """So many messages, `size` bytes of the prompt, have `tokens`."""
+        self._known_bytes, self._known_tokens, self._known_messages = size, tokens, messages
+
+    def tight(self, size: int, most: int, answer: int) -> bool:
+        """Whether a prompt of `size` bytes and an answer may have more than `most` tokens, at the worst."""
+        new = max(0, size - self._known_bytes)
+        return bool(new) and self._known_tokens + new / FEWEST + MARGIN + max(answer, most // SHARE) > most
 
     def unsure(self, size: int) -> int:
         """Tokens by which the estimate of a prompt of `size` bytes may be too low: a share of what nobody counted."""

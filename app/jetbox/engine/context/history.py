@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -57,6 +58,8 @@ class _Said(msgspec.Struct):
     reasoning_content: str = ""
 
 
+AROUND, MOST_AROUND = 4.0, 32.0
+"""Tokens that a template puts around a message, before a server's figures have told; and the most that they tell."""
 _said = msgspec.json.Decoder(_Said).decode
 KILLED = "[the session was killed while this ran: what it does may have been done; look before you repeat it]"
 
@@ -83,6 +86,9 @@ class History:
         self._reader = Reader("")
         self._tokens: list[int] = []
         """Of the messages from the first on that the server has counted."""
+        self._weights: list[int] = []
+        """The same by the model's tokenizer: of their texts, without what its template puts around them."""
+        self._around = AROUND
         self._head_tokens = 0
         self._hash = hashlib.sha256()
         self._hashed = 0
@@ -133,7 +139,7 @@ class History:
     def read_by(self, reader: Reader) -> None:
         """Another model goes on: what others said is carried over to it, and the journal told."""
         if reader.name != self._reader.name:
-            self._forget_counts()  # it has other tokens
+            self._forget_counts(0)  # it has other tokens
         self._reader = reader
         self._render()
 
@@ -152,7 +158,7 @@ class History:
 
     def _tell(self, first: int) -> None:
         """What stands from there on is new to the journal."""
-        del self._tokens[first:]
+        self._forget_counts(first)
         self._hashed = 0
         for index in range(first, len(self._messages)):
             role = msgspec.json.decode(self._messages[index])["role"]
@@ -205,7 +211,7 @@ class History:
             self._session.emit(PromptRewound(count=count))
             for kept in (self._said, self._authors, self._messages):
                 del kept[count:]
-            del self._tokens[count:]
+            self._forget_counts(count)
             self._hashed = 0
             self.bytes = sum(map(len, self._messages))
         return max(0, gone)
@@ -216,7 +222,7 @@ class History:
         message["content"] += f"\n{text}"
         self.bytes -= len(self._messages.pop())
         self._said.pop()
-        del self._tokens[len(self._messages) :]
+        self._forget_counts(len(self._messages))
         self._hashed = 0
         author = self._authors.pop()
         self._add(message["role"], message)
@@ -246,7 +252,7 @@ class History:
         """Set what comes before the messages; the journal is told when it changes."""
         head = self.head_for(model, options, tools)
         if head != self._head:
-            self._forget_counts()
+            self._forget_counts(0)
             self._hashed = 0
             self._head = head
             self._head_sha = hashlib.sha256(head).hexdigest()
@@ -259,13 +265,36 @@ class History:
             opening += TOOLS + tools
         return opening + b',"messages":['
 
-    def _forget_counts(self) -> None:
-        self._tokens, self._head_tokens = [], 0
+    def _forget_counts(self, first: int) -> None:
+        """Of the messages from there on."""
+        del self._tokens[first:]
+        del self._weights[first:]
+        if not first:
+            self._head_tokens = 0
+
+    def unweighed(self) -> list[bytes]:
+        """The messages that the model's tokenizer has not counted."""
+        return self._messages[len(self._weights) :]
+
+    def weigh(self, messages: Sequence[bytes], weights: Sequence[int]) -> None:
+        """It has counted these, of which some may stand no more."""
+        for message, weight in zip(messages, weights, strict=False):
+            at = len(self._weights)
+            if at == len(self._messages) or self._messages[at] is not message:
+                return
+            self._weights.append(weight)
+
+    def weight(self, first: int) -> int | None:
+        """Tokens of the messages from there on, by the model's tokenizer; None where it has not counted them all."""
+        if first >= len(self._messages) or len(self._weights) < len(self._messages):
+            return None
+        return sum(self._weights[first:]) + round(self._around * (len(self._messages) - first))
 
     def counted(self, tokens: int) -> None:
         """The server read head and messages as so many tokens in all: what it had not read before gets its share.
 
-        One batch a round: no message is counted twice as long as it stands where it is.
+        One batch a round: no message is counted twice as long as it stands where it is. A share goes by what the
+        model's tokenizer counted where it has read them all, else by bytes.
         """
         first = len(self._tokens)
         new = tokens - self._head_tokens - sum(self._tokens)
@@ -274,15 +303,35 @@ class History:
             new, sizes = new + self._head_tokens, [len(self._head), *sizes]
         if not sizes or not 0 < new <= sum(sizes):
             return  # templates leave thoughts out, servers count otherwise: the next figure has both in it
-        shares = shared(new, sizes)
+        weights = self._weighed(first, new)
+        shares = shared(new, weights or sizes)
         if not first:
             self._head_tokens = shares.pop(0)
         self._tokens += shares
-        self._session.emit(MessagesCounted(first=first, tokens=tuple(shares), head=0 if first else self._head_tokens))
+        head = 0 if first else self._head_tokens
+        by: Literal["bytes", "tokenizer"] = "tokenizer" if weights else "bytes"
+        self._session.emit(MessagesCounted(first=first, tokens=tuple(shares), head=head, by=by))
+
+    def _weighed(self, first: int, tokens: int) -> list[int]:
+        """The parts that have these tokens, by the model's tokenizer; none where it does not tell.
+
+        What a template makes of the head nobody knows but by what is left over.
+        """
+        weights = self._weights[first:]
+        count, texts = len(weights), sum(weights)
+        if not texts or count < len(self._messages) - first:
+            return []
+        if first:
+            self._around = min(MOST_AROUND, max(0.0, (tokens - texts) / count))
+            return weights
+        weights = [each + round(self._around) for each in weights]
+        left = tokens - sum(weights)
+        return [left, *weights] if left > 0 else []
 
     def tokens_of(self, messages: Sequence[bytes], ratio: float) -> float:
-        """Tokens of head and messages: as the server counted them, and by so many bytes a token what it did not."""
-        known = dict(zip(self._messages, self._tokens, strict=False))
+        """Tokens of head and messages: as they were counted, and by so many bytes a token what nobody counted."""
+        known = dict(zip(self._messages, self._weights, strict=False))
+        known |= dict(zip(self._messages, self._tokens, strict=False))
         head = self._head_tokens or len(self._head) / ratio
         return head + sum(known.get(data) or (len(data) + 1) / ratio for data in messages)
 

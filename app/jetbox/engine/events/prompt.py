@@ -67,13 +67,15 @@ class RequestSent(Event, frozen=True, kw_only=True, tag="model.request"):
 
 
 class MessagesCounted(Event, frozen=True, kw_only=True, tag="prompt.counted"):
-    """What the server counted for the messages that it had not read before: its figure, shared by their bytes."""
+    """What the server counted for the messages that it had not read before: its figure, shared among them."""
 
     first: int
     """Index of the first of them."""
     tokens: tuple[int, ...]
     head: int = 0
     """Tokens of what stands before all messages, where that was new too."""
+    by: Literal["bytes", "tokenizer"] = "bytes"
+    """What the shares follow: how long the messages are, or what the model's own tokenizer counts of them."""
 
 
 class PrefixReused(Event, frozen=True, kw_only=True, tag="model.prefix"):

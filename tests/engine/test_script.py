@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jetbox.ui.script import Script
+from jetbox.engine.script import Script
 
 
 @pytest.fixture
 async def script() -> AsyncIterator[Script]:
-    made = Script("ui.long_answers")
+    made = Script("engine.long_answers")
     yield made
     await made.close()
 

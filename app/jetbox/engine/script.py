@@ -1,4 +1,4 @@
-"""A Python script in a process of its own, so that what it does holds no key up."""
+"""A Python script in a process of its own, so that what it does holds no key up, and no stream."""
 
 from __future__ import annotations
 
