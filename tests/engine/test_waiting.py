@@ -113,6 +113,7 @@ async def test_only_a_server_that_knows_the_wish_gets_it(served: Serve, flavour:
     (sent,) = (await rig.stats())["bodies"]
     assert ('"return_progress":true' in sent["body"]) is wished
     assert (rig.parts.model.product == "llama.cpp's server") is wished
+    assert all(said.keep_alive_ns == 0 for said in rig.events(e.ModelReady)), "it was asked to keep it for no time"
 
 
 async def test_a_silence_begins_anew_with_each_word_about_the_prompt() -> None:

@@ -9,7 +9,7 @@ from jetbox.engine.events import GoalEnded, ModelHeld, ModelSwitched, ModelWarme
 from jetbox.engine.models.base import LoadedModel
 from jetbox.engine.models.until import session_time
 from jetbox.engine.models.window import rung_below
-from jetbox.engine.parts import Parts, model_ready
+from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
 
 LOOK_S = 10.0
@@ -84,9 +84,7 @@ def _keep_to(parts: Parts, seen: ModelHeld) -> None:
     asked, window = parts.budget.num_ctx, seen.window
     parts.window_why = f"the server allows no more; {asked:,} were asked for"
     parts.budget.real = window
-    if parts.model_info is not None:
-        keep = parts.options.model.keep_alive
-        parts.session.emit(model_ready(parts.model_info, window, keep, parts.window_why))
+    parts.tell_model(window)
     parts.session.emit(
         Notice(
             level="warning",

@@ -177,7 +177,7 @@ class Parts(msgspec.Struct):
         self.history.read_by(reader_of(info))
         self.budget.num_ctx, self.window_why = window.tokens, window.why
         self.budget.wider = larger_elsewhere(self.model, info, window.tokens) or RAISE
-        self.session.emit(model_ready(info, window.tokens, self.options.model.keep_alive, window.why))
+        self.tell_model(window.tokens)
         if window.tokens < SMALL_WINDOW:
             hint = f"{self.budget.wider}, or choose a model with a larger window"
             self._warn_once(small_window(window.tokens, window.why), hint)
@@ -189,6 +189,14 @@ class Parts(msgspec.Struct):
             becomes = f"becomes {now}" if now else "is left out"
             self._warn_once(f"{info.name} {why}: model.think = {think} {becomes} for it")
         self.set_head()
+
+    def tell_model(self, window: int) -> None:
+        """Say what is known of the model, with these tokens of its window; nothing before the server told of it."""
+        if self.model_info is None:
+            return
+        # A server that loads and unloads nothing on request is not told how long to keep it either.
+        keep = self.options.model.keep_alive if self.model.manages else ""
+        self.session.emit(model_ready(self.model_info, window, keep, self.window_why))
 
     def _warn_once(self, text: str, hint: str = "") -> None:
         if text not in self.warned:

@@ -14,7 +14,7 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN, SHARE
 from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory, WordsDropped
 from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
-from jetbox.engine.parts import Parts, model_ready
+from jetbox.engine.parts import Parts
 
 LEAST_REAL = 4096
 """A window that is smaller than this has no room for what every request begins with."""
@@ -146,7 +146,5 @@ def lower_window(parts: Parts) -> bool:
             hint=f"--num-ctx {lower} asks for that from the beginning; a smaller model leaves more room",
         )
     )
-    if parts.model_info is not None:
-        keep = parts.options.model.keep_alive
-        parts.session.emit(model_ready(parts.model_info, lower, keep, parts.window_why))
+    parts.tell_model(lower)
     return True

@@ -8,7 +8,7 @@ import msgspec
 
 from jetbox.engine.errors import ModelError
 from jetbox.engine.events import Environment, Notice
-from jetbox.engine.parts import Parts, model_ready
+from jetbox.engine.parts import Parts
 from jetbox.engine.safety.process import Limits, ProcessRunner
 
 QUIET_S = 0.5
@@ -88,9 +88,7 @@ async def _server(parts: Parts) -> tuple[str, str]:
     if listed is None or parts.model_info is None:
         return version, ""
     parts.model_info = msgspec.structs.replace(parts.model_info, size=listed.size, digest=listed.digest)
-    parts.session.emit(
-        model_ready(parts.model_info, parts.budget.window, parts.options.model.keep_alive, parts.window_why)
-    )
+    parts.tell_model(parts.budget.window)
     return version, listed.digest
 
 

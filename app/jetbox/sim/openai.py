@@ -78,6 +78,7 @@ def _model(model: catalog.Model, setup: Setup) -> dict[str, Any]:
             "n_ctx_train": model.context_length,
             "n_params": model.parameter_count,
             "size": model.size,
+            "ftype": model.quantisation,
         }
     elif setup.flavour.name == "lmstudio":
         del entry["created"]
@@ -105,7 +106,9 @@ def _props(setup: Setup) -> dict[str, Any]:
         "total_slots": setup.flavour.parallel,
         "model_path": f"/models/{model.name}.gguf",
         "build_info": setup.flavour.fingerprint,
+        "chat_template": "{{ enable_thinking }}" if "thinking" in model.capabilities else "",
         "chat_template_caps": {"supports_tools": "tool-parser" not in setup.lacks},
+        "modalities": {"vision": "vision" in model.capabilities, "video": False, "audio": False},
     }
 
 

@@ -230,6 +230,20 @@ async def test_servers_with_openais_protocol_list_and_manage_nothing(sim_server:
         await model.close()
 
 
+async def test_llama_cpp_says_what_its_model_can_do(sim_server: Callable[..., ServerProcess]) -> None:
+    for lacks, can in (((), ("completion", "tools", "thinking")), (("tool-parser",), ())):
+        model = OpenAIModel(sim_server(flavour="llamacpp", lacks=lacks).url)
+        try:
+            (entry,) = (await Catalog(model).look()).entries
+            assert (entry.info.parameters, entry.info.quantisation) == ("20.9B", "MXFP4")
+            assert entry.info.size == 13_793_441_244
+            assert entry.info.capabilities == can
+            assert not entry.lacks, "it has a form of calls for templates without one"
+            assert (await model.version()).startswith("b")
+        finally:
+            await model.close()
+
+
 async def test_nobody_there_is_said() -> None:
     model = OllamaModel("http://127.0.0.1:9")
     with pytest.raises(ServerUnreachable):

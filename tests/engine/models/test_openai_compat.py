@@ -28,7 +28,7 @@ from jetbox.engine.errors import (
     ServerBusy,
     WordsDropped,
 )
-from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming
+from jetbox.engine.models.base import Call, CallFunction, Chunk, Coming, ModelInfo
 from jetbox.engine.models.connect import connect
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
@@ -45,6 +45,8 @@ class Server:
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 200
         self.body = b""
+        self.bodies: dict[str, bytes] = {}
+        """What is answered instead at these paths."""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -52,9 +54,9 @@ class Server:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.asked.append((first, headers, body))
+        body = self.bodies.get(first.split()[1], self.body)
         writer.write(
-            f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n".encode()
-            + self.body
+            f"HTTP/1.1 {self.status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
         )
         await writer.drain()
         writer.close()
@@ -284,6 +286,38 @@ async def test_what_it_serves(served: tuple[Server, OpenAIModel]) -> None:
     assert (await model.info("b")).max_ctx == 8192
     with pytest.raises(ModelNotFound):
         await model.info("c")
+
+
+async def test_what_llama_cpp_says_of_its_only_model(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    meta = {"n_ctx": 4096, "n_ctx_train": 32768, "n_params": 1120320, "size": 4481280, "ftype": "(guessed) all F32"}
+    listed = {"id": "tiny.gguf", "owned_by": "llamacpp", "meta": meta}
+    both = {
+        "data": [listed],
+        "chat_template": "{{ messages }}",
+        "chat_template_caps": {"supports_tools": True, "supports_tool_calls": True, "supports_typed_content": False},
+        "modalities": {"vision": True, "audio": False},
+        "build_info": "b6789-0c1b2a3",
+    }
+    server.body = json.dumps(both).encode()
+    said = ModelInfo(
+        "tiny.gguf", 4096, ("completion", "tools", "vision"), size=4481280, parameters="1.1M", quantisation="F32"
+    )
+    assert await model.installed() == [said]
+    assert await model.version() == "b6789-0c1b2a3"
+    server.body = json.dumps(both | {"data": [listed, listed]}).encode()
+    assert [found.capabilities for found in await model.installed()] == [(), ()], "which of them is told of?"
+
+
+@pytest.mark.parametrize("props", [b"<p>no</p>", b'{"chat_template_caps": 7}', b"{}"])
+async def test_a_llama_cpp_that_tells_less(served: tuple[Server, OpenAIModel], props: bytes) -> None:
+    server, model = served
+    server.body = json.dumps(
+        {"data": [{"id": "m", "owned_by": "llamacpp", "meta": {"size": "", "n_params": None}}]}
+    ).encode()
+    server.bodies["/props"] = props
+    assert await model.installed() == [ModelInfo("m")]
+    assert not await model.version()
 
 
 def test_a_history_is_written_as_the_protocol_wants_it() -> None:

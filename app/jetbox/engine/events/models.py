@@ -21,7 +21,7 @@ class ModelReady(Event, frozen=True, kw_only=True, tag="session.model"):
     size: int = 0
     """Bytes."""
     keep_alive_ns: int = 0
-    """How long the server keeps it after an answer; negative for ever."""
+    """How long the server keeps it after an answer; negative for ever, 0 where it is not asked for any time."""
     digest: str = ""
     """Empty where the server did not say yet."""
     why: str = ""

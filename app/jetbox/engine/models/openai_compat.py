@@ -34,7 +34,7 @@ from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.mendlines import EventLines, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
-from jetbox.engine.models.openai_lists import Models, window
+from jetbox.engine.models.openai_lists import Models, Props, capabilities, described
 
 if TYPE_CHECKING:
     import httpx
@@ -137,7 +137,7 @@ class OpenAIModel:
         raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models list`")
 
     async def installed(self) -> list[ModelInfo]:
-        """What `/v1/models` lists; such a server does not say what a model can do."""
+        """What `/v1/models` lists; what a model can do is told by llama.cpp's server alone, at `/props`."""
         try:
             listed = msgspec.json.decode(await self._ask("/v1/models"), type=Models)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -146,12 +146,23 @@ class OpenAIModel:
             ) from error
         self._spoke = True
         self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
+        infos = [described(model) for model in listed.data]
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
             self._wishes.progress, self.product = True, "llama.cpp's server"
-        return [ModelInfo(name=model.id, max_ctx=window(model)) for model in listed.data]
+            if len(infos) == 1:  # of one among several it says nothing
+                infos = [msgspec.structs.replace(infos[0], capabilities=capabilities(await self._props()))]
+        return infos
+
+    async def _props(self) -> Props:
+        try:
+            return msgspec.json.decode(await self._ask("/props"), type=Props)
+        except (ModelError, msgspec.DecodeError, UnicodeDecodeError):
+            return Props()
 
     async def version(self) -> str:
-        """What vLLM and SGLang say at `/version`; empty elsewhere."""
+        """What llama.cpp says at `/props`, vLLM and SGLang at `/version`; empty elsewhere."""
+        if self.owner == LLAMA_CPP:
+            return (await self._props()).build_info
         try:
             return str(msgspec.json.decode(await self._ask("/version")).get("version", ""))
         except (ModelNotFound, BadAnswer, msgspec.DecodeError, AttributeError):

@@ -1,10 +1,15 @@
-"""What servers with OpenAI's protocol say of their models: `/v1/models`, as values."""
+"""What servers with OpenAI's protocol say of their models: `/v1/models`, and llama.cpp's `/props`, as values."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+
+from jetbox.engine.models.base import ModelInfo
+
+THINKS = ("think", "reason")
+"""What a template of a model that thinks has in it."""
 
 
 class Model(msgspec.Struct):
@@ -22,6 +27,56 @@ class Models(msgspec.Struct):
     """The answer of `/v1/models`."""
 
     data: list[Model]
+
+
+class Caps(msgspec.Struct):
+    """What llama.cpp found a template to have room for."""
+
+    supports_tools: bool = False
+    supports_tool_calls: bool = False
+
+
+class Sees(msgspec.Struct):
+    """What else than text llama.cpp takes for a model."""
+
+    vision: bool = False
+
+
+class Props(msgspec.Struct):
+    """The answer of `/props`, of what llama.cpp's server was started with."""
+
+    build_info: str = ""
+    chat_template: str = ""
+    chat_template_caps: Caps | None = None
+    modalities: Sees | None = None
+
+
+def described(model: Model) -> ModelInfo:
+    """The model; its size, weights and quantisation where the server, which is llama.cpp's, says so."""
+    meta = model.meta or {}
+    size, weights, kind = meta.get("size"), meta.get("n_params"), meta.get("ftype")
+    return ModelInfo(
+        name=model.id,
+        max_ctx=window(model),
+        size=size if isinstance(size, int) else 0,
+        parameters=_weights(weights) if isinstance(weights, int) else "",
+        quantisation=kind.removeprefix("(guessed) ").removeprefix("all ") if isinstance(kind, str) else "",
+    )
+
+
+def capabilities(props: Props) -> tuple[str, ...]:
+    """What the model can do; nothing where its template has no words of tools: llama.cpp has a form for these too."""
+    caps = props.chat_template_caps
+    if caps is None or not (caps.supports_tools or caps.supports_tool_calls):
+        return ()
+    thinks = any(word in props.chat_template.lower() for word in THINKS)
+    sees = props.modalities is not None and props.modalities.vision
+    return ("completion", "tools", *(["thinking"] if thinks else []), *(["vision"] if sees else []))
+
+
+def _weights(n: int) -> str:
+    """Their number in words, as Ollama has it: `20.9B`, `648.0M`."""
+    return f"{n / 1e9:.1f}B" if n >= 1e9 else f"{n / 1e6:.1f}M"
 
 
 def window(model: Model) -> int:
