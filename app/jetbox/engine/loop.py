@@ -163,23 +163,16 @@ class Loop:
             limit = self._limits.reached()
             if limit is not None:
                 return limit
-            if parts.control.wish is not None:
-                from jetbox.engine.switching import switch_as_wished
-
-                try:
-                    with parts.timed("switch"):
-                        await self._work.ask(switch_as_wished(parts))
-                except Interrupted:
-                    return self._interrupted() or self._cancelled()
+            if parts.control.wish is not None and (stopped := await self._switch()):
+                return stopped
             self._limits.rounds += 1
             parts.session.round += 1
-            most = self._router.most if self._router is not None else 0
             round_ = Round(
                 parts,
                 limit=self._options.max_rounds,
                 begun=begun,
                 planner=self._planner,
-                most=most,
+                most=self._router.most if self._router is not None else 0,
                 unread=self._garbled,
             )
             try:
@@ -193,11 +186,7 @@ class Loop:
                 continue
             ending, tail = await self._judge(round_, result)
             if self._router is not None and not parts.control.cancelled:
-                try:
-                    with parts.timed("routing"):
-                        ending, tail = await self._work.ask(self._router.weigh(result, ending, tail))
-                except Interrupted:
-                    ending = self._interrupted()
+                ending, tail = await self._weigh(self._router, result, ending, tail)
             if self._planner is not None:
                 self._planner.joined(over=ending is not None, why=ending.reason if ending is not None else "")
             round_.remember(result, tail, over=ending is not None)
@@ -205,6 +194,27 @@ class Loop:
             if ending is not None:
                 return ending
             self._take_words()
+
+    async def _switch(self) -> Ending | None:
+        """Go over to the model that is wanted; an ending where the goal is stopped meanwhile."""
+        from jetbox.engine.switching import switch_as_wished
+
+        try:
+            with self._parts.timed("switch"):
+                await self._work.ask(switch_as_wished(self._parts))
+        except Interrupted:
+            return self._interrupted() or self._cancelled()
+        return None
+
+    async def _weigh(
+        self, router: Router, result: RoundResult, ending: Ending | None, tail: list[str]
+    ) -> tuple[Ending | None, list[str]]:
+        """What the rule makes of a round."""
+        try:
+            with self._parts.timed("routing"):
+                return await self._work.ask(router.weigh(result, ending, tail))
+        except Interrupted:
+            return self._interrupted(), tail
 
     def _take_words(self) -> None:
         """What the user typed meanwhile goes into the next request."""

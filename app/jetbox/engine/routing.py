@@ -44,7 +44,7 @@ def check(options: RoutingOptions) -> None:
         )
 
 
-def bound(options: RoutingOptions, scored: Complexity) -> int:
+def _bound(options: RoutingOptions, scored: Complexity) -> int:
     """Most tokens of an answer of a goal of that tier; 0 where that is no other than for any goal."""
     tokens: int = getattr(options, f"num_predict_{scored.tier}")
     return tokens
@@ -80,7 +80,7 @@ class Router:
             large = scored.score >= options.threshold
             model = options.large if large else options.small
             sign = "at least" if large else "below"
-            self.most = bound(options, scored)
+            self.most = _bound(options, scored)
             answers = f"; answers of {self.most:,} tokens at most" if self.most else ""
             await self._decide(model, f"{scored.words}; {sign} {options.threshold}{answers}", scored=scored)
         elif options.mode == "phase":

@@ -117,11 +117,12 @@ class WarmUp:
         body, messages = parts.history.prelude(wanted), len(parts.history)
         parts.prefix.sent(parts.model_name, *parts.history.parts, parts.model.wire().tail(wanted).decode())
         end = await last(parts.model, body)
-        reuse = parts.prefix.answered({**end.metrics, "load_duration": self._load_ns}, warm=False)
+        loaded = {**end.metrics, "load_duration": self._load_ns}
+        reuse = parts.prefix.answered(loaded, warm=False)
         if parts.switched is None:
             self._miss = reuse.miss if reuse is not None else ""
         else:
-            pay(parts, {**end.metrics, "load_duration": self._load_ns}, reuse)
+            pay(parts, loaded, reuse)
         count = end.metrics.get("prompt_eval_count", 0)
         parts.budget.learn(len(body), count, messages)
         counted.append(count or end.metrics.get(EVALUATED, 0))

@@ -101,9 +101,12 @@ class EitherModel:
         except ModelError:
             await other.close()
             return False
+        await self._go_on_with(other, key)
+        return True
+
+    async def _go_on_with(self, other: ChatModel, key: str) -> None:
         await self._model.close()
         self._model, self.key = self._take(other), key
-        return True
 
     async def _go_over(self) -> bool:
         """Take OpenAI's protocol, where `/v1/models` is there; True too where that wants a key.
@@ -125,6 +128,5 @@ class EitherModel:
         except ModelError:
             await other.close()
             return False
-        await self._model.close()
-        self._model, self.key = self._take(other), key
+        await self._go_on_with(other, key)
         return True
