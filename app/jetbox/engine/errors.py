@@ -18,6 +18,7 @@
     │   │   │   └── CountsRefused   without counts of tokens it would be
     │   │   ├── CallGarbled         a call that the server could not read
     │   │   └── Runaway             the same again and again
+    │   │       └── Overlong        more than was asked for
     │   └── Stalled                 a watchdog's limit passed
     │       └── TakenBack           the user wants the request sent again
     ├── PermissionRefused           5  a needed permission was denied
@@ -143,6 +144,10 @@ class CountsRefused(RequestRefused):
 
 class Runaway(BadAnswer):
     """The answer said the same again and again; what it said before counts."""
+
+
+class Overlong(Runaway):
+    """The answer went on beyond what was asked for; its beginning and its end count."""
 
 
 class CallGarbled(BadAnswer):

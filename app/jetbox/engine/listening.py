@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from jetbox.engine.clock import figure
-from jetbox.engine.errors import BadAnswer, CallGarbled, Runaway, Stalled, StorageError, TakenBack
+from jetbox.engine.errors import BadAnswer, CallGarbled, Overlong, Runaway, Stalled, StorageError, TakenBack
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.models.repetition import Repetition
@@ -18,6 +18,8 @@ from jetbox.engine.watchdog import SILENT_AFTER_S, Pace, Watchdog, first_limit, 
 
 SAME = 20
 """Equal chunks at the end of an answer that broke off: the server's guard against repetition ended it."""
+TOKEN_CHARS, LEAST_MOST = 16, 65_536
+"""No model's tokens have more characters on average; an answer of fewer is never too long."""
 CLOSING_S = 1.0
 """How long the end of the body is waited for once the answer is complete."""
 
@@ -52,7 +54,9 @@ class Listener:
         self._repetition = (Repetition(), Repetition())
         self._watchdog: Watchdog | None = None
         self._again = False
-        self._chunks = 0
+        self._chunks = self._said = 0
+        self._most = LEAST_MOST
+        """Characters that an answer of as many tokens as were asked for cannot have."""
         self._begun = False
         self._complete = False
 
@@ -66,7 +70,7 @@ class Listener:
         """Send the request, and listen until its answer is complete.
 
         Raises:
-            ModelError: one of its kinds; Runaway where it only repeats itself, Stalled where it is silent
+            ModelError: one of its kinds; Runaway where it only repeats itself or has no end, Stalled where it is silent
                 for too long, TakenBack after `again`.
         """
         voice = Voice(self._session, self._model, expected, resumed=self._resumed)
@@ -83,6 +87,7 @@ class Listener:
 
     async def _listen(self, body: bytes, expected: Expectation, voice: Voice) -> None:
         options = self._options
+        self._most = max(LEAST_MOST, TOKEN_CHARS * expected.most)
 
         def gap() -> float:
             left = max(0, expected.most - self._chunks)
@@ -126,8 +131,12 @@ class Listener:
             self._session.emit(self._resumed)
 
     def _take(self, chunk: Chunk) -> None:
-        """Raises Runaway where the answer does nothing but repeat itself."""
+        """Raises Runaway where the answer does nothing but repeat itself, or is longer than it may be."""
         self._begun = self._begun or chunk.says
+        self._said += len(chunk.text) + len(chunk.thinking) + sum(len(bytes(c.function.arguments)) for c in chunk.calls)
+        if self._said > self._most:
+            text = f"the answer had {self._said:,} characters, more than was asked for, and was stopped"
+            raise Overlong(text, "the server does not heed the most tokens of an answer (model.num_predict)")
         if chunk.coming is None:
             self._chunks += 1
             if said := chunk.text or chunk.thinking:

@@ -235,10 +235,10 @@ class Loop:
             return Ending("failed", f"the workspace {root} is gone", ExitCode.STORAGE, "was it moved or deleted?"), []
         if result.interrupted:
             return self._interrupted(), ["[interrupted by the user]"]
-        self._repeated += result.answer.done_reason == REPEATED
+        self._repeated += result.answer.runaway
         if self._repeated > REPEATED_MOST:
             return self._guard_ending(
-                GuardTripped(guard="repeat", detail="its answers repeat themselves", action="stop")
+                GuardTripped(guard="repeat", detail="its answers repeat themselves, or have no end", action="stop")
             ), []
         self._garbled = self._garbled + 1 if result.garbled else 0
         error = result.answer.error

@@ -11,7 +11,7 @@ import msgspec
 from jetbox.engine.clock import Span
 from jetbox.engine.clock import model_spans as spans_of_model
 from jetbox.engine.context.history import Body
-from jetbox.engine.errors import CallGarbled, JetboxError, Runaway, StorageError
+from jetbox.engine.errors import CallGarbled, JetboxError, Overlong, Runaway, StorageError
 from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, ThinkingDelta, Waiting
 from jetbox.engine.listening import Listener
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming, Exchange
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 REPEATED = "repeated"
 """Why an answer ended that was stopped for saying the same again and again."""
+OVERLONG = "overlong"
+"""The same of one that went on beyond what was asked for."""
+ENDS = 2_000
+"""Characters that stay of its beginning and of its end."""
 FILTERED = "content_filter"
 """Why an answer ended that the server did not want to be said to its end."""
 REWORD = "put the goal in other words, or see how the server filters (content_filter)"
@@ -68,7 +72,12 @@ class Answer(msgspec.Struct):
     @property
     def cut(self) -> bool:
         """It ended before it had said all."""
-        return self.done_reason in ("length", REPEATED)
+        return self.done_reason == "length" or self.runaway
+
+    @property
+    def runaway(self) -> bool:
+        """It was stopped since it would not have ended by itself."""
+        return self.done_reason in (REPEATED, OVERLONG)
 
     @property
     def empty(self) -> bool:
@@ -182,6 +191,9 @@ class Attempt:
                 answer.error = error
         except Runaway as error:
             answer.done_reason = REPEATED
+            if isinstance(error, Overlong):
+                answer.done_reason = OVERLONG
+                answer.text, answer.thinking = _ends(answer.text), _ends(answer.thinking)
             self._session.emit(Notice(level="warning", text=error.message, hint=error.hint))
         except JetboxError as error:
             answer.error = error
@@ -288,6 +300,11 @@ class Attempt:
             return call
         function = msgspec.structs.replace(call.function, arguments=msgspec.Raw(safe.encode()))
         return msgspec.structs.replace(call, function=function)
+
+
+def _ends(text: str) -> str:
+    left = len(text) - 2 * ENDS
+    return text if left <= 0 else f"{text[:ENDS]}\n[... {left:,} characters left out ...]\n{text[-ENDS:]}"
 
 
 def model_spans(answer: Answer) -> list[Span]:

@@ -41,6 +41,8 @@ async def test_ollama_finds_a_name_in_whatever_case_and_it_is_the_listed_one(rig
         (" ", "it is empty"),
         ("gpt oss", "it holds spaces"),
         ("gpt-oss\x1b[2J", "it holds characters that cannot be printed"),
+        ("gpt-oss:20b:q4", "it is not written as NAME:TAG, or as HOST/USER/NAME:TAG"),
+        ("../../gpt-oss?", "it is not written as NAME:TAG, or as HOST/USER/NAME:TAG"),
     ],
 )
 async def test_what_cannot_be_a_name_is_told_at_once(sim_server: Serve, name: str, why: str) -> None:

@@ -23,7 +23,7 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
                 "name one with --model" if installed else _get_one(model, "gpt-oss:20b"),
             )
         name = installed[0].name
-    if why := misnamed(name, spaces=not model.manages):
+    if why := misnamed(name, ollama=model.manages):
         raise ModelNotFound(f"no model can have the name {name!r}: {why}", "see `jetbox-tui models list`")
     try:
         info = await model.info(name)

@@ -87,7 +87,7 @@ async def missing(model: ChatModel, name: str, error: ModelError) -> ModelMissin
     except ModelError:
         installed = []
     fit = tuple(m.name for m in installed if "tools" in m.capabilities or not m.capabilities)
-    fetched = model.manages and isinstance(error, ModelNotFound) and not misnamed(name, spaces=False)
+    fetched = model.manages and isinstance(error, ModelNotFound) and not misnamed(name, ollama=True)
     to_fetch = name if fetched else ""
     return ModelMissing(name=name, why=error.message, there=fit, pull=to_fetch)
 
