@@ -123,6 +123,11 @@ async def test_statistics_keep_a_cold_round_apart(show: Showing) -> None:
         assert " ".join(rows["warm"][:4]) == "619 ms 635 ms"
         assert rows["warm"][-1] == "9"
         assert " ".join(rows["cold"]) == "3.69 s 3.69 s 3.69 s 3.69 s 1"
+    async with show(size=(160, 50)) as s:
+        await play(s, SMALL_ROUNDS)
+        await s.press("f2")
+        (every,) = (row.split()[1:] for row in figures(s) if row.startswith("round "))
+        assert " ".join(every[:4]) == "430 ms 347 ms"
 
 
 async def test_time_is_parted_by_phase(show: Showing) -> None:
