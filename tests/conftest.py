@@ -49,6 +49,18 @@ def dead_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    """The file of a real one, whose tokens have four characters, as those of the embedded server."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]{1,4}"), "isolated")
+    path = tmp_path / "tokenizer.json"
+    made.save(str(path))
+    return path
+
+
 def pytest_collection_finish() -> None:
     """The collector has thousands of tests to look at whenever a screen is gone: they stay."""
     gc.collect()

@@ -286,6 +286,15 @@ async def test_without_git_there_is_a_warning(monkeypatch: pytest.MonkeyPatch, t
     assert (found.state, "install git" in found.cure) == ("warn", True)
 
 
+async def test_a_tokenizer_that_does_not_do_is_a_warning(tokenizer: Path) -> None:
+    good = await health.tokenizers({"m": str(tokenizer)})
+    assert (good.state, good.said) == ("ok", "tokens of m are counted")
+    bad = await health.tokenizers({"m": str(tokenizer), "n": "/no/tokenizer.json"})
+    assert bad.state == "warn"
+    assert bad.said == "tokens are estimated: /no/tokenizer.json cannot be read: No such file or directory"
+    assert "model.tokenizers" in bad.cure
+
+
 async def test_a_check_that_hangs_or_breaks_becomes_a_line() -> None:
     async def hangs() -> health.Check:
         await asyncio.Event().wait()

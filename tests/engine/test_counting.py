@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from engine.conftest import OpenRig
 from engine.rig import Rig, within
@@ -23,16 +22,6 @@ from scripted import call, finish, step
 
 FITS = "0123456789 " * 2250
 """Too long for 8,192 tokens by its bytes; the server, which takes four characters for one, has room for it."""
-
-
-@pytest.fixture
-def tokenizer(tmp_path: Path) -> Path:
-    """A real one, whose tokens have four characters, as those of the embedded server."""
-    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]{1,4}"), "isolated")
-    path = tmp_path / "tokenizer.json"
-    made.save(str(path))
-    return path
 
 
 def warnings(live: Rig) -> list[tuple[str, str]]:
@@ -147,6 +136,8 @@ async def test_after_the_prompt_was_cleared_it_is_estimated_anew(rig: OpenRig) -
 
 
 def test_of_a_message_what_a_model_reads_of_it_is_counted(tokenizer: Path) -> None:
+    from tokenizers import Tokenizer
+
     called = {"id": "call_1", "function": {"name": "read", "arguments": {"path": "ä.py"}}}
     said = {"role": "assistant", "content": "", "thinking": "hmmm", "tool_calls": [called]}
     assert texts_of(said) == ["hmmm", "read", '{"path": "ä.py"}']

@@ -58,6 +58,8 @@ async def examine(asked: Invocation) -> list[Check]:
         health.timely("git", 10.0, health.git, ExitCode.INTERNAL),
     )
     here = [health.sessions(options.session.folder), health.workspace(str(asked.cwd)), health.probes(str(asked.cwd))]
+    if files := options.model.tokenizers:
+        here.append(await health.timely("tokenizers", 20.0, lambda: health.tokenizers(files), ExitCode.USAGE))
     return [health.python(), settings, health.terminal(), *server, *tools, git, *here]
 
 

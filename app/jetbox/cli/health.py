@@ -186,6 +186,18 @@ def probes(folder: str) -> Check:
     )
 
 
+async def tokenizers(files: dict[str, str]) -> Check:
+    """Whether tokens can be counted with every file that is configured."""
+    from jetbox.engine.counting import try_out
+
+    for file in dict.fromkeys(files.values()):
+        try:
+            await try_out(file)
+        except SettingsError as error:
+            return Check("tokenizers", "warn", f"tokens are estimated: {error.message}", error.hint)
+    return Check("tokenizers", "ok", f"tokens of {', '.join(files)} are counted")
+
+
 def _room(name: str, folder: str) -> Check:
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize

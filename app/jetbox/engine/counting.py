@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from jetbox.engine.errors import StorageError
+from jetbox.engine.errors import SettingsError, StorageError
 from jetbox.engine.events import Notice
 from jetbox.engine.script import Script
 
@@ -34,6 +34,31 @@ HINT = "name the tokenizer.json of the model's own repository in model.tokenizer
 class _Answer(msgspec.Struct):
     counts: list[int] = []
     error: str = ""
+
+
+async def _asked(script: Script, file: str, messages: Sequence[bytes]) -> list[int]:
+    """Raises SettingsError where the file does not do, or the library for it."""
+    try:
+        raw = [msgspec.Raw(data) for data in messages]
+        answer = msgspec.json.decode(await script.answer(file=file, messages=raw), type=_Answer)
+    except OSError as error:
+        answer = _Answer(error=f"cannot be used: {error}")
+    if answer.error:
+        raise SettingsError(*(MISSING if answer.error == "missing" else (f"{file} {answer.error}", HINT)))
+    return answer.counts
+
+
+async def try_out(file: str) -> None:
+    """See whether tokens can be counted with this file.
+
+    Raises:
+        SettingsError
+    """
+    script = Script("jetbox.engine.context.token_worker")
+    try:
+        await _asked(script, file, ())
+    finally:
+        await script.close()
 
 
 class Counter:
@@ -58,11 +83,13 @@ class Counter:
         parts = self._parts
         if not self._file() or not parts.budget.tight(parts.history.size, roof(parts), most):
             return
-        if self._work is not None:
-            await asyncio.wait({self._work}, timeout=WAIT_S)
-        self.begin()
-        if self._work is not None:
-            await asyncio.wait({self._work}, timeout=WAIT_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                if self._work is not None:  # it may have begun before what is newest was there
+                    await asyncio.wait({self._work})
+                self.begin()
+                if self._work is not None:
+                    await asyncio.wait({self._work})
         history, (messages, tokens) = parts.history, parts.budget.known
         if (new := history.weight(messages)) is not None:
             size = history.size if messages else history.bytes
@@ -71,16 +98,12 @@ class Counter:
     async def count_batch(self, file: str, messages: Sequence[bytes]) -> list[int]:
         """Tokens of each message's texts, without what a template puts around them; none where it cannot."""
         try:
-            raw = [msgspec.Raw(data) for data in messages]
-            answer = msgspec.json.decode(await self._script.answer(file=file, messages=raw), type=_Answer)
-        except OSError as error:
-            answer = _Answer(error=f"cannot be used: {error}")
-        if answer.error:
+            return await _asked(self._script, file, messages)
+        except SettingsError as error:
             self._broken.add(file)
-            why, hint = MISSING if answer.error == "missing" else (f"{file} {answer.error}", HINT)
-            text = f"tokens are estimated: {why}"
-            self._parts.session.emit(Notice(level="warning", text=text, hint=hint))
-        return answer.counts
+            text = f"tokens are estimated: {error.message}"
+            self._parts.session.emit(Notice(level="warning", text=text, hint=error.hint))
+            return []
 
     async def close(self) -> None:
         """End the process."""
@@ -93,7 +116,9 @@ class Counter:
         history, file = self._parts.history, self._file()
         if messages := history.unweighed():
             with suppress(StorageError):  # nobody waits for this: the next event raises it again
-                history.weigh(messages, await self.count_batch(file, messages))
+                counts = await self.count_batch(file, messages)
+                if self._file() == file:  # no other model was gone over to
+                    history.weigh(messages, counts)
 
     def _file(self) -> str:
         """The tokenizer of the model in use; empty where there is none."""
