@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.command import Provider
     from textual.driver import Driver
+    from textual.widget import AwaitMount
 
     from jetbox.settings.load import Loaded
     from jetbox.ui.lag import LagWatch
@@ -139,11 +140,12 @@ class JetboxApp(Driven):
 
         return TerminalDriver
 
-    def _load_screen_css(self, screen: Screen[Any]) -> None:
+    def _get_screen(self, screen: Screen[Any] | str) -> tuple[Screen[Any], AwaitMount]:
         if screen is not self.workbench:
-            self._over.add(screen)
-            self._style_overlays()
-        super()._load_screen_css(screen)
+            if isinstance(screen, Screen):
+                self._over.add(screen)
+            self._style_overlays()  # before it is styled for the first time
+        return super()._get_screen(screen)
 
     def _style_overlays(self) -> None:
         """Read the styles of what lies over the workbench: of what is there already they say nothing."""

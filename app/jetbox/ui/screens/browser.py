@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.keys import Act, act_now, first_keys, hints
 from jetbox.ui.screens.over import Over, say_below
 from jetbox.ui.text.rows import Row, fit
+from jetbox.ui.widgets.box import Column, Line
 from jetbox.ui.widgets.leaf import Leaf
 from jetbox.ui.widgets.lined import Lined
 from jetbox.ui.widgets.pick import Pick
@@ -92,11 +92,11 @@ class Browser(Over[None]):
             widget.paint(bench.status.colours)
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="browser") as box:
+        with Column(id="browser") as box:
             box.border_title = self.TITLE_TEXT
             if self.SEARCHES:
                 yield self.search
-            with Horizontal(id="browser-body"):
+            with Line(id="browser-body"):
                 yield self.list
                 yield self.leaf
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import Screen
 
@@ -18,6 +17,7 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over, say_below
 from jetbox.ui.screens.sizes import LEAST, LOW
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, row
+from jetbox.ui.widgets.box import Scrolled
 from jetbox.ui.widgets.lined import Lined
 
 ESSENTIAL = ("session.cancel", "app.palette", "app.quit", "session.mode", "session.models")
@@ -133,7 +133,7 @@ class Help(Over[None]):
         self._text.paint(paint)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help", can_focus=False) as box:
+        with Scrolled(id="help", can_focus=False) as box:
             box.border_title = "help"
             yield self._text
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.message import Message
 
@@ -18,6 +17,7 @@ from jetbox.ui.keys import first_keys, hints
 from jetbox.ui.screens.over import Over, say_below
 from jetbox.ui.screens.sizes import LEAST, LOW
 from jetbox.ui.text.rows import BLANK, Row, fit, flow, one_line, row
+from jetbox.ui.widgets.box import Scrolled
 from jetbox.ui.widgets.lined import Lined
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Missing(Over[None]):
         self._bench = bench
         self._choice = Choice(bench.glyphs)
         self._choice.paint(bench.status.colours)
-        self._box = VerticalScroll(self._choice, id="missing", can_focus=False)
+        self._box = Scrolled(self._choice, id="missing", can_focus=False)
         self._box.border_title = "which model"
 
     def compose(self) -> ComposeResult:

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import act_now, first_keys, hints
@@ -15,6 +14,7 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import BLANK, Row, flow, row
+from jetbox.ui.widgets.box import Column
 from jetbox.ui.widgets.lined import Lined
 
 DIGITS = 9
@@ -56,7 +56,7 @@ class Number(Over[int | None]):
         keys = first_keys(self, ascii=self._typed.glyphs.ascii)
         ways = hints(keys, (("number.take", "goes there"), ("number.close", "closes")))
         self._typed.keys, self._typed.leaves = "  ".join(ways), ways[-1] if ways else ""
-        with Vertical(id="question"):
+        with Column(id="question"):
             yield self._typed
 
     def on_key(self, event: events.Key) -> None:

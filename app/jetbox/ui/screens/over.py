@@ -12,13 +12,15 @@ from typing import Self
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.app import App
 from textual.color import Color
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.strip import Strip
 from textual.widget import Widget
 
+from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.screens.sizes import low_classes
@@ -38,10 +40,33 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
     ) -> None:
         """`glyphs` say which class it has, where `classes` do not."""
         super().__init__(name, id, ascii_class(glyphs) if glyphs is not None else classes)
+        self._compositor = Frames()
+        self._seen = False
+
+    def size_classes(self, size: Size) -> dict[str, bool]:
+        """Which classes hold where the terminal has this size."""
+        return low_classes(size.height)
+
+    def _post_register(self, app: App[object]) -> None:
+        # Before it is styled for the first time.
+        super()._post_register(app)
+        for name, holds in self.size_classes(app.size).items():
+            self.set_class(holds, name, update=False)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        if not self._seen:
+            # Everything was styled when it was mounted, a moment ago.
+            event.refresh_styles = False
+            self._seen = True
+
+    def _screen_resized(self, size: Size) -> None:
+        # It tells itself the size that it was laid out for.
+        if size != self.outer_size:
+            super()._screen_resized(size)
 
     def on_resize(self, event: events.Resize) -> None:
         """What its widgets show can depend on how many rows there are."""
-        for name, holds in low_classes(event.size.height).items():
+        for name, holds in self.size_classes(event.size).items():
             self.set_class(holds, name)
         for each in self.query(Lined):
             each.redraw()

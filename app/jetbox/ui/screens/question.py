@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys
@@ -14,6 +13,7 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.screens.over import Over
 from jetbox.ui.screens.sizes import LOW
 from jetbox.ui.text.rows import BLANK, Row, cells, flow, row
+from jetbox.ui.widgets.box import Column
 from jetbox.ui.widgets.lined import Lined
 
 
@@ -51,5 +51,5 @@ class Question(Over[bool]):
 
     def compose(self) -> ComposeResult:
         self._words.keys = first_keys(self, ascii=self._words.glyphs.ascii)
-        with Vertical(id="question"):
+        with Column(id="question"):
             yield self._words
