@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from jetbox.engine import events as e
 from jetbox.ui.paint import Paint
-from jetbox.ui.text.diff import MOST_WORDS, diff_rows, length, parse
+from jetbox.ui.text.diff import MOST_WORDS, diff_rows, length, parsed
 from jetbox.ui.text.heights import Heights
 from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
@@ -140,7 +140,7 @@ class TestMarkdown:
 
 class TestDiff:
     def test_lines_have_the_numbers_of_their_side(self) -> None:
-        lines = parse("--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@\n same\n-old\n+new\n end\n@@ -40 +40 @@\n-a\n+b\n")
+        lines = [*parsed("--- a/x\n+++ b/x\n@@ -3,3 +3,3 @@\n same\n-old\n+new\n end\n@@ -40 +40 @@\n-a\n+b\n")]
         assert [(line.kind, line.number, line.text) for line in lines] == [
             ("same", 3, "same"),
             ("removed", 4, "old"),
@@ -152,7 +152,7 @@ class TestDiff:
         ]
 
     def test_a_line_that_looks_like_a_header_is_a_line(self) -> None:
-        lines = parse("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")
+        lines = [*parsed("--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n--- gone\n+++ come\n")]
         assert [(line.kind, line.text) for line in lines] == [("removed", "-- gone"), ("added", "++ come")]
 
     @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ class TestDiff:
         ids=["none", "told", "hunks"],
     )
     def test_what_is_left_out_is_counted_unseen(self, diff: str) -> None:
-        assert length(diff) == len(parse(diff))
+        assert length(diff) == len([*parsed(diff)])
         rows, left = diff_rows(diff, 80, most=1)
-        assert left == max(0, len(parse(diff)) - 1)
-        assert len(rows) == min(1, len(parse(diff)))
+        assert left == max(0, len([*parsed(diff)]) - 1)
+        assert len(rows) == min(1, len([*parsed(diff)]))
 
     def test_the_words_that_changed_stand_out(self) -> None:
         rows, _ = diff_rows("@@ -1,2 +1,2 @@\n-return a + b\n-x\n+return a * b\n+yy\n", 60, most=9)

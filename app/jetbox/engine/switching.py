@@ -9,7 +9,7 @@ from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.errors import ContextOverflow, KeyWanted, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
-from jetbox.engine.models.base import EVALUATED, ModelInfo
+from jetbox.engine.models.base import CACHED, EVALUATED, ModelInfo
 from jetbox.engine.models.catalog import Catalog, Entry
 from jetbox.engine.models.choose import choose_model, options_for
 from jetbox.engine.models.figures import Figures, median
@@ -161,7 +161,7 @@ def pay(parts: Parts, metrics: Mapping[str, int], reuse: Reuse | None) -> None:
     if switched is None:
         return
     count = metrics.get("prompt_eval_count", 0)
-    cached = reuse.tokens if reuse is not None else metrics.get("prompt_eval_cached_count", 0)
+    cached = reuse.tokens if reuse is not None else metrics.get(CACHED, 0)
     load = metrics.get("load_duration", -1)
     cost = SwitchCost(
         load_ns=0 if 0 <= load < WARM_LOAD_NS else load,

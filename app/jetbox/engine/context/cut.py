@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from jetbox.engine.models.base import CACHED
+
 KEEPS = (4, 5)
 """Tokens of the beginning that Ollama keeps, with and without one that begins every text."""
 WINDOWS = (2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072)
@@ -63,7 +65,7 @@ class CutWatch:
         count = metrics.get("prompt_eval_count", 0)
         if count <= 0:
             return None
-        counted = whole or "prompt_eval_cached_count" in metrics
+        counted = whole or CACHED in metrics
         cut = self._cut(model, size, estimate, count, window, 0, counted=counted)
         if cut is not None and (left_out := optional()):
             cut = self._cut(model, size, estimate, count, window, left_out, counted=counted)

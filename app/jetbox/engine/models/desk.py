@@ -121,7 +121,7 @@ class ModelsDesk:
         voice = asyncio.get_running_loop().call_later(SLOW_S, self._say_slow) if anew else None
         try:
             await self.lister.tell(anew=anew)
-        except Exception as error:
+        except Exception as error:  # a fault of ours
             self.lister.answer(self._fault(error))
         finally:
             if voice is not None:

@@ -14,7 +14,7 @@ import msgspec
 from jetbox.engine import events as e
 from jetbox.engine.context.budget import FEWEST, MOST
 from jetbox.engine.models.address import on_this_machine, without_scheme
-from jetbox.engine.models.base import EVALUATED
+from jetbox.engine.models.base import CACHED, EVALUATED
 
 KEPT = 32
 """Samples of a kind."""
@@ -118,8 +118,8 @@ def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, fresh: bo
         (figures.ttft_cold if cold else figures.ttft_warm).append(ttft_ns)
     spent = metrics.get("prompt_eval_duration", 0)
     count = metrics.get("prompt_eval_count", 0)
-    if EVALUATED in metrics or "prompt_eval_cached_count" in metrics or fresh:
-        read = metrics.get(EVALUATED, count - metrics.get("prompt_eval_cached_count", 0))
+    if EVALUATED in metrics or CACHED in metrics or fresh:
+        read = metrics.get(EVALUATED, count - metrics.get(CACHED, 0))
         if read >= LEAST_TOKENS and spent >= LEAST_NS:
             figures.prefill.append(read / (spent / 1e9))
     written, took = metrics.get("eval_count", 0), metrics.get("eval_duration", 0)
@@ -144,7 +144,7 @@ def clocked(event: e.ModelAnswered, *, there: bool) -> dict[str, int]:
     written = metrics.get("eval_count", 0)
     if event.chunks >= LEAST_WRITTEN and written <= event.chunks * MOST_A_CHUNK:
         seen["eval_duration"] = writing_ns(event.ttft_ns, event.wall_ns, written)
-    cached = metrics.get("prompt_eval_cached_count")
+    cached = metrics.get(CACHED)
     fresh = metrics.get("prompt_eval_count", 0) - (cached or 0)
     if there and cached is not None and fresh >= CLOCKED_TOKENS:
         seen["prompt_eval_duration"] = max(event.ttft_ns, 0)

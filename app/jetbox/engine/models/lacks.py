@@ -9,7 +9,7 @@ import msgspec
 
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, CountsRefused, ModelUnfit
-from jetbox.engine.models.base import ChatModel, Chunk
+from jetbox.engine.models.base import CACHED, ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
 TOKENS = 256
@@ -114,7 +114,7 @@ def _figures(heard: _Heard) -> list[Lack]:
     metrics, found = heard.last.metrics, []
     if not metrics.get("prompt_eval_count"):
         found.append(Lack("counts of tokens: the room in the window is guessed", "let it answer `include_usage`"))
-    elif "prompt_eval_cached_count" not in metrics:
+    elif CACHED not in metrics:
         found.append(
             Lack(
                 "cached tokens: the reuse of a prompt is unknown",

@@ -14,7 +14,7 @@ import msgspec
 from jetbox.engine.clock import monotonic
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, CountsRefused
-from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.base import CACHED, ChatModel, ModelInfo
 from jetbox.engine.models.choose import options_for
 from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample, writing_ns
 from jetbox.engine.models.manage import unload, warm
@@ -135,7 +135,7 @@ def _clocked(what: str, metrics: dict[str, int], first: int, last: int) -> dict[
     seen = dict(metrics)
     if what == "read cold" and first > 0 and "prompt_eval_duration" not in metrics:
         seen["prompt_eval_duration"] = first
-        seen.setdefault("prompt_eval_cached_count", 0)  # of a prompt that nothing can know
+        seen.setdefault(CACHED, 0)  # of a prompt that nothing can know
     written = metrics.get("eval_count", 0)
     if what == "write" and "eval_duration" not in metrics:
         seen["eval_duration"] = writing_ns(first, last, written)

@@ -18,6 +18,7 @@ from jetbox.engine.errors import BadAnswer, CountsRefused, ForeignServer, ModelE
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import (
+    CACHED,
     LLAMA_CPP,
     Call,
     CallFunction,
@@ -363,12 +364,12 @@ class _Stream:
             self._metrics["eval_count"] = line.usage.completion_tokens
             details = line.usage.prompt_tokens_details
             if details is not None and details.cached_tokens is not None:
-                self._metrics["prompt_eval_cached_count"] = details.cached_tokens
+                self._metrics[CACHED] = details.cached_tokens
         if line.timings is not None:
             timings = line.timings
             self._metrics |= {
                 "prompt_eval_count": timings.prompt_n + timings.cache_n,
-                "prompt_eval_cached_count": timings.cache_n,
+                CACHED: timings.cache_n,
                 "prompt_eval_duration": int(timings.prompt_ms * 1e6),
                 "eval_count": timings.predicted_n,
                 "eval_duration": int(timings.predicted_ms * 1e6),

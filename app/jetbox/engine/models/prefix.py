@@ -14,6 +14,8 @@ from itertools import takewhile
 
 import msgspec
 
+from jetbox.engine.models.base import CACHED
+
 WARM_NS = 100_000_000
 """Below this much evaluation a server's fixed costs hide the rate: the prefix was warm."""
 LOAD_NS = 1_000_000_000
@@ -125,8 +127,8 @@ class PrefixWatch:
         before, self._counts[self._model] = self._counts.get(self._model, 0), of
         expected = int(of * self._shared)
         spent = metrics.get("prompt_eval_duration", 0)
-        if "prompt_eval_cached_count" in metrics:
-            tokens, estimated = min(of, metrics["prompt_eval_cached_count"]), False
+        if CACHED in metrics:
+            tokens, estimated = min(of, metrics[CACHED]), False
             self._learn(of - tokens, spent)
         elif expected == 0 and spent > 0:
             if metrics.get("load_duration", 0) > LOAD_NS:

@@ -64,16 +64,11 @@ def parsed(diff: str) -> Iterator[DiffLine]:
             yield DiffLine("note", 0, line.removeprefix("\\ "))
 
 
-def parse(diff: str) -> list[DiffLine]:
-    """All of them."""
-    return list(parsed(diff))
-
-
 def length(diff: str) -> int:
     """How many lines it has, without looking into each: of a long one few are shown."""
     lines = diff.split("\n")
     first = next((n for n, line in enumerate(lines) if _HUNK.match(line)), len(lines))
-    return len(parse("\n".join(lines[:first]))) + len([*filter(None, lines[first + 1 :])])
+    return len([*parsed("\n".join(lines[:first]))]) + len([*filter(None, lines[first + 1 :])])
 
 
 def diff_rows(
