@@ -86,6 +86,14 @@ def test_the_models_time_is_parted_by_what_server_and_client_know(
     assert [(one.phase, one.start, one.end) for one in spans] == found
 
 
+def test_an_answer_that_broke_off_was_read_for_since_the_server_said_so() -> None:
+    parted = [(one.phase, one.start, one.end) for one in model_spans(0, -1, -1, 100, {}, thought=False, reading=30)]
+    assert sorted(parted) == [("prompt eval", 30, 100), ("queue and load", 0, 30)]
+    told = {"prompt_eval_duration": 50}
+    parted = [(one.phase, one.start, one.end) for one in model_spans(0, 90, 90, 100, told, thought=False, reading=30)]
+    assert sorted(parted) == [("decode", 90, 100), ("prompt eval", 40, 90), ("queue and load", 0, 40)]
+
+
 DURATIONS = ("load_duration", "prompt_eval_duration", "eval_duration")
 
 

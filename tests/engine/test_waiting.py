@@ -106,6 +106,19 @@ async def test_llama_cpp_says_how_far_it_has_read(served: Serve, monkeypatch: py
     assert rig.events(e.ModelAnswered)[0].ttft_ns > 0
 
 
+async def test_a_reading_that_is_interrupted_was_reading(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "TELL_S", 0.0)
+    monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 0.0)
+    rig = await served(YES, rig={"protocol": "openai"}, flavour="llamacpp", profile="E", speed=1.0)
+    goal = rig.start("Look at this: " + "word " * 6000)
+    while " of " not in (await rig.until(e.Waiting, what="reading")).detail:
+        pass
+    rig.submit(c.Cancel())
+    assert (await within(goal)).outcome == "interrupted"
+    assert not rig.events(e.ModelAnswered)[0].metrics, "an answer that broke off has no durations"
+    assert rig.events(e.RoundEnded)[0].phases["prompt eval"] > 0
+
+
 @pytest.mark.parametrize(("flavour", "wished"), [("llamacpp", True), ("vllm", False), ("lmstudio", False)])
 async def test_only_a_server_that_knows_the_wish_gets_it(served: Serve, flavour: str, wished: bool) -> None:
     rig = await served(YES, rig={"protocol": "auto"}, flavour=flavour)

@@ -96,13 +96,14 @@ def segments(spans: Iterable[Span], start: int, end: int) -> list[tuple[str, int
 
 
 def model_spans(
-    sent: int, first: int, spoke: int, ended: int, metrics: Mapping[str, int], *, thought: bool
+    sent: int, first: int, spoke: int, ended: int, metrics: Mapping[str, int], *, thought: bool, reading: int = -1
 ) -> list[Span]:
     """The model's part of a round as spans; `first` and `spoke` are -1 where nothing came.
 
     Before the first chunk the client only knows how long it waited; the server's own
     durations split that wait from its end backwards: prompt eval, then load and queue.
-    Where a call arrives whole on the last chunk, decoding lies before it too.
+    Where a call arrives whole on the last chunk, decoding lies before it too. An answer that broke
+    off has no durations; `reading` is when its server began to say how far it had read, -1 where it did not.
     """
     begun = first if first >= 0 else ended
     load_end = begun
@@ -111,7 +112,8 @@ def model_spans(
     if decode:
         spans.append(Span("decode", begun - decode, begun))
         load_end = begun - decode
-    prompt = min(metrics.get("prompt_eval_duration", 0), load_end - sent)
+    known = load_end - reading if reading >= 0 else 0
+    prompt = min(metrics.get("prompt_eval_duration", known), load_end - sent)
     if prompt > 0:
         spans.append(Span("prompt eval", load_end - prompt, load_end))
         load_end -= prompt

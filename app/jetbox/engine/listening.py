@@ -105,6 +105,7 @@ class Listener:
                         if chunk.reading is not None:
                             if voice.read(chunk.reading):
                                 watchdog.reads()
+                            self._on_chunk(chunk)
                             continue
                         if chunk.says:
                             self._heard(watchdog.heard(), voice)

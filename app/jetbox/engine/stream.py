@@ -53,6 +53,8 @@ class Answer(msgspec.Struct):
     spoke: int = -1
     """When the thinking ended and the answer itself began."""
     ended: int = 0
+    reading: int = -1
+    """When the server began to read the prompt; -1 where it did not say."""
     error: JetboxError | None = None
     cancelled: bool = False
     suspect: bool = False
@@ -209,6 +211,10 @@ class Attempt:
             self._listener.again()
 
     def _take(self, chunk: Chunk, answer: Answer) -> None:
+        if chunk.reading is not None:
+            if answer.reading < 0:
+                answer.reading = max(answer.sent, self._session.now() - chunk.reading.spent_ns)
+            return
         self.begun = True
         self._exchange = self._exchange or self._model.exchange
         if chunk.coming is not None:
@@ -310,5 +316,11 @@ def _ends(text: str) -> str:
 def model_spans(answer: Answer) -> list[Span]:
     """The model's part of a round as spans."""
     return spans_of_model(
-        answer.sent, answer.first, answer.spoke, answer.ended, answer.metrics, thought=bool(answer.thinking)
+        answer.sent,
+        answer.first,
+        answer.spoke,
+        answer.ended,
+        answer.metrics,
+        thought=bool(answer.thinking),
+        reading=answer.reading,
     )
