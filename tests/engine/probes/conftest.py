@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.moving import Clock
+from engine.probes.proved import Proved, workspace
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Probe, Verdict
 from jetbox.engine.probes.pytest import PytestProbe
@@ -129,6 +130,15 @@ class Bench:
             if words.encode() in line:
                 found.append(int(name))
         return found
+
+
+@pytest.fixture
+async def proved(tmp_path: Path) -> AsyncIterator[Proved]:
+    made = Proved(workspace(tmp_path))
+    await made.proof.now()
+    assert made.proof.how == "inotify"
+    yield made
+    made.proof.close()
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inotify import Inotify, Unwatchable
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.proof import Proof
 
@@ -20,6 +23,18 @@ def workspace(home: Path) -> Path:
     (root / ".git" / "info").mkdir(parents=True)
     (root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     return root
+
+
+def few_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel has no more than thirty left."""
+    real, left = Inotify.add, iter(range(30))
+
+    def scarce(self: Inotify, path: str, mask: int) -> int:
+        if next(left, None) is None:
+            raise Unwatchable("no more watches (fs.inotify.max_user_watches)")
+        return real(self, path, mask)
+
+    monkeypatch.setattr(Inotify, "add", scarce)
 
 
 class Proved:

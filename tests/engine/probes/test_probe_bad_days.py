@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.probes.conftest import uncompared
+from engine.probes.proved import few_watches
 from jetbox.engine.options import PerformanceOptions
 from jetbox.engine.probes import inotify
 from jetbox.engine.probes.base import Verdict
-from jetbox.engine.probes.inotify import Inotify, Unwatchable
 from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
@@ -281,15 +281,7 @@ async def test_a_file_system_without_inotify(bench: Bench, monkeypatch: pytest.M
 
 
 async def test_watches_that_run_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, left = Inotify.add, [30]
-
-    def scarce(self: Inotify, path: str, mask: int) -> int:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Unwatchable("no more watches (fs.inotify.max_user_watches)")
-        return real(self, path, mask)
-
-    monkeypatch.setattr(Inotify, "add", scarce)
+    few_watches(monkeypatch)
     for n in range(40):
         bench.write(f"d{n}/data.txt", "")
     engine = bench.engine(pytest=False)

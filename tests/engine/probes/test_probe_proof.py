@@ -6,28 +6,13 @@ import mmap
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from engine.probes.proved import Proved, workspace
+from engine.probes.proved import Proved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's queue is one of Linux")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return workspace(tmp_path)
-
-
-@pytest.fixture
-async def proved(root: Path) -> AsyncIterator[Proved]:
-    made = Proved(root)
-    await made.proof.now()
-    assert made.proof.how == "inotify"
-    yield made
-    made.proof.close()
 
 
 async def test_each_kind_of_change_is_seen_at_once(proved: Proved) -> None:

@@ -9,12 +9,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.probes.proved import Proved, workspace
+from engine.probes.proved import Proved, few_watches, workspace
 from jetbox.engine.probes import inotify, proof, snapshot
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inotify import Devices, Inotify, Unwatchable
@@ -33,15 +33,6 @@ pytestmark = [
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return workspace(tmp_path)
-
-
-@pytest.fixture
-async def proved(root: Path) -> AsyncIterator[Proved]:
-    made = Proved(root)
-    await made.proof.now()
-    assert made.proof.how == "inotify"
-    yield made
-    made.proof.close()
 
 
 async def test_queue_that_overflows_is_followed_by_a_sweep(proved: Proved) -> None:
@@ -90,15 +81,7 @@ async def test_root_that_is_moved_or_deleted(proved: Proved, tmp_path: Path) -> 
 
 
 async def test_watches_that_run_out_leave_the_sweep(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, left = Inotify.add, [30]
-
-    def scarce(self: Inotify, path: str, mask: int) -> int:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Unwatchable("no more watches (fs.inotify.max_user_watches)")
-        return real(self, path, mask)
-
-    monkeypatch.setattr(Inotify, "add", scarce)
+    few_watches(monkeypatch)
     proved = Proved(root)
     await proved.proof.now()
     for n in range(40):
