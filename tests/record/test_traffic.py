@@ -31,7 +31,7 @@ def test_bytes_connections_and_what_was_sent_again_are_summed() -> None:
     assert (found.opened, found.kept) == (2, 1)
     assert (found.again, found.again_ns, found.waited_ns) == (1, 700 * MS, 80 * MS)
     assert found.line() == (
-        "3 requests; 4.5 KB sent, 1.5 KB received; 2 connections made, used again once; "
+        "3 requests; 4.5 kB sent, 1.5 kB received; 2 connections made, used again once; "
         "0.1 s until the first of each answer; 1 sent again, which took 0.7 s"
     )
 

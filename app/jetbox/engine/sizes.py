@@ -4,18 +4,18 @@ from __future__ import annotations
 
 
 def size(n: int) -> str:
-    """Bytes, for the screen: `812 B`, `12.9 GB`."""
-    value = float(n)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    """Bytes, for people: `812 B`, `12.9 GB`."""
+    value, unit = _scaled(n, ("B", "kB", "MB", "GB"))
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
 def size_words(n: int) -> str:
     """Bytes, in what a tool says: `812 bytes`, `12.9 GB`."""
-    if n < 1000:
-        return f"{n} bytes"
-    power = min((len(str(n)) - 1) // 3, 4)
-    return f"{n / 1000**power:.1f} {('KB', 'MB', 'GB', 'TB')[power - 1]}"
+    value, unit = _scaled(n, ("bytes", "KB", "MB", "GB", "TB"))
+    return f"{n} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def _scaled(n: int, units: tuple[str, ...]) -> tuple[float, str]:
+    """In the largest of these units of which there is one whole."""
+    power = min((len(str(n)) - 1) // 3, len(units) - 1)
+    return n / 1000**power, units[power]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from jetbox.engine import events as e
-from jetbox.engine.sizes import size_words
+from jetbox.engine.sizes import size
 
 
 class Traffic(msgspec.Struct):
@@ -31,7 +31,7 @@ class Traffic(msgspec.Struct):
 
     def line(self) -> str:
         """In a line for people."""
-        both = f"{size_words(self.sent)} sent" + f", {size_words(self.received)} received" * (self.received > 0)
+        both = f"{size(self.sent)} sent" + f", {size(self.received)} received" * (self.received > 0)
         parts = [_many(self.requests, "request"), both]
         if self.opened or self.kept:
             times = {0: "not used again", 1: "used again once"}.get(self.kept, f"used again {self.kept} times")
