@@ -83,7 +83,7 @@ def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: 
     empty = tmp_path / "empty"
     venv.create(empty, symlinks=True, with_pip=False)
     python = empty / "bin" / "python"
-    pip("--python", python, "install", "--quiet", "--no-deps", wheel, cwd=tmp_path)
+    pip("--python", python, "install", "--quiet", "--no-compile", "--no-deps", wheel, cwd=tmp_path)
     site = empty / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     console = empty / "bin" / "jetbox-tui"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import pytest
 from textual import events
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from jetbox.engine import commands
@@ -25,6 +27,23 @@ from ui.played import Stage
 
 SHIPPED = Path(__file__).resolve().parents[2] / "themes"
 SETTLING = 10
+
+
+@pytest.fixture(scope="session", autouse=True)
+def styles_parsed_once() -> Iterator[None]:
+    """The text of a style sheet is parsed once in a process for the same variables, not for each application."""
+    real = Stylesheet._parse_rules
+    known: dict[Hashable, list[RuleSet]] = {}
+
+    def parse(self: Stylesheet, css: str, **given: Any) -> list[RuleSet]:
+        key = (css, *given.values(), frozenset(self._variables.items()))
+        if key not in known:
+            known[key] = real(self, css, **given)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse)
+        yield
 
 
 def screen_text(app: JetboxApp) -> str:
@@ -88,7 +107,8 @@ class Show:
         await settle(self.pilot)
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press keys; the pilot would ask every widget twice more whether it is there."""
+        await self.app._press_keys(keys)
         await settle(self.pilot)
 
     async def until(self, holds: Callable[[], object]) -> None:
