@@ -109,6 +109,23 @@ async def test_the_request_of_each_round_is_shown(show: Showing) -> None:
         assert "in 1 message" in s.text
 
 
+async def test_each_message_is_listed_by_what_it_says_and_not_by_what_stands_behind_that(show: Showing) -> None:
+    spoken = {"role": "assistant", "content": 'One \\ "two"\nthree.', "thinking": "Hm."}
+    called = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "read_file", "arguments": {}}}]}
+    added = [
+        e.MessageAdded(index=index, role="assistant", json=json.dumps(each, separators=(",", ":")))
+        for index, each in ((2, spoken), (3, called))
+    ]
+    async with show() as s:
+        await s.play(*opened(), *asked()[:7], *added, e.RoundStarted(model="gpt-oss:20b"), sent(4))
+        await s.press("f4", "g")
+        listed = [line for line in s.text.splitlines() if "assistant" in line]
+        assert [line.partition(" B  ")[2].split("  ")[0] for line in listed] == [
+            'One \\ "two" three.',
+            "calls read_file",
+        ]
+
+
 async def test_before_anything_came_it_says_that_nothing_was_sent(show: Showing) -> None:
     async with show() as s:
         await s.press("f4", "left", "right", "b", "n")

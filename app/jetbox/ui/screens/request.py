@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -163,6 +164,11 @@ class Request(Browser):
         self.chose()
 
 
+_CONTENT = re.compile(r'"content":"((?:[^"\\]|\\.){1,600})')
+"""The beginning of what a message says, as it stands in its bytes: a long one is not read whole for one line."""
+_CALLED = re.compile(r'"function":\{"name":"([^"\\]{1,200})"')
+
+
 def _decode(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
@@ -177,8 +183,15 @@ def _gist(role: str, text: str, width: int) -> str:
         return f"{model_of(text)} and the tools"
     if role == "end":
         return one_line(text[:width])
-    start = text.partition('"content":"')[2][: 2 * width] or text[len(role) + 11 :][: 2 * width]
-    return one_line(start.removesuffix('"}').replace("\\n", " ").replace('\\"', '"'))
+    said = _CONTENT.search(text)
+    if said is None:
+        called = ", ".join(_CALLED.findall(text)[:3])
+        return one_line(f"calls {called}") if called else ""
+    try:
+        start = str(json.loads(f'"{said[1]}"'))
+    except ValueError:  # cut in the middle of a character's number
+        start = said[1]
+    return one_line(start)[: 2 * width]
 
 
 def _message_rows(text: str, width: int) -> list[Row]:
