@@ -176,7 +176,9 @@ def _lines(entry: Entry, known: Figures) -> list[tuple[str, str]]:
         ("writes", f"{_rate(known, known.decode)}{_n(known.decode)}"),
         (
             "first token",
-            f"{_ms(known.ttft_warm)}{_n(known.ttft_warm)}; after a load {_ms(known.ttft_cold)}{_n(known.ttft_cold)}",
+            f"{_ms(known.ttft_warm)}{_n(known.ttft_warm)}; "
+            f"with a long prompt that is new {_ms(known.ttft_new)}{_n(known.ttft_new)}; "
+            f"after a load {_ms(known.ttft_cold)}{_n(known.ttft_cold)}",
         ),
         ("calls", f"{_share(known)}, {known.recovered} recovered from text, {known.garbled} unreadable"),
         ("goals", goals + rounds),
@@ -245,6 +247,7 @@ def summary(known: Figures) -> dict[str, Any]:
         "decode_tokens_per_s": told(known.decode, 1, 1),
         "clocked": known.clocked,
         "ttft_cold_ms": told(known.ttft_cold, 1e6, 1),
+        "ttft_new_ms": told(known.ttft_new, 1e6, 1),
         "ttft_warm_ms": told(known.ttft_warm, 1e6, 1),
         "calls": known.calls,
         "calls_ok": known.calls_ok,

@@ -1,8 +1,9 @@
 """What was measured of a model on a machine, and the one reader that collects it from a session's events.
 
 Cold and warm are kept apart: a load is what the server took longer than `COLD_NS` for, a rate of
-reading comes from tokens that were not in the cache, a first token after a load is not one of a
-model that was there. Only the newest samples are kept; what is told of them is their median.
+reading comes from tokens that were not in the cache, a first token after a load, or after a long prompt
+that had to be read, is not one of a model that was there and knew the prompt. Only the newest samples are
+kept; what is told of them is their median.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ LEAST_NS = 50_000_000
 """Below this much reading a server's fixed costs hide the rate."""
 LEAST_WRITTEN = 8
 """Tokens of an answer from which a rate can be told."""
+LONG_TOKENS = 256
+"""A prompt of fewer takes hardly longer where it has to be read."""
 CLOCKED_TOKENS = 256
 """Below this much reading, what lies between hides the rate that is clocked here."""
 MOST_A_CHUNK = 8
@@ -43,6 +46,8 @@ class Figures(msgspec.Struct):
     """Of whole requests, as the server counted them."""
     ttft_cold: list[int] = []
     """With a load before it."""
+    ttft_new: list[int] = []
+    """Without one, but with a long prompt before it, most of which the server had not read before."""
     ttft_warm: list[int] = []
     call: list[int] = []
     """How long a model that was there took to answer with a call of a tool, from the request to the end."""
@@ -66,6 +71,7 @@ class Figures(msgspec.Struct):
             "decode",
             "bytes_per_token",
             "ttft_cold",
+            "ttft_new",
             "ttft_warm",
             "call",
             "rounds_to_green",
@@ -114,14 +120,15 @@ def sample(figures: Figures, metrics: dict[str, int], ttft_ns: int, *, fresh: bo
     cold = load >= COLD_NS
     if cold:
         figures.load.append(load)
-    if ttft_ns > 0:
-        (figures.ttft_cold if cold else figures.ttft_warm).append(ttft_ns)
     spent = metrics.get("prompt_eval_duration", 0)
     count = metrics.get("prompt_eval_count", 0)
-    if EVALUATED in metrics or CACHED in metrics or fresh:
-        read = metrics.get(EVALUATED, count - metrics.get(CACHED, 0))
-        if read >= LEAST_TOKENS and spent >= LEAST_NS:
-            figures.prefill.append(read / (spent / 1e9))
+    known = EVALUATED in metrics or CACHED in metrics or fresh
+    read = metrics.get(EVALUATED, count - metrics.get(CACHED, 0)) if known else 0
+    if read >= LEAST_TOKENS and spent >= LEAST_NS:
+        figures.prefill.append(read / (spent / 1e9))
+    if ttft_ns > 0:
+        new = read >= LONG_TOKENS and 2 * read > count
+        (figures.ttft_cold if cold else figures.ttft_new if new else figures.ttft_warm).append(ttft_ns)
     written, took = metrics.get("eval_count", 0), metrics.get("eval_duration", 0)
     if written >= LEAST_WRITTEN and took > 0:
         figures.decode.append(written / (took / 1e9))
