@@ -91,6 +91,16 @@ async def test_an_answer_that_is_held_back_means_that_the_model_is_loaded(
     await within(goal)
 
 
+async def test_a_server_that_holds_nothing_back_and_names_none_is_loading(served: Serve) -> None:
+    rig = await served(YES, faults=("stuck@1",), version="0.24.0")
+    rig.parts.loaded = True  # as far as we know
+    goal = rig.start()
+    await rig.until(e.Waiting, what="loading")
+    await rig.release()
+    await within(goal)
+    assert "queued" not in {what for what, _ in words(rig)}
+
+
 async def test_llama_cpp_says_how_far_it_has_read(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "TELL_S", 0.0)
     monkeypatch.setattr(waiting, "SPEAK_AFTER_S", 0.0)

@@ -202,6 +202,13 @@ async def test_a_part_that_is_not_on_the_gpu_is_told(warming: Warm) -> None:
     assert text.endswith("of gpt-oss:20b is worked on by the CPU: it does not fit the GPU's memory")
 
 
+async def test_where_nothing_is_on_a_gpu_none_is_said_to_be_there(warming: Warm) -> None:
+    rig, task = await warming(vram=0.001)
+    await within(task)
+    text = next(n.text for n in rig.events(e.Notice) if "CPU" in n.text)
+    assert text == "all of gpt-oss:20b is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
+
+
 async def test_a_switch_between_goals_warms_the_new_model(warming: Warm) -> None:
     rig, task = await warming()
     await within(task)

@@ -192,6 +192,13 @@ def test_ps_waits_for_a_load(client_of: Any) -> None:
     assert answers == [{"models": []}]
 
 
+def test_ps_of_older_releases_names_what_is_loaded_and_waits_for_nothing(client_of: Any) -> None:
+    client = client_of(**SLOW, version="0.24.0")
+    with open_and_send(client):
+        client.server.stats(loading=1)
+        assert client.json("GET", "/api/ps") == {"models": []}
+
+
 def test_a_fault_of_a_step_strikes_once(client_of: Any, script_file: Any) -> None:
     step = '[[step]]\nid = "s"\ntext = "one two three"\nfault = "cut@:1"\n'
     client = client_of(scripts=[script_file('[script]\nname = "own"\nmatch = "."\n' + step)])

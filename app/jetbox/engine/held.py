@@ -111,11 +111,14 @@ def _warn(parts: Parts, seen: ModelHeld, last: ModelHeld | None) -> None:
             )
         )
     share = seen.size_vram / seen.size if seen.size else 1.0
+    text = f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory"
+    if share < 1 - ON_GPU:
+        text = f"all of {seen.name} is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
     if share < ON_GPU and (last is None or last.size_vram != seen.size_vram or last.size != seen.size):
         parts.session.emit(
             Notice(
                 level="info",
-                text=f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory",
+                text=text,
                 hint="a smaller --num-ctx or a smaller model is faster",
             )
         )

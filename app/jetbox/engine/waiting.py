@@ -1,8 +1,9 @@
 """Says what is waited for until the first chunk comes: told apart as well as the server lets it.
 
 Before the first chunk a server sends nothing, whether it queues, loads or reads. What it holds in
-memory tells: an answer that is held back means that it loads, a model that is not there is queued,
-one that is there reads, or waits for its turn. It is asked seldom, and never while something streams.
+memory tells: an answer that is held back means that it loads, and so does one that names no model at all
+(older servers hold nothing back); a model that is not there, while others are, is queued, one that is
+there reads, or waits for its turn. It is asked seldom, and never while something streams.
 A server that says by itself how far it has read is not asked at all.
 """
 
@@ -163,9 +164,11 @@ class Voice:
     def _say_of(self, running: list[LoadedModel]) -> None:
         name, window = self._expected.name, self._expected.window
         held = next((m for m in running if m.name == name), None)
-        if held is None:
+        if held is None and not running:
+            self._say("loading")  # there is nothing that it could wait for
+        elif held is None:
             others = ", ".join(m.name for m in running)
-            self._say("queued", f"{name} is not loaded yet" + (f"; the server holds {others}" if others else ""))
+            self._say("queued", f"{name} is not loaded yet; the server holds {others}")
         elif window and held.window not in (0, window, self._expected.real):
             self._say("queued", f"{name} is held with a window of {held.window:,} tokens and is loaded again")
         else:

@@ -154,7 +154,8 @@ def _reply(world: World, connection: Connection, request: Request) -> Any:
         case "/api/show":
             return ask.shown(request.body, setup).description(setup.release)
         case "/api/ps":
-            return {"models": [_running(runner) for runner in world.scheduler.loaded(connection.check)]}
+            waits = setup.release >= (0, 30)
+            return {"models": [_running(runner) for runner in world.scheduler.loaded(connection.check, waits=waits)]}
         case "/api/embed":
             return embed(world, connection, request.body)
         case "/api/version":

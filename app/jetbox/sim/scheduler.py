@@ -151,13 +151,13 @@ class Scheduler:
                 del self._runners[name]
             self._changed.notify_all()
 
-    def loaded(self, still_there: Callable[[], None]) -> list[Runner]:
-        """What is loaded; waits while a model loads, as Ollama does."""
+    def loaded(self, still_there: Callable[[], None], *, waits: bool = True) -> list[Runner]:
+        """What is loaded; `waits` while a model loads, as newer releases of Ollama do."""
         with self._changed:
-            while any(not runner.ready for runner in self._runners.values()):
+            while waits and any(not runner.ready for runner in self._runners.values()):
                 self._wait(still_there)
             self._expire()
-            return list(self._runners.values())
+            return [runner for runner in self._runners.values() if runner.ready]
 
     def _acquire(self, model: Model, launch: dict[str, Any], still_there: Callable[[], None]) -> Runner:
         queued = False

@@ -34,10 +34,13 @@ class Budget:
         self._ratio = BYTES_PER_TOKEN
 
     def begin(self, ratio: float) -> None:
-        """Another model counts from here on, with so many bytes a token as it had before; 0 where unknown."""
+        """Another model counts from here on, with so many bytes a token as it had before.
+
+        0 where that is unknown: the same text has about as many as with the model before.
+        """
         self.rewritten()
         self.real = 0
-        self._ratio = min(MOST, max(FEWEST, ratio)) if ratio else BYTES_PER_TOKEN
+        self._ratio = min(MOST, max(FEWEST, ratio)) if ratio else self._ratio
 
     @property
     def window(self) -> int:
