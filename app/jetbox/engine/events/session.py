@@ -25,7 +25,6 @@ class SessionOpened(Event, frozen=True, kw_only=True, tag="session.opened"):
     """Effective settings that differ from the defaults, by dotted key, as TOML values."""
     parent: str = ""
     """Session this one was forked from."""
-    parent_round: int = 0
 
 
 class SessionResumed(Event, frozen=True, kw_only=True, tag="session.resumed"):

@@ -129,7 +129,7 @@ class Body(httpx.AsyncByteStream):
         connection = self._connection
         if connection is None:
             return
-        with _as_httpx("Read"):
+        with _as_httpx():
             while True:
                 event = await connection.event(self._seconds)
                 if isinstance(event, h11.Data):
@@ -214,7 +214,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
             if connection is None:
                 connection = await self._open(where, limits.connect)
             try:
-                with _as_httpx("Read"):
+                with _as_httpx():
                     await connection.send(head, body, limits.write)
                     answer = await self._head(connection, limits.read)
                 return answer, Body(self, connection, limits.read, fresh=fresh)
@@ -278,9 +278,6 @@ def _named(error: httpx.TransportError, first: bytes) -> httpx.TransportError:
 
 class _as_httpx:
     """Turns what asyncio and h11 raise into httpx's errors."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
 
     def __enter__(self) -> None: ...
 

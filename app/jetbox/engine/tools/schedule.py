@@ -36,7 +36,6 @@ class Slot(msgspec.Struct, Generic[T], eq=False):
 
     access: Access
     task: asyncio.Task[T]
-    waits_for: list[Slot[T]] = []
 
 
 class Schedule(Generic[T]):
@@ -51,7 +50,7 @@ class Schedule(Generic[T]):
     def add(self, access: Access, run: Callable[[list[T]], Awaitable[T]]) -> Slot[T]:
         """Start `run` when all earlier calls that it conflicts with are done; it gets their results."""
         waits_for = [s for s in self.slots if not self._parallel or conflict(s.access, access)]
-        slot = Slot(access, asyncio.create_task(self._run(waits_for, run)), waits_for)
+        slot = Slot(access, asyncio.create_task(self._run(waits_for, run)))
         self.slots.append(slot)
         return slot
 
