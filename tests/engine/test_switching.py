@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ from jetbox.engine.models.manage import warm
 from jetbox.engine.models.until import seconds_until, session_time
 from jetbox.engine.models.window import SMALLER, Window
 from jetbox.engine.options import ModelOptions
-from jetbox.engine.switching import switch_as_wished
+from jetbox.engine.parts import Switched
+from jetbox.engine.switching import pay, switch_as_wished
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript, call, finish, step
 
@@ -123,6 +125,30 @@ async def test_a_switch_back_to_a_model_that_was_evicted_is_told_as_a_load_and_i
         assert (paid.model, paid.expected, paid.cost.cached) == (event.new, event.expected, 0)
         assert paid.cost.load_ns > 700_000_000
         assert 0.6 < paid.cost.tokens / event.expected.tokens < 1.6
+
+
+async def test_where_nothing_is_counted_no_cache_is_invented_for_a_model_that_was_evicted(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    stalling = [step(call("list_dir", path="."), fault="stall@:1") for _ in range(2)]
+    script = write_script(step(call("write_file", path="a.txt", content="long\n" * 400)), *stalling, finish())
+    pace: dict[str, Any] = {"profile": "rtx4090/llama3.2:3b", "speed": 4.0, "vram": 15.0}
+    server = sim_server(scripts=[str(script)], version="0.24.0", **pace)
+    live = await Rig(server, tmp_path).open()
+    know(live, Figures(load=[1_500_000_000], prefill=[500_000.0]))
+    await switched(live, SMALL, LARGE)
+    assert [paid.cost.cached for paid in live.events(e.SwitchPaid)] == [0, 0]
+    assert not [reuse for reuse in live.events(e.PrefixReused) if "another client" in reuse.miss]
+    await live.close()
+
+
+async def test_a_wait_for_what_was_taken_back_belongs_to_the_cost(rig: OpenRig) -> None:
+    live = await rig(step(text="Yes."))
+    expected = e.SwitchCost(tokens=3000)
+    for waited, prefill in ((15_000_000_000, 14_985_000_000), (900_000_000, 94_000_000), (-1, 94_000_000)):
+        live.parts.switched = Switched("other", expected)
+        pay(live.parts, {"load_duration": 15_000_000, "prompt_eval_duration": 94_000_000}, None, waited)
+        assert live.events(e.SwitchPaid)[-1].cost.prefill_ns == prefill
 
 
 async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) -> None:

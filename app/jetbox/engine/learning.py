@@ -30,7 +30,7 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     if parts.switched is not None:
         from jetbox.engine.switching import pay
 
-        pay(parts, answer.metrics, reuse)
+        pay(parts, answer.metrics, reuse, answer.first - answer.sent if answer.first >= 0 else -1)
     count = answer.metrics.get("prompt_eval_count", 0)
     if _cut(parts, answer, size, estimate):
         return

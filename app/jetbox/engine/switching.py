@@ -19,6 +19,8 @@ from jetbox.engine.parts import Parts, Switched
 
 WARM_LOAD_NS = 150_000_000
 """What a server takes at most before a model that is there: no load."""
+WAITED_NS = 1_000_000_000
+"""What lies between is less."""
 
 
 async def switch_as_wished(parts: Parts) -> bool:
@@ -52,6 +54,8 @@ async def switch_as_wished(parts: Parts) -> bool:
     parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))
     parts.use_model(entry.info, window)
     parts.loaded = entry.loaded is not None
+    if parts.model.manages and not parts.loaded:
+        parts.prefix.unloaded(entry.info.name)
     parts.recall(figures)
     parts.switched = Switched(old, expected)
     return True
@@ -155,17 +159,23 @@ def predict(parts: Parts, entry: Entry, figures: Figures, window: Window | None)
     return SwitchCost(load, int(fresh / rate * 1e9) if rate else -1, fresh, cached)
 
 
-def pay(parts: Parts, metrics: Mapping[str, int], reuse: Reuse | None) -> None:
-    """The new model has answered: compare."""
+def pay(parts: Parts, metrics: Mapping[str, int], reuse: Reuse | None, waited_ns: int = -1) -> None:
+    """The new model has answered: compare. `waited_ns` passed until its first word; negative where nobody knows.
+
+    Where that is more than the server tells of the answer, what was begun before it was still at work: a warm-up
+    that was taken back for it, whose reading it found in the cache.
+    """
     switched, parts.switched = parts.switched, None
     if switched is None:
         return
     count = metrics.get("prompt_eval_count", 0)
     cached = reuse.tokens if reuse is not None else metrics.get(CACHED, 0)
-    load = metrics.get("load_duration", -1)
+    load, reading = metrics.get("load_duration", -1), metrics.get("prompt_eval_duration", -1)
+    if load >= 0 and 0 <= reading < waited_ns - load - WAITED_NS:
+        reading = waited_ns - load
     cost = SwitchCost(
         load_ns=0 if 0 <= load < WARM_LOAD_NS else load,
-        prefill_ns=metrics.get("prompt_eval_duration", -1),
+        prefill_ns=reading,
         tokens=metrics.get(EVALUATED, max(0, count - cached)),
         cached=cached,
     )

@@ -101,6 +101,23 @@ def test_without_the_count_the_cold_rate_gives_an_estimate() -> None:
     assert (warm.tokens, warm.estimated) == (warm.expected, True)
 
 
+def test_a_process_that_has_just_begun_has_nothing_in_its_cache() -> None:
+    one = PrefixWatch()
+    one.know("a", 500.0)
+    one.sent("a", HEAD, FIRST, TAIL)
+    one.answered({"prompt_eval_count": 1000, "prompt_eval_duration": 2_000_000_000}, warm=True)
+    one.sent("a", HEAD, SECOND, TAIL)
+    read = {"prompt_eval_count": 1400, "prompt_eval_duration": 900_000_000}
+    begun = one.answered({**read, "load_duration": 4_000_000_000}, warm=False)
+    assert begun is not None
+    assert (begun.tokens, begun.estimated) == (0, False), "it reads faster than it once did, and that is all"
+    one.sent("b", HEAD.replace(b'"a"', b'"b"'), SECOND, TAIL)
+    one.answered(read, warm=False)
+    one.unloaded("a")
+    one.sent("a", HEAD, SECOND, TAIL)
+    assert one.answered({**read, "load_duration": 900_000_000}, warm=False) is None, "nothing is expected of it"
+
+
 def test_what_another_session_may_have_left_in_the_cache_teaches_no_rate() -> None:
     one = PrefixWatch()
     one.sent("a", HEAD, FIRST, TAIL)

@@ -79,6 +79,10 @@ class PrefixWatch:
         if rate > 0:
             self._rates.setdefault(model, rate)
 
+    def unloaded(self, model: str) -> None:
+        """The server holds the model no more: of what it was sent nothing can be in a cache."""
+        self._last.pop(model, None)
+
     def broke(self, why: str) -> None:
         """We have changed what was sent before, and this is why."""
         self._broke = why
@@ -126,22 +130,24 @@ class PrefixWatch:
             return None
         before, self._counts[self._model] = self._counts.get(self._model, 0), of
         expected = int(of * self._shared)
-        spent = metrics.get("prompt_eval_duration", 0)
+        spent, loaded = metrics.get("prompt_eval_duration", 0), metrics.get("load_duration", 0) > LOAD_NS
         if CACHED in metrics:
             tokens, estimated = min(of, metrics[CACHED]), False
             self._learn(of - tokens, spent)
         elif expected == 0 and spent > 0:
-            if metrics.get("load_duration", 0) > LOAD_NS:
+            if loaded:
                 self._learn(of, spent)
             return None
+        elif loaded and not warm:
+            self._learn(of, spent)
+            tokens, estimated = 0, False  # a process that has just begun has nothing in its cache
         elif self._rates.get(self._model) and spent > 0:
             tokens, estimated = of - self._uncached(of, spent, expected), True
         else:
             return None
         miss = ""
         if expected >= LEAST and tokens < MISSED * expected:
-            reloaded = warm and metrics.get("load_duration", 0) > LOAD_NS
-            miss = (RESTARTED if lost else OTHERS) if reloaded else self._reason
+            miss = (RESTARTED if lost else OTHERS) if warm and loaded else self._reason
             miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else "the server had dropped it")
         elif self.moves_tools and of + LEAST < before and not self._reason:
             miss = MOVED
