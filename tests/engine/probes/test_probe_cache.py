@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from engine.probes.conftest import Bench
     from jetbox.engine.probes.interpreter import Answers
+    from jetbox.engine.probes.snapshot import Snapshot
 
 
 def content(root: Path) -> str:
@@ -125,6 +126,64 @@ async def test_a_miss_says_what_changed(bench: Bench) -> None:
     for name in "abcd":
         bench.write(f"{name}.txt", "2")
     assert await why() == "4 files changed: a.txt, b.txt, c.txt, …"
+
+
+async def test_what_was_served_is_served_again_until_something_else_is_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.scoped = Scope(outside=())
+    engine = bench.engine(probes=[probe])
+    assert [(await asked(engine)).cache for _ in range(4)] == ["ran", "hit", "hit", "hit"]
+    engine.wrote((".coverage",))  # no part of the files that are looked at
+    assert [(await asked(engine)).cache for _ in range(3)] == ["ran", "hit", "hit"]
+    probe.scoped = Scope(environment={"LC_SEEN": "1"}, outside=())
+    monkeypatch.setenv("LC_SEEN", "1")
+    assert [(await asked(engine)).cache for _ in range(3)] == ["ran", "hit", "hit"]
+    probe.state, probe.failing = "failed", ("a.py:1:1 E1",)
+    bench.write("a.py", "2")
+    assert [(await asked(engine)).cache for _ in range(3)] == ["ran", "hit", "hit"]
+    bench.write("a.py", "1")
+    assert [(await asked(engine)).state for _ in range(2)] == ["passed", "passed"]
+    assert probe.runs == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells of changes")
+@pytest.mark.parametrize("how", ["quick", "slow", "edited"])
+async def test_the_gate_looks_at_every_file_once_where_what_else_counts_is_soon_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    bench.write("a.py", "1")
+    at, looks = 0, list[bool]()
+
+    class Slow(Content):
+        async def scope(self, answers: Answers) -> Scope:
+            nonlocal at
+            at += 200_000_000 if how == "slow" else 50_000_000
+            if how == "edited" and looks == [True]:
+                bench.write("a.py", "2")
+            return Scope(outside=())
+
+    probe = Slow(bench.root)
+    engine = bench.engine(probes=[probe])
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "hit"]
+    now = engine.files.now
+
+    async def look(*, sweep: bool = False) -> Snapshot:
+        nonlocal at
+        looks.append(sweep)
+        at += 100_000_000
+        return await now(sweep=sweep)
+
+    monkeypatch.setattr(engine.files, "now", look)
+    monkeypatch.setattr("jetbox.engine.probes.settle.monotonic", lambda: at)
+    (verdict,) = await engine.verdicts(final=True)
+    assert verdict.summary == content(bench.root)
+    if how == "edited":
+        assert (verdict.cache, looks[:3]) == ("ran", [True, False, True])
+    else:
+        assert (verdict.cache, looks) == ("hit", [True, how == "slow"])
 
 
 async def test_touch_and_revert_are_hits(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from engine.probes.test_probe_forked import DIFFERS
 from engine.probes.test_probe_overlap import Stepwise
 from jetbox.cli import health
 from jetbox.engine.probes.pytest import PytestProbe
-from jetbox.engine.probes.settle import Slot
+from jetbox.engine.probes.slots import Slot
 from jetbox.record.places import probes_folder
 
 if TYPE_CHECKING:

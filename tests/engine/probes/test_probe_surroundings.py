@@ -390,9 +390,9 @@ async def test_a_look_up_asks_the_interpreter_once_and_the_next_one_asks_anew(
 ) -> None:
     place, looks = Place(bench), list[tuple[str, ...]]()
 
-    def counted(folders: tuple[str, ...]) -> Installed:
+    def counted(folders: tuple[str, ...], known: Installed | None = None) -> Installed:
         looks.append(folders)
-        return installed(folders)
+        return installed(folders, known)
 
     performance = msgspec.structs.replace(PLAIN, probe_inotify=how == "inotify")
     command = ProbeCommand(name="check", command=("python", "-c", "print(1)"))

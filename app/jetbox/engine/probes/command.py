@@ -161,16 +161,21 @@ class CommandProbe(Whole):
 
     def _variables(self) -> dict[str, str]:
         """What the command sees, but for what the sandbox replaces."""
-        return {**clean_environment(os.environ, self._processes.pass_env), **self._environment()}
+        passed = self._processes.pass_env
+        clean = clean_environment(os.environ, passed)
+        return {**clean, **environment(self._root, self._interpreters, passed, clean["PATH"])}
 
 
-def environment(root: Path, interpreters: Interpreters, passed: Sequence[str]) -> dict[str, str]:
-    """Variables that let a command find the workspace's own programs and packages, as `run_cmd` does."""
+def environment(root: Path, interpreters: Interpreters, passed: Sequence[str], path: str = "") -> dict[str, str]:
+    """Variables that let a command find the workspace's own programs and packages, as `run_cmd` does.
+
+    `path`: the clean one, where it is known.
+    """
     env = {}
     if "PATH" not in passed:
         beside = os.path.dirname(interpreters.find().path)
-        path = clean_environment(os.environ)["PATH"].split(os.pathsep)
-        env["PATH"] = os.pathsep.join(dict.fromkeys([beside, *path]))
+        folders = (path or clean_environment(os.environ)["PATH"]).split(os.pathsep)
+        env["PATH"] = os.pathsep.join(dict.fromkeys([beside, *folders]))
     if "PYTHONPATH" not in passed:
         env["PYTHONPATH"] = str(root)
     return env

@@ -112,10 +112,13 @@ class Interpreters:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._root = root
+        self._inside = os.path.join(root, "")
         self._processes = processes
-        self._configured = configured
+        self._configured = str(root / Path(configured).expanduser()) if configured else ""
         self._environment = os.environ if environment is None else environment
         self._looks: dict[str, _Look] = {}
+        self._found: dict[str, Installed] = {}
+        """What was installed at the latest look, by interpreter."""
         self._trees: dict[str, Tree] = {}
         self._known: dict[str, tuple[int, Facts]] = {}
         self.moves: Callable[[tuple[str, ...]], int | None] | None = None
@@ -126,23 +129,27 @@ class Interpreters:
     def find(self) -> Interpreter:
         """The configured one, `.venv`, `venv`, `VIRTUAL_ENV`, else ours."""
         if self._configured:
-            return Interpreter(str(self._root / Path(self._configured).expanduser()), "configured")
+            return Interpreter(self._configured, "configured")
         for name in (".venv", "venv"):
-            path = self._root / name / "bin" / "python"
+            path = f"{self._inside}{name}/bin/python"
             if os.path.lexists(path):
-                return Interpreter(str(path), name)
+                return Interpreter(path, name)
         active = self._environment.get("VIRTUAL_ENV", "")
         if active and os.path.realpath(active) != os.path.realpath(sys.prefix):
-            path = Path(active) / "bin" / "python"
+            path = os.path.join(active, "bin", "python")
             if os.path.lexists(path):
-                return Interpreter(str(path), "VIRTUAL_ENV")
+                return Interpreter(path, "VIRTUAL_ENV")
         return Interpreter(sys.executable, "own")
+
+    def environments(self) -> tuple[str, ...]:
+        """Interpreters that `find` looks for before ours."""
+        active = self._environment.get("VIRTUAL_ENV", "")
+        folders = (f"{self._inside}.venv", f"{self._inside}venv", os.path.abspath(active) if active else "")
+        return tuple(f"{folder}/bin/python" for folder in folders if folder)
 
     def places(self) -> tuple[str, ...]:
         """Every path whose change can make `find` come to another result."""
-        environments = [str(self._root / ".venv"), str(self._root / "venv"), self._environment.get("VIRTUAL_ENV", "")]
-        pythons = [os.path.join(folder, "bin", "python") for folder in environments if os.path.isabs(folder)]
-        return (*dict.fromkeys((self.find().path, *pythons, sys.executable)),)
+        return (*dict.fromkeys((self.find().path, *self.environments(), sys.executable)),)
 
     async def facts(self, interpreter: Interpreter, answers: Answers) -> Facts:
         """What it is and has, with a `problem` where it does not run; as of now, unless that is among the answers."""
@@ -171,13 +178,15 @@ class Interpreters:
         if identity is None:
             return Facts(problem=f"{self.shown(interpreter)} does not exist or leads nowhere", noticed=own)
         look = self._looks.get(interpreter.path)
-        found = installed(look.folders) if look is not None else None
+        known = self._found.get(interpreter.path)
+        found = installed(look.folders, known) if look is not None else None
         if look is None or found is None or not _holds(look, identity, found):
             asked = await self._ask(interpreter, identity)
             if isinstance(asked, Facts):
                 return asked
             self._looks[interpreter.path] = look = asked
             found = installed(look.folders)
+        self._found[interpreter.path] = found
         pytest = found.versions.get("pytest", "unknown version") if look.has_pytest else ""
         outside: dict[str, str] = {}
         noticed: list[str] | None = [*own, *look.folders, *look.ways, *found.folders]
@@ -191,14 +200,19 @@ class Interpreters:
 
     def shown(self, interpreter: Interpreter) -> str:
         """Its path, relative to the workspace where it lies in it."""
-        path = Path(interpreter.path)
-        return str(path.relative_to(self._root)) if path.is_relative_to(self._root) else str(path)
+        return interpreter.path.removeprefix(self._inside)
 
     async def _swept(self, path: str) -> tuple[str, tuple[str, ...] | None]:
         """A digest of what is there, and what has to be noticed of it; None where it cannot be proved."""
         if not os.path.isdir(path):
             return str(_identity(path)), (path,)
-        tree = self._trees.setdefault(path, Tree(Path(path), out_of_scope))
+        tree = self._trees.get(path)
+        if tree is None:
+            tree = self._trees[path] = Tree(Path(path), out_of_scope)
+            if sys.platform == "linux":
+                from jetbox.engine.probes.inotify import Devices
+
+                tree.trusts = Devices().sound
         seen = await tree.sweep()
         # What cannot be proved gets a value that no later look-up has.
         return (seen.digest, tree.places()) if seen.proved else (os.urandom(8).hex(), None)

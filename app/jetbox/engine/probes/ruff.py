@@ -139,10 +139,8 @@ class RuffProbe(Whole):
     def _places(self) -> list[str]:
         """Every path whose change can make it another program."""
         found = self._interpreters.find().path
-        environments = [str(self._root / ".venv"), str(self._root / "venv"), os.environ.get("VIRTUAL_ENV", "")]
-        pythons = [os.path.join(folder, "bin", "python") for folder in environments if folder]
         folders = [os.path.dirname(found), os.path.join(sys.prefix, "bin"), *os.get_exec_path()]
-        return [found, *pythons, *(os.path.join(folder, "ruff") for folder in folders)]
+        return [found, *self._interpreters.environments(), *(os.path.join(folder, "ruff") for folder in folders)]
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """Check everything; a rule broken is failed, a configuration broken is an error."""
@@ -253,10 +251,10 @@ class RuffProbe(Whole):
 
     def program(self) -> str | None:
         """Path of the ruff to run."""
-        beside = (Path(self._interpreters.find().path).parent, Path(sys.prefix) / "bin")
-        for folder in beside:
-            if os.access(folder / "ruff", os.X_OK):
-                return str(folder / "ruff")
+        for folder in (os.path.dirname(self._interpreters.find().path), os.path.join(sys.prefix, "bin")):
+            path = os.path.join(folder, "ruff")
+            if os.access(path, os.X_OK):
+                return path
         import shutil
 
         return shutil.which("ruff")

@@ -54,13 +54,14 @@ class RuffSettings:
         self._tree = tree
         self._root = str(tree.root)
         self._environment = os.environ if environment is None else environment
+        self._above = tuple(_above(self._root))
         self._read: dict[str, _Read] = {}
         self._inside: tuple[Snapshot | None, list[str]] = (None, [])
 
     def look(self) -> Look:
         """All of them as they are now."""
         signs: dict[str, Sign] = {}
-        waiting = [*self._above(), *self._within(), *self._users()]
+        waiting = [*self._above, *self._within(), *self._users()]
         renames = includes = False
         while waiting:
             path = waiting.pop()
@@ -96,18 +97,6 @@ class RuffSettings:
         folder, _, name = path.rpartition("/")
         return name in NAMES and prefix.startswith(folder + "/")
 
-    def _above(self) -> Iterator[str]:
-        """In the root and in the folders above it, and what makes git's exclusions count there."""
-        folder = self._root
-        while True:
-            yield from (os.path.join(folder, name) for name in NAMES)
-            yield os.path.join(folder, ".git")
-            yield os.path.join(folder, ".git", "info", "exclude")
-            parent = os.path.dirname(folder)
-            if parent == folder:
-                return
-            folder = parent
-
     def _within(self) -> list[str]:
         """In the folders below the root, as far as the tree knows."""
         last, found = self._inside
@@ -136,6 +125,18 @@ class RuffSettings:
         if known is None or known.sign != sign:
             known = self._read[path] = _look_into(path, sign)
         return known
+
+
+def _above(folder: str) -> Iterator[str]:
+    """In the root and in the folders above it, and what makes git's exclusions count there."""
+    while True:
+        yield from (os.path.join(folder, name) for name in NAMES)
+        yield os.path.join(folder, ".git")
+        yield os.path.join(folder, ".git", "info", "exclude")
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return
+        folder = parent
 
 
 def _look_into(path: str, sign: Sign) -> _Read:

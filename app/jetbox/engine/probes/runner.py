@@ -19,7 +19,8 @@ from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.ruff import RuffProbe
-from jetbox.engine.probes.settle import Given, OnEnd, OnStart, Settler, Work
+from jetbox.engine.probes.settle import OnEnd, OnStart, Settler
+from jetbox.engine.probes.slots import Given, Work
 from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.probes.unawaited import Task, Unawaited, end
 from jetbox.engine.safety.process import ProcessRunner

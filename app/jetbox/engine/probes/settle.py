@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -18,6 +17,7 @@ from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.own import Own, seen
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
+from jetbox.engine.probes.slots import NEVER, Given, Slot, Work
 from jetbox.engine.probes.variables import Variables
 
 ATTEMPTS = 3
@@ -28,67 +28,14 @@ FRESH_NS = 5_000_000
 
 CHANGED_AROUND = "what it runs with changed while it ran"
 
+SERVED = ("hit", "none")
+"""How a verdict came that was not run for."""
+
 PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
 
 OnStart = Callable[[str, str], None]
 """Takes a probe's name and why it runs."""
 OnEnd = Callable[[Verdict], None]
-
-
-class Given(msgspec.Struct, frozen=True):
-    """A verdict, and the files that it is about."""
-
-    verdict: Verdict
-    files: Snapshot
-    whole: bool = True
-    """False for one on what a change can have touched."""
-    told: bool = False
-    under: tuple[str, Scope] | None = None
-    """Why the probe did not apply, and its scope; None where it is not judged by them."""
-
-    def holds(self, now: Snapshot) -> bool:
-        """True where it is about the files as they are, and that is proved."""
-        return now.proved and now.digest == self.files.digest
-
-
-class Slot(msgspec.Struct):
-    """What is known of one probe."""
-
-    probe: Probe
-    latest: Given | None = None
-    """Its latest whole verdict that was worth keeping: what an early one starts from."""
-    under: Scope | None = None
-    """The scope that `latest` was given under."""
-    early: tuple[Verdict, str, Verdict] | None = None
-    """What the latest early verdict started from, the digest of the files that it is about, and itself."""
-    own: Own = Own()
-    """What the probe itself changes each time it runs."""
-    restless: bool = False
-    """Its scope changed during each of its latest runs: it changes that itself."""
-    cut: int = 0
-    """Runs in a row that were cut off for what was heard: one that goes on changing files itself is let be."""
-    asked: tuple[str, int, int] = ("", -1, -1)
-    """The state of files, of what is outside and of variables that `words` and `scope` are about."""
-    words: str = ""
-    scope: Scope | None = None
-
-
-class Work(msgspec.Struct):
-    """One call for verdicts."""
-
-    final: bool = False
-    """For the gate: whole verdicts, and every proof is a sweep."""
-    behind: bool = False
-    """Nobody waits: runs have the lowest priority."""
-    baseline: bool = False
-    """About the files before the first change."""
-    round: int = 0
-    """The round in which it was asked for."""
-    given: dict[str, Given] = {}
-    tries: Counter[str] = msgspec.field(default_factory=Counter)
-    moved: dict[str, frozenset[str]] = {}
-    did: dict[str, Own] = {}
-    """By probe: what it changed in each of its runs."""
 
 
 class Settler:
@@ -120,10 +67,13 @@ class Settler:
         self._running: dict[asyncio.Task[None], tuple[Slot, Snapshot]] = {}
         """Runs, with the files that each began with."""
         self._variables = Variables()
+        self._held: tuple[Snapshot, tuple[str, int, int], tuple[Given, ...]] | None = None
+        """What was served, and under which state, since the latest run."""
         self.closed = False
 
     def forget(self) -> None:
         """Serve no verdict from before again."""
+        self._held = None
         if self.cache is not None:
             self.cache.forget()
         for slot in self.slots.values():
@@ -169,13 +119,16 @@ class Settler:
         """Work until every probe has a verdict that holds of the same, present files."""
         if self.cache is not None:
             await self.cache.load()
-        begun = False
+        begun = 0
+        """How many times the files were looked at."""
         while not self.closed:
             asked = monotonic()
             now = await self.files.now(sweep=work.final)
+            if not begun and self._as_before(work, now, asked):
+                return
             if not begun and not now.proved:
                 work.given.clear()  # nobody knows whether that is about the same files
-            begun = True
+            begun += 1
             since, outside = self.files.generation, self.files.outside_generation
             proved = monotonic()
             runs: list[tuple[Slot, Scope]] = []
@@ -184,12 +137,18 @@ class Settler:
                 scope = await self._needs(work, slot, now, look, asked)
                 if scope is not None:
                     runs.append((slot, scope))
-            if monotonic() - proved > FRESH_NS:
-                again = await self.files.now(sweep=work.final)
+            age = monotonic() - proved
+            if age > FRESH_NS:
+                # A sweep takes its time too: for as long again, what the kernel tells of since is enough.
+                told = not self.files.blind and age < proved - asked
+                again = await self.files.now(sweep=work.final and not told)
                 if again.digest != now.digest or (self.files.outside_generation != outside and not self.files.blind):
                     continue
             if not runs:
+                if begun == 1:
+                    self._keep(work, now)
                 return
+            self._held = None
             # What changed while probes ran side by side is known by whom only when each runs alone.
             alone = not self._parallel or work.tries.total() > 0
             try:
@@ -201,6 +160,27 @@ class Settler:
             except BaseExceptionGroup as failures:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
+
+    def _keep(self, work: Work, now: Snapshot) -> None:
+        """Let the same be served again for as long as nothing happens; what is red is told apart each time."""
+        state = (now.digest, self.files.outside_generation, self._variables())
+        served = tuple(work.given[name] for name in self.slots)
+        asked = all(slot.asked == state for slot in self.slots.values())
+        if asked and now.proved and not any(one.verdict.red or one.verdict.cache not in SERVED for one in served):
+            self._held = (now, state, served)
+
+    def _as_before(self, work: Work, now: Snapshot, asked: int) -> bool:
+        """Serve what was served before, where nothing has happened and nothing was run since."""
+        held = self._held
+        if held is None or held[0] is not now or work.final or work.given or self.files.blind:
+            return False
+        if held[1][1:] != (self.files.outside_generation, self._variables()):
+            return False
+        for one in held[2]:
+            slow = self.slots[one.verdict.name].probe.slow
+            verdict = msgspec.structs.replace(one.verdict, duration_ns=monotonic() - asked, slow=slow)
+            work.given[verdict.name] = msgspec.structs.replace(one, verdict=verdict)
+        return True
 
     async def _needs(self, work: Work, slot: Slot, now: Snapshot, look: LookUp, asked: int) -> Scope | None:
         """Give a verdict without a run where there is one; else what the run's key needs."""
@@ -248,18 +228,20 @@ class Settler:
         state = (now.digest, self.files.outside_generation, self._variables())
         if slot.scope is not None and slot.asked == state and not again and not self.files.blind:
             return slot.words, slot.scope
-        slot.scope = None
+        slot.asked = NEVER
         for _ in range(2):
             # Registered before it is asked: what changes from then on is counted.
             noticed, before = self.files.noticed, self._state()
             # What was asked for another probe before more was registered may be outdated.
             answers = look.answers((*before, len(noticed)))
             words, scope = await slot.probe.skip(answers), await slot.probe.scope(answers)
+            # What is made of an equal one, keys and words, need not be made again.
+            slot.scope = scope = slot.scope if scope == slot.scope and slot.scope is not None else scope
             if scope.outside is None or self.files.blind:
                 break
             if noticed >= set(scope.outside):
                 if before == self._state():
-                    slot.asked, slot.words, slot.scope = (now.digest, *before[1:]), words, scope
+                    slot.asked, slot.words = (now.digest, *before[1:]), words
                 break
             self.files.outside(scope.outside)
         return words, scope

@@ -9,7 +9,8 @@ import msgspec
 
 from jetbox.engine.probes.base import Probe, Verdict
 from jetbox.engine.probes.proof import Proof
-from jetbox.engine.probes.settle import Given, Settler, Work
+from jetbox.engine.probes.settle import Settler
+from jetbox.engine.probes.slots import Given, Work
 from jetbox.engine.tasks import end_tasks
 
 

@@ -68,10 +68,10 @@ def candidates(name: str, path: str, cwd: str) -> list[str]:
 
 
 def _runnable(path: str, name: str) -> tuple[str, str]:
-    if os.path.isdir(path):
-        return "", f"{name}: is a folder, not a program"
     if not os.path.lexists(path):
         return "", f"{name}: there is no such program"
+    if os.path.isdir(path):
+        return "", f"{name}: is a folder, not a program"
     if not os.path.exists(path):
         return "", f"{name}: leads nowhere: its target is missing"
     if not os.access(path, os.X_OK):

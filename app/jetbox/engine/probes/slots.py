@@ -1,0 +1,70 @@
+"""What is known of each probe, and of one call for verdicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from jetbox.engine.probes.base import Probe, Scope, Verdict
+from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.own import Own
+
+NEVER = ("", -1, -1)
+"""A state that never is."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A verdict, and the files that it is about."""
+
+    verdict: Verdict
+    files: Snapshot
+    whole: bool = True
+    """False for one on what a change can have touched."""
+    told: bool = False
+    under: tuple[str, Scope] | None = None
+    """Why the probe did not apply, and its scope; None where it is not judged by them."""
+
+    def holds(self, now: Snapshot) -> bool:
+        """True where it is about the files as they are, and that is proved."""
+        return now.proved and now.digest == self.files.digest
+
+
+class Slot(msgspec.Struct):
+    """What is known of one probe."""
+
+    probe: Probe
+    latest: Given | None = None
+    """Its latest whole verdict that was worth keeping: what an early one starts from."""
+    under: Scope | None = None
+    """The scope that `latest` was given under."""
+    early: tuple[Verdict, str, Verdict] | None = None
+    """What the latest early verdict started from, the digest of the files that it is about, and itself."""
+    own: Own = Own()
+    """What the probe itself changes each time it runs."""
+    restless: bool = False
+    """Its scope changed during each of its latest runs: it changes that itself."""
+    cut: int = 0
+    """Runs in a row that were cut off for what was heard: one that goes on changing files itself is let be."""
+    asked: tuple[str, int, int] = NEVER
+    """The state of files, of what is outside and of variables that `words` and `scope` are about."""
+    words: str = ""
+    scope: Scope | None = None
+
+
+class Work(msgspec.Struct):
+    """One call for verdicts."""
+
+    final: bool = False
+    """For the gate: whole verdicts, and every proof is a sweep."""
+    behind: bool = False
+    """Nobody waits: runs have the lowest priority."""
+    baseline: bool = False
+    """About the files before the first change."""
+    round: int = 0
+    """The round in which it was asked for."""
+    given: dict[str, Given] = {}
+    tries: Counter[str] = msgspec.field(default_factory=Counter)
+    moved: dict[str, frozenset[str]] = {}
+    did: dict[str, Own] = {}
+    """By probe: what it changed in each of its runs."""
