@@ -1,4 +1,4 @@
-"""Embedded servers, and runs of pytest, that are forked from a process which has them loaded.
+"""Embedded servers, runs of pytest and of the workbench, that are forked from a process which has them loaded.
 
 Each is a process of its own, as one from scratch is; its start costs a fraction of that.
 Run as a program, this is that process: it ends when the socket it was given does.
@@ -7,8 +7,10 @@ Run as a program, this is that process: it ends when the socket it was given doe
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -20,12 +22,40 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
-from typing import Any, cast
+from threading import Thread
+from typing import IO, Any, NoReturn, cast
 
 from jetbox.sim.launch import LaunchError, ServerProcess, command
 
 READY = b"."
-
+CONSOLE = Path(sys.prefix) / "bin" / "jetbox-tui"
+LATER = (
+    "httpx",
+    "watchfiles",
+    "jetbox.engine.loop",
+    "jetbox.engine.models.connect",
+    "jetbox.engine.models.ollama",
+    "jetbox.engine.models.openai_compat",
+    "jetbox.engine.models.transport",
+    "jetbox.engine.probes.inotify",
+    "jetbox.engine.probes.pytest",
+    "jetbox.engine.probes.ruff",
+    "jetbox.engine.probes.runner",
+    "jetbox.engine.probes.verdicts",
+    "jetbox.engine.safety.bubblewrap",
+    "jetbox.engine.safety.choose",
+    "jetbox.engine.safety.gitwatch",
+    "jetbox.engine.tools.parses",
+    "jetbox.engine.workspace.doings",
+    "jetbox.engine.workspace.observer",
+    "jetbox.record.figures",
+    "jetbox.record.snapshots",
+    "jetbox.settings.load",
+    "jetbox.settings.show",
+)
+"""What the workbench imports when it is at work."""
+AT_START = ("PYTHON", "LC_", "LANG")
+"""How the names of variables begin that Python looks at when it starts, which a fork does not."""
 
 PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 """Code that is `python -m pytest WORDS`."""
@@ -34,12 +64,12 @@ PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 class Child:
     """What is asked of a process, of one that is a child of the nursery."""
 
-    def __init__(self, pid: int, pipes: list[int], status: int) -> None:
+    def __init__(self, pid: int, pipes: list[int], status: int, *, text: bool = False) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self.stdin = os.fdopen(pipes[0], "wb", 0)
-        self.stdout = os.fdopen(pipes[1], "rb")
-        self.stderr = os.fdopen(pipes[2], "rb")
+        self.stdout: IO[Any] = os.fdopen(pipes[1], "r" if text else "rb")
+        self.stderr: IO[Any] = os.fdopen(pipes[2], "r" if text else "rb")
         self._status = os.fdopen(status, "rb", 0)
 
     def poll(self) -> int | None:
@@ -68,11 +98,25 @@ class Child:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self) -> tuple[bytes, bytes]:
-        """What is left of its output, at its end; a server that did not start says a line."""
-        out, err = self.stdout.read(), self.stderr.read()
-        self.wait()
-        return out, err
+    def communicate(self, timeout: float | None = None) -> tuple[Any, Any]:
+        """What is left of its output, at its end.
+
+        Raises:
+            TimeoutExpired
+        """
+        said: dict[str, Any] = {}
+        readers = [
+            Thread(target=lambda name=name: said.update({name: getattr(self, name).read()}), daemon=True)
+            for name in ("stdout", "stderr")
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(timeout)
+        self.wait(timeout)
+        if len(said) < len(readers):
+            raise TimeoutExpired(str(self.pid), timeout or 0)
+        return said["stdout"], said["stderr"]
 
     def _look(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
@@ -98,18 +142,29 @@ class Nursery:
             raise LaunchError("the process that servers are forked from did not start")
 
     def start(
-        self, words: list[str], *, code: str = "", folder: Path | None = None, environ: Mapping[str, str] | None = None
+        self,
+        words: list[str],
+        *,
+        code: str = "",
+        workbench: bool = False,
+        folder: Path | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> Child:
         """Start a server with these words of the command line, in this folder and environment.
 
-        With `code` that is run instead, as `python -c CODE WORDS`, where pytest has been imported.
+        With `code` that is run instead, as `python -c CODE WORDS`, where pytest has been imported; with `workbench`
+        the console script, with nothing to read, and texts as output.
         """
         pipes = [os.pipe() for _ in range(4)]
         ours = [pipes[0][1], *(pipe[0] for pipe in pipes[1:])]
         theirs = [pipes[0][0], *(pipe[1] for pipe in pipes[1:])]
+        if workbench:
+            os.close(theirs[0])
+            theirs[0] = os.open(os.devnull, os.O_RDONLY)
         asked = {
             "words": words,
             "code": code,
+            "workbench": workbench,
             "folder": str(folder or os.getcwd()),
             "environ": dict(os.environ if environ is None else environ),
         }
@@ -118,7 +173,11 @@ class Nursery:
         self._socket.sendall(data[sent:])
         for descriptor in theirs:
             os.close(descriptor)
-        return Child(int.from_bytes(self._socket.recv(8, socket.MSG_WAITALL), "big"), ours[:3], ours[3])
+        pid = int.from_bytes(self._socket.recv(8, socket.MSG_WAITALL), "big")
+        child = Child(pid, ours[:3], ours[3], text=workbench)
+        if workbench:
+            child.stdin.close()
+        return child
 
     def run(
         self, code: str, *words: str, folder: Path, environ: Mapping[str, str], given: str = ""
@@ -181,6 +240,8 @@ def tend(connection: socket.socket) -> None:
             asked = json.loads(data)
             if asked["code"]:
                 load_pytest()
+            if asked["workbench"]:
+                load_workbench()
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
@@ -213,6 +274,16 @@ def load_pytest() -> None:
     get_config()
 
 
+@cache
+def load_workbench() -> None:
+    """Import what the workbench imports where there is no screen."""
+    import jetbox.cli
+
+    commands = [module.name for module in pkgutil.iter_modules(jetbox.cli.__path__, "jetbox.cli.")]
+    for name in (*commands, *LATER):
+        importlib.import_module(name)
+
+
 def live(asked: dict[str, Any], given: list[int]) -> None:
     """Be what was asked for, in the child."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -227,6 +298,8 @@ def live(asked: dict[str, Any], given: list[int]) -> None:
         os.environ.clear()
         os.environ.update(asked["environ"])
         time.tzset()
+        if asked["workbench"]:
+            work(asked["words"])
         code = execute(asked["code"], asked["words"]) if asked["code"] else serve(asked["words"])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -242,6 +315,15 @@ def serve(words: list[str]) -> int:
     from jetbox.sim.__main__ import main
 
     return main(words)
+
+
+def work(words: list[str]) -> NoReturn:
+    """Be the console script."""
+    from jetbox.cli.main import console
+
+    sys.argv = [str(CONSOLE), *words]
+    console()
+    raise AssertionError("the console script ends its process")
 
 
 def execute(code: str, words: list[str]) -> int:

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-CONSOLE = Path(sys.prefix) / "bin" / "jetbox-tui"
+from nursery import CONSOLE, nursery
+
 Jetbox = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def jetbox(tmp_path: Path) -> Jetbox:
+def from_scratch(tmp_path: Path) -> Jetbox:
     """Run the installed console script in a folder of its own, without a terminal."""
     folder = tmp_path / "work"
     folder.mkdir()
@@ -33,5 +33,20 @@ def jetbox(tmp_path: Path) -> Jetbox:
                 **kwargs,
             },
         )
+
+    return run
+
+
+@pytest.fixture
+def jetbox(from_scratch: Jetbox, tmp_path: Path) -> Jetbox:
+    """The same, forked where nothing but arguments is given."""
+
+    def run(*arguments: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        if kwargs:
+            return from_scratch(*arguments, **kwargs)
+        child = nursery().start([*arguments], workbench=True, folder=tmp_path / "work")
+        with child.stdout, child.stderr:
+            out, err = child.communicate(120)
+        return subprocess.CompletedProcess(arguments, child.wait(), out, err)
 
     return run

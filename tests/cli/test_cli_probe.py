@@ -9,7 +9,6 @@ from typing import IO
 
 import pytest
 
-from cli.conftest import CONSOLE
 from jetbox.cli import health
 from jetbox.cli.main import main
 from jetbox.cli.options import Invocation
@@ -18,6 +17,7 @@ from jetbox.engine.errors import ExitCode
 from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.record.places import probes_folder
+from nursery import CONSOLE
 
 
 @pytest.fixture

@@ -20,11 +20,9 @@ from jetbox.settings.themes import shipped_folder
 Run = Any
 
 
-def test_the_version_is_told(jetbox: Run) -> None:
-    import jetbox as package
-
-    done = jetbox("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"jetbox-tui {package.__version__}\n", "")
+def test_the_version_is_told(from_scratch: Run) -> None:
+    done = from_scratch("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"jetbox-tui {jetbox.__version__}\n", "")
 
 
 def test_the_version_needs_next_to_nothing() -> None:
@@ -36,12 +34,12 @@ def test_the_version_needs_next_to_nothing() -> None:
     assert done.stdout.splitlines()[1:] == [""]
 
 
-def test_help_lists_options_and_commands(jetbox: Run) -> None:
-    done = jetbox("--help")
+def test_help_lists_options_and_commands(from_scratch: Run) -> None:
+    done = from_scratch("--help")
     assert done.returncode == 0
     for word in ("--model", "--yolo, --auto-approve", "--resume", "doctor", "Play a recorded session"):
         assert word in done.stdout
-    assert jetbox("run", "-h").returncode == 0
+    assert from_scratch("run", "-h").returncode == 0
 
 
 @pytest.mark.parametrize(

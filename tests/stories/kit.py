@@ -7,18 +7,17 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from jetbox.engine.events import Event
 from jetbox.record.recording import Recording, read_journal
+from nursery import AT_START, CONSOLE, nursery
 
-CONSOLE = Path(sys.prefix) / "bin" / "jetbox-tui"
 MARK = "STORY_MARK"
 LIMIT_S = 120.0
 LEAN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "JETBOX_PERMISSIONS_PASS_ENV": "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
@@ -98,7 +97,7 @@ class Place:
         self.mark = str(folder)
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, **more: Any) -> Running:
-        """Start `jetbox-tui ARGUMENTS` in the workspace."""
+        """Start `jetbox-tui ARGUMENTS` in the workspace: forked, or from scratch where `program` or more is given."""
         environment = {**os.environ, **LEAN, "OLLAMA_HOST": self.host, "OLLAMA_MODEL": "gpt-oss:20b", MARK: self.mark}
         options: dict[str, Any] = {
             "cwd": self.folder,
@@ -109,6 +108,9 @@ class Place:
             "text": True,
             "start_new_session": True,
         }
+        if not more and not any(name.startswith(AT_START) for name in env or {}):
+            forked = nursery().start([*arguments], workbench=True, folder=self.folder, environ=options["env"])
+            return Running(cast("subprocess.Popen[str]", forked), self.mark)
         program = more.pop("program", [str(CONSOLE)])
         return Running(subprocess.Popen([*program, *arguments], **{**options, **more}), self.mark)
 

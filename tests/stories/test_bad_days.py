@@ -17,8 +17,9 @@ import pytest
 from jetbox.engine import events as e
 from jetbox.record.recording import read_journal
 from jetbox.sim.launch import ServerProcess
+from nursery import CONSOLE
 from scripted import call, finish, step
-from stories.kit import CONSOLE, SIGNALS, Ended, Place, dies_out
+from stories.kit import SIGNALS, Ended, Place, dies_out
 
 Play = Callable[..., tuple[Place, ServerProcess]]
 NO_PROBES = ("--set", "probes.enabled=false")
