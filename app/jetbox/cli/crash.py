@@ -10,11 +10,12 @@ import traceback
 
 def report(failure: BaseException) -> tuple[str, str]:
     """Write a report, without known secrets; returns what to say and where it lies."""
+    from jetbox.engine.errors import in_full
     from jetbox.engine.safety.secrets import Redactor
     from jetbox.folders import state_folder
 
     redact = Redactor.from_environment(os.environ).redact
-    said = redact(f"internal error: {type(failure).__name__}: {failure}")
+    said = redact(f"internal error: {in_full(failure)}")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = os.path.join(state_folder(), "crashes", f"{stamp}-{os.getpid()}.txt")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from jetbox.engine.errors import ExitCode, JetboxError, SettingsError
+from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, in_full
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ async def timely(name: str, seconds: float, look: Callable[[], Awaitable[Check]]
         return fail(name, failure.message, failure.hint, failure.exit_code)
     except Exception as failure:
         # A check that breaks must not keep the others from being told.
-        return fail(name, f"internal error: {type(failure).__name__}: {failure}", "", ExitCode.INTERNAL)
+        return fail(name, f"internal error: {in_full(failure)}", "", ExitCode.INTERNAL)
 
 
 def python() -> Check:
