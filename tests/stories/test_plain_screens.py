@@ -150,6 +150,10 @@ def test_the_shell_has_the_terminal_until_fg(tmux: Tmux, sim_server: Callable[..
     tmux.type("keys are taken")
     tmux.until("❯ keys are taken")
     assert tmux.screen.split("\n")[:30] == whole
+    tmux.press("M-Enter")
+    tmux.type("on two lines")
+    tmux.until("\n   on two lines")
+    assert "❯ keys are taken\n" in tmux.screen, "Alt+Enter sends nothing"
     tmux.press("C-c")
     tmux.press("C-q")
     tmux.until("left with 0")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from jetbox.ui.metakeys import MetaParser
 from jetbox.ui.outlet import Outlet
-from jetbox.ui.pasting import PasteParser
 from jetbox.ui.skeleton import ROLES, Skeleton, keep_styles, waiting
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class TerminalDriver(LinuxDriver):
         Raises:
             OSError: the terminal is gone.
         """
-        parser = PasteParser(self._debug)
+        parser = MetaParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         while not self.exit_event.is_set():
             if select([self.fileno], [], [], LOOK_S)[0]:
