@@ -18,6 +18,7 @@ from jetbox.engine import interruptible
 from jetbox.engine.control import Wish
 from jetbox.engine.errors import ServerUnreachable
 from jetbox.engine.loop import serve
+from jetbox.engine.models import catalog
 from jetbox.engine.models import desk as desks
 from jetbox.engine.models.base import ModelInfo
 from jetbox.engine.models.desk import ModelsDesk
@@ -28,6 +29,7 @@ from jetbox.engine.models.window import SMALLER, Window
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.parts import Switched
 from jetbox.engine.switching import pay, switch_as_wished
+from jetbox.engine.tasks import end_tasks
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript, call, finish, step
 
@@ -547,3 +549,31 @@ async def test_whoever_asks_a_silent_server_what_it_has_is_told_that_it_is_silen
         with contextlib.suppress(asyncio.CancelledError):
             await working
     assert notice.text == "the server has not said yet what it has; it is given 10 s"
+
+
+async def test_what_a_server_has_is_listed_before_it_has_said_all_of_it(
+    tmp_path: Path, sim_server: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await Rig(sim_server(version="0.12.0"), tmp_path).open()
+    monkeypatch.setattr(catalog, "EARLY_S", 0.0)
+    describe, go_on = live.parts.model.info, asyncio.Event()
+
+    async def slow(name: str) -> ModelInfo:
+        await go_on.wait()
+        return await describe(name)
+
+    monkeypatch.setattr(live.parts.model, "info", slow)
+    working = asyncio.create_task(ModelsDesk(live.parts).run())
+    await asyncio.sleep(0)
+    try:
+        live.submit(c.ListModels(anew=True))
+        early = await live.until(e.ModelsListed)
+        go_on.set()
+        whole = await live.until(e.ModelsListed)
+    finally:
+        await end_tasks(working)
+        await live.close()
+    assert [one.name for one in early.models] == [one.name for one in whole.models]
+    assert not any(one.capabilities or one.lacks for one in early.models)
+    assert all(one.capabilities for one in whole.models)
+    assert [one.name for one in whole.models if one.lacks] == ["gemma2:2b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -10,11 +11,14 @@ from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import ModelError
 from jetbox.engine.models.base import ChatModel, LoadedModel, ModelInfo
 from jetbox.engine.models.ollama_lists import full_name
+from jetbox.engine.tasks import end_tasks
 
 LISTED_S = 30.0
 """So long a list of what is installed is good enough."""
 RUNNING_S = 1.0
 """A server that takes longer to say what it holds is loading a model."""
+EARLY_S = 0.5
+"""So long whoever wants to see something waits for what is said of each model."""
 AT_ONCE = 4
 """How many models are asked about side by side."""
 
@@ -74,8 +78,10 @@ class Catalog:
         self._described: dict[tuple[str, str], ModelInfo] = {}
         self._running: list[LoadedModel] = []
 
-    async def look(self, *, anew: bool = False) -> Listing:
+    async def look(self, *, anew: bool = False, early: Callable[[Listing], Awaitable[None]] | None = None) -> Listing:
         """What the server has now; with `anew` also what is installed is asked for again.
+
+        Where the server takes its time over the description of a model, `early` gets the list without it.
 
         Raises:
             ModelError: the server does not answer, or not in its protocol.
@@ -89,7 +95,7 @@ class Catalog:
                     return self._newest
             self._begun += 1
             try:
-                self._newest, self._failure = await self._look(anew), None
+                self._newest, self._failure = await self._look(anew, early), None
             except ModelError as error:
                 self._failure = error
                 self._ended += 1
@@ -99,18 +105,29 @@ class Catalog:
                 self._anew = self._begun
             return self._newest
 
-    async def _look(self, anew: bool) -> Listing:
+    async def _look(self, anew: bool, early: Callable[[Listing], Awaitable[None]] | None) -> Listing:
         age = (monotonic() - self._installed_at) / 1e9
         if anew or not self._installed or age > LISTED_S:
-            self._installed = await self._described_all(await self._model.installed())
+            installed = await self._model.installed()
+            describing = asyncio.ensure_future(self._described_all(installed))
+            try:
+                await asyncio.wait({describing}, timeout=EARLY_S)
+                if early is not None and not describing.done():
+                    await early(self._merged(installed))
+                self._installed = await describing
+            finally:
+                await end_tasks(describing)
             self._installed_at = monotonic()
         loading = False
         try:
             self._running = await asyncio.wait_for(self._model.running(), RUNNING_S)
         except TimeoutError:
             loading = True
+        return self._merged(self._installed, loading)
+
+    def _merged(self, installed: list[ModelInfo], loading: bool = False) -> Listing:
         held = {model.name: model for model in self._running}
-        return Listing(tuple(Entry(info, held.get(info.name)) for info in self._installed), loading)
+        return Listing(tuple(Entry(info, held.get(info.name)) for info in installed), loading)
 
     async def _described_all(self, installed: list[ModelInfo]) -> list[ModelInfo]:
         """With what only a question about each model tells; it is asked once for each digest."""

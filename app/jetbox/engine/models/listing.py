@@ -9,7 +9,7 @@ import msgspec
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.events import ListedModel, ModelsListed
 from jetbox.engine.models.base import ChatModel
-from jetbox.engine.models.catalog import Catalog, Entry
+from jetbox.engine.models.catalog import Catalog, Entry, Listing
 from jetbox.engine.models.standing import Standing, best_at
 from jetbox.engine.models.until import session_time
 from jetbox.engine.session import Session
@@ -40,18 +40,23 @@ class Lister:
 
     async def tell(self, *, anew: bool) -> None:
         """Tell what there is; where the server does not answer, what there was, and that it does not."""
+        early = self._early if anew or self._told is None else None
         try:
-            listing = await self._catalog.look(anew=anew)
+            listed = await self._as_listed(await self._catalog.look(anew=anew, early=early))
         except JetboxError as error:
             listed = self._with(error)
-        else:
-            listed = ModelsListed(
-                models=compared([await self._listed(entry) for entry in listing.entries]),
-                loading=listing.loading,
-                tokens=self._tokens(),
-                manages=self._manages,
-            )
         self._tell(listed, anew=anew)
+
+    async def _early(self, listing: Listing) -> None:
+        self._tell(await self._as_listed(listing))
+
+    async def _as_listed(self, listing: Listing) -> ModelsListed:
+        return ModelsListed(
+            models=compared([await self._listed(entry) for entry in listing.entries]),
+            loading=listing.loading,
+            tokens=self._tokens(),
+            manages=self._manages,
+        )
 
     def failed(self, error: JetboxError) -> None:
         """Something else that was asked for has failed; it stands with the list, where one was told."""
