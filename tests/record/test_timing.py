@@ -38,7 +38,7 @@ def test_rounds_phases_and_walls_are_the_journals(name: str) -> None:
     timing = taken(events)
     ended = [s.event for s in events if isinstance(s.event, e.RoundEnded)]
     assert [r.wall for r in timing.rounds] == [event.wall_ns for event in ended]
-    assert timing.walls == sorted(event.wall_ns for event in ended)
+    assert list(timing.walls) == sorted(event.wall_ns for event in ended)
     assert sum(timing.phases.values()) == sum(timing.walls)
     for done, event in zip(timing.rounds, ended, strict=True):
         split = dict.fromkeys(event.phases, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
+from collections.abc import Sequence
 
 import msgspec
 
@@ -96,10 +97,10 @@ class Timing:
         self.switches: list[Switch] = []
         self.savings: list[Saving] = []
         """What could still be saved, in order of the rounds."""
-        self.walls: list[int] = []
-        self.llms: list[int] = []
+        self.walls = array("q")
+        self.llms = array("q")
         """Of all rounds, sorted."""
-        self.ttfts: list[int] = []
+        self.ttfts = array("q")
         self.phases: dict[str, int] = {}
         self.tiers: dict[str, int] = {}
         self.verdicts = 0
@@ -353,7 +354,7 @@ class Timing:
         )
 
 
-def percentile(ordered: list[int], share: float) -> int:
+def percentile(ordered: Sequence[int], share: float) -> int:
     """The value below which `share` of sorted values lie, by linear interpolation; -1 for none."""
     if not ordered:
         return -1

@@ -11,7 +11,7 @@ from jetbox.engine import events as e
 from jetbox.engine import sizes
 from jetbox.record.timing import Timing
 from jetbox.ui import words
-from jetbox.ui.rounds import Changed, RoundFigures, Tally, joined
+from jetbox.ui.rounds import Changed, Rounds, Tally, joined
 from jetbox.ui.text.rows import one_line
 
 Loaded = Literal["unknown", "loading", "loaded"]
@@ -49,7 +49,7 @@ class SessionView(msgspec.Struct):
     round: int = 0
     goal_round: int = 0
     round_limit: int = 0
-    rounds: list[RoundFigures] = msgspec.field(default_factory=list)
+    rounds: Rounds = msgspec.field(default_factory=Rounds)
     tally: Tally = msgspec.field(default_factory=Tally)
     timing: Timing = msgspec.field(default_factory=Timing)
     """Where the time of the rounds went."""
@@ -226,7 +226,7 @@ class SessionView(msgspec.Struct):
             case e.RoundStarted():
                 self.round, self.round_limit = number, event.limit
                 self.goal_round += 1
-                self.rounds.append(RoundFigures(number, t))
+                self.rounds.begin(number, t)
                 self.doing = Doing("preparing", t)
             case e.RoundEnded() if self.rounds:
                 last = self.rounds[-1]
@@ -324,8 +324,7 @@ class SessionView(msgspec.Struct):
         if self.ended is not None and not verdict.of_round:
             return  # asked for between two goals
         # One that came late belongs to the round whose files it judges.
-        wanted = (figures for figures in reversed(self.rounds) if figures.number == verdict.of_round)
-        judged = next(wanted, self.rounds[-1] if self.rounds else None)
+        judged = self.rounds.find(verdict.of_round) or (self.rounds[-1] if self.rounds else None)
         if judged is not None:
             self.tally.judge(judged, verdict)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from array import array
+from bisect import bisect_left, bisect_right, insort
 
 import msgspec
 
 from jetbox.engine import events as e
+from jetbox.record.packed import Packed
 from jetbox.ui.verdicts import came_by
 
 LLM_PHASES = ("queue and load", "prompt eval", "thinking", "decode")
 """Phases in which a round waits for the model."""
+
+LOOSE = 256
+"""Rounds at the end that are not packed: verdicts come late."""
 
 
 class RoundFigures(msgspec.Struct):
@@ -78,10 +83,37 @@ class RoundFigures(msgspec.Struct):
         return not self.red and any(probe.state == "passed" for probe in self.probes)
 
 
+class Rounds(Packed[RoundFigures]):
+    """All rounds in their order; those long over are packed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = array("q")
+
+    def begin(self, number: int, t: int) -> None:
+        """One more."""
+        if self.due(len(self) - LOOSE):
+            self.pack()
+        self.append(RoundFigures(number, t))
+        self.numbers.append(number)
+
+    def find(self, number: int) -> RoundFigures | None:
+        """The round of this number."""
+        at = bisect_right(self.numbers, number) - 1
+        return self.own(at) if at >= 0 and self.numbers[at] == number else None
+
+    def around(self, number: int, most: int) -> list[RoundFigures]:
+        """So many of the newest, or of those around this one; 0 is none."""
+        end = len(self)
+        if number and number < self.numbers[max(0, end - most)]:
+            end = min(end, bisect_left(self.numbers, number) + most // 2)
+        return self[max(0, end - most) : max(end, most)]
+
+
 class Tally(msgspec.Struct):
     """What all rounds come to, added up as they end: a panel that is drawn ten times a second counts nothing anew."""
 
-    waits: list[int] = msgspec.field(default_factory=list)
+    waits: array[int] = msgspec.field(default_factory=lambda: array("q"))
     """How long each round that has ended waited for the model, sorted."""
     waited: int = 0
     """Their sum."""

@@ -11,7 +11,7 @@ from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui import words
-from jetbox.ui.deeds import Deed
+from jetbox.ui.deeds import Deed, Deeds
 from jetbox.ui.screens.browser import Browser
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, flow, one_line, row
@@ -47,26 +47,28 @@ class Undo(Browser):
     _timer: Timer | None = None
     _plan: e.UndoPlanned | None = None
     _wanted: int = 0
-    _deeds: tuple[Deed, ...] = ()
+    _deeds: Deeds
+    _count = 0
+    """Rounds of theirs that are listed."""
     _back = True
     """Show what undoing would do, not what the round did."""
 
     def begin(self) -> None:
         self._back = self.bench.live
         self.list.empty = "no round yet: there is nothing to undo"
-        self._deeds = tuple(reversed(self.bench.deeds.rounds))
-        newest = self._deeds[0].number if self._deeds else 0
+        self._deeds = self.bench.deeds
+        self._count = len(self._deeds)
         # Where the goal began: what an undo without a word would go back to.
-        begun = next((n for n, deed in enumerate(self._deeds) if deed.words), 0)
-        self.list.fill(len(self._deeds), self._row, begun if newest else 0)
+        begun = self._deeds.begun
+        self.list.fill(self._count, self._row, self._count - 1 - begun if begun >= 0 else 0)
         self.chose()
 
     def look(self) -> None:
         """Show what is true now."""
-        chosen = self._chosen
-        self._deeds = tuple(reversed(self.bench.deeds.rounds))
-        at = next((n for n, deed in enumerate(self._deeds) if chosen and deed.number == chosen.number), 0)
-        self.list.fill(len(self._deeds), self._row, at)
+        chosen, self._deeds = self._chosen, self.bench.deeds
+        found = self._deeds.find(chosen.number) if chosen is not None else -1
+        self._count = len(self._deeds)
+        self.list.fill(self._count, self._row, self._count - 1 - found if found >= 0 else 0)
         plan = self.bench.view.undo
         if plan is not self._plan:
             self._plan = plan
@@ -74,10 +76,14 @@ class Undo(Browser):
 
     @property
     def _chosen(self) -> Deed | None:
-        return self._deeds[self.list.at] if self.list.at < len(self._deeds) else None
+        return self._deed(self.list.at) if self.list.at < self._count else None
+
+    def _deed(self, number: int) -> Deed:
+        """The newest is the first."""
+        return self._deeds[self._count - 1 - number]
 
     def _row(self, number: int, width: int) -> list[Piece]:
-        deed = self._deeds[number]
+        deed = self._deed(number)
         gone = deed.messages_undone and (deed.files_undone or not deed.files)
         glyphs = self.bench.glyphs
         style = "faint" if gone else ""

@@ -253,7 +253,7 @@ class Workbench(Steering):
         await self.aside.close()
 
     def _restart(self) -> None:
-        let_go(self.view.rounds, self.view.timing.rounds, self.deeds.rounds)
+        let_go(self.view.timing.rounds)
         self.view = SessionView()
         self.forget()
         self.transcript.restart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 
@@ -9,8 +10,8 @@ class Heights:
     """A Fenwick tree of heights."""
 
     def __init__(self, values: Iterable[int] = ()) -> None:
-        self._values: list[int] = []
-        self._tree: list[int] = [0]
+        self._values = array("i")
+        self._tree = array("q", (0,))
         self.replace(values)
 
     def __len__(self) -> int:
@@ -21,8 +22,8 @@ class Heights:
 
     def replace(self, values: Iterable[int]) -> None:
         """Begin anew with these heights, in O(n)."""
-        self._values = list(values)
-        self._tree = [0, *self._values]
+        self._values = array("i", values)
+        self._tree = array("q", (0, *self._values))
         for n in range(1, len(self._tree)):
             parent = n + (n & -n)
             if parent < len(self._tree):

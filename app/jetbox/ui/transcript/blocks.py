@@ -41,6 +41,10 @@ FIGURES_AT = 96
 """Figures at the end of a line stand here at the latest."""
 
 
+Shape = tuple[int, int]
+"""Rows of any width, and characters of lines that are broken by it."""
+
+
 class Block:
     """A part of the transcript."""
 
@@ -76,18 +80,29 @@ class Block:
         """What is searched: the text as it stands there unfolded, its lines unbroken."""
         return self.source()
 
-    def estimate(self, width: int) -> int:
-        """About how many rows it has."""
-        return 1
+    @property
+    def waits(self) -> bool:
+        """Whether more is to be told of it."""
+        return self.moving
+
+    def shape(self) -> Shape:
+        """What its height is estimated by."""
+        return 1, 0
 
     def open(self, look: Look) -> bool:
         """Whether it is shown in full."""
         return look.expanded or self.expanded
 
 
-def estimate_text(text: str, width: int) -> int:
-    """About how many rows a text takes."""
-    return text.count("\n") + 1 + len(text) // max(1, width * 2)
+def estimated(shape: Shape, width: int) -> int:
+    """About how many rows a block of this shape has."""
+    rows, chars = shape
+    return rows + chars // max(1, width * 2)
+
+
+def shape_of(text: str) -> Shape:
+    """The shape of a text."""
+    return text.count("\n") + 1, len(text)
 
 
 class Lines(Block):
@@ -108,8 +123,8 @@ class Lines(Block):
             out += flow(pieces, width, first=head, rest=(hang,))
         return out
 
-    def estimate(self, width: int) -> int:
-        return len(self._paragraphs) + self._gap
+    def shape(self) -> Shape:
+        return len(self._paragraphs) + self._gap, 0
 
 
 SAID_LINES = 40
@@ -144,8 +159,9 @@ class Said(Block):
                 out = []
         yield out
 
-    def estimate(self, width: int) -> int:
-        return 1 + min(estimate_text(self.text, width), SAID_LINES)
+    def shape(self) -> Shape:
+        rows, chars = shape_of(self.text)
+        return 1 + min(rows, SAID_LINES), 0 if self.expandable else chars
 
 
 UNBROKEN = 1 << 14
@@ -221,8 +237,8 @@ class Text(Block):
         self._shown = ""
         return True
 
-    def estimate(self, width: int) -> int:
-        return estimate_text(self.text, width)
+    def shape(self) -> Shape:
+        return shape_of(self.text)
 
 
 LIVE_THOUGHT_ROWS = 4
@@ -279,9 +295,6 @@ class Thinking(Block):
             n -= 1
             size += len(self._pieces[n])
         return "".join(self._pieces[n:])[-LIVE_THOUGHT_CHARS:]
-
-    def estimate(self, width: int) -> int:
-        return 1
 
 
 def _bounded(text: str) -> Iterator[str]:

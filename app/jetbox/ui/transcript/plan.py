@@ -5,7 +5,7 @@ from __future__ import annotations
 from jetbox.engine.events import PlanEnded, PlanMade, StepBegun, StepEnded
 from jetbox.ui import words
 from jetbox.ui.text.rows import Piece, Row, flow, one_line
-from jetbox.ui.transcript.blocks import INDENT, Look, Titled, more_words
+from jetbox.ui.transcript.blocks import INDENT, Look, Shape, Titled, more_words
 
 STEPS_SHOWN = 12
 """Rows of steps while it runs; unfolded it shows them all."""
@@ -102,5 +102,5 @@ class PlanCard(Titled):
         }
         return (signs[self._state(step)],)
 
-    def estimate(self, width: int) -> int:
-        return 1 if self._over is not None else 1 + min(STEPS_SHOWN, len(self.made.steps))
+    def shape(self) -> Shape:
+        return 1 + (0 if self._over is not None else min(STEPS_SHOWN, len(self.made.steps))), 0

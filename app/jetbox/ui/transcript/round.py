@@ -10,7 +10,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.rounds import LLM_PHASES
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, one_line, row
-from jetbox.ui.transcript.blocks import INDENT, Block, Look, more_row
+from jetbox.ui.transcript.blocks import INDENT, Block, Look, Shape, more_row
 from jetbox.ui.verdicts import cache_sign, came_by
 
 _PADDING = re.compile(r" {8,}")
@@ -82,8 +82,8 @@ class RoundHeader(Block):
             out.append((text, "dim"))
         return out
 
-    def estimate(self, width: int) -> int:
-        return 2
+    def shape(self) -> Shape:
+        return 2, 0
 
 
 def remarks(probe: ProbeEnded) -> list[str]:
@@ -168,9 +168,6 @@ class Verdicts(Block):
             (f" {said}" if said else "", style if probe.state in RED else ""),
             (f" {figures}", "dim"),
         )
-
-    def estimate(self, width: int) -> int:
-        return 1
 
 
 def _rows_of_groups(groups: list[tuple[Piece, ...]], width: int) -> list[Row]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jetbox.engine.events import ShellEnded, ShellStarted, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.text.rows import BLANK, Row, flow
-from jetbox.ui.transcript.blocks import INDENT, Look
+from jetbox.ui.transcript.blocks import INDENT, Look, Shape
 from jetbox.ui.transcript.tool import Tool
 
 ROWS = 20
@@ -48,5 +48,5 @@ class Shell(Tool):
     def result(self, ended: ToolEnded, width: int, look: Look) -> list[Row]:
         return self.text(ended.text, width, look, self.open(look), "dim", ROWS, tail=True)
 
-    def estimate(self, width: int) -> int:
-        return 2 if self.ended is None else 2 + min(ROWS, self.ended.text.count("\n") + 1)
+    def shape(self) -> Shape:
+        return 2 + (0 if self.ended is None else min(ROWS, self.ended.text.count("\n") + 1)), 0

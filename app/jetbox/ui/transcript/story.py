@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from array import array
+from bisect import bisect_right
+from collections.abc import MutableSequence
 
 from jetbox.engine import events as e
 from jetbox.engine.safety.terminal import SafeStream, safe_text
@@ -10,6 +12,7 @@ from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
+from jetbox.ui.transcript.kept import LATE, Blocks, put
 from jetbox.ui.transcript.plan import PlanCard
 from jetbox.ui.transcript.remarks import LEVELS, answered, ending, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
@@ -22,11 +25,11 @@ class Story:
     """The blocks of a session so far, and which of them changed since they were last looked at."""
 
     def __init__(self, glyphs: Glyphs = UNICODE) -> None:
-        self.blocks: list[Block] = []
+        self.blocks = Blocks()
         self.changed: set[int] = set()
         self.late: set[int] = set()
         """Blocks that speak of what was defined only after them: they look another way now."""
-        self.headers: list[int] = []
+        self.headers: MutableSequence[int] = array("i")
         """Blocks at which rounds begin."""
         self.alarms: list[int] = []
         """Blocks with errors and red verdicts, in order."""
@@ -42,12 +45,14 @@ class Story:
         """The answer's words that came since they were last laid down."""
         self._said_from = 0
         self._calls: dict[str, int] = {}
+        """The blocks of calls that are not over."""
         self._plan: int | None = None
         """The block of the plan that runs."""
         self._asked: dict[str, e.PermissionAsked | e.QuestionAsked] = {}
-        self._rounds: dict[int, int] = {}
+        self._numbers = array("q")
+        """Of the rounds, in order."""
         self._verdicts_of: dict[int, int] = {}
-        """The latest block of verdicts of each round."""
+        """The latest block of verdicts of each of the last rounds."""
         self._over = False
         """The latest goal has ended."""
         self._probing: dict[str, int] = {}
@@ -57,7 +62,8 @@ class Story:
 
     def round_block(self, number: int) -> int | None:
         """The block at which a round begins."""
-        return self._rounds.get(number)
+        at = bisect_right(self._numbers, number) - 1
+        return self.headers[at] if at >= 0 and self._numbers[at] == number else None
 
     @property
     def moving(self) -> list[int]:
@@ -75,6 +81,7 @@ class Story:
             self._said.append(event.text)
             return
         self.settle()
+        self.blocks.tidy(self._header or 0)
         match event:
             case e.ThinkingDelta():
                 self._think(event.text, stamped.t)
@@ -140,9 +147,9 @@ class Story:
     def _alarm(self, index: int, alarm: e.Alarm | None) -> None:
         """The scroll bar marks a block, where something in it failed or is red."""
         if alarm is not None:
-            _put(self.alarms, index)
+            put(self.alarms, index)
         if alarm == "red":
-            _put(self.reds, index)
+            put(self.reds, index)
 
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
@@ -245,8 +252,9 @@ class Story:
                 shown = model if self._model and model != self._model else ""
                 self._model = model
                 self._header = self.add(RoundHeader(stamped.round, stamped.t, shown))
-                self._rounds[stamped.round] = self._header
+                self._numbers.append(stamped.round)
                 self.headers.append(self._header)
+                self._verdicts_of.pop(stamped.round - LATE, None)
             case e.RoundEnded():
                 self._end_stream(stamped.t)
                 header = self._open_header()
@@ -272,7 +280,7 @@ class Story:
 
     def _tool(self, call: str) -> Tool | None:
         index = self._calls.get(call)
-        block = None if index is None else self.blocks[index]
+        block = None if index is None else self.blocks.own(index)
         self._touch(index)
         return block if isinstance(block, Tool) else None
 
@@ -288,7 +296,7 @@ class Story:
             tool.started = stamped.t
         else:
             tool.end(event)
-            self._alarm(self._calls[event.call], e.alarm_of(event))
+            self._alarm(self._calls.pop(event.call), e.alarm_of(event))
 
     def _shell_event(self, t: int, event: e.ShellStarted | e.ShellEnded) -> None:
         if isinstance(event, e.ShellStarted):
@@ -299,7 +307,7 @@ class Story:
         block = self._tool(event.call)
         if isinstance(block, Shell):
             block.over(event)
-            self._alarm(self._calls[event.call], e.alarm_of(event))
+            self._alarm(self._calls.pop(event.call), e.alarm_of(event))
 
     def _plan_event(self, t: int, event: e.PlanMade | e.StepBegun | e.StepEnded | e.PlanEnded | e.PlanJoined) -> None:
         match event:
@@ -343,8 +351,8 @@ class Story:
             block.late = block.late or (index > (self._header or 0) and number != stamped.round)
             block.end(event)
             self._alarm(index, e.alarm_of(event))
-            at = self._rounds.get(number)
-            header = None if at is None else self.blocks[at]
+            at = self.round_block(number)
+            header = None if at is None else self.blocks.own(at)
             asked = self._over and not event.of_round  # by the user, of no round
             counts = event.state not in ("skipped", "cancelled") and not event.baseline and not asked
             if isinstance(header, RoundHeader) and counts and header.probed != "ran":
@@ -359,7 +367,7 @@ class Story:
         what streams."""
         number = stamped.round if number is None else number
         index = self._verdicts_of.get(number) if index is None else index
-        block = None if index is None else self.blocks[index]
+        block = None if index is None else self.blocks.own(index)
         if index is None or not isinstance(block, Verdicts) or not block.takes(name):
             self._end_stream(stamped.t)
             block = Verdicts()
@@ -387,10 +395,3 @@ class Story:
         self._end_stream(t)
         self._close_round(t)
         self.add(Lines(*ending(event, self._glyphs), gap=True))
-
-
-def _put(indexes: list[int], index: int) -> None:
-    """Put it in its place, once."""
-    at = bisect_left(indexes, index)
-    if indexes[at : at + 1] != [index]:
-        indexes.insert(at, index)

@@ -12,7 +12,7 @@ from jetbox.ui.text.diff import diff_parts, length, parsed
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
-from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Titled, more_row
+from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Shape, Titled, more_row
 from jetbox.ui.transcript.round import output_rows
 
 DIFF_LINES = 12
@@ -57,6 +57,10 @@ class Tool(Titled):
     @property
     def moving(self) -> bool:
         return self.started >= 0 and self.ended is None
+
+    @property
+    def waits(self) -> bool:
+        return self.ended is None
 
     def output(self, text: str) -> None:
         """It printed something."""
@@ -168,7 +172,5 @@ class Tool(Titled):
             return []
         return output_rows(text, width, look, unfolded, style, tail=tail, most=most, prose=style == "failed")
 
-    def estimate(self, width: int) -> int:
-        if self.ended is None:
-            return 1
-        return 1 + min(DIFF_LINES, self.ended.diff.count("\n"))
+    def shape(self) -> Shape:
+        return 1 + (0 if self.ended is None else min(DIFF_LINES, self.ended.diff.count("\n"))), 0

@@ -27,7 +27,7 @@ class Counted(ScrollView):
 
     def forget(self) -> None:
         """Another story begins; the one before is let go of little by little: it can have a hundred thousand parts."""
-        let_go(self.story.blocks)
+        let_go(self.story.blocks.loose)
         self.story = Story(self._glyphs)
         self._heights = Heights()
         self._measured = bytearray()
@@ -44,16 +44,16 @@ class Counted(ScrollView):
             self._measured.append(0)
             story.changed.add(index)
         for index in [each for each in story.changed if each >= self._counted and not self._measured[each]]:
-            self._heights.set(index, story.blocks[index].estimate(self._columns))
+            self._heights.set(index, story.blocks.estimate(index, self._columns))
             story.changed.discard(index)
 
     def set_unfolded(self, index: int, unfolded: bool) -> None:
         """Unfold a block by itself, or fold it."""
-        self.story.blocks[index].expanded = unfolded
+        self.story.blocks.own(index).expanded = unfolded
         self._unfolded.add(index)
 
     def fold_all(self) -> None:
         """No block is unfolded by itself."""
         for index in self._unfolded:
-            self.story.blocks[index].expanded = False
+            self.story.blocks.own(index).expanded = False
         self._unfolded.clear()

@@ -45,12 +45,12 @@ def bar_marks(story: Story, heights: Heights, rows: int) -> dict[int, str]:
     return out
 
 
-def _any(indexes: list[int], first: int, after: int) -> bool:
+def _any(indexes: Sequence[int], first: int, after: int) -> bool:
     at = bisect_left(indexes, first)
     return at < len(indexes) and indexes[at] < after
 
 
-def neighbour(indexes: list[int], index: int, step: int) -> int | None:
+def neighbour(indexes: Sequence[int], index: int, step: int) -> int | None:
     """The next of these blocks from one on, or the one before it."""
     at = bisect_right(indexes, index) if step > 0 else bisect_left(indexes, index) - 1
     return indexes[at] if 0 <= at < len(indexes) else None

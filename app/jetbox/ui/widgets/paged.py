@@ -193,7 +193,7 @@ class Paged(Rendered):
             first, self._estimated = self._estimated, min(count, self._estimated + AT_ONCE)
             for index in range(first, self._estimated):
                 if not self._measured[index]:
-                    self._heights.set(index, self.story.blocks[index].estimate(self._columns))
+                    self._heights.set(index, self.story.blocks.estimate(index, self._columns))
         self._settle(top, NOTHING)
         self._estimating = self._estimated < count
         if self._estimating:

@@ -67,14 +67,14 @@ class Rendered(Counted):
 
     def _changed(self, index: int) -> tuple[int, int]:
         """A block has other rows; where it was shown they are made now. The first that differs, and the one after."""
-        block = self.story.blocks[index]
+        blocks = self.story.blocks
         if not self._measured[index] and not self.follow:
-            self._heights.set(index, block.estimate(self._columns))
+            self._heights.set(index, blocks.estimate(index, self._columns))
             return 0, MOST_ROWS
         strips = self._strips.get(index)
         if strips is None and not self._near_end(index):
             self._measured[index] = 0
-            self._heights.set(index, block.estimate(self._columns))
+            self._heights.set(index, blocks.estimate(index, self._columns))
             return 0, MOST_ROWS
         return self._make(index, strips if strips is not None else [])
 

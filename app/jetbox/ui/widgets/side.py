@@ -84,7 +84,7 @@ class Side(Lined):
 
     def point(self, by: int) -> int:
         """Show the figures of the round before or after; returns its number, 0 for the newest again."""
-        numbers = [figures.number for figures in self._view.rounds]
+        numbers = self._view.rounds.numbers
         if numbers:
             at = numbers.index(self._pointed) if self._pointed in numbers else len(numbers) - 1
             at = max(0, at + by)
@@ -138,7 +138,7 @@ class Side(Lined):
         if not view.rounds:
             return [*out, row(("no round yet", "faint")), BLANK]
         most = max(1, (width - LABEL - FIGURE) // sparks.CELL)
-        shown = self._sight(view.rounds, most)
+        shown = view.rounds.around(self._pointed, most)
         self._columns = [figures.number for figures in shown]
         numbers = sparks.round_numbers(shown)
         out.append(self._line("round", self._marked(numbers, "faint"), "", width))
@@ -149,13 +149,6 @@ class Side(Lined):
         out += self._probe(view.tally.probed, shown, width)
         self._bars_to = len(out)
         return [*out, *self._switch(width), BLANK]
-
-    def _sight(self, rounds: list[RoundFigures], most: int) -> list[RoundFigures]:
-        """The newest rounds, or those around the one that is pointed at."""
-        end = len(rounds)
-        if self._pointed and self._pointed < rounds[max(0, end - most)].number:
-            end = next((n for n, each in enumerate(rounds) if each.number >= self._pointed), end) + most // 2
-        return rounds[max(0, end - most) : max(end, most)]
 
     def _marked(self, numbers: str, style: str) -> list[Piece]:
         """The rounds' numbers; where the model changed, a mark, and the pointed one stands out."""
@@ -271,7 +264,7 @@ class Side(Lined):
             return self._at_work(width)
         number = self._pointed or (timing.rounds[-1].number if timing.rounds else 0)
         done = self._found(number)
-        figures = next((each for each in reversed(view.rounds) if each.number == number), None)
+        figures = view.rounds.find(number)
         if done is None or figures is None:
             return []
         out = [self._title(f"round {number}  {words.duration(done.wall)}", width)]

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+
+from jetbox.engine import events as e
+from jetbox.engine.session import NoRecorder, Session
+from jetbox.ui.glyphs import UNICODE
+from jetbox.ui.model import SessionView
+from jetbox.ui.screens.undo import Undo
+from jetbox.ui.transcript import kept
+from jetbox.ui.transcript.blocks import Look
+from jetbox.ui.transcript.find import Find
+from jetbox.ui.transcript.story import Story
+from ui.conftest import Show, Showing
+from ui.played import MS, answered, ended, opened, write_call
+
+ROUNDS = 160
+LOOK = Look(UNICODE, expanded=True)
+
+
+def whole_round(number: int) -> list[e.AnyEvent]:
+    return [
+        e.RoundStarted(model="m"),
+        e.TextDelta(text=f"Answer **{number}** of [many][a]:\n\n[a]: https://example.org/{number}\n"),
+        answered(),
+        *write_call(f"c{number}", f"package/part_{number}.py"),
+        e.ProbeStarted(name="pytest"),
+        e.ProbeEnded(name="pytest", state="passed", cache="ran", summary=f"{number} passed", duration_ns=20 * MS),
+        ended(600),
+    ]
+
+
+def session(rounds: int) -> list[e.Stamped]:
+    live = Session(NoRecorder())
+    feed = live.feed()
+    for event in (*opened(), e.GoalStarted(goal=1, text="long")):
+        live.emit(event)
+    live.emit(e.ShellStarted(call="s1", command="sleep 9"))
+    for number in range(1, rounds + 1):
+        live.round = number
+        for event in whole_round(number):
+            live.emit(event)
+    late = e.ProbeEnded(name="ruff", state="failed", cache="ran", summary="late", of_round=3, output="E501")
+    live.emit(late)
+    live.emit(e.ShellEnded(call="s1", state="ok", text="slept"))
+    return list(feed.drain().events)
+
+
+def told(events: list[e.Stamped]) -> Story:
+    story = Story()
+    for stamped in events:
+        story.apply(stamped)
+    return story
+
+
+def test_what_is_packed_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = session(ROUNDS)
+    story = told(events)
+    monkeypatch.setattr(kept, "LOOSE", len(events))
+    whole = told(events)
+    assert len(story.blocks.loose) < 2 * 256 < len(whole.blocks.loose) == len(story.blocks)
+    assert [block.layout(80, LOOK) for block in story.blocks] == [block.layout(80, LOOK) for block in whole.blocks]
+    everywhere = range(len(story.blocks))
+    for width in (40, 120):
+        assert [story.blocks.estimate(n, width) for n in everywhere] == [
+            whole.blocks.estimate(n, width) for n in everywhere
+        ]
+    assert (story.headers, story.alarms, story.reds) == (whole.headers, whole.alarms, whole.reds)
+    numbers = range(-1, ROUNDS + 2)
+    assert [story.round_block(n) for n in numbers] == [whole.round_block(n) for n in numbers]
+    for wanted in ("part_7.py", "answer 9", "slept"):
+        found, expected = Find(story, wanted), Find(whole, wanted)
+        while found.go_on() or expected.go_on():
+            pass
+        assert found.blocks == expected.blocks != []
+    assert [type(block) for block in reversed(story.blocks)] == [type(block) for block in reversed(whole.blocks)]
+
+
+def test_the_figures_of_all_rounds_stay() -> None:
+    view, count = SessionView(), 330
+    for stamped in session(count):
+        view.apply(stamped)
+    assert len(view.rounds.loose) < count
+    assert [(each.number, each.ttft, each.cache) for each in view.rounds] == [
+        (n, 88 * MS, "ran") for n in range(1, count + 1)
+    ]
+    third = view.rounds.find(3)
+    assert third is not None
+    assert [probe.name for probe in third.probes] == ["pytest", "ruff"]
+    assert view.rounds[2].red
+    assert [each.number for each in view.rounds.around(5, 20)] == list(range(1, 21))
+    assert view.rounds.find(count + 1) is None
+
+
+async def rounds(s: Show, count: int) -> None:
+    await s.play(*opened(), e.GoalStarted(goal=1, text="long"))
+    for number in range(1, count + 1):
+        s.stage.emit(*whole_round(number))
+    await s.play(e.GoalEnded(goal=1, outcome="done", reason="", exit_code=0))
+
+
+async def test_a_round_long_over_is_found_unfolded_and_undone_like_any_other(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s, 84)
+        transcript = s.bench.transcript
+        assert len(transcript.story.blocks.loose) < len(transcript.story.blocks)
+        await s.press("ctrl+f", *"part_2.py", "enter")
+        assert "1 of 1" in s.text
+        assert "package/part_2.py" in s.text
+        card = next(n for n in range(20) if "part_2.py" in transcript.story.blocks[n].source())
+        transcript.unfold(card)
+        assert [block.expanded for block in transcript.story.blocks].index(True) == card
+        transcript.fold_all()
+        assert not any(block.expanded for block in transcript.story.blocks)
+        await s.press("escape", "f3", "end", "up")
+        await s.pilot.pause()
+        assert isinstance(s.app.screen, Undo)
+        assert "write_file package/part_2.py" in s.text
+        await s.press("d")
+        assert "what round 2 did" in s.text
+        assert "return a + b" in s.text
