@@ -86,6 +86,16 @@ def test_a_history_is_rewritten_for_another_protocol(old: Wire, new: Wire) -> No
     assert in_form_of(old, made.parts[1]) == list(made.parts[1])
 
 
+def test_calls_of_one_answer_with_the_same_id_are_told_apart_and_their_results_too() -> None:
+    wire = OpenAIWire()
+    for _ in range(2):
+        said = json.loads(msgspec.json.encode(wire.assistant("", "", [CALL, CALL, CALL])))
+        ids = [call["id"] for call in said["tool_calls"]]
+        assert ids[0] == CALL.id
+        assert len(set(ids)) == 3
+        assert [wire.tool("read_file", CALL.id, text)["tool_call_id"] for text in ("one", "two", "three")] == ids
+
+
 def test_calls_without_ids_get_some_and_their_results_the_same() -> None:
     source = OllamaWire()
     call = msgspec.structs.replace(CALL, id="")

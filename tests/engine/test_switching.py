@@ -30,6 +30,7 @@ from jetbox.engine.options import ModelOptions
 from jetbox.engine.parts import Switched
 from jetbox.engine.switching import pay, switch_as_wished
 from jetbox.engine.tasks import end_tasks
+from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
 from scripted import Step, WriteScript, call, finish, step
 
@@ -142,6 +143,16 @@ async def test_where_nothing_is_counted_no_cache_is_invented_for_a_model_that_wa
     assert [paid.cost.cached for paid in live.events(e.SwitchPaid)] == [0, 0]
     assert not [reuse for reuse in live.events(e.PrefixReused) if "another client" in reuse.miss]
     await live.close()
+
+
+async def test_what_the_warm_up_loaded_belongs_to_the_cost_of_the_switch_and_to_no_later_one(rig: OpenRig) -> None:
+    live = await rig(step(text="Yes."), step(text="Yes."))
+    live.parts.warmup = WarmUp(live.parts)
+    live.parts.warmup._load_ns = 2_000_000_000
+    for load in (2_000_000_000, 0):
+        live.parts.switched = Switched("other", e.SwitchCost(tokens=3000))
+        await live.run()
+        assert live.events(e.SwitchPaid)[-1].cost.load_ns == load
 
 
 async def test_a_wait_for_what_was_taken_back_belongs_to_the_cost(rig: OpenRig) -> None:

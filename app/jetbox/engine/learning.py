@@ -25,12 +25,15 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     if slower := parts.speed.answered(parts.model_name, answer.metrics):
         parts.session.emit(slower)
     load = answer.metrics.get("load_duration", 0)
+    # Of a load that it joined half-way, a request is told the half.
+    begun = parts.warmup.load_of(parts.model_name) if parts.warmup is not None else 0
     if load >= COLD_NS:
-        parts.load_ns = load
+        parts.load_ns = max(load, begun)
     if parts.switched is not None:
         from jetbox.engine.switching import pay
 
-        pay(parts, answer.metrics, reuse, answer.first - answer.sent if answer.first >= 0 else -1)
+        metrics = answer.metrics | {"load_duration": max(load, begun)} if begun else answer.metrics
+        pay(parts, metrics, reuse, answer.first - answer.sent if answer.first >= 0 else -1)
     count = answer.metrics.get("prompt_eval_count", 0)
     if _cut(parts, answer, size, estimate):
         return

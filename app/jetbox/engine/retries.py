@@ -65,7 +65,7 @@ def pause_before(error: JetboxError, number: int, parts: Parts, failed: int) -> 
         if number > retries or error.retry_after > LONGEST_S:
             return None
         return error.retry_after or _backed_off(number)
-    return _backed_off(number) if isinstance(error, ONCE) and failed <= min(1, retries) else None
+    return _backed_off(failed) if isinstance(error, ONCE) and failed <= min(1, retries) else None
 
 
 def _backed_off(number: int) -> float:

@@ -63,6 +63,13 @@ class WarmUp:
                 )
             )
 
+    def load_of(self, model: str) -> int:
+        """How long loading that model took (ns), for the first request after it; 0 where it was another's, or told."""
+        if model != self._name:
+            return 0
+        took, self._load_ns = self._load_ns, 0
+        return took
+
     async def make_way(self) -> None:
         """A goal's request is about to be sent."""
         self._goal = True

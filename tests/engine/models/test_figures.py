@@ -118,6 +118,22 @@ def test_cold_and_warm_are_kept_apart() -> None:
     }
 
 
+def test_a_load_that_a_request_joined_half_way_is_as_long_as_it_was() -> None:
+    reader = FiguresReader()
+    half = {"load_duration": 867_000_000, "prompt_eval_count": 60}
+    events: list[e.AnyEvent] = [
+        e.ModelReady(name="m", num_ctx=4096),
+        e.ModelWarmed(name="m", load_ns=2_004_000_000),
+        e.ModelAnswered(attempt=1, ttft_ns=1_200_000_000, metrics=half),
+        e.ModelAnswered(attempt=1, ttft_ns=900_000_000, metrics=half),
+    ]
+    for n, event in enumerate(events):
+        reader.take(e.Stamped(n, n, 1, event))
+    figures = reader.collect()["m"]
+    assert figures.load == [2_004_000_000, 867_000_000], "the second was loaded again"
+    assert figures.ttft_cold == [900_000_000], "the first waited for half of a load"
+
+
 @pytest.mark.parametrize("send", ["chunk", "hermes"])
 async def test_the_standard_set_measures_load_reading_writing_and_calls(
     sim_server: Callable[..., ServerProcess], write_script: WriteScript, send: str

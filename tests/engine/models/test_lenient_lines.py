@@ -117,6 +117,26 @@ async def test_an_event_of_many_lines_is_read_when_it_is_whole(
     assert read < 2 * len(body), "no line is read again with each one that follows it"
 
 
+@pytest.mark.parametrize("torn", ["", 'data: {"choices":null,"usa'])
+async def test_an_answer_whose_end_was_said_is_whole_though_the_connection_breaks(torn: str) -> None:
+    head = b"HTTP/1.1 200 x\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
+
+    async def heard(pieces: tuple[str, ...]) -> list[Chunk]:
+        async with saying(lambda _: (head, events(pieces=pieces) + torn.encode())) as host:
+            model = OpenAIModel(host)
+            try:
+                async with model.chat(b"{}") as chunks:
+                    return [chunk async for chunk in chunks]
+            finally:
+                await model.close()
+
+    found = await heard(PIECES[:3])
+    assert "".join(chunk.text for chunk in found) == "Yes"
+    assert (found[-1].done, found[-1].done_reason) == (True, "stop")
+    with pytest.raises(BadAnswer, match="broke off"):
+        await heard(PIECES[:2])
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_a_server_that_does_not_stream_is_heard_all_the_same(said: Answering, indent: int | None) -> None:
     body = json.dumps(WHOLE, indent=indent).encode()

@@ -109,6 +109,8 @@ class OpenAIWire:
         self._made = 0
         self._open: list[str] = []
         """Ids of calls without one of their own, whose results are still to come."""
+        self._alike: dict[str, list[str]] = {}
+        """By an id that a server gave to several calls of one answer, what each of them goes by."""
 
     def go_on(self, messages: Sequence[bytes]) -> None:
         """No id is given a second time in one history."""
@@ -120,22 +122,23 @@ class OpenAIWire:
         if thinking:
             # Templates that keep the thinking of a tool loop read it here; others pass over it.
             message["reasoning_content"] = thinking
+        self._alike = {}
         if calls:
             message["tool_calls"] = [self._call(call) for call in calls]
         return message
 
     def _call(self, call: Call) -> Fields:
-        name = call.id
-        if not name:
+        name, alike = call.id, self._alike.setdefault(call.id, [])
+        if not name or alike:
             self._made += 1
             name = f"call_jetbox_{self._made}"
-            self._open.append(name)
+        (alike if call.id else self._open).append(name)
         arguments = bytes(call.function.arguments).decode(errors="replace")
         return {"id": name, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}
 
     def tool(self, name: str, call: str, text: str) -> Fields:
-        if not call and self._open:
-            call = self._open.pop(0)
+        if left := self._alike.get(call) if call else self._open:
+            call = left.pop(0)
         return {"role": "tool", "tool_call_id": call, "content": text}
 
     def head(self, model: str, options: ModelOptions) -> Fields:

@@ -173,7 +173,8 @@ class FiguresReader:
         self._called = False
         """The answer that comes calls a tool."""
         self._met: set[str] = set()
-        self._warmed: set[str] = set()
+        self._warmed: dict[str, int] = {}
+        """How long loading a model ahead of a goal took, until its first answer."""
 
     def take(self, stamped: e.Stamped) -> None:
         """Take an event."""
@@ -184,7 +185,7 @@ class FiguresReader:
                 if event.digest:
                     self.digests[event.name] = event.digest
             case e.ModelWarmed():
-                self._warmed.add(event.name)
+                self._warmed[event.name] = event.load_ns
             case e.RoundStarted():
                 self._model = event.model
                 self._goal_models.add(event.model)
@@ -228,14 +229,19 @@ class FiguresReader:
         met = self._model in self._met
         there = met or self._model in self._warmed
         seen = clocked(event, there=there)
+        clocks = seen is not event.metrics
         rates = len(figures.prefill) + len(figures.decode)
         # Where no server tells of loads, one may be in the time to the first token.
         known = there or "load_duration" in seen
+        begun = self._warmed.get(self._model, 0)
+        self._warmed[self._model] = 0
+        if COLD_NS <= seen.get("load_duration", 0) < begun:  # joined half-way: of such a load only the half is told
+            seen, known = seen | {"load_duration": begun}, False
         fresh = not met and seen.get("load_duration", 0) >= COLD_NS
         sample(figures, seen, event.ttft_ns if known else -1, fresh=fresh)
         if self._called and known and seen.get("load_duration", 0) < COLD_NS:
             figures.call.append(event.wall_ns)
-        if seen is not event.metrics and len(figures.prefill) + len(figures.decode) > rates:
+        if clocks and len(figures.prefill) + len(figures.decode) > rates:
             figures.clocked = True
 
     def _ended(self, event: e.ToolEnded) -> None:

@@ -117,7 +117,7 @@ class OpenAIModel:
                     for chunk in stream.feed(line):
                         yield chunk
         except httpx.HTTPError as error:
-            if not stream.finished:
+            if not stream.said_why:
                 raise self._broke_off(type(error).__name__) from error
         for chunk in (*stream.feed(lines.rest()), *stream.end()):
             yield chunk
@@ -234,6 +234,11 @@ class _Stream:
         self._reason = ""
         self._metrics: dict[str, int] = {}
         self.finished = False
+
+    @property
+    def said_why(self) -> bool:
+        """Why the answer ends has been said: it is whole, whatever follows."""
+        return bool(self._reason)
 
     def feed(self, line: bytes) -> list[Chunk]:
         """Take one line; an empty one ends an event, comments and other fields than `data` say nothing.
