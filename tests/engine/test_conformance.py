@@ -30,19 +30,21 @@ def launched(body: dict[str, Any]) -> str:
     return json.dumps([body["keep_alive"], {name: body["options"].get(name) for name in LAUNCH}])
 
 
-async def two_rounds(rig: OpenRig) -> Rig:
-    live = await rig(step(call("write_file", path="a.txt", content="a\n")), finish())
+async def two_rounds(rig: OpenRig, **options: Any) -> Rig:
+    live = await rig(step(call("write_file", path="a.txt", content="a\n")), finish(), **options)
     assert (await live.run()).outcome == "unverified"
     assert len(await bodies(live)) == 2
     return live
 
 
 async def test_every_request_forbids_cuts_and_bounds_its_answer(rig: OpenRig) -> None:
-    for body in await bodies(await two_rounds(rig)):
+    live = await two_rounds(rig, context={"num_ctx": 4096})
+    read = [answer.metrics["prompt_eval_count"] for answer in live.events(e.ModelAnswered)]
+    for body, prompt in zip(await bodies(live), read, strict=True):
         assert body["truncate"] is False
         assert "shift" not in body
         assert "format" not in body
-        assert 0 < body["options"]["num_predict"] < body["options"]["num_ctx"]
+        assert 0 < body["options"]["num_predict"] <= body["options"]["num_ctx"] - prompt
 
 
 async def test_launch_options_never_change_within_a_session(rig: OpenRig) -> None:
