@@ -11,11 +11,12 @@ import pytest_asyncio
 
 from engine.gateway import saying
 from jetbox.engine.errors import BadAnswer
-from jetbox.engine.models import openai_compat
+from jetbox.engine.models import openai_stream
 from jetbox.engine.models.base import ChatModel, Chunk
 from jetbox.engine.models.ollama import OllamaModel
-from jetbox.engine.models.openai_compat import LONGEST_EVENT, OpenAIModel
+from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.models.openai_lines import Line, decode_line
+from jetbox.engine.models.openai_stream import LONGEST_EVENT
 
 Answering = Callable[..., Awaitable[str]]
 YES = b'{"message":{"content":"Y"}}\n{"message":{"content":"es"}}\n'
@@ -110,7 +111,7 @@ async def test_an_event_of_many_lines_is_read_when_it_is_whole(
         read += len(data)
         return decode_line(data)
 
-    monkeypatch.setattr(openai_compat, "decode_line", counted)
+    monkeypatch.setattr(openai_stream, "decode_line", counted)
     event = json.dumps({"choices": [{"delta": {"content": "Y"}}], "of no use": [0] * 5000}, indent=0)
     body = events(pieces=(event.replace("\n", "\ndata: "), *PIECES[1:]))
     assert await said(OpenAIModel, body) == "Yes"
