@@ -23,6 +23,9 @@ STAGES: Mapping[str, str] = {
 }
 """Names of the spans of what the engine itself does in a round, and what that is."""
 
+NONE: dict[str, int] = {}
+"""What rounds without them have, all the same: there can be thousands."""
+
 
 def stages(ended: RoundEnded) -> dict[str, int]:
     """What each took in a round, ns."""
@@ -30,7 +33,7 @@ def stages(ended: RoundEnded) -> dict[str, int]:
     for span in ended.spans:
         if span.phase == "context" and span.name:
             found[span.name] = found.get(span.name, 0) + span.end - span.start
-    return {name: found[name] for name in sorted(found, key=_rank)}
+    return {name: found[name] for name in sorted(found, key=_rank)} if found else NONE
 
 
 def _rank(name: str) -> int:

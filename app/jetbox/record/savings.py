@@ -28,7 +28,7 @@ KINDS: dict[Kind, str] = {
 }
 
 
-class Saving(msgspec.Struct, frozen=True):
+class Saving(msgspec.Struct, frozen=True, gc=False):
     """Something that could have been had for less."""
 
     kind: Kind

@@ -25,7 +25,7 @@ Segment = tuple[str, int, int]
 """A phase, from when to when; session time in ns."""
 
 
-class RoundTime(msgspec.Struct):
+class RoundTime(msgspec.Struct, gc=False):
     """One round that is over; times in ns."""
 
     number: int

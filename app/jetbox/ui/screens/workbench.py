@@ -22,7 +22,7 @@ from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.history import Memory
 from jetbox.ui.keys import first_keys
-from jetbox.ui.letting_go import let_go
+from jetbox.ui.letting_go import let_go, parted
 from jetbox.ui.model import SessionView
 from jetbox.ui.paint import Paint
 from jetbox.ui.saying import Saying
@@ -168,16 +168,17 @@ class Workbench(Steering):
         """Everything that is new, once a frame; nothing at all while nothing comes."""
         try:
             while await self.source.ready():
-                batch = self.source.drain()
+                left, anew = parted(self.source.drain())
                 doing = self.view.doing
-                if batch.reset:
+                if anew:
                     self._restart()
-                deltas_only = not batch.reset
+                deltas_only = not anew
                 now = Slice()
-                for start in range(0, len(batch.events), TAKEN):
+                while left:
                     with self.drawing:
-                        deltas_only &= self._take(batch.events[start : start + TAKEN], anew=batch.reset)
-                        if start + TAKEN < len(batch.events):
+                        taken = [left.popleft() for _ in range(min(TAKEN, len(left)))]
+                        deltas_only &= self._take(taken, anew=anew)
+                        if left:
                             self.transcript.count()
                     if now.over:
                         await asyncio.sleep(0)
@@ -185,7 +186,7 @@ class Workbench(Steering):
                 with self.drawing:
                     self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
                 told = self.drawing.told()
-                if told is not None and self.drawing.recorded and not batch.reset:
+                if told is not None and self.drawing.recorded and not anew:
                     self.source.submit(told)
                 await asyncio.sleep(FRAME_S)
         except JetboxError as error:
