@@ -24,6 +24,7 @@ from jetbox.ui.keying import Keying
 from jetbox.ui.keys import is_bound
 from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.paint import Paint
+from jetbox.ui.restyling import Restyling
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.telling import LoopFailures, telling
 from jetbox.ui.terminals import SIGNS, tells_keys_apart
@@ -115,6 +116,7 @@ class JetboxApp(Driven):
         self._failures = LoopFailures(self._tell)
         self._over: WeakSet[Screen[Any]] = WeakSet()
         """Screens over the workbench, those too that are closing, until they are let go of."""
+        self._restyling = Restyling(self, self._change_colours)
         self._collecting = Collecting(lambda: not self._over)
         self.workbench = Workbench(
             source,
@@ -200,7 +202,6 @@ class JetboxApp(Driven):
             self._themes.fit(self.console.color_system, chosen=self._chose("ui.theme"))
         self._failures.begin()
         self._themes.begin()
-        self.theme_changed_signal.subscribe(self, lambda _: self._change_colours())
         # Meanwhile somebody else had the terminal: nothing of what was drawn is there any more.
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh())
         self._repaint()
@@ -229,6 +230,7 @@ class JetboxApp(Driven):
         if self._lag is not None:
             self._lag.end()
         self._failures.end()
+        self._restyling.end()
         let_painted_go()
 
     async def _begin(self) -> None:
@@ -287,6 +289,13 @@ class JetboxApp(Driven):
     def use_theme(self, name: str) -> None:
         """Show this theme; without a name, the next one."""
         self._themes.use(name)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style everything anew: with the first frame at once, then in slices."""
+        if self.keying.taking:
+            self._restyling.begin()
+        else:
+            super().refresh_css(animate)
 
     def _change_colours(self) -> None:
         self._repaint()
