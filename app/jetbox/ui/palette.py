@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import CommandInput, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import LoadingIndicator
 
@@ -17,6 +16,7 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.keys import first_keys
 from jetbox.ui.screens.over import Over, ascii_class
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.widgets.box import Column, Line
 
 
 class Wanted(CommandInput, inherit_bindings=False):
@@ -64,10 +64,10 @@ class Palette(CommandPalette, Over[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         # As Textual has it, but for the field.
-        with Vertical(id="--container"):
-            with Horizontal(id="--input"):
+        with Column(id="--container"):
+            with Line(id="--input"):
                 yield Wanted(placeholder=self._placeholder, select_on_focus=False)
-            with Vertical(id="--results"):
+            with Column(id="--results"):
                 yield CommandList()
                 yield LoadingIndicator()
 

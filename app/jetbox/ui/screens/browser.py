@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.keys import Act, act_now, first_keys, hints
@@ -90,6 +91,7 @@ class Browser(Over[None]):
         """Keys that matter and have no room in the border."""
         for widget in (self.list, self.leaf, self.search):
             widget.paint(bench.status.colours)
+        self.set_class(self.WIDE_LIST, "-wide-list", update=False)
 
     def compose(self) -> ComposeResult:
         with Column(id="browser") as box:
@@ -101,13 +103,14 @@ class Browser(Over[None]):
                 yield self.leaf
 
     def on_mount(self) -> None:
-        self.set_class(self.WIDE_LIST, "-wide-list")
         self.search.redraw()
         self.hint()
         self.begin()
 
+    def size_classes(self, size: Size) -> dict[str, bool]:
+        return {**super().size_classes(size), "-stacked": self.STACKS and size.width < BESIDE}
+
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(self.STACKS and event.size.width < BESIDE, "-stacked")
         self.hint()
 
     def begin(self) -> None:

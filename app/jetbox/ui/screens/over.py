@@ -5,8 +5,7 @@ Textual draws the whole screen beneath, and dims each of its cells, with every f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 from rich.segment import Segment
@@ -23,11 +22,13 @@ from textual.widget import Widget
 from jetbox.ui.frames import Frames
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.letting_go import let_painted_go
+from jetbox.ui.screens.drawn import Drawn
 from jetbox.ui.screens.sizes import low_classes
+from jetbox.ui.slices import go_on_later
 from jetbox.ui.widgets.lined import Lined
 
 
-class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
+class Over(ModalScreen[ScreenResultType], Drawn[ScreenResultType], inherit_bindings=False):
     """Its boxes stand over the screen before it."""
 
     def __init__(
@@ -42,6 +43,10 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
         super().__init__(name, id, ascii_class(glyphs) if glyphs is not None else classes)
         self._compositor = Frames()
         self._seen = False
+        self._kept: dict[int, Strip] = {}
+        """Rows of the screen beneath, dimmed, until something changes in them."""
+        self._kept_for: tuple[Size, Color, str] | None = None
+        """The size, what they are dimmed with, and the theme."""
 
     def size_classes(self, size: Size) -> dict[str, bool]:
         """Which classes hold where the terminal has this size."""
@@ -54,15 +59,17 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
             self.set_class(holds, name, update=False)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Lay it out; it is drawn with the next frame, when its widgets know what they show."""
+        event.prevent_default()
         if not self._seen:
             # Everything was styled when it was mounted, a moment ago.
             event.refresh_styles = False
             self._seen = True
-
-    def _screen_resized(self, size: Size) -> None:
-        # It tells itself the size that it was laid out for.
-        if size != self.outer_size:
-            super()._screen_resized(size)
+        with self._undrawn():
+            self._on_screen_resume(event)
+        self._draw_whole()
+        self._kept.clear()
+        go_on_later(self._look_beneath)
 
     def on_resize(self, event: events.Resize) -> None:
         """What its widgets show can depend on how many rows there are."""
@@ -88,6 +95,9 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Draw it anew; what changed beneath its boxes is not seen."""
         if regions and not (layout or recompose):
+            # So the screen beneath tells what changed in it.
+            for y in {y for each in regions for y in each.line_range}:
+                self._kept.pop(y, None)
             boxes = self._hidden()
             regions = tuple(each for each in regions if not any(box.contains_region(each) for box in boxes))
             if not regions:
@@ -99,32 +109,48 @@ class Over(ModalScreen[ScreenResultType], inherit_bindings=False):
         beneath = self._beneath()
         if beneath is None:
             return super().render_lines(crop)
-        width, tint = self.size.width, self.styles.background
-        full = [box for box in self._hidden() if box.x <= 0 and box.right >= width]
-        out: list[Strip] = []
-        for hidden, rows in groupby(crop.line_range, key=lambda y: any(box.y <= y < box.bottom for box in full)):
-            several = list(rows)
-            if hidden:
-                out += [Strip.blank(width, self.visual_style.rich_style)] * len(several)
-            else:
-                out += self._dimmed(beneath, Region(0, several[0], width, len(several)), tint)
-        return out if not crop.x and crop.width == width else [strip.crop(crop.x, crop.right) for strip in out]
+        seen = self._rows_beneath(beneath, crop)
+        blank = Strip.blank(self.size.width, self.visual_style.rich_style)
+        out = [seen.get(y, blank) for y in crop.line_range]
+        return out if not crop.x and crop.width == self.size.width else [each.crop(crop.x, crop.right) for each in out]
 
-    def _dimmed(self, beneath: Screen[object], rows: Region, tint: Color) -> Iterator[Strip]:
-        """These rows of the screen beneath."""
+    def _look_beneath(self) -> None:
+        """Ahead of the first frame."""
+        beneath = self._beneath() if self.is_attached else None
+        if beneath is not None:
+            self._rows_beneath(beneath, self.size.region)
+
+    def _rows_beneath(self, beneath: Screen[object], crop: Region) -> Mapping[int, Strip]:
+        """Of these rows of the screen beneath those that are seen."""
+        drawn_for = (self.size, self.styles.background, self.app.theme)
+        if self._kept_for != drawn_for or self.app.screen is not self:
+            self._kept_for = drawn_for
+            self._kept.clear()  # nobody tells it of changes while another screen lies over it
+        full = [box for box in self._hidden() if box.x <= 0 and box.right >= self.size.width]
+        seen = [y for y in crop.line_range if not any(box.y <= y < box.bottom for box in full)]
+        missing = [y for y in seen if y not in self._kept]
+        if missing:
+            around = Region(0, missing[0], self.size.width, missing[-1] + 1 - missing[0])
+            self._kept.update(self._dimmed(beneath, around, missing, self.styles.background))
+        return {y: self._kept[y] for y in seen}
+
+    def _dimmed(
+        self, beneath: Screen[object], around: Region, rows: Sequence[int], tint: Color
+    ) -> Iterator[tuple[int, Strip]]:
+        """These rows of the screen beneath, which lie in this part of it."""
         compositor = beneath._compositor
         known: dict[Style | None, Style | None] = {}
-        chops = compositor._render_chops(rows, rows.line_range.__contains__)
-        for y in rows.line_range:
+        chops = compositor._render_chops(around, set(rows).__contains__)
+        for y in rows:
             parts = [strip for strip in chops[y].values() if strip is not None] if y < len(chops) else []
-            strip = Strip.join(parts) if parts else Strip.blank(rows.width)
+            strip = Strip.join(parts) if parts else Strip.blank(around.width)
             for style in {segment.style for segment in strip} - known.keys():
                 (tinted,) = BackgroundScreen.process_segments([Segment(" ", style)], tint)
                 known[style] = tinted.style
             strip = Strip([Segment(text, known[style]) for text, style, _ in strip], strip.cell_length)
             for line_filter in self.app._filters:
                 strip = strip.apply_filter(line_filter, tint)
-            yield strip
+            yield y, strip
 
 
 def ascii_class(glyphs: Glyphs) -> str | None:

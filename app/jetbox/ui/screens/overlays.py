@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
-from textual.screen import Screen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -16,6 +14,7 @@ from jetbox.ui.commands import COMMANDS, run_line
 from jetbox.ui.deeds import Deeds
 from jetbox.ui.prompts import Prompts
 from jetbox.ui.reasons import reason
+from jetbox.ui.screens.drawn import Drawn
 from jetbox.ui.telling import telling
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ AGAIN_S = 1.0
 """So soon a second Esc must follow the first to mean the two together."""
 
 
-class Overlays(Screen[None], inherit_bindings=False):
+class Overlays(Drawn[None], inherit_bindings=False):
     """What of the workbench opens something over itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,11 +78,6 @@ class Overlays(Screen[None], inherit_bindings=False):
         """Where recordings are read and written without holding keys up."""
         self._tell_held = False
         """The server was asked what it holds, and the answer is wanted in words."""
-
-    def _screen_resized(self, size: Size) -> None:
-        # Each screen that appears over this one tells it the size that it has.
-        if size != self.outer_size:
-            super()._screen_resized(size)
 
     @property
     def keyed(self) -> tuple[DOMNode, ...]:

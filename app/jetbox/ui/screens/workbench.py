@@ -9,7 +9,6 @@ from typing import Protocol, runtime_checkable
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.widget import Widget
 
 from jetbox.engine import events as e
@@ -31,6 +30,7 @@ from jetbox.ui.screens.steering import Steering
 from jetbox.ui.skeleton import HINT
 from jetbox.ui.slices import Slice
 from jetbox.ui.transport import Transport
+from jetbox.ui.widgets.box import Line
 from jetbox.ui.widgets.footer import Footer
 from jetbox.ui.widgets.mark import Mark
 from jetbox.ui.widgets.permission import Permission
@@ -119,7 +119,7 @@ class Workbench(Steering):
     def compose(self) -> ComposeResult:
         yield self.status
         yield self.timeline
-        with Horizontal(id="body"):
+        with Line(id="body"):
             yield self.transcript
             yield self.thumb
             yield self.side
@@ -129,7 +129,7 @@ class Workbench(Steering):
             yield self.bar
         yield self.permission
         yield self.suggest
-        with Horizontal(id="entry"):
+        with Line(id="entry"):
             yield self._mark
             yield self.prompt
         yield self.footer
@@ -151,7 +151,7 @@ class Workbench(Steering):
         for name, holds in size_classes(width, height).items():
             self.set_class(holds, name, update=False)
         if self.is_attached and self.classes != before:
-            self.update_node_styles()  # once: it looks at every widget
+            self.update_node_styles(animate=False)  # once: it looks at every widget
 
     def on_resize(self, event: events.Resize) -> None:
         self.fit(*event.size)
@@ -214,7 +214,7 @@ class Workbench(Steering):
 
     def _compositor_refresh(self) -> None:
         with self.drawing:
-            self.drawing.frames += 1
+            self.drawing.frames += not self._holding
             super()._compositor_refresh()
 
     def _show_taken(self, *, deltas_only: bool, other: bool) -> None:

@@ -1,0 +1,64 @@
+"""A screen that draws what it laid out once, in a turn of the loop of its own.
+
+Textual draws with each layout and, in the same turn, again what is to be repainted as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from textual.geometry import Size
+from textual.screen import Screen, ScreenResultType
+
+from jetbox.ui.slices import go_on_later
+
+
+class Drawn(Screen[ScreenResultType], inherit_bindings=False):
+    """Draws when keys were looked at."""
+
+    _holding = False
+    _to_draw = False
+    """Something was laid out that is not drawn yet."""
+
+    @contextmanager
+    def _undrawn(self) -> Iterator[None]:
+        """Within it nothing is drawn, but remembered that it is to be."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._to_draw:
+            go_on_later(self._draw_held)
+
+    def _draw_held(self) -> None:
+        if self._to_draw and self.is_attached:
+            self._to_draw = False
+            self._compositor_refresh()
+
+    def _draw_whole(self) -> None:
+        """Draw everything with the next frame, when widgets know what they show."""
+        self._to_draw = False
+        self.refresh()
+
+    def _compositor_refresh(self) -> None:
+        if self._holding:
+            self._to_draw = True
+        else:
+            super()._compositor_refresh()
+
+    def _on_timer_update(self) -> None:
+        with self._undrawn():
+            super()._on_timer_update()
+
+    def _screen_resized(self, size: Size) -> None:
+        # Each screen tells itself the size that it was laid out for, and those beneath it.
+        if size == self.outer_size:
+            return
+        if not self.outer_size:
+            super()._screen_resized(size)  # the first frame does not wait
+            return
+        with self._undrawn():
+            super()._screen_resized(size)
+        self._draw_whole()
