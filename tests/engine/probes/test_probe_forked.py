@@ -589,6 +589,8 @@ async def test_comparisons_go_on_now_and_then(bench: Bench, suite: Suite, monkey
     for runs in range(1, 6):
         bench.write("test_a.py", f"def test_a():\n    assert {runs}\n")
         assert (await suite.run()).state == "passed"
+        await asyncio.sleep(0)
+        assert runs not in plain, "the verdict is given first"
         await suite.compared()
     assert plain == [1, 3, 5]
     bench.write("test_a.py", DIFFERS)

@@ -32,6 +32,8 @@ from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.tasks import end_tasks
 
+AFTER_S = 0.05
+"""How long what follows a run holds off: starting a process takes the loop, and the verdict is to be given first."""
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
 
 
@@ -184,7 +186,7 @@ class PytestProbe(Whole):
         verdict = self._verdict(ended)
         if ended.forked and self._shadows.never:
             # Whole runs may never hold still for long enough; these few tests do sooner.
-            small = self._compare(verdict, change.now, tuple(tests))
+            small = self._compare_early(verdict, change.now, tuple(tests))
             self._following = self._small = asyncio.create_task(small, name="compare early pytest")
         if verdict.state not in ("passed", "failed") or not set(map(_file, verdict.failing)).issubset(tests):
             return None
@@ -238,11 +240,16 @@ class PytestProbe(Whole):
 
         Each counts only where the files did not change meanwhile.
         """
+        await asyncio.sleep(AFTER_S)
         if compared is not None:
             await self._compare(compared, files, ())
         if lesson is not None and self._learner is not None and not self.slow:
             await self._learner.learn(lesson)
             self._left = None
+
+    async def _compare_early(self, forked: Verdict, files: Snapshot, tests: tuple[str, ...]) -> None:
+        await asyncio.sleep(AFTER_S)
+        await self._compare(forked, files, tests)
 
     async def _take_up(self) -> None:
         files = self._tree.last
