@@ -68,6 +68,18 @@ async def test_all_below_it_is_killed_when_it_is_closed(runner: ProcessRunner) -
     assert await left_of(mark) == []
 
 
+async def test_one_whose_supervisor_does_not_end_is_gone_when_it_is_closed(
+    runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.safety.service.END_S", 0.1)
+    service = await Service.start(runner, [sys.executable, "-c", ECHO])
+    service.write(b"one\n")
+    assert await service.reader.readline() == b"ONE\n"
+    os.kill(service.pid, signal.SIGSTOP)
+    await service.close()
+    assert service.code is not None
+
+
 async def test_its_end_is_told_and_writing_to_it_is_harmless(runner: ProcessRunner) -> None:
     service = await Service.start(runner, [sys.executable, "-c", "import os; os.write(2, b'why'); os._exit(3)"])
     await service.exited.wait()

@@ -9,6 +9,7 @@ from asyncio import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jetbox.engine.clock import monotonic
 from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.family import descendants, send, send_group
 from jetbox.engine.safety.process import ProcessRunner, checked, with_limits
@@ -19,6 +20,7 @@ ERRORS_KEPT = 8_192
 BUFFER = 16 * 1024 * 1024
 """Bytes of one answer."""
 END_S = 2.0
+"""How long a supervisor may take to end by itself, before it is killed too."""
 
 
 class Service:
@@ -132,12 +134,12 @@ class Service:
     async def _end(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
-        for _ in range(int(END_S / 0.05)):
-            self._kill()
+        until = monotonic() + int(END_S * 1e9)
+        while self._process.returncode is None:
+            self._kill(supervisor=monotonic() >= until)
             try:
                 async with asyncio.timeout(0.05):
                     await self._process.wait()
-                break
             except TimeoutError:
                 continue
         if not self._launch.supervised:
@@ -149,11 +151,9 @@ class Service:
         if transport is not None:  # else its pipes are closed when the garbage is collected
             transport.close()
 
-    def _kill(self) -> None:
-        """Kill what stands below a supervisor, which then ends by itself; else the group."""
-        if self._process.returncode is not None:
-            return
+    def _kill(self, *, supervisor: bool) -> None:
+        """Kill what stands below a supervisor, which then ends by itself, and it too where asked; else the group."""
         below = descendants(self.pid)
         send(below, signal.SIGKILL)
-        if not self._launch.supervised or not below:
+        if not self._launch.supervised or not below or supervisor:
             send_group(self.pid, signal.SIGKILL)
