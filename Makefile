@@ -28,9 +28,11 @@ contracts: $(VENV)/.dev
 tests: $(VENV)/.rewritten
 	$(BIN)/pytest $(ARGS)
 
-# One process rewrites the assertions of all tests, which every worker would do for itself.
+# One process rewrites the assertions of all tests, and another lists the characters that tests draw texts from: every
+# worker would do both for itself.
 $(VENV)/.rewritten: $(VENV)/.dev
-	@$(BIN)/pytest -n0 -qq --collect-only >/dev/null 2>&1 || true
+	@$(BIN)/python -c "from hypothesis import strategies; strategies.text().validate()" >/dev/null 2>&1 & \
+	$(BIN)/pytest -n0 -qq --collect-only >/dev/null 2>&1; wait
 	@touch $@
 
 # Of every screen in every theme and size, into build/pictures: make pictures ARGS="--theme ember --size 120x40"
