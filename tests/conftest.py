@@ -62,9 +62,13 @@ def tokenizer(tmp_path: Path) -> Path:
 
 
 def pytest_collection_finish() -> None:
-    """The collector has thousands of tests to look at whenever a screen is gone: they stay."""
+    """The collector has thousands of tests to look at whenever a screen is gone: they stay.
+
+    It looks less often than it would by itself: each session and each screen of a test is small.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 5)
 
 
 @pytest.fixture(scope="session")

@@ -35,10 +35,18 @@ def styles_parsed_once() -> Iterator[None]:
     real = Stylesheet._parse_rules
     known: dict[Hashable, list[RuleSet]] = {}
 
-    def parse(self: Stylesheet, css: str, **given: Any) -> list[RuleSet]:
-        key = (css, *given.values(), frozenset(self._variables.items()))
+    def parse(
+        self: Stylesheet,
+        css: str,
+        read_from: tuple[str, str],
+        is_default_rules: bool = False,
+        tie_breaker: int = 0,
+        scope: str = "",
+    ) -> list[RuleSet]:
+        where = (read_from, is_default_rules, tie_breaker, scope)
+        key = (css, *where, frozenset(self._variables.items()))
         if key not in known:
-            known[key] = real(self, css, **given)
+            known[key] = real(self, css, *where)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -107,6 +107,7 @@ async def test_the_palettes_keys_and_tab_can_be_changed(show: Showing) -> None:
         await s.press("f1")
         for key, name in (("^T", "palette.close"), ("F8", "palette.run"), ("F9", "focus.next")):
             assert key in next(line for line in s.text.split("\n") if name in line)
+        await s.pilot.resize_terminal(120, 40)
         await s.press("escape", "ctrl+p")
         await hits(s, "^T closes")
         await s.press("escape", "enter", *"expand")

@@ -94,7 +94,7 @@ async def test_the_list_says_what_is_loaded_and_how_fast_it_was(show: Showing) -
 
 
 async def test_the_time_until_it_is_unloaded_counts_down(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "ASK_S", 0.01)
+    monkeypatch.setattr(models, "ASK_S", 0.05)
     async with show(size=(140, 40)) as s:
         await begin(s)
         for passed_s, left in ((0, "10m"), (300, "5m"), (275, "50s"), (50, "<10s"), (60, "<10s")):
