@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from jetbox.engine.errors import ExitCode, JetboxError, SettingsError, in_full
+from jetbox.engine.safety.starting import end, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -113,7 +114,7 @@ async def git() -> Check:
     """Is git there; sessions work without it."""
     cure = "install git to have commits in the record and undo by round"
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await spawn(
             "git",
             "--version",
             stdin=asyncio.subprocess.DEVNULL,
@@ -125,8 +126,7 @@ async def git() -> Check:
     try:
         output, _ = await process.communicate()
     finally:
-        if process.returncode is None:
-            process.kill()
+        await end(process)
     if process.returncode != 0:
         return Check("git", "warn", f"git --version ended with {process.returncode}", cure)
     return Check("git", "ok", output.decode(errors="replace").strip())

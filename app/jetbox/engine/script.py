@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
 from contextvars import Context
 from importlib import import_module
 from typing import Any
 
 import msgspec
+
+from jetbox.engine.safety.starting import end, spawn
 
 LONGEST = 1 << 26
 """Of one answer, bytes."""
@@ -58,16 +59,13 @@ class Script:
 
     async def close(self) -> None:
         """End the process."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await end(self._process)
 
     async def _start(self) -> asyncio.subprocess.Process:
         script = import_module(self._module).__file__
         assert script is not None
-        process = await asyncio.create_subprocess_exec(
+        process = await spawn(
             sys.executable, "-I", script, limit=LONGEST,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip

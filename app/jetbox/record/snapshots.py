@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from jetbox.engine.safety.starting import end, spawn
+
 FILE_BYTES = 5 * 1024**2
 """Larger files are left out."""
 REPOSITORY_BYTES = 512 * 1024**2
@@ -152,7 +154,7 @@ class Snapshots:
 
     async def _run(self, *arguments: str, stdin: bytes = b"", bare: bool = False) -> bytes:
         options = [text for key, value in _CONFIG.items() for text in ("-c", f"{key}={value}")]
-        process = await asyncio.create_subprocess_exec(
+        process = await spawn(
             self._git,
             *options,
             *arguments,
@@ -165,12 +167,8 @@ class Snapshots:
         )
         try:
             out, err = await process.communicate(stdin)
-        except BaseException:
-            # Re-raised: a cancelled snapshot leaves no git behind.
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            raise
+        finally:
+            await end(process)  # a cancelled snapshot leaves no git behind
         if process.returncode:
             lines = err.decode(errors="replace").strip().splitlines()
             raise _GitError(f"git {arguments[0]}: {lines[-1] if lines else f'exit code {process.returncode}'}")

@@ -6,9 +6,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 
 from jetbox.engine.errors import JetboxError
+from jetbox.engine.safety.starting import end, spawn
 
 WAIT_S = 2.0
 
@@ -40,9 +40,7 @@ async def copy_natively(text: str) -> None:
     refused = JetboxError(f"`{command[0]}` did not take it")
     quiet = asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
-        )
+        process = await spawn(*command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet)
     except FileNotFoundError:
         return  # not installed: the terminal may do it
     except OSError:
@@ -53,9 +51,6 @@ async def copy_natively(text: str) -> None:
     except (OSError, TimeoutError):
         raise refused from None
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await end(process)
     if process.returncode:
         raise refused

@@ -8,6 +8,7 @@ import sys
 import msgspec
 
 from jetbox.engine.models.address import on_this_machine
+from jetbox.engine.safety.starting import end, spawn
 
 GIB = 1024**3
 ASK_S = 1.0
@@ -70,7 +71,7 @@ async def _nvidia(command: tuple[str, ...]) -> int:
     from asyncio.subprocess import DEVNULL, PIPE
 
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
+        process = await spawn(*command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     except OSError:
         return 0
     try:
@@ -78,7 +79,5 @@ async def _nvidia(command: tuple[str, ...]) -> int:
     except TimeoutError:
         return 0
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end(process)
     return sum(int(line) for line in output.decode(errors="replace").split() if line.isdigit()) * 1024**2

@@ -6,12 +6,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from jetbox.engine.probes.imports import Module
 from jetbox.engine.probes.scan import scan_file
+from jetbox.engine.safety.starting import end, spawn
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ async def _in_process(paths: list[str]) -> Rows | None:
 
     program = str(Path(__file__).with_name("scan.py"))
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await spawn(
             *(sys.executable, "-I", "-S", program),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -72,11 +72,8 @@ async def _in_process(paths: list[str]) -> Rows | None:
     try:
         # `json`: names that are no UTF-8 hold surrogates, which msgspec does not write.
         answer, _ = await process.communicate(json.dumps(paths).encode())
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        raise
+    finally:
+        await end(process)
     try:
         rows = msgspec.json.decode(answer, type=Rows)
     except msgspec.DecodeError:

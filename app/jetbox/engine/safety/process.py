@@ -18,6 +18,7 @@ from jetbox.engine.safety.environment import clean_environment, find_program
 from jetbox.engine.safety.family import descendants, has_ended, send, send_group
 from jetbox.engine.safety.output import KeptOutput, LiveOutput
 from jetbox.engine.safety.sandbox import Launch, Sandbox
+from jetbox.engine.safety.starting import started
 
 if TYPE_CHECKING:
     from jetbox.engine.safety.gitwatch import GitWatch
@@ -171,7 +172,7 @@ class _Running(asyncio.SubprocessProtocol):
         """Start it; a cancelled start is ended like a running command."""
         loop = asyncio.get_running_loop()
         self._started = loop.time()
-        spawning = asyncio.ensure_future(
+        (self._transport, _), cancelled = await started(
             loop.subprocess_exec(
                 lambda: self,
                 *self.launch.argv,
@@ -183,15 +184,6 @@ class _Running(asyncio.SubprocessProtocol):
                 start_new_session=True,
             )
         )
-        cancelled = False
-        while not spawning.done():
-            try:
-                await asyncio.wait({spawning})
-            except asyncio.CancelledError:
-                cancelled = True
-        if cancelled and spawning.exception() is not None:
-            raise asyncio.CancelledError
-        self._transport, _ = spawning.result()
         if cancelled:
             await self._settle(asyncio.create_task(self._end(grace=0)))
             raise asyncio.CancelledError

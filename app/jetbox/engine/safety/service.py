@@ -14,6 +14,7 @@ from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.family import descendants, send, send_group
 from jetbox.engine.safety.process import ProcessRunner, checked, with_limits
 from jetbox.engine.safety.sandbox import Launch
+from jetbox.engine.safety.starting import started
 
 ERRORS_KEPT = 8_192
 """Bytes of its standard error that are kept: the newest."""
@@ -58,7 +59,7 @@ class Service:
         if trouble:
             raise OSError(trouble)
         launch = processes.sandbox.wrap(with_limits((program, *argv[1:]), memory), cwd=folder, env=variables)
-        starting = asyncio.ensure_future(
+        process, cancelled = await started(
             asyncio.create_subprocess_exec(
                 *launch.argv,
                 stdin=subprocess.PIPE,
@@ -70,16 +71,7 @@ class Service:
                 limit=BUFFER,
             )
         )
-        cancelled = False
-        while not starting.done():
-            try:
-                await asyncio.wait({starting})
-            except asyncio.CancelledError:
-                # Raised again, but never with a process left that nobody knows of.
-                cancelled = True
-        if cancelled and starting.exception() is not None:
-            raise asyncio.CancelledError
-        service = cls(launch, starting.result())
+        service = cls(launch, process)
         if cancelled:
             await service.close()
             raise asyncio.CancelledError

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.safety.starting import end, spawn
 from jetbox.engine.sizes import size_words
 from jetbox.engine.workspace.names import shown
 from jetbox.engine.workspace.root import Located, Workspace
@@ -86,7 +87,7 @@ def _place(located: Located, workspace: Workspace) -> dict[str, str]:
 
 async def _run(request: bytes, seconds: float) -> tuple[bytes, int]:
     """The worker's output and exit code; it is gone when this returns or is cancelled."""
-    process = await asyncio.create_subprocess_exec(
+    process = await spawn(
         sys.executable,
         "-I",
         "-X",
@@ -105,9 +106,7 @@ async def _run(request: bytes, seconds: float) -> tuple[bytes, int]:
     except TimeoutError:
         return b"", -signal.SIGALRM
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end(process)
     return output, process.returncode or 0
 
 

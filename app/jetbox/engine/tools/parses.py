@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from jetbox.engine.safety.starting import end, spawn
+
 WORKER = Path(__file__).with_name("parse_worker.py")
 DIRECT_CHARS = 4_000
 """A text of this length is parsed in about 2 ms; longer ones in a process of their own."""
@@ -38,9 +40,7 @@ async def _elsewhere(kind: str, text: str) -> str:
     pipe = asyncio.subprocess.PIPE
     argv = (sys.executable, "-I", "-X", "utf8", "-S", str(WORKER), kind)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd="/"
-        )
+        process = await spawn(*argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd="/")
     except OSError:
         return ""
     try:
@@ -49,7 +49,5 @@ async def _elsewhere(kind: str, text: str) -> str:
     except TimeoutError:
         return ""
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end(process)
     return said.decode() if process.returncode == 0 else ""

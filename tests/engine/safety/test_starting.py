@@ -1,0 +1,37 @@
+"""Helper processes whose start is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from jetbox.engine.safety.starting import end, spawn
+
+
+async def test_the_end_of_a_start_that_was_cancelled_is_told_by_whoever_waits_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pipe = asyncio.subprocess.PIPE
+    for turns in range(120):
+        starting = asyncio.create_task(spawn("/bin/sh", "-c", ":", stdin=pipe, stdout=pipe))
+        for _ in range(turns % 8):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+        if not starting.cancelled():
+            await end(starting.result())
+    assert not caplog.records, "asyncio missed the end of a process: somebody else had looked at it"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+async def test_what_cannot_be_started_says_so_though_it_was_cancelled() -> None:
+    with pytest.raises(FileNotFoundError):
+        await spawn("/not/there")
+    starting = asyncio.create_task(spawn("/not/there"))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
