@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from jetbox.ui.lag import Held, LagWatch
 from ui import loud
 from ui.turns import Turn, unit
 
+pytestmark = pytest.mark.xdist_group("turns")
+"""The longest test of all: groups come first, and nobody waits for it at the end."""
 ROUNDS = 300
 TRIES = 5
 MOST = 20.0
