@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("turns")
 """The longest test of all: groups come first, and nobody waits for it at the end."""
 ROUNDS = 300
 TRIES = 5
-MOST = 20.0
+MOST = 5.0
 """Units of about 5 ms."""
 
 
