@@ -67,7 +67,8 @@ def _unpacked(archive: Path, folder: Path) -> Path:
             odd = [each.name for each in file if each.name.startswith("/") or ".." in each.name.split("/")]
             if odd or any(each.issym() or each.islnk() or each.isdev() for each in file):
                 raise Missing(f"{archive.name} holds more than files below one folder")
-            file.extractall(folder)  # `filter` came with 3.11.4
+            file.extraction_filter = getattr(tarfile, "data_filter", None)  # which came with 3.11.4
+            file.extractall(folder)
         (made,) = folder.iterdir()
     except (tarfile.TarError, OSError, ValueError) as error:
         raise Missing(f"{archive.name} is no source distribution: {error}") from None

@@ -45,6 +45,7 @@ class Asking:
 
     async def told(self, kind: type[e.Event]) -> e.Event:
         async def look() -> e.Event:
+            await asyncio.sleep(0)  # what is there already gives nobody else a turn, from Python 3.12 on
             while True:
                 self.seen += [stamped.event for stamped in self.feed.drain().events]
                 found = [event for event in self.seen if isinstance(event, kind)]
