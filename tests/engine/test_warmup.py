@@ -207,6 +207,12 @@ async def test_where_nothing_is_on_a_gpu_none_is_said_to_be_there(warming: Warm)
     await within(task)
     text = next(n.text for n in rig.events(e.Notice) if "CPU" in n.text)
     assert text == "all of gpt-oss:20b is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
+    await unload(rig.parts.model, "gpt-oss:20b", rig.parts.options.model)
+    await look_at_held(rig.parts)
+    await rig.run()
+    await look_at_held(rig.parts)
+    assert len([h for h in rig.events(e.ModelHeld) if h.loaded]) == 2
+    assert len([n for n in rig.events(e.Notice) if "CPU" in n.text]) == 1, "it stays so: once is enough"
 
 
 async def test_a_switch_between_goals_warms_the_new_model(warming: Warm) -> None:

@@ -114,11 +114,5 @@ def _warn(parts: Parts, seen: ModelHeld, last: ModelHeld | None) -> None:
     text = f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory"
     if share < 1 - ON_GPU:
         text = f"all of {seen.name} is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
-    if share < ON_GPU and (last is None or last.size_vram != seen.size_vram or last.size != seen.size):
-        parts.session.emit(
-            Notice(
-                level="info",
-                text=text,
-                hint="a smaller --num-ctx or a smaller model is faster",
-            )
-        )
+    if share < ON_GPU:
+        parts.tell_once(text, "a smaller --num-ctx or a smaller model is faster", level="info")

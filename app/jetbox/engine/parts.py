@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -113,7 +113,7 @@ class Parts(msgspec.Struct):
     """Counts tokens exactly; None where no model has a tokenizer here."""
     doings: list[Span] = []
     """What the engine itself did since the last round ended, from when to when."""
-    warned: set[str] = msgspec.field(default_factory=set)
+    told: set[str] = msgspec.field(default_factory=set)
     """What the user was told of models already: a rule may go over to one again and again."""
 
     @property
@@ -180,14 +180,14 @@ class Parts(msgspec.Struct):
         self.tell_model(window.tokens)
         if window.tokens < SMALL_WINDOW:
             hint = f"{self.budget.wider}, or choose a model with a larger window"
-            self._warn_once(small_window(window.tokens, window.why), hint)
+            self.tell_once(small_window(window.tokens, window.why), hint)
         if window.spills:
-            self._warn_once(window.spills, SMALLER)
+            self.tell_once(window.spills, SMALLER)
         think, now = self.options.model.think, options_for(info, self.options.model).think
         if now != think:
             why = f"does not know that level (it has {', '.join(info.levels)})" if info.levels else "cannot think"
             becomes = f"becomes {now}" if now else "is left out"
-            self._warn_once(f"{info.name} {why}: model.think = {think} {becomes} for it")
+            self.tell_once(f"{info.name} {why}: model.think = {think} {becomes} for it")
         self.set_head()
 
     def tell_model(self, window: int) -> None:
@@ -198,10 +198,11 @@ class Parts(msgspec.Struct):
         keep = self.options.model.keep_alive if self.model.manages else ""
         self.session.emit(model_ready(self.model_info, window, keep, self.window_why))
 
-    def _warn_once(self, text: str, hint: str = "") -> None:
-        if text not in self.warned:
-            self.warned.add(text)
-            self.session.emit(Notice(level="warning", text=text, hint=hint))
+    def tell_once(self, text: str, hint: str = "", level: Literal["info", "warning"] = "warning") -> None:
+        """What stays as it is in a session, however often it is seen."""
+        if text not in self.told:
+            self.told.add(text)
+            self.session.emit(Notice(level=level, text=text, hint=hint))
 
 
 def small_window(window: int, why: str) -> str:
