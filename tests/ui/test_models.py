@@ -250,6 +250,17 @@ async def test_models_are_loaded_and_unloaded_by_a_key(show: Showing) -> None:
         assert "the server loads or unloads a model" in s.text
 
 
+async def test_the_model_that_a_request_waits_for_is_marked_as_loading(show: Showing) -> None:
+    nothing_held = [msgspec.structs.replace(one, loaded=False) for one in LISTED.models]
+    async with show() as s:
+        await begin(s)
+        await s.play(msgspec.structs.replace(LISTED, models=tuple(nothing_held)), e.RoundStarted(model="gpt-oss:20b"))
+        assert "  loading  " not in s.text
+        await s.play(e.Waiting(what="loading", detail="gpt-oss:20b", expected_ns=10**9))
+        (marked,) = [line for line in s.text.splitlines() if "  loading  " in line]
+        assert "gpt-oss:20b" in marked
+
+
 async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing) -> None:
     name = "q:8b"
     async with show() as s:

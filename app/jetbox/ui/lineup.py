@@ -94,8 +94,8 @@ class Table:
         titles = "".join(f"  {_set(c.title, c)}" for c in self._fitting(width))
         return [(f"  {'model':<{self._name}}{titles}", "faint")]
 
-    def row(self, model: e.ListedModel, width: int, now: int, *, present: bool) -> list[Piece]:
-        """One model; `present`: it is in use."""
+    def row(self, model: e.ListedModel, width: int, now: int, *, present: bool, loading: bool = False) -> list[Piece]:
+        """One model; `present`: it is in use, `loading`: its request waits until it is loaded."""
         sign = self._glyphs.loaded if model.loaded else self._glyphs.unloaded
         name = "".join(text for text, _ in fit([(one_line(model.name), "")], self._name))
         style = "faint" if model.lacks else "accent" if present else ""
@@ -103,6 +103,7 @@ class Table:
         out.append((name + " " * (self._name - cells(name)), style))
         for column in self._fitting(width):
             text = "in use" if present and column.title == "switch" else column.text(model, now)
+            text = "loading" if loading and not model.loaded and column.text is _share else text
             warns = column.title == "can" and bool(model.lacks)
             out.append((f"  {_set(text, column)}", "warning" if warns else "accent" if text == "in use" else "dim"))
         return out

@@ -141,8 +141,10 @@ class Models(Browser):
     def _row(self, table: Table, number: int, width: int) -> list[Piece]:
         if number >= len(self._shown):
             return fetching(self._fetch, self.bench.pulled, self.bench.glyphs)
-        model = self._shown[number]
-        return table.row(model, width, self.bench.source.now(), present=model.name == self.bench.view.model)
+        model, view = self._shown[number], self.bench.view
+        present = model.name == view.model
+        loading = present and view.loaded == "loading"
+        return table.row(model, width, self.bench.source.now(), present=present, loading=loading)
 
     def _lay_out(self, width: int) -> list[Row]:
         keys = [row((self.unsaid, "faint"))] if self.unsaid else []
