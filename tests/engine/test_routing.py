@@ -322,11 +322,18 @@ async def test_a_server_that_does_not_say_what_it_has_is_not_waited_out(
     routing = {} if when == "switch" else rule("evidence", escalate_garbled=1)
     live = await rig(GARBLED, name=SMALL if when == "weigh" else LARGE, routing=routing)
     monkeypatch.setattr(interruptible, "SPEAK_AFTER_S", 0.0)
-    monkeypatch.setattr(live.parts.model, "installed", asyncio.Event().wait)
+    begun = asyncio.Event()
+
+    async def installed() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(live.parts.model, "installed", installed)
     if when == "switch":
         live.submit(c.SetModel(SMALL))
     running = live.start()
     assert (await live.until(e.Waiting, what="asking")).detail == "the server about its models"
+    await within(begun.wait())  # other questions are answered
     live.submit(c.Steer("Now this.", now=True))
     live.submit(c.Cancel())
     ended = await within(running)

@@ -75,11 +75,11 @@ async def test_without_a_linter_or_with_it_switched_off_nothing_is_said(bench: B
     [
         ("calc.py", "(def add(a, b): return a + b;\n", r"parse: this is no valid Python 3\.\d+: line 1: "),
         ("deep/typed.pyi", "x: int\ndef f(:\n", r"Python 3\.\d+: line 2: "),
-        ("data.json", '{"a": 1,}\n', "parse: this is no valid JSON: line 1, column 9: "),
+        ("data.json", '{"a": 1,}\n', "parse: this is no valid JSON: line 1, column [89]: "),  # by Python's version
         ("pyproject.toml", '[project]\nname = x"\n', r"parse: this is no valid TOML: .*line 2"),
         ("escape.py", 'x = "\\d"\n', ""),
         ("nested.py", "x = " + "-" * 3000 + "1\n", ""),
-        ("nested.json", "[" * 3000, ""),
+        ("nested.json", "[" * 60_000, ""),
         ("tsconfig.json", '{"a": 1,}\n', ""),
         ("commented.json", '// one\n{"a": 1}\n', ""),
         ("words.txt", "def f(:\n", ""),
