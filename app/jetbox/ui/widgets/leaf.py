@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.slices import Slice, go_on_later
@@ -20,15 +21,19 @@ class Leaf(Wheeled, Lined):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._lay_out: LayOut = lambda _width: ()
-        self._laid_out: tuple[int, list[Row]] = (-1, [])
+        self._width = -1
+        """For which it was laid out; -1: it has to be anew."""
+        self._rows: list[Row] = []
+        """What is drawn: what was there before, until a page of the new is laid out."""
+        self._coming: list[Row] | None = None
+        """What is laid out of that."""
         self._rest: Iterator[Row] = iter(())
         """What is still to be laid out."""
         self._top = 0
 
     def show(self, lay_out: LayOut, *, keep: bool = False) -> None:
         """Show this from its beginning; with `keep` from where it stands."""
-        self._lay_out = lay_out
-        self._laid_out = (-1, [])
+        self._lay_out, self._width = lay_out, -1
         if not keep:
             self._top = 0
         self.redraw()
@@ -44,30 +49,33 @@ class Leaf(Wheeled, Lined):
         return max(1, self.size.height)
 
     def lines(self, width: int) -> list[Row]:
-        rows, height = self._laid_out[1], self.page
-        if self._laid_out[0] != width:
-            rows, self._rest = [], iter(self._lay_out(width))
-            self._laid_out = (width, rows)
+        if self._width != width:
+            self._width, self._coming, self._rest = width, [], iter(self._lay_out(width))
             self._go_on(self._rest)
-        self._top = max(0, min(self._top, len(rows) - height))
-        shown = list(rows[self._top : self._top + height])
-        below = len(rows) - self._top - height
+        rows, height = self._rows, self.page
+        top = max(0, min(self._top, len(rows) - height))
+        if self._coming is None:
+            self._top = top
+        shown = list(rows[top : top + height])
+        below = len(rows) - top - height
         if below > 0:
             shown[-1] = row((f"{self.glyphs.more} {below + 1} more lines", "faint"))
         return shown
 
-    def _go_on(self, rest: Iterator[Row]) -> None:
-        """Lay out what is in sight, and more as long as that takes no time; the others when keys were looked at."""
-        rows, now = self._laid_out[1], Slice()
+    def _go_on(self, rest: Iterator[Row], *, later: bool = False) -> None:
+        """Lay out as much as takes no time, the rest when keys were looked at; `later`: nobody is about to draw it."""
         if rest is not self._rest or not self.is_attached:
             return
-        shown = len(rows)
+        rows, now, whole = self._rows if self._coming is None else self._coming, Slice(), True
         for each in rest:
             rows.append(each)
-            if len(rows) > self._top + self.page and now.over:
-                go_on_later(self._go_on, rest)
+            if now.over:
+                go_on_later(partial(self._go_on, rest, later=True))
+                whole = False
                 break
-        if shown:
+        if self._coming is not None and (whole or len(rows) > self._top + self.page):
+            self._rows, self._coming = rows, None
+        if later and self._coming is None:
             self.redraw()
 
     def roll(self, rows: int) -> None:
