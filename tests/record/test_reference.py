@@ -59,7 +59,7 @@ def test_a_bar_shows_its_band_within_and_beyond_itself() -> None:
 def test_calls_that_run_together_are_counted_by_their_time() -> None:
     one_by_one = done({"tools": 450}, (0, 150), (150, 300), (300, 450))
     together = done({"tools": 150}, (0, 150), (0, 150), (0, 150))
-    assert work([one_by_one]).ratio == 1.0
-    assert work([together]).ratio == 3.0
-    assert work([one_by_one, together]).ratio == 1.5
-    assert work([done({"decode": 5})]).ratio == 0.0
+    assert work(one_by_one).ratio == 1.0
+    assert work(together).ratio == 3.0
+    assert work(one_by_one).plus(work(together)).ratio == 1.5
+    assert work(done({"decode": 5})).ratio == 0.0

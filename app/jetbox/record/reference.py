@@ -69,16 +69,17 @@ class Work(msgspec.Struct, frozen=True):
         """How many ran at one time on average; 0 where none ran."""
         return self.busy / self.wall if self.wall else 0.0
 
+    def plus(self, other: Work) -> Work:
+        """Both, of different rounds: their calls never ran together."""
+        return Work(self.calls + other.calls, self.busy + other.busy, self.wall + other.wall)
 
-def work(rounds: Sequence[RoundTime]) -> Work:
-    """What the tools of these rounds did; calls of different rounds never ran together."""
-    calls, busy, wall = 0, 0, 0
-    for done in rounds:
-        runs = sorted((start, end) for _, start, end in done.runs)
-        calls += len(runs)
-        until = done.start
-        for start, end in runs:
-            busy += end - start
-            wall += max(0, end - max(start, until))
-            until = max(until, end)
-    return Work(calls, busy, wall)
+
+def work(done: RoundTime) -> Work:
+    """What the tools of a round did."""
+    runs = sorted((start, end) for _, start, end in done.runs)
+    busy, wall, until = 0, 0, done.start
+    for start, end in runs:
+        busy += end - start
+        wall += max(0, end - max(start, until))
+        until = max(until, end)
+    return Work(len(runs), busy, wall)

@@ -12,6 +12,7 @@ from jetbox.engine import events as e
 from jetbox.engine.clock import Span, model_spans, segments
 from jetbox.engine.models.figures import clocked
 from jetbox.record.prepared import Shortened, stages
+from jetbox.record.reference import Work, work
 from jetbox.record.savings import READS, Saving, between, within
 from jetbox.record.spent import RoundTime, Segment, Switch, ToolTime, packed, runs
 
@@ -117,6 +118,8 @@ class Timing:
         """What the engine itself did, in all rounds, ns."""
         self.logged = 0
         """How long recording held up the event loop in all rounds, ns."""
+        self.work = Work(0, 0, 0)
+        """What tools did in all rounds."""
         self.shortened = Shortened()
         self._goal = 0
         self._ended = -1
@@ -312,6 +315,7 @@ class Timing:
             insort(self.ttfts, done.ttft)
         self.shortened.over(done.phases.get("prompt eval", 0), done.reuse, reading)
         self.logged += done.logged
+        self.work = self.work.plus(work(done))
         for name, ns in done.stages.items():
             self.stages[name] = self.stages.get(name, 0) + ns
         for name, ns in done.phases.items():

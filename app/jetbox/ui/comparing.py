@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jetbox.record.reference import PROBE_NS, ROUND_NS, Share, less, shares, work
+from jetbox.record.reference import PROBE_NS, ROUND_NS, Share, Work, less, shares, work
 from jetbox.record.spent import RoundTime
 from jetbox.record.timing import percentile
 from jetbox.ui import words
@@ -96,9 +96,8 @@ def stage_rows(rounds: Sequence[RoundTime], width: int) -> list[Row]:
     return [*out, BLANK]
 
 
-def ratio_words(rounds: Sequence[RoundTime]) -> str:
+def ratio_words(done: Work) -> str:
     """How many calls ran at one time on average; empty where none ran."""
-    done = work(rounds)
     if not done.wall:
         return ""
     took = f"{words.duration(done.busy)} of work in {words.duration(done.wall)}"
@@ -111,7 +110,7 @@ def lane_rows(done: RoundTime, width: int, glyphs: Glyphs) -> list[Row]:
         return []
     start, end = min(run[1] for run in done.runs), max(run[2] for run in done.runs)
     room = max(8, width - NAMED - 10)
-    out = [spread((("tools side by side", "title"),), ((ratio_words([done]), "dim"),), width)]
+    out = [spread((("tools side by side", "title"),), ((ratio_words(work(done)), "dim"),), width)]
     for name, begun, ended in done.runs[:MOST_RUNS]:
         bar = painted([("tools", begun, ended)], start, max(end, start + 1), room, glyphs)
         left: list[Piece] = [(f"{one_line(name)[: NAMED - 1]:<{NAMED}}", ""), *bar]

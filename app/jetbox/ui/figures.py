@@ -134,7 +134,7 @@ def _tools(timing: Timing, width: int) -> list[Row]:
     for name, tool in sorted(timing.tools.items(), key=lambda item: -item[1].total):
         figures: list[Piece] = [(f"{said(tool):>{wide}}", TOOL_STYLES.get(title, "")) for title, wide, said in columns]
         out.append(row((f"{one_line(name)[: NAMED - 1]:<{NAMED}}", ""), *figures))
-    together = ratio_words(timing.rounds)
+    together = ratio_words(timing.work)
     return [*out, *([row((together, "dim"))] if together else []), BLANK]
 
 
