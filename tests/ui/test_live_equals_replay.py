@@ -16,7 +16,7 @@ from jetbox.engine.options import EngineOptions, LoopOptions, ModelOptions, Perm
 from jetbox.engine.session import Batch
 from jetbox.record.playback import Playback, read_journal
 from jetbox.record.recording import Recording
-from ui.conftest import painted, until
+from ui.conftest import painted, settle, until
 
 BELOW_LIVE, BELOW_REPLAY = 1, 2
 """Rows under the transcript: the footer; the transport bar and the footer."""
@@ -121,13 +121,13 @@ async def same_screens(
             await app.workbench.reached(seq)
             if seq in seqs:
                 app.workbench._tick()  # what moves with time is as at this event, however long the next tick takes
-                await pilot.pause()
+                await settle(pilot)
                 shown[seq] = painted(app)
     async with on_source(replay, size=size) as (app, pilot):
         for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
             await until(pilot, lambda seq=seq: app.workbench.view.seq == seq)  # type: ignore[misc]
             app.workbench._tick()
-            await pilot.pause()
+            await settle(pilot)
             above = painted(app)[: height - BELOW_REPLAY]
             assert above == shown[seq][: len(above)], f"at event {seq}, {events[seq].event}"
