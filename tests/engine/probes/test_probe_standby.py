@@ -234,6 +234,22 @@ async def test_what_a_test_does_is_its_own_affair(bench: Bench, suite: Suite, de
     assert suite.probe._verdict(ended).state == state
 
 
+@pytest.mark.parametrize(
+    "deed", ["import sys; sys.exit(3)", "import os; os._exit(4)", "import pytest; pytest.exit('no')"]
+)
+async def test_a_conftest_that_leaves_ends_it_as_one_from_scratch(bench: Bench, suite: Suite, deed: str) -> None:
+    bench.write("test_a.py", "def test_a(): pass\n")
+    bench.write("conftest.py", f"{deed}\n")
+    await suite.tree.sweep()
+    await suite.probe.sessions.prepare()
+    await idle(suite)
+    ended, plain = await ran(suite, "test_a.py"), await suite.probe.sessions.plain(("test_a.py",))
+    assert (suite.probe._judge(ended), ended.code) == (suite.probe._judge(plain), plain.code)
+    bench.write("conftest.py", "")
+    mended = await ran(suite, "test_a.py")
+    assert (mended.code, mended.forked, suite.told) == (0, True, []), "forking goes on"
+
+
 async def test_one_that_nobody_wanted_goes_with_its_server(bench: Bench, suite: Suite) -> None:
     bench.write("test_a.py", "def test_a(): pass\n")
     await ahead(suite, "test_a.py")

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 
 def child(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
-    """One run; it returns only where it broke off before pytest could say how it ended, and tells why."""
+    """One run."""
+    told(said, lambda: session(request, root, private, out, said, loaded))
+
+
+def told(said: int, work: Callable[[], None]) -> None:
+    """Do it; it returns only where it broke off before pytest could say how it ended, and tells why."""
     me = os.getpid()
     try:
-        session(request, root, private, out, said, loaded)
+        work()
     except BaseException as error:
         # Re-raised: whoever forked it hears why, whatever it was.
         if os.getpid() == me:

@@ -21,7 +21,7 @@ from typing import Any, Dict, Iterator, List, Tuple  # noqa: UP035 - evaluated b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, written
+    from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, told, written
     from jetbox.engine.probes.inside import ARGUMENTS, sources_only
     from jetbox.engine.probes.loading import of_workspace
     from jetbox.engine.probes.watched import end
@@ -76,7 +76,8 @@ class Standby:
         if not self.pid:
             for fd in (out, said, asked, *apart):
                 os.close(fd)
-            alone(lambda: Waiting(root, private, names, asked_end, said_end).run(out_end, loaded, ahead))
+            waiting = Waiting(root, private, names, asked_end, said_end)
+            alone(lambda: told(said_end, lambda: waiting.run(out_end, loaded, ahead)))
         for fd in (out_end, said_end, asked_end):
             os.close(fd)
         self.out = out
