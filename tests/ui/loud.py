@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 from textual import events
-from textual.command import CommandPalette
 from textual.screen import Screen
 
 from jetbox.engine import events as e
+from jetbox.ui.palette import Palette
 from jetbox.ui.screens.help import Help
 from jetbox.ui.screens.models import Models
 from jetbox.ui.screens.request import Request
@@ -187,7 +187,7 @@ async def settings(s: Show) -> None:
 
 
 async def palette(s: Show) -> None:
-    await over(s, CommandPalette, ["ctrl+p"], *"theme", "escape")
+    await over(s, Palette, ["ctrl+p"], *"theme", "escape")
 
 
 async def accounts(s: Show) -> None:

@@ -82,6 +82,25 @@ async def test_the_palette_offers_the_commands_and_begins_lines(show: Showing) -
         assert s.bench.prompt.text == "/now "
 
 
+async def test_the_palette_finds_what_is_written_badly_and_is_used_in_the_smallest_terminal(show: Showing) -> None:
+    async with show(size=(20, 5)) as s:
+        await s.play(*opened())
+        await s.press("ctrl+p")
+        await hits(s, "/help")
+        assert "/mode" in s.text
+        assert "esc closes" in " ".join(s.text.replace("─", " ").split())
+        await s.press(*"xpnd")
+        await hits(s, "/expand")
+        assert "/help" not in s.text
+        await s.press("ctrl+u", *"the transcript")
+        await hits(s, "/round")
+        await s.press("q")
+        await hits(s, "no command is like")
+        await s.press("enter", "ctrl+u", *"set", "end", "down", "up", "enter")  # nothing is found: nothing is done
+        await s.until(lambda: s.bench.on_top)
+        assert s.bench.prompt.text == "/set "
+
+
 async def test_what_can_do_without_its_argument_acts_at_once(show: Showing) -> None:
     async with show() as s:
         await s.play(*whole())

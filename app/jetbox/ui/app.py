@@ -34,12 +34,12 @@ from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from textual.command import Provider
     from textual.driver import Driver
     from textual.timer import Timer
     from textual.widget import AwaitMount
 
     from jetbox.settings.load import Loaded
+    from jetbox.ui.commands import Command
     from jetbox.ui.lag import LagWatch
     from jetbox.ui.outlet import Outlet
     from jetbox.ui.skeleton import Skeleton
@@ -52,18 +52,10 @@ LOOK_S = 1.0
 """How long after the start, or after a change of theme, the colours are kept for the next start."""
 
 
-def _commands() -> type[Provider]:
-    """The palette's provider, imported when it is first opened."""
-    from jetbox.ui.palette import JetboxCommands
-
-    return JetboxCommands
-
-
 class JetboxApp(Driven):
     """Shows a session; returns the exit code."""
 
     CSS_PATH = "app.tcss"
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "clear_or_quit", "Clear the input; twice: quit", id="app.quit", show=False, priority=True),
         Binding("ctrl+q", "quit", "Quit", id="app.leave", show=False, priority=True),
@@ -328,12 +320,13 @@ class JetboxApp(Driven):
     def action_command_palette(self) -> None:
         """The commands are the workbench's: over another screen there are none."""
         if self.screen is self.workbench:
-            from jetbox.ui.lean import with_palette
-
-            with_palette()
             from jetbox.ui.palette import Palette
 
-            self.push_screen(Palette(self.workbench.glyphs))
+            def chosen(command: Command | None) -> None:
+                if command is not None:
+                    self.workbench.start_command(command)
+
+            self.push_screen(Palette(self.workbench), chosen)
 
     def action_help(self) -> None:
         if self.screen is self.workbench:

@@ -11,7 +11,7 @@ from jetbox.engine import commands as engine
 from jetbox.engine.events import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -261,6 +261,52 @@ def find(name: str) -> Command | None:
 def matching(typed: str) -> list[Command]:
     """Commands that what was typed after the slash may become."""
     return [command for command in COMMANDS if command.name.startswith(typed)]
+
+
+def resembling(typed: str, among: Iterable[Command]) -> list[tuple[Command, frozenset[int]]]:
+    """Of these the ones that what was typed may mean, the likeliest first.
+
+    With each: which characters of its usage were typed.
+    """
+    parts = typed.lower().removeprefix("/").split()
+    found: list[tuple[int, Command, frozenset[int]]] = []
+    for command in among:
+        likeness = [_likeness(part, command) for part in parts]
+        if all(likeness):
+            far = sum(far for far, _ in filter(None, likeness))
+            at = frozenset(n for _, places in filter(None, likeness) for n in places)
+            found.append((far, command, at))
+    return [(command, at) for _, command, at in sorted(found, key=lambda each: each[0])]
+
+
+def _likeness(part: str, command: Command) -> tuple[int, Sequence[int]] | None:
+    """How far a command is from what was typed, and where in its usage that stands; None: it is not meant."""
+    name, usage, words = command.name, command.usage.lower(), command.description.lower()
+    if part in name:
+        at = 1 + name.find(part)
+        return 0 if name == part else 1 if at == 1 else 2, range(at, at + len(part))
+    if f" {part}" in f" {words}":
+        return 3, ()
+    if part in usage:
+        at = usage.find(part)
+        return 4, range(at, at + len(part))
+    if part in words:
+        return 4, ()
+    if loose := _letters(part, name):
+        return 5, [1 + n for n in loose]
+    return (6, ()) if any(word[:1] == part[0] and _letters(part, word) for word in words.split()) else None
+
+
+def _letters(part: str, word: str) -> list[int]:
+    """Where the letters of a part stand in a word, in their order; nothing where it has not all of them."""
+    found: list[int] = []
+    at = -1
+    for letter in part:
+        at = word.find(letter, at + 1)
+        if at < 0:
+            return []
+        found.append(at)
+    return found
 
 
 def unknown(name: str, known: Iterable[str] = ()) -> str:

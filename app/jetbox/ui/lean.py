@@ -1,9 +1,8 @@
 """Imports Textual and asyncio without what the first frame does not need.
 
 Of Textual that is its command palette, with the widgets that it is made of: every application
-imports them at its start, and they are a tenth of what Textual takes. They are put in their
-place before the palette is opened (`with_palette`). Of asyncio it is TLS: it comes when it is
-first asked for.
+imports them at its start, and they are a tenth of what Textual takes. The workbench has a palette
+of its own. Of asyncio it is TLS: it comes when it is first asked for.
 """
 
 from __future__ import annotations
@@ -63,13 +62,3 @@ def import_textual() -> None:
     finally:
         # Whoever imports it from now on gets the real one.
         del sys.modules[PALETTE]
-
-
-def with_palette() -> None:
-    """Give `textual.app` the real palette."""
-    import textual.app
-    import textual.command
-
-    for name in NAMES:
-        if hasattr(textual.app, name):
-            setattr(textual.app, name, getattr(textual.command, name))

@@ -1,108 +1,144 @@
-"""Textual's palette with the commands of the table, and with keys that can be changed."""
+"""Every command by a few letters of it."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.command import CommandInput, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.content import Content
-from textual.widgets import LoadingIndicator
+from textual.geometry import Size
 
-from jetbox.ui.commands import COMMANDS, Command
-from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.keys import first_keys
-from jetbox.ui.screens.over import Over, ascii_class
-from jetbox.ui.screens.workbench import Workbench
-from jetbox.ui.widgets.box import Column, Line
+from jetbox.engine.safety.terminal import safe_text
+from jetbox.ui.commands import COMMANDS, Command, resembling
+from jetbox.ui.keys import Act, act_now, first_keys
+from jetbox.ui.screens.over import Over
+from jetbox.ui.text.rows import Piece, one_line
+from jetbox.ui.widgets.box import Column
+from jetbox.ui.widgets.field import Field
+from jetbox.ui.widgets.pick import Pick
 
+if TYPE_CHECKING:
+    from jetbox.ui.screens.workbench import Workbench
 
-class Wanted(CommandInput, inherit_bindings=False):
-    """What is looked for; its keys have the names that those of other fields have."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "cursor_left", "A character left", id="edit.left", show=False),
-        Binding("right", "cursor_right", "A character right", id="edit.right", show=False),
-        Binding("ctrl+left", "cursor_left_word", "A word left", id="edit.word_left", show=False),
-        Binding("ctrl+right", "cursor_right_word", "A word right", id="edit.word_right", show=False),
-        Binding("home,ctrl+a", "home", "The line's beginning", id="edit.line_start", show=False),
-        Binding("end,ctrl+e", "end", "The line's end", id="edit.line_end", show=False),
-        Binding("backspace", "delete_left", "Delete to the left", id="edit.backspace", show=False),
-        Binding("delete,ctrl+d", "delete_right", "Delete to the right", id="edit.delete", show=False),
-        Binding("ctrl+w", "delete_left_word", "Delete a word to the left", id="edit.delete_word", show=False),
-        Binding("ctrl+u", "delete_left_all", "Delete to its beginning", id="edit.delete_start", show=False),
-        Binding("ctrl+k", "delete_right_all", "Delete to its end", id="edit.delete_end", show=False),
-        Binding("shift+left", "cursor_left(True)", "Select to the left", id="edit.select_left", show=False),
-        Binding("shift+right", "cursor_right(True)", "Select to the right", id="edit.select_right", show=False),
-        Binding("f7", "select_all", "Select everything", id="edit.select_all", show=False),
-        Binding("super+c", "copy", "Copy", id="edit.copy", show=False),
-        Binding("ctrl+x,super+x", "cut", "Cut", id="edit.cut", show=False),
-        Binding("ctrl+v", "paste", "Put in what was cut", id="edit.paste", show=False),
-    ]
+MOST_CHARS = 200
+"""What is pasted is no name of a command where it is longer."""
+AROUND = 10
+"""Rows of the screen that are not the list's: the border, what is looked for, and what is seen of the workbench."""
+AROUND_LOW, AROUND_LEAST = 3, 2
+"""The same where there are few rows, and where there are fewer still."""
 
 
-class Palette(CommandPalette, Over[None], inherit_bindings=False):
-    """Textual's, which says how it is left."""
+class Wanted(Field):
+    """What is looked for, in one line; the keys of the list hold in it too."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(id="palette-wanted", placeholder=placeholder)
+        self.acts: Iterable[Act] = ()
+
+    async def _on_key(self, event: events.Key) -> None:
+        if not act_now(event, self.acts):
+            await super()._on_key(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """The text area goes on from here."""
+        event.text = one_line(" ".join(safe_text(event.text[: 2 * MOST_CHARS]).split()))[:MOST_CHARS]
+
+    def action_newline(self) -> None:
+        """There is one line."""
+
+
+class Palette(Over[Command | None]):
+    """The command that was chosen; None where there was none."""
 
     BINDING_GROUP_TITLE = "Commands to choose from"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "escape", "Close", id="palette.close", show=False),
+        Binding("escape", "dismiss(None)", "Close", id="palette.close", show=False),
         Binding("enter", "run", "Run the command", id="palette.run", show=False),
-        Binding("up", "command_list('cursor_up')", "Up", id="palette.up", show=False),
-        Binding("down", "cursor_down", "Down", id="palette.down", show=False),
-        Binding("pageup", "command_list('page_up')", "A page up", id="palette.page_up", show=False),
-        Binding("pagedown", "command_list('page_down')", "A page down", id="palette.page_down", show=False),
-        Binding("ctrl+home,shift+home", "command_list('first')", "The first", id="palette.first", show=False),
-        Binding("ctrl+end,shift+end", "command_list('last')", "The last", id="palette.last", show=False),
+        Binding("up", "move(-1)", "Up", id="palette.up", show=False),
+        Binding("down", "move(1)", "Down", id="palette.down", show=False),
+        Binding("pageup", "page(-1)", "A page up", id="palette.page_up", show=False),
+        Binding("pagedown", "page(1)", "A page down", id="palette.page_down", show=False),
+        Binding("ctrl+home,shift+home", "ends(-1)", "The first", id="palette.first", show=False),
+        Binding("ctrl+end,shift+end", "ends(1)", "The last", id="palette.last", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__(classes=ascii_class(glyphs))
-        self._ascii = glyphs.ascii
+    def __init__(self, bench: Workbench) -> None:
+        self._list = Pick(bench.glyphs, id="palette-list", empty="no command is like this")
+        self._list.paint(bench.status.colours)
+        self._around = AROUND
+        super().__init__(bench.glyphs)
+        self._offered = [command for command in COMMANDS if bench.live or not command.live]
+        self._found: list[tuple[Command, frozenset[int]]] = []
+        self._wanted = Wanted("Search for commands…")
+        self._wanted.typed = self._typed
 
     def compose(self) -> ComposeResult:
-        # As Textual has it, but for the field.
-        with Column(id="--container"):
-            with Line(id="--input"):
-                yield Wanted(placeholder=self._placeholder, select_on_focus=False)
-            with Column(id="--results"):
-                yield CommandList()
-                yield LoadingIndicator()
+        with Column(id="palette"):
+            yield self._wanted
+            yield self._list
 
     def on_mount(self) -> None:
-        closes = first_keys(self, ascii=self._ascii).get("palette.close", "")
-        self.query_one("#--input").border_title = f"{closes} closes" if closes else ""
+        self._wanted.acts = (
+            (self, "palette.close", lambda: self.dismiss(None)),
+            (self, "palette.run", self.action_run),
+            (self, "palette.up", lambda: self.action_move(-1)),
+            (self, "palette.down", lambda: self.action_move(1)),
+            (self, "palette.page_up", lambda: self.action_page(-1)),
+            (self, "palette.page_down", lambda: self.action_page(1)),
+            (self, "palette.first", lambda: self.action_ends(-1)),
+            (self, "palette.last", lambda: self.action_ends(1)),
+        )
+        closes = first_keys(self, ascii=self._list.glyphs.ascii).get("palette.close", "")
+        self.query_one("#palette").border_title = f"{closes} closes" if closes else ""
+        self._look()
+
+    def size_classes(self, size: Size) -> dict[str, bool]:
+        classes = super().size_classes(size)
+        self._around = AROUND_LEAST if classes["-least"] else AROUND_LOW if classes["-low"] else AROUND
+        # A command has two rows where there is room for some of them.
+        self._list.more = None if classes["-low"] else self._describe
+        return classes
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fill()
+
+    def _typed(self, changed: bool) -> None:
+        if changed:
+            self._look()
+
+    def _look(self) -> None:
+        """Show what was typed may mean, the likeliest first."""
+        self._list.at = 0
+        self._found = resembling(self._wanted.text.strip(), self._offered)
+        self._fill()
+
+    def _fill(self) -> None:
+        self._list.fill(len(self._found), self._usage)
+        self._list.styles.height = max(1, min(self._list.whole, self.app.size.height - self._around))
+
+    def _usage(self, number: int, width: int) -> list[Piece]:
+        command, at = self._found[number]
+        return [("  ", ""), *((char, "match" if n in at else "bold") for n, char in enumerate(command.usage))]
+
+    def _describe(self, number: int, width: int) -> list[Piece]:
+        return [("    ", ""), (self._found[number][0].description, "dim")]
+
+    @on(Pick.Moved)
+    def _moved(self, message: Pick.Moved) -> None:
+        if message.again:
+            self.action_run()
+
+    def action_move(self, by: int) -> None:
+        self._list.move(by)
+
+    def action_page(self, pages: int) -> None:
+        self._list.move(pages * self._list.page)
+
+    def action_ends(self, which: int) -> None:
+        self._list.go(0 if which < 0 else self._list.count)
 
     def action_run(self) -> None:
-        self._select_or_command()
-
-
-class JetboxCommands(Provider):
-    """Offers what needs no argument at once; for the rest it begins the line in the input."""
-
-    def _desk(self) -> Workbench | None:
-        return self.screen if isinstance(self.screen, Workbench) else None
-
-    def _run(self, command: Command) -> None:
-        desk = self._desk()
-        if desk is not None:
-            desk.start_command(command)
-
-    def _offered(self) -> list[Command]:
-        desk = self._desk()
-        return [] if desk is None else [command for command in COMMANDS if desk.live or not command.live]
-
-    async def discover(self) -> Hits:
-        for command in self._offered():
-            shown = Content(command.usage)  # as text it would be taken for markup, and what is in brackets for a style
-            yield DiscoveryHit(shown, partial(self._run, command), command.usage, command.description)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command in self._offered():
-            score = matcher.match(f"{command.usage} {command.description}")
-            if score > 0:
-                shown = matcher.highlight(f"/{command.name}") + Content(command.usage[len(command.name) + 1 :])
-                yield Hit(score, shown, partial(self._run, command), command.usage, command.description)
+        if self._found:
+            self.dismiss(self._found[self._list.at][0])

@@ -9,9 +9,7 @@ from textual.dom import DOMNode
 
 def everything_bound() -> tuple[type[DOMNode], ...]:
     """Widgets of the workbench, and the screens over it; imported here, when help or the user's keys want them."""
-    from jetbox.ui.palette import Wanted
-
-    return (*widgets_bound(), *screens_bound(), Wanted)
+    return (*widgets_bound(), *screens_bound())
 
 
 def bound_together(app: type[DOMNode], bench: type[DOMNode]) -> Iterator[tuple[type[DOMNode], ...]]:

@@ -1,4 +1,4 @@
-"""A list of one-line rows of which one is chosen; only what is in sight is ever made."""
+"""A list of rows of which one is chosen; only what is in sight is ever made."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class Pick(Wheeled, Lined):
         self.empty = empty
         self.head: Head | None = None
         """Stays where it is; None for no such row."""
+        self.more: Describe | None = None
+        """The pieces below those of each; None where each has one line."""
         self._describe: Describe = lambda _number, _width: []
         self._top = 0
 
@@ -64,10 +66,19 @@ class Pick(Wheeled, Lined):
     @property
     def page(self) -> int:
         """Rows that are in sight at once."""
-        return max(1, self.size.height - (self.head is not None))
+        return max(1, (self.size.height - (self.head is not None)) // self._lines_each)
+
+    @property
+    def whole(self) -> int:
+        """Rows of the screen in which all of it would be seen."""
+        return max(1, self.count * self._lines_each) + (self.head is not None)
+
+    @property
+    def _lines_each(self) -> int:
+        return 1 if self.more is None else 2
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return max(1, self.count) + (self.head is not None)
+        return self.whole
 
     def lines(self, width: int) -> list[Row]:
         if not self.count:
@@ -77,10 +88,17 @@ class Pick(Wheeled, Lined):
         self._top = max(self._top, self.at - height + 1)
         shown = range(self._top, min(self.count, self._top + height))
         head = [Row(fit(self.head(width), width))] if self.head is not None else []
-        return [*head, *(self._row(number, width) for number in shown)]
+        return [*head, *(each for number in shown for each in self._rows(number, width))]
+
+    def _rows(self, number: int, width: int) -> list[Row]:
+        rows = [self._row(number, width)]
+        return rows if self.more is None else [*rows, self._of(self.more(number, width), number, width)]
 
     def _row(self, number: int, width: int) -> Row:
-        pieces = fit(self._describe(number, width), width)
+        return self._of(self._describe(number, width), number, width)
+
+    def _of(self, said: list[Piece], number: int, width: int) -> Row:
+        pieces = fit(said, width)
         if number != self.at:
             return Row(pieces)
         used = sum(cells(text) for text, _ in pieces)
@@ -88,7 +106,7 @@ class Pick(Wheeled, Lined):
         return Row((*filled, (" " * max(0, width - used), "selected")), "selected")
 
     def on_click(self, event: events.Click) -> None:
-        at = self._top + event.y - (self.head is not None)
+        at = self._top + (event.y - (self.head is not None)) // self._lines_each
         if self._top <= at < self.count:
             self.go(at, again=at == self.at)
 
