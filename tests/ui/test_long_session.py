@@ -8,7 +8,7 @@ from jetbox.ui import slices
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.model import SessionView
 from jetbox.ui.screens.undo import Undo
-from jetbox.ui.text.markdown import fences
+from jetbox.ui.text.excerpts import codes
 from jetbox.ui.transcript import kept
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.transcript.find import Find
@@ -123,7 +123,7 @@ async def test_code_of_a_round_long_over_is_copied_and_no_key_waits_for_it(
     def counted(text: str) -> list[str]:
         nonlocal looked
         looked += 1
-        return fences(text)
+        return codes(text)
 
     async with show() as s:
         await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
@@ -133,7 +133,7 @@ async def test_code_of_a_round_long_over_is_copied_and_no_key_waits_for_it(
         await s.play(e.GoalEnded(goal=1, outcome="done", reason="", exit_code=0))
         transcript = s.bench.transcript
         monkeypatch.setattr(slices, "AT_ONCE_S", 0.0)
-        monkeypatch.setattr("jetbox.ui.widgets.transcript.fences", counted)
+        monkeypatch.setattr("jetbox.ui.widgets.transcript.codes", counted)
         transcript.action_copy_code()
         assert looked <= 1, "the rest when keys were looked at"
         await s.until(lambda: s.app.clipboard)

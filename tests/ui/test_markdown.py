@@ -15,7 +15,8 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.text.code import _FAMILIES, CHARS_A_TOKEN, FEW_TOKENS, PLAIN, _lexer, code_pieces, family_of
 from jetbox.ui.text.cutting import LONG, LONG_CODE
 from jetbox.ui.text.inline import inline
-from jetbox.ui.text.markdown import MarkdownFlow, fences
+from jetbox.ui.text.excerpts import codes
+from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES
 from jetbox.ui.transcript.blocks import Look, Text, Thinking
@@ -74,6 +75,27 @@ class TestLines:
             "    ls",
             "      -l",
             "2. end",
+        ]
+
+    def test_code_by_its_indentation_has_the_panel_of_a_fence(self) -> None:
+        text = "Run:\n\n    x = __init__ | *a*\n\n\tif x:\n\t    y()\nso\n    no code\n\n> said\n>\n>     quoted"
+        rows = rows_of(text)
+        assert [row.text.rstrip() for row in rows if row.fill == PLAIN] == [
+            " x = __init__ | *a*",
+            " if x:",
+            "     y()",
+            "▎  quoted",
+        ]
+        assert {row.fill for row in rows_of("```\nx\n```")} == {PLAIN}
+        assert codes(text)[0] == "x = __init__ | *a*\n\nif x:\n    y()"
+        assert codes("```\n\tx\n\n```\n- a\n\n        b") == ["\tx\n", "  b"]
+
+    def test_what_is_indented_in_a_list_is_code_only_beyond_its_text(self) -> None:
+        text = "1. one\n\n    goes on\n   - two\n\n      goes on\n\n        three\n\nend\n\n    code"
+        assert [row.text for row in rows_of(text) if row.fill] == [" code"]
+        assert [row.text for row in rows_of("- one\n\n      code\n      [x]: a/b") if row.fill] == [
+            "   code",
+            "   [x]: a/b",
         ]
 
     def test_a_break_and_the_line_under_a_heading_are_drawn(self) -> None:
@@ -229,7 +251,7 @@ class TestCode:
 
     def test_fences_are_found(self) -> None:
         text = "a\n```py\nx\n\ny\n```\nb\n> ~~~\n> z\n\n```\nlast"
-        assert fences(text) == ["x\n\ny", "z", "last"]
+        assert codes(text) == ["x\n\ny", "z", "last"]
 
 
 class TestLongAnswers:

@@ -1,7 +1,7 @@
 """Markdown, a logical line at a time, so that streamed text is laid out once and for all.
 
 What a line looks like depends on itself and on what the lines before it leave open: a
-fence, a quote, a text within code. A table alone waits for its last line. Line ends are
+fence, an item, a text within code. A table alone waits for its last line. Line ends are
 kept as they were written. A line that can be a title waits for the one below it, and what
 leads somewhere by a name is laid out again when the name is known.
 """
@@ -30,6 +30,7 @@ _RULE = re.compile(r"^\s{0,3}([-*_=])(?:\s*\1){2,}\s*$")
 _UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
 _DEEPEST_QUOTE = 4
 _LONGEST_TITLE = 200
+_CODE_INDENT = 4
 
 
 class State(msgspec.Struct):
@@ -46,6 +47,8 @@ class State(msgspec.Struct):
     """What the code leaves open."""
     said: bool = False
     """A paragraph or an item stands above."""
+    within: int = 0
+    """Column at which the text of the item above begins, as long as its list goes on."""
     names: Names | None = None
     """What is defined in all of the text; what is copied of a state shares it."""
 
@@ -71,16 +74,42 @@ def line_rows(line: str, width: int, state: State, signs: Signs = SIGNS, indent:
     line = line.replace("\t", TAB)
     pad: tuple[Piece, ...] = ((indent, ""),) if indent else ()
     if state.mark:
-        inner, goes_on = _in_fence(line, state)
+        inner, goes_on = in_fence(line, state)
         if inner is not None:
             pad = (*pad, *(((f"{signs.quote} " * state.quoted), "faint"),) * bool(state.quoted))
             return _code(inner, width, state, (*pad, (" " * state.indent, "")) if state.indent else pad)
         if not goes_on:
             state.said = False
             return []
+    depth, code = indented(line, state)
+    if code is not None:
+        pad = (*pad, *(((f"{signs.quote} " * depth), "faint"),) * bool(depth))
+        return _code(code, width, State(), (*pad, (" " * state.within, "")) if state.within else pad)
     rows = _line(line, width, state, signs, pad, 0)
-    state.said = not state.mark and _is_said(_unquoted(line)[1])
+    _leave(line, state)
     return rows
+
+
+def indented(line: str, state: State) -> tuple[int, str | None]:
+    """How many quotes a line stands in, and the code that it is by its indentation alone; none where it is no code."""
+    depth, inner = _unquoted(line)
+    least = state.within + _CODE_INDENT
+    if state.mark or state.said or not inner.strip() or not inner.startswith(" " * least) or _FENCE.match(inner):
+        return depth, None
+    return depth, inner[least:]
+
+
+def _leave(line: str, state: State) -> None:
+    """What a line that is no code leaves open for the next."""
+    inner = _unquoted(line)[1]
+    item = None if _RULE.match(inner) else _ITEM.match(inner)
+    said = not state.mark and _is_said(inner)
+    if item:
+        begins = item.start(3)
+        state.within = begins if begins - item.end(2) <= _CODE_INDENT else item.end(2) + 1
+    elif inner.strip() and not (said and state.said):
+        state.within = min(state.within, len(inner) - len(inner.lstrip(" ")))
+    state.said = said
 
 
 def _unquoted(line: str) -> tuple[int, str]:
@@ -117,7 +146,7 @@ def title_level(line: str, below: str) -> int:
 
 def learn(line: str, state: State) -> None:
     """Take what a complete line defines."""
-    if state.names is not None and not state.mark and "]:" in line:
+    if state.names is not None and not state.mark and "]:" in line and indented(line, state)[1] is None:
         state.names.learn(_unquoted(line)[1])
 
 
@@ -125,20 +154,22 @@ def pass_over(line: str, state: State) -> None:
     """Take a line into the state without laying it out."""
     line = line.replace("\t", TAB)
     if state.mark:
-        inner, goes_on = _in_fence(line, state)
+        inner, goes_on = in_fence(line, state)
         if inner is not None:
             state.open = code_pieces(inner, state.family, state.open)[1]
             return
         if not goes_on:
             state.said = False
             return
+    if indented(line, state)[1] is not None:
+        return
     learn(line, state)
-    depth, line = _unquoted(line)
-    _opens(line, state, depth)
-    state.said = not state.mark and _is_said(line)
+    depth, inner = _unquoted(line)
+    _opens(inner, state, depth)
+    _leave(line, state)
 
 
-def _in_fence(line: str, state: State) -> tuple[str | None, bool]:
+def in_fence(line: str, state: State) -> tuple[str | None, bool]:
     """The line of code; none where the fence ends, and then whether the line still has to be read."""
     for _ in range(state.quoted):
         quote = _QUOTE.match(line)
@@ -227,24 +258,6 @@ def _item(
         said, sign, style = task[2], signs.done if done else signs.todo, "ok" if done else "faint"
     head = f"{depth}{sign} "
     return flow(inline(said, base, names), width, first=(*pad, (head, style)), rest=(*pad, (" " * len(head), "")))
-
-
-def fences(text: str) -> list[str]:
-    """The code of each fence of a text, without its marks."""
-    out: list[str] = []
-    state, code = State(), list[str]()
-    for line in text.split("\n"):
-        was = bool(state.mark)
-        inner, goes_on = _in_fence(line, state) if was else (None, True)
-        if inner is not None:
-            code.append(inner)
-            continue
-        if was:
-            out.append("\n".join(code))
-            code = []
-        if goes_on:
-            pass_over(line, state)
-    return [*out, "\n".join(code)] if code else out
 
 
 def next_line(text: str, at: int) -> tuple[str, int] | None:
@@ -339,7 +352,8 @@ class MarkdownFlow:
     def _may_wait(self, line: str) -> bool:
         """Whether what this line is depends on the one below it."""
         state = self._state
-        return not state.mark and ((may_be_row(line) and not _FENCE.match(line)) or may_be_title(line, state))
+        code = state.mark or indented(line.replace("\t", TAB), state)[1] is not None
+        return not code and ((may_be_row(line) and not _FENCE.match(line)) or may_be_title(line, state))
 
     def _goes_on(self, line: str) -> bool:
         """Whether the held lines are a table that goes on with this line."""
@@ -376,7 +390,7 @@ class MarkdownFlow:
     def _table(self, lines: list[str], state: State) -> list[Row]:
         if len(lines) == 1:
             return self._one(lines[0], state)
-        state.said = True
+        state.said, state.within = True, min(state.within, len(lines[0]) - len(lines[0].lstrip()))
         signs = self._signs
         pad: tuple[Piece, ...] = ((self._indent, ""),) if self._indent else ()
         shown = [line.replace("\t", " ") for line in lines]

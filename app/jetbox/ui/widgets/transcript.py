@@ -16,7 +16,7 @@ from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.slices import Slice, go_on_later
 from jetbox.ui.telling import telling
-from jetbox.ui.text.markdown import fences
+from jetbox.ui.text.excerpts import codes
 from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over
@@ -131,7 +131,7 @@ class Transcript(Searched):
         while index >= 0:
             if isinstance(blocks[index], Text) and (answer := self._answer(index)):
                 index = answer[0]
-                yield from reversed(fences(answer[1]))
+                yield from reversed(codes(answer[1]))
             yield None
             index -= 1
 
