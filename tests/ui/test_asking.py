@@ -37,6 +37,23 @@ async def test_the_question_and_its_choices_are_shown_and_keys_go_there(show: Sh
         assert "another answer" not in s.text
 
 
+async def test_marks_of_markdown_are_not_shown_and_the_choice_is_answered_as_it_is(show: Showing) -> None:
+    text = "Which **database** for `shop`?\n- **fast**\n- safe"
+    called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title="ask_user Which **database** for `shop`?")
+    question = e.QuestionAsked(id="q1", call="c7", question=text, choices=("**SQLite**, a `file`", "none"))
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8], called, question)
+        s.stage.clock.advance(LATER)
+        assert "? Which database for shop?" in s.text
+        assert "   • fast" in s.text
+        assert "❯ 1 SQLite, a file" in s.text
+        assert "*" not in s.text
+        await s.press("enter")
+        assert await s.asked() == commands.Reply("q1", "**SQLite**, a `file`")
+        await s.play(e.QuestionAnswered(id="q1", text="none"))
+        assert "Which database for shop? — you: none" in s.text
+
+
 @pytest.mark.parametrize(
     ("keys", "answer"),
     [

@@ -14,8 +14,8 @@ from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.code import _FAMILIES, CHARS_A_TOKEN, FEW_TOKENS, PLAIN, _lexer, code_pieces, family_of
 from jetbox.ui.text.cutting import LONG, LONG_CODE
-from jetbox.ui.text.inline import inline
 from jetbox.ui.text.excerpts import codes
+from jetbox.ui.text.inline import inline
 from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES

@@ -267,12 +267,16 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
         await begin(s)
         await s.press(*name)
         assert f"+ fetch {name}" in s.text
+        assert "enter twice fetches it" in s.text
+        assert "uses it" not in s.text
         await s.press("enter")
         assert s.nothing_asked, "a download is begun by a second key"
+        assert "enter fetches it" in s.text
         await s.press("enter")
         assert await s.asked() == commands.PullModel(name, use=False)
         await s.play(e.ModelPulled(name=name, status="pulling", total=5_200_000_000, completed=2_600_000_000))
         assert "50% of 5.2 GB" in s.text
+        assert "enter" not in s.text
         await s.press("enter")
         assert s.nothing_asked, "it is on its way"
         await s.press("escape")
@@ -281,6 +285,7 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
         assert await s.asked() == commands.StopPull(name)
         await s.play(e.ModelPulled(name=name, state="cancelled"))
         assert "5.2 GB" not in s.text
+        assert "enter uses it next round" in s.text
         await s.press(*name, "enter")
         assert "cancelled" in s.text
         fetched = e.ListedModel(name=name, size=5_200_000_000, capabilities=("tools",))

@@ -76,6 +76,14 @@ async def test_rounds_tenths_and_ends(on_source: Playing) -> None:
         await pilot.press("end")
         assert "✓ done, probes green" in await settle(app, pilot, source)
         assert source.at_end
+        await pilot.press("g")
+        assert "❯ Create mathx" in await settle(app, pilot, source)
+        assert app.workbench.transcript.scroll_offset.y == 0
+        await pilot.press("j", "down", "k")
+        assert app.workbench.transcript.scroll_offset.y == 1
+        await pilot.press("G")
+        assert "✓ done, probes green" in await settle(app, pilot, source)
+        assert source.at_end, "reading moves nothing of the recording"
         await pilot.press("5")
         assert source.position == round(source.duration * 0.5)
         await pilot.press("home")

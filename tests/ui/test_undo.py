@@ -94,9 +94,12 @@ async def test_esc_twice_goes_back_and_a_number_does_so_at_once(show: Showing, m
     monkeypatch.setattr(overlays, "AGAIN_S", AMPLE_S)
     async with show() as s:
         await s.play(*whole())
-        await s.press("escape", "escape")
+        await s.press("escape")
+        assert "esc again: back to before a round" in s.text
+        await s.press("escape")
         assert await s.asked() == commands.PlanUndo(1)
         await s.press("escape")
+        assert "esc again" not in s.text
         await s.type("/undo 2", "enter")
         assert await s.asked() == commands.Undo(2)
         await s.type("/clear", "enter")

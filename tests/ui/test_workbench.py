@@ -6,7 +6,7 @@ from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import ServerUnreachable
 from ui.conftest import Showing
-from ui.played import MS, first_round, opened, request, second_round, third_round, whole, write_call
+from ui.played import MS, answered, first_round, opened, request, second_round, third_round, whole, write_call
 
 
 async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
@@ -274,6 +274,35 @@ async def test_time_moves_on_the_screen_without_events(show: Showing) -> None:
         await s.pilot.pause()
         assert "00:11.2" in s.text
         assert "◆ 1   11.2 s" in s.text
+
+
+async def test_the_share_of_the_window_grows_while_an_answer_streams(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:2], request(1638))
+        assert "~10% of 16" in s.text
+        await s.play(*(e.ThinkingDelta(text="so ") for _ in range(500)), *(e.TextDelta(text="on ") for _ in range(500)))
+        assert "~16% of 16" in s.text
+        await s.play(answered(tokens=3217))
+        assert " 20% of 16" in s.text
+
+
+async def test_a_call_that_waits_behind_another_question_does_not_run(show: Showing) -> None:
+    calls = [e.ToolCalled(call=f"c{n}", name="write_file", arguments="{}", title=f"write_file {n}.py") for n in "12"]
+    asked = [e.PermissionAsked(id=f"p{n}", call=f"c{n}", kind="write", title=f"write_file {n}.py") for n in "12"]
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], calls[0], e.ToolStarted(call="c1"), asked[0])
+        await s.play(calls[1], e.ToolStarted(call="c2"), e.ToolHeld(call="c2"))
+        s.stage.clock.advance(60_000)
+        await s.play(e.ThinkingDelta(text="so"))
+        first, second = (next(line for line in s.text.split("\n") if f"  write_file {n}.py" in line) for n in "12")
+        assert "waiting for you" in first
+        assert "waits" in second
+        await s.play(e.PermissionAnswered(id="p1", answer="session"), e.ToolHeld(call="c2", held=False))
+        s.stage.clock.advance(2000)
+        s.bench._tick()
+        await s.pilot.pause()
+        ran = [line.split("│")[0].split() for line in s.text.split("\n") if "  write_file " in line]
+        assert [words[2:4] for words in ran] == [["2.0", "s"], ["2.0", "s"]], "without the minute of waiting"
 
 
 async def test_control_sequences_reach_no_terminal(show: Showing) -> None:

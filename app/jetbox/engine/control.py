@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -37,6 +38,7 @@ from jetbox.engine.events import (
     RoundDrawn,
     SessionLabelled,
     Steered,
+    ToolHeld,
 )
 from jetbox.engine.models.names import misnamed
 from jetbox.engine.safety.permissions import Permissions
@@ -223,7 +225,7 @@ class Control:
 
     async def ask(self, plan: Plan, tool: str, call: str, why: str) -> Asked:
         """Ask the user about a plan, one question at a time, and remember a lasting answer."""
-        async with self._one_dialog:
+        async with self._turn(call):
             if self._permissions.decide(plan, tool).answer == "allow":
                 return Asked(True, "")  # the answer to an earlier question, or another mode, settled it
             self._asked += 1
@@ -261,7 +263,7 @@ class Control:
 
     async def inquire(self, question: Question, call: str) -> str:
         """Ask the user what the model wants to know, when no other question is open; empty: there is no answer."""
-        async with self._one_dialog:
+        async with self._turn(call):
             self._asked += 1
             number = f"q{self._session.round}.{self._asked}"
             self._session.emit(
@@ -278,6 +280,17 @@ class Control:
             self._session.emit(QuestionAnswered(id=number, text=text))
         await self._session.sync()
         return text
+
+    @asynccontextmanager
+    async def _turn(self, call: str) -> AsyncIterator[None]:
+        """One question at a time; who waits for another one's answer says so."""
+        held = self._one_dialog.locked()
+        if held:
+            self._session.emit(ToolHeld(call=call))
+        async with self._one_dialog:
+            if held:
+                self._session.emit(ToolHeld(call=call, held=False))
+            yield
 
     async def _answer(self, number: str, broken: PermissionAnswered | QuestionAnswered) -> Answer | Reply:
         """What the user says; where it is not waited for to the end, the journal is told that it broke off."""

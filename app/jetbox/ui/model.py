@@ -277,6 +277,8 @@ class SessionView(msgspec.Struct):
     def _delta(self, what: str, t: int) -> None:
         self.streamed += 1
         self.loaded = "loaded"
+        if self.tokens:
+            self.tokens, self.estimated = self.tokens + 1, True
         if self.doing.what != what:
             self.doing = Doing(what, t)
 

@@ -218,6 +218,8 @@ async def test_a_command_that_waits_for_an_answer_does_not_run(watching: Watchin
     ws = await watching()
     ws.call("run_cmd")
     ws.session.emit(e.PermissionAsked(id="p1", call="c1", kind="command", title="run_cmd x"))
+    ws.call("run_cmd", "c2")
+    ws.session.emit(e.ToolHeld(call="c2"))
     stamp = ws.session.now()
     while ws.session.now() < stamp + 40_000_000:
         await asyncio.sleep(0)

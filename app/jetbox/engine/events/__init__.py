@@ -96,6 +96,7 @@ from jetbox.engine.events.tools import (
     ToolCalled,
     ToolEnded,
     ToolEvent,
+    ToolHeld,
     ToolOutput,
     ToolStarted,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "ThinkingDelta",
     "ToolCalled",
     "ToolEnded",
+    "ToolHeld",
     "ToolOutput",
     "ToolStarted",
     "UndoFile",

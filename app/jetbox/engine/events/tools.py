@@ -30,6 +30,14 @@ class ToolStarted(Event, frozen=True, kw_only=True, tag="tool.started"):
     call: str
 
 
+class ToolHeld(Event, frozen=True, kw_only=True, tag="tool.held"):
+    """A call that is to be asked about waits until another question is answered."""
+
+    call: str
+    held: bool = True
+    """False: that question is answered."""
+
+
 class ToolOutput(Event, frozen=True, kw_only=True, tag="tool.output"):
     """A piece of a running command's output."""
 
@@ -183,6 +191,7 @@ class PlanJoined(Event, frozen=True, kw_only=True, tag="plan.joined"):
 ToolEvent = (
     ToolCalled
     | ToolStarted
+    | ToolHeld
     | ToolOutput
     | ToolEnded
     | PermissionAsked

@@ -20,6 +20,7 @@ from jetbox.engine.events import (
     QuestionAsked,
     ToolCalled,
     ToolEnded,
+    ToolHeld,
     ToolStarted,
     Undone,
 )
@@ -69,6 +70,7 @@ class Doings:
         self._feed = session.feed(
             ToolCalled,
             ToolStarted,
+            ToolHeld,
             ToolEnded,
             PermissionAsked,
             PermissionAnswered,
@@ -108,6 +110,8 @@ class Doings:
                     self._calls[event.call] = event.name
                 case ToolStarted() as event:
                     self._begin(event.call, t)
+                case ToolHeld() as event:
+                    (self._end if event.held else self._begin)(event.call, t)
                 case PermissionAsked() | QuestionAsked() as event:
                     self._asked[event.id] = event.call
                     self._end(event.call, t)

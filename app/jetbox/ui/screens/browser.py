@@ -130,7 +130,7 @@ class Browser(Over[None]):
     def hint(self) -> None:
         """The keys that matter, as they are bound."""
         keys = self.keys
-        said = hints(keys, (*self.HINTS, ("list.close", self.closes)))
+        said = hints(keys, (*self.offers, ("list.close", self.closes)))
         unsaid: list[str] = []
         # The way out is said last, and always.
         while len(said) > 1 and sum(map(len, said)) + 2 * len(said) > BORDER * self.app.size.width:
@@ -138,6 +138,11 @@ class Browser(Over[None]):
         self.unsaid = "  ".join(unsaid)
         say_below(self.query_one("#browser"), "  ".join(said))
         self.search.opens = keys.get("list.search", self.search.opens)
+
+    @property
+    def offers(self) -> tuple[tuple[str, str], ...]:
+        """What can be done with the chosen row: `HINTS` as they are true for it."""
+        return self.HINTS
 
     @property
     def closes(self) -> str:

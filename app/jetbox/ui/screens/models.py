@@ -160,7 +160,8 @@ class Models(Browser):
         if model is not None:
             return out + in_full(model, width, self.bench.source.now(), present=model.name == view.model)
         if self._fetch and self._pulling is None:
-            said = (" has the server fetch it; its size is told when that begins", "")
+            twice = " twice" if self.search.typing else ""
+            said = (f"{twice} has the server fetch it; its size is told when that begins", "")
             return [*out, row((self.keys.get("models.switch", ""), "key"), said)]
         stops = (self.keys.get("models.stop", ""), "key")
         return [*out, row(stops, (" stops it; what is there of it stays", ""))] if self._fetch else out
@@ -208,6 +209,16 @@ class Models(Browser):
     def type(self, *, typing: bool) -> None:
         super().type(typing=typing)
         self.look()
+
+    @property
+    def offers(self) -> tuple[tuple[str, str], ...]:
+        """A model that is not there cannot be used: it can be fetched, by a second key where its name is typed."""
+        if self._chosen is not None or not self._fetch:
+            return self.HINTS
+        rest = tuple(each for each in self.HINTS if each[0] not in ("models.switch", "models.now", "models.fetch"))
+        if self._pulling is not None:
+            return rest
+        return (("models.switch", "twice fetches it" if self.search.typing else "fetches it"), *rest)
 
     @property
     def closes(self) -> str:

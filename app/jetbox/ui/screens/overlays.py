@@ -59,6 +59,7 @@ class Overlays(Drawn[None], inherit_bindings=False):
     status: Status
     side: Side
     prompt: Prompt
+    key_names: dict[str, str]
 
     def __init__(self, sessions: Path) -> None:
         """`sessions` is the folder of all recordings."""
@@ -94,6 +95,10 @@ class Overlays(Drawn[None], inherit_bindings=False):
 
     def word(self, text: str, style: str = "warning", until: tuple[type[e.Event], ...] = ()) -> None:
         """Say something in the last line, until the next key or such an event."""
+        raise NotImplementedError
+
+    def unsay(self, text: str) -> None:
+        """That is true no longer."""
         raise NotImplementedError
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
@@ -318,13 +323,17 @@ class Overlays(Drawn[None], inherit_bindings=False):
 
     def escape_twice(self) -> None:
         """The first Esc where nothing is to be interrupted says what a second one does."""
+        again = f"{self.key_names['session.cancel']} again: back to before a round"
         if self._armed:
             self._armed = False
-            self.word("", "dim")
+            self.unsay(again)
             self.show_undo()
         else:
             self._armed = True
-            self.set_timer(AGAIN_S, self._disarm)
+            if self.view.round:
+                self.word(again, "dim")
+            self.set_timer(AGAIN_S, lambda: self._disarm(again))
 
-    def _disarm(self) -> None:
+    def _disarm(self, said: str) -> None:
         self._armed = False
+        self.unsay(said)

@@ -74,6 +74,18 @@ class Reading(Overlays):
     def action_page(self, direction: int) -> None:
         self.transcript.page(direction)
 
+    def action_read(self, rows: int) -> None:
+        self.transcript.move(rows)
+
+    def action_read_end(self, which: int) -> None:
+        if which < 0:
+            self.transcript.action_scroll_to_start()
+        else:
+            self.transcript.action_scroll_to_end()
+
+    def action_copy(self) -> None:
+        self.transcript.action_copy()
+
     def show_place(self) -> None:
         """Show where in the transcript one is."""
         transcript = self.transcript

@@ -85,24 +85,24 @@ def _pieces(found: re.Match[str], base: str, names: Names | None) -> list[Piece]
     if kind == "code":
         return [(said.strip("`").strip() or said, "code")]
     if kind == "target":
-        return _link(_shown(found["label"]), said, base)
+        return _link(bare(found["label"]), said, base)
     if kind in ("words", "name"):
         target = names.target(found["name"] or found["words"]) if names is not None else ""
-        return _link(_shown(found["words"]), target, base) if target else []
+        return _link(bare(found["words"]), target, base) if target else []
     if kind == "note":
         return [(f"[{said}]", "faint")] if names is not None and names.is_note(said) else []
     if kind in ("angle", "bare"):
         return [(said, LINK + said)]
     if kind == "gone":
-        return [(_shown(said), base or "strike")]
+        return [(bare(said), base or "strike")]
     if kind == "both":
         return inline(said, base or "bold.italic", names)
     style = "bold" if kind in ("bold", "strong") else "italic"
     return inline(said, style if not base else _BOTH.get((base, style), base), names)
 
 
-def _shown(said: str) -> str:
-    """A text in one style: its own marks are not shown."""
+def bare(said: str) -> str:
+    """One line without its marks, for where it has one style."""
     return "".join(text for text, _ in inline(said, ""))
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.text.inline import bare
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT
 
@@ -122,6 +123,7 @@ def _sandbox(event: e.SandboxChosen) -> Remark:
 def answered(event: e.PermissionAnswered | e.QuestionAnswered, title: str, glyphs: Glyphs) -> tuple[str, str, str]:
     """What the user said to what was asked: a sign, the words, their style."""
     if isinstance(event, e.QuestionAnswered):
+        title = bare(title)
         if event.text:
             return glyphs.ok, f"{title} — you: {event.text}", ""
         return glyphs.denied, f"{title} — no answer" + (", interrupted" if event.by == "limit" else ""), "warning"

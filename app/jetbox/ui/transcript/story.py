@@ -91,7 +91,7 @@ class Story:
                     tool.output(event.text)
             case e.RoundStarted() | e.RoundEnded() | e.ModelAnswered():
                 self._round_event(stamped, event)
-            case e.ToolCalled() | e.ToolStarted() | e.ToolEnded():
+            case e.ToolCalled() | e.ToolStarted() | e.ToolHeld() | e.ToolEnded():
                 self._tool_event(stamped, event)
             case e.ProbeStarted() | e.ProbeEnded():
                 self._probe_event(stamped, event)
@@ -107,9 +107,9 @@ class Story:
                 self._over = True
                 self._goal_ended(stamped.t, event)
             case e.PermissionAsked() | e.QuestionAsked():
-                self._asked_event(event)
+                self._asked_event(stamped.t, event)
             case e.PermissionAnswered() | e.QuestionAnswered():
-                self._answer_event(event)
+                self._answer_event(stamped.t, event)
             case _:
                 self._other(stamped.t, event)
 
@@ -283,7 +283,7 @@ class Story:
         self._touch(index)
         return block if isinstance(block, Tool) else None
 
-    def _tool_event(self, stamped: e.Stamped, event: e.ToolCalled | e.ToolStarted | e.ToolEnded) -> None:
+    def _tool_event(self, stamped: e.Stamped, event: e.ToolCalled | e.ToolStarted | e.ToolHeld | e.ToolEnded) -> None:
         if isinstance(event, e.ToolCalled):
             self._end_stream(stamped.t)
             self._calls[event.call] = self.add(Tool(event))
@@ -293,6 +293,8 @@ class Story:
             return
         if isinstance(event, e.ToolStarted):
             tool.started = stamped.t
+        elif isinstance(event, e.ToolHeld):
+            (tool.pause if event.held else tool.go_on)(stamped.t)
         else:
             tool.end(event)
             self._alarm(self._calls.pop(event.call), e.alarm_of(event))
@@ -373,18 +375,20 @@ class Story:
             index = self._verdicts_of[number] = self.add(block)
         return index, block
 
-    def _asked_event(self, event: e.PermissionAsked | e.QuestionAsked) -> None:
+    def _asked_event(self, t: int, event: e.PermissionAsked | e.QuestionAsked) -> None:
         self._asked[event.id] = event
         tool = self._tool(event.call)
         if tool is not None:
             tool.asking = True
+            tool.pause(t)
             tool.asks = event if isinstance(event, e.QuestionAsked) else tool.asks
 
-    def _answer_event(self, event: e.PermissionAnswered | e.QuestionAnswered) -> None:
+    def _answer_event(self, t: int, event: e.PermissionAnswered | e.QuestionAnswered) -> None:
         asked = self._asked.pop(event.id, None)
         tool = self._tool(asked.call) if asked is not None else None
         if tool is not None:
             tool.asking = False
+            tool.go_on(t)
         self._answered(*answered(event, asked.title if asked is not None else event.id, self._glyphs))
 
     def _answered(self, sign: str, text: str, style: str) -> None:

@@ -9,8 +9,9 @@ from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed
+from jetbox.ui.text.inline import bare, inline
 from jetbox.ui.text.markdown import MarkdownFlow
-from jetbox.ui.text.rows import Piece, Row, flow, lines, one_line
+from jetbox.ui.text.rows import Piece, Row, flow, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Shape, Titled, more_row
 from jetbox.ui.transcript.round import output_rows
@@ -24,7 +25,8 @@ LIVE_CHARS = 32_768
 LIVE_ROWS = 6
 LIVE_ROWS_UNFOLDED = 100
 ERROR_LINES = 4
-QUIET = ("read_file", "list_dir", "glob", "grep", "ask_user")
+ASKS = "ask_user"
+QUIET = ("read_file", "list_dir", "glob", "grep", ASKS)
 """Tools whose result is for the model: shown when expanded, or when they failed."""
 
 
@@ -42,12 +44,15 @@ class Tool(Titled):
         summary = arguments.get("summary", "") if called.name == "finish" else ""
         self.summary = safe_text(summary) if isinstance(summary, str) else ""
         self.argument = "" if self.summary else title.removeprefix(self.name).strip()
+        self.argument = bare(self.argument) if self.name == ASKS else self.argument
         self.arguments = () if self.summary else shown_arguments(arguments, self.argument)
         """What it was called with, besides what its title says."""
         self.recovered = bool(called.recovered)
         """Taken from the answer's text, where the server had left it."""
         self.started = -1
-        """ns; negative while it waits for its turn."""
+        """ns; negative while it waits for its turn. What it waited for the user is left out of it."""
+        self._paused = -1
+        """Since when a question of its own or another one is waited for, ns; negative where none is."""
         self.asking = False
         """Whether the user is being asked about it."""
         self.asks: QuestionAsked | None = None
@@ -58,11 +63,20 @@ class Tool(Titled):
 
     @property
     def moving(self) -> bool:
-        return self.started >= 0 and self.ended is None
+        return self.started >= 0 and self.ended is None and self._paused < 0
 
     @property
     def waits(self) -> bool:
         return self.ended is None
+
+    def pause(self, t: int) -> None:
+        """The user is waited for."""
+        self._paused = t if self._paused < 0 else self._paused
+
+    def go_on(self, t: int) -> None:
+        """The user has answered."""
+        if self._paused >= 0:
+            self.started, self._paused = self.started + t - self._paused, -1
 
     def output(self, text: str) -> None:
         """It printed something."""
@@ -86,7 +100,7 @@ class Tool(Titled):
         if self.arguments and self.open(look):
             yield argument_rows(self.arguments, width, look)
         if self.asks is not None:
-            yield self._question(self.asks, width)
+            yield self._question(self.asks, width, look)
         if self.summary:
             yield MarkdownFlow(look.signs, INDENT * 2).rows(self.summary, width, 0)[1]
         elif self.ended is None:
@@ -101,13 +115,13 @@ class Tool(Titled):
         unfolded = self.open(look)
         return output_rows(self.live, width, look, unfolded, tail=True, most=self.most, unfolds_to=LIVE_ROWS_UNFOLDED)
 
-    def _question(self, asks: QuestionAsked, width: int) -> list[Row]:
+    def _question(self, asks: QuestionAsked, width: int, look: Look) -> list[Row]:
         """Whatever of the question its first line does not say, and the choices."""
         rest = safe_text(asks.question).partition("\n")[2].strip("\n")
-        out = lines(rest, "", width, indent=INDENT * 2) if rest.strip() else []
+        out = MarkdownFlow(look.signs, INDENT * 2).rows(rest, width, 0)[1] if rest.strip() else []
         for n, choice in enumerate(asks.choices, start=1):
             number: tuple[Piece, ...] = ((f"{INDENT * 2}{n} ", "faint"),)
-            out += flow(((one_line(choice), "dim"),), width, first=number, rest=((f"{INDENT * 2}  ", ""),))
+            out += flow(inline(one_line(choice), "dim"), width, first=number, rest=((f"{INDENT * 2}  ", ""),))
         return out
 
     def _diff(self, diff: str, width: int, look: Look) -> Iterator[list[Row]]:
@@ -138,7 +152,7 @@ class Tool(Titled):
         if ended is None:
             if self.asking:
                 return ((f"waiting for you {glyphs.question}", "warning"),)
-            if self.started < 0:
+            if self.started < 0 or self._paused >= 0:
                 return ((f"waits {glyphs.waiting}", "faint"),)
             return ((f"{words.elapsed(max(0, look.now - self.started))} {glyphs.more}", "dim"),)
         sign, style = {

@@ -15,7 +15,10 @@ from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.keys import doing_of, first_keys
-from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, lines, one_line, row
+from jetbox.ui.text.inline import inline
+from jetbox.ui.text.markdown import MarkdownFlow
+from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, one_line, row
+from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.widgets.field import Field
 from jetbox.ui.widgets.lined import Lined
 
@@ -126,9 +129,9 @@ class Asking(Lined):
             return []
         first, _, rest = safe_text(self.question.question).partition("\n")
         sign: tuple[Piece, ...] = ((f" {self.glyphs.question} ", "warning"),)
-        out = flow(((one_line(first), "bold"),), width, first=sign, rest=(("   ", ""),))
+        out = flow(inline(one_line(first), "bold"), width, first=sign, rest=(("   ", ""),))
         if rest.strip():
-            out += lines(rest.rstrip("\n"), "", width, indent="   ")
+            out += MarkdownFlow(Look(self.glyphs).signs, "   ").rows(rest.rstrip("\n"), width, 0)[1]
         return out
 
     def _choices(self, width: int) -> list[tuple[int, Row]]:
@@ -140,7 +143,7 @@ class Asking(Lined):
             here = n == self.at
             sign = f" {self.glyphs.prompt} " if here else "   "
             first: tuple[Piece, ...] = ((sign, "accent"), (f"{n + 1} ", "key"))
-            said = ((one_line(choice), "bold" if here else ""),)
+            said = inline(one_line(choice), "bold" if here else "")
             out += [(n, each) for each in flow(said, width, first=first, rest=(("     ", ""),))]
         return out
 

@@ -208,7 +208,8 @@ class Side(Lined):
         if window and max(sizes) > 0:
             share = self._view.context_share
             bars = sparks.spark(sizes, ["dim"] * len(shown), glyphs, most=window)
-            out.append(self._line("context", bars, f"{share:.0%}" if share is not None else "", width))
+            about = "~" * self._view.estimated
+            out.append(self._line("context", bars, f"{about}{share:.0%}" if share is not None else "", width))
         return out
 
     def _behind(self, shown: list[RoundFigures]) -> int:

@@ -32,6 +32,11 @@ class TransportBar(Lined, can_focus=True):
         Binding("right_square_bracket", "mark(1)", "Next error or mark", id="replay.mark_forward", show=False),
         Binding("home", "share(0)", "To the start", id="replay.start", show=False),
         Binding("end", "share(1)", "To the end", id="replay.end", show=False),
+        Binding("up,k", "screen.read(-1)", "Up", id="replay.up", show=False),
+        Binding("down,j", "screen.read(1)", "Down", id="replay.down", show=False),
+        Binding("g", "screen.read_end(-1)", "Read from the beginning", id="replay.top", show=False),
+        Binding("G", "screen.read_end(1)", "Read the end", id="replay.bottom", show=False),
+        Binding("y", "screen.copy", "Copy the selection, else the answer", id="replay.copy", show=False),
         Binding("less_than_sign", "speed(-1)", "Slower", id="replay.slower", show=False),
         Binding("greater_than_sign", "speed(1)", "Faster", id="replay.faster", show=False),
         *(
