@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -42,10 +43,16 @@ async def saying(said: bytes | Callable[[bytes], Iterable[bytes]]) -> AsyncItera
 
 
 @asynccontextmanager
-async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None) -> AsyncIterator[str]:
+async def gateway(
+    server: str,
+    *answers: Said,
+    away: asyncio.Event | None = None,
+    instead: Callable[[bytes], bytes | None] = lambda asked: None,
+) -> AsyncIterator[str]:
     """The address of one before this server (a URL), which gives chat requests these answers first.
 
     Each is whole, or is written by whoever is called with what it is written to. While `away` is set, nobody answers.
+    What `instead` makes of any request is said in the server's place.
     """
     left, serving = list(answers), set[asyncio.Task[None]]()
     where = urlsplit(server)
@@ -56,7 +63,9 @@ async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None
             asked = await request(reader)
             if away is not None and away.is_set():
                 return
-            if left and asked.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
+            if (own := instead(asked)) is not None:
+                writer.write(own)
+            elif left and asked.startswith((b"POST /api/chat ", b"POST /v1/chat/completions ")):
                 said = left.pop(0)
                 if isinstance(said, bytes):
                     writer.write(said)
@@ -89,3 +98,28 @@ async def gateway(server: str, *answers: Said, away: asyncio.Event | None = None
     finally:
         listening.close()
         await asyncio.gather(*serving)
+
+
+class Loading:
+    """What llama.cpp's server says in the place of so many answers while it loads its model: `instead` of a gateway's.
+
+    Of the list of models newer ones say no more than of the rest, `lists` the older: its name, and nothing of it.
+    """
+
+    def __init__(self, questions: int, *, lists: bool = False) -> None:
+        self.left = questions
+        self.refused: list[str] = []
+        """The paths that were asked for meanwhile."""
+        self._lists = lists
+
+    def __call__(self, asked: bytes) -> bytes | None:
+        if self.left <= 0:
+            return None
+        self.left -= 1
+        path = asked.split(b" ", 2)[1].decode()
+        self.refused.append(path)
+        if self._lists and path == "/v1/models":
+            model = {"id": "gpt-oss:20b", "object": "model", "owned_by": "llamacpp", "meta": None}
+            return answer(200, json.dumps({"object": "list", "data": [model]}).encode())
+        said = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
+        return answer(503, json.dumps(said).encode())

@@ -214,7 +214,8 @@ async def test_a_server_that_still_loads_its_model_is_waited_for_as_long_as_that
     server = sim_server(scripts=[str(write_script(YES))], flavour="llamacpp")
     loading, busy = answer(503, json.dumps(said).encode()), answer(503, b'{"error": "for a moment"}')
     async with gateway(server.url, *[loading] * 9, busy) as host:
-        live = await Rig(server, tmp_path).open(client=connect(ModelOptions(host=host, protocol="openai")))
+        client, context = connect(ModelOptions(host=host, protocol="openai")), {"num_ctx": 16_384}
+        live = await Rig(server, tmp_path).open(client=client, context=context)
         over = await live.run()
         await live.close()
     assert over.outcome == outcome

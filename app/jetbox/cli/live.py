@@ -214,9 +214,9 @@ class Live:
         options, resumed = self._start.options, self._resumed
         info = await self._usable(model, first_name(options, resumed.model if resumed else ""))
         options = await with_usable_rule(self.session, model, options, info.name, self._usable)
-        same = resumed is not None and info.name == model.full_name(resumed.model)
-        if resumed is not None and same and resumed.num_ctx and not options.context.num_ctx:
-            window = within(Window(resumed.num_ctx, "as the session began with"), info.max_ctx)
+        had = resumed.num_ctx if resumed is not None and info.name == model.full_name(resumed.model) else 0
+        if had and model.manages and not options.context.num_ctx:  # another server was started with what it has
+            window = within(Window(had, "as the session began with"), info.max_ctx)
         else:
             window = await choose_window(model, info, options.context, os.environ)
         if not model.manages and not speaks_openai(options.model):
@@ -244,9 +244,9 @@ class Live:
             from jetbox.engine.models.missing import choose_or_ask
 
             return await choose_or_ask(self.session, model, name, waits=self._start.asks)
-        from jetbox.engine.models.choose import choose_model
+        from jetbox.engine.models.away import choose_when_loaded
 
-        return await choose_model(model, name)
+        return await choose_when_loaded(self.session, model, name, retries=self._start.options.model.retries)
 
     async def _recall(self, parts: Parts) -> None:
         """What is known from before: of the session, and of the model."""

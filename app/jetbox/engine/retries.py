@@ -64,17 +64,18 @@ def pause_before(error: JetboxError, number: int, parts: Parts, failed: int) -> 
         return None
     if isinstance(error, ServerUnreachable):
         # No session begins with a server that did not answer: this one was there.
-        return _backed_off(number) if number <= retries else None
+        return backed_off(number) if number <= retries else None
     if isinstance(error, StillLoading):
-        return _backed_off(number) if number <= (LOADS if retries else 0) else None
+        return backed_off(number) if number <= (LOADS if retries else 0) else None
     if isinstance(error, ServerBusy):
         if number > retries or error.retry_after > LONGEST_S:
             return None
-        return error.retry_after or _backed_off(number)
-    return _backed_off(failed) if isinstance(error, ONCE) and failed <= min(1, retries) else None
+        return error.retry_after or backed_off(number)
+    return backed_off(failed) if isinstance(error, ONCE) and failed <= min(1, retries) else None
 
 
-def _backed_off(number: int) -> float:
+def backed_off(number: int) -> float:
+    """Seconds before the next attempt, after `number` of them."""
     return BACKOFF_S[min(number, len(BACKOFF_S)) - 1] * (1 + JITTER * random())
 
 

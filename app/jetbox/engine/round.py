@@ -11,8 +11,8 @@ import msgspec
 from jetbox.engine.clock import Span, phases, tier
 from jetbox.engine.context.history import Body
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, JetboxError, ModelError, ModelNotFound, ServerBusy, StillLoading
-from jetbox.engine.events import Notice, RoundEnded, RoundStarted, Waiting
+from jetbox.engine.errors import CallGarbled, ModelError
+from jetbox.engine.events import Notice, RoundEnded, RoundStarted
 from jetbox.engine.learning import learn
 from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.overlap import Overlap, not_ours, superseded
@@ -20,7 +20,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.probes.base import Verdict
 from jetbox.engine.probes.report import late_text, redacted, verdict_text
 from jetbox.engine.probing import may_probe
-from jetbox.engine.retries import ONCE, diagnosed, pause_before, spared
+from jetbox.engine.resend import Resend
 from jetbox.engine.room import Room
 from jetbox.engine.sampling import drawn
 from jetbox.engine.stream import Answer, Attempt, model_spans
@@ -96,8 +96,7 @@ class Round:
         self._start = begun if begun >= 0 else parts.session.now()
         self._logged = parts.session.recorder.spent_ns
         self._room = Room(parts)
-        self._failed = self._loading = 0
-        """Attempts that were answered badly, or not by a server that is there."""
+        self._resend = Resend(parts, self._account)
         self._logprobs = False
         """The newest request asked for probabilities of tokens."""
         self._since = self._start
@@ -207,7 +206,7 @@ class Round:
             if smaller:
                 continue
             try:
-                answer.error = await self._again(answer.error, number)
+                answer.error = await self._resend.ready(answer.error, number, logprobs=self._logprobs)
             except asyncio.CancelledError:
                 not_ours()
                 answer.cancelled, answer.error = True, None
@@ -244,37 +243,6 @@ class Round:
             learn(parts, answer, len(body.data), expected.tokens)
         return answer, again
 
-    async def _again(self, error: JetboxError, number: int) -> JetboxError | None:
-        """Wait for what the next attempt needs; the error, where there is to be none.
-
-        Raises:
-            CancelledError: the user interrupted.
-        """
-        parts = self._parts
-        if isinstance(error, ModelNotFound):
-            from jetbox.engine.gone import replaced
-
-            try:
-                return await replaced(parts, error)
-            finally:
-                self._account("waiting for you")
-        if without := spared(error, parts, logprobs=self._logprobs):
-            parts.session.emit(Notice(level="warning", text=error.message, hint=without))
-            return None
-        with parts.timed("diagnosis", "queue and load"):
-            error = await diagnosed(error, parts)
-        self._failed += isinstance(error, ONCE)
-        loading = isinstance(error, StillLoading)
-        self._loading += loading
-        if isinstance(error, ServerBusy):
-            parts.prefix.refused()
-        pause = pause_before(error, self._loading if loading else number - self._loading, parts, self._failed)
-        if pause is None:
-            return error
-        if pause:
-            await self._back_off(error, pause)
-        return None
-
     def _body(self) -> tuple[Body, Expectation]:
         parts = self._parts
         model = parts.options.model
@@ -290,19 +258,6 @@ class Round:
         kept = parts.prefix.kept if parts.loaded else 0
         fresh = int(expected.reading_ns * (1 - kept))
         return body, msgspec.structs.replace(expected, fresh_ns=fresh, logprobs=logprobs, given_up=parts.given_up)
-
-    async def _back_off(self, error: JetboxError, pause: float) -> None:
-        """Wait before the next attempt."""
-        session = self._parts.session
-        if isinstance(error, StillLoading):
-            session.emit(Waiting(what="loading", detail=self._parts.model_name))
-        else:
-            session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:.3g} s"))
-            session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
-        try:
-            await asyncio.sleep(pause)
-        finally:
-            self._account("queue and load", "back-off")
 
     async def _probe(self, result: RoundResult) -> None:
         """Verdicts at the end of a round that changed something, or that ends in `finish`."""

@@ -9,7 +9,16 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 
-from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ModelUnfit, ServerBusy, ServerUnreachable
+from engine.gateway import Loading, gateway
+from jetbox.engine.errors import (
+    BadAnswer,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+    StillLoading,
+)
 from jetbox.engine.models import catalog
 from jetbox.engine.models.catalog import Catalog
 from jetbox.engine.models.manage import unload, warm
@@ -243,6 +252,26 @@ async def test_llama_cpp_says_what_its_model_can_do(sim_server: Callable[..., Se
             assert (await model.version()).startswith("b")
         finally:
             await model.close()
+
+
+@pytest.mark.parametrize("lists", [False, True])
+async def test_what_is_not_known_while_llamacpp_loads_is_asked_for_again(
+    sim_server: Callable[..., ServerProcess], lists: bool
+) -> None:
+    loading = Loading(2, lists=lists)
+    async with gateway(sim_server(flavour="llamacpp", context_length=65_536).url, instead=loading) as host:
+        model = OpenAIModel(host)
+        catalog = Catalog(model)
+        if lists:
+            (entry,) = (await catalog.look()).entries
+            assert (entry.info.max_ctx, entry.info.capabilities, entry.lacks) == (0, (), "")
+        else:
+            for ask in (catalog.look, model.version):
+                with pytest.raises(StillLoading):
+                    await ask()
+        (entry,) = (await catalog.look(anew=True)).entries
+        assert (entry.info.max_ctx, "tools" in entry.info.capabilities) == (65_536, True)
+        await model.close()
 
 
 async def test_nobody_there_is_said() -> None:

@@ -78,6 +78,10 @@ class Catalog:
         self._described: dict[tuple[str, str], ModelInfo] = {}
         self._running: list[LoadedModel] = []
 
+    def forget(self) -> None:
+        """What is installed is asked for again by the next who looks."""
+        self._installed = []
+
     async def look(self, *, anew: bool = False, early: Callable[[Listing], Awaitable[None]] | None = None) -> Listing:
         """What the server has now; with `anew` also what is installed is asked for again.
 
@@ -135,6 +139,8 @@ class Catalog:
 
         async def described(info: ModelInfo) -> ModelInfo:
             key = (info.name, info.digest)
+            if self._needs_no_word(info):
+                return info
             if key in self._described:
                 return self._described[key]
             try:
@@ -159,9 +165,11 @@ class Catalog:
         known = {name: getattr(shown, name) for name in told}
         return msgspec.structs.replace(entry, info=msgspec.structs.replace(info, **known))
 
+    def _needs_no_word(self, info: ModelInfo) -> bool:
+        """The list says as much of it as a question would, and says it anew each time."""
+        return bool(info.capabilities and info.max_ctx) or not self._model.manages
+
     async def _describe(self, info: ModelInfo) -> ModelInfo:
-        if (info.capabilities and info.max_ctx) or not self._model.manages:
-            return info
         shown = await self._model.info(info.name)
         return msgspec.structs.replace(
             info,

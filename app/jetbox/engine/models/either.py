@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from jetbox.engine.context.wire import Wire
-from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError
+from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError, ServerBusy, ServerUnreachable
 from jetbox.engine.models.base import ChatModel, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.ollama import OllamaModel
 
@@ -113,6 +113,7 @@ class EitherModel:
 
         Raises:
             SettingsError: the configured key is not where it should be.
+            ServerUnreachable, ServerBusy: which it is will be found out by a later question.
         """
         from jetbox.engine.models.openai_compat import OpenAIModel
 
@@ -125,6 +126,10 @@ class EitherModel:
             await other.installed()
         except KeyWanted:
             pass  # the question itself says so, with what to do about it
+        except (ServerUnreachable, ServerBusy):
+            self._settled = False
+            await other.close()
+            raise
         except ModelError:
             await other.close()
             return False

@@ -33,7 +33,7 @@ class Lister:
         """`listed` says of a model what is known besides the server's word, `tokens` how long the session is."""
         self._session = session
         self._catalog = catalog
-        self._manages = model.manages
+        self._model = model
         self._listed = listed or self._bare
         self._tokens = tokens
         self._told: ModelsListed | None = None
@@ -55,7 +55,7 @@ class Lister:
             models=compared([await self._listed(entry) for entry in listing.entries]),
             loading=listing.loading,
             tokens=self._tokens(),
-            manages=self._manages,
+            manages=self._model.manages,
         )
 
     def failed(self, error: JetboxError) -> None:

@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from jetbox.engine.commands import AnyCommand, Cancel, PullModel, SetModel, StopPull
-from jetbox.engine.errors import KeyWanted, ModelError, ModelNotFound, ModelUnfit, ServerUnreachable
+from jetbox.engine.errors import (
+    KeyWanted,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+    StillLoading,
+)
 from jetbox.engine.events import ModelMissing, Notice
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import choose_model
@@ -23,7 +31,7 @@ from jetbox.engine.tasks import end_tasks
 async def choose_or_ask(session: Session, model: ChatModel, name: str, *, waits: bool = False) -> ModelInfo:
     """The model to use; where it cannot be used, the user is asked until there is one.
 
-    `waits`: where the server does not answer, until it does.
+    A server that still loads its model is waited for; `waits`: one that does not answer or is busy, too.
 
     What else was asked for meanwhile is handed back to the session.
 
@@ -38,8 +46,8 @@ async def choose_or_ask(session: Session, model: ChatModel, name: str, *, waits:
             except (ModelNotFound, ModelUnfit) as error:
                 session.emit(await missing(model, name, error))
                 name = await _answer(session, model, error, later)
-            except ServerUnreachable as error:
-                if not waits or isinstance(error, KeyWanted):
+            except (ServerUnreachable, ServerBusy) as error:
+                if isinstance(error, KeyWanted) or not (waits or isinstance(error, StillLoading)):
                     raise
                 from jetbox.engine.models.away import server_back
 

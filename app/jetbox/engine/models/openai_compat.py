@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jetbox.engine.context.wire import OpenAIWire, Wishes
-from jetbox.engine.errors import BadAnswer, CountsRefused, ForeignServer, ModelError, ModelNotFound, ModelUnfit
+from jetbox.engine.errors import (
+    BadAnswer,
+    CountsRefused,
+    ForeignServer,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    StillLoading,
+)
 from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import LLAMA_CPP, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
@@ -112,14 +120,23 @@ class OpenAIModel:
 
         Raises:
             ServerUnreachable, ModelNotFound
+            StillLoading: the server has listened before it knows its model, and says less of it than it will.
         """
-        for model in await self.installed():
+        for model in await self._listed(whole=True):
             if model.name == name:
                 return model
         raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models list`")
 
     async def installed(self) -> list[ModelInfo]:
         """What `/v1/models` lists; what a model can do is told by llama.cpp's server alone, at `/props`."""
+        return await self._listed()
+
+    async def _listed(self, *, whole: bool = False) -> list[ModelInfo]:
+        """The list; one that is to be `whole` waits until the server has loaded its model.
+
+        Raises:
+            StillLoading
+        """
         try:
             listed = msgspec.json.decode(await self._ask("/v1/models"), type=Models)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -132,12 +149,22 @@ class OpenAIModel:
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
             self._wishes.progress, self.product = True, "llama.cpp's server"
             if len(infos) == 1:  # of one among several it says nothing
-                infos = [msgspec.structs.replace(infos[0], capabilities=capabilities(await self._props()))]
+                try:
+                    props = await self._props()
+                except StillLoading:
+                    if whole:
+                        raise
+                    return infos
+                if whole and listed.data[0].meta is None:  # the model came between the two questions
+                    return await self._listed()
+                infos = [msgspec.structs.replace(infos[0], capabilities=capabilities(props))]
         return infos
 
     async def _props(self) -> Props:
         try:
             return msgspec.json.decode(await self._ask("/props"), type=Props)
+        except StillLoading:
+            raise
         except (ModelError, msgspec.DecodeError, UnicodeDecodeError):
             return Props()
 

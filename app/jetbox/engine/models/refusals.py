@@ -155,6 +155,8 @@ def _said_by_ollama(status: int, text: str, later: str) -> ModelError:
     if status == 404:
         return ModelNotFound(said, "list what is there with `jetbox-tui models list`")
     if status in (429, 503):
+        if loading := _loading(status, said):
+            return loading
         return _busy(f"the server is busy: {said}", "wait, or stop what else uses it", later)
     long = status == 400 and LONG.search(said) is not None
     if known := _known_words(text, long=long, starving=status >= 500):
@@ -204,6 +206,16 @@ def _busy(said: str, hint: str, later: str) -> ServerBusy:
     if seconds >= LONG_S:
         said = f"{said}; it asks to be left alone for {stretch(seconds)}"
     return ServerBusy(said, hint, seconds)
+
+
+def _loading(status: int, said: str) -> StillLoading | None:
+    """What llama.cpp's server says until its model is there, whichever protocol it is asked in."""
+    if status != 503 or not LOADING.search(said):
+        return None
+    return StillLoading(
+        f"the server still loads its model ({status}: {said[:200]})",
+        "it answers once that is done; see the server's log",
+    )
 
 
 def _known_words(whole: str, *, openai: bool = False, long: bool = False, starving: bool = True) -> ModelError | None:
@@ -326,8 +338,8 @@ def by_openai(host: str, refused: Refused, *, known: bool = False) -> ModelError
     if status in (401, 403):
         return KeyWanted(f"the server at {host}/v1 wants a key ({status})", f"put it into {KEY_PLACES}")
     if status in (429, 502, 503, 504):
-        if status == 503 and LOADING.search(text):
-            return StillLoading(f"the server still loads its model ({status}: {text[:200]})", "see the server's log")
+        if loading := _loading(status, text):
+            return loading
         words = f"the server is busy: {text[:200]}"
         return _busy(words, "wait, or stop what else uses it", refused.retry_after)
     if status == TOO_LARGE:

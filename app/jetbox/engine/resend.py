@@ -1,0 +1,114 @@
+"""What lies between a request that failed and the same once more: what it needs is waited for, and asked about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from jetbox.engine.errors import JetboxError, ModelError, ModelNotFound, ServerBusy, ServerUnreachable, StillLoading
+from jetbox.engine.events import Notice, Waiting
+from jetbox.engine.models.window import choose_window
+from jetbox.engine.parts import Parts
+from jetbox.engine.retries import ONCE, diagnosed, pause_before, spared
+
+RESTARTED = ServerUnreachable | StillLoading
+"""What may come back with another window than it had, or with another model."""
+
+
+class Resend:
+    """One for each round: it counts how often the round's requests failed, and in which way."""
+
+    def __init__(self, parts: Parts, account: Callable[[str, str], None]) -> None:
+        """`account` gives the time since it was last called to a phase, as a span with a name."""
+        self._parts = parts
+        self._account = account
+        self._failed = self._refused = self._loading = 0
+        """Attempts that were answered badly, or not by a server that is there; those that one which loads refused;
+        and how often it was seen to load."""
+
+    async def ready(self, error: JetboxError, number: int, *, logprobs: bool) -> JetboxError | None:
+        """Wait for what the next attempt after `number` needs; the error, where there is to be none.
+
+        `logprobs`: the request had asked for probabilities of tokens.
+
+        Raises:
+            CancelledError: the user interrupted.
+        """
+        parts = self._parts
+        if without := spared(error, parts, logprobs=logprobs):
+            parts.session.emit(Notice(level="warning", text=error.message, hint=without))
+            return None
+        with parts.timed("diagnosis", "queue and load"):
+            error = await diagnosed(error, parts)
+        self._refused += isinstance(error, StillLoading)
+        while not isinstance(error, ModelNotFound):
+            pause = self._pause(error, number)
+            if pause is None:
+                return error
+            if pause:
+                await self._back_off(error, pause)
+            told = await told_anew(parts) if isinstance(error, RESTARTED) else None
+            if told is None:
+                return None
+            error = told
+        return await self._replaced(error)
+
+    def _pause(self, error: JetboxError, number: int) -> float | None:
+        self._failed += isinstance(error, ONCE)
+        loading = isinstance(error, StillLoading)
+        self._loading += loading
+        if isinstance(error, ServerBusy):
+            self._parts.prefix.refused()
+        tries = self._loading if loading else number - self._refused
+        return pause_before(error, tries, self._parts, self._failed)
+
+    async def _replaced(self, error: ModelNotFound) -> ModelError | None:
+        from jetbox.engine.gone import replaced
+
+        try:
+            return await replaced(self._parts, error)
+        finally:
+            self._account("waiting for you", "")
+
+    async def _back_off(self, error: JetboxError, pause: float) -> None:
+        """Wait before the next attempt."""
+        session = self._parts.session
+        if isinstance(error, StillLoading):
+            session.emit(Waiting(what="loading", detail=self._parts.model_name))
+        else:
+            session.emit(Notice(level="warning", text=error.message, hint=f"trying again in {pause:.3g} s"))
+            session.emit(Waiting(what="retrying", detail=error.message, expected_ns=int(pause * 1e9)))
+        try:
+            await asyncio.sleep(pause)
+        finally:
+            self._account("queue and load", "back-off")
+
+
+async def told_anew(parts: Parts) -> StillLoading | ModelNotFound | None:
+    """Take what a server says now that was started with its window and its model, and may have been started anew.
+
+    None where the request can be sent, else why not yet, or why not at all.
+    """
+    if parts.model.manages:
+        return None
+    try:
+        info = await parts.model.info(parts.model_name)
+        window = await choose_window(parts.model, info, parts.options.context, parts.environ)
+    except (StillLoading, ModelNotFound) as error:
+        return error
+    except ModelError:
+        return None  # the request is told the same
+    was = parts.budget.num_ctx
+    if (info, window.tokens) == (parts.model_info, was):
+        return None
+    from jetbox.engine.models.catalog import Entry
+    from jetbox.engine.switching import catalog_of, known_of
+
+    catalog_of(parts).forget()
+    figures = await known_of(parts, Entry(info))
+    parts.use_model(info, window)
+    parts.recall(figures)
+    if window.tokens != was:
+        text = f"the window is {window.tokens:,} tokens now, not {was:,}: {window.why}"
+        parts.session.emit(Notice(level="info", text=text))
+    return None
