@@ -15,8 +15,8 @@ from jetbox.ui.paint import Paint
 from jetbox.ui.text.code import _FAMILIES, CHARS_A_TOKEN, FEW_TOKENS, PLAIN, _lexer, code_pieces, family_of
 from jetbox.ui.text.cutting import LONG, LONG_CODE
 from jetbox.ui.text.excerpts import codes
+from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import inline
-from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES
 from jetbox.ui.transcript.blocks import Look, Text, Thinking
@@ -65,6 +65,20 @@ class TestLines:
         text = "> said **so**\n> > deeper\n> - item\n> ```py\n> x = 1\n> ```\n> end\nout"
         assert seen(text) == ["▎ said so", "▎ ▎ deeper", "▎ • item", "▎  py", "▎  x = 1", "▎ end", "out"]
 
+    def test_a_quote_in_a_list_stands_below_the_text_of_its_item(self) -> None:
+        text = "- one\n  > said so\n\n  - two\n    > ```py\n    > x\n    > ```\n    > > deep\n\n      no code"
+        assert seen(text) == [
+            "• one",
+            "  ▎ said so",
+            "",
+            "  • two",
+            "    ▎  py",
+            "    ▎  x",
+            "    ▎ ▎ deep",
+            "",
+            "      no code",
+        ]
+
     def test_a_quote_that_ends_closes_its_fence(self) -> None:
         assert seen("> ```\n> code\n- item") == ["▎  code", "• item"]
 
@@ -82,6 +96,7 @@ class TestLines:
         rows = rows_of(text)
         assert [row.text.rstrip() for row in rows if row.fill == PLAIN] == [
             " x = __init__ | *a*",
+            "",
             " if x:",
             "     y()",
             "▎  quoted",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jetbox.engine import events as e
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.text.cutting import LONG
+from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import MOST_PIECES, inline
-from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.names import Names
 from jetbox.ui.text.rows import Row
 from jetbox.ui.transcript.blocks import Look

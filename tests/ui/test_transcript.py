@@ -13,8 +13,9 @@ from textual.strip import Strip
 from jetbox.engine import events as e
 from jetbox.ui.paint import Paint
 from jetbox.ui.text.diff import MOST_WORDS, diff_rows, length, parsed
+from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.heights import Heights
-from jetbox.ui.text.markdown import LONGEST_LINE, MarkdownFlow
+from jetbox.ui.text.markdown import LONGEST_LINE
 from jetbox.ui.text.rows import Row, cells, fit, flow, wrap
 from jetbox.ui.widgets.paged import FEW, Paged
 from ui.conftest import Show, Showing

@@ -14,9 +14,9 @@ import msgspec
 
 from jetbox.ui.text.code import PLAIN, code_pieces, family_of
 from jetbox.ui.text.inline import inline
-from jetbox.ui.text.names import Names, note_of, spoken_of, target_of
+from jetbox.ui.text.names import Names, note_of, target_of
 from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow
-from jetbox.ui.text.table import MOST_LINES, is_delimiter, may_be_row, table_rows
+from jetbox.ui.text.table import may_be_row
 
 LONGEST_LINE = 4000
 """A longer logical line is broken here, so that no frame lays out more than this anew."""
@@ -25,7 +25,7 @@ _FENCE = re.compile(r"^(\s*)(`{3,}|~{3,})\s*([^\s`]*)[^`]*$")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _ITEM = re.compile(r"^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$")
 _TASK = re.compile(r"^\[([ xX])\]\s+(.*)$")
-_QUOTE = re.compile(r"^\s{0,3}>\s?(.*)$")
+_QUOTE = re.compile(r"^(\s*)>\s?(.*)$")
 _RULE = re.compile(r"^\s{0,3}([-*_=])(?:\s*\1){2,}\s*$")
 _UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
 _DEEPEST_QUOTE = 4
@@ -43,10 +43,14 @@ class State(msgspec.Struct):
     """Spaces before the fence, which its lines have too."""
     quoted: int = 0
     """How many quotes the fence stands in."""
+    margin: str = ""
+    """Spaces before the first of these quotes."""
     open: str = ""
     """What the code leaves open."""
     said: bool = False
     """A paragraph or an item stands above."""
+    loose: bool = False
+    """Code stands above that is one by its indentation."""
     within: int = 0
     """Column at which the text of the item above begins, as long as its list goes on."""
     names: Names | None = None
@@ -76,27 +80,39 @@ def line_rows(line: str, width: int, state: State, signs: Signs = SIGNS, indent:
     if state.mark:
         inner, goes_on = in_fence(line, state)
         if inner is not None:
-            pad = (*pad, *(((f"{signs.quote} " * state.quoted), "faint"),) * bool(state.quoted))
+            pad = (*pad, *_bars(state.margin, state.quoted, signs))
             return _code(inner, width, state, (*pad, (" " * state.indent, "")) if state.indent else pad)
         if not goes_on:
             state.said = False
             return []
     depth, code = indented(line, state)
     if code is not None:
-        pad = (*pad, *(((f"{signs.quote} " * depth), "faint"),) * bool(depth))
+        state.loose = True
+        pad = (*pad, *_bars(_margin(line), depth, signs))
         return _code(code, width, State(), (*pad, (" " * state.within, "")) if state.within else pad)
     rows = _line(line, width, state, signs, pad, 0)
     _leave(line, state)
     return rows
 
 
+def _margin(line: str) -> str:
+    """The spaces at its beginning."""
+    return line[: len(line) - len(line.lstrip(" "))]
+
+
+def _bars(margin: str, depth: int, signs: Signs) -> tuple[Piece, ...]:
+    """What a line in so many quotes begins with."""
+    spaces: tuple[Piece, ...] = ((margin, ""),) if margin else ()
+    return (*spaces, (f"{signs.quote} " * depth, "faint")) if depth else ()
+
+
 def indented(line: str, state: State) -> tuple[int, str | None]:
     """How many quotes a line stands in, and the code that it is by its indentation alone; none where it is no code."""
-    depth, inner = _unquoted(line)
-    least = state.within + _CODE_INDENT
-    if state.mark or state.said or not inner.strip() or not inner.startswith(" " * least) or _FENCE.match(inner):
+    least = " " * (state.within + _CODE_INDENT)
+    depth, inner = (0, line) if line.startswith(least) else _unquoted(line)
+    if state.mark or state.said or not inner.strip() or not inner.startswith(least) or _FENCE.match(inner):
         return depth, None
-    return depth, inner[least:]
+    return depth, inner[len(least) :]
 
 
 def _leave(line: str, state: State) -> None:
@@ -108,8 +124,8 @@ def _leave(line: str, state: State) -> None:
         begins = item.start(3)
         state.within = begins if begins - item.end(2) <= _CODE_INDENT else item.end(2) + 1
     elif inner.strip() and not (said and state.said):
-        state.within = min(state.within, len(inner) - len(inner.lstrip(" ")))
-    state.said = said
+        state.within = min(state.within, len(_margin(line)))
+    state.said, state.loose, state.margin = said, False, _margin(line)
 
 
 def _unquoted(line: str) -> tuple[int, str]:
@@ -117,7 +133,7 @@ def _unquoted(line: str) -> tuple[int, str]:
     depth = 0
     quote = _QUOTE.match(line)
     while quote and depth < _DEEPEST_QUOTE:
-        line, depth = quote[1], depth + 1
+        line, depth = quote[2], depth + 1
         quote = _QUOTE.match(line)
     return depth, line
 
@@ -135,6 +151,14 @@ def may_be_title(line: str, state: State) -> bool:
         return False
     inner = _unquoted(line)[1]
     return _is_said(inner) and not _ITEM.match(inner) and note_of(inner) is None
+
+
+def may_wait(line: str, state: State) -> bool:
+    """Whether what this line is depends on the one below it."""
+    if state.loose and not line.strip():
+        return True
+    code = state.mark or indented(line.replace("\t", TAB), state)[1] is not None
+    return not code and ((may_be_row(line) and not _FENCE.match(line)) or may_be_title(line, state))
 
 
 def title_level(line: str, below: str) -> int:
@@ -162,6 +186,7 @@ def pass_over(line: str, state: State) -> None:
             state.said = False
             return
     if indented(line, state)[1] is not None:
+        state.loose = True
         return
     learn(line, state)
     depth, inner = _unquoted(line)
@@ -176,7 +201,7 @@ def in_fence(line: str, state: State) -> tuple[str | None, bool]:
         if not quote:
             state.mark = ""
             return None, bool(line.strip())
-        line = quote[1]
+        line = quote[2]
     closing = line.strip()
     if closing and set(closing) == {state.mark[0]} and len(closing) >= len(state.mark):
         state.mark = ""
@@ -228,7 +253,7 @@ def _line(line: str, width: int, state: State, signs: Signs, pad: tuple[Piece, .
         return []
     quote = _QUOTE.match(line)
     if quote and depth < _DEEPEST_QUOTE:
-        return _line(quote[1], width, state, signs, (*pad, (f"{signs.quote} ", "faint")), depth + 1)
+        return _line(quote[2], width, state, signs, (*pad, *_bars(quote[1], 1, signs)), depth + 1)
     spaces = line[: len(line) - len(line.lstrip(" "))]
     head = (*pad, (spaces, "")) if spaces and len(spaces) < room // 2 else pad
     return flow(inline(line[len(spaces) :] if head is not pad else line, base, state.names), width, first=head)
@@ -240,7 +265,7 @@ def _unbroken(line: str) -> str:
     return line[:-1] if (len(line) - len(bare)) % 2 else line
 
 
-def _title(line: str, level: int, width: int, names: Names | None, signs: Signs, indent: str) -> list[Row]:
+def title_rows(line: str, level: int, width: int, names: Names | None, signs: Signs, indent: str) -> list[Row]:
     """A heading that is one by the line below it."""
     depth, inner = _unquoted(line.replace("\t", TAB))
     pad: tuple[Piece, ...] = (*(((indent, ""),) * bool(indent)), *(((f"{signs.quote} ", "faint"),) * depth))
@@ -268,133 +293,3 @@ def next_line(text: str, at: int) -> tuple[str, int] | None:
     if len(text) - at < LONGEST_LINE:
         return None
     return text[at : at + LONGEST_LINE], at + LONGEST_LINE
-
-
-class MarkdownFlow:
-    """Lays out a growing text: finished lines once, the last line again with each call."""
-
-    def __init__(self, signs: Signs = SIGNS, indent: str = "", begin: State | None = None) -> None:
-        """`begin`: what the text before this one leaves open."""
-        self._signs = signs
-        self._indent = indent
-        self._begin = begin or State()
-        self._shares = self._begin.names is not None
-        self._names = Names() if self._begin.names is None else self._begin.names
-        self._restart(0)
-
-    def _restart(self, width: int) -> None:
-        self._width = width
-        self._at = 0
-        """Offset of the first logical line that may still grow."""
-        self._fixed = 0
-        """Rows that do not change any more."""
-        self._state = msgspec.structs.replace(self._begin, names=self._names)
-        self._known = len(self._names)
-        """How much was defined when the rows that do not change were laid out."""
-        self._held: list[str] = []
-        """Lines of a table that is not finished, or one that may be its head, or a title."""
-
-    def rows(self, text: str, width: int, have: int) -> tuple[int, list[Row]]:
-        """What to show: keep this many of the `have` rows of the last call, and put these behind them.
-
-        `text` must begin with the text of the last call, or have lost its end; with `have` 0,
-        another width, or without a line that was complete, everything is laid out anew.
-        """
-        if len(text) < self._at and not self._shares:
-            self._names = Names()
-        if have < self._fixed or width != self._width or len(text) < self._at:
-            self._restart(width)
-        keep = self._fixed if self._is_known(text) else 0
-        out = self._finished(text)
-        if not self._is_known(text):
-            keep, out = 0, self._finished(text)
-        return keep, out + self._tail(text[self._at :])
-
-    def _is_known(self, text: str) -> bool:
-        """Whether what was laid out knew what it speaks of; where not, all of it is to be laid out anew."""
-        known, self._known = self._known, len(self._names)
-        if known == len(self._names) or not self._names.concern(spoken_of(text[: self._at]), known):
-            return True
-        self._restart(self._width)
-        return False
-
-    def _finished(self, text: str) -> list[Row]:
-        """The rows that became certain."""
-        out: list[Row] = []
-        found = next_line(text, self._at)
-        while found is not None:
-            line, self._at = found
-            out += self._take(line)
-            found = next_line(text, self._at)
-        self._fixed += len(out)
-        return out
-
-    def _take(self, line: str) -> list[Row]:
-        """A complete line: the rows that are certain with it."""
-        held = self._held
-        learn(line, self._state)
-        if len(held) >= MOST_LINES and may_be_row(line):
-            out, self._held = self._table(held, self._state), [*held[:2], line]
-            return out
-        if held and self._goes_on(line):
-            held.append(line)
-            return []
-        level = self._level(line)
-        if level:
-            self._held, self._state.said = [], False
-            return self._heading(held[0], level)
-        out = self._let_go()
-        if self._may_wait(line):
-            self._held = [line]
-            return out
-        return out + self._one(line, self._state)
-
-    def _may_wait(self, line: str) -> bool:
-        """Whether what this line is depends on the one below it."""
-        state = self._state
-        code = state.mark or indented(line.replace("\t", TAB), state)[1] is not None
-        return not code and ((may_be_row(line) and not _FENCE.match(line)) or may_be_title(line, state))
-
-    def _goes_on(self, line: str) -> bool:
-        """Whether the held lines are a table that goes on with this line."""
-        held = self._held
-        return is_delimiter(line) and may_be_row(held[0]) if len(held) == 1 else may_be_row(line)
-
-    def _level(self, line: str) -> int:
-        """Which heading this line makes of the one that is held; 0 for none."""
-        held = self._held
-        return title_level(held[0], line) if len(held) == 1 and may_be_title(held[0], self._state) else 0
-
-    def _heading(self, line: str, level: int) -> list[Row]:
-        return _title(line, level, self._width, self._names, self._signs, self._indent)
-
-    def _let_go(self) -> list[Row]:
-        """The held lines as what they turned out to be."""
-        held, self._held = self._held, []
-        return self._table(held, self._state) if held else []
-
-    def _tail(self, line: str) -> list[Row]:
-        """The rows that may still change: the held lines, and the line that grows."""
-        held, copy = self._held, msgspec.structs.replace(self._state)
-        if not held:
-            return self._one(line, copy) if line else []
-        if line and len(held) >= MOST_LINES and may_be_row(line):
-            return self._table(held, copy) + self._table([*held[:2], line], copy)
-        if line and self._goes_on(line):
-            return self._table([*held, line], copy)
-        level = self._level(line) if line else 0
-        if level:
-            return self._heading(held[0], level)
-        return self._table(held, copy) + (self._one(line, copy) if line else [])
-
-    def _table(self, lines: list[str], state: State) -> list[Row]:
-        if len(lines) == 1:
-            return self._one(lines[0], state)
-        state.said, state.within = True, min(state.within, len(lines[0]) - len(lines[0].lstrip()))
-        signs = self._signs
-        pad: tuple[Piece, ...] = ((self._indent, ""),) if self._indent else ()
-        shown = [line.replace("\t", " ") for line in lines]
-        return table_rows(shown, self._width, pad, signs.column, signs.cross, signs.rule, self._names)
-
-    def _one(self, line: str, state: State) -> list[Row]:
-        return line_rows(line, self._width, state, self._signs, self._indent)

@@ -9,7 +9,8 @@ import msgspec
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.text.cutting import Cutter
-from jetbox.ui.text.markdown import MarkdownFlow, Signs, State, next_line
+from jetbox.ui.text.growing import MarkdownFlow
+from jetbox.ui.text.markdown import Signs, State, next_line
 from jetbox.ui.text.names import Names, spoken_of
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, flow, lines, row, spread
 

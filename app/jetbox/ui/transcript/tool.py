@@ -9,8 +9,8 @@ from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed
+from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import bare, inline
-from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import Piece, Row, flow, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Shape, Titled, more_row

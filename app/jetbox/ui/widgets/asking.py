@@ -15,8 +15,8 @@ from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.keys import doing_of, first_keys
+from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import inline
-from jetbox.ui.text.markdown import MarkdownFlow
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, one_line, row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.widgets.field import Field
