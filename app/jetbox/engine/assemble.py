@@ -37,6 +37,7 @@ class Undecided:
     cannot: tuple[str, ...] = ()
     confines = False
     guards_git = True
+    readable: tuple[str, ...] = ()
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         raise RuntimeError("a command was started before the sandbox was chosen")

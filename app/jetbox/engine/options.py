@@ -113,7 +113,7 @@ class PermissionOptions(Section, frozen=True, kw_only=True):
     network: bool = False
     """Let confined commands reach the network."""
     read_outside: tuple[str, ...] = ()
-    """Folders outside the workspace that may be read without asking."""
+    """Folders outside the workspace that may be read without asking, by tools, commands and probes."""
     pass_env: tuple[str, ...] = ()
     """Variables that commands see besides the harmless ones."""
     allow: tuple[str, ...] = ()

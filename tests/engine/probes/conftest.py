@@ -27,6 +27,7 @@ class Unconfined:
     cannot: tuple[str, ...] = ()
     guards_git = False
     confines = False
+    readable = ("/",)
 
     def __init__(self, private: Path) -> None:
         self._private = private

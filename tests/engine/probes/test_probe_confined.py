@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from engine.probes.test_probe_surroundings import PLAIN, Place, one
 from jetbox.engine.probes.report import verdict_text
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
@@ -33,6 +38,60 @@ def test_home_is_not_the_users():
 def test_signal():
     assert tempfile.gettempdir()
 """
+
+
+async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, tmp_path: Path) -> None:
+    place = Place(bench)
+    python = place.environment / "bin" / "python"
+    python.unlink()
+    python.symlink_to(os.path.realpath(sys.executable))
+    data = tmp_path / "data" / "numbers.txt"
+    data.parent.mkdir()
+    data.write_text("1\n")
+    (bench.root / "numbers.txt").symlink_to(data)
+    for folders, state in (((), "failed"), ((data.parent, place.editable), "passed")):
+        sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=folders)
+        if not sandbox.confines:
+            pytest.skip("no sandbox works here")
+        bench.processes = ProcessRunner(sandbox, bench.root)
+        engine = bench.engine(performance=PLAIN, ruff=False, store=tmp_path / "store")
+        try:
+            bench.write("test_one.py", "def test_one():\n    assert open('numbers.txt').read() == '1\\n'\n")
+            verdict = await one(engine)
+            assert (verdict.state, verdict.cache) == (state, "ran"), verdict
+            shut = f"; {data} lies outside the workspace, where the sandbox lets nothing be read; cure: permissions."
+            assert (shut in verdict.summary) is not bool(folders), verdict.summary
+            bench.write("test_one.py", "import shared.deep.m\n\n\ndef test_one():\n    pass\n")
+            verdict = await one(engine)
+            assert verdict.state == ("passed" if folders else "error")
+            assert (f"; {place.editable} lies outside" in verdict.summary) is not bool(folders), verdict.summary
+        finally:
+            await engine.close()
+            await sandbox.close()
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_configuration_that_comes_and_goes_above_counts(bench: Bench, tmp_path: Path, name: str) -> None:
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False, prefer=name)
+    if sandbox.name != name:
+        pytest.skip(f"{name} does not work here")
+    bench.processes = ProcessRunner(sandbox, bench.root)
+    above = {"pytest.ini": "[pytest]\npython_functions = check_*\n", "ruff.toml": 'lint.select = ["ANN"]\n'}
+    engine = bench.engine()
+    try:
+        for n in range(2):
+            bench.write("test_a.py", f"def test_a():\n    pass\n\n\ndef check_b():\n    x = {n}\n    assert x < 0\n")
+            assert [v.state for v in await engine.verdicts(final=True)] == ["passed", "passed"]
+            for file, text in above.items():
+                (tmp_path / file).write_text(text)
+            said = [v.summary.partition(":")[0] for v in await engine.verdicts(final=True)]
+            assert said == ["2 problems", "1 of 1 failed"]
+            for file in above:
+                (tmp_path / file).unlink()
+            assert [(v.state, v.cache) for v in await engine.verdicts(final=True)] == [("passed", "hit")] * 2
+    finally:
+        await engine.close()
+        await sandbox.close()
 
 
 async def test_both_probes_work_in_the_sandbox(bench: Bench) -> None:

@@ -16,9 +16,9 @@ from jetbox.engine.safety.private import PrivateFolder
 from jetbox.engine.safety.process import Limits, ProcessRunner
 from jetbox.engine.safety.readable import (
     PROJECT,
+    Readable,
     folders_of_interpreter,
     project_above,
-    readable_folders,
     secrets_in,
     without,
 )
@@ -98,7 +98,7 @@ async def test_what_does_not_confine_fails_the_trial(workspace: Path) -> None:
     marks: list[str] = []
 
     class Open:
-        name, confines, cannot = "open", True, ()
+        name, confines, cannot, readable = "open", True, (), ()
 
         def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
             marks.append(argv[-1])
@@ -183,7 +183,7 @@ def test_toolchains_are_readable_and_the_home_folder_is_not(isolated: Path, work
         "absent/bin",
     ]
     environ = {"HOME": str(isolated), "PATH": os.pathsep.join(str(isolated / name) for name in wanted) + ":relative"}
-    found = {str(p.relative_to(isolated)) for p in readable_folders(workspace, environ) if p.is_relative_to(isolated)}
+    found = {str(p.relative_to(isolated)) for p in Readable(workspace, environ).now() if p.is_relative_to(isolated)}
     inside = {".nvm/versions/node/v20", ".cargo/bin", "bin", ".local/bin", ".pyenv", "work/tool/bin"}
     assert inside <= found
     assert found <= inside | set(wanted)
@@ -202,6 +202,33 @@ def test_of_an_interpreter_that_is_named_its_environment_is_readable_and_nothing
     assert folders_of_interpreter("", workspace, environ) == []
     for nobody in ("~nobody-of-this-name/env/bin/python", "a\0b/bin/python"):
         assert folders_of_interpreter(nobody, workspace, environ) == []
+
+
+def test_of_a_folder_that_holds_other_things_an_interpreter_opens_only_what_it_needs(
+    isolated: Path, workspace: Path
+) -> None:
+    environ = {"HOME": str(isolated), "PATH": ""}
+    local, apart = isolated / ".local", isolated / ".local" / "share" / "uv" / "python" / "cpython"
+    for prefix in (local, apart):
+        (prefix / "lib" / "python3.11").mkdir(parents=True)
+        (prefix / "lib" / "python3.11" / "os.py").touch()
+        (prefix / "bin").mkdir()
+        (prefix / "bin" / "python3.11").touch()
+    (local / "share" / "keyrings").mkdir()
+    (local / "lib" / "libpython3.11.so").touch()
+    (local / "bin" / "python").symlink_to(apart / "bin" / "python3.11")
+    parts = {local / "bin", local / "lib" / "python3.11", local / "lib" / "libpython3.11.so"}
+    assert set(folders_of_interpreter("~/.local/bin/python3.11", workspace, environ)) == {*parts, apart}
+    (local / "lib" / "python3.11" / "os.py").unlink()
+    assert set(folders_of_interpreter("~/.local/bin/python", workspace, environ)) == {local / "bin", apart}
+    assert folders_of_interpreter(str(apart / "bin" / "python3.11"), workspace, environ) == [apart]
+    # One that was made in the home folder itself, or is the active one.
+    (isolated / "pyvenv.cfg").write_text(f"home = {apart}/bin\n")
+    (isolated / "lib").symlink_to(apart / "lib")
+    found = Readable(workspace, {**environ, "VIRTUAL_ENV": str(isolated)}).now()
+    assert isolated / "pyvenv.cfg" in found
+    assert apart in found
+    assert not any((local / "share" / "keyrings").is_relative_to(folder) for folder in found)
 
 
 def test_what_the_system_keeps_from_others_is_left_out(tmp_path: Path) -> None:

@@ -65,13 +65,14 @@ class Scope(msgspec.Struct, frozen=True):
     """Every file and folder outside the tree whose change can change this scope, or whether the probe
     applies; None where they are not known, and the scope is asked for each time."""
     confines: tuple[str, ...] = ()
-    """The sandbox, and limits of time and memory, in words."""
+    """The sandbox and what can be read in it, and limits of time and memory, in words."""
 
 
 def confines(sandbox: Sandbox, *, memory: int = 0, seconds: float = 0.0) -> tuple[str, ...]:
     """`Scope.confines` of a run in this sandbox, with its limits in bytes and seconds; 0 is none."""
     bounds = ([f"{memory / 2**30:g} GiB of memory"] if memory else []) + ([f"{seconds:g} s"] if seconds else [])
-    return (f"sandbox {sandbox.name}", *(f"not forbidden: {words}" for words in sandbox.cannot), *bounds)
+    gaps = (f"not forbidden: {words}" for words in sandbox.cannot)
+    return (f"sandbox {sandbox.name}", *gaps, *bounds, *(f"readable: {path}" for path in sandbox.readable))
 
 
 class Change(msgspec.Struct, frozen=True):

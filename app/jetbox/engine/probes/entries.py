@@ -66,6 +66,11 @@ class Entries:
             found += [f"{folder.real}/{name}" for name in folder.left]
         return (self.root, *found, *self._looked_for.values())
 
+    def leading_out(self) -> list[tuple[str, str]]:
+        """Links that lead out of the root, and to where."""
+        found = [(path, os.path.realpath(os.path.join(self.root, path))) for path in sorted(self._links)]
+        return [(path, real) for path, real in found if not f"{real}/".startswith(f"{self.root}/")]
+
     def _leave(self, folder: Folder, path: str, name: str) -> None:
         """A folder is out of scope; where that is for its mark, notice when the mark goes."""
         real = os.path.join(folder.real, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -180,6 +180,8 @@ class Interpreters:
         look = self._looks.get(interpreter.path)
         known = self._found.get(interpreter.path)
         found = installed(look.folders, known) if look is not None else None
+        # Places that cannot be read are left out of its path by the interpreter itself.
+        identity = (*identity, *self._processes.sandbox.readable)
         if look is None or found is None or not _holds(look, identity, found):
             asked = await self._ask(interpreter, identity)
             if isinstance(asked, Facts):
@@ -234,7 +236,8 @@ class Interpreters:
             return Facts(problem=f"{name} does not run: {last[:200]}")
         said = msgspec.json.decode(done.output.rpartition(nonce)[2].partition("\n")[0])
         prefixes = tuple(os.path.realpath(p) + os.sep for p in said["prefixes"])
-        paths = [os.path.join(self._root, p) for p in (*said["path"], *said["editable"]) if p and "\0" not in p]
+        named = (*said["path"], *said["editable"], *_named_in(p for p in said["path"] if p.endswith("-packages")))
+        paths = [os.path.join(self._root, p) for p in named if p and "\0" not in p]
         ways = {path: _real(path) for path in paths}
         known = {real: None for real in ways.values() if real}
         own = tuple(p for p in known if p.startswith(prefixes) and os.path.isdir(p))
@@ -256,6 +259,18 @@ def _holds(look: _Look, identity: tuple[object, ...], found: Installed) -> bool:
     """True where the interpreter would say the same again."""
     same = look.identity == (identity, *_times(look.folders)) and look.files == found.files
     return same and all(_real(path) == real for path, real in look.ways.items())
+
+
+def _named_in(folders: Iterable[str]) -> Iterator[str]:
+    """What is put on the path by files in folders of packages, whether or not it can be read in the sandbox."""
+    for folder in folders:
+        for file in Path(folder).glob("*.pth"):
+            try:
+                lines = file.read_text(errors="replace").splitlines()
+            except OSError:
+                continue
+            places = (line.strip() for line in lines if not line.startswith(("#", "import ", "import\t")))
+            yield from (os.path.join(folder, place) for place in places if place)
 
 
 def _real(path: str) -> str:

@@ -23,6 +23,7 @@ from jetbox.engine.probes.settle import OnEnd, OnStart, Settler
 from jetbox.engine.probes.slots import Given, Work
 from jetbox.engine.probes.snapshot import Snapshot
 from jetbox.engine.probes.unawaited import Task, Unawaited, end
+from jetbox.engine.probes.unread import Unread
 from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.tasks import end_tasks
 
@@ -81,6 +82,7 @@ class ProbeEngine:
             VerdictCache(store, redact=redact) if performance.probe_cache else None,
             self._known,
             parallel=performance.probe_parallel,
+            told=Unread(self.tree, processes).told,
             on_start=on_start,
             on_end=on_end,
             round_of=round_of,

@@ -202,13 +202,13 @@ class Sessions:
         processes = self._processes
         interpreter = self._interpreters.find()
         environment = clean_environment(os.environ, processes.pass_env)
-        # What a sandbox keeps read-only is settled when a process is started in it.
+        # What a sandbox keeps read-only, and what it lets be read, is settled when a process is started in it.
         guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED))
         return Surroundings(
             interpreter.path,
             (facts.version, facts.pytest, facts.packages),
             tuple(sorted(environment.items())),
-            (processes.sandbox.name, *guarded),
+            (processes.sandbox.name, *guarded, *processes.sandbox.readable),
             self._refusals.asked(self._tree.last, processes.pass_env).blocked,
         )
 

@@ -49,11 +49,12 @@ class Settler:
         known: KnownFailures,
         *,
         parallel: bool,
+        told: Callable[[Verdict, Scope], Verdict],
         on_start: OnStart,
         on_end: OnEnd,
         round_of: Callable[[], int],
     ) -> None:
-        """Without a `cache` every verdict is run for."""
+        """Without a `cache` every verdict is run for; `told` adds to one what a run under a scope could not read."""
         self.slots = {probe.name: Slot(probe) for probe in probes}
         self.files = files
         self.cache = cache
@@ -61,6 +62,7 @@ class Settler:
         self._inputs = Inputs()
         self._known = known
         self._parallel = parallel
+        self._told_unread = told
         self._on_start = on_start
         self._on_end = on_end
         self._round_of = round_of
@@ -312,8 +314,8 @@ class Settler:
                     return slot.early[2]
                 early = await probe.early(Change(last, before, files, files.changed(before)))
                 if early is not None:
-                    return early
-            return await probe.run(behind=work.behind)
+                    return self._told_unread(early, scope)
+            return self._told_unread(await probe.run(behind=work.behind), scope)
         except JetboxError as error:
             words = f"{error.message}; {error.hint}" if error.hint else error.message
         except OSError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from jetbox.engine.safety.private import PrivateFolder
-from jetbox.engine.safety.readable import SYSTEM, readable_folders, secrets_in
+from jetbox.engine.safety.readable import SYSTEM, Readable, secrets_in
 from jetbox.engine.safety.sandbox import Launch
 
 GUARDED = (".git", ".jetbox")
@@ -20,6 +21,7 @@ GUARDED = (".git", ".jetbox")
 _INIT = 'exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec "$@"); exit $?'
 
 
+TEMPORARY = ("/tmp", "/var/tmp")
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/scsi", "/proc/acpi", "/proc/mtrr")
 """Files of the kernel that act when they are written."""
 
@@ -44,14 +46,36 @@ class Bubblewrap:
         self._root = root
         self._private = private
         self._env = private.environment()
-        mounts = _mounts(root, private, readable_folders(root, environ, readable), network)
-        self._head = (program, *_isolation(network), *mounts)
+        self._network = network
+        self._readable = Readable(root, environ, readable)
+        self._begin = (program, *_isolation(network))
+        self._mounts: tuple[tuple[Path, ...], list[str]] = ((), [])
 
     @property
     def guards_git(self) -> bool:
         """What is not there cannot be mounted read-only, and a link can be replaced."""
         paths = [self._root / name for name in GUARDED]
         return all(os.path.exists(path) and not os.path.islink(path) for path in paths)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        return tuple(map(str, self._readable.now()))
+
+    def _mounted(self) -> list[str]:
+        """Options for what is to be seen, made anew where that is something else."""
+        now = self._readable.now()
+        if now != self._mounts[0] or not self._mounts[1]:
+            self._clear(set(self._mounts[0]).difference(now))
+            self._mounts = (now, _mounts(self._root, self._private, now, self._network))
+        return self._mounts[1]
+
+    def _clear(self, gone: set[Path]) -> None:
+        """Delete what was put where a file was mounted in the folder for temporary files, and would be taken for it."""
+        for folder in TEMPORARY:
+            for path in gone:
+                if path.is_relative_to(folder):
+                    with suppress(OSError):
+                        (self._private.shared / path.relative_to(folder)).unlink()
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         guards: list[str] = []
@@ -61,7 +85,12 @@ class Bubblewrap:
                 guards += ("--ro-bind", path, path)
         folder = os.path.realpath(cwd)
         inside = ("--remount-ro", "/", "--chdir", folder, "--", "/bin/sh", "-c", _INIT, "sh", *argv)
-        return Launch((*self._head, *guards, *inside), {**env, **self._env, "PWD": folder}, "/", supervised=True)
+        return Launch(
+            (*self._begin, *self._mounted(), *guards, *inside),
+            {**env, **self._env, "PWD": folder},
+            "/",
+            supervised=True,
+        )
 
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)
@@ -80,8 +109,7 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
     mounts: dict[str, tuple[str, ...]] = {
         "/proc": ("--proc", "/proc"),
         "/dev": ("--dev", "/dev"),
-        "/tmp": ("--bind", str(private.shared), "/tmp"),
-        "/var/tmp": ("--bind", str(private.shared), "/var/tmp"),
+        **{name: ("--bind", str(private.shared), name) for name in TEMPORARY},
     }
     # Root could change the kernel's settings through them, whatever its capabilities.
     for name in filter(os.path.exists, KERNEL):
@@ -96,9 +124,7 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
     for name in filter(os.path.exists, seen):
         if os.path.islink(name) and name in SYSTEM:
             mounts[name] = ("--symlink", os.readlink(name), name)
-        elif not any(
-            str(parent) in mounts and str(parent) not in ("/tmp", "/var/tmp") for parent in Path(name).parents
-        ):
+        elif not any(str(parent) in mounts and str(parent) not in TEMPORARY for parent in Path(name).parents):
             mounts[name] = ("--ro-bind", name, name)
     for path in (root, *private.writable):
         mounts[str(path)] = ("--bind", str(path), str(path))

@@ -33,10 +33,11 @@ exit 0
 
 
 async def sandbox_for(root: Path, options: EngineOptions) -> Sandbox:
-    """The sandbox that these options ask for; an interpreter that they name can be run in it, wherever it lies."""
+    """The sandbox that these options ask for; what they name, an interpreter or folders to read, can be read in it."""
     from jetbox.engine.safety.readable import folders_of_interpreter
 
     wanted, readable = options.permissions, folders_of_interpreter(options.probes.python, root, os.environ)
+    readable += [Path(os.path.expanduser(folder)) for folder in wanted.read_outside]
     return await choose_sandbox(root, enabled=wanted.sandbox, network=wanted.network, readable=readable)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetbox.engine.safety.private import PrivateFolder
-from jetbox.engine.safety.readable import SYSTEM, readable_folders, secrets_in, without
+from jetbox.engine.safety.readable import SYSTEM, Readable, secrets_in, without
 from jetbox.engine.safety.sandbox import Launch
 from jetbox.engine.safety.supervised import supervised
 
@@ -37,7 +37,8 @@ class Landlock:
         self.cannot = _gaps(version, network)
         self._private = private
         self._env = private.environment()
-        read = [*SYSTEM, *_STATE, *_etc(), *map(str, readable_folders(root, environ, readable))]
+        self._readable = Readable(root, environ, readable)
+        read = [*SYSTEM, *_STATE, *_etc()]
         if network:
             read.append("/run/systemd/resolve")
         write = [str(root), *map(str, private.writable), *_DEVICES, "/dev/shm"]
@@ -48,9 +49,14 @@ class Landlock:
             *(f"--write={path}" for path in write),
         ]
 
+    @property
+    def readable(self) -> tuple[str, ...]:
+        return tuple(map(str, self._readable.now()))
+
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         folder = os.path.realpath(cwd)
-        return supervised(argv, folder, {**env, **self._env, "PWD": folder}, self._options)
+        options = [*self._options, *(f"--read={path}" for path in self.readable)]
+        return supervised(argv, folder, {**env, **self._env, "PWD": folder}, options)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)

@@ -27,8 +27,7 @@ TOOL_FOLDERS = (
 """Folders of tools in the home folder that programs on PATH lead to by symbolic link or by name."""
 
 
-PROJECT = (
-    ".git",
+CONFIGURATION = (
     "pyproject.toml",
     "pytest.ini",
     ".pytest.ini",
@@ -40,27 +39,62 @@ PROJECT = (
     "ruff.toml",
     ".ruff.toml",
 )
+"""Files by which tools are configured, in folders above the workspace too."""
+
+PROJECT = (".git", *CONFIGURATION)
 """What makes a folder above the workspace the project's."""
 
+PARTS = ("bin", "include/python*", "lib/python*", "lib/libpython*", "lib64/python*", "pyvenv.cfg")
+"""What an interpreter needs of a folder that holds other things too."""
 
-def readable_folders(root: Path, environ: Mapping[str, str], extra: Sequence[Path] = ()) -> list[Path]:
-    """Folders outside `root`, besides the system's, that confined commands read; each exists."""
-    home = _home(environ)
-    found: dict[Path, None] = {}
-    sources = (
-        (Path(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)),
-        _environments(root, environ),
-        _programs(environ, home),
-        (home / name for name in TOOL_FOLDERS),
-    )
-    for path in (p for source in sources for p in source):
-        _add(found, path, root, home)
-    project = project_above(root, home)
-    if project is not None:
-        _add(found, project, root, home)
-    for path in extra:
-        _add(found, path, root, None)
-    return sorted(found)
+DATA = {"XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state", "XDG_CONFIG_HOME": ".config"}
+"""Where programs keep what is theirs and the user's, below the home folder where no variable says otherwise."""
+
+
+class Readable:
+    """What confined commands read outside `root`, besides the system's folders."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str], extra: Sequence[Path] = ()) -> None:
+        """`extra` is what the user opens."""
+        self._root = root
+        home = _home(environ)
+        self._kept = _kept_from(environ)
+        self._extra = tuple(extra)
+        self._found: dict[Path, None] = {}
+        sources = (
+            (Path(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)),
+            _environments(root, environ),
+            _programs(environ, home),
+            (home / name for name in TOOL_FOLDERS),
+        )
+        for path in (p for source in sources for p in source):
+            _add(self._found, path, root, self._kept)
+
+        self._above = [os.path.join(folder, name) for folder in root.parents for name in PROJECT]
+        self._now: tuple[list[str], tuple[Path, ...]] | None = None
+
+    def now(self) -> tuple[Path, ...]:
+        """Files and folders, each of which exists: configuration above the workspace may come and go."""
+        there = [path for path in (*self._above, *map(str, self._extra)) if os.access(path, os.F_OK)]
+        if self._now is None or self._now[0] != there:
+            self._now = (there, tuple(sorted(self._made())))
+        return self._now[1]
+
+    def _made(self) -> dict[Path, None]:
+        found = self._found.copy()
+        project = project_above(self._root, self._kept[0])
+        if project is not None:
+            _add(found, project, self._root, self._kept)
+        # Tools look for their configuration in every folder above, up to the last.
+        for path in (*map(Path, filter(os.path.isfile, self._above)), *self._extra):
+            _add(found, path, self._root, ())
+        return found
+
+
+def is_readable(path: str, root: str, readable: Iterable[str]) -> bool:
+    """True for what a command in `root` reads, in a sandbox that lets it read these too."""
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(folder) for folder in (root, *SYSTEM, "/etc", *readable))
 
 
 def _home(environ: Mapping[str, str]) -> Path:
@@ -89,10 +123,21 @@ def _is_shared(folder: Path) -> bool:
         return True
 
 
-def _add(found: dict[Path, None], path: Path, root: Path, home: Path | None) -> None:
-    """Keep a path as it is written and as it really lies; never the home folder unless it was asked for."""
+def _kept_from(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The home folder, and the folders where programs keep what is the user's: no folder that holds one is opened."""
+    home = _home(environ)
+    return (home, *(Path(os.path.realpath(environ.get(name) or home / place)) for name, place in DATA.items()))
+
+
+def _add(found: dict[Path, None], path: Path, root: Path, kept: Sequence[Path]) -> None:
+    """Note a path as it is written and as it really lies; of what holds something `kept`, what an interpreter needs."""
     real = Path(os.path.realpath(path))
-    if not os.path.exists(real) or (home is not None and home.is_relative_to(real)):
+    if not os.path.exists(real):
+        return
+    if any(place.is_relative_to(real) for place in kept):
+        for part in (part for name in PARTS for part in real.glob(name)):
+            if not any(place.is_relative_to(os.path.realpath(part)) for place in kept):
+                _add(found, part, root, ())
         return
     for form in (path, real):
         if form.is_absolute() and not form.is_relative_to(root) and not _in_system(form):
@@ -130,8 +175,13 @@ def folders_of_interpreter(python: str, root: Path, environ: Mapping[str, str]) 
     found: dict[Path, None] = {}
     # Not Path's own: of somebody whom nobody knows it makes an error, and this a name that is none.
     named = Path(os.path.expanduser(python))
-    for path in _environment((root / named).parent.parent) if python and "\0" not in python else ():
-        _add(found, path, root, _home(environ))
+    if python and "\0" not in python:
+        folder = (root / named).parent
+        known = tuple(_environment(folder.parent))
+        linked = () if known else tuple(_installation_of(root / named))
+        # By what leads to it an interpreter is told where it lies.
+        for path in (*known, *linked, *([folder] if linked and folder.name == "bin" else [])):
+            _add(found, path, root, _kept_from(environ))
     return list(found)
 
 

@@ -31,6 +31,11 @@ class Sandbox(Protocol):
     """False for `none`."""
 
     @property
+    def readable(self) -> tuple[str, ...]:
+        """What a command that is started now may read besides the system and the workspace."""
+        ...
+
+    @property
     def guards_git(self) -> bool:
         """Whether it keeps `.git` and `.jetbox` of the workspace, as they are now, from being written."""
         ...

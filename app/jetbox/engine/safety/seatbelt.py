@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetbox.engine.safety.private import PrivateFolder
-from jetbox.engine.safety.readable import readable_folders
+from jetbox.engine.safety.readable import Readable
 from jetbox.engine.safety.sandbox import Launch
 
 _SYSTEM = (
@@ -41,15 +41,19 @@ class Seatbelt:
             self.cannot += ("use of the network",)
         self._private = private
         self._env = private.environment()
-        self._head = (
-            program,
-            "-p",
-            profile(root, private.writable, readable_folders(root, environ, readable), network),
-        )
+        self._readable = Readable(root, environ, readable)
+        self._root = root
+        self._network = network
+        self._program = program
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        return tuple(map(str, self._readable.now()))
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         folder = os.path.realpath(cwd)
-        return Launch((*self._head, *argv), {**env, **self._env, "PWD": folder}, folder)
+        rules = profile(self._root, self._private.writable, self._readable.now(), self._network)
+        return Launch((self._program, "-p", rules, *argv), {**env, **self._env, "PWD": folder}, folder)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)

@@ -16,6 +16,7 @@ class NoSandbox:
     name = "none"
     confines = False
     guards_git = False
+    readable = ("/",)
 
     def __init__(self, reasons: Sequence[str] = ()) -> None:
         """`reasons` say why no sandbox works here."""

@@ -1,0 +1,61 @@
+"""What a red verdict may owe to the sandbox: places outside that the workspace or its interpreter names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.safety.readable import is_readable
+
+MISSING = r"No module named '([^'.]+)"
+MOST = 2
+"""Places that are named."""
+
+
+class Unread:
+    """Adds to what is red which place the run could not read, and what opens it."""
+
+    def __init__(self, tree: Tree, processes: ProcessRunner) -> None:
+        self._tree = tree
+        self._processes = processes
+
+    def told(self, verdict: Verdict, scope: Scope) -> Verdict:
+        """The verdict with that in its summary, where the run speaks of such a place."""
+        if verdict.state not in ("failed", "error"):
+            return verdict
+        found: list[str] = []
+        for place in sorted(self._places(f"{verdict.summary}\n{verdict.output}", scope.outside or ())):
+            if not any(f"{place}/".startswith(f"{above}/") for above in found):
+                found.append(place)
+        if not found:
+            return verdict
+        places, one = ", ".join(found[:MOST]), len(found) == 1
+        words = f"{places} {'lies' if one else 'lie'} outside the workspace, where the sandbox lets nothing be read"
+        cure = "permissions.read_outside opens a folder there"
+        return msgspec.structs.replace(verdict, summary=f"{verdict.summary}; {words}; cure: {cure}")
+
+    def _places(self, said: str, named: Iterable[str]) -> Iterator[str]:
+        modules = set(re.findall(MISSING, said))
+        for link, place in self._tree.leading_out():
+            if (link in said or place in said) and self._is_shut(place):
+                yield place
+        for place in named:
+            spoken = place in said or any(_holds(place, name) for name in modules)
+            if spoken and self._is_shut(place):
+                yield place
+
+    def _is_shut(self, place: str) -> bool:
+        readable = self._processes.sandbox.readable
+        return os.path.exists(place) and not is_readable(place, self._tree.root, readable)
+
+
+def _holds(folder: str, name: str) -> bool:
+    """True for a folder that a module of this name is imported from, and for the module itself."""
+    itself = os.path.basename(folder).partition(".")[0] == name
+    return itself or any(os.path.lexists(os.path.join(folder, kind)) for kind in (name, f"{name}.py"))
