@@ -157,6 +157,8 @@ class TestInline:
     def test_a_link_says_where_it_leads_unless_its_label_does(self) -> None:
         assert inline("[docs](https://a.b/c(d))", "") == [("docs", "link https://a.b/c(d)"), (" (a.b)", "faint")]
         assert inline("see https://a.b/c.", "")[1] == ("https://a.b/c", "link https://a.b/c")
+        assert inline("(see https://a.b/c_(d).)", "")[1] == ("https://a.b/c_(d)", "link https://a.b/c_(d)")
+        assert inline("(https://a.b/c)", "")[1] == ("https://a.b/c", "link https://a.b/c")
         assert inline("<https://a.b>", "") == [("https://a.b", "link https://a.b")]
 
     def test_only_addresses_of_the_web_open(self) -> None:
