@@ -18,12 +18,18 @@ from jetbox.engine import events as e
 from jetbox.engine import retries
 from jetbox.engine.loop import serve
 from jetbox.engine.models.connect import connect
+from jetbox.engine.models.desk import ModelsDesk
+from jetbox.engine.models.figures import Figures
 from jetbox.engine.models.manage import warm
+from jetbox.engine.models.measure import Asked, measure
 from jetbox.engine.options import ModelOptions
+from jetbox.engine.tasks import end_tasks
+from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
 LAUNCH = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict")
+GETS = ("tags", "ps", "version")
 ENDS: dict[type, type[e.Event]] = {c.Goal: e.GoalEnded, c.Compact: e.Compacted, c.SetModel: e.ModelSwitched}
 
 
@@ -101,6 +107,48 @@ async def test_launch_options_are_the_same_for_a_plan_a_summary_and_after_a_swit
         assert "format" not in body
         assert "_debug_render_only" not in body
         assert 0 < body["options"]["num_predict"] < body["options"]["num_ctx"] - len(json.dumps(body)) / 6
+
+
+@pytest.mark.parametrize(
+    ("flavour", "asked"),
+    [
+        ("ollama", {f"POST /api/{w}" for w in ("chat", "show", "pull")} | {f"GET /api/{w}" for w in GETS}),
+        ("vllm", {"POST /v1/chat/completions", "GET /v1/models", "GET /version"}),
+        ("llamacpp", {"POST /v1/chat/completions", "GET /v1/models", "GET /props"}),
+    ],
+)
+async def test_a_session_asks_for_chats_and_for_what_there_is_and_for_no_text_and_no_embedding(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess], flavour: str, asked: set[str]
+) -> None:
+    said = {**step(text="It was written, and nothing is left."), "id": "top", "goto": "top"}
+    server = sim_server(scripts=[str(write_script(said))], flavour=flavour)
+    lines = set[str]()
+
+    def note(request: bytes) -> None:
+        lines.add(request.split(b" HTTP/", 1)[0].decode())
+
+    async with gateway(server.url, instead=note) as host:
+        client = connect(ModelOptions(host=host, protocol="ollama" if flavour == "ollama" else "openai"))
+        live = await Rig(server, tmp_path).open(client=client, attended=True)
+        beside = asyncio.create_task(ModelsDesk(live.parts).run())
+        serving = asyncio.create_task(serve(live.parts))
+        await WarmUp(live.parts).run()
+        wants: list[tuple[c.AnyCommand, type[e.Event]]] = [
+            (c.Goal("Say it"), e.GoalEnded),
+            (c.ListModels(anew=True), e.ModelsListed),
+            (c.PullModel("llama3.2:3b"), e.ModelPulled),
+        ]
+        for wanted, end in wants if client.manages else wants[:2]:
+            live.submit(wanted)
+            await live.until(end)
+        info, _ = await client.info("gpt-oss:20b"), await client.version()
+        set_of = Asked("gpt-oss:20b", info, live.parts.options.model, live.parts.budget.num_ctx, repeats=1)
+        assert [taken.what async for taken in measure(client, set_of, Figures())][-1] == "call"
+        live.submit(c.Close())
+        await within(serving)
+        await end_tasks(beside)
+        await live.close()
+    assert lines == asked
 
 
 async def test_a_line_ends_at_a_line_feed_alone(rig: OpenRig) -> None:

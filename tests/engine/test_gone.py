@@ -1,4 +1,4 @@
-"""A model that the server loses in mid-session: work goes on with it, or with another, as whoever sits there says."""
+"""A model that the server loses in mid-session, or that calls no tools any more: whoever sits there decides."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from engine.gateway import answer, gateway
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
+from jetbox.engine.models.connect import connect
 from jetbox.engine.models.desk import ModelsDesk
-from scripted import step
+from jetbox.engine.options import ModelOptions
+from jetbox.sim.launch import ServerProcess
+from scripted import WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 GONE, OTHER = "gpt-oss:20b", "llama3.2:3b"
+NO_TOOLS = "cannot call tools, which an agent needs"
 
 
 async def lose(live: Rig) -> None:
@@ -88,3 +95,51 @@ async def test_without_anybody_the_goal_ends_with_how_it_is_got(rig: OpenRig) ->
     assert (ended.outcome, ended.exit_code) == ("failed", 6)
     assert ended.reason.startswith(f"the server does not have {GONE}; it has: ")
     assert ended.hint == f"get it with `jetbox-tui models pull {GONE}`, or there with `ollama pull {GONE}`"
+
+
+class Plain:
+    """Before the second chat somebody makes the model anew from a template without tools: `instead` of a gateway's."""
+
+    def __init__(self) -> None:
+        self.chats = 0
+
+    def __call__(self, asked: bytes) -> bytes | None:
+        line, about = asked.split(b"\r\n", 1)[0], GONE.encode() in asked
+        self.chats += line.startswith(b"POST /api/chat ")
+        if self.chats < 2:
+            return None
+        if line.startswith(b"POST /api/chat ") and about:
+            said = f"registry.ollama.ai/library/{GONE} does not support tools"
+            return answer(400, json.dumps({"error": said}).encode())
+        if line.startswith(b"POST /api/show ") and about:
+            return answer(200, json.dumps({"capabilities": ["completion"]}).encode())
+        if line.startswith(b"GET /api/tags "):
+            can = {GONE: ["completion"], OTHER: ["completion", "tools"]}
+            models = [{"name": name, "digest": name, "capabilities": each} for name, each in can.items()]
+            return answer(200, json.dumps({"models": models}).encode())
+        return None
+
+
+@pytest.mark.parametrize("attended", [False, True])
+async def test_a_model_that_calls_no_tools_any_more_is_asked_about_or_ends_the_goal_with_those_that_do(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess], attended: bool
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(call("list_dir", path=".")), finish()))])
+    async with gateway(server.url, instead=Plain()) as host:
+        client = connect(ModelOptions(host=host, protocol="ollama"))
+        live = await Rig(server, tmp_path).open(client=client, attended=attended)
+        goal = live.start()
+        if attended:
+            missing = await live.until(e.ModelMissing)
+            assert (missing.why, missing.there, missing.pull) == (f"{GONE} {NO_TOOLS}", (OTHER,), "")
+            live.submit(c.SetModel(OTHER, now=True))
+        ended = await within(goal)
+        await live.close()
+    sent = [json.loads(body["body"])["model"] for body in (await live.stats())["bodies"]]
+    if attended:
+        assert (ended.outcome, ended.rounds, sent) == ("unverified", 2, [GONE, OTHER])
+        (switched,) = live.events(e.ModelSwitched)
+        assert (switched.old, switched.new) == (GONE, OTHER)
+    else:
+        assert (ended.outcome, ended.exit_code, sent) == ("failed", 6, [GONE])
+        assert (ended.reason, ended.hint) == (f"{GONE} {NO_TOOLS}", f"choose one that can: {OTHER}")

@@ -1,8 +1,9 @@
-"""A model that the server has no longer: whoever sits there has it fetched, or names another, and work goes on."""
+"""A model that the server has no longer, or that calls no tools any more: whoever sits there has it fetched, or names
+another, and work goes on."""
 
 from __future__ import annotations
 
-from jetbox.engine.errors import ModelError, ModelNotFound
+from jetbox.engine.errors import ModelError, ModelNotFound, ModelUnfit
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.missing import missing
@@ -10,14 +11,16 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.switching import switch_as_wished, usable
 
 
-async def replaced(parts: Parts, error: ModelNotFound) -> ModelError | None:
+async def replaced(parts: Parts, error: ModelNotFound | ModelUnfit) -> ModelError | None:
     """None where the request can be sent anew, perhaps to another model; else why not, in full.
 
     The user is waited for; nothing of the answer must have come.
     """
-    error = await _in_full(parts, error)
-    if not parts.control.attended:
-        return error
+    told = await _in_full(parts)
+    if told is not None:
+        error = told
+    if not parts.control.attended or (told is None and isinstance(error, ModelUnfit)):
+        return error  # what the server lists as fit, it refuses for another reason
     parts.session.emit(await missing(parts.model, parts.model_name, error))
     while True:
         parts.session.emit(Waiting(what="choosing", detail=parts.model_name))
@@ -36,12 +39,12 @@ async def replaced(parts: Parts, error: ModelNotFound) -> ModelError | None:
             return None
 
 
-async def _in_full(parts: Parts, error: ModelNotFound) -> ModelNotFound:
-    """The error with what the server has instead, and how the model is got."""
+async def _in_full(parts: Parts) -> ModelNotFound | ModelUnfit | None:
+    """The error with what the server has instead, and how the model is got; None where it says that all is well."""
     try:
         await choose_model(parts.model, parts.model_name)
-    except ModelNotFound as told:
+    except (ModelNotFound, ModelUnfit) as told:
         return told
     except ModelError:
         pass
-    return error
+    return None

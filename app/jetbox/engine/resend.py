@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from jetbox.engine.errors import JetboxError, ModelError, ModelNotFound, ServerBusy, ServerUnreachable, StillLoading
+from jetbox.engine.errors import (
+    JetboxError,
+    ModelError,
+    ModelNotFound,
+    ModelUnfit,
+    ServerBusy,
+    ServerUnreachable,
+    StillLoading,
+)
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.window import choose_window
 from jetbox.engine.parts import Parts
@@ -41,7 +49,7 @@ class Resend:
         with parts.timed("diagnosis", "queue and load"):
             error = await diagnosed(error, parts)
         self._refused += isinstance(error, StillLoading)
-        while not isinstance(error, ModelNotFound):
+        while not isinstance(error, ModelNotFound | ModelUnfit):
             pause = self._pause(error, number)
             if pause is None:
                 return error
@@ -62,7 +70,7 @@ class Resend:
         tries = self._loading if loading else number - self._refused
         return pause_before(error, tries, self._parts, self._failed)
 
-    async def _replaced(self, error: ModelNotFound) -> ModelError | None:
+    async def _replaced(self, error: ModelNotFound | ModelUnfit) -> ModelError | None:
         from jetbox.engine.gone import replaced
 
         try:
