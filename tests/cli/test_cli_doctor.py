@@ -23,6 +23,12 @@ from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish, step
 
 Run = Any
+NAMES = {
+    "vllm": "vLLM 0.32.0",
+    "sglang": "SGLang",
+    "llamacpp": "llama.cpp's server",
+    "lmstudio": "a server with OpenAI's protocol",
+}
 AS_TEXT = "lacks a parser for the calls of this model: they come as text (tool_call tags), and are repaired"
 
 
@@ -76,8 +82,21 @@ def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server:
     ("flavour", "lacking", "state", "said", "cure"),
     [
         ("llamacpp", (), "ok", "calls of tools, counts of tokens, cached tokens and timings are there", ""),
-        ("vllm", (), "warn", "lacks timings: queue, load and prompt evaluation are shown as one", "llama.cpp"),
-        ("vllm", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt is unknown; t", "--enable"),
+        (
+            "vllm",
+            ("timings",),
+            "warn",
+            "lacks timings: queue, load and prompt evaluation are",
+            "--enable-per-request-m",
+        ),
+        (
+            "vllm",
+            ("cached-tokens", "timings"),
+            "warn",
+            "lacks cached tokens: the reuse of a prompt is unknown; t",
+            "--e",
+        ),
+        ("vllm", (), "ok", "calls of tools, counts of tokens, cached tokens and timings are there", ""),
         ("sglang", ("cached-tokens",), "warn", "lacks cached tokens: the reuse of a prompt", "--enable-cache-report"),
         ("vllm", ("usage",), "warn", "lacks counts of tokens: the room in the window is guessed; t", "include_usage"),
         ("sglang", ("usage",), "warn", "lacks counts of tokens: the room in the window is gu", "include_usage"),
@@ -105,6 +124,7 @@ def test_what_a_server_with_openais_protocol_lacks_is_told(
     server = sim_server(flavour=flavour, lacks=lacking, scripts=[script])
     done = jetbox("doctor", "--json", "--host", f"{server.url}/v1", "-m", "gpt-oss:20b")
     found = checks(done)["protocol"]
+    assert checks(done)["server"]["said"].startswith(NAMES[flavour])
     assert (found["state"], said in found["said"]) == (state, True)
     assert (cure in found.get("cure", ""), bool(found.get("cure"))) == (True, state != "ok")
     assert "could not tell" not in found["said"]

@@ -45,6 +45,7 @@ async def test_thinking_calls_and_counts_come_to_the_same(
     first, second = [answer.metrics for answer in live.events(e.ModelAnswered)]
     assert 0 < first["prompt_eval_count"] < second["prompt_eval_count"]
     assert first["eval_count"] > 0
+    assert ("prompt_eval_duration" in first and "eval_duration" in first) == (flavour in ("vllm", "llamacpp"))
     for body, prompt in zip(bodies, (first["prompt_eval_count"], second["prompt_eval_count"]), strict=True):
         assert 0 < body["max_tokens"] <= live.parts.budget.num_ctx - prompt
         assert "response_format" not in body

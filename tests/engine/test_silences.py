@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -16,7 +17,7 @@ from jetbox.engine import events as e
 from jetbox.engine.models.connect import connect
 from jetbox.engine.options import ModelOptions
 from jetbox.sim.launch import ServerProcess
-from scripted import WriteScript, step
+from scripted import WriteScript, call, finish, step
 
 EMPTY = b'{"message":{"role":"assistant","content":""},"done":false}\n'
 EMPTY_EVENT = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -77,3 +78,52 @@ async def test_lines_that_say_nothing_neither_keep_a_silence_up_nor_shorten_it(
         assert (await within(goal)).outcome == "answered"
         await live.close()
     assert live.events(e.ModelAnswered)[0].error == f"{error}; the request was cancelled"
+
+
+async def test_a_call_that_comes_in_pieces_is_no_silence_however_long_it_takes(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess], clock: Clock
+) -> None:
+    lines = asyncio.Queue[bytes]()
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n")
+        while said := await lines.get():
+            writer.write(said)
+            await writer.drain()
+
+    def delta(reason: str | None = None, **fields: Any) -> bytes:
+        choice = {"index": 0, "delta": fields, "finish_reason": reason}
+        return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+    def piece(function: dict[str, str], **fields: str) -> bytes:
+        return delta(tool_calls=[{"index": 0, **fields, "function": function}])
+
+    words = ["word "] * 30
+    pieces = [
+        piece({"name": "write_file"}, id="c1", type="function"),
+        piece({"arguments": '{"path": "a.txt", "content": "'}),
+    ]
+    pieces += [piece({"arguments": word}) for word in words] + [piece({"arguments": '"}'})]
+    server = sim_server(scripts=[str(write_script(step(call("list_dir", path=".")), finish()))], flavour="vllm")
+    async with gateway(server.url, drip) as host:
+        client = connect(ModelOptions(host=host, protocol="openai"))
+        live = await Rig(server, tmp_path).open(client=client)
+        goal, said = live.start(), 0
+        await live.until(e.RequestSent)
+        for line in pieces:
+            lines.put_nowait(line)
+            said += len(line)
+            while client.exchange.received < said:
+                await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert not live.events(e.ModelAnswered)
+            clock.forward(50)
+        lines.put_nowait(delta("tool_calls") + b"data: [DONE]\n\n")
+        lines.put_nowait(b"")
+        await within(goal)
+        await live.close()
+    assert (tmp_path / "a.txt").read_text() == "".join(words)
+    answered = live.events(e.ModelAnswered)[0]
+    assert answered.chunks == len(pieces) + 1, "the name alone says nothing, the whole call and the end do"
+    assert 0 < answered.ttft_ns < answered.wall_ns

@@ -75,7 +75,7 @@ def test_options_that_the_documents_name_exist() -> None:
     known = {*re.findall(r"--[a-z-]+", "".join(path.read_text() for path in ROOT.glob("benchmarks/*.py")))}
     known |= {option for action in parser("simulate")._actions for option in action.option_strings}
     known |= {option for name in COMMANDS for option in options(load_command(name))} | {"--version"}
-    known |= {"--quiet", "--jinja"}  # of cargo and llama.cpp
+    known |= {"--quiet", "--jinja", "--enable-per-request-metrics"}  # of cargo, llama.cpp and vLLM
     for document in DOCUMENTS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
         assert named <= known, document

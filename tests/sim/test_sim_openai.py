@@ -217,8 +217,9 @@ def test_a_prompt_that_is_too_long_is_refused(client_of: Any, flavour: str) -> N
     assert "512" in text
     assert ("exceed_context_size_error" in text) is (flavour == "llamacpp")
     if flavour == "vllm":
-        assert refusal(client, max_tokens=500)[0] == 400
-        assert "500 in the completion" in refusal(client, max_tokens=500)[1]["error"]["message"]
+        assert "at least 513 input tokens" in data["error"]["message"], "it counts no further"
+        assert refusal(client, max_tokens=500)[0] == 200, "what goes beyond the window is left out"
+        assert "max_tokens=513 cannot be greater" in refusal(client, max_tokens=513)[1]["error"]["message"]
 
 
 def test_ollama_cuts_it_in_silence(client_of: Any) -> None:

@@ -49,6 +49,8 @@ async def _server(model: ChatModel) -> Check:
 
     try:
         async with asyncio.timeout(SERVER_S):
+            if not (model.manages or model.owner):
+                await model.installed()  # tells what server it is
             version = await model.version()
     except TimeoutError:
         cure = "see the server's log; restart it"

@@ -56,7 +56,7 @@ class Listener:
         self._repetition = (Repetition(), Repetition())
         self._watchdog: Watchdog | None = None
         self._again = False
-        self._chunks = self._said = 0
+        self._chunks = self._said = self._pieces = 0
         self._most = LEAST_MOST
         """Characters that an answer of as many tokens as were asked for cannot have."""
         self._begun = False
@@ -136,14 +136,17 @@ class Listener:
     def _take(self, chunk: Chunk) -> None:
         """Raises Runaway where the answer does nothing but repeat itself, or is longer than it may be."""
         self._begun = self._begun or chunk.says
-        self._said += len(chunk.text) + len(chunk.thinking) + sum(len(bytes(c.function.arguments)) for c in chunk.calls)
+        self._said += len(chunk.text) + len(chunk.thinking) + chunk.piece
+        self._pieces += chunk.piece
+        if chunk.calls:  # what came in pieces was counted with them
+            self._said += max(0, sum(len(bytes(call.function.arguments)) for call in chunk.calls) - self._pieces)
+            self._pieces = 0
         if self._said > self._most:
             text = f"the answer had {self._said:,} characters, more than was asked for, and was stopped"
             raise Overlong(text, "the server does not heed the most tokens of an answer (model.num_predict)")
-        if chunk.coming is None:
-            self._chunks += 1
-            if said := chunk.text or chunk.thinking:
-                self._same = (said, self._same[1] + 1 if said == self._same[0] else 1)
+        self._chunks += 1
+        if said := chunk.text or chunk.thinking:
+            self._same = (said, self._same[1] + 1 if said == self._same[0] else 1)
         self._on_chunk(chunk)
         for watch, text in zip(self._repetition, (chunk.text, chunk.thinking), strict=True):
             if text and watch.feed(text):

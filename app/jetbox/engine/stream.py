@@ -221,13 +221,14 @@ class Attempt:
             return
         self.begun = True
         self._exchange = self._exchange or self._model.exchange
-        if chunk.coming is not None:
-            if self._on_coming is not None:
+        answer.chunks += 1
+        if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls or chunk.piece):
+            answer.first = self._session.now()
+        if chunk.piece:
+            answer.spoke = answer.spoke if answer.spoke >= 0 else self._session.now()
+            if chunk.coming is not None and self._on_coming is not None:
                 self._on_coming(chunk.coming)
             return
-        answer.chunks += 1
-        if answer.first < 0 and (chunk.text or chunk.thinking or chunk.calls):
-            answer.first = self._session.now()
         if chunk.text:
             thought, said = self._parted.feed(chunk.text)
             if thought or said != chunk.text:

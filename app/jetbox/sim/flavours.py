@@ -45,11 +45,17 @@ def _lmstudio_error(status: int, message: str, fields: Fields) -> Any:
 
 
 def _vllm_overflow(size: int, limit: int, output: int) -> tuple[str, Fields]:
-    wanted = f"you requested {size + output} tokens ({size} in the messages, {output} in the completion)"
-    return (
-        f"This model's maximum context length is {limit} tokens. However, {wanted}. "
-        "Please reduce the length of the messages or completion.",
-        {},
+    if output > limit:
+        return (
+            f"max_tokens={output} cannot be greater than max_model_len={limit}. Please request fewer output tokens. "
+            f"(parameter=max_tokens, value={output})",
+            {"param": "max_tokens"},
+        )
+    return (  # it counts no further than it has to
+        f"This model's maximum context length is {limit} tokens. However, your prompt contains at least {limit + 1} "
+        "input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input "
+        f"prompt. (parameter=input_tokens, value={limit + 1})",
+        {"param": "input_tokens"},
     )
 
 
@@ -98,8 +104,8 @@ class Flavour(NamedTuple):
     timings: bool = False
     loads: bool = False
     """Models are loaded when asked for."""
-    counts_output: bool = False
-    """The tokens that an answer may have count where a prompt is checked."""
+    bounds_output: bool = False
+    """An answer that may be longer than the window is refused."""
     parallel: int = 64
     kept_prompts: int = 64
     granularity: int = 1
@@ -148,7 +154,7 @@ FLAVOURS = {
         _vllm_error,
         _vllm_overflow,
         lambda method, path: {"detail": "Not Found"},
-        counts_output=True,
+        bounds_output=True,
         granularity=16,
         no_tools=(400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
         public=("/health", "/version"),
@@ -198,5 +204,5 @@ FLAVOURS = {
         json=JSON,
     ),
 }
-LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens", "logprobs")
+LACKS = ("tool-parser", "fitting-parser", "usage", "cached-tokens", "logprobs", "timings")
 """What a server can be started without."""

@@ -179,7 +179,7 @@ class Generation:
             raise ApiError(500, words, streamed=asked.stream)
         output = max(0, int(asked.options.get("num_predict") or 0))
         refusing = asked.fixed_window and flavour.overflow is not None
-        if size < limit and not (refusing and flavour.counts_output and size + output > limit):
+        if size < limit and not (refusing and flavour.bounds_output and output > limit):
             return blocks, size
         if refusing and flavour.overflow is not None:
             message, fields = flavour.overflow(size, limit, output)

@@ -39,7 +39,7 @@ def reply(world: World, connection: Connection, request: Request) -> Any:
         case "/health":
             return {"status": "ok"}
         case "/version":
-            return {"version": "0.21.0"}
+            return {"version": "0.32.0"}
         case "/props":
             return _props(setup)
         case "/models":

@@ -200,9 +200,10 @@ class OpenAISink:
         return usage
 
     def _timings(self, end: End) -> dict[str, Any]:
-        """llama.cpp's figures."""
+        """llama.cpp's figures, or vLLM's where it was started with them; those stand beside the usage."""
         if not self._flavour.timings:
-            return {}
+            told = self._flavour.name == "vllm" and not self._setup.lacks.intersection(("timings", "usage"))
+            return {"metrics": _measured(end)} if told and (self._wishes.usage or not self._asked.stream) else {}
         read = end.metrics["prompt_eval_count"] - end.cached
         written = end.metrics["eval_count"]
         figures: dict[str, Any] = {"cache_n": end.cached}
@@ -224,3 +225,16 @@ class OpenAISink:
 
     def _done(self) -> None:
         self._connection.send_line(b"data: [DONE]\n", EVENTS)
+
+
+def _measured(end: End) -> dict[str, float]:
+    """What vLLM tells of a request, in ms and tokens a second; the wait in the queue is apart."""
+    written = max(end.metrics["eval_count"], 1)
+    read, wrote = (end.metrics[f"{name}_duration"] / 1e6 for name in ("prompt_eval", "eval"))
+    return {
+        "time_to_first_token_ms": read,
+        "generation_time_ms": wrote * (written - 1) / written,
+        "queue_time_ms": end.metrics.get("load_duration", 0) / 1e6,
+        "mean_itl_ms": wrote / written,
+        "tokens_per_second": written / max(read + wrote, 1e-6) * 1000,
+    }

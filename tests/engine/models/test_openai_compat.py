@@ -89,7 +89,26 @@ def piece(index: int | None, name: str | None, arguments: Any, call: str | None 
 
 async def answered(model: OpenAIModel) -> list[Chunk]:
     async with model.chat(b"{}") as chunks:
-        return [chunk async for chunk in chunks if chunk.coming is None]
+        return [chunk async for chunk in chunks if not chunk.piece]
+
+
+async def test_figures_that_vllm_measured(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    usage = {"prompt_tokens": 24, "total_tokens": 64, "completion_tokens": 40}
+    figures = {
+        "time_to_first_token_ms": 199.5,
+        "generation_time_ms": 266.34,
+        "queue_time_ms": 1500.0,
+        "mean_itl_ms": 6.75,
+        "tokens_per_second": 85.8,
+    }
+    server.body = events(delta("stop", content="Yes"), {"choices": [], "usage": usage, "metrics": figures})
+    timed = {"prompt_eval_duration": 199_500_000, "eval_duration": 270_000_000}
+    counted = {"prompt_eval_count": 24, "eval_count": 40}
+    assert (await answered(model))[-1].metrics == counted | timed, "a wait in the queue is no load"
+    without = {"time_to_first_token_ms": None, "generation_time_ms": 0.0, "mean_itl_ms": None}
+    server.body = events(delta("stop", content="Yes"), {"choices": [], "usage": usage, "metrics": without})
+    assert (await answered(model))[-1].metrics == counted
 
 
 async def test_text_reasoning_and_usage_of_vllm(served: tuple[Server, OpenAIModel]) -> None:
@@ -160,12 +179,14 @@ async def test_arguments_are_told_of_as_they_become_whole(served: tuple[Server, 
         delta("tool_calls", tool_calls=[piece(0, None, "}")]),
     )
     async with model.chat(b"{}") as chunks:
-        came = [(chunk.coming, len(chunk.calls)) async for chunk in chunks]
+        came = [(chunk.coming, chunk.piece, len(chunk.calls)) async for chunk in chunks]
     assert came == [
-        (Coming("write_file", {"path": "a.py"}), 0),
-        (Coming("write_file", {"path": "a.py", "content": "x = 1"}), 0),
-        (None, 1),
-        (None, 0),
+        (None, 11, 0),
+        (Coming("write_file", {"path": "a.py"}), 19, 0),
+        (Coming("write_file", {"path": "a.py", "content": "x = 1"}), 5, 0),
+        (None, 1, 0),
+        (None, 0, 1),
+        (None, 0, 0),
     ]
 
 
@@ -203,7 +224,7 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (401, {"error": "no"}, KeyWanted, "wants a key"),
+        (401, {"error": "Unauthorized"}, KeyWanted, "does not take the key that it is sent (401)"),
         (404, {"detail": "Not Found"}, ForeignServer, "no such path"),
         (500, {"error": {"message": "tools param requires --jinja flag"}}, ModelUnfit, "llama-server with --jinja"),
         (404, {"error": {"message": "The model `x` does not exist."}}, ModelNotFound, "does not exist"),
@@ -249,6 +270,31 @@ async def test_refusals_in_words(
         await answered(model)
     assert words in f"{caught.value.message} {caught.value.hint}"
     assert "--num-ctx" not in caught.value.hint, "requests of this protocol name no window"
+
+
+LENGTH = "This model's maximum context length is 16384 tokens. However, "
+BEYOND = "which exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens", "window"),
+    [
+        (f"{LENGTH}your prompt contains at least 16385 input tokens, {BEYOND}", 0, 16384),
+        (f"{LENGTH}your prompt contains 20001 input tokens, {BEYOND}", 20001, 16384),
+        (f"{LENGTH}your prompt contains 700000 characters (more than 655360 characters, which is the upper", 0, 16384),
+        (f"{LENGTH}you requested 17000 tokens (16500 in the messages, 500 in the completion).", 16500, 16384),
+        ("max_tokens=20000 cannot be greater than max_model_len=16384. Please request fewer output tokens.", 0, 16384),
+        ("max_tokens must be at least 1, got 0. (parameter=max_tokens, value=0)", 0, 0),
+    ],
+)
+async def test_what_vllm_says_of_a_prompt_that_is_too_long_is_told_from_what_it_did_not_count(
+    served: tuple[Server, OpenAIModel], said: str, tokens: int, window: int
+) -> None:
+    server, model = served
+    server.status, server.body = 400, json.dumps({"error": {"message": said, "type": "BadRequestError"}}).encode()
+    with pytest.raises(ContextOverflow) as caught:
+        await answered(model)
+    assert (caught.value.tokens, caught.value.window) == (tokens, window)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,9 @@ class Chunk(msgspec.Struct, frozen=True):
     thinking: str = ""
     calls: tuple[Call, ...] = ()
     coming: Coming | None = None
-    """What is known of a call before it is whole; it stands alone in its chunk."""
+    """What is known of a call before it is whole; but for `piece` it stands alone in its chunk."""
+    piece: int = 0
+    """Characters of a call that is not whole yet; of such a chunk nothing else is to be heard."""
     reading: Reading | None = None
     """Nothing of the answer yet: how far the prompt is; it stands alone in its chunk."""
     done: bool = False
@@ -88,7 +90,7 @@ class Chunk(msgspec.Struct, frozen=True):
     @property
     def says(self) -> bool:
         """Whether it brings the answer any further: a line may be empty but for its form."""
-        return bool(self.text or self.thinking or self.calls or self.coming or self.logprobs or self.done)
+        return bool(self.text or self.thinking or self.calls or self.coming or self.piece or self.logprobs or self.done)
 
 
 class ModelInfo(msgspec.Struct, frozen=True):

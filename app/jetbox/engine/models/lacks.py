@@ -122,7 +122,12 @@ def _figures(heard: _Heard) -> list[Lack]:
             )
         )
     if "prompt_eval_duration" not in metrics:
-        found.append(Lack("timings: queue, load and prompt evaluation are shown as one", "llama.cpp's server has them"))
+        found.append(
+            Lack(
+                "timings: queue, load and prompt evaluation are shown as one",
+                "for vLLM --enable-per-request-metrics; llama.cpp's server has them",
+            )
+        )
     return found
 
 

@@ -17,6 +17,7 @@ from jetbox.engine.errors import (
     BadAnswer,
     CountsRefused,
     ForeignServer,
+    KeyWanted,
     ModelError,
     ModelNotFound,
     ModelUnfit,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 
 CHAT = "/v1/chat/completions"
+PRODUCTS = {LLAMA_CPP: "llama.cpp's server", "vllm": "vLLM", "sglang": "SGLang"}
+"""Servers, by whom they name as the owner of their models."""
 
 
 class OpenAIModel:
@@ -146,8 +149,9 @@ class OpenAIModel:
         self._spoke = True
         self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
         infos = [described(model) for model in listed.data]
+        self.product = PRODUCTS.get(self.owner, self.product)
         if any(model.owned_by == LLAMA_CPP for model in listed.data):
-            self._wishes.progress, self.product = True, "llama.cpp's server"
+            self._wishes.progress = True
             if len(infos) == 1:  # of one among several it says nothing
                 try:
                     props = await self._props()
@@ -216,6 +220,9 @@ class OpenAIModel:
         said = refused(response.status_code, response.content, path, response.headers.raw)
         error = refusal(self.host, said, by_openai, known=self._spoke)
         self._wishes.counts = self._wishes.counts and not isinstance(error, CountsRefused)
+        if self.key and isinstance(error, KeyWanted):
+            words = f"the server at {self.host}/v1 does not take the key that it is sent ({said.status})"
+            return KeyWanted(words, "see what model.api_key_env or model.api_key names")
         return error
 
     async def close(self) -> None:

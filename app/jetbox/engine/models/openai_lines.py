@@ -62,6 +62,15 @@ class Timings(msgspec.Struct):
     predicted_ms: float = 0.0
 
 
+class Measured(msgspec.Struct):
+    """vLLM's own figures, where it was started with `--enable-per-request-metrics`."""
+
+    time_to_first_token_ms: float | None = None
+    """From when it began with the request, its wait in the queue not counted."""
+    mean_itl_ms: float | None = None
+    """From token to token."""
+
+
 class Progress(msgspec.Struct):
     """How far llama.cpp has read the prompt."""
 
@@ -75,6 +84,7 @@ class Line(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    metrics: Measured | None = None
     prompt_progress: Progress | None = None
     error: Any = None
 

@@ -146,10 +146,10 @@ class Stream:
     def _coming(self, index: int) -> list[Chunk]:
         """What the latest piece adds to what can be known of the call."""
         _, function, pieces = self._calls[index]
-        members = self._members.setdefault(index, Members())
-        if not members.feed(pieces[-1]) or not function:
-            return []
-        return [Chunk(coming=Coming(function, dict(members.found)))]
+        members, size = self._members.setdefault(index, Members()), len(pieces[-1])
+        if members.feed(pieces[-1]) and function:
+            return [Chunk(coming=Coming(function, dict(members.found)), piece=size)]
+        return [Chunk(piece=size)] if size else []
 
     def _whole(self, before: int | None) -> list[Chunk]:
         """The calls before this index; all where there is none."""
@@ -174,6 +174,12 @@ class Stream:
             details = line.usage.prompt_tokens_details
             if details is not None and details.cached_tokens is not None:
                 self._metrics[CACHED] = details.cached_tokens
+        if line.metrics is not None:
+            measured, written = line.metrics, self._metrics.get("eval_count", 0)
+            if measured.time_to_first_token_ms:
+                self._metrics["prompt_eval_duration"] = int(measured.time_to_first_token_ms * 1e6)
+            if measured.mean_itl_ms:
+                self._metrics["eval_duration"] = int(measured.mean_itl_ms * written * 1e6)
         if line.timings is not None:
             timings = line.timings
             self._metrics |= {

@@ -55,7 +55,9 @@ GARBLED = (
 NO_MODEL = re.compile(r"model.*(not found|not exist|not loaded)|no such model|no models? loaded", re.IGNORECASE)
 """What is said of a model that is not there; other words for 404 are about the path."""
 LONG = re.compile(
-    r"context length|context window|context size|exceed_context_size|maximum context|too long", re.IGNORECASE
+    r"context length|context window|context size|exceed_context_size|maximum context|max_model_len|too long"
+    r"|at least 1, got 0",  # of room for an answer, says vLLM
+    re.IGNORECASE,
 )
 LOADING = re.compile(r"loading model", re.IGNORECASE)
 NO_JINJA = re.compile(r"--jinja")
@@ -63,10 +65,12 @@ NO_TOOLS = re.compile(r"tool.?choice|tool.?call.?parser|does not support tools",
 COUNTED = (
     re.compile(r"\(?(?P<tokens>\d+)(?: tokens\)|\s+in the messages)"),
     re.compile(r'n_prompt_tokens\\?"?\s*:\s*(?P<tokens>\d+)'),
-    re.compile(r"first (?P<tokens>\d+) tokens"),
+    re.compile(r"(?:first|contains) (?P<tokens>\d+) (?:input )?tokens"),
 )
 WINDOW = (
-    re.compile(r"(?:context length is|context length \(|context size \(|length of only)\s*(?P<window>\d+)"),
+    re.compile(
+        r"(?:context length is|context length \(|context size \(|length of only|max_model_len=)\s*(?P<window>\d+)"
+    ),
     re.compile(r'n_ctx\\?"?\s*:\s*(?P<window>\d+)'),
 )
 HTTPS_WANTED = re.compile(rb"http request.{0,20} https (server|port)", re.IGNORECASE)
