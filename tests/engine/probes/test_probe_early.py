@@ -88,7 +88,7 @@ def test_names_are_those_of_the_workspace_wherever_pytest_has_its_root(
 ) -> None:
     (tmp_path / "ws").mkdir()
     monkeypatch.chdir(tmp_path / "ws")
-    report = Report([])
+    report = Report([], "")
     session: Any = SimpleNamespace(config=SimpleNamespace(rootpath=tmp_path / root))
     report.pytest_sessionstart(session)
     report.pytest_collectreport(SimpleNamespace(failed=True, nodeid=nodeid, longrepr="1 / 0"))

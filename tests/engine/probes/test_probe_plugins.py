@@ -9,6 +9,7 @@ import pytest
 
 from engine.probes.test_probe_forked import Edited, Suite, plugin, suite
 from engine.probes.test_probe_standby import ahead, failure
+from jetbox.engine.options import PerformanceOptions
 
 __all__ = ["plugin", "suite"]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
@@ -161,3 +162,31 @@ async def test_coverage_that_is_asked_for_is_that_of_the_whole_suite(suite: Suit
     suite.bench.write("pytest.ini", "[pytest]\naddopts = --cov-fail-under=7\n")
     assert (await suite.run()).summary == (await suite.made(forks=False).run()).summary
     assert suite.forks, suite.told
+
+
+REPORTS = (
+    "import argparse\nTAKEN = []\nclass Store(argparse.Action):\n"
+    "    def __call__(self, parser, space, value, option_string=None):\n"
+    "        kind, _, file = value.partition(':')\n        space.cov_report[kind] = file or None\n"
+    "def pytest_addoption(parser):\n"
+    "    parser.addoption('--cov-report', action=Store, default={}, dest='cov_report')\n"
+    "def pytest_load_initial_conftests(early_config):\n"
+    "    TAKEN[:] = [early_config.known_args_namespace.cov_report]\n"
+    "def pytest_sessionfinish():\n    open(TAKEN[0]['xml'] or 'coverage.xml', 'w').close()\n"
+)
+"""Takes its options when pytest-cov does."""
+
+
+async def test_what_is_written_about_a_run_changes_no_file(suite: Suite, plugin: Callable[..., None]) -> None:
+    plugin(REPORTS)
+    bench = suite.bench
+    options = "--cov-report=xml --junitxml=out/report.xml"
+    bench.write("pytest.ini", f"[pytest]\naddopts = {options}\nlog_file = run.log\nlog_file_level = DEBUG\n")
+    bench.write("test_a.py", "import logging\ndef test_a():\n    logging.error('x')\n")
+    for forks in (True, False):
+        performance = PerformanceOptions(pytest_server=forks, affected_first=False, probe_early=False)
+        engine = bench.engine(performance=performance, ruff=False)
+        said = [(v.state, v.cache) for _ in range(2) for v in await engine.verdicts(final=True)]
+        assert said == [("passed", "ran"), ("passed", "hit")], bench.told
+        await engine.close()
+    assert {path.name for path in bench.root.iterdir()} - {"__pycache__"} == {".venv", "pytest.ini", "test_a.py"}

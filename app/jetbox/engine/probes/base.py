@@ -72,7 +72,8 @@ def confines(sandbox: Sandbox, *, memory: int = 0, seconds: float = 0.0) -> tupl
     """`Scope.confines` of a run in this sandbox, with its limits in bytes and seconds; 0 is none."""
     bounds = ([f"{memory / 2**30:g} GiB of memory"] if memory else []) + ([f"{seconds:g} s"] if seconds else [])
     gaps = (f"not forbidden: {words}" for words in sandbox.cannot)
-    return (f"sandbox {sandbox.name}", *gaps, *bounds, *(f"readable: {path}" for path in sandbox.readable))
+    read = f"readable: {', '.join(sandbox.readable)}"
+    return (f"sandbox {sandbox.name}", *gaps, *bounds, *([read] if sandbox.readable else []))
 
 
 class Change(msgspec.Struct, frozen=True):

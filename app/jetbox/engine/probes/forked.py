@@ -49,7 +49,7 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     sources_only(root, private, request["outside"])
     sys.path.insert(0, root)
     loaded.enter()
-    plugins = Plugins(request, root, said)
+    plugins = Plugins(request, root, private, said)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *request["files"]]
     import pytest
 
@@ -92,10 +92,10 @@ def anew() -> None:
 class Plugins:
     """What looks on while a run goes on, and tells how it ended."""
 
-    def __init__(self, request: Dict[str, Any], root: str, said: int) -> None:  # noqa: UP006
+    def __init__(self, request: Dict[str, Any], root: str, private: str, said: int) -> None:  # noqa: UP006
         self._said = said
         self._me = os.getpid()
-        self.report = Report(request["packages"])
+        self.report = Report(request["packages"], private)
         self.whole = not request["files"]
         self._touched = Touched(root) if request["touched"] else None
         self.all: List[Any] = [self.report, First(said)]  # noqa: UP006

@@ -30,12 +30,19 @@ FEW_LINKS = 20
 """On one path, half of what Linux follows: it counts them twice where it looks a path up anew."""
 
 
-class Report:
-    """A pytest plugin that counts."""
+WRITES = ("xmlpath", "log_file", "htmlpath", "json_report_file")
+"""Options and settings that name a file which a run writes: those of pytest and of its plugins."""
+COVERED = ("annotate", "html", "json", "lcov", "markdown", "markdown-append", "xml")
+"""Reports of pytest-cov that are files or folders."""
 
-    def __init__(self, packages: List[str]) -> None:  # noqa: UP006
-        """`packages` of the workspace should be imported from it."""
+
+class Report:
+    """A pytest plugin that counts, and has what is written about a run lie with what is the run's own."""
+
+    def __init__(self, packages: List[str], private: str) -> None:  # noqa: UP006
+        """`packages` of the workspace should be imported from it; `private` is the folder of this run."""
         self.packages = packages
+        self.private = private
         self.root = os.path.realpath(os.getcwd()) + os.sep
         self.base = ""
         """The folder that names of tests begin in, where that is not the workspace."""
@@ -57,6 +64,17 @@ class Report:
         # What was run before by its plugin's notes would be left out, and a verdict is about all tests.
         if getattr(early_config.known_args_namespace, "testmon", False):
             args.append("--no-testmon")
+
+    def pytest_cmdline_main(self, config: Any) -> None:
+        for name in WRITES:
+            if getattr(config.option, name, None) or setting(config, name):
+                setattr(config.option, name, os.path.join(self.private, name))
+        # pytest-cov has taken one of these very tables already.
+        for options in (config.known_args_namespace, config.option):
+            covered = getattr(options, "cov_report", None)
+            for kind in COVERED:
+                if isinstance(covered, dict) and kind in covered:
+                    covered[kind] = os.path.join(self.private, "coverage-" + kind)
 
     def pytest_sessionstart(self, session: Any) -> None:
         # It lies where pytest's configuration does, and can depend on the files that are to be run.
@@ -145,6 +163,13 @@ class Report:
             if path and not os.path.realpath(path).startswith(self.root):
                 found[name] = os.path.dirname(path)
         return found
+
+
+def setting(config: Any, name: str) -> Any:
+    try:
+        return config.getini(name)
+    except (KeyError, ValueError):
+        return None  # nobody knows this setting
 
 
 def links(folder: str, name: str) -> int:
@@ -303,7 +328,7 @@ def main(mark: str, files: List[str], packages: List[str], outside: Optional[Lis
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
     sys.path.insert(0, root)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *files]
-    report = Report(packages)
+    report = Report(packages, private)
     try:
         code = int(pytest.main(sys.argv[1:], plugins=[report]))
     finally:

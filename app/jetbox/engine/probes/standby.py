@@ -22,7 +22,7 @@ from typing import Any, Dict, Iterator, List, Tuple  # noqa: UP035 - evaluated b
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, told, written
-    from jetbox.engine.probes.inside import ARGUMENTS, sources_only
+    from jetbox.engine.probes.inside import ARGUMENTS, setting, sources_only
     from jetbox.engine.probes.loading import of_workspace
     from jetbox.engine.probes.watched import end
 
@@ -138,7 +138,8 @@ class Waiting:
         anew()
         self._seen = [stamp(path) for path in self._paths]
         loaded.enter()
-        plugins = self._plugins = Plugins({"files": [], "touched": False, "packages": []}, self._root, self._said)
+        nothing = {"files": [], "touched": False, "packages": []}
+        plugins = self._plugins = Plugins(nothing, self._root, self._private, self._said)
         sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
 
@@ -199,7 +200,7 @@ class Waiting:
             return False
         # pytest itself puts one there before it imports a conftest.
         cut = options.confcutdir not in (None, str(config.inipath.parent if config.inipath else config.rootpath))
-        named = cut or any(getattr(options, name, None) or _set(config, name) for name in NAMED)
+        named = cut or any(getattr(options, name, None) or setting(config, name) for name in NAMED)
         read = any(word.startswith("@") for word in config.getini("addopts"))  # more options, from a file
         return not named and not read and not of_workspace(self._root) and len(os.listdir("/proc/self/task")) == 1
 
@@ -218,13 +219,6 @@ class Waiting:
 
     def _say(self, word: bytes) -> None:
         written(self._said, word + b"\n")
-
-
-def _set(config: Any, name: str) -> bool:
-    try:
-        return bool(config.getini(name))
-    except (KeyError, ValueError):
-        return False  # nobody knows this setting
 
 
 def above(root: str) -> List[str]:  # noqa: UP006
