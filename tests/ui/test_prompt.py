@@ -7,6 +7,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual import events
 
@@ -52,9 +53,8 @@ async def test_an_at_sign_offers_files_that_are_not_ignored(show: Showing, tmp_p
     (tmp_path / "parser.log").write_text("")
     (tmp_path / ".gitignore").write_text("*.log\n")
     async with show() as s:
-        await s.play(*opened())
-        s.bench.completer.root(tmp_path)
-        await s.type("look at @pars")
+        await s.type("look at @pars")  # the session opens when something is typed
+        await s.play(msgspec.structs.replace(opened()[0], workspace=str(tmp_path)), *opened()[1:])
         await until_offered(s, "@src/parser.py")
         assert "parser.log" not in s.text
         await s.press("enter")

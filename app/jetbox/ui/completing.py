@@ -48,9 +48,11 @@ class Completer:
         return self._word.startswith("@") and self._word != self._suggest.chosen
 
     def root(self, folder: Path) -> None:
-        """Files are those of this folder."""
+        """Files are those of this folder; what was typed before that was known is looked for now."""
         if self._finder is None or self._finder.root != folder:
             self._finder = FileFinder(folder)
+            if self._prompt.text:
+                self.typed()
 
     def typed(self) -> None:
         """The text or the cursor changed."""
