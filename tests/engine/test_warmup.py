@@ -162,6 +162,12 @@ async def test_another_clients_window_is_told(warming: Warm) -> None:
     assert seen is not None
     assert seen.window == 2048
     assert "with a window of 2,048 tokens, not 16,384" in rig.events(e.Notice)[-1].text
+    for window in (16_384, 2048, 16_384, 2048, 4096):
+        await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", num_ctx=window)
+        seen = await look_at_held(rig.parts, seen)
+    assert [held.window for held in rig.events(e.ModelHeld)][2:] == [16_384, 2048, 16_384, 2048, 4096]
+    told = [notice.text.split(",")[0] for notice in rig.events(e.Notice)]
+    assert [text.rpartition(" ")[2] for text in told] == ["2", "4"], "each other window once, however often it is back"
 
 
 async def test_no_more_is_filled_than_the_server_allows(warming: Warm) -> None:

@@ -57,7 +57,7 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
     parts.session.emit(seen)
     if ours and LEAST_REAL <= seen.window < parts.budget.window:
         _keep_to(parts, seen)
-    _warn(parts, seen, last)
+    _warn(parts, seen)
     return seen
 
 
@@ -95,20 +95,16 @@ def _keep_to(parts: Parts, seen: ModelHeld) -> None:
     )
 
 
-def _warn(parts: Parts, seen: ModelHeld, last: ModelHeld | None) -> None:
+def _warn(parts: Parts, seen: ModelHeld) -> None:
     """What makes the next request slow is told when it is first seen."""
     if not seen.loaded:
         return
     window = parts.budget.num_ctx
-    moved = last is None or last.window != seen.window
-    if seen.window not in (0, window, parts.budget.window) and moved:
-        parts.session.emit(
-            Notice(
-                level="warning",
-                text=f"the server holds {seen.name} with a window of {seen.window:,} tokens, not {window:,}: "
-                "another client loaded it, or the server allows no more",
-                hint="what another client loaded, the next request loads again; give all clients the same window",
-            )
+    if seen.window not in (0, window, parts.budget.window):
+        parts.tell_once(
+            f"the server holds {seen.name} with a window of {seen.window:,} tokens, not {window:,}: "
+            "another client loaded it, or the server allows no more",
+            "what another client loaded, the next request loads again; give all clients the same window",
         )
     share = seen.size_vram / seen.size if seen.size else 1.0
     text = f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory"
