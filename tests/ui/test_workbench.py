@@ -286,6 +286,17 @@ async def test_the_share_of_the_window_grows_while_an_answer_streams(show: Showi
         assert " 20% of 16" in s.text
 
 
+async def test_before_a_probe_runs_it_is_said_what_takes_the_time(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8], *write_call(), after_ms=100)
+        s.stage.clock.advance(3_000)
+        s.bench._tick()
+        await s.pilot.pause()
+        assert "looking at the files  3.0 s" in s.text
+        await s.play(e.ProbeStarted(name="ruff"))
+        assert "probing ruff" in s.text
+
+
 async def test_a_call_that_waits_behind_another_question_does_not_run(show: Showing) -> None:
     calls = [e.ToolCalled(call=f"c{n}", name="write_file", arguments="{}", title=f"write_file {n}.py") for n in "12"]
     asked = [e.PermissionAsked(id=f"p{n}", call=f"c{n}", kind="write", title=f"write_file {n}.py") for n in "12"]

@@ -11,9 +11,12 @@ from jetbox.engine import events as e
 from jetbox.engine import sizes
 from jetbox.record.timing import Timing
 from jetbox.ui import words
+from jetbox.ui.daytime import began
 from jetbox.ui.rounds import Changed, Rounds, Tally, joined
 from jetbox.ui.text.rows import one_line
 
+QUIET_NS = 500_000_000
+"""From here on it is said what the time goes to where nothing was begun that has a name."""
 Loaded = Literal["unknown", "loading", "loaded"]
 
 
@@ -290,12 +293,18 @@ class SessionView(msgspec.Struct):
                 self.tools[event.call] = self._titles.get(event.call, event.call)
             case e.ToolEnded():
                 self.tools.pop(event.call, None)
+                self._rest(t)
                 command = self._titles.pop(event.call, "").startswith("run_cmd")
                 self._change(t, event.changes, "command" if command else "agent")
             case e.FilesChanged():
                 self._change(t, event.changes, event.by)
                 if event.count > len(event.changes):
                     self.unnamed = (event.count - len(event.changes), event.by, self.clock(t))
+
+    def _rest(self, t: int) -> None:
+        """Something ended; where nothing else goes on, what comes next is found out from the files."""
+        if not self.doing.what:
+            self.doing = Doing("", t)
 
     def _change(self, t: int, changes: tuple[e.FileChange, ...], by: str) -> None:
         for change in changes:
@@ -317,6 +326,7 @@ class SessionView(msgspec.Struct):
             self.probing[name] = t
             return
         self.probing.pop(name, None)
+        self._rest(t)
         verdict = msgspec.structs.replace(event, name=name, summary=one_line(event.summary), output="")
         if verdict.baseline:
             # About what was there before: no round's work, and no word on the present files.
@@ -386,12 +396,5 @@ class SessionView(msgspec.Struct):
         if self.probing:
             since = min(self.probing.values())
             return "busy", f"probing {', '.join(self.probing)}  {words.elapsed(max(0, now - since))}"
-        return "busy", "working"
-
-
-def began(created: str, t: int) -> datetime | None:
-    """The time of day, here, at which the session's time was 0."""
-    try:
-        return datetime.fromisoformat(created).astimezone() - timedelta(microseconds=t // 1000)
-    except (ValueError, OverflowError, OSError):
-        return None
+        rests = max(0, now - self.doing.since)
+        return "busy", f"looking at the files  {words.elapsed(rests)}" if rests > QUIET_NS else "working"
