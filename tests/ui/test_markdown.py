@@ -190,8 +190,13 @@ class TestTables:
             "mul  │         x",
         ]
 
-    def test_where_nothing_fits_the_lines_stand_as_they_are(self) -> None:
-        assert len(seen("| a | b | c | d | e |\n|-|-|-|-|-|\n", 8)) == 2
+    def test_where_the_columns_have_no_room_nothing_of_a_cell_is_lost(self) -> None:
+        head = "| a | b | c | d | e |\n|-|-|-|-|-|\n"
+        assert seen(head, 8) == ["a  b  c", "d  e"]
+        assert seen(f"{head}| 1 | two words | 3 | 4 | 5 |\n| 6 |\n", 8) == [
+            *("a: 1", "b: two", "  words", "c: 3", "d: 4", "e: 5"),
+            *("", "a: 6", "b:", "c:", "d:", "e:"),
+        ]
 
     def test_a_long_table_goes_on_with_its_head(self) -> None:
         text = "| n |\n|---|\n" + "".join(f"| {n} |\n" for n in range(MOST_LINES))

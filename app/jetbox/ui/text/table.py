@@ -6,7 +6,7 @@ import re
 
 from jetbox.ui.text.inline import inline
 from jetbox.ui.text.names import Names
-from jetbox.ui.text.rows import Piece, Row, cells, cut, wrap
+from jetbox.ui.text.rows import Piece, Row, cells, cut, flow, wrap
 
 MOST_LINES = 60
 """A longer table goes on as one of its own, so that no frame lays out more than this anew."""
@@ -53,13 +53,26 @@ def table_rows(
     room = width - sum(cells(text) for text, _ in pad) - 3 * (count - 1)
     widths = _fit([max(_width(line[n]) for line in grid) for n in range(count)], room)
     if not widths:
-        return [Row((*pad, *inline(line.strip(), "", names))) for line in lines]
+        return _stacked(grid, width, pad)
     out: list[Row] = []
     for n, line in enumerate(grid):
         out += _line(line, widths, sides, pad, column)
         if not n:
             ruled = f"{rule}{cross}{rule}".join(rule * wide for wide in widths)
             out.append(Row((*pad, (ruled, "faint"))))
+    return out
+
+
+def _stacked(grid: list[list[list[Piece]]], width: int, pad: tuple[Piece, ...]) -> list[Row]:
+    """Where the columns have no room side by side: cell below cell, each behind the name of its column."""
+    head, *body = grid
+    if not body:
+        return flow([piece for name in head for piece in (*name, ("  ", ""))][:-1], width, first=pad)
+    out: list[Row] = []
+    for n, line in enumerate(body):
+        out += [Row(pad)] if n else []
+        for name, cell in zip(head, line, strict=True):
+            out += flow((*name, (": ", "faint"), *cell), width, first=pad, rest=(*pad, ("  ", "")))
     return out
 
 
