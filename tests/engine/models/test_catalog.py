@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 import pytest_asyncio
 
-from engine.gateway import Loading, gateway
+from engine.gateway import Loading, answer, gateway
 from jetbox.engine.errors import (
     BadAnswer,
     ModelError,
@@ -272,6 +272,20 @@ async def test_what_is_not_known_while_llamacpp_loads_is_asked_for_again(
         (entry,) = (await catalog.look(anew=True)).entries
         assert (entry.info.max_ctx, "tools" in entry.info.capabilities) == (65_536, True)
         await model.close()
+
+
+async def test_a_gateway_that_bars_what_is_loaded_does_not_keep_back_what_there_is(
+    sim_server: Callable[..., ServerProcess],
+) -> None:
+    def barred(asked: bytes) -> bytes | None:
+        return answer(403, b"<h1>no</h1>") if asked.startswith(b"GET /api/ps ") else None
+
+    async with gateway(sim_server().url, instead=barred) as host:
+        model = OllamaModel(host)
+        listing = await Catalog(model).look()
+        await model.close()
+    assert listing.find("gpt-oss:20b") is not None
+    assert not listing.loading
 
 
 async def test_nobody_there_is_said() -> None:

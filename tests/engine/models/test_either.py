@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from engine.gateway import answer, gateway
 from jetbox.engine.context.wire import OllamaWire, OpenAIWire
-from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError
+from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError, ServerBusy
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.connect import connected, key_of
@@ -33,6 +34,20 @@ async def test_openai_without_its_path_is_found_and_gets_the_key(sim_server: Ope
         assert (info.name, model.manages) == ("gpt-oss:20b", False)
         assert isinstance(model.wire(), OpenAIWire)
         assert key_of(model) == KEY
+
+
+async def test_what_a_server_speaks_is_found_out_later_where_it_does_not_say_yet(sim_server: OpenSim) -> None:
+    busy = [answer(502)]
+
+    def instead(asked: bytes) -> bytes | None:
+        return busy.pop() if busy and asked.startswith(b"GET /v1/models ") else None
+
+    url = sim_server(flavour="vllm").url
+    async with gateway(url, instead=instead) as host, aclosing(_Closing(await at(host))) as closing:
+        with pytest.raises(ServerBusy):
+            await choose_model(closing.model, "gpt-oss:20b")
+        assert (await choose_model(closing.model, "gpt-oss:20b")).name == "gpt-oss:20b"
+        assert isinstance(closing.model.wire(), OpenAIWire)
 
 
 async def test_a_key_that_is_missing_is_said_with_the_path_and_the_setting(sim_server: OpenSim) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from engine.gateway import saying
-from jetbox.engine.errors import BadAnswer
+from jetbox.engine.errors import BadAnswer, ModelNotFound
 from jetbox.engine.models import openai_stream
 from jetbox.engine.models.base import ChatModel, Chunk
+from jetbox.engine.models.choose import choose_model
+from jetbox.engine.models.mendlines import LONGEST
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.models.openai_lines import Line, decode_line
-from jetbox.engine.models.openai_stream import LONGEST_EVENT
 
 Answering = Callable[..., Awaitable[str]]
 YES = b'{"message":{"content":"Y"}}\n{"message":{"content":"es"}}\n'
@@ -169,9 +170,90 @@ async def test_a_page_in_an_answers_place_is_named(
     [
         events(pieces=(PIECES[0], "{no json", *PIECES[1:])),
         f"data: {PIECES[0]}\ndata: {{no json\ndata: {PIECES[1]}\n\n".encode(),
-        b"data: {" + b"x" * LONGEST_EVENT + b"\n",
+        b"data: {" + b"x" * LONGEST + b"\n",
+        b'data: {"error":' + b"[" * 9999 + b"\n\n",
     ],
 )
 async def test_an_event_that_cannot_be_read_is_still_garbage(said: Answering, body: bytes) -> None:
     with pytest.raises(BadAnswer, match="garbage in the answer's stream"):
         await said(OpenAIModel, body)
+
+
+@pytest.mark.parametrize("kind", [OllamaModel, OpenAIModel])
+async def test_a_line_without_an_end_is_not_heard_out(said: Answering, kind: Callable[[str], ChatModel]) -> None:
+    taken = 0
+
+    def endless(asked: bytes) -> Iterator[bytes]:
+        nonlocal taken
+        yield b"HTTP/1.1 200 x\r\nConnection: close\r\n\r\n"
+        while taken < 8 * LONGEST:
+            yield b"x" * 65_536
+            taken += 65_536
+
+    async with saying(endless) as host:
+        model = kind(host)
+        with pytest.raises(BadAnswer, match="garbage in the answer's stream: 'xxx"):
+            await heard_of(model)
+        if model.manages:
+            with pytest.raises(BadAnswer, match="garbage in the answer's stream: 'xxx"):
+                [step async for step in model.pull("x")]
+        await model.close()
+    assert LONGEST < taken < 8 * LONGEST
+
+
+async def heard_of(model: ChatModel) -> list[Chunk]:
+    async with model.chat(b"{}") as chunks:
+        return [chunk async for chunk in chunks]
+
+
+REFUSALS = {
+    "cut": (b"Content-Length: 99\r\n", b'{"error"', "the server answered 500: "),
+    "not gzip": (b"Content-Encoding: gzip\r\n", b"abcde", "the server answered 500: "),
+    "deep": (b"", b'{"error":' * 9999, "the server answered 500: "),
+    "long": (b"", b"x" * (LONGEST + 99), "the server answered 500: xxx"),
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+@pytest.mark.parametrize("kind", [OllamaModel, OpenAIModel])
+async def test_a_refusal_that_cannot_be_read_is_one_all_the_same(kind: Callable[[str], ChatModel], how: str) -> None:
+    field, body, words = REFUSALS[how]
+    async with saying(b"HTTP/1.1 500 x\r\nConnection: close\r\n" + field + b"\r\n" + body) as host:
+        model = kind(host)
+        with pytest.raises(BadAnswer) as caught:
+            await heard_of(model)
+        await model.close()
+    broke = f"the server at {host} broke off before it answered"
+    assert caught.value.message.startswith(broke if how == "cut" and kind is OllamaModel else words)
+
+
+async def test_what_is_null_in_figures_is_unknown_and_no_garbage() -> None:
+    usage = '{"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":2}}'
+    logprobs = '{"choices":[{"delta":{},"logprobs":{"content":[{"logprob":null},{"logprob":-1}]}}]}'
+    body = events(pieces=(logprobs, *PIECES[:3], usage, "[DONE]"))
+    async with saying(b"HTTP/1.1 200 x\r\nConnection: close\r\n\r\n" + body) as host:
+        model = OpenAIModel(host)
+        chunks = await heard_of(model)
+        await model.close()
+    assert chunks[0].logprobs == (-1.0,)
+    assert chunks[-1].metrics == {"eval_count": 2}
+
+
+async def test_arguments_nested_beyond_reading_stay_text() -> None:
+    deep = json.dumps("[" * 9999)
+    call = f'{{"choices":[{{"delta":{{"tool_calls":[{{"function":{{"name":"f","arguments":{deep}}}}}]}}}}]}}'
+    body = events(pieces=(call, *PIECES[2:]))
+    async with saying(b"HTTP/1.1 200 x\r\nConnection: close\r\n\r\n" + body) as host:
+        model = OpenAIModel(host)
+        (made,) = [each for chunk in await heard_of(model) for each in chunk.calls]
+        await model.close()
+    assert bytes(made.function.arguments) == deep.encode()
+
+
+async def test_a_list_that_is_null_is_empty() -> None:
+    said = b'{"object":"list","data":null}\n'
+    async with saying(b"HTTP/1.1 200 x\r\nConnection: close\r\n\r\n" + said) as host:
+        model = OpenAIModel(host)
+        with pytest.raises(ModelNotFound, match="no model was named, and the server has: nothing yet"):
+            await choose_model(model, "")
+        await model.close()

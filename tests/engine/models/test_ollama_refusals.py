@@ -25,7 +25,7 @@ from jetbox.engine.errors import (
     ServerUnreachable,
     WordsDropped,
 )
-from jetbox.engine.models.base import ModelInfo
+from jetbox.engine.models.base import LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.sim.launch import ServerProcess
 
@@ -212,6 +212,21 @@ async def test_lists_of_later_versions_are_read_and_what_is_null_is_unknown(answ
             [],
             ModelInfo("m:latest"),
         )
+
+
+@pytest.mark.parametrize("window", ['"32k"', "[4096]", "{}", "1e99", "null"])
+async def test_figures_of_models_that_are_none_are_unknown(answering: Answering, window: str) -> None:
+    nothing = dict.fromkeys(("size", "size_vram", "context_length", "expires_at", "digest"))
+    listed = json.dumps([{"name": "m", **nothing}])
+    parameters = json.dumps(f"num_ctx {'9' * 400}")
+    body = f'{{"models":{listed},"model_info":{{"a.context_length":{window}}},"parameters":{parameters}}}'
+    model = await answering(200, body.encode())
+    assert await model.installed() == [ModelInfo("m")]
+    assert await model.info("m") == ModelInfo("m:latest")
+    assert await model.running() == [LoadedModel("m")]
+    done = {"status": "success", "total": None, "completed": None, "error": None}
+    model = await answering(200, json.dumps(done).encode())
+    assert [step async for step in model.pull("m")] == [PullStep("success")]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from jetbox.engine.clock import monotonic
-from jetbox.engine.errors import ModelError
+from jetbox.engine.errors import ModelError, RequestRefused
 from jetbox.engine.models.base import ChatModel, LoadedModel, ModelInfo
 from jetbox.engine.models.ollama_lists import full_name
 from jetbox.engine.tasks import end_tasks
@@ -127,6 +127,8 @@ class Catalog:
             self._running = await asyncio.wait_for(self._model.running(), RUNNING_S)
         except TimeoutError:
             loading = True
+        except RequestRefused:
+            self._running = []  # what stands before the server keeps that from us
         return self._merged(self._installed, loading)
 
     def _merged(self, installed: list[ModelInfo], loading: bool = False) -> Listing:

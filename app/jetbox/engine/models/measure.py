@@ -18,6 +18,7 @@ from jetbox.engine.models.base import CACHED, ChatModel, ModelInfo
 from jetbox.engine.models.choose import options_for
 from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample, writing_ns
 from jetbox.engine.models.manage import unload, warm
+from jetbox.engine.models.mendlines import UNREADABLE
 from jetbox.engine.options import ModelOptions
 
 SEED = 1
@@ -185,7 +186,7 @@ def _calling() -> str:
 def _adds(arguments: bytes) -> bool:
     try:
         return bool(msgspec.json.decode(arguments) == {"a": 17, "b": 25})
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
 
 

@@ -29,7 +29,7 @@ from jetbox.engine.models.base import (
 )
 from jetbox.engine.models.http import ASK_S, CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
-from jetbox.engine.models.mendlines import decoded
+from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Message(msgspec.Struct):
 
 
 class _Logprob(msgspec.Struct):
-    logprob: float = 0.0
+    logprob: float | None = None
 
 
 class _Line(msgspec.Struct):
@@ -152,8 +152,14 @@ class OllamaModel:
             raise (self._unreached(error) if never_began(error) else self._broke_off(error)) from error
 
     async def _whole(self, stream: httpx.AsyncByteStream) -> bytes:
+        """The body of a refusal, as far as anybody would read it."""
+        said = b""
         try:
-            return b"".join([data async for data in stream])
+            async for data in stream:
+                said += data
+                if len(said) > REFUSED:
+                    break
+            return said
         except import_httpx().HTTPError as error:
             raise self._broke_off(error) from error
 
@@ -165,20 +171,19 @@ class OllamaModel:
 
     async def _chunks(self, stream: httpx.AsyncByteStream) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
-        rest, exchange = b"", self.exchange
+        lines, exchange = Lines(), self.exchange
         done = False
         try:
             async for data in stream:
                 exchange.received += len(data)
                 if done:
                     continue  # to the end of the body: only then the connection can be used again
-                *lines, rest = (rest + data).split(b"\n")
-                for line in filter(bytes.strip, lines):
+                for line in filter(bytes.strip, lines.feed(data)):
                     chunk = await self._counted(line)
                     yield chunk
                     if done := chunk.done:
                         break  # what follows the last word is nobody's
-            if rest.strip() and not done:
+            if not done and (rest := lines.rest()).strip():
                 chunk = await self._counted(rest)
                 done = chunk.done
                 yield chunk
@@ -260,13 +265,12 @@ class OllamaModel:
                 if response.status_code >= 300:
                     body = await response.aread()
                     raise self._refusal(response.status_code, body, "/api/pull", response.headers.raw)
-                rest, said = b"", PullStep()
+                lines, said = Lines(), PullStep()
                 async for data in response.aiter_raw():
-                    *lines, rest = (rest + data).split(b"\n")
-                    for line in filter(None, lines):
+                    for line in filter(None, lines.feed(data)):
                         said = self._pulled(name, line)
                         yield said
-                if rest.rstrip().endswith(b"}"):  # an error that was the last word has no end of line
+                if (rest := lines.rest()).rstrip().endswith(b"}"):  # an error that was the last word has no end of line
                     said = self._pulled(name, rest)
                     yield said
                 if said.status != PULLED:
@@ -276,11 +280,11 @@ class OllamaModel:
 
     def _pulled(self, name: str, line: bytes) -> PullStep:
         said = self._decode(line, Pulled)
-        if "does not exist" in said.error:
+        if "does not exist" in (said.error or ""):
             raise ModelNotFound(f"nobody has a model {name}: {said.error}", "see https://ollama.com/library")
         if said.error:
             raise BadAnswer(f"the server could not fetch {name}: {said.error}", "see the server's log")
-        return PullStep(said.status, said.total, said.completed)
+        return PullStep(said.status or "", said.total or 0, said.completed or 0)
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
         httpx = import_httpx()
@@ -305,7 +309,7 @@ class OllamaModel:
             said = msgspec.json.decode(raw, type=kind)
             self._spoke = True
             return said
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise BadAnswer(
                 f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
             ) from error
@@ -343,7 +347,7 @@ def _chunk(raw: bytes) -> Chunk:
         line = decoded(_decode_line, raw)
         if line.message is not None and line.message.tool_calls:
             raw.decode()  # arguments are kept as they are, and so were not looked at
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         from jetbox.engine.models.refusals import garbage
 
         raise garbage(raw) from error
@@ -359,7 +363,7 @@ def _chunk(raw: bytes) -> Chunk:
         done=bool(line.done),
         done_reason=line.done_reason or "",
         metrics=_metrics(raw) if line.done else {},
-        logprobs=tuple(each.logprob for each in line.logprobs or ()),
+        logprobs=tuple(each.logprob for each in line.logprobs or () if each.logprob is not None),
     )
 
 

@@ -23,8 +23,8 @@ class Installed(msgspec.Struct):
     """A model of `/api/tags`."""
 
     name: str
-    size: int = 0
-    digest: str = ""
+    size: int | None = 0
+    digest: str | None = ""
     capabilities: list[str] | None = None
     details: Details | None = None
     remote_host: str | None = ""
@@ -58,11 +58,11 @@ class Held(msgspec.Struct):
     """A model of `/api/ps`."""
 
     name: str = ""
-    size: int = 0
-    size_vram: int = 0
-    context_length: int = 0
-    expires_at: str = ""
-    digest: str = ""
+    size: int | None = 0
+    size_vram: int | None = 0
+    context_length: int | None = 0
+    expires_at: str | None = ""
+    digest: str | None = ""
 
 
 class Ps(msgspec.Struct):
@@ -74,10 +74,10 @@ class Ps(msgspec.Struct):
 class Pulled(msgspec.Struct):
     """A line of `/api/pull`."""
 
-    status: str = ""
-    total: int = 0
-    completed: int = 0
-    error: str = ""
+    status: str | None = ""
+    total: int | None = 0
+    completed: int | None = 0
+    error: str | None = ""
 
 
 def full_name(name: str) -> str:
@@ -93,8 +93,8 @@ def listed(model: Installed) -> ModelInfo:
         name=model.name,
         max_ctx=details.context_length or 0,
         capabilities=tuple(model.capabilities or ()),
-        size=model.size,
-        digest=model.digest,
+        size=model.size or 0,
+        digest=model.digest or "",
         family=details.family or "",
         parameters=details.parameter_size or "",
         quantisation=details.quantization_level or "",
@@ -102,7 +102,7 @@ def listed(model: Installed) -> ModelInfo:
     )
 
 
-NUMBER = re.compile(r"\d+(\.\d+)?")
+NUMBER = re.compile(r"\d{1,18}(\.\d+)?")
 TOOLS_AT_LAST = re.compile(r"if\s+and\s+(?:\$?\.Tools\s+\$last|\$last\s+\$?\.Tools)\b")
 """In a template of Ollama's own kind: tools where the message is the last one, as Llama 3.1 and 3.2 have it."""
 
@@ -113,7 +113,7 @@ def shown(name: str, show: Show) -> ModelInfo:
     levels = (show.thinking or Thinking()).values or ()
     return ModelInfo(
         name=name,
-        max_ctx=next((int(n) for key, n in told.items() if n and key.endswith(".context_length")), 0),
+        max_ctx=next((n for key, n in told.items() if isinstance(n, int) and key.endswith(".context_length")), 0),
         capabilities=tuple(show.capabilities or ()),
         family=details.family or "",
         parameters=details.parameter_size or "",
@@ -156,4 +156,7 @@ def _own(show: Show, option: str) -> float | None:
 
 def held(ps: Ps) -> list[LoadedModel]:
     """The models in memory."""
-    return [LoadedModel(m.name, m.size, m.size_vram, m.context_length, m.expires_at, m.digest) for m in ps.models or ()]
+    return [
+        LoadedModel(m.name, m.size or 0, m.size_vram or 0, m.context_length or 0, m.expires_at or "", m.digest or "")
+        for m in ps.models or ()
+    ]

@@ -7,7 +7,7 @@ silence where it is not.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +28,7 @@ from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import LLAMA_CPP, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
-from jetbox.engine.models.mendlines import EventLines
+from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, EventLines
 from jetbox.engine.models.openai_lists import Models, Props, capabilities, described
 from jetbox.engine.models.openai_stream import ABORTED, Stream
 
@@ -92,8 +92,7 @@ class OpenAIModel:
         self.exchange.connection = response.extensions.get("connection", "")
         try:
             if response.status_code >= 300:
-                await response.aread()
-                raise self._refusal(response, CHAT)
+                raise self._refusal(response, await self._refused(response), CHAT)
             yield self._chunks(response)
         finally:
             await response.aclose()
@@ -142,15 +141,15 @@ class OpenAIModel:
         """
         try:
             listed = msgspec.json.decode(await self._ask("/v1/models"), type=Models)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ForeignServer(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
-        self._spoke = True
-        self.owner = next((model.owned_by for model in listed.data if model.owned_by), "")
-        infos = [described(model) for model in listed.data]
+        self._spoke, models = True, listed.data or []
+        self.owner = next((model.owned_by for model in models if model.owned_by), "")
+        infos = [described(model) for model in models]
         self.product = PRODUCTS.get(self.owner, self.product)
-        if any(model.owned_by == LLAMA_CPP for model in listed.data):
+        if any(model.owned_by == LLAMA_CPP for model in models):
             self._wishes.progress = True
             if len(infos) == 1:  # of one among several it says nothing
                 try:
@@ -159,7 +158,7 @@ class OpenAIModel:
                     if whole:
                         raise
                     return infos
-                if whole and listed.data[0].meta is None:  # the model came between the two questions
+                if whole and models[0].meta is None:  # the model came between the two questions
                     return await self._listed()
                 infos = [msgspec.structs.replace(infos[0], capabilities=capabilities(props))]
         return infos
@@ -169,7 +168,7 @@ class OpenAIModel:
             return msgspec.json.decode(await self._ask("/props"), type=Props)
         except StillLoading:
             raise
-        except (ModelError, msgspec.DecodeError, UnicodeDecodeError):
+        except (ModelError, *UNREADABLE):
             return Props()
 
     async def version(self) -> str:
@@ -177,8 +176,8 @@ class OpenAIModel:
         if self.owner == LLAMA_CPP:
             return (await self._props()).build_info
         try:
-            return str(msgspec.json.decode(await self._ask("/version")).get("version", ""))
-        except (ModelNotFound, BadAnswer, msgspec.DecodeError, AttributeError):
+            return str(msgspec.json.decode(await self._ask("/version")).get("version") or "")
+        except (ModelNotFound, BadAnswer, AttributeError, *UNREADABLE):
             return ""
 
     async def running(self) -> list[LoadedModel]:
@@ -201,7 +200,7 @@ class OpenAIModel:
         except httpx.HTTPError as error:
             raise self._unreached(error) from error
         if response.status_code >= 300:
-            raise self._refusal(response, path)
+            raise self._refusal(response, response.content, path)
         content: bytes = response.content
         return content
 
@@ -214,10 +213,20 @@ class OpenAIModel:
     def _broke_off(self, how: str) -> BadAnswer:
         return BadAnswer(f"the server at {self.host} broke off ({how})", ABORTED)
 
-    def _refusal(self, response: httpx.Response, path: str) -> ModelError:
+    async def _refused(self, response: httpx.Response) -> bytes:
+        """The body of a refusal, as far as anybody would read it; what came of one that breaks off."""
+        said = b""
+        with suppress(import_httpx().HTTPError):
+            async for data in response.aiter_bytes():
+                said += data
+                if len(said) > REFUSED:
+                    break
+        return said
+
+    def _refusal(self, response: httpx.Response, body: bytes, path: str) -> ModelError:
         from jetbox.engine.models.refusals import by_openai, refusal
 
-        said = refused(response.status_code, response.content, path, response.headers.raw)
+        said = refused(response.status_code, body, path, response.headers.raw)
         error = refusal(self.host, said, by_openai, known=self._spoke)
         self._wishes.counts = self._wishes.counts and not isinstance(error, CountsRefused)
         if self.key and isinstance(error, KeyWanted):

@@ -27,7 +27,7 @@ class Delta(msgspec.Struct):
 
 
 class Logprob(msgspec.Struct):
-    logprob: float = 0.0
+    logprob: float | None = None
 
 
 class Logprobs(msgspec.Struct):
@@ -47,8 +47,8 @@ class Details(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: Details | None = None
 
 

@@ -26,7 +26,8 @@ class Model(msgspec.Struct):
 class Models(msgspec.Struct):
     """The answer of `/v1/models`."""
 
-    data: list[Model]
+    data: list[Model] | None
+    """`null` of Ollama's, where it has none."""
 
 
 class Caps(msgspec.Struct):

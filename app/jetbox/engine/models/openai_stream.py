@@ -11,14 +11,12 @@ import msgspec
 from jetbox.engine.errors import BadAnswer
 from jetbox.engine.models.base import CACHED, Call, CallFunction, Chunk, Coming, Reading
 from jetbox.engine.models.members import Members
-from jetbox.engine.models.mendlines import decoded
+from jetbox.engine.models.mendlines import LONGEST, UNREADABLE, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
 
 ABORTED = "see the server's log; go on with --continue"
 ABORT = "abort"
 """The reason for an end that is none: vLLM and SGLang gave the request up."""
-LONGEST_EVENT = 4 * 1024**2
-"""Bytes; whoever sends more without an event that can be read is no server of this protocol."""
 
 
 class Stream:
@@ -66,7 +64,7 @@ class Stream:
             return self._told(read)
         self._begun.append(data)
         self._size += len(data)
-        if self._size > LONGEST_EVENT:
+        if self._size > LONGEST:
             raise _garbage(self._begun[0])
         return []
 
@@ -95,7 +93,9 @@ class Stream:
             if delta is not None:
                 chunks += self._delta(delta)
             if choice.logprobs is not None and choice.logprobs.content:
-                chunks.append(Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content)))
+                chunks.append(
+                    Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content if each.logprob is not None))
+                )
             if choice.finish_reason == ABORT:
                 raise BadAnswer("the server broke the answer off (abort)", ABORTED)
             if choice.finish_reason:
@@ -161,7 +161,7 @@ class Stream:
             raw = "".join(pieces).strip() or "{}"
             try:
                 msgspec.json.decode(raw)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 # As text it stays readable in the journal, and the tool says what is wrong with it.
                 raw = msgspec.json.encode(raw).decode()
             calls.append(Call(CallFunction(function, msgspec.Raw(raw.encode()), index), name))
@@ -169,8 +169,8 @@ class Stream:
 
     def _count(self, line: Line) -> None:
         if line.usage is not None:
-            self._metrics["prompt_eval_count"] = line.usage.prompt_tokens
-            self._metrics["eval_count"] = line.usage.completion_tokens
+            counted = {"prompt_eval_count": line.usage.prompt_tokens, "eval_count": line.usage.completion_tokens}
+            self._metrics |= {name: tokens for name, tokens in counted.items() if tokens is not None}
             details = line.usage.prompt_tokens_details
             if details is not None and details.cached_tokens is not None:
                 self._metrics[CACHED] = details.cached_tokens
@@ -195,7 +195,7 @@ def _event(data: bytes) -> Line | None:
     """What an event says; None where that is not the whole of it."""
     try:
         return decoded(decode_line, data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

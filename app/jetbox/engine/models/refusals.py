@@ -27,6 +27,7 @@ from jetbox.engine.errors import (
     WordsDropped,
 )
 from jetbox.engine.models.http import Refused, retry_after
+from jetbox.engine.models.mendlines import UNREADABLE
 from jetbox.engine.models.unreached import redirected, speaks_tls
 from jetbox.engine.times import stretch
 
@@ -98,7 +99,7 @@ def words_of(error: Any, most: int | None = SAID) -> str:
         if isinstance(error, str) and error.lstrip().startswith("{"):
             try:
                 error = msgspec.json.decode(error, type=dict[str, Any])
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 return _one_line(error, most)
         if not isinstance(error, dict):
             return _one_line(str(error), most)
@@ -114,7 +115,7 @@ def text_of(raw: bytes, most: int | None = SAID) -> str:
     """The words of a body that holds an error."""
     try:
         return words_of(msgspec.json.decode(raw), most)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "a page of HTML" if raw.lstrip()[:1] == b"<" else _one_line(raw.decode(errors="replace"), most)
 
 
@@ -122,7 +123,7 @@ def error_of(raw: bytes) -> str | None:
     """What stands at `error`, as text; None where it is none of Ollama's."""
     try:
         error = msgspec.json.decode(raw)["error"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (KeyError, TypeError, *UNREADABLE):
         return None
     return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
@@ -281,7 +282,7 @@ def _sign_in(host: str, raw: bytes) -> KeyWanted:
     said = text_of(raw)
     try:
         url = str(msgspec.json.decode(raw).get("signin_url", ""))
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+    except (AttributeError, *UNREADABLE):
         url = ""
     if url.startswith(("https://", "http://")):
         return KeyWanted(
