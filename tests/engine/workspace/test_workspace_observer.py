@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from jetbox.engine import events as e
+from jetbox.engine.probes import inscope
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.session import NoRecorder, Session
 from jetbox.engine.workspace import watcher
@@ -92,6 +93,28 @@ async def watching(tmp_path: Path) -> AsyncIterator[Watching]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_what_our_own_words_go_to_is_not_told_for_it_would_never_end(watching: Watching) -> None:
+    before: Watched = watching.made  # type: ignore[attr-defined]
+    before.write("run.log")
+    inscope._written.cache_clear()
+    kept, log = os.dup(2), os.open(before.root / "run.log", os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 2)
+    try:
+        ws = await watching()
+        os.write(log, b"you changed a.py\n")
+        ws.write("a.py")
+        assert await ws.until("a.py") == {"a.py": ("created", "you")}
+        os.write(log, b"and more\n")
+        ws.write("b.py")
+        assert await ws.until("b.py") == {"b.py": ("created", "you")}
+    finally:
+        os.dup2(kept, 2)
+        inscope._written.cache_clear()
+        os.close(kept)
+        os.close(log)
+    assert [paths for paths, _ in ws.early] == [("a.py",), ("b.py",)]
 
 
 async def test_what_the_user_does_is_told_as_it_is(watching: Watching) -> None:

@@ -7,6 +7,9 @@ for searches pass over `node_modules`: what is installed there is program text l
 from __future__ import annotations
 
 import os
+import stat
+import sys
+from functools import cache
 
 from jetbox.engine.workspace.ignore import FOLDERS, is_environment
 
@@ -19,8 +22,31 @@ OWN = ".jetbox-tmp"
 def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     """True for what no verdict depends on; environments count by their `pyvenv.cfg`."""
     if not directory:
-        return name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
+        ours = name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
+        return ours or (name in _written() and os.path.realpath(os.path.join(folder, name)) == _written()[name])
     return (name in FOLDERS and name != "node_modules") or is_environment(os.path.join(folder, name))
+
+
+@cache
+def _written() -> dict[str, str]:
+    """Files that this process's own words go to, by name: each verdict that is told would outdate itself."""
+    found = {}
+    for output in (1, 2):
+        try:
+            if stat.S_ISREG(os.fstat(output).st_mode):
+                path = _path(output)
+                found[os.path.basename(path)] = path
+        except OSError:
+            continue
+    return found
+
+
+def _path(output: int) -> str:
+    if sys.platform == "darwin":
+        import fcntl
+
+        return fcntl.fcntl(output, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode()
+    return os.readlink(f"/proc/self/fd/{output}")
 
 
 def left_out(folder: str, path: str) -> bool:
