@@ -16,6 +16,8 @@ from jetbox.ui.metakeys import MetaParser
         ("\x1b[13;3u", ["alt+enter"]),
         ("\x1bwa", ["alt+w", "a"]),
         ("\x1bf", ["ctrl+right"]),
+        ("\x1b!a", ["alt+exclamation_mark", "a"]),
+        ("\x1b ", ["alt+space"]),
         ("\x1b\x7f", ["ctrl+w"]),
         ("\x1bOP\x1b[A\r", ["f1", "up", "enter"]),
         ("a\x1b\rb", ["a", "alt+enter", "b"]),

@@ -13,7 +13,7 @@ ALT_ENTER = ("\x1b\r", "\x1b\n")
 
 
 class MetaParser(PasteParser):
-    """Textual's takes Alt+Enter for Enter, and lets a letter with Alt wait for what may follow, though nothing does."""
+    """Textual's takes Alt+Enter for Enter and Alt+! for !, and lets a letter with Alt wait for what may follow."""
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if sequence in ALT_ENTER:
@@ -21,7 +21,9 @@ class MetaParser(PasteParser):
         elif _alone(sequence):
             yield from super()._sequence_to_key_events(sequence[1], alt=True)
         else:
-            yield from super()._sequence_to_key_events(sequence, alt)
+            for each in super()._sequence_to_key_events(sequence, alt):
+                plain = alt and not each.key.startswith("alt+")
+                yield events.Key(f"alt+{each.key}", each.character) if plain else each
 
 
 def _alone(sequence: str) -> bool:
