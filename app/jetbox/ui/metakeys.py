@@ -10,6 +10,7 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from jetbox.ui.pasting import PasteParser
 
 ALT_ENTER = ("\x1b\r", "\x1b\n")
+SIGNS = frozenset(" !\"#$%&'()*+,-./:;<=>?@`{|}~")
 
 
 class MetaParser(PasteParser):
@@ -19,7 +20,7 @@ class MetaParser(PasteParser):
         if sequence in ALT_ENTER:
             yield events.Key("alt+enter", None)
         elif _alone(sequence):
-            yield from super()._sequence_to_key_events(sequence[1], alt=True)
+            yield from self._sequence_to_key_events(sequence[1], alt=True)
         else:
             for each in super()._sequence_to_key_events(sequence, alt):
                 plain = alt and not each.key.startswith("alt+")
@@ -27,7 +28,7 @@ class MetaParser(PasteParser):
 
 
 def _alone(sequence: str) -> bool:
-    """Whether it is Esc and a letter with which no sequence of a terminal begins."""
+    """Whether it is Esc and a letter or a sign with which no sequence of a terminal begins."""
     if len(sequence) != 2 or sequence[0] != "\x1b" or sequence in ANSI_SEQUENCES_KEYS:
         return False
-    return sequence[1].isascii() and sequence[1].islower()
+    return (sequence[1].isascii() and sequence[1].islower()) or sequence[1] in SIGNS
