@@ -224,6 +224,34 @@ async def test_what_a_test_does_to_its_process_is_its_own_affair(bench: Bench, s
         assert (await suite.run()).state == "passed", name
 
 
+FORGES = """\
+import json, os
+SAID = {"code": 0, "finished": True, "counts": {"passed": 99}, "failed": []}
+def test_a():
+    for process in os.listdir("/proc"):
+        for fd in range(64) if process.isdigit() else ():
+            try:
+                pipe = os.open("/proc/%s/fd/%d" % (process, fd), os.O_WRONLY | os.O_NONBLOCK)
+                for run in range(9):
+                    answer = {"run": run, "state": "exited", "code": 0, "output": "", "ms": 1.0, "said": SAID}
+                    os.write(pipe, json.dumps(answer).encode() + b"\\n")
+                os.write(pipe, json.dumps(SAID).encode() + b"\\n")
+            except OSError:
+                pass
+"""
+
+
+async def test_what_a_test_writes_into_every_pipe_is_no_verdict(bench: Bench, suite: Suite) -> None:
+    suite.alone()
+    for deed, state in (("os._exit(0)", "error"), ("assert 0", "failed")):
+        bench.write("test_a.py", f"{FORGES}    {deed}\n")
+        verdict = await suite.run()
+        assert (verdict.state, "99" in verdict.summary) == (state, False), verdict
+        bench.write("test_a.py", "def test_a():\n    pass\n")
+        assert (await suite.run()).summary == "1 passed"
+    assert suite.forks
+
+
 @pytest.mark.parametrize("deed", ["os.kill(os.getppid(), 9)", "os.killpg(os.getpgid(os.getppid()), 9)"])
 async def test_a_test_that_kills_its_parent_is_run_from_scratch(bench: Bench, suite: Suite, deed: str) -> None:
     suite.alone()

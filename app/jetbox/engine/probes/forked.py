@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def child(request: Dict[str, Any], root: str, private: str, out: int, said: int, loaded: Any) -> None:  # noqa: UP006
     """One run."""
-    told(said, lambda: session(request, root, private, out, said, loaded))
+    told(said, lambda: request["key"], lambda: session(request, root, private, out, said, loaded))
 
 
-def told(said: int, work: Callable[[], None]) -> None:
+def told(said: int, key: Callable[[], str], work: Callable[[], None]) -> None:
     """Do it; it returns only where it broke off before pytest could say how it ended, and tells why."""
     me = os.getpid()
     try:
@@ -34,7 +34,7 @@ def told(said: int, work: Callable[[], None]) -> None:
         # Re-raised: whoever forked it hears why, whatever it was.
         if os.getpid() == me:
             words = f"{type(error).__name__}: {error}"[:200]
-            written(said, json.dumps({"broke": words}).encode() + b"\n")
+            written(said, json.dumps({"key": key(), "broke": words}).encode() + b"\n")
         raise
 
 
@@ -94,6 +94,7 @@ class Plugins:
 
     def __init__(self, request: Dict[str, Any], root: str, private: str, said: int) -> None:  # noqa: UP006
         self._said = said
+        self.key: str = request["key"]
         self._me = os.getpid()
         self.report = Report(request["packages"], private)
         self.whole = not request["files"]
@@ -105,7 +106,7 @@ class Plugins:
     def tell(self, code: int) -> None:
         """Say how it ended, and end; a test that forks may have come here twice."""
         if os.getpid() == self._me:
-            words = self.report.words(code)
+            words = {"key": self.key, **self.report.words(code)}
             if self.whole:
                 words.update(self.report.collected())
             if self._touched is not None:

@@ -7,8 +7,8 @@ which lives for one run.
 
 The settings come as one line on the standard input, one line that says whether we are ready goes
 to the standard output. Then one request a line comes, and one answer a line goes:
-    {"run": 1, "files": [...], "names": [...], "packages": [...], "outside": [...], "seconds": 60, "memory": 0,
-     "behind": false, "keep": 80000, "touched": false, "ahead": "session"}
+    {"run": 1, "key": "5f", "files": [...], "names": [...], "packages": [...], "outside": [...], "seconds": 60,
+     "memory": 0, "behind": false, "keep": 80000, "touched": false, "ahead": "session"}
     {"cancel": 1}
 """
 
@@ -101,7 +101,8 @@ class Server:
         if loaded:
             # From scratch an import of this name would find the workspace's own.
             words = {"broke": "the workspace has a module " + loaded + " of its own, and that name is loaded already"}
-            answer = {"run": request["run"], "state": "exited", "code": 70, "output": "", "ms": 0.0, "said": words}
+            answer = {"run": request["run"], "key": request["key"], "state": "exited", "code": 70}
+            answer.update({"output": "", "ms": 0.0, "said": words})
             written(self.replies, json.dumps(answer).encode() + b"\n")
             return True
         run, private = self.begun(request)

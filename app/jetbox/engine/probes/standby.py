@@ -77,7 +77,7 @@ class Standby:
             for fd in (out, said, asked, *apart):
                 os.close(fd)
             waiting = Waiting(root, private, names, asked_end, said_end)
-            alone(lambda: told(said_end, lambda: waiting.run(out_end, loaded, ahead)))
+            alone(lambda: told(said_end, lambda: waiting.key, lambda: waiting.run(out_end, loaded, ahead)))
         for fd in (out_end, said_end, asked_end):
             os.close(fd)
         self.out = out
@@ -129,6 +129,8 @@ class Waiting:
         self._known = {"", *self._paths}
         self._seen: List[Tuple[int, ...]] = []  # noqa: UP006
         self._plugins: Any = None
+        self.key = ""
+        """That of the request, once there is one."""
 
     def run(self, out: int, loaded: Any, ahead: str) -> None:
         """Run pytest, wait as far `ahead` as it may go, then make the run; it never returns."""
@@ -138,7 +140,7 @@ class Waiting:
         anew()
         self._seen = [stamp(path) for path in self._paths]
         loaded.enter()
-        nothing = {"files": [], "touched": False, "packages": []}
+        nothing = {"key": "", "files": [], "touched": False, "packages": []}
         plugins = self._plugins = Plugins(nothing, self._root, self._private, self._said)
         sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
@@ -184,6 +186,7 @@ class Waiting:
         anew()
         sources_only(self._root, self._private, request["outside"])
         self._plugins.report.packages = request["packages"]
+        self._plugins.key = self.key = request["key"]
         self._plugins.whole = not request["files"]
         self._take(config, options, request["files"])
         arguments += request["files"]

@@ -79,6 +79,8 @@ class Answer(msgspec.Struct, frozen=True):
     code: int
     output: str
     ms: float
+    key: str = ""
+    """That of the request."""
     first_ms: float | None = None
     """Until the first test was decided."""
     said: Said | None = None
@@ -158,12 +160,17 @@ class Zygote:
             if service is None:
                 return None
             self._number += 1
-            words = {"run": self._number, **msgspec.structs.asdict(request)}
+            # Whoever does not know it, and writes into every pipe that there is, is not heard.
+            key = os.urandom(8).hex()
+            words = {"run": self._number, "key": key, **msgspec.structs.asdict(request)}
             # `json`: names that are no UTF-8 hold surrogates, which msgspec does not write.
             service.write(json.dumps(words).encode() + b"\n")
             limit = request.seconds + GRACE_S if request.seconds else None
             try:
-                return await self._answer(service, limit)
+                answer = await self._answer(service, limit)
+                if (answer.run, answer.key) == (self._number, key):
+                    return answer
+                raise ValueError("an answer that is not the server's")
             except asyncio.CancelledError:
                 await self._cancel(service)
                 raise
