@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from nursery import PYTEST, nursery
 
 TESTS = Path(__file__).parent.parent
 
@@ -25,23 +25,25 @@ REFUSED = {
 }
 
 
-def run(folder: Path, *, ci: str, workers: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "no_skips", "-p", "no:cacheprovider", "-n", workers]
+def run(folder: Path, *, ci: str, workers: str) -> tuple[int, str]:
+    words = ["-p", "xdist", "-p", "no_skips", "-p", "no:cacheprovider", "-n", workers]
     env = {**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
-    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r}); {PYTEST}"
+    status, out, _ = nursery().run(code, *words, folder=folder, environ=env)
+    return status, out
 
 
 @pytest.mark.parametrize(("workers", "ci"), [("0", "1"), ("1", "true"), ("0", "")])
 def test_ci_permits_no_skip_but_for_another_system(workers: str, ci: str, tmp_path: Path) -> None:
     for name, body in PERMITTED.items():
         (tmp_path / f"test_{name}.py").write_text(body)
-    assert run(tmp_path, ci=ci, workers=workers).returncode == 0
+    assert run(tmp_path, ci=ci, workers=workers)[0] == 0
     for name, (body, _) in REFUSED.items():
         (tmp_path / f"test_{name}.py").write_text(body)
-    done = run(tmp_path, ci=ci, workers=workers)
-    assert done.returncode == (1 if ci else 0), done.stdout + done.stderr
-    listed = done.stdout.rpartition("CI does not permit")[2]
+    status, out = run(tmp_path, ci=ci, workers=workers)
+    assert status == (1 if ci else 0), out
+    listed = out.rpartition("CI does not permit")[2]
     for name, (_, why) in REFUSED.items():
         assert (why in listed and f"test_{name}.py" in listed) == bool(ci)
     assert not any(f"test_{name}.py" in listed for name in PERMITTED) or not ci
-    assert " passed, " in done.stdout.splitlines()[-1]
+    assert " passed, " in out.splitlines()[-1]
