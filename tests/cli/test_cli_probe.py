@@ -20,6 +20,13 @@ from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.ruff_aside import Aside
 from jetbox.record.places import probes_folder
 from nursery import CONSOLE
+from stories.kit import LEAN
+
+
+@pytest.fixture(autouse=True)
+def lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LEAN.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_waiting_is_judged_by_what_the_tests_need_alone() -> None:
 def test_what_the_tests_of_an_edit_need_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(exposed, "PARTS", 2)
     monkeypatch.setattr(exposed, "EDITS", 1)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     needs = exposed.Needs(tests=1, pause_ms=30)
     try:
         needs.turn()

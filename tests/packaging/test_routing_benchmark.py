@@ -6,6 +6,16 @@ import pytest
 from benchmarks import cases, routing, tasks
 
 from jetbox.engine.events import ToolEnded
+from stories.kit import LEAN
+
+
+@pytest.fixture(autouse=True)
+def lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    variable, passed = LEAN
+    monkeypatch.setenv(variable, LEAN[variable])
+    words = ("--set", f"permissions.pass_env={LEAN[passed]}")
+    for name, options in routing.CONDITIONS.items():
+        monkeypatch.setitem(routing.CONDITIONS, name, (*options, *words))
 
 
 def test_a_small_model_that_fails_is_told_beside_the_rule_that_helps_it() -> None:
