@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(180)]
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=150)
+    # Of a clone whose package is found by this variable, it would be found before what was installed.
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=cwd, env={**ours, **env}, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
