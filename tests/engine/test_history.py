@@ -7,7 +7,7 @@ from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import History
 from jetbox.engine.context.wire import OllamaWire, Wanted
 from jetbox.engine.errors import ContextOverflow
-from jetbox.engine.events import MessageAdded
+from jetbox.engine.events import MessageAdded, PromptHead
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.session import NoRecorder, Session
@@ -57,7 +57,7 @@ def test_the_journal_rebuilds_the_body() -> None:
     body = log.body(Wanted(1, 1))
     events = [s.event for s in feed.drain().events]
     messages = [e.json for e in events if isinstance(e, MessageAdded)]
-    head = next(e.json for e in events if not isinstance(e, MessageAdded))  # type: ignore[union-attr]
+    (head,) = (e.json for e in events if isinstance(e, PromptHead))
     assert (head + ",".join(messages) + body.tail).encode() == body.data
 
 
