@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from jetbox.engine.models.holding import HeldBack
@@ -57,6 +59,11 @@ CALLS = [
     '<tool_call id="call_00_x" name="read_file">\n{"path": "a.py"}\n</tool_call>',
     '<|START_ACTION|>[{"tool_call_id": "0"}]',
     'functools[{"name": "read_file"}]',
+    '<longcat_tool_call>{"name": "read_file"}',
+    'function call<|role_sep|>\n{"name": "read_file"}',
+    'assistant to=functions.read_file <|constrain|>json<|message|>{"path": "a.py"}',
+    'assistantcommentary to=functions.read_file json{"path": "a.py"}',
+    '```xml\n<tool_call>{"name": "read_file"}</tool_call>\n```',
 ]
 WORDS = [
     "finish() is what I call when I am done.\nread_file is a tool.\nread the file, then write it.",
@@ -81,6 +88,34 @@ def test_words_are_shown_as_they_come(words: str, size: int) -> None:
     shown, rest = streamed(f"{words}\nSo much for that.", size)
     assert shown == f"{words}\nSo much for that."
     assert rest == ""
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_words_before_a_call_are_shown_once_and_as_they_were_written(size: int) -> None:
+    words = "The proper <tool_call> format, then."
+    held = HeldBack(Offered())
+    text = f"{words}\n\n{CALLS[0]}"
+    shown = "".join(held.feed(text[at : at + size]) for at in range(0, len(text), size))
+    assert shown + held.before_call(words) == words
+    assert held.rest() == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" + 20_000 * "\n",
+        "[" + 20_000 * "\n",
+        10_000 * "{ \n",
+        "read_file(" + 20_000 * "\n",
+        "```js\n" + 2_000 * '{"name": 1,\n',
+        3_000 * "a `word` and ",
+    ],
+)
+def test_no_text_takes_long_to_show(text: str) -> None:
+    begun = time.process_time()
+    shown, rest = streamed(text, 4)
+    assert shown + rest == text
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

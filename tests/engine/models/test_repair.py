@@ -197,6 +197,14 @@ NEGATIVE = {
     "an example": f"A call looks like this:\n\n```json\n{dumped(RUN)}\n```",
     "what will not be done": f"It is late. I won't run that for you:\n{dumped(RUN)}",
     "an indented block": f"One writes\n\n    {dumped(RUN)}",
+    "an example in German": f"Ein Aufruf ist zum Beispiel dieser:\n{dumped(RUN)}",
+    "an example in Chinese": f"例如：\n{dumped(RUN)}",
+    "in German quotation marks": "Er schrieb „<tool_call>" + dumped(RUN),
+    "an indented tag": f"One writes\n\n    <tool_call>{dumped(RUN)}</tool_call>",
+    "a block within a block": f"```markdown\n# A\n```json\n{dumped(RUN)}\n```\n```",
+    "a block that holds a call and more": f"```python\n{pythonic(RUN)}\nx = 1\n```",
+    "a list that is not closed": f'["a", "Use it so:\n{dumped(RUN)}',
+    "positional arguments that go on": f'write_file("a.md", "Use it so:\n{dumped(RUN)}',
     "a block between tildes": f"~~~json\n{dumped(RUN)}\n",
     "a call in a document whose end is missing": "<function=write_file>\n<parameter=path>\na.md\n</parameter>\n"
     f"<parameter=content>\nUse it so:\n<tool_call>\n{dumped(RUN)}\n</tool_call>",
@@ -289,6 +297,11 @@ def test_a_python_string_holds_whatever_a_file_holds() -> None:
         "I don't know the `<tool_call>` tags well, but I try:",
         "The proper <tool_call> format then:",
         "He said `read_file(path='b')`, so:",
+        'I use the <function=...> style, the [TOOL_CALLS] mark and <invoke name="x"> here:',
+        "The tags are <tool_call> and </tool_call>, between <tool_call></tool_call> it goes:",
+        "To explain to=functions.read_file once: read_file(path) reads. Now:",
+        'The "config" is {"key": "value"}, and config {\n  a: 1\n}\nbelow. I say "hello" first:',
+        "```bash\nls\n```\n~~~\nx\n~~~\n> quoted",
         "```json\n{}\n```\nNow:",
     ],
 )
@@ -369,13 +382,23 @@ def test_a_cut_call_is_never_one_with_other_content(case: tuple[str, str, Any], 
     assert content is None or content.strip("\n") == CODE.strip("\n")
 
 
-@pytest.mark.parametrize("outer", one(WRITE))
-def test_a_call_in_what_another_one_writes_is_never_run(outer: str) -> None:
-    for inner, text in one(RUN).items():
-        written = one(("write_file", {"path": "a.md", "content": f"# Calls\n\n{text}\n"}))[outer]
-        for end in (len(written), written.rfind("pytest") + 7, written.rfind("pytest") + len("pytest -q') ]")):
-            found = recover(written[:end], "", fits, offered=TOOLS.__contains__)
-            assert found is None or [call.function.name for call in found.calls] == ["write_file"], inner
+@given(
+    *[st.sampled_from(sorted(one(RUN)))] * 2,
+    st.sampled_from(["{}", "# Calls\n\n{}\n", "```json\n{}\n```\n"]),
+    st.sampled_from(["", "I write it:\r\n", "The <tool_call> tags:\n"]),
+    st.data(),
+)
+def test_a_call_in_what_another_one_writes_is_never_run(
+    outer: str, inner: str, around: str, before: str, data: st.DataObject
+) -> None:
+    content = around.replace("{}", one(RUN)[inner])
+    text = before + one(("write_file", {"path": "a.md", "content": content}))[outer]
+    end = data.draw(st.sampled_from([len(text), text.rfind("pytest") + 7]) | st.integers(0, len(text)))
+    found = recover(text[:end], "", fits, offered=TOOLS.__contains__, cut=data.draw(st.booleans()))
+    if found is not None:
+        (got,) = found.calls
+        assert got.function.name == "write_file"
+        assert json.loads(bytes(got.function.arguments))["content"].strip("\n") == content.strip("\n")
 
 
 @given(

@@ -43,11 +43,27 @@ def test_tags_of_thoughts_in_what_is_written_are_written(content: str) -> None:
         '<|channel|>commentary to=write_file<|message|>{"path": "a", "content": "x\n',
         'write_file\n{"path": "a", "content": "x\n',
         '{"name": "write_file", "id": "c1", "arguments": {"path": "a", "content": "x\n',
+        '{"path": "a.md", "content": "Use it so:\n',
+        "{'path': 'a.md', 'content': 'Use it so:\n",
+        '{path: <|"|>a.md<|"|>, content: <|"|>\n',
+        '{"tool": "write_file", "content": "\n',
+        '{"id": "c1", "function": {"name": "write_file", "arguments": {"path": "a", "content": "x\n',
+        'I write: {"path": "a", "content": "\n',
+        '```json\n{"path": "a", "content": "\n',
+        "<function=write_file>\n<path>a</path>\n<content>\n",
+        '<invoke name="write_file"><parameter name="path">a</parameter><parameter name="content">\n',
+        '<tool_call>write_file path=a content="\n',
+        '<function name="write_file"><param name="path">a</param><param name="content">'
+        "<function=run_cmd><parameter=command>x</parameter></function>",
     ],
 )
 def test_no_call_is_run_that_was_shown_or_belongs_to_another(before: str) -> None:
     got = found(before + tagged(RUN))
     assert got is None or all(call.function.name != "run_cmd" for call in got.calls)
+    function = "<function=run_cmd><parameter=command>pytest</parameter></function>"
+    assert before.startswith(("~", tagged(READ))) or found(before + function) is None, (
+        "nor is a file written that is cut"
+    )
 
 
 @pytest.mark.parametrize(

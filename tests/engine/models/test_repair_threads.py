@@ -220,6 +220,33 @@ THREADS: dict[str, tuple[str, Calls | Otherwise]] = {
         'Then that:\n<tool_call>\n{"name": "list_dir", "arguments": {"path": "."}}\n</tool_call>',
         [A, B],
     ),
+    "step3: tokens, and tags in its namespace": (
+        "<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜>"
+        '<steptml:invoke name="read_file"><steptml:parameter name="path">src/a.py</steptml:parameter></steptml:invoke>'
+        "<｜tool_call_end｜><｜tool_calls_end｜>",
+        [A],
+    ),
+    "hunyuan 3: a name, keys and values": (
+        "<tool_calls>\n<tool_call>read_file<tool_sep>\n<arg_key>path</arg_key>\n<arg_value>src/a.py</arg_value>\n"
+        "</tool_call>\n</tool_calls>",
+        [A],
+    ),
+    "longcat: a tag of its own": (
+        '<longcat_tool_call>{"name": "read_file", "arguments": {"path": "src/a.py"}}</longcat_tool_call>',
+        [A],
+    ),
+    "gigachat 3: a role": (
+        'I look.<|message_sep|>\n\nfunction call<|role_sep|>\n{"name": "read_file", "arguments": {"path": "src/a.py"}}',
+        [A],
+    ),
+    "minicpm5: parameters by name": (
+        '<function name="read_file"><param name="path">src/a.py</param></function>',
+        [A],
+    ),
+    "qwen3: lines of another system": (
+        '```json\r\n{"name": "read_file", "arguments": {"path": "src/a.py"}}\r\n```\r\n',
+        [A],
+    ),
     "webbrain #2682: what will not be done": (
         'I will not run this, since it is late:\n\n```json\n{"name": "read_file", "arguments": {"path": "a"}}\n```',
         "words",

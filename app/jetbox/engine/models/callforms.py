@@ -1,14 +1,15 @@
 """The forms in which models write calls: what each begins with, and how it is read.
 
 Every reader takes the text and the place where its form begins, and gives the calls there with the place behind
-them; none where they are not whole. Whether a call may be run is not decided here (`repair.py`).
+them; none where they are not whole. Where at the top of a text they stand is told by `toplevel.py`, and whether they
+may be run by `repair.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -37,61 +38,122 @@ _WRAPPED = ("function", "tool_call", "function_call")
 _SPACE = r"(?:\]<\]minimax\[>\[)?"
 """What MiniMax M3 puts before each of its tags."""
 _SPACED = r"(?:[｜|]{1,2}DSML[｜|]{1,2}|[a-z]{1,12}:)?"
-"""The namespace of a tag: DeepSeek's, MiniMax's, Seed's."""
-_BLOCKS = r"(?:tool_calls?|function_calls?|calls|tools?|TOOLCALL)"
+"""The namespace of a tag: DeepSeek's, MiniMax's, Seed's, Step's."""
+_BLOCKS = r"(?:(?:longcat_)?tool_calls?|function_calls?|calls|tools?|TOOLCALL)"
 TAG = (
     rf"{_SPACE}<{_SPACED}{_BLOCKS}>|<\|tool_call\|>|<\|tool_call_start\|>|<\|START_ACTION\|>|"
-    r"<\|action_start\|>(?:\s*<\|plugin\|>)?|functools(?=\[)"
+    r"<\|action_start\|>(?:\s*<\|plugin\|>)?|<\|function_call\|>|\bfunction call<\|role_sep\|>|\bfunctools(?=\[)"
 )
-INVOKE = (
-    rf"{_SPACE}<{_SPACED}(?:invoke|function|tool_call|tool)\s(?:[^<>]{{0,80}}?\s)?name\s*=\s*[\"']?(?P<name>{NAME})[\"']?"
-    r"[^<>]{0,80}>"
+_NAMESAKE = r"(?:invoke|function|tool_call|tool)"
+INVOKE = rf"{_SPACE}<{_SPACED}{_NAMESAKE}\s(?:[^<>]{{0,80}}?\s)?name\s*=\s*[\"']?{NAME}[\"']?[^<>]{{0,80}}>"
+HARMONY = (
+    r"(?:<\|start\|>)?(?:assistant\s{0,20}+)?(?:<\|channel\|>)?(?:(?:commentary|analysis)\s{0,20}+)?\bto="
+    r"(?:functions\.)?(?=[A-Za-z_])"
 )
-HARMONY = r"(?:<\|start\|>)?(?:assistant)?(?:<\|channel\|>)?(?:commentary|analysis)?\s{0,20}+to=(?:functions\.)?"
 TOKENS = r"<[｜|]tool[▁_]calls?(?:[▁_]section)?[▁_]begin[｜|]>"
 """DeepSeek's and Kimi's."""
 GEMMA = r"(?:<\|tool_call>:?\s*|<start_function_call>\s*|(?m:^)[ \t]*)call:(?=\w)"
-NAMED = rf"(?m:^) {{0,3}}(?:functions\.)?{NAME}(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?:\([ \t]*+)?(?=\{{)"
+NAMED = rf"(?m:^) {{0,3}}(?:functions\.)?(?={NAME}(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?:\([ \t]*+)?\{{)"
 """A name and an object, which is what is left of some forms where a server leaves special tokens out."""
-_INSIDE = re.compile(rf"(?:(?:{TAG})\s*)+")
+
+_TAGS = re.compile(rf"(?:(?:{TAG})\s*)+")
 _HARMONY = re.compile(
     rf"{HARMONY}(?P<name>{NAME})"
     r"(?:<\|channel\|>(?:commentary|analysis))?\s*+(?:<\|constrain\|>)?\s*+(?:json|code)?\s*+(?:<\|message\|>)?\s*+(?=\{)"
 )
 _FUNCTION = re.compile(rf"<function=(?P<name>{NAME})>")
-_PARAMETER = re.compile(r"<parameter=(?P<key>[\w.\-]+)>\n?")
-_VALUE_END = re.compile(r"</parameter>(?=\s*+(?:<parameter=|</function>|</tool_call>|\Z))")
-_INVOKE = re.compile(INVOKE)
-_ARGUMENT = re.compile(
-    rf"\s*{_SPACE}<{_SPACED}(?:parameter|param|arg)\s+name\s*=\s*[\"']?(?P<key>[\w.\-]+)[\"']?[^<>]{{0,40}}>|"
-    r"\s*\]<\]minimax\[>\[<(?P<bare>\w+)>"
+_INVOKE = re.compile(
+    rf"{_SPACE}<{_SPACED}(?P<tag>{_NAMESAKE})\s(?:[^<>]{{0,80}}?\s)?name\s*=\s*[\"']?(?P<name>{NAME})[\"']?[^<>]{{0,80}}>"
 )
-_INVOKE_END = re.compile(rf"\s*{_SPACE}</{_SPACED}(?:invoke|function|tool_call|tool)>")
-_GLM = re.compile(rf"\s*(?P<name>{NAME})\s*(?=<arg_key>|</tool_call>)")
-_PAIR = re.compile(r"\s*<arg_key>\s*(?P<key>[\w.\-]+)\s*</arg_key>\s*<arg_value>(?P<value>.*?)</arg_value>", re.DOTALL)
+_GLM = re.compile(rf"\s*(?P<name>{NAME})\s*(?:<tool_sep>\s*)?(?=<arg_key>|</tool_call>)")
 _LINE = re.compile(rf"(?P<name>{NAME})\s*(?=\{{)")
 _MISTRAL = re.compile(rf"\s*(?P<name>{NAME})(?:\[CALL_ID\][\w\-]+)?(?:\[ARGS\])?\s*(?=\{{)")
-_TOKENS = re.compile(
-    rf"(?:{TOKENS}\s*)+(?:function<[｜|]tool[▁_]sep[｜|]>\s*)?(?:functions\.)?(?P<name>{NAME})(?::\d+)?\s*+"
+_TOKENS = re.compile(rf"(?:{TOKENS}\s*)+(?:function<[｜|]tool[▁_]sep[｜|]>\s*)?")
+_AFTER_TOKENS = re.compile(
+    rf"(?:functions\.)?(?P<name>{NAME})(?::\d+)?\s*+"
     r"(?:<[｜|]tool[▁_]sep[｜|]>|<\|tool_call_argument_begin\|>)?\s*+(?:```(?:json)?\s*+)?(?=[{\"])"
 )
 _CALL = re.compile(rf"(?:{GEMMA})(?P<name>{NAME})\s*(?=\{{)")
 _NAMED = re.compile(
     rf" {{0,3}}(?:functions\.)?(?P<name>{NAME})(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?P<open>\(?)[ \t]*+(?=\{{)"
 )
+_SPACES = re.compile(r"\s*")
 _STRAY = re.compile(r"[}\]]{1,3}")
 CLOSERS = re.compile(
     rf"(?:\s|{_SPACE}</{_SPACED}(?:{_BLOCKS}|invoke|function|function_invocation)>|\[/TOOL_CALLS\]|"
-    r"<\|/?(?:call|end|return|im_end|eom_id|eot_id|eot|eom|role_end|tool_call_end|tool_calls_section_end|"
-    r"python_end|action_end|END_ACTION|END_OF_TURN_TOKEN)\|>|"
+    r"<\|/?(?:call|end|return|im_end|eom_id|eot_id|eot|eom|role_end|message_sep|tool_call_end|tool_calls_section_end|"
+    r"python_end|action_end|END_ACTION|END_OF_TURN_TOKEN)\|>|</s>|"
     r"<\|/tool_call\|>|<\|tool_call\|>(?=\s*\Z)|<[｜|]tool[▁_]calls?[▁_]end[｜|]>|<[｜|]end[▁_]of[▁_]sentence[｜|]>|<tool_call\|>|<end_function_call>|<turn\|>|<end_of_turn>)*"
 )
 """What may stand behind a call."""
 
 
+class _Tags(NamedTuple):
+    """How arguments are written between tags."""
+
+    opens: re.Pattern[str]
+    """With the argument's name."""
+    closes: re.Pattern[str]
+    ends: re.Pattern[str]
+    """What stands behind the last of them."""
+
+
+_PARAMETERS = _Tags(
+    re.compile(r"<parameter=(?P<key>[\w.\-]+)>"),
+    re.compile(r"</parameter>"),
+    re.compile(r"</(?:function|tool_call)>|\Z"),
+)
+_PAIRS = _Tags(
+    re.compile(r"<arg_key>\s*(?P<key>[\w.\-]+)\s*</arg_key>\s*<arg_value>"),
+    re.compile(r"</arg_value>"),
+    re.compile(r"</tool_call>|\Z"),
+)
+_ARGUMENT = re.compile(
+    rf"{_SPACE}<{_SPACED}(?P<word>parameter|param|arg)\s+name\s*=\s*[\"']?(?P<key>[\w.\-]+)[\"']?[^<>]{{0,40}}>"
+)
+_BARE_ARGUMENT = re.compile(r"\]<\]minimax\[>\[<(?P<key>\w+)>")
+
+
+def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[str, str], int] | None:
+    """The arguments there and the place behind them; None where one is not closed.
+
+    Scanned, not parsed as XML: values hold whatever a file holds. `block`: a value is without the newline before it too
+    where none begins it.
+    """
+    found: dict[str, str] = {}
+    while opening := tags.opens.match(text, at):
+        closing = _closing(text, opening.end(), tags)
+        if closing is None:
+            return None
+        value = text[opening.end() : closing.start()]
+        newline = "\r\n" if value.startswith("\r\n") else "\n"
+        if block or value.startswith(newline):
+            value = value.removeprefix(newline).removesuffix(newline)
+        found[opening["key"]] = value
+        at = _spaces(text, closing.end())
+    return found, at
+
+
+def _closing(text: str, at: int, tags: _Tags) -> re.Match[str] | None:
+    """The tag that closes a value: another argument, or the end of all, stands behind it.
+
+    What begins within the value as an argument does is closed first: it writes a call, or the value's end is missing.
+    """
+    within = 0
+    for tag in re.compile(f"(?:{tags.closes.pattern})|(?P<opens>{tags.opens.pattern})").finditer(text, at):
+        behind = _spaces(text, tag.end())
+        if tag["opens"]:
+            within += 1
+        elif within:
+            within -= 1
+        elif tags.opens.match(text, behind) or tags.ends.match(text, behind):
+            return tag
+    return None
+
+
 def tagged(text: str, at: int) -> list[Found]:
     """`<tool_call>{...}</tool_call>`, the inside in any of its forms."""
-    tag = _INSIDE.match(text, at)
+    tag = _TAGS.match(text, at)
     if tag is None:
         return []
     inside = tag.end()
@@ -100,55 +162,25 @@ def tagged(text: str, at: int) -> list[Found]:
     if _INVOKE.match(text, inside):
         return _row(text, inside)
     if glm := _GLM.match(text, inside):
-        return _glm(text, glm)
+        read_ = _arguments(text, glm.end(), _PAIRS, block=False)
+        return [_with(glm, *read_, text.startswith("</tool_call>", read_[1]))] if read_ else []
     if line := _LINE.match(text, inside):
         return _with_json(text, line)
     return _json(text, inside, begins=True) or pythonic(text, inside)
 
 
-def _glm(text: str, opening: re.Match[str]) -> list[Found]:
-    arguments: dict[str, Any] = {}
-    at = opening.end()
-    while pair := _PAIR.match(text, at):
-        arguments[pair["key"]] = pair["value"]
-        at = pair.end()
-    closed = text[at : at + 40].lstrip().startswith("</tool_call>")
-    return [Found(opening["name"], _encoded(arguments), at, closed)] if arguments or closed else []
-
-
 def function(text: str, at: int) -> list[Found]:
-    """`<function=n><parameter=k>v</parameter></function>`, or with JSON inside.
-
-    Scanned, not parsed as XML: values hold whatever a file holds.
-    """
+    """`<function=n><parameter=k>v</parameter></function>`, or with JSON inside."""
     opening = _FUNCTION.match(text, at)
     if opening is None:
         return []
     at = _spaces(text, opening.end())
     if text.startswith("{", at):
-        loose = read(text, at)
-        if loose is None or not isinstance(loose.value, dict):
-            return []
-        end = _past(text, loose.end, "</function>")
-        return [Found(opening["name"], _encoded(loose.value), end, loose.complete)]
-    arguments: dict[str, Any] = {}
-    while parameter := _PARAMETER.match(text, at):
-        end = _value_end(text, parameter.end())
-        if end < 0:
-            return []
-        value = text[parameter.end() : end]
-        arguments[parameter["key"]] = value.removesuffix("\n")
-        at = _spaces(text, _past(text, end, "</parameter>"))
-    closed = text.startswith(("</function>", "</tool_call>"), at)
-    if not closed and at < len(text):
+        return [_past_end(call, text, "</function>") for call in _with_json(text, opening, at)]
+    found = _arguments(text, at, _PARAMETERS, block=True)
+    if found is None or not _PARAMETERS.ends.match(text, found[1]):
         return []
-    return [Found(opening["name"], _encoded(arguments), _past(text, at, "</function>"), closed)]
-
-
-def _value_end(text: str, start: int) -> int:
-    """Where a parameter's value ends: at the closing tag that the next parameter or the end stands behind."""
-    ends = _VALUE_END.search(text, start)
-    return ends.start() if ends else -1
+    return [_past_end(_with(opening, *found, found[1] < len(text)), text, "</function>")]
 
 
 def invoked(text: str, at: int) -> list[Found]:
@@ -159,19 +191,14 @@ def invoked(text: str, at: int) -> list[Found]:
     at = _spaces(text, opening.end())
     if text.startswith("{", at):
         return _with_json(text, opening, at)
-    arguments: dict[str, Any] = {}
-    at = opening.end()
-    while argument := _ARGUMENT.match(text, at):
-        closing = _closing(text, argument)
-        if closing is None:
-            return []
-        value = text[argument.end() : closing.start()]
-        if value.startswith("\n"):  # as a block, not as it is
-            value = value[1:].removesuffix("\n")
-        arguments[argument["key"] or argument["bare"]] = value
-        at = closing.end()
-    end = _INVOKE_END.match(text, at)
-    return [Found(opening["name"], _encoded(arguments), end.end())] if end else []
+    ends = re.compile(rf"{_SPACE}</{_SPACED}{opening['tag']}>")
+    if argument := _ARGUMENT.match(text, at):
+        tags = _Tags(_ARGUMENT, re.compile(rf"{_SPACE}</{_SPACED}{argument['word']}>"), ends)
+    else:
+        tags = _Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends)
+    found = _arguments(text, at, tags, block=False)
+    end = ends.match(text, found[1]) if found else None
+    return [_with(opening, found[0], end.end())] if found and end else []
 
 
 def _row(text: str, at: int) -> list[Found]:
@@ -180,16 +207,7 @@ def _row(text: str, at: int) -> list[Found]:
     while calls := invoked(text, at):
         found += calls
         at = _spaces(text, calls[-1].end)
-    return found
-
-
-def _closing(text: str, argument: re.Match[str]) -> re.Match[str] | None:
-    """The tag that closes an argument: the one that the next argument or the end of the call stands behind."""
-    named = argument["bare"] or "(?:parameter|param|arg)"
-    for closing in re.compile(rf"{_SPACE}</{_SPACED}{named}>").finditer(text, argument.end()):
-        if _ARGUMENT.match(text, closing.end()) or _INVOKE_END.match(text, closing.end()):
-            return closing
-    return None
+    return found if not _INVOKE.match(text, at) else []
 
 
 def _json(text: str, at: int, *, begins: bool = False) -> list[Found]:
@@ -227,17 +245,6 @@ def _named(value: Any, end: int, *, closed: bool) -> Found | None:
     return Found(name, _encoded(arguments), end, closed) if isinstance(arguments, dict) else None
 
 
-def fenced(text: str, at: int) -> list[Found]:
-    """A code block that holds a call and nothing else."""
-    opening = re.compile(r"```(\w*)[ \t]*\n\s*").match(text, at)
-    if opening is None or opening[1].lower() not in FENCES:
-        return []
-    at = opening.end()
-    if text.startswith("<", at):
-        return tagged(text, at) or function(text, at) or invoked(text, at)
-    return _json(text, at) if text.startswith("{", at) else _json(text, at) or pythonic(text, at)
-
-
 def mistral(text: str, at: int) -> list[Found]:
     """`[TOOL_CALLS][{...}]` and `[TOOL_CALLS]name[ARGS]{...}`, `[ARGS]` left out at times."""
     at = _spaces(text, at + len("[TOOL_CALLS]"))
@@ -253,18 +260,24 @@ def harmony(text: str, at: int) -> list[Found]:
 
 
 def by_tokens(text: str, at: int) -> list[Found]:
-    """DeepSeek: `<｜tool▁call▁begin｜>n<｜tool▁sep｜>{...}`; Kimi: `<|tool_call_begin|>functions.n:0<|...|>{...}`."""
-    opening = _TOKENS.match(text, at)
-    if opening is None:
+    """DeepSeek: `<｜tool▁call▁begin｜>n<｜tool▁sep｜>{...}`; Kimi: `<|tool_call_begin|>functions.n:0<|...|>{...}`.
+
+    Step puts an invoke tag there.
+    """
+    tokens = _TOKENS.match(text, at)
+    if tokens is None:
         return []
+    opening = _AFTER_TOKENS.match(text, tokens.end())
+    if opening is None:
+        return invoked(text, tokens.end())
     if text.startswith('"', opening.end()):
         packed = read_string(text, opening.end())
         loose = read(packed[0].strip()) if packed is not None else None
         if packed is None or loose is None or not loose.complete or not isinstance(loose.value, dict):
             return []
-        return [Found(opening["name"], _encoded(loose.value), packed[1])]
+        return [_with(opening, loose.value, packed[1])]
     calls = _with_json(text, opening)
-    return [msgspec.structs.replace(call, end=_past(text, _spaces(text, call.end), "```")) for call in calls]
+    return [_past_end(call, text, "```") for call in calls]
 
 
 def gemma(text: str, at: int) -> list[Found]:
@@ -283,13 +296,6 @@ def named(text: str, at: int) -> list[Found]:
     return [msgspec.structs.replace(calls[0], end=end + 1)] if text.startswith(")", end) else []
 
 
-def _with_json(text: str, opening: re.Match[str], at: int = -1) -> list[Found]:
-    loose = read(text, at if at >= 0 else opening.end())
-    if loose is None or not isinstance(loose.value, dict):
-        return []
-    return [Found(opening["name"], _encoded(loose.value), loose.end, loose.complete)]
-
-
 def pythonic(text: str, at: int) -> list[Found]:
     """`[f(a=1), g()]`, or calls one after another: with constants for arguments, as Python writes them."""
     for tag in ("<|python_tag|>", "<|python_start|>"):
@@ -300,8 +306,24 @@ def pythonic(text: str, at: int) -> list[Found]:
     return [Found(call.name, _encoded(call.arguments), call.end) for call in read_calls(text, at)]
 
 
-def _bare(text: str, at: int) -> list[Found]:
-    return _json(text, _spaces(text, at), begins=not text[:at].strip())
+def bare(text: str, at: int) -> list[Found]:
+    """An object or array by itself."""
+    return _json(text, _spaces(text, at), begins=_spaces(text, 0) >= at)
+
+
+def _with_json(text: str, opening: re.Match[str], at: int = -1) -> list[Found]:
+    loose = read(text, at if at >= 0 else opening.end())
+    if loose is None or not isinstance(loose.value, dict):
+        return []
+    return [_with(opening, loose.value, loose.end, loose.complete)]
+
+
+def _with(opening: re.Match[str], arguments: dict[str, Any], end: int, closed: bool = True) -> Found:
+    return Found(opening["name"], _encoded(arguments), end, closed)
+
+
+def _past_end(call: Found, text: str, tag: str) -> Found:
+    return msgspec.structs.replace(call, end=_past(text, _spaces(text, call.end), tag))
 
 
 def _encoded(arguments: Any) -> str:
@@ -309,37 +331,32 @@ def _encoded(arguments: Any) -> str:
 
 
 def _spaces(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
+    spaces = _SPACES.match(text, at)
+    return spaces.end() if spaces else at
 
 
 def _past(text: str, at: int, tag: str) -> int:
     return at + len(tag) if text.startswith(tag, at) else at
 
 
-_BARE = (
-    r"(?m)^[ \t]*\[?\s{0,200}\{\s*[\"']?"
-    r"(?:name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps|"
-    r"tool_calls?|tool_call_id|function_call|thoughts?|reasoning|explanation)\b"
+KEYS = (
+    "name|tool|tool_name|function_name|function|type|id|arguments|parameters|args|input|params|steps|"
+    "tool_calls?|tool_call_id|function_call|thoughts?|reasoning|explanation"
 )
+"""What may be the first member of a call."""
 TAGS = "tool_call tags"
-FORMS: tuple[tuple[str, str, Reader], ...] = (
-    (TAGS, TAG, tagged),
-    ("function tags", r"<function=", function),
-    ("invoke tags", INVOKE.replace("?P<name>", "?:"), invoked),
-    ("TOOL_CALLS", r"\[TOOL_CALLS\]", mistral),
-    (
-        "harmony",
-        HARMONY,
-        harmony,
-    ),
-    ("special tokens", TOKENS, by_tokens),
-    ("Gemma's call", GEMMA, gemma),
-    ("python tag", r"<\|python_(?:tag|start)\|>", pythonic),
-    ("a code block", r"```\w*[ \t]*\n", fenced),
-    ("bare JSON", _BARE, _bare),
-    ("pythonic", BEGIN, pythonic),
-    ("a name and JSON", NAMED, named),
-)
-"""Each with its name and what it begins with, in the order in which they are tried."""
+HARMONIES, BARE, PYTHONIC, A_NAME = "harmony", "bare JSON", "pythonic", "a name and JSON"
+FORMS: dict[str, tuple[str, Reader]] = {
+    TAGS: (rf"(?:(?:{TAG})\s*+)+", tagged),
+    "function tags": (rf"<function={NAME}>", function),
+    "invoke tags": (INVOKE, invoked),
+    "TOOL_CALLS": (r"\[TOOL_CALLS\]", mistral),
+    "special tokens": (rf"(?:{TOKENS}\s*+)+", by_tokens),
+    "Gemma's call": (GEMMA, gemma),
+    "python tag": (r"<\|python_(?:tag|start)\|>", pythonic),
+    HARMONIES: (HARMONY, harmony),
+    BARE: (rf"(?m:^)[ \t]*+(?=(?:\[\s{{0,200}})?\{{\s{{0,200}}[\"']?(?:{KEYS})\b)", bare),
+    PYTHONIC: (BEGIN, pythonic),
+    A_NAME: (NAMED, named),
+}
+"""Each with what it begins with and its reader, in the order in which they are tried."""

@@ -15,6 +15,9 @@ import msgspec
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 _CLOSING = {"{": "}", "[": "]"}
 _CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+_RUN = re.compile(r"[^\"'\\\x00-\x1f]++")
+"""Of a string, what means itself."""
+_PLAIN = re.compile(r"\s+|[-+.\d]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _MARKS = ('<|"|>', "<escape>")
 """Gemma's quotation marks; nothing is escaped between two of them."""
@@ -71,6 +74,10 @@ def read(text: str, start: int = 0) -> Loose | None:
             continue
         elif char in "<`":
             break
+        elif plain := _PLAIN.match(text, at):
+            out.append(plain[0])
+            at = plain.end()
+            continue
         else:
             out.append(char)
         at += 1
@@ -132,6 +139,10 @@ def _as_json(text: str, start: int) -> tuple[str, int] | None:
     out = ['"']
     at = start + 1
     while at < len(text):
+        if run := _RUN.match(text, at):
+            out.append(run[0])
+            at = run.end()
+            continue
         char = text[at]
         if char == "\\":
             following = text[at + 1 : at + 2]

@@ -16,7 +16,8 @@ MOST = 32
 """More calls at once nobody means."""
 
 _PIECE = re.compile(
-    r"\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[()\[\]{}]",
+    r"\"\"\"(?:\\.|[^\\\"]|\"(?!\"\"))*+(?P<long>(?:\"\"\")?)|'''(?:\\.|[^\\']|'(?!''))*+(?P<long1>(?:''')?)|"
+    r"\"(?:\\.|[^\"\\\n])*+(?P<double>\"?)|'(?:\\.|[^'\\\n])*+(?P<single>'?)|[()\[\]{}]",
     re.DOTALL,
 )
 """A string, or a bracket outside of one."""
@@ -62,6 +63,8 @@ def _closed(text: str, at: int) -> int:
     """Behind the bracket that closes the one there; -1 where none does."""
     depth = 0
     for piece in _PIECE.finditer(text, at):
+        if piece.lastgroup and not piece[piece.lastgroup]:
+            return -1  # a string that is not closed
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(piece[0], 0)
         if not depth:
             return piece.end()

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from jetbox.engine.models.base import Call, CallFunction
-from jetbox.engine.models.callforms import CLOSERS, FENCES, FORMS, INVOKE, TAG, TAGS, TOKENS, Found, Reader
+from jetbox.engine.models.callforms import A_NAME, FENCES, INVOKE, PYTHONIC, TAG, TAGS, TOKENS
 from jetbox.engine.models.mendjson import read
-from jetbox.engine.models.pythonic import MOST, NAME, stands_alone
+from jetbox.engine.models.pythonic import NAME, stands_alone
+from jetbox.engine.models.toplevel import Begun, Offered, Part, parts
 
 Fits = Callable[[str, str], bool]
 """Takes a name and its arguments as JSON: whether such a tool was offered, and they fit it."""
@@ -51,10 +52,9 @@ _THOUGHTS = (
     *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<|channel>", "<channel|>")),
     *(("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
 )
-_INVOKE = INVOKE.replace("?P<name>", "?:")
 _PYTHON = rf"(?m:^) {{0,3}}\[?(?P<python>{NAME})\(\s*\w+\s*="
 _MARKS = re.compile(
-    rf"{TAG}|{_INVOKE}|{TOKENS}|<\|tool_call>|<start_function_call>|"
+    rf"{TAG}|{INVOKE}|{TOKENS}|<\|tool_call>|<start_function_call>|"
     r"<function=|\[TOOL_CALLS?\]|<\|python_tag\|>|to=functions\.|<\|open\|>\w*call tool=|(?m:^)call:\w+\{|"
     r"[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*[\"'](?:arguments|parameters)[\"']\s*:|"
     rf"{_PYTHON}"
@@ -63,33 +63,28 @@ _BEGUN = re.compile(rf"```(?i:{'|'.join(FENCES)})[ \t]*\n[\s\[{{]*\Z")
 """A code block in which a call may stand, up to that."""
 NEAR = 200
 """Characters behind a mark of a call in which its tool is named."""
-_OPENED = re.compile(
-    rf"(?:{TAG})\s*+(?:[<\[{{]|{NAME}\s*+[<{{(])|(?:{TOKENS})\s*+\w|<function={NAME}>|"
-    rf"{_INVOKE}|\[TOOL_CALLS\]\s*+(?:[\[{{]|{NAME}\s*+[\[{{])|to=functions\.\w|(?:commentary|analysis)\s{{0,20}}to=\w|"
-    rf"call:\w+\{{|<\|python_(?:tag|start)\|>\s*+(?:\{{|\[?{NAME}\()|"
-    r"[\"'](?:name|tool|tool_name|function_name|function)[\"']\s*:\s*[\"']\w+[\"']\s*,[^{}]{0,80}?"
-    r"[\"'](?:arguments|parameters|args|input|params)[\"']\s*:|"
-    r"(?m:^)[ \t]*\[?\{\s*[\"']?(?:arguments|parameters|args|input|params)[\"']?\s*:\s*\{|"
-    rf"(?m:^) {{0,3}}\[?(?P<python>{NAME})(?:\(\s*(?:\w+\s*=|\{{)|(?::\d+)?[ \t]*(?:\n[ \t]*)?\{{)"
-)
-"""A call has begun, and is no mere mention of a mark."""
 _ONLY_SHOWN = re.compile(
-    r"(?i)\b(?:for example|for instance|e\. ?g\.\W*\Z|example:|example (?:call|of a call)|would look|"
+    r"(?i)zum Beispiel|beispielsweise|par exemple|por ejemplo|por exemplo|(?:ad|per) esempio|например|"
+    r"例如|比如|例えば|예를 들어|"
+    r"\b(?:for example|for instance|e\. ?g\.\W*\Z|example:|example (?:call|of a call)|would look|"
     r"looks? like (?:this|that|so)\b|(?:format|syntax) (?:is|would be)\W*\Z|"
     r"(?:(?:do|will|must|should|would) not|(?:do|wo|ca|should|would)n?['’]t|cannot|not going to|never|refuse to) "
     r"(?:\w+ ){0,2}(?:run|execute|call|perform)"
     r"(?: (?:this|that|it|them|these|those|the (?:call|command|tool))\b|\W*\Z))"
 )
 """In the sentence before a call: it is an example, or what will not be done."""
+_QUOTE = re.compile(r"(?:(?:^|[\s(])['‘]|[“„«‹「『][^”“»›」』]*+)\Z")
 _FENCE = re.compile(r"```\w*[\s\[{]*\Z")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
+_INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
+_BEGIN = re.compile(r"[ \t]*")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
 
 
 class _Judge(NamedTuple):
     """What says whether a call that was found is one to be run."""
 
     fits: Fits
-    offered: Callable[[str], bool]
+    offered: Offered
     cut: bool
 
 
@@ -103,7 +98,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 def recover(
-    text: str, thinking: str, fits: Fits, *, offered: Callable[[str], bool] = lambda name: False, cut: bool = False
+    text: str, thinking: str, fits: Fits, *, offered: Offered = lambda name: False, cut: bool = False
 ) -> Recovered | None:
     """The calls at the end of an answer's text, or of its thinking where it has no text; None where there are none.
 
@@ -128,7 +123,7 @@ def _spoken(text: str) -> str:
         text = rest.lstrip()
     for _, end in _THOUGHTS:
         head, ended, rest = text.partition(end)
-        if ended and not _OPENED.search(head):  # the beginning of what was thought stood in the prompt
+        if ended and not _begun(head):  # the beginning of what was thought stood in the prompt
             text = rest.lstrip()
     return text
 
@@ -189,82 +184,57 @@ def recover_raw(raw: str, offer: Offer) -> Recovered | None:
 
 
 def _ending(text: str, judge: _Judge) -> Recovered | None:
-    for form, begin, parse in FORMS:
-        for opening in islice(re.finditer(begin, text), CANDIDATES):
-            before = text[: opening.start()]
-            if quoted(before) or (before.strip() and _shown(before, opening[0])):
-                continue
-            calls, between = _all(text, opening.start(), form, begin, parse)
-            if not calls or not all(judge.fits(call.name, call.arguments) for call in calls):
-                continue
-            if (judge.cut and not all(call.closed for call in calls)) or _left_over(before, judge.offered):
-                return None
-            made = tuple(
-                Call(CallFunction(call.name, msgspec.Raw(call.arguments.encode()), n)) for n, call in enumerate(calls)
-            )
-            return Recovered(made, f"{before}{between}".rstrip(), form)
-    return None
+    try:
+        found = parts(text, judge.offered)
+    except Begun:
+        return None
+    meant = _meant(text, found, judge)
+    calls = [call for part in meant for call in part.calls]
+    said = [text[part.end : following.start] for part, following in pairwise(meant)]
+    if (
+        not calls
+        or text[meant[-1].end :].strip() not in ("", "" if "```" in text[: meant[-1].end] else "```")
+        or any(words.strip() and (meant[0].form != TAGS or any(mark in words for mark in "<{`")) for words in said)
+        or not all(judge.fits(call.name, call.arguments) for call in calls)
+        or (judge.cut and not all(call.closed for call in calls))
+    ):
+        return None
+    made = tuple(Call(CallFunction(call.name, msgspec.Raw(call.arguments.encode()), n)) for n, call in enumerate(calls))
+    return Recovered(made, "".join((text[: meant[0].start], *said)).rstrip(), meant[0].form)
 
 
-def _all(text: str, start: int, form: str, begin: str, parse: Reader) -> tuple[list[Found], str]:
-    """The calls from `start` on and the words between them; none where anything else stands behind them."""
-    found: list[Found] = []
-    words = ""
-    at = start
-    while at < len(text):
-        calls = parse(text, at)
-        if not calls or len(found) + len(calls) > MOST:
-            return [], ""
-        found += calls
-        at = _skip(text, end := calls[-1].end)
-        following = re.compile(begin).match(text, at)
-        if (
-            following is None
-            and form == TAGS
-            and text[end:at].strip()
-            and (further := re.compile(begin).search(text, at))
-        ):
-            said = text[at : further.start()]
-            if (
-                quoted(text[: further.start()])
-                or any(mark in said for mark in "<{`")
-                or _shown(text[: further.start()])
-            ):
-                return [], ""
-            words, at = words + said, further.start()
-        elif following is None:
-            break
-    return (found, words) if at >= len(text) else ([], "")
+def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:
+    """Without what is shown: an example, a quotation, a line of code, a block where no block ends the text."""
+    meant: list[Part] = []
+    shown = -1
+    for part in found:
+        plain = part.form in (PYTHONIC, A_NAME) or part.fenced or all(call.arguments == "{}" for call in part.calls)
+        if plain and not any(judge.offered(call.name) or judge.fits(call.name, call.arguments) for call in part.calls):
+            continue
+        begin = _BEGIN.match(text, part.start)
+        before = text[max(0, part.start - NEAR) : begin.end() if begin else part.start]
+        if (shown >= 0 and not text[shown : part.start].strip()) or _cited(before) or _shown(before):
+            shown = part.end
+        else:
+            meant.append(part)
+    return [part for part in meant if meant[-1].fenced or not part.fenced]
 
 
-def _shown(before: str, opening: str = "") -> bool:
-    """Whether a call behind these words is an example, or one that will not be made."""
-    indented = re.match(r"(?:[ \t]*\n)*(?: {4}|\t)[ \t]*[\[{]", opening)
-    words = _FENCE.sub("", before[-NEAR:]).rstrip()
-    return indented is not None or _ONLY_SHOWN.search(_SENTENCE.split(words)[-1]) is not None
-
-
-def _left_over(before: str, offered: Callable[[str], bool]) -> bool:
-    """Whether a call begins there that could not be read: what follows it might belong to it, or rely on it."""
-    for mark in islice(_OPENED.finditer(before), CANDIDATES):
-        ahead = before[: mark.start()]
-        if (
-            not quoted(ahead)
-            and not ahead.count("```") % 2
-            and (mark["python"] is None or offered(mark["python"].rpartition(".")[2]))
-        ):
-            return True
+def _begun(text: str) -> bool:
+    """Whether a call begins there that is not whole."""
+    try:
+        parts(text, lambda name: False)
+    except Begun as begun:
+        return not begun.words
     return False
 
 
-def _skip(text: str, at: int) -> int:
-    """Past what closes a call: tags, the end of a code block, a semicolon."""
-    for mark in ("```", ";"):
-        closers = CLOSERS.match(text, at)
-        at = closers.end() if closers else at
-        at += len(mark) if text.startswith(mark, at) else 0
-    closers = CLOSERS.match(text, at)
-    return closers.end() if closers else at
+def _shown(before: str) -> bool:
+    """Whether a call behind these words is an example, or one that will not be made."""
+    words = _FENCE.sub("", before[-NEAR:]).rstrip()
+    return words != "" and (
+        _INDENTED.search(before) is not None or _ONLY_SHOWN.search(_SENTENCE.split(words)[-1]) is not None
+    )
 
 
 def quoted(before: str) -> bool:
@@ -275,4 +245,10 @@ def quoted(before: str) -> bool:
     if sum(line.startswith("~~~") for line in before.splitlines()) % 2:
         return True
     line = before.rpartition("\n")[2]
-    return line.count("`") % 2 == 1 or line.lstrip().startswith(">") or line.rstrip().endswith(('"', "'", "“"))
+    return line.count("`") % 2 == 1 or line.lstrip().startswith(">") or _cited(line)
+
+
+def _cited(before: str) -> bool:
+    """Within quotation marks that a line has opened."""
+    line = before.rpartition("\n")[2]
+    return line.count('"') % 2 == 1 or _QUOTE.search(line) is not None
