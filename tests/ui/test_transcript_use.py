@@ -187,7 +187,7 @@ async def test_what_is_folded_is_found_and_unfolded(show: Showing) -> None:
         assert "The package needs a module and tests." in s.text
 
 
-async def test_keys_go_from_round_to_round_and_copy_code(show: Showing) -> None:
+async def test_keys_go_from_round_to_round_and_copy_code(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
     async with show() as s:
         await rounds(s)
         transcript = s.bench.transcript
@@ -204,6 +204,12 @@ async def test_keys_go_from_round_to_round_and_copy_code(show: Showing) -> None:
         assert "no code before that; again: the last one" in s.text
         await s.press("y")
         assert copied(s) == CODE.strip()
+        await s.play(e.Notice(level="info", text="a word behind it"))
+        with monkeypatch.context() as patch:
+            patch.setattr(slices, "AT_ONCE_S", -1.0)  # the second time before the first is done
+            transcript.action_copy_code()
+            transcript.action_copy_code()
+            await s.until(lambda: copied(s) == "x = 1")
         transcript.restart()
         await s.press("y")
         assert "no answer to copy" in s.text

@@ -6,13 +6,18 @@ lengthens too: only what is grossly too long is red here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from jetbox.ui.lag import Held, LagWatch
+from jetbox.ui.sheets import overlays_ahead, style_overlays
+from jetbox.ui.slices import by_slices, go_on_later
 from ui import loud
+from ui.conftest import Showing
 from ui.turns import Turn, unit
 
 pytestmark = pytest.mark.xdist_group("turns")
@@ -53,3 +58,39 @@ async def test_nothing_that_is_loud_or_long_holds_the_loop(tmp_path: Path) -> No
 async def test_seeking_does_not_hold_the_loop() -> None:
     rows = await watched(lambda: loud.sought(ROUNDS, TRIES, short))
     assert [row.what for row in rows] == [f"seek by {key}" for key in ("end", "shift+left", "5")]
+
+
+async def test_of_all_that_goes_on_later_one_slice_is_done_in_a_turn() -> None:
+    turns, done = 0, list[int]()
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if len(done) < 4:
+            asyncio.get_running_loop().call_soon(turn)
+
+    turn()
+    go_on_later(lambda: go_on_later(lambda: done.append(turns)))
+    for _ in range(3):
+        go_on_later(lambda: done.append(turns))
+    while len(done) < 4:
+        await asyncio.sleep(0)
+    assert len({*done}) == 4
+
+
+async def test_what_is_read_of_a_long_session_lets_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.ui.slices.AT_ONCE_S", -1.0)
+    seen = list[int]()
+    asyncio.get_running_loop().call_soon(seen.append, -1)
+    async for item in by_slices(range(3)):
+        seen.append(item)
+    assert seen == [0, -1, 1, 2]
+
+
+async def test_styles_that_are_read_a_rule_at_a_time_are_those_read_at_once(show: Showing) -> None:
+    async with show() as s:
+        variables = s.app.get_css_variables()
+    slowly, at_once = Stylesheet(variables=variables), Stylesheet(variables=variables)
+    assert len([*overlays_ahead(slowly)]) > 20
+    style_overlays(at_once)
+    assert slowly.css == at_once.css

@@ -25,6 +25,7 @@ from jetbox.record.places import sessions_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.by_line.desk import LineDesk
 from jetbox.ui.by_line.told import Told
+from jetbox.ui.slices import by_slices
 
 if TYPE_CHECKING:
     from jetbox.cli.options import Invocation
@@ -138,7 +139,7 @@ class ByLine:
         feed: Feed = self._live.feed
         begins = self._live.begins_at
         while await feed.ready():
-            for stamped in feed.drain().events:
+            async for stamped in by_slices(feed.drain().events):
                 past = stamped.seq < begins
                 if past:
                     self.told.view.apply(stamped)

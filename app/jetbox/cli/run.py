@@ -17,6 +17,7 @@ from jetbox.engine.errors import ExitCode, JetboxError
 from jetbox.engine.events import SessionOpened
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.locale import has_unicode
+from jetbox.ui.slices import by_slices
 from jetbox.ui.words import ended, plural
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ async def _print(live: Live, summary: Summary, progress: Progress | None) -> Non
     while await live.feed.ready():
         if not live.session.closed:
             await asyncio.sleep(PRINT_S)
-        for stamped in live.feed.drain().events:
+        async for stamped in by_slices(live.feed.drain().events):
             if stamped.seq < live.begins_at:
                 # Told when it happened; of it only what names the session is needed.
                 if isinstance(stamped.event, SessionOpened):

@@ -26,6 +26,8 @@ from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.paint import Paint
 from jetbox.ui.restyling import Restyling
 from jetbox.ui.screens.workbench import Workbench
+from jetbox.ui.sheets import overlays_ahead, style_overlays
+from jetbox.ui.slices import in_slices
 from jetbox.ui.telling import LoopFailures, telling
 from jetbox.ui.terminals import SIGNS, tells_keys_apart
 from jetbox.ui.themes import DEFAULT_DARK
@@ -140,15 +142,8 @@ class JetboxApp(Driven):
         if screen is not self.workbench:
             if isinstance(screen, Screen):
                 self._over.add(screen)
-            self._style_overlays()  # before it is styled for the first time
+            style_overlays(self.stylesheet)  # before it is styled for the first time
         return super()._get_screen(screen)
-
-    def _style_overlays(self) -> None:
-        """Read the styles of what lies over the workbench: of what is there already they say nothing."""
-        path = Path(__file__).with_name("over.tcss")
-        if not self.stylesheet.has_source(str(path), ""):
-            self.stylesheet.read(path)
-            self.stylesheet.parse()
 
     def _in_a_while(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do it in a while, and apart from the timer: what that waits for, the keys wait for too."""
@@ -244,7 +239,7 @@ class JetboxApp(Driven):
     def _start(self) -> None:
         if not self.is_headless:
             self._collecting.begin()
-        self.set_timer(LOOK_S, self._style_overlays)
+        self.set_timer(LOOK_S, lambda: in_slices(overlays_ahead(self.stylesheet)))
         self._in_a_while(self._import_screens)
         self._start_engine()
         self._watch_lag()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from textual.app import App
 from textual.css.stylesheet import Stylesheet
 
+from jetbox.ui.sheets import read_rules
 from jetbox.ui.slices import Slice, go_on_later
 
 
@@ -51,8 +52,7 @@ class Restyling:
         # Widgets that come meanwhile bring sources of their own.
         while missing := [place for place, source in sheet.source.items() if read.source.get(place) != source]:
             source = read.source[missing[0]] = sheet.source[missing[0]]
-            read._parse_rules(source.content, missing[0], source.is_defaults, source.tie_breaker, source.scope)
-            yield
+            yield from read_rules(read, missing[0], source)
         with self._undrawn():
             read.source = sheet.source
             read.parse()

@@ -30,7 +30,8 @@ class Drawn(Screen[ScreenResultType], inherit_bindings=False):
         finally:
             self._holding = False
         if self._to_draw:
-            go_on_later(self._draw_held)
+            # One turn later: in the next one widgets hear that they have another size.
+            go_on_later(go_on_later, self._draw_held)
 
     def _draw_held(self) -> None:
         if self._to_draw and self.is_attached:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -115,7 +116,9 @@ class Reading(Overlays):
     def _copied(self, message: Transcript.Copied) -> None:
         self.app.copy_to_clipboard(message.text)
         self.word(f"copied {message.what}", "dim")
-        self.run_worker(self._copy_natively(message.text), group="clipboard", exclusive=True)
+        # Made when it runs: where another copy follows at once, it never does.
+        copy = partial(self._copy_natively, message.text)
+        self.run_worker(copy, group="clipboard", exclusive=True)  # type: ignore[arg-type]  # a result is not inferred
 
     async def _copy_natively(self, text: str) -> None:
         from jetbox.ui.clipboard import copy_natively

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -48,8 +47,6 @@ from jetbox.ui.widgets.transport import TransportBar
 
 FRAME_S = 1 / 40
 """How often words are drawn; letters that are typed do not wait for it."""
-TAKEN = 20
-"""Events between two looks at the clock."""
 FAST_S = 0.1
 """How often what moves with time is drawn while something runs."""
 SLOW_S = 5.0
@@ -176,15 +173,13 @@ class Workbench(Steering):
                 if anew:
                     self._restart()
                 deltas_only = not anew
-                now = Slice()
-                while taken := list(islice(left, TAKEN)):
+                more = True
+                while more:
                     with self.drawing:
-                        deltas_only &= self._take(taken, anew=anew)
-                        if len(taken) == TAKEN:
-                            self.transcript.count()
-                    if now.over:
+                        more, only = self._take(left, anew=anew)
+                    deltas_only &= only
+                    if more:
                         await asyncio.sleep(0)
-                        now = Slice()
                 with self.drawing:
                     self._show_taken(deltas_only=deltas_only, other=self.view.doing is not doing)
                 told = self.drawing.told()
@@ -194,10 +189,10 @@ class Workbench(Steering):
         except JetboxError as error:
             self.fail(error.message, error.hint)
 
-    def _take(self, taken: Sequence[e.Stamped], *, anew: bool) -> bool:
-        """Take events; whether they only go on with what streams."""
-        deltas_only = True
-        for stamped in taken:
+    def _take(self, left: Iterator[e.Stamped], *, anew: bool) -> tuple[bool, bool]:
+        """Take events for a slice: whether there can be more, and whether they only go on with what streams."""
+        deltas_only, now = True, Slice()
+        for stamped in left:
             self.view.apply(stamped)
             self.transcript.story.apply(stamped)
             if not isinstance(stamped.event, e.Delta):
@@ -212,7 +207,12 @@ class Workbench(Steering):
                 self.came_back(stamped.event)
                 if isinstance(stamped.event, e.ShellStarted):
                     self.prompt.remember(f"!{stamped.event.command}")
-        return deltas_only
+            if now.over:
+                break
+        self.transcript.story.settle()
+        if more := now.over:
+            self.transcript.count()
+        return more, deltas_only
 
     def _compositor_refresh(self) -> None:
         with self.drawing:

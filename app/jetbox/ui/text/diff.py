@@ -43,7 +43,7 @@ def parsed(diff: str) -> Iterator[DiffLine]:
     old = new = 0
     inside = False
     for line in diff.split("\n"):
-        hunk = _HUNK.match(line)
+        hunk = _HUNK.match(line) if line.startswith("@@") else None
         if hunk:
             if inside:
                 yield DiffLine("gap", 0, "")

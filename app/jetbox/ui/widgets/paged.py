@@ -96,8 +96,10 @@ class Paged(Rendered):
         near = [n for n in range(max(new, self._counted - NEAR), self._counted) if not self._measured[n]]
         if near:
             self._late = sorted({*self._late, *near})
-        if defined or near:
+        if defined:
             self._lay_out_late(self._late)
+        elif near:
+            go_on_later(self._lay_out_late, self._late)
 
     def _lay_out_late(self, late: list[int]) -> None:
         """Lay out blocks out of sight: what look another way now, or are new near the end.
@@ -190,7 +192,8 @@ class Paged(Rendered):
         self.refresh()
         self._estimated = 0
         if not self._estimating:
-            self._estimate()
+            self._estimating = True
+            go_on_later(self._estimate)
 
     def _estimate(self) -> None:
         """Estimate the heights of what is out of sight, for a while; then again when keys have been looked at."""

@@ -124,7 +124,7 @@ class Rendered(Counted):
         now = Slice()
         for part in parts:
             rows += part
-            if len(rows) > 2 * self.size.height and now.over:
+            if len(rows) > self.size.height and now.over:
                 self._unfinished[index] = parts
                 go_on_later(self._go_on, index, parts)
                 break

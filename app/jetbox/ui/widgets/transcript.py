@@ -59,6 +59,10 @@ class Transcript(Searched):
         self._chosen: tuple[Spot, Spot] | None = None
         self._dragged = False
         self._code = 0
+        self._copying: Iterator[str | None] | None = None
+        """The codes of which one is being looked for."""
+        self._pressed_again = 0
+        """How often the key was pressed meanwhile."""
         self._marks: dict[int, str] = {}
         self._marks_of = (0, 0, 0, 0, 0)
 
@@ -107,22 +111,32 @@ class Transcript(Searched):
 
     def action_copy_code(self) -> None:
         """The last code above the window's end; pressed again, the one before it."""
-        self._copy_code(self._codes(self._visible()[1]), self._code)
+        if self._copying is not None:
+            self._pressed_again += 1
+            return
+        self._copying = self._codes(self._visible()[1])
+        self._copy_code(self._copying, self._code)
 
     def _copy_code(self, codes: Iterator[str | None], skip: int) -> None:
         """Copy what comes behind so many of these; more of them when keys have been looked at."""
+        if self._copying is not codes:
+            return
         now = Slice()
         for code in codes:
-            if code is not None and not skip:
+            if code is None or skip:
+                skip -= code is not None
+            else:
                 self._code += 1
                 self.copied(code, "code")
-                return
-            skip -= code is not None
+                if not self._pressed_again:
+                    self._copying = None
+                    return
+                self._pressed_again -= 1
             if now.over:
                 go_on_later(self._copy_code, codes, skip)
                 return
         self._not_copied("no code before that; again: the last one" if self._code else "no code to copy from here up")
-        self._code = 0
+        self._code, self._pressed_again, self._copying = 0, 0, None
 
     def _codes(self, index: int) -> Iterator[str | None]:
         """The code of a block's answer and of those above it, from its end; None where there is none for a while."""
