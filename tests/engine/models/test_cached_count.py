@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from engine.gateway import saying
+from jetbox.engine.errors import BadAnswer
 from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.figures import Figures, sample
 from jetbox.engine.models.manage import last
@@ -85,3 +86,23 @@ async def test_what_is_told_stands_and_nothing_is_made_up_elsewhere(
 ) -> None:
     metrics = (await last(await versioned(b"0.33.3", fields), b"{}")).metrics
     assert metrics.get("prompt_eval_cached_count") == cached
+
+
+@pytest.mark.parametrize("broken", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+async def test_a_server_that_comes_back_as_another_version_is_asked_for_it_again(broken: bytes) -> None:
+    releases = iter([b"0.33.2", b"0.33.3"])
+    whole = b'{"done":true,' + FIGURES + b"}"
+    chats = iter([b"HTTP/1.1 200 OK\r\n\r\n" + whole, broken, b"HTTP/1.1 200 OK\r\n\r\n" + whole])
+
+    def said(asked: bytes) -> list[bytes]:
+        if b"/api/chat" in asked:
+            return [next(chats)]
+        return [b'HTTP/1.1 200 OK\r\n\r\n{"version":"' + next(releases) + b'"}']
+
+    async with saying(said) as host:
+        model = OllamaModel(host)
+        assert "prompt_eval_cached_count" not in (await last(model, b"{}")).metrics
+        with pytest.raises(BadAnswer):
+            await last(model, b"{}")
+        assert (await last(model, b"{}")).metrics["prompt_eval_cached_count"] == 0
+        await model.close()

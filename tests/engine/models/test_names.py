@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine.conftest import OpenRig
-from engine.gateway import gateway
+from engine.gateway import answer, gateway
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.errors import ModelNotFound
 from jetbox.engine.loop import serve
 from jetbox.engine.models.choose import choose_model
-from jetbox.engine.models.connect import connect
+from jetbox.engine.models.connect import connect, connected
 from jetbox.engine.options import ModelOptions
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, finish, step
@@ -52,6 +53,18 @@ async def test_what_cannot_be_a_name_is_told_at_once(sim_server: Serve, name: st
         await choose_model(model, name)
     assert caught.value.message == f"no model can have the name {name!r}: {why}"
     await model.close()
+
+
+async def test_a_file_is_a_name_where_the_server_turns_out_to_be_llamacpps(sim_server: Serve) -> None:
+    listed = {"data": [{"id": "/models/a b.gguf", "owned_by": "llamacpp", "meta": {"n_ctx": 8192}}]}
+
+    def instead(asked: bytes) -> bytes | None:
+        return answer(200, json.dumps(listed).encode()) if asked.startswith(b"GET /v1/models ") else None
+
+    async with gateway(sim_server(flavour="llamacpp").url, instead=instead) as host:
+        model = await connected(ModelOptions(host=host), {})
+        assert (await choose_model(model, "/models/a b.gguf")).max_ctx == 8192
+        await model.close()
 
 
 async def test_a_name_of_several_words_is_the_servers_own_where_it_is_no_ollama(sim_server: Serve) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.errors import ModelNotFound, ModelUnfit
+from jetbox.engine.errors import ForeignServer, ModelError, ModelNotFound, ModelUnfit, ServerBusy, ServerUnreachable
 from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.names import misnamed
 from jetbox.engine.options import ModelOptions
@@ -23,11 +23,18 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
                 "name one with --model" if installed else _get_one(model, "gpt-oss:20b"),
             )
         name = installed[0].name
-    if why := misnamed(name, ollama=model.manages):
-        raise ModelNotFound(f"no model can have the name {name!r}: {why}", "see `jetbox-tui models list`")
+    if why := misnamed(name):
+        raise _misnamed(name, why)
     try:
         info = await model.info(name)
-    except ModelNotFound as error:
+    except (ServerUnreachable, ServerBusy, ForeignServer):
+        raise
+    except ModelError as error:
+        # Whose rules hold is known once somebody has answered.
+        if why := misnamed(name, ollama=model.manages):
+            raise _misnamed(name, why) from error
+        if not isinstance(error, ModelNotFound):
+            raise
         there = ", ".join(m.name for m in await model.installed()) or "nothing yet"
         raise ModelNotFound(
             f"the server does not have {name}; it has: {there}",
@@ -42,6 +49,10 @@ async def choose_model(model: ChatModel, name: str) -> ModelInfo:
             f"choose one that can: {', '.join(fit)}" if fit else _get_one(model, "qwen3:8b"),
         )
     return info
+
+
+def _misnamed(name: str, why: str) -> ModelNotFound:
+    return ModelNotFound(f"no model can have the name {name!r}: {why}", "see `jetbox-tui models list`")
 
 
 def options_for(info: ModelInfo, options: ModelOptions) -> ModelOptions:

@@ -149,6 +149,7 @@ class OllamaModel:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             return response.status_code, response.stream, response.headers.raw
         except httpx.HTTPError as error:
+            self._release = None  # it may come back as another
             raise (self._unreached(error) if never_began(error) else self._broke_off(error)) from error
 
     async def _whole(self, stream: httpx.AsyncByteStream) -> bytes:
@@ -188,6 +189,7 @@ class OllamaModel:
                 done = chunk.done
                 yield chunk
         except httpx.HTTPError as error:
+            self._release = None
             if not done:
                 raise BadAnswer(
                     "the server broke off in mid-answer",
