@@ -74,6 +74,7 @@ async def test_the_list_says_what_is_loaded_and_how_fast_it_was(show: Showing) -
         await s.play(*opened())
         await s.press("ctrl+l")
         assert "asking the server" in s.text
+        assert "uses it" not in s.text, "there is none yet"
         await s.play(LISTED)
         rows = [" ".join(line.split()) for line in s.text.splitlines()]
         assert any("model size weights GPU, until switch ttft reads/s writes/s calls can" in row for row in rows)
@@ -269,6 +270,7 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
         assert f"+ fetch {name}" in s.text
         assert "enter twice fetches it" in s.text
         assert "uses it" not in s.text
+        assert "loads" not in s.text
         await s.press("enter")
         assert s.nothing_asked, "a download is begun by a second key"
         assert "enter fetches it" in s.text

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ASK_S = 5.0
 """How often the server is asked while the list is shown."""
+OF_MODEL = ("models.switch", "models.now", "models.warm", "models.unload")
+"""What is done with a model that the server has."""
 AROUND = 14
 """Rows of the screen that are not the list's: frames, search, heading, and what is said of the chosen one."""
 
@@ -212,10 +214,13 @@ class Models(Browser):
 
     @property
     def offers(self) -> tuple[tuple[str, str], ...]:
-        """A model that is not there cannot be used: it can be fetched, by a second key where its name is typed."""
-        if self._chosen is not None or not self._fetch:
+        """A model that is not there can only be fetched, by a second key where its name is typed."""
+        if self._chosen is not None:
             return self.HINTS
-        rest = tuple(each for each in self.HINTS if each[0] not in ("models.switch", "models.now", "models.fetch"))
+        rest = tuple(each for each in self.HINTS if each[0] not in OF_MODEL)
+        if not self._fetch:
+            return rest
+        rest = tuple(each for each in rest if each[0] != "models.fetch")
         if self._pulling is not None:
             return rest
         return (("models.switch", "twice fetches it" if self.search.typing else "fetches it"), *rest)
