@@ -128,7 +128,7 @@ async def test_where_a_command_runs(bench: Any) -> None:
 async def test_plain_pytest_finds_the_package_as_the_probe_does(bench: Any) -> None:
     bench.write("mathx/__init__.py", "def add(a, b):\n    return a + b\n")
     bench.write("tests/test_mathx.py", "from mathx import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n")
-    result = await bench.call("run_cmd", command="pytest -q -p no:cacheprovider")
+    result = await bench.call("run_cmd", command="PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 pytest -q -p no:cacheprovider")
     assert result.ok, result.text
     assert "1 passed" in result.text
 
