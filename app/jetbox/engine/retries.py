@@ -2,8 +2,8 @@
 
 | what failed | what follows |
 |---|---|
-| nothing answers (it did when the session began) | back-off, as often as `model.retries` says |
-| it still loads its only model (llama.cpp's 503) | back-off, for as long as a load may take |
+| nothing answers (it did when the session began) | back-off, as often as `model.retries` says; then its window anew |
+| it still loads its only model (llama.cpp's 503) | back-off, for as long as a load may take; then its window anew |
 | busy (503, 429, a gateway's 502 or 504) | the same; the server's own `Retry-After` comes first |
 | broke off, ended without `done`, an error or garbage in mid-stream, 500 | once, the same bytes: its prefix is cached |
 | silence, and the server still says its version | once |
@@ -11,7 +11,8 @@
 | the user's patience (`/again`) | at once, as often as that is asked for |
 | asked for probabilities or counts of tokens, and told no | at once without them, and never with them again |
 | too long a prompt, not enough memory | smaller, where that can be (`room.py`); else no |
-| a model unknown or unfit, no key, another protocol, any other 4xx | no: the next would fail alike |
+| a model unknown or unfit | when whoever sits there has had it fetched, or named another (`gone.py`); else no |
+| no key, another protocol, any other 4xx | no: the next would fail alike |
 """
 
 from __future__ import annotations
