@@ -4,7 +4,7 @@
 |---|---|
 | nothing answers (it did when the session began) | back-off, as often as `model.retries` says; then its window anew |
 | it still loads its only model (llama.cpp's 503) | back-off, for as long as a load may take; then its window anew |
-| busy (503, 429, a gateway's 502 or 504) | the same; the server's own `Retry-After` comes first |
+| busy (503, 429, a gateway's 502 or 504) | back-off, as often; the server's own `Retry-After` comes first |
 | broke off, ended without `done`, an error or garbage in mid-stream, 500 | once, the same bytes: its prefix is cached |
 | silence, and the server still says its version | once |
 | silence, and the server says nothing at all | no: it hangs |
