@@ -127,3 +127,5 @@ async def test_a_call_that_comes_in_pieces_is_no_silence_however_long_it_takes(
     answered = live.events(e.ModelAnswered)[0]
     assert answered.chunks == len(pieces) + 1, "the name alone says nothing, the whole call and the end do"
     assert 0 < answered.ttft_ns < answered.wall_ns
+    told = [each for each in live.of(e.Waiting, e.ToolCalled) if getattr(each, "what", "writing") == "writing"]
+    assert [type(each) for each in told[:2]] == [e.Waiting, e.ToolCalled], "that one is written is told once, before it"

@@ -187,8 +187,8 @@ class Progress:
                 self._round(stamped.round, event)
             case e.RequestSent():
                 self._read = -READING_NS
-            case e.Waiting(what="retrying"):
-                pass  # the notice before it says why, and when
+            case e.Waiting(what="retrying" | "writing"):
+                pass  # the notice before the one, and the call behind the other, say more
             case e.Waiting() if event.what != "reading" or stamped.t - self._read >= READING_NS:
                 self._read = stamped.t if event.what == "reading" else -READING_NS
                 about = f" (about {figure(event.expected_ns / 1e9)} s)" if event.expected_ns else ""

@@ -124,6 +124,8 @@ class Attempt:
         self._attended = attended
         self._listener: Listener | None = None
         self._thinks = False
+        self._calling = False
+        """A call comes in pieces, and is not whole."""
         self.begun = False
         """True once anything of the answer has come."""
         self.taken_back = False
@@ -226,6 +228,9 @@ class Attempt:
             answer.first = self._session.now()
         if chunk.piece:
             answer.spoke = answer.spoke if answer.spoke >= 0 else self._session.now()
+            if not self._calling:
+                self._calling = True
+                self._session.emit(Waiting(what="writing", detail="a call"))
             if chunk.coming is not None and self._on_coming is not None:
                 self._on_coming(chunk.coming)
             return
@@ -242,6 +247,7 @@ class Attempt:
             answer.spoke = self._session.now()
         if chunk.text:
             answer.text += self._emit_text(self._text.feed(chunk.text))
+        self._calling = False
         if chunk.calls:  # where the server reads calls, none is looked for in the text
             self._show(self._held.rest())
         for call in chunk.calls:

@@ -198,6 +198,8 @@ class Timing:
                     begun = live.reading if live.reading >= 0 else t
                     live.reading = begun if event.what == "reading" else -1
                 live.retrying = live.retrying or event.what == "retrying"
+                if live.sent >= 0 and event.what == "writing":
+                    self._delta(live, t, False)
             case e.ModelAnswered():
                 self._answered(live, t, event)
             case e.PrefixReused():

@@ -228,6 +228,7 @@ async def test_llama_cpp_counts_and_times_by_itself(served: tuple[Server, OpenAI
         (404, {"detail": "Not Found"}, ForeignServer, "no such path"),
         (500, {"error": {"message": "tools param requires --jinja flag"}}, ModelUnfit, "llama-server with --jinja"),
         (404, {"error": {"message": "The model `x` does not exist."}}, ModelNotFound, "does not exist"),
+        (404, {"error": {"message": 'Could not find model with id "x".'}}, ModelNotFound, "Could not find"),
         (429, {"error": {"message": "slow down"}}, ServerBusy, "slow down"),
         (503, {"detail": "starting"}, ServerBusy, "starting"),
         (413, {"detail": "Request Entity Too Large"}, ContextOverflow, "too large for the server"),
@@ -342,9 +343,11 @@ async def test_a_refusal_is_what_the_answer_says(served: tuple[Server, OpenAIMod
 
 async def test_what_it_serves(served: tuple[Server, OpenAIModel]) -> None:
     server, model = served
-    listed = [{"id": "a", "max_model_len": 32768}, {"id": "b", "meta": {"n_ctx": 8192}}]
+    ray = {"id": "r", "owned_by": "organization-owner", "metadata": {"max_request_context_length": 65536}}
+    listed = [{"id": "a", "max_model_len": 32768}, {"id": "b", "meta": {"n_ctx": 8192}}, ray]
     server.body = json.dumps({"data": listed}).encode()
-    assert [(found.name, found.max_ctx) for found in await model.installed()] == [("a", 32768), ("b", 8192)]
+    found = [(found.name, found.max_ctx) for found in await model.installed()]
+    assert found == [("a", 32768), ("b", 8192), ("r", 65536)]
     assert (await model.info("b")).max_ctx == 8192
     with pytest.raises(ModelNotFound):
         await model.info("c")

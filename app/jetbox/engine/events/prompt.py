@@ -111,6 +111,7 @@ class Waiting(Event, frozen=True, kw_only=True, tag="model.waiting"):
         "loading",
         "reading",
         "thinking",
+        "writing",
         "silent",
         "retrying",
         "compacting",

@@ -21,6 +21,8 @@ class Model(msgspec.Struct):
     context_length: int | None = None
     context_window: int | None = None
     meta: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    """Ray Serve's."""
 
 
 class Models(msgspec.Struct):
@@ -82,12 +84,13 @@ def _weights(n: int) -> str:
 
 def window(model: Model) -> int:
     """Tokens of the window that it has there; 0 where the server does not say."""
-    meta = model.meta or {}
+    meta = {**(model.metadata or {}), **(model.meta or {})}
     sizes = (
         model.max_model_len,
         model.context_length,
         model.context_window,
         meta.get("n_ctx"),
         meta.get("n_ctx_train"),
+        meta.get("max_request_context_length"),
     )
     return next((size for size in sizes if isinstance(size, int) and size > 0), 0)

@@ -53,7 +53,9 @@ GARBLED = (
     "expected element type <",
 )
 """What the server's parsers say of a call that they cannot read."""
-NO_MODEL = re.compile(r"model.*(not found|not exist|not loaded)|no such model|no models? loaded", re.IGNORECASE)
+NO_MODEL = re.compile(
+    r"model.*(not found|not exist|not loaded)|no such model|no models? loaded|not find (base )?model", re.IGNORECASE
+)
 """What is said of a model that is not there; other words for 404 are about the path."""
 LONG = re.compile(
     r"context length|context window|context size|exceed_context_size|maximum context|max_model_len|too long"
