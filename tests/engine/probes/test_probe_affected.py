@@ -251,7 +251,7 @@ async def test_tests_of_which_not_all_was_seen_are_taken_where_nobody_else_is_kn
     assert (await place.after({"README.md": "b\n"})).files == ("tests/test_bad.py",)
     # Of the others all is known, so that imports need not be asked.
     chosen = await place.after({"README.md": "a\n", "pkg/m0.py": "def f():\n    return 2\n"})
-    assert chosen.files == ("tests/test_t0.py",)
+    assert chosen.files == ("tests/test_t0.py", "tests/test_bad.py")
 
 
 async def test_a_map_that_is_older_than_a_file_is_helped_by_imports(tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ async def test_changed_new_and_deleted_test_files(tmp_path: Path) -> None:
     assert chosen.files == ("tests/test_new.py", "tests/test_t3.py")
     await place.judged()
     chosen = await place.after({"pkg/m9.py": "def f():\n    return 1\n"})
-    assert chosen.files == ("tests/test_new.py",)
+    assert chosen.files == ("tests/test_new.py", "tests/test_t3.py")
     await place.judged()
     chosen = await place.after({"tests/test_new.py": None})
-    assert (chosen.files, chosen.whole) == ((), False)
+    assert (chosen.files, chosen.whole) == (("tests/test_t3.py",), False)
 
 
 async def test_who_needed_a_module_that_is_gone(tmp_path: Path) -> None:

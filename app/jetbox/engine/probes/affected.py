@@ -19,7 +19,8 @@ from jetbox.engine.probes.collected import Collected, collected
 from jetbox.engine.probes.configuration import configuration, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.imports import Graph, Module
-from jetbox.engine.probes.selection import IGNORES, Choice, Known, Selection, nearly_all
+from jetbox.engine.probes.mapped import Known
+from jetbox.engine.probes.selection import IGNORES, Choice, Selection, nearly_all
 from jetbox.engine.probes.usage import Kept, Usage
 
 FILE = "affected.json"
@@ -56,11 +57,19 @@ class Affected:
         async with self._lock:
             await self._update(now)
 
-    async def select(self, before: Snapshot, now: Snapshot, changed: frozenset[str]) -> Selection:
-        """Test files that these changes can have touched, likeliest first."""
+    async def select(
+        self,
+        before: Snapshot,
+        now: Snapshot,
+        changed: frozenset[str],
+        failed: Set[str] = frozenset(),
+        held: Set[str] = frozenset(),
+    ) -> Selection:
+        """Test files that these changes can have touched, likeliest first: those that `failed` before, but not
+        what is `held`."""
         async with self._lock:
             await self._update(now)
-            return Choice(self._known, before, now, changed).made()
+            return Choice(self._known, before, now, changed, failed, held).made()
 
     async def tests(self, files: Snapshot, collected: Set[str], empty: Set[str]) -> frozenset[str]:
         """The test files, where a whole run found tests in those `collected` and looked at the `empty` ones in vain.
@@ -141,7 +150,7 @@ class Affected:
             self._rules = await self._collection(now)
         added = any(path not in self._seen.files for path in new)
         unsure = (path for path in new if path not in self._known.usage.tests)
-        if rules or gone or added or any(self._rules.takes(path) for path in unsure):
+        if not self._seen.digest or rules or gone or added or any(self._rules.takes(path) for path in unsure):
             self._collect()
         self._seen = now
         if len(new) > MANY:

@@ -96,6 +96,14 @@ class Graph:
         """The files that `import dotted` executes, as seen from another file."""
         return frozenset(self._absolute(importer, dotted.split(".")))
 
+    def twins(self, path: str) -> set[str]:
+        """Other modules that go by the same name, and are imported where they come first on the path."""
+        name = stem(path)
+        root = path.removesuffix("/__init__.py").removesuffix(".py").removesuffix(name)
+        if not path.endswith(".py") or (root and f"{root}__init__.py" in self.modules):
+            return set()
+        return set().union(*(self._below(place, [name]) for place in self._roots([name]))) - {path}
+
     def _names_of(self, paths: list[str]) -> set[str]:
         names = set()
         for path in paths:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Set, Sized
+from collections import Counter
+from collections.abc import Iterable, Set, Sized
 from stat import S_ISDIR
 
 import msgspec
 
 from jetbox.engine.probes.configuration import configuration
-from jetbox.engine.probes.fingerprint import Snapshot
-from jetbox.engine.probes.imports import Graph, Module, stem
-from jetbox.engine.probes.usage import Parts, Seen, Usage
+from jetbox.engine.probes.imports import Module, stem
+from jetbox.engine.probes.mapped import Known
+from jetbox.engine.probes.snapshot import Snapshot
+from jetbox.engine.probes.usage import Parts, Seen
 
 IGNORES = frozenset({".gitignore", ".ignore", "ruff.toml", ".ruff.toml"})
 """Configuration that no test run reads."""
 BINARY = (".so", ".pyd", ".dylib", ".dll", ".pth", ".egg-link")
 """Files that are loaded without being opened in a way that could be seen."""
-MOST_GONE = 1_000
-EARLIER = 200
-"""Most files, as they once were, that are remembered."""
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -33,127 +31,29 @@ class Selection(msgspec.Struct, frozen=True):
     """In words, for the summary of a verdict."""
     reached: int = 0
     """How many there are where `files` are only the nearest of them, else 0."""
-
-
-class Known:
-    """The graph, the map, the test files, and what follows from them."""
-
-    def __init__(self, graph: Graph, usage: Usage) -> None:
-        self.graph = graph
-        self.usage = usage
-        self.tests: frozenset[str] = frozenset()
-        self.certain = True
-        """False where it is not known which files are collected."""
-        self.named: dict[str, list[str]] = {}
-        """Test files by their name without folders."""
-        self.further: dict[str, set[str]] = {}
-        """What depends on a file though it holds no import of it."""
-        self.differ: set[str] = set()
-        """Files that are not as they were when the map was made."""
-        self.reached_by_gone: dict[str, frozenset[str]] = {}
-        """Test files that a file which is no more was imported by."""
-        self.folders_gone: set[str] = set()
-        self._earlier: OrderedDict[tuple[str, str], Module] = OrderedDict()
-        """By path and content, files that are others by now."""
-
-    def was(self, path: str, content: str) -> Module | None:
-        """The file when it had this content; None where that is not known any more."""
-        module = self.graph.modules.get(path)
-        return module if module is not None and module.content == content else self._earlier.get((path, content))
-
-    def use(self, usage: Usage) -> None:
-        """Take another map."""
-        self.usage = usage
-        self.differ = {path for path in usage.files if self._differs(path)}
-
-    def _differs(self, path: str) -> bool:
-        module = self.graph.modules.get(path)
-        return module is not None and module.content != self.usage.content(path)
-
-    def unknown(self, collected: Set[str], cut: Set[str]) -> set[str]:
-        """Test files among those `collected` of which the map tells too little, or what was so once.
-
-        Those that are still `cut` off would be so again.
-        """
-        usage = self.usage
-        found = {test for test in collected if test not in usage.tests}
-        return (found | (usage.cut - cut) | self.stale(self.differ)) & collected
-
-    def stale(self, paths: Iterable[str]) -> set[str]:
-        """Test files that may use other things than the map says, since these are not as they were when it was made.
-
-        They use one of them, or import one that does other things when it is imported.
-        """
-        usage = self.usage
-        found, roots = set[str](), set[str]()
-        for path in paths:
-            found.update(usage.users.get(path, ()))
-            roots.update(usage.while_importing.get(path, ()))
-            module, seen = self.graph.modules.get(path), usage.files.get(path)
-            if module is not None and (seen is None or module.shape != seen.shape or not module.parsed):
-                roots.add(path)
-        return found | self.graph.reach(roots, self.further).keys() if roots else found
-
-    def patch(self, read: Mapping[str, Module], gone: Iterable[str]) -> None:
-        """Take in files that were read, and forget others; who needed those is remembered."""
-        gone = list(gone)
-        for path in (*read, *gone):
-            if (module := self.graph.modules.get(path)) is not None:
-                self._earlier[path, module.content] = module
-        while len(self._earlier) > EARLIER:
-            self._earlier.popitem(last=False)
-        for path in gone if len(gone) <= MOST_GONE else ():
-            found = self.graph.reach([path], self.further)
-            self.reached_by_gone[path] = self.reached_by_gone.get(path, frozenset()) | (found.keys() & self.tests)
-        for path in read:
-            self.reached_by_gone.pop(path, None)
-        self.graph.update(read, gone)
-
-    def moved(self, before: Snapshot, now: Snapshot, paths: Iterable[str]) -> None:
-        """Note which of these are as they were when the map was made, and which folders are gone."""
-        for path in paths:
-            entry = now.files.get(path)
-            if path in self.usage.files:
-                if entry is not None and entry[1] == self.usage.content(path):
-                    self.differ.discard(path)
-                else:
-                    self.differ.add(path)
-            if entry is not None:
-                self.folders_gone.discard(path)
-            elif path in before.files and S_ISDIR(before.files[path][0]):
-                self.folders_gone.add(path)
-
-    def collect(self, tests: Iterable[str], *, certain: bool) -> None:
-        """Take these for the test files."""
-        self.tests = frozenset(tests)
-        self.certain = certain
-        self.named = {}
-        self.further = {}
-        for test in self.tests:
-            folder, _, name = test.rpartition("/")
-            self.named.setdefault(name, []).append(test)
-            while True:
-                # Both are executed before the tests below them, whatever these import.
-                for special in ("conftest.py", "__init__.py"):
-                    path = f"{folder}/{special}" if folder else special
-                    if path in self.graph.modules:
-                        self.further.setdefault(path, set()).add(test)
-                if not folder:
-                    break
-                folder = folder.rpartition("/")[0]
-        for importer, loaded in self.usage.loads.items():
-            for path in loaded:
-                self.further.setdefault(path, set()).add(importer)
+    held: int = 0
+    """How many more there are that need no run."""
 
 
 class Choice:
     """Made once, for one change."""
 
-    def __init__(self, known: Known, before: Snapshot, now: Snapshot, changed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        known: Known,
+        before: Snapshot,
+        now: Snapshot,
+        changed: frozenset[str],
+        failed: Set[str] = frozenset(),
+        held: Set[str] = frozenset(),
+    ) -> None:
+        """Test files that `failed` before are chosen in any case; what is `held` needs no run."""
         self._known = known
         self._before = before
         self._now = now
         self._changed = changed
+        self._failed = failed
+        self._held = held
         self._ranks: dict[str, tuple[int, int]] = {}
         """By test file: kind of the reason, and distance; less is likelier."""
         self._changed_parts: dict[str, Parts] = {}
@@ -180,9 +80,14 @@ class Choice:
         for path in unknown:
             if not self._take_unknown(path):
                 return Selection((), True, f"which tests {path} touches is not known")
-        if not all(path.endswith(".py") for path in self._files()):
-            # They may use it as well as those that were seen to; who may import a module is known.
+        files, usage = self._files(), self._known.usage
+        data = not all(path.endswith(".py") for path in files)
+        if data or (files and usage.tests):
+            # They may use it as well as those that were seen to; where nothing was seen, imports tell of modules.
             self._rank(self._known.tests - self._seen_whole, 4)
+        if data:
+            self._rank(usage.spawned, 4)
+        self._ranks.update(dict.fromkeys(self._failed & self._now.files.keys(), (0, 0)))
         return self._bounded()
 
     def _folder(self, path: str) -> bool:
@@ -225,6 +130,10 @@ class Choice:
             found |= bool(users.keys() & known.tests)
         if path not in self._now.files or path not in self._before.files or path not in usage.files:
             found |= self._rank(self._listers(path), 1)
+            twins = known.graph.twins(path)
+            for twin in twins:
+                self._rank(usage.users.get(twin, ()), 2)
+            self._rank(known.graph.reach(twins, known.further), 3, 1)
         if path in known.graph.modules or path in known.reached_by_gone:
             found |= self._rank(self._of_same_name(path), 2)
             needed_by = known.reached_by_gone.get(path, frozenset())
@@ -319,9 +228,11 @@ class Choice:
 
     def _bounded(self) -> Selection:
         tests, ranks = self._known.tests, self._ranks
-        if not ranks:
-            return Selection((), False, f"no test touches {_listed(self._files())}")
-        order = sorted(ranks, key=lambda test: (*ranks[test], self._breadth(test), test))
+        held = ranks.keys() & self._held
+        if ranks.keys() == held:
+            other = "other " if held else ""
+            return Selection((), False, f"no {other}test touches {_listed(self._files())}", held=len(held))
+        order = sorted(ranks.keys() - held, key=lambda test: (*ranks[test], self._breadth(test), test))
         why = f"{len(order)} of {len(tests)} test files can be touched by {_listed(self._files())}"
         reached = 0
         if 2 * len(order) > len(tests):
@@ -329,16 +240,14 @@ class Choice:
             if near and not nearly_all(near, order):
                 why = f"{len(order)} of {len(tests)} test files reach {_listed(self._files())}; {len(near)} {words}"
                 reached, order = len(order), near
-        if nearly_all(order, tests):
-            return Selection(tuple(order), True, why)
-        return Selection(tuple(order), False, why, reached)
+        return Selection(tuple(order), nearly_all(order, tests), why, reached, len(held))
 
     def _nearer(self, order: list[str]) -> tuple[str, list[str]]:
         """Those of too many that come before the others, and in words why."""
         ranks = self._ranks
         importing = [test for test in order if ranks[test] < (3, 2)]
-        if all(rank[0] != 1 for rank in ranks.values()):
-            used = any(rank == (3, 0) for rank in ranks.values())
+        if all(ranks[test][0] != 1 for test in order):
+            used = any(ranks[test] == (3, 0) for test in order)
             return "use it or import it themselves" if used else "import it themselves", importing
         if 2 * len(importing) <= len(self._known.tests):
             return "run its code or import it themselves", importing
