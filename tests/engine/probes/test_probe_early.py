@@ -1,4 +1,4 @@
-"""Early verdicts of pytest: what failed before stays failed unless what was run says otherwise."""
+"""Early verdicts of pytest: what failed before is run again, and what passed where it may be otherwise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.probes.conftest import uncompared
 from jetbox.engine.options import PerformanceOptions, ProbeOptions
 from jetbox.engine.probes.base import Change, Verdict
 from jetbox.engine.probes.fingerprint import Tree
@@ -55,10 +56,10 @@ class Early:
         return await self.probe.early(Change(last, before, now, now.changed(before)))
 
 
-async def test_what_no_test_touches_leaves_what_failed(bench: Bench) -> None:
+async def test_what_failed_is_run_again_though_no_change_touches_it(bench: Bench) -> None:
     early = await Early(bench)(failed("tests/test_b.py::test_b"), util="X = 2\n")
     assert early is not None
-    assert (early.state, early.failing) == ("failed", ("tests/test_b.py::test_b",))
+    assert (early.state, early.summary) == ("passed", "1 of 3 test files: 1 passed")
 
 
 @pytest.mark.parametrize("name", ["ws/tests/test_b.py::test_b", "test_b.py::test_b", "::test_b"])
@@ -70,6 +71,44 @@ async def test_a_root_of_their_own_leaves_tests_to_the_whole_suite(bench: Bench)
     early = Early(bench)
     bench.write("tests/setup.py", "")
     assert await early(Verdict("pytest", "passed"), a="def a():\n    return 2\n") is None
+
+
+RUNS = "import subprocess, sys\ndef test_p():\n    assert subprocess.run([sys.executable, 'prog.py']).returncode == 0\n"
+LOOKS = "import os\ndef test_l():\n    assert not os.path.exists('flag.txt')\n    import b\n"
+AFTER = "; 1 more passed before, untouched since"
+
+
+async def test_of_several_edits_what_passed_holds_until_something_that_it_used_is_another(bench: Bench) -> None:
+    for name in "ab":
+        bench.write(f"{name}.py", f"def {name}():\n    return 1\n")
+        bench.write(f"test_{name}.py", f"from {name} import {name}\ndef test_{name}():\n    assert {name}()\n")
+    bench.write("lib.py", "X = 0\n")
+    bench.write("prog.py", "import lib, sys\nsys.exit(lib.X)\n")
+    for n in range(6):
+        bench.write(f"test_z{n}.py", "def test_z():\n    pass\n")
+    engine = uncompared(bench.engine(ruff=False, performance=PerformanceOptions(probe_baseline=False)))
+    assert (await engine.verdicts(final=True))[0].summary == "8 passed"
+    probe = engine.probes[0]
+    assert isinstance(probe, PytestProbe)
+    assert probe._following is not None
+    await probe._following
+    for path, text, said in (
+        ("a.py", "def a():\n    return 2\n", "1 of 8 test files: 1 passed"),
+        ("b.py", "def b():\n    return 2\n", f"1 of 8 test files: 1 passed{AFTER}"),
+        ("b.py", "def b():\n    return 0\n", f"1 of 8 test files: 1 of 1 failed: test_b{AFTER}"),
+        ("lib.py", "X = 0  # still\n", f"1 of 8 test files: 1 of 1 failed: test_b{AFTER}"),
+        ("b.py", "def b():\n    return 3\n", f"1 of 8 test files: 1 passed{AFTER}"),
+        # What comes can be what a test looked for, and what it starts is seen by nobody.
+        ("test_p.py", RUNS, "3 of 9 test files: 3 passed"),
+        ("lib.py", "X = 1\n", "3 of 9 test files: 1 of 3 failed: test_p"),
+        ("lib.py", "X = 0\n", "3 of 9 test files: 3 passed"),
+        ("test_p.py", LOOKS, "3 of 9 test files: 3 passed"),
+        ("a.py", "def a():\n    return 4\n", "3 of 9 test files: 3 passed"),
+        ("flag.txt", "", "3 of 9 test files: 1 of 3 failed: test_l"),
+    ):
+        bench.write(path, text)
+        engine.wrote((path,))
+        assert (await bench.one(engine, "pytest")).summary == said
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ class Change(msgspec.Struct, frozen=True):
     now: Snapshot
     paths: frozenset[str]
     """New, gone or different, in content or mode."""
+    early: str = ""
+    """The digest of the files that held still for the latest early verdict since, empty for none."""
 
 
 class Probe(Protocol):

@@ -1,7 +1,7 @@
 """One run of pytest, in a process that was forked for it.
 
-The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`
-and `loading`, and runs on Python 3.8 and later.
+The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`,
+`opened` and `loading`, and runs on Python 3.8 and later.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List  # noqa: UP035 - evaluated by old i
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.inside import ARGUMENTS, Report, sources_only
+    from jetbox.engine.probes.opened import Opened
     from jetbox.engine.probes.touched import Touched
 
 
@@ -50,6 +51,7 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     sys.path.insert(0, root)
     loaded.enter()
     plugins = Plugins(request, root, private, said)
+    plugins.look(request, root)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *request["files"]]
     import pytest
 
@@ -99,9 +101,14 @@ class Plugins:
         self.report = Report(request["packages"], private)
         self.whole = not request["files"]
         self._touched = Touched(root) if request["touched"] else None
+        self._opened: Any = None
         self.all: List[Any] = [self.report, First(said)]  # noqa: UP006
         if self._touched is not None:
             self.all.append(self._touched)
+
+    def look(self, request: Dict[str, Any], root: str) -> None:  # noqa: UP006
+        """See what is opened from now on, where that is asked for."""
+        self._opened = Opened(root) if request["opened"] else None
 
     def tell(self, code: int) -> None:
         """Say how it ended, and end; a test that forks may have come here twice."""
@@ -111,6 +118,8 @@ class Plugins:
                 words.update(self.report.collected())
             if self._touched is not None:
                 words["touched"] = self._touched.map()
+            if self._opened is not None:
+                words["opened"] = self._opened.names()
             sys.stdout.flush()
             sys.stderr.flush()
             written(self._said, json.dumps(words).encode() + b"\n")

@@ -1,14 +1,14 @@
 """Forks a process for each run of pytest, from one that has pytest and its plugins loaded.
 
-The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`,
-`loading`, `forked`, `watched` and `standby`; like them it needs the standard library and pytest alone, and runs on
-Python 3.8 and later. Nothing of the workspace is imported here: that is left to the forked process,
-which lives for one run.
+The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`, `opened`,
+`loading`, `forked`, `watched` and `standby`; like them it needs the standard library and pytest alone, and runs
+on Python 3.8 and later. Nothing of the workspace is imported here: that is left to the forked process, which
+lives for one run.
 
 The settings come as one line on the standard input, one line that says whether we are ready goes
 to the standard output. Then one request a line comes, and one answer a line goes:
     {"run": 1, "key": "5f", "files": [...], "names": [...], "packages": [...], "outside": [...], "seconds": 60,
-     "memory": 0, "behind": false, "keep": 80000, "touched": false, "ahead": "session"}
+     "memory": 0, "behind": false, "keep": 80000, "touched": false, "opened": true, "ahead": "session"}
     {"cancel": 1}
 """
 

@@ -75,7 +75,8 @@ class Known:
             if module is not None and (seen is None or module.shape != seen.shape or not module.parsed):
                 roots.add(path)
             if seen is None or path not in self._files:
-                twins = self.graph.twins(path)
+                # Test files are found by their paths.
+                twins = self.graph.twins(path) - self.tests
                 found.update(*(usage.users.get(twin, ()) for twin in twins))
                 roots.update(twins)
                 # Who listed what it came to or went from, or what that lies in, found something else since.

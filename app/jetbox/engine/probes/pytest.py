@@ -22,11 +22,12 @@ from jetbox.engine.probes.configuration import OF_PYTEST, configured_below
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.interpreter import Answers, Interpreters
-from jetbox.engine.probes.judging import counted, elsewhere, last_error, names, result, unfinished
+from jetbox.engine.probes.judging import counted, elsewhere, last_error, result, unfinished
 from jetbox.engine.probes.learning import Learner, Lesson
 from jetbox.engine.probes.report import bounded
 from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
+from jetbox.engine.probes.standing import Standing
 from jetbox.engine.probes.zygote import Said
 from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.process import ProcessRunner
@@ -80,6 +81,7 @@ class PytestProbe(Whole):
         self._learner = (
             Learner(self._affected, self.sessions.watched, self._unchanged) if self._affected is not None else None
         )
+        self._standing = Standing()
         self._left: Lesson | None = None
         """What the latest whole run left to be found out, and nobody has yet."""
         self._again = Tree(root, out_of_scope)
@@ -161,26 +163,24 @@ class PytestProbe(Whole):
             self._small.cancel()
 
     async def early(self, change: Change) -> Verdict | None:
-        """The tests that the change can have touched; what failed elsewhere before still counts as failed."""
+        """The tests that the change can have touched, and those that failed before."""
         last = change.verdict
         if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
             return None
         failed = set(map(_file, last.failing))
         if not failed <= change.before.files.keys():
             return None  # Whether the change touches what these names stand for cannot be told.
+        if self.slow:
+            self._standing.forget()
+        held = self._standing.held(change)
         await self._halt()
-        selection = await self._affected.select(change.before, change.now, change.paths)
+        selection = await self._affected.select(change.before, change.now, change.paths, failed, held)
         tests = [path for path in selection.files if path in change.now.files]
         if selection.whole or configured_below(tests, change.now.files):
             return None
-        if selection.reached:
-            # They may be among those that are reached and left out: what they say now cannot be carried over.
-            tests += sorted((failed & change.now.files.keys()) - set(tests))
-        tests.sort(key=lambda path: path not in failed)
-        gone = failed - change.now.files.keys() - set(tests)
-        carried = [name for name in last.failing if _file(name) not in gone.union(tests)]
+        also = f"; {selection.held} more passed before, untouched since" if selection.held else ""
         if not tests:
-            return self._carried(Verdict(self.name, "passed", selection.why, cache="partial"), carried)
+            return Verdict(self.name, "passed", selection.why + also, cache="partial")
         ended = await self.sessions.run(tuple(tests))
         self.first_ms = ended.first_ms
         verdict = self._verdict(ended)
@@ -194,17 +194,11 @@ class PytestProbe(Whole):
             return None  # Something that is asked of the whole suite, such as how much of the code it covers.
         total = len({path for path in change.now.files if re.search(TEST_FILE, path)}.union(tests))
         nearest = f", the nearest of {selection.reached}" if selection.reached else ""
-        words = f"{len(tests)} of {total} test files{nearest}: {verdict.summary}"
-        return self._carried(msgspec.structs.replace(verdict, summary=words, cache="partial"), carried)
-
-    @staticmethod
-    def _carried(verdict: Verdict, carried: list[str]) -> Verdict:
-        """With what failed before in tests that were not run again."""
-        if not carried:
-            return verdict
-        words = f"{verdict.summary}; {len(carried)} failed before and not run again: {names(carried)}"
-        failing = (*verdict.failing, *carried)
-        return msgspec.structs.replace(verdict, state="failed", summary=words, failing=failing)
+        words = f"{len(tests)} of {total} test files{nearest}: {verdict.summary}{also}"
+        if ended.forked and ended.said is not None:
+            passed = set(tests) - set(map(_file, verdict.failing))
+            self._standing.ran(change, passed, None if ended.said.strange else ended.said.opened)
+        return msgspec.structs.replace(verdict, summary=words, cache="partial")
 
     def prepare(self) -> None:
         """Start the server that runs are forked from, and read what imports what."""

@@ -130,7 +130,7 @@ class Choice:
             found |= bool(users.keys() & known.tests)
         if path not in self._now.files or path not in self._before.files or path not in usage.files:
             found |= self._rank(self._listers(path), 1)
-            twins = known.graph.twins(path)
+            twins = known.graph.twins(path) - known.tests
             for twin in twins:
                 self._rank(usage.users.get(twin, ()), 2)
             self._rank(known.graph.reach(twins, known.further), 3, 1)

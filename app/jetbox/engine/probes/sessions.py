@@ -143,7 +143,17 @@ class Sessions:
         facts = await self._facts()
         surroundings, outside = self._surroundings(facts), self._outside(facts)
         request = Request(
-            files, options.time_s, options.memory, keep, behind, touched, names, self._packages, outside, ahead
+            files,
+            options.time_s,
+            options.memory,
+            keep,
+            behind,
+            touched,
+            names,
+            self._packages,
+            outside,
+            ahead,
+            opened=bool(files) and not behind,
         )
         began = monotonic()
         async with self._processes.watching(["pytest"]):

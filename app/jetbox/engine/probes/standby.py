@@ -188,6 +188,7 @@ class Waiting:
         self._plugins.report.packages = request["packages"]
         self._plugins.key = self.key = request["key"]
         self._plugins.whole = not request["files"]
+        self._plugins.look(request, self._root)
         self._take(config, options, request["files"])
         arguments += request["files"]
         self._say(b"begun")

@@ -31,7 +31,7 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
-SOURCES = ("inside", "calls", "touched", "loading", "forked", "watched", "standby", "forking")
+SOURCES = ("inside", "calls", "touched", "opened", "loading", "forked", "watched", "standby", "forking")
 READ = OF_PYTEST | {"setup.py", "conftest.py"}
 """Files by which pytest finds its root and its options."""
 READY_S = 30.0
@@ -67,6 +67,8 @@ class Said(msgspec.Struct, frozen=True):
     empty: list[str] = []
     """Files that it looked for tests in and found none: skipped as a whole, perhaps, or failed."""
     touched: dict[str, list[str]] = {}
+    opened: list[str] | None = None
+    """Sources that a forked run of some files made use of; None where that is not all, or was not asked for."""
     broke: str = ""
     """What kept a forked run from coming to an end; nothing else is told then."""
 
@@ -105,6 +107,8 @@ class Request(msgspec.Struct, frozen=True):
     """Places elsewhere that are imported from too; None where no byte code is to be believed."""
     ahead: Ahead = ""
     """How far a run that began before the files to run were known may have come, to mean the same."""
+    opened: bool = False
+    """Tell which sources it makes use of."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):

@@ -1,0 +1,106 @@
+"""Tells which sources of the workspace a run of pytest made use of, all its tests together.
+
+The source of this module is handed to the workspace's interpreter behind those of `inside` and `touched`; it
+imports nothing but the standard library, and runs on Python 3.8 and later. It hears of what is opened and
+listed alone, which takes next to no time: a run that somebody waits for can be looked at so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Dict, List, Optional, Set  # noqa: UP035 - evaluated by old interpreters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.inside import sources
+    from jetbox.engine.probes.touched import DATABASE, EVENTS, LISTINGS, MOST_NAMES, children
+
+OTHER_NAMES = {"os.link", "os.symlink"}
+LOOKS = ("<frozen", os.sep + "_pytest" + os.sep)
+"""In the paths of what lists folders to find modules and test files in them."""
+
+
+class Opened:
+    """Watches from when it is made until it is asked for `names`."""
+
+    def __init__(self, root: str) -> None:
+        self._root = os.path.join(os.path.realpath(root), "")
+        self._folders: Dict[str, str] = {}  # noqa: UP006
+        self._names: Set[str] = set()  # noqa: UP006
+        self._more = self._deaf = False
+        self._before = children()
+        sys.addaudithook(self._audit)
+
+    def names(self) -> Optional[List[str]]:  # noqa: UP006, UP045
+        """Sources, relative to the root with `/`, and folders that were listed, which end with `/`, the root as `/`.
+
+        None for more than could be seen: something was run as a process, or opened by way of what may be unknown.
+        """
+        self._deaf = True
+        more = self._more or children() != self._before or len(self._names) > MOST_NAMES
+        return None if more else sorted(self._names)
+
+    def _audit(self, event: str, arguments: Any) -> None:
+        if self._deaf or (event not in EVENTS and event not in OTHER_NAMES):
+            return
+        try:
+            if event == "open":
+                self._open(arguments[0], arguments[1])
+            elif event in LISTINGS:
+                self._listed(arguments[0], sys._getframe(1).f_code.co_filename)
+            elif event in OTHER_NAMES:
+                self._named(*map(os.fsdecode, arguments[:2]))
+            elif event != DATABASE:
+                self._more = True
+        except Exception:
+            # Raised here, it would make the call of a test fail.
+            self._more = True
+
+    def _open(self, path: Any, mode: Any) -> None:
+        if isinstance(path, int):
+            return
+        path = os.fsdecode(path)
+        if not path.endswith((".py", ".pyc")):
+            # A link of any name can lead to a source.
+            self._leads(path)
+        elif mode is None and not os.path.isabs(path):
+            self._more = True  # of a folder that may be another one than the present one
+        else:
+            folder, name = os.path.split(os.path.abspath(path))
+            real = self._real(folder)
+            self._add(os.path.join(real, name))
+            self._leads(path)
+            if os.path.basename(real) == "__pycache__":
+                for source in filter(os.path.lexists, sources(os.path.dirname(real), name)):
+                    self._add(source)
+                    self._leads(source)
+
+    def _leads(self, path: str) -> None:
+        if os.path.islink(path):
+            self._add(os.path.realpath(path))
+
+    def _real(self, folder: str) -> str:
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = os.path.realpath(folder)
+        return found
+
+    def _add(self, whole: str) -> None:
+        if whole.startswith(self._root):
+            self._names.add(whole[len(self._root) :].replace(os.sep, "/"))
+
+    def _listed(self, path: Any, by: str) -> None:
+        if any(place in by for place in LOOKS):
+            return
+        path = os.readlink("/proc/self/fd/" + str(path)) if isinstance(path, int) else os.fsdecode(path or ".")
+        whole = os.path.join(os.path.realpath(path), "")
+        if whole == self._root:
+            self._names.add("/")
+        self._add(whole)
+
+    def _named(self, source: str, name: str) -> None:
+        whole = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(name)), source))
+        for path in (whole, os.path.realpath(source)):
+            inside = path.startswith(self._root) or self._root.startswith(os.path.join(path, ""))
+            self._more = self._more or inside
