@@ -50,8 +50,8 @@ async def test_marks_of_markdown_are_not_shown_and_the_choice_is_answered_as_it_
         assert "*" not in s.text
         await s.press("enter")
         assert await s.asked() == commands.Reply("q1", "**SQLite**, a `file`")
-        await s.play(e.QuestionAnswered(id="q1", text="none"))
-        assert "Which database for shop? — you: none" in s.text
+        await s.play(e.QuestionAnswered(id="q1", text="**SQLite**, a `file`"))
+        assert "Which database for shop? — you: SQLite, a file" in s.text
 
 
 @pytest.mark.parametrize(

@@ -120,12 +120,18 @@ def _sandbox(event: e.SandboxChosen) -> Remark:
     return Remark(f"sandbox {event.name}, which cannot: {'; '.join(event.cannot)}", level="info")
 
 
-def answered(event: e.PermissionAnswered | e.QuestionAnswered, title: str, glyphs: Glyphs) -> tuple[str, str, str]:
+def answered(
+    event: e.PermissionAnswered | e.QuestionAnswered,
+    asked: e.PermissionAsked | e.QuestionAsked | None,
+    glyphs: Glyphs,
+) -> tuple[str, str, str]:
     """What the user said to what was asked: a sign, the words, their style."""
+    title = asked.title if asked is not None else event.id
     if isinstance(event, e.QuestionAnswered):
         title = bare(title)
         if event.text:
-            return glyphs.ok, f"{title} — you: {event.text}", ""
+            chosen = isinstance(asked, e.QuestionAsked) and event.text in asked.choices
+            return glyphs.ok, f"{title} — you: {bare(event.text) if chosen else event.text}", ""
         return glyphs.denied, f"{title} — no answer" + (", interrupted" if event.by == "limit" else ""), "warning"
     by = "you" if event.by == "user" else event.by
     if event.answer == "no":

@@ -389,7 +389,7 @@ class Story:
         if tool is not None:
             tool.asking = False
             tool.go_on(t)
-        self._answered(*answered(event, asked.title if asked is not None else event.id, self._glyphs))
+        self._answered(*answered(event, asked, self._glyphs))
 
     def _answered(self, sign: str, text: str, style: str) -> None:
         self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(one_line(text), self._glyphs), style),))
