@@ -64,6 +64,12 @@ ENDS: dict[str, tuple[dict[str, str], str, str, str]] = {
         "No module named 'nowhere_to_be_found'",
         "",
     ),
+    "an option that pytest does not know": (
+        {"pytest.ini": "[pytest]\nnonsense = 1\naddopts = --strict-config\n", "tests/test_m.py": GREEN},
+        "error",
+        "pytest did not start: Unknown config option: nonsense",
+        "",
+    ),
     "leaving through the back door": (
         {"tests/test_m.py": "import os\n\n\ndef test_x():\n    os._exit(0)\n"},
         "error",

@@ -323,9 +323,9 @@ class PytestProbe(Whole):
             return "error", "the interpreter cannot be started", False
         if said is not None and said.missing:
             return "skipped", "no pytest in this interpreter", False
+        if said is not None and said.code == ended.code == 4:
+            return "error", f"pytest did not start: {last_error(ended.output)}", True
         if said is None or not said.finished or said.code != ended.code:
-            if said is not None and said.code == ended.code == 4:
-                return "error", f"pytest did not start: {last_error(ended.output)}", True
             return "error", unfinished(ended.code), False
         return result(said)
 
