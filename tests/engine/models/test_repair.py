@@ -208,6 +208,8 @@ NEGATIVE = {
     "a block between tildes": f"~~~json\n{dumped(RUN)}\n",
     "a call in a document whose end is missing": "<function=write_file>\n<parameter=path>\na.md\n</parameter>\n"
     f"<parameter=content>\nUse it so:\n<tool_call>\n{dumped(RUN)}\n</tool_call>",
+    "a document that closes what it quotes": "<function=write_file>\n<parameter=path>\na\n</parameter>\n"
+    '<parameter=content>\nx <invoke name="run_cmd">\n<parameter name="command">["pytest"]</parameter>\n',
     "a call behind one that cannot be read": '<tool_call>{"name": "write_file", "arguments": {"path": "a", '
     f'"content": "x = "1""}}}}</tool_call>\n<tool_call>{dumped(RUN)}</tool_call>',
     "a Python call behind one that cannot be read": f"write_file(path='a', content='it's')\n\n{pythonic(RUN)}",

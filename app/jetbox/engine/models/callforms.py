@@ -96,17 +96,21 @@ class _Tags(NamedTuple):
     closes: re.Pattern[str]
     ends: re.Pattern[str]
     """What stands behind the last of them."""
+    within: str
+    """What opens a tag that is closed as an argument is."""
 
 
 _PARAMETERS = _Tags(
     re.compile(r"<parameter=(?P<key>[\w.\-]+)>"),
     re.compile(r"</parameter>"),
     re.compile(r"</(?:function|tool_call)>|\Z"),
+    r"<parameter[=\s][^<>]{1,80}>",
 )
 _PAIRS = _Tags(
     re.compile(r"<arg_key>\s*(?P<key>[\w.\-]+)\s*</arg_key>\s*<arg_value>"),
     re.compile(r"</arg_value>"),
     re.compile(r"</tool_call>|\Z"),
+    "<arg_value>",
 )
 _ARGUMENT = re.compile(
     rf"{_SPACE}<{_SPACED}(?P<word>parameter|param|arg)\s+name\s*=\s*[\"']?(?P<key>[\w.\-]+)[\"']?[^<>]{{0,40}}>"
@@ -137,12 +141,12 @@ def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[st
 def _closing(text: str, at: int, tags: _Tags) -> re.Match[str] | None:
     """The tag that closes a value: another argument, or the end of all, stands behind it.
 
-    What begins within the value as an argument does is closed first: it writes a call, or the value's end is missing.
+    What opens within the value is closed first: the value holds a call, or its own end is missing.
     """
     within = 0
-    for tag in re.compile(f"(?:{tags.closes.pattern})|(?P<opens>{tags.opens.pattern})").finditer(text, at):
+    for tag in re.compile(f"(?:{tags.closes.pattern})|(?P<within>{tags.within})").finditer(text, at):
         behind = _spaces(text, tag.end())
-        if tag["opens"]:
+        if tag["within"]:
             within += 1
         elif within:
             within -= 1
@@ -193,9 +197,14 @@ def invoked(text: str, at: int) -> list[Found]:
         return _with_json(text, opening, at)
     ends = re.compile(rf"{_SPACE}</{_SPACED}{opening['tag']}>")
     if argument := _ARGUMENT.match(text, at):
-        tags = _Tags(_ARGUMENT, re.compile(rf"{_SPACE}</{_SPACED}{argument['word']}>"), ends)
+        tags = _Tags(
+            _ARGUMENT,
+            re.compile(rf"{_SPACE}</{_SPACED}{argument['word']}>"),
+            ends,
+            rf"<{_SPACED}{argument['word']}[=\s][^<>]{{1,80}}>",
+        )
     else:
-        tags = _Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends)
+        tags = _Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends, _BARE_ARGUMENT.pattern)
     found = _arguments(text, at, tags, block=False)
     end = ends.match(text, found[1]) if found else None
     return [_with(opening, found[0], end.end())] if found and end else []
