@@ -223,6 +223,10 @@ def test_textuals_palette_is_never_imported_and_tls_when_it_is_needed() -> None:
         "import asyncio.base_events as base; import_textual();"
         "import textual.app; from jetbox.ui import app;"
         "assert not {'textual.command', 'textual.widgets._option_list', 'ssl', 'asyncio.sslproto'} & set(sys.modules);"
+        "assert not {'platformdirs', 'mimetypes', 'difflib', 'tempfile'} & set(sys.modules);"
+        "from textual.suggestions import get_suggestion; assert get_suggestion('hepl', ['help']) == 'help';"
+        "assert textual.app.mimetypes.guess_type('a.png')[0] == 'image/png';"
+        "import platformdirs; assert textual.app.user_downloads_path() == platformdirs.user_downloads_path();"
         "context = base.ssl.SSLContext; import ssl; assert context is ssl.SSLContext;"
         "base.sslproto.SSLProtocol; assert base.sslproto.SSLProtocol is sys.modules['asyncio.sslproto'].SSLProtocol"
     )
