@@ -290,6 +290,9 @@ async def test_a_model_that_is_not_there_is_fetched_from_the_list(show: Showing)
         assert "enter uses it next round" in s.text
         await s.press(*name, "enter")
         assert "cancelled" in s.text
+        why = f"the server could not fetch it: {'so it said, ' * 9}and there it ended"
+        await s.play(e.ModelPulled(name=name, state="failed", status=why))
+        assert "and there it ended" in s.text
         fetched = e.ListedModel(name=name, size=5_200_000_000, capabilities=("tools",))
         await s.play(e.ModelPulled(name=name, state="done"), e.ModelsListed(models=(*LISTED.models, fetched)))
         await s.press("enter")

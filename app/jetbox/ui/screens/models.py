@@ -164,6 +164,9 @@ class Models(Browser):
         if self._fetch and self._pulling is None:
             twice = " twice" if self.search.typing else ""
             said = (f"{twice} has the server fetch it; its size is told when that begins", "")
+            pulled = self.bench.pulled
+            if pulled is not None and pulled.name == self._fetch and pulled.state == "failed":
+                out += flow(((one_line(pulled.status), "failed"),), width)  # the row has no room for all of it
             return [*out, row((self.keys.get("models.switch", ""), "key"), said)]
         stops = (self.keys.get("models.stop", ""), "key")
         return [*out, row(stops, (" stops it; what is there of it stays", ""))] if self._fetch else out
