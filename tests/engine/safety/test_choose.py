@@ -114,6 +114,18 @@ async def test_what_does_not_confine_fails_the_trial(workspace: Path) -> None:
 
 
 @linux
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_a_folder_that_is_opened_may_hold_the_private_one(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    chosen, _, _ = await choose(workspace, readable=[tmp_path], prefer=name)
+    assert chosen == name
+    _, _, confines = await choose(workspace, readable=[Path("/")], prefer=name)
+    assert confines
+
+
+@linux
 async def test_a_workspace_that_holds_the_home_folder_is_told(isolated: Path) -> None:
     _, cannot, _ = await choose(isolated)
     assert any("home folder" in gap for gap in cannot)

@@ -88,6 +88,8 @@ async def _tried(name: str, root: Path, network: bool, readable: Sequence[Path])
 
 async def trial(sandbox: Sandbox, root: Path, private: PrivateFolder) -> str:
     """Whether a command in it works, and is refused what lies outside: empty, or the trouble in words."""
+    from jetbox.engine.safety.readable import is_readable
+
     # A name that nobody who looks at files, or watches them, takes for the user's.
     word, mark = "not to be read", f".{private.path.name}{TEMPORARY}"
     await asyncio.to_thread((private.path / "secret").write_text, f"{word}\n")
@@ -97,7 +99,9 @@ async def trial(sandbox: Sandbox, root: Path, private: PrivateFolder) -> str:
         ended = await ProcessRunner(sandbox, root).run(script, limits=Limits(_TRIAL_S, 1000), cwd=writable)
     finally:
         (writable / mark).unlink(missing_ok=True)
-    if word in ended.output or (private.path / "outside").exists():
+    # Who opens the folder for temporary files has this one opened too.
+    opened = is_readable(str(private.path), str(root), sandbox.readable)
+    if (word in ended.output and not opened) or (private.path / "outside").exists():
         return "it does not confine here"
     if ended.state != "exited" or ended.code != 0:
         said = ended.output.strip().splitlines()
