@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -269,9 +270,14 @@ async def test_a_start_is_cheap(workspace: Path) -> None:
     sandbox = await choose_sandbox(workspace, enabled=True, network=False)
     runner = ProcessRunner(sandbox, workspace)
     limits = Limits(120, 1000, memory=4 * 1024**3)
-    times = sorted([(await runner.run(["/bin/true"], limits=limits)).duration_ns for _ in range(9)])
+    times: list[float] = []
+    for _ in range(9):
+        # Of the processor's time, which is no longer where others want it too.
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        await runner.run(["/bin/true"], limits=limits)
+        times.append(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
     await sandbox.close()
-    assert times[0] < 100_000_000
+    assert 0 < min(times) < 0.1
 
 
 def test_all_that_the_probes_are_configured_by_makes_a_project() -> None:
