@@ -140,6 +140,27 @@ async def test_messages_that_a_server_drops_are_missed(rig: OpenRig) -> None:
     assert cut.of > counts[3]
 
 
+@pytest.mark.parametrize("size", [26_000, 60_000])
+def test_a_prompt_that_grew_less_than_what_was_added_to_it_was_cut(size: int) -> None:
+    watch = CutWatch()
+    assert watch.look("m", 20_000, 5000, {"prompt_eval_count": 5000}, window=16384, whole=True) is None
+    estimate, least = size // 4, 5000 + (size - 20_000) // 8
+    cut = watch.look("m", size, estimate, {"prompt_eval_count": least - 100}, window=16384, whole=True)
+    assert (cut is not None) == (size == 60_000), "of little more, the text may have been easy on the tokens"
+    assert watch.look("m", size, estimate, {"prompt_eval_count": least}, window=16384, whole=True) is None
+
+
+async def test_a_cut_at_a_window_that_nobody_named_is_told_when_it_comes(rig: OpenRig) -> None:
+    reads = [step(call("read_file", path=f"{n}.txt")) for n in range(2)]
+    live = await rig(*reads, finish(), faults=("clip:6000@*",))
+    for n in range(2):
+        (live.root / f"{n}.txt").write_text("".join(f"line {i} of a file\n" for i in range(900)))
+    await live.run()
+    counts = [a.metrics["prompt_eval_count"] for a in live.events(e.ModelAnswered)]
+    (cut,) = live.events(e.PromptCut)
+    assert cut.tokens == counts[2] > counts[1] - 64, "the count itself is no sign: the prompt should have grown"
+
+
 async def test_tools_that_a_template_leaves_out_are_no_cut(rig: OpenRig) -> None:
     write = call("write_file", path="a.txt", content="a\n")
     live = await rig(

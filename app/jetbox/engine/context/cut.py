@@ -1,7 +1,8 @@
 """Tells when a server has cut a prompt in silence: its own count is lower than it can be.
 
 Ollama keeps a few tokens of the beginning and half of the window of the end, so a cut prompt has a
-length that gives it away; one whose oldest messages were dropped is shorter than the one before.
+length that gives it away; one whose oldest messages were dropped grew less than what was added to it,
+or is shorter than the one before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MORE = 1.25
 MOST_BYTES = 8.0
 """No text that an agent sends has more bytes a token."""
 LEAST = 64
-"""Tokens by which a prompt that only grew may seem to shrink."""
+"""Tokens by which a prompt that only grew may fall short of what it has grown by."""
 FEWEST_BYTES = 3.0
 """What a template leaves out has no fewer bytes a token: its tools and thinking are text."""
 
@@ -81,8 +82,9 @@ class CutWatch:
         cut = self._by_length(count, estimate, window, tokens)
         if cut is not None or not counted:
             return cut
-        shrank = last and size >= last_size and count + LEAST + tokens < last
-        if count < (size - optional) / MOST_BYTES or (shrank and estimate - tokens > MORE * count):
+        grown = size - last_size
+        fell_short = last and grown >= 0 and count + LEAST + tokens < last + grown / MOST_BYTES
+        if count < (size - optional) / MOST_BYTES or (fell_short and estimate - tokens > MORE * count):
             return Cut(count, max(estimate, last))
         return None
 
