@@ -261,6 +261,8 @@ async def test_an_answer_cut_at_its_length_goes_on_in_smaller_steps(rig: OpenRig
     assert (ended.outcome, ended.rounds) == ("answered", 2)
     assert live.events(e.ModelAnswered)[0].done_reason == "length"
     assert "cut at its length limit" in (await live.requests())[1][-1]["content"]
+    (told,) = live.events(e.Notice)
+    assert "cut at its length limit" in told.text, "whoever watches is told too"
 
 
 async def test_the_limit_of_rounds_and_the_words_before_it(rig: OpenRig) -> None:

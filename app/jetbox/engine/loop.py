@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jetbox.engine.commands import Clear, Close, Compact, Goal, SetModel, Steer, Undo
 from jetbox.engine.errors import ExitCode, JetboxError, StorageError
-from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Outcome
+from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Notice, Outcome
 from jetbox.engine.guards import THOUGHT, Guards
 from jetbox.engine.interruptible import Interrupted, Interruptible, nothing_to_interrupt
 from jetbox.engine.limits import Ending, Limits
@@ -40,6 +40,8 @@ EXCUSED = (
     "[what is red was red before you began: mend it where the goal asks for that; else call finish again and say so]"
 )
 NUDGE_REPEATED = "[your answer repeated itself and was stopped: go on with the next step, in other words]"
+TOLD_CUT = "the answer was cut at its length limit"
+HINT_CUT = "it is asked to go on in smaller steps; model.num_predict and what is left of the window set the limit"
 NUDGE_CUT = "Your answer was cut at its length limit. Go on in smaller steps."
 
 
@@ -262,6 +264,8 @@ class Loop:
             self._parts.session.emit(tripped)
             if tripped.action == "stop":
                 return self._guard_ending(tripped), []
+        elif answer.cut and not answer.runaway:
+            self._parts.session.emit(Notice(level="warning", text=TOLD_CUT, hint=HINT_CUT))
         ending = await self._done(round_, result)
         if ending is not None:
             return ending, []
