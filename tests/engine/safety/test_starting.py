@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import pytest
 
@@ -32,3 +34,19 @@ async def test_what_cannot_be_started_says_so_though_it_was_cancelled() -> None:
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
+
+
+async def test_a_process_that_leaves_its_input_unread_is_no_failure_that_nobody_heard_of() -> None:
+    heard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(str(context)))
+    for _ in range(5):
+        process = await spawn("/bin/sh", "-c", "exec <&-; read line", stdin=asyncio.subprocess.PIPE)
+        assert process.stdin is not None
+        with suppress(ConnectionError):
+            process.stdin.write(bytes(1_000_000))
+            await process.stdin.drain()
+        await process.wait()
+        del process
+        gc.collect()
+        await asyncio.sleep(0)
+    assert not heard

@@ -36,7 +36,9 @@ _FENCE = re.compile(r"(?m:^)[ \t]*+(`{3,}+)[ \t]*+(\w?)")
 _CLOSERS = re.compile(rf"{CLOSERS.pattern};?{CLOSERS.pattern}")
 _SPACES = re.compile(r"\s*+")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+(?P<ended>"?)|(?<=[\[{(,:=\s])\'(?:[^\'\\]|\\.)*+\'|[()\[\]{}]', re.DOTALL)
+_PIECE = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*(?P<ended>"?)|(?<=[\[{(,:=\s])\'[^\'\\]*+(?:\\.[^\'\\]*+)*\'|[()\[\]{}]', re.DOTALL
+)
 
 
 class Part(NamedTuple):

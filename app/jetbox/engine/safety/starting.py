@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -41,10 +42,22 @@ async def spawn(*argv: str, **options: Any) -> asyncio.subprocess.Process:
         OSError: it cannot be started.
     """
     process, cancelled = await started(asyncio.create_subprocess_exec(*argv, **options))
+    if process.stdin is not None:
+        _hear_of_breaking(process.stdin)
     if cancelled:
         await end(process)
         raise asyncio.CancelledError
     return process
+
+
+def _hear_of_breaking(stdin: asyncio.StreamWriter) -> None:
+    """Ask how its standard input ended: early releases of Python 3.11 report a pipe that broke where nobody asks.
+
+    Whoever waits for the process, or writes to it, knows already.
+    """
+    if sys.version_info < (3, 12):
+        closed = stdin._protocol._get_close_waiter(stdin)  # type: ignore[attr-defined]  # StreamWriter.wait_closed asks it
+        closed.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
