@@ -27,6 +27,12 @@ def test_a_prompt_that_does_not_fit_is_refused_in_its_own_words(older: Any) -> N
     assert refused == (400, "the input length exceeds the context length")
 
 
+def test_a_prompt_that_is_cut_fills_the_window_and_the_answer_slides_it_on(older: Any) -> None:
+    long = {"role": "user", "content": "word " * 3000}
+    last = older.chat(long, options={"num_ctx": 256, "num_predict": 4})[-1]
+    assert (last["prompt_eval_count"], last["eval_count"]) == (256, 4)
+
+
 def test_probabilities_came_with_a_later_version(client_of: Any) -> None:
     for version, told in (("0.12.10", False), ("0.12.11", True)):
         lines = client_of(version=version).chat(GOAL, logprobs=True)

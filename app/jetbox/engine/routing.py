@@ -180,16 +180,16 @@ class Router:
             await self._escalate(red)
         elif options.step_down and self._green >= options.step_down and options.small not in self._unfit:
             self._green = 0
-            await self._decide(options.small, f"stepped down: {options.step_down} green verdicts in a row")
+            await self._decide(options.small, f"stepped down: {_row(options.step_down, 'green verdict')}")
 
     async def _escalate(self, red: str) -> None:
         options = self._options
         if options.large in self._unfit:
             return
         if self._red >= options.escalate_red:
-            why = f"{self._red} red verdicts in a row, the last: {red}"
+            why = f"{_row(self._red, 'red verdict')}{', the last' if self._red > 1 else ''}: {red}"
         elif self._syntax >= options.escalate_syntax:
-            why = f"{self._syntax} verdicts in a row with syntax errors"
+            why = f"{_row(self._syntax, 'verdict')} with syntax errors"
         elif self._garbled >= options.escalate_garbled:
             why = f"{self._garbled} answers with calls that nobody could read"
         else:
@@ -255,3 +255,8 @@ def _red(result: RoundResult) -> str:
     """The red verdicts of a round, in words; empty where there are none but of failures from before the session."""
     red = (v for v in (*result.verdicts, *result.late) if v.red and not v.excused)
     return ", ".join(f"{v.name} {v.summary or v.state}" for v in red)
+
+
+def _row(n: int, what: str) -> str:
+    """So many verdicts in a row, in words."""
+    return f"{n} {what}s in a row" if n > 1 else f"a {what}"

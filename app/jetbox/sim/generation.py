@@ -184,8 +184,8 @@ class Generation:
         if refusing and flavour.overflow is not None:
             message, fields = flavour.overflow(size, limit, output)
             raise ApiError(400, message, **fields)
+        older = self._world.setup.release < (0, 30)
         if not asked.truncate:
-            older = self._world.setup.release < (0, 30)
             words = "the input length exceeds the context length" if older else overflow(size, limit)
             raise ApiError(400, words, streamed=asked.stream)
         blocks, kept = prompt.cut_messages(asked.messages, limit, asked.tools, asked.think, **how)
@@ -193,7 +193,7 @@ class Generation:
             raise ApiError(500, "no user query found in messages")
         size = prompt.count(blocks)
         if size >= limit:
-            size = limit - max((limit - NUM_KEEP) // 2, 1)
+            size = limit if older else limit - max((limit - NUM_KEEP) // 2, 1)
         return blocks, size
 
     def _generate(
@@ -256,7 +256,8 @@ class Generation:
         self._connection.wait_until(started + seconds)
 
     def _limit(self, window: int, size: int, own: int) -> int:
-        room = SHIFT_LIMIT * window if self._has("shift") or own else window - size
+        slides = self._has("shift") or own or size >= window
+        room = SHIFT_LIMIT * window if slides else window - size
         wanted = int(self._asked.options.get("num_predict") or -1)
         limit = max(1, room) if wanted < 0 else max(1, min(wanted, room))
         return min(limit, own) if own else limit

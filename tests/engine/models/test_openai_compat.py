@@ -353,6 +353,15 @@ async def test_what_it_serves(served: tuple[Server, OpenAIModel]) -> None:
         await model.info("c")
 
 
+async def test_ollamas_models_go_without_their_tag_here_too(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    server.body = json.dumps({"data": [{"id": name, "owned_by": "library"} for name in ("a:latest", "b:7b")]}).encode()
+    assert (await model.info("a")).name == model.full_name("a") == "a:latest"
+    assert model.full_name("b:7b") == "b:7b"
+    with pytest.raises(ModelNotFound):
+        await model.info("b")
+
+
 async def test_what_llama_cpp_says_of_its_only_model(served: tuple[Server, OpenAIModel]) -> None:
     server, model = served
     meta = {"n_ctx": 4096, "n_ctx_train": 32768, "n_params": 1120320, "size": 4481280, "ftype": "(guessed) all F32"}

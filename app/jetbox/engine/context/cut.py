@@ -1,8 +1,8 @@
 """Tells when a server has cut a prompt in silence: its own count is lower than it can be.
 
-Ollama keeps a few tokens of the beginning and half of the window of the end, so a cut prompt has a
-length that gives it away; one whose oldest messages were dropped grew less than what was added to it,
-or is shorter than the one before.
+Ollama keeps a few tokens of the beginning and half of the window of the end (before 0.30 as much as fills
+it), so a cut prompt has a length that gives it away; one whose oldest messages were dropped grew less than
+what was added to it, or is shorter than the one before.
 """
 
 from __future__ import annotations
@@ -92,6 +92,6 @@ class CutWatch:
         if estimate - optional < MORE * count:
             return None
         for each in (window, *WINDOWS):
-            if each <= window and count in {kept(each, keep) for keep in KEEPS}:
+            if each <= window and count in {each, *(kept(each, keep) for keep in KEEPS)}:
                 return Cut(count, estimate, each)
         return None

@@ -57,6 +57,7 @@ class OpenAIModel:
         self._wishes = Wishes()
         self._spoke = False
         """True once it was heard to speak OpenAI's protocol."""
+        self._names: set[str] = set()
         self._client: httpx.AsyncClient | None = None
 
     def wire(self) -> OpenAIWire:
@@ -114,8 +115,9 @@ class OpenAIModel:
             yield chunk
 
     def full_name(self, name: str) -> str:
-        """The same: such a server takes no other."""
-        return name
+        """The same; Ollama takes one without its tag over this protocol too."""
+        full = f"{name}:latest"
+        return full if full in self._names and name not in self._names else name
 
     async def info(self, name: str) -> ModelInfo:
         """What `/v1/models` lists of the model.
@@ -124,7 +126,9 @@ class OpenAIModel:
             ServerUnreachable, ModelNotFound
             StillLoading: the server has listened before it knows its model, and says less of it than it will.
         """
-        for model in await self._listed(whole=True):
+        listed = await self._listed(whole=True)
+        name = self.full_name(name)
+        for model in listed:
             if model.name == name:
                 return model
         raise ModelNotFound(f"the server does not serve {name}", "see what it serves with `jetbox-tui models list`")
@@ -148,6 +152,7 @@ class OpenAIModel:
         self._spoke, models = True, listed.data or []
         self.owner = next((model.owned_by for model in models if model.owned_by), "")
         infos = [described(model) for model in models]
+        self._names = {info.name for info in infos}
         self.product = PRODUCTS.get(self.owner, self.product)
         if any(model.owned_by == LLAMA_CPP for model in models):
             self._wishes.progress = True
