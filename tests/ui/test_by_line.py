@@ -99,6 +99,14 @@ def test_words_stream_by_the_line_and_controls_are_gone() -> None:
     assert "\x1b" not in "".join(reader.said)
 
 
+def test_a_call_that_was_read_out_of_the_text_says_so() -> None:
+    reader = Reader()
+    for call, recovered in (("a", ""), ("b", "hermes")):
+        reader.play(e.ToolCalled(call=call, name="glob", arguments="{}", title="glob *.py", recovered=recovered))
+    told = [line for call in "ab" for line in reader.play(e.ToolEnded(call=call, state="ok", text=""))]
+    assert [line.partition(":")[0] for line in told] == ["glob *.py", "glob *.py (recovered)"]
+
+
 def test_a_question_is_answered_by_a_line() -> None:
     reader = Reader(*opened(), *first_round()[:3], grace=True)
     said = reader.play(ASKED)

@@ -169,7 +169,8 @@ class Told:
     def _tool(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded) -> None:
         match event:
             case e.ToolCalled():
-                self._titles[event.call] = one_line(event.title or event.name)
+                mark = " (recovered)" if event.recovered else ""
+                self._titles[event.call] = one_line(event.title or event.name) + mark
             case e.ToolStarted():
                 if self._titles.get(event.call, "").startswith("run_cmd"):
                     self.say(f"running: {self._titles[event.call].removeprefix('run_cmd ')}")
