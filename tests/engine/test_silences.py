@@ -92,7 +92,8 @@ async def test_a_call_that_comes_in_pieces_is_no_silence_however_long_it_takes(
             await writer.drain()
 
     def delta(reason: str | None = None, **fields: Any) -> bytes:
-        choice = {"index": 0, "delta": fields, "finish_reason": reason}
+        sure = {"content": [{"token": "x", "logprob": -0.1}]} if fields else None
+        choice = {"index": 0, "delta": fields, "finish_reason": reason, "logprobs": sure}
         return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
     def piece(function: dict[str, str], **fields: str) -> bytes:
@@ -125,7 +126,7 @@ async def test_a_call_that_comes_in_pieces_is_no_silence_however_long_it_takes(
         await live.close()
     assert (tmp_path / "a.txt").read_text() == "".join(words)
     answered = live.events(e.ModelAnswered)[0]
-    assert answered.chunks == len(pieces) + 1, "the name alone says nothing, the whole call and the end do"
+    assert answered.chunks == 2 * len(pieces) + 1, "each has its probability; the name alone says no more, the end does"
     assert 0 < answered.ttft_ns < answered.wall_ns
     told = [each for each in live.of(e.Waiting, e.ToolCalled) if getattr(each, "what", "writing") == "writing"]
     assert [type(each) for each in told[:2]] == [e.Waiting, e.ToolCalled], "that one is written is told once, before it"

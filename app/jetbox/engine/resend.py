@@ -13,6 +13,7 @@ from jetbox.engine.errors import (
     ServerBusy,
     ServerUnreachable,
     StillLoading,
+    TakenBack,
 )
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.window import choose_window
@@ -30,12 +31,12 @@ class Resend:
         """`account` gives the time since it was last called to a phase, as a span with a name."""
         self._parts = parts
         self._account = account
-        self._failed = self._refused = self._loading = 0
-        """Attempts that were answered badly, or not by a server that is there; those that one which loads refused;
-        and how often it was seen to load."""
+        self._failed = self._tried = self._loading = 0
+        """Attempts that were answered badly, or not by a server that is there; all that failed by themselves, but for
+        a load; and how often the server was seen to load."""
 
-    async def ready(self, error: JetboxError, number: int, *, logprobs: bool) -> JetboxError | None:
-        """Wait for what the next attempt after `number` needs; the error, where there is to be none.
+    async def ready(self, error: JetboxError, *, logprobs: bool) -> JetboxError | None:
+        """Wait for what the next attempt needs; the error, where there is to be none.
 
         `logprobs`: the request had asked for probabilities of tokens.
 
@@ -48,9 +49,8 @@ class Resend:
             return None
         with parts.timed("diagnosis", "queue and load"):
             error = await diagnosed(error, parts)
-        self._refused += isinstance(error, StillLoading)
         while not isinstance(error, ModelNotFound | ModelUnfit):
-            pause = self._pause(error, number)
+            pause = self._pause(error)
             if pause is None:
                 return error
             if pause:
@@ -61,14 +61,14 @@ class Resend:
             error = told
         return await self._replaced(error)
 
-    def _pause(self, error: JetboxError, number: int) -> float | None:
-        self._failed += isinstance(error, ONCE)
+    def _pause(self, error: JetboxError) -> float | None:
         loading = isinstance(error, StillLoading)
+        self._failed += isinstance(error, ONCE)
         self._loading += loading
+        self._tried += not (loading or isinstance(error, TakenBack))
         if isinstance(error, ServerBusy):
             self._parts.prefix.refused()
-        tries = self._loading if loading else number - self._refused
-        return pause_before(error, tries, self._parts, self._failed)
+        return pause_before(error, self._loading if loading else self._tried, self._parts, self._failed)
 
     async def _replaced(self, error: ModelNotFound | ModelUnfit) -> ModelError | None:
         from jetbox.engine.gone import replaced

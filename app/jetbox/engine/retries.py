@@ -54,7 +54,7 @@ ALIVE_S = 1.0
 
 
 def pause_before(error: JetboxError, number: int, parts: Parts, failed: int) -> float | None:
-    """Seconds before the next attempt, after `number` of them; None where there is to be none.
+    """Seconds before the next attempt, after `number` that failed; None where there is to be none.
 
     `failed` is how many of them were answered, and badly, or not at all by a server that is there.
     """

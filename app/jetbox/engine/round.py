@@ -206,7 +206,7 @@ class Round:
             if smaller:
                 continue
             try:
-                answer.error = await self._resend.ready(answer.error, number, logprobs=self._logprobs)
+                answer.error = await self._resend.ready(answer.error, logprobs=self._logprobs)
             except asyncio.CancelledError:
                 not_ours()
                 answer.cancelled, answer.error = True, None

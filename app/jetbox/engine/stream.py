@@ -247,7 +247,8 @@ class Attempt:
             answer.spoke = self._session.now()
         if chunk.text:
             answer.text += self._emit_text(self._text.feed(chunk.text))
-        self._calling = False
+        if chunk.text or chunk.thinking or chunk.calls:
+            self._calling = False
         if chunk.calls:  # where the server reads calls, none is looked for in the text
             self._show(self._held.rest())
         for call in chunk.calls:

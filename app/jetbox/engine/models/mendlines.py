@@ -94,10 +94,11 @@ class EventLines:
         if self._whole:
             self._lines.feed(data.replace(b"\n", b" "))
             return []
+        if not data:
+            return []
         if self._returned and data.startswith(b"\n"):
             data = data[1:]
-        if data:
-            self._returned = data.endswith(b"\r")
+        self._returned = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return [line.strip().removeprefix(MARK) for line in self._lines.feed(data)]
