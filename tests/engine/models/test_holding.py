@@ -44,6 +44,7 @@ CALLS = [
     "list_dir();\nread_file(path='a')",
     "[read_file(path='a.py')]",
     "```python\nread_file(path='a.py')\n```",
+    '```\njson\n{"name": "read_file", "arguments": {"path": "a.py"}}\n```',
     "functions.read_file(path='a.py')",
     '{"name": "read_file", "arguments": {"path": "a.py"}}',
     'read_file {"path": "a.py"}',
@@ -80,6 +81,11 @@ def test_a_call_is_held_back_however_it_is_cut(call: str, size: int) -> None:
     shown, rest = streamed(f"I look:\n\n{call}", size)
     assert shown.strip() == "I look:"
     assert shown + rest == f"I look:\n\n{call}"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_a_call_behind_a_word_alone_in_its_line_is_held_back(size: int) -> None:
+    assert streamed(f"Sure\n{CALLS[8]}", size) == ("Sure\n", CALLS[8])
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])

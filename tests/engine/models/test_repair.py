@@ -199,6 +199,8 @@ NEGATIVE = {
     "an indented block": f"One writes\n\n    {dumped(RUN)}",
     "an example in German": f"Ein Aufruf ist zum Beispiel dieser:\n{dumped(RUN)}",
     "an example in Chinese": f"例如：\n{dumped(RUN)}",
+    "far behind a quotation mark": 'He wrote "' + 20 * "some words " + f"<tool_call>{dumped(RUN)}</tool_call>",
+    "two in quotation marks": f'He wrote "<tool_call>{dumped(RUN)}</tool_call> and <tool_call>{dumped(RUN)}',
     "in German quotation marks": "Er schrieb „<tool_call>" + dumped(RUN),
     "an indented tag": f"One writes\n\n    <tool_call>{dumped(RUN)}</tool_call>",
     "a block within a block": f"```markdown\n# A\n```json\n{dumped(RUN)}\n```\n```",

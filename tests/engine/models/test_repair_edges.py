@@ -82,6 +82,53 @@ def test_words_of_what_does_not_run_are_no_refusal_of_the_call(words: str) -> No
     assert [call.function.name for call in got.calls] == ["read_file"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Ich lese „a.py“ zuerst.",
+        "»a.py« zuerst:",
+        'I check the 5" page.',
+        '“a.py” and `"`:',
+        'The "5" first:',
+        "A » b:",
+    ],
+)
+def test_quotation_marks_that_are_closed_keep_no_call_of_their_line_back(words: str) -> None:
+    for between in ("", " "):
+        got = found(f"{words}{between}{tagged(READ)}")
+        assert got is not None
+        assert got.text == words
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["it's \"one", "# never call it\n", "for example", "It looks like this", 'He said: "', "I will not run this:"],
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "<tool_call>{}</tool_call><tool_call>{}</tool_call>",
+        "<tool_call>{}</tool_call>\n<tool_call>{}</tool_call>",
+        "<tool_call>{}</tool_call>\nThen:\n<tool_call>{}</tool_call>",
+        "{}\n{}",
+    ],
+)
+def test_what_one_call_writes_are_no_words_before_the_next(form: str, content: str) -> None:
+    got = found(form.format(dumped(("write_file", {"path": "a.md", "content": content})), dumped(RUN)))
+    assert got is not None
+    assert [call.function.name for call in got.calls] == ["write_file", "run_cmd"]
+
+
+@pytest.mark.parametrize("word", ["json", "tool_call", "assistant", "Sure", "```\njson", "Sure\n```json\njson"])
+def test_a_word_alone_in_its_line_is_none_of_the_calls_behind_it(word: str) -> None:
+    end = "\n```" if "```" in word else ""
+    write: tuple[str, dict[str, Any]] = ("write_file", {"path": "a.md", "content": "x"})
+    for calls in ([READ], [write, RUN]):
+        got = found(f"{word}\n" + "\n".join(dumped(call) for call in calls) + end)
+        assert got is not None
+        assert [call.function.name for call in got.calls] == [name for name, _ in calls]
+
+
 def test_a_mark_that_opens_one_call_closes_none_before_it() -> None:
     other = ("read_file", {"path": "src/b.py"})
     for text in (

@@ -19,7 +19,7 @@ def _part(word: str) -> str:
     return "(?:".join(word) + ")?" * (len(word) - 1)
 
 
-_BLOCK = r"(?:(?m:^)[ \t]*```\w{0,10}[ \t]*\r?\n\s{0,200})?"
+_BLOCK = r"(?:(?m:^)[ \t]*```\w{0,10}[ \t]*\r?\n\s{0,200}(?:json[ \t]*\r?\n\s{0,200})?)?"
 """A code block that begins with the call."""
 _MARK = re.compile(
     rf"{_BLOCK}(?:"
@@ -43,7 +43,9 @@ _MAYBE = re.compile(
     rf"(?:assistant\s{{0,20}})?(?:(?:commentary|analysis)\s{{0,20}})?(?:{_part('assistant')}|{_part('commentary')}|"
     rf"{_part('analysis')}|\bt(?:o(?:=\w{{0,10}})?)?)?|{_part('function call')}|"
     r"(?m:^)>{1,3}\w{0,80})\Z|"
-    r"(?m:^)[ \t]*(?:`{1,2}|```\w{0,10}[ \t]*\r?(?:\n\s{0,200})?)\Z"
+    r"(?m:^)[ \t]*(?:`{1,2}|```\w{0,10}[ \t]*\r?(?:\n\s{0,200}(?:json[ \t]*\r?(?:\n\s{0,200})?|"
+    + _part("json")
+    + r")?)?)\Z"
 )
 """The end of what came may be the beginning of such a mark."""
 _WORD = re.compile(
@@ -119,9 +121,12 @@ class HeldBack:
         """Where in what is held a call may begin; -1 where none does."""
         from jetbox.engine.models.repair import quoted
 
-        for mark in _MARK.finditer(self._line + self._held):
+        text, upto = self._line + self._held, 0
+        while mark := _MARK.search(text, upto):
+            upto = mark.end()
             named = mark["name"] or mark["bare"]
             if named and not self._offer.offered(named.rpartition(".")[2]):
+                upto = mark.end(mark.lastgroup or 0)  # in the next line something else may begin
                 continue
             at = self._behind(mark.start())
             if not quoted(self._before + self._held[:at]):

@@ -73,7 +73,12 @@ _ONLY_SHOWN = re.compile(
     r"(?: (?:this|that|it|them|these|those|the (?:call|command|tool))\b|\W*\Z))"
 )
 """In the sentence before a call: it is an example, or what will not be done."""
-_QUOTE = re.compile(r"(?:(?:^|[\s(])['‘]|[“„«‹「『][^”“»›」』]*+)\Z")
+_QUOTE = re.compile(r"(?:^|[\s(])['‘]\Z")
+_CODE = re.compile(r"`[^`]*+`")
+_QUOTES = {"„": '“”"', "“": "”", "«": "»", "»": "«»", "‹": "›", "›": "‹›", "「": "」", "『": "』", '"': '"'}
+"""What opens a quotation in a line, with what closes it: German closes with what opens one in English."""
+_QUOTING = re.compile(r"[»›](?=\s)|(?<=\d)\"|(?P<opens>[„“”«»‹›「」『』\"])")
+"""The first of these only close: a mark before a step, and inches."""
 _FENCE = re.compile(r"```\w*[\s\[{]*\Z")
 _INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _BEGIN = re.compile(r"[ \t]*")
@@ -106,14 +111,14 @@ def recover(
     no call.
     """
     judge = _Judge(fits, offered, cut)
-    said = _spoken(text)
+    said = _spoken(text, offered)
     if said:
         return _ending(said, judge) or _ending(_undoubled(said), judge)
     found = _ending(thinking.strip(), judge)
     return msgspec.structs.replace(found, text="", form=f"{found.form} in thinking") if found is not None else None
 
 
-def _spoken(text: str) -> str:
+def _spoken(text: str, offered: Offered) -> str:
     """Without what the model thought before it spoke, where the server left that in the text."""
     text = text.strip()
     while tags := next((tags for tags in _THOUGHTS if text.startswith(tags[0])), None):
@@ -123,7 +128,7 @@ def _spoken(text: str) -> str:
         text = rest.lstrip()
     for _, end in _THOUGHTS:
         head, ended, rest = text.partition(end)
-        if ended and not _begun(head):  # the beginning of what was thought stood in the prompt
+        if ended and not _begun(head, offered):  # the beginning of what was thought stood in the prompt
             text = rest.lstrip()
     return text
 
@@ -206,24 +211,26 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
 def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:
     """Without what is shown: an example, a quotation, a line of code, a block where no block ends the text."""
     meant: list[Part] = []
-    shown = -1
+    shown, since, words = -1, 0, ""
     for part in found:
         plain = part.form in (PYTHONIC, A_NAME) or part.fenced or all(call.arguments == "{}" for call in part.calls)
         if plain and not any(judge.offered(call.name) or judge.fits(call.name, call.arguments) for call in part.calls):
             continue
         begin = _BEGIN.match(text, part.start)
-        before = text[max(0, part.start - NEAR) : begin.end() if begin else part.start]
-        if (shown >= 0 and not text[shown : part.start].strip()) or _cited(before) or _shown(before):
+        words += text[since : begin.end() if begin else part.start]
+        since = part.end
+        if (shown >= 0 and not text[shown : part.start].strip()) or _cited(words) or _shown(words):
             shown = part.end
         else:
             meant.append(part)
+            words = ""
     return [part for part in meant if meant[-1].fenced or not part.fenced]
 
 
-def _begun(text: str) -> bool:
+def _begun(text: str, offered: Offered) -> bool:
     """Whether a call begins there that is not whole."""
     try:
-        parts(text, lambda name: False)
+        parts(text, offered)
     except Begun as begun:
         return not begun.words
     return False
@@ -251,4 +258,10 @@ def quoted(before: str) -> bool:
 def _cited(before: str) -> bool:
     """Within quotation marks that a line has opened."""
     line = before.rpartition("\n")[2]
-    return line.count('"') % 2 == 1 or _QUOTE.search(line) is not None
+    opened = ""
+    for mark in _QUOTING.finditer(_CODE.sub("", line)):
+        if opened:
+            opened = "" if mark[0] in _QUOTES[opened] else opened
+        elif mark["opens"] and mark[0] in _QUOTES:
+            opened = mark[0]
+    return opened != "" or _QUOTE.search(line) is not None

@@ -31,7 +31,9 @@ _PAYLOAD = re.compile(
     rf"(?:functions\.)?(?P<name>{NAME})(?P<opens>(?::\d+)?(?:\s*+\{{|[(\[<]|\s*+(?:json|code)?\s*+(?:\{{|<[｜|at])))?)"
 )
 """What makes of a mark more than its mention."""
-_INFO = re.compile(r"[ \t]*+(\w*+)[ \t]*+\r?\n(?:[ \t\r]*\n)*")
+_INFO = re.compile(r"[ \t]*+(\w*+)[ \t]*+\r?\n(?:[ \t\r]*\n)*(?:json[ \t]*+\r?\n)?")
+_ALONE = re.compile(rf" {{0,3}}(?:functions\.)?(?P<name>{NAME})(?::\d+)?[ \t]*+\n")
+"""A name, and what would be its arguments in the next line."""
 _FENCE = re.compile(r"(?m:^)[ \t]*+(`{3,}+)[ \t]*+(\w?)")
 _CLOSERS = re.compile(rf"{CLOSERS.pattern};?{CLOSERS.pattern}")
 _SPACES = re.compile(r"\s*+")
@@ -97,6 +99,9 @@ def _read(text: str, opening: re.Match[str], offered: Offered) -> tuple[list[Fou
         Begun
     """
     form = _form(opening)
+    alone = _ALONE.match(text, opening.start()) if form == A_NAME else None
+    if alone and not offered(alone["name"].rpartition(".")[2]):
+        return [], alone.end()  # a word, and behind it what stands by itself
     calls = FORMS[form][1](text, opening.start())
     end = _closed(text, calls[-1].end) if calls else -1
     if calls and (
