@@ -81,7 +81,7 @@ def test_the_keep_alive_of_the_server_holds_where_a_request_names_none(client_of
 
 
 def test_requests_beyond_the_queue_are_turned_away(client_of: Any) -> None:
-    """Only those that need a load: who wants the loaded model waits."""
+    """Only those that need a load: who wants the model that is there waits."""
     client = client_of(max_queue=1, faults=["stall@1:1"])
     body = {"model": "gpt-oss:20b", "messages": [QUESTION]}
     with closing(sending(client, body)):
@@ -98,6 +98,19 @@ def test_requests_beyond_the_queue_are_turned_away(client_of: Any) -> None:
             stats = client.server.stats(finished=3)
     assert refused == (503, "server busy, please try again.  maximum pending requests exceeded")
     assert (stats["finished"], stats["errors"]) == (3, 1)
+
+
+def test_while_a_model_loads_the_queue_is_as_short_for_those_who_want_that_one(client_of: Any) -> None:
+    client = client_of(max_queue=1, faults=["stuck@1"])
+    body = {"model": "gpt-oss:20b", "messages": [QUESTION]}
+    with closing(sending(client, body)):
+        client.server.stats(loading=1)
+        with closing(sending(client, body)):
+            client.server.stats(queued=1)
+            refused = client.refused(QUESTION)
+            client.server.release()
+            client.server.stats(finished=2)
+    assert refused[0] == 503
 
 
 def test_who_waits_for_a_load_is_served_before_who_came_later() -> None:

@@ -176,7 +176,9 @@ class Scheduler:
                         runner = None
                     if in_turn and runner is None and self._may_load(model, launch):
                         return self._begin(model, launch)
-                    if not same and not queued:
+                    # Ollama hands requests on to a model that is there; while one loads, all wait with it.
+                    handed_on = same and runner is not None and runner.ready
+                    if not handed_on and not queued:
                         if self._waiting >= self.limits.max_queue:
                             raise ApiError(503, BUSY)
                         queued = True
