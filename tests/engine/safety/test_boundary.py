@@ -251,6 +251,43 @@ async def test_a_virtual_environment_elsewhere_works_and_a_false_one_opens_nothi
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_a_link_among_the_configuration_above_opens_nothing(isolated: Path, name: str) -> None:
+    repository = isolated / "src" / "repository"
+    root = repository / "package"
+    root.mkdir(parents=True)
+    (isolated / "diary").write_text("PRIVATE")
+    (repository / "pyproject.toml").write_text("[project]\n")
+    (repository / "setup.cfg").symlink_to(isolated / "diary")
+    sandbox = await choose_sandbox(root, enabled=True, network=False, prefer=name)
+    line = "cat ../pyproject.toml ../setup.cfg ../../../diary"
+    done = await ProcessRunner(sandbox, root).run(["sh", "-c", line], limits=LIMITS)
+    await sandbox.close()
+    assert sandbox.name == name
+    assert done.output.startswith("[project]\n")
+    assert "PRIVATE" not in done.output
+
+
+async def test_what_is_cleared_away_where_a_file_was_mounted_is_nothing_that_a_link_leads_to(
+    workspace: Path, tmp_path: Path
+) -> None:
+    opened, mine = tmp_path / "opened", tmp_path / "mine"
+    for folder in (opened, mine):
+        folder.mkdir()
+        (folder / "data").touch()
+    sandbox = await choose_sandbox(
+        workspace, enabled=True, network=False, readable=[opened / "data"], prefer="bubblewrap"
+    )
+    runner = ProcessRunner(sandbox, workspace)
+    line = ["sh", "-c", 'mv "$1" "$1.before" && ln -s "$2" "$1"; ls -l "$1"', "sh", str(opened), str(mine)]
+    done = await runner.run(line, limits=LIMITS)
+    assert done.output.rstrip().endswith(f"-> {mine}")
+    (opened / "data").unlink()
+    await runner.run(["true"], limits=LIMITS)
+    await sandbox.close()
+    assert (mine / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
 async def test_a_folder_can_be_made_readable(workspace: Path, tmp_path: Path, name: str) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()

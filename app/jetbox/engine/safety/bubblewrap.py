@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -70,12 +71,12 @@ class Bubblewrap:
         return self._mounts[1]
 
     def _clear(self, gone: set[Path]) -> None:
-        """Delete what was put where a file was mounted in the folder for temporary files, and would be taken for it."""
+        """Delete what was put where something was mounted in the folder for temporary files: it would be taken for that."""
         for folder in TEMPORARY:
             for path in gone:
-                if path.is_relative_to(folder):
+                if path.is_relative_to(folder) and str(path) != folder:
                     with suppress(OSError):
-                        (self._private.shared / path.relative_to(folder)).unlink()
+                        _delete_empty(self._private.shared, path.relative_to(folder).parts)
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         guards: list[str] = []
@@ -94,6 +95,27 @@ class Bubblewrap:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)
+
+
+def _delete_empty(folder: Path, parts: Sequence[str]) -> None:
+    """Delete an empty file or folder below; no link on the way is followed, for commands can make them.
+
+    Raises:
+        OSError: there is none.
+    """
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        for part in parts[:-1]:
+            within = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = within
+        found = os.stat(parts[-1], dir_fd=at, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.rmdir(parts[-1], dir_fd=at)
+        elif stat.S_ISREG(found.st_mode) and not found.st_size:
+            os.unlink(parts[-1], dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _isolation(network: bool) -> list[str]:
@@ -122,7 +144,10 @@ def _mounts(root: Path, private: PrivateFolder, readable: Sequence[Path], networ
         *map(str, readable),
     ]
     for name in filter(os.path.exists, seen):
-        if os.path.islink(name) and name in SYSTEM:
+        link = os.path.islink(name) and name in SYSTEM
+        if name in mounts or (link and "/" in seen):
+            continue  # what a command has of its own is not opened by the name of the system's
+        if link:
             mounts[name] = ("--symlink", os.readlink(name), name)
         elif not any(str(parent) in mounts and str(parent) not in TEMPORARY for parent in Path(name).parents):
             mounts[name] = ("--ro-bind", name, name)

@@ -55,7 +55,8 @@ class Landlock:
 
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         folder = os.path.realpath(cwd)
-        options = [*self._options, *(f"--read={path}" for path in self.readable)]
+        # Of /etc what everybody may read is open already.
+        options = [*self._options, *(f"--read={path}" for path in self.readable if path != "/etc")]
         return supervised(argv, folder, {**env, **self._env, "PWD": folder}, options)
 
     async def close(self) -> None:

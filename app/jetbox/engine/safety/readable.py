@@ -71,11 +71,11 @@ class Readable:
             _add(self._found, path, root, self._kept)
 
         self._above = [os.path.join(folder, name) for folder in root.parents for name in PROJECT]
-        self._now: tuple[list[str], tuple[Path, ...]] | None = None
+        self._now: tuple[list[tuple[int, int] | None], tuple[Path, ...]] | None = None
 
     def now(self) -> tuple[Path, ...]:
         """Files and folders, each of which exists: configuration above the workspace may come and go."""
-        there = [path for path in (*self._above, *map(str, self._extra)) if os.access(path, os.F_OK)]
+        there = [_which(path) for path in (*self._above, *self._extra)]
         if self._now is None or self._now[0] != there:
             self._now = (there, tuple(sorted(self._made())))
         return self._now[1]
@@ -85,10 +85,23 @@ class Readable:
         project = project_above(self._root, self._kept[0])
         if project is not None:
             _add(found, project, self._root, self._kept)
-        # Tools look for their configuration in every folder above, up to the last.
-        for path in (*map(Path, filter(os.path.isfile, self._above)), *self._extra):
+        # Tools look for their configuration in every folder above, up to the last. Whoever made such a file chose no
+        # more than its name: a link opens nothing.
+        for path in filter(os.path.isfile, self._above):
+            if os.path.realpath(path) == path or is_readable(path, str(self._root), map(str, found)):
+                found[Path(path)] = None
+        for path in self._extra:
             _add(found, path, self._root, ())
         return found
+
+
+def _which(path: str | Path) -> tuple[int, int] | None:
+    """Which file or folder, or link to one, it is; None where there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mode
 
 
 def is_readable(path: str, root: str, readable: Iterable[str]) -> bool:
