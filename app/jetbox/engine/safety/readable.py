@@ -75,7 +75,7 @@ class Readable:
 
     def now(self) -> tuple[Path, ...]:
         """Files and folders, each of which exists: configuration above the workspace may come and go."""
-        there = [_which(path) for path in (*self._above, *self._extra)]
+        there = [_which(path) for path in (*self._above, *map(str, self._extra))]
         if self._now is None or self._now[0] != there:
             self._now = (there, tuple(sorted(self._made())))
         return self._now[1]
@@ -87,15 +87,15 @@ class Readable:
             _add(found, project, self._root, self._kept)
         # Tools look for their configuration in every folder above, up to the last. Whoever made such a file chose no
         # more than its name: a link opens nothing.
-        for path in filter(os.path.isfile, self._above):
-            if os.path.realpath(path) == path or is_readable(path, str(self._root), map(str, found)):
-                found[Path(path)] = None
+        for file in filter(os.path.isfile, self._above):
+            if os.path.realpath(file) == file or is_readable(file, str(self._root), map(str, found)):
+                found[Path(file)] = None
         for path in self._extra:
             _add(found, path, self._root, ())
         return found
 
 
-def _which(path: str | Path) -> tuple[int, int] | None:
+def _which(path: str) -> tuple[int, int] | None:
     """Which file or folder, or link to one, it is; None where there is none."""
     try:
         found = os.lstat(path)
