@@ -144,7 +144,7 @@ async def test_messages_that_a_server_drops_are_missed(rig: OpenRig) -> None:
 def test_a_prompt_that_grew_less_than_what_was_added_to_it_was_cut(size: int) -> None:
     watch = CutWatch()
     assert watch.look("m", 20_000, 5000, {"prompt_eval_count": 5000}, window=16384, whole=True) is None
-    estimate, least = size // 4, 5000 + (size - 20_000) // 8
+    estimate, least = size // 4, 5000 + (size - 20_000) // 16
     cut = watch.look("m", size, estimate, {"prompt_eval_count": least - 100}, window=16384, whole=True)
     assert (cut is not None) == (size == 60_000), "of little more, the text may have been easy on the tokens"
     assert watch.look("m", size, estimate, {"prompt_eval_count": least}, window=16384, whole=True) is None

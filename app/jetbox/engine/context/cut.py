@@ -20,6 +20,8 @@ MORE = 1.25
 """What was sent has so many times the tokens that were read: else a length is a coincidence."""
 MOST_BYTES = 8.0
 """No text that an agent sends has more bytes a token."""
+MOST_BYTES_ADDED = 16.0
+"""No answers of tools have more: a table may be spaces for the most part, and dashes."""
 LEAST = 64
 """Tokens by which a prompt that only grew may fall short of what it has grown by."""
 FEWEST_BYTES = 3.0
@@ -83,7 +85,7 @@ class CutWatch:
         if cut is not None or not counted:
             return cut
         grown = size - last_size
-        fell_short = last and grown >= 0 and count + LEAST + tokens < last + grown / MOST_BYTES
+        fell_short = last and grown >= 0 and count + LEAST + tokens < last + grown / MOST_BYTES_ADDED
         if count < (size - optional) / MOST_BYTES or (fell_short and estimate - tokens > MORE * count):
             return Cut(count, max(estimate, last))
         return None

@@ -71,7 +71,7 @@ class Bubblewrap:
         return self._mounts[1]
 
     def _clear(self, gone: set[Path]) -> None:
-        """Delete what was put where something was mounted below a folder for temporary files, and would be taken for it."""
+        """Delete what was put where a temporary file or folder was mounted: it would pass for that."""
         for folder in TEMPORARY:
             for path in gone:
                 if path.is_relative_to(folder) and str(path) != folder:
