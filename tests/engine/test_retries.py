@@ -104,31 +104,37 @@ async def test_a_gateway_that_refuses_in_mid_session_is_told_from_the_server(
     assert "protocol" not in ended.reason
 
 
-def ended(reason: str) -> bytes:
+def ended(reason: str, text: str) -> bytes:
     """An answer in OpenAI's protocol that ended for this reason."""
-    events = [{"choices": [{"index": 0, "delta": {"content": "I can"}}]}, {"choices": [{"finish_reason": reason}]}]
+    events = [{"choices": [{"index": 0, "delta": {"content": text}}]}, {"choices": [{"finish_reason": reason}]}]
     return answer(200, "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode())
 
 
 @pytest.mark.parametrize(
-    ("reason", "requests", "said"),
-    [("abort", 2, "the server broke the answer off (abort)"), ("content_filter", 1, "a filter of the server's")],
+    ("reason", "text", "requests", "said"),
+    [
+        ("abort", "I can", 2, "the server broke the answer off (abort)"),
+        ("content_filter", "I can", 1, "a filter of the server's"),
+        ("content_filter", '{"name": "run_cmd", "arguments": {"command": ["rm", "a"', 2, "a filter of the server's"),
+    ],
 )
 async def test_an_answer_that_a_server_gave_up_or_filtered_is_not_taken_for_a_good_one(
     tmp_path: Path,
     write_script: WriteScript,
     sim_server: Callable[..., ServerProcess],
     reason: str,
+    text: str,
     requests: int,
     said: str,
 ) -> None:
     server = sim_server(scripts=[str(write_script(YES))], flavour="vllm")
-    async with gateway(server.url, ended(reason)) as host:
+    async with gateway(server.url, ended(reason, text)) as host:
         live = await Rig(server, tmp_path).open(client=connect(ModelOptions(host=host, protocol="openai")))
         assert (await live.run()).outcome == "answered"
         await live.close()
     assert len(live.events(e.RequestSent)) == requests
     assert said in live.events(e.Notice)[0].text
+    assert not live.events(e.ToolCalled)
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,8 @@ class Attempt:
         from jetbox.engine.models.repair import looks_like_a_call, recover
 
         offer = self._offer
-        found = recover(answer.text, answer.thinking, offer.fits, offered=offer.offered, cut=answer.cut)
+        cut = answer.cut or answer.done_reason == FILTERED
+        found = recover(answer.text, answer.thinking, offer.fits, offered=offer.offered, exact=offer.exact, cut=cut)
         if found is not None:
             answer.text = found.text
             self._show(self._held.before_call(found.text))

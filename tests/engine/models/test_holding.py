@@ -19,6 +19,9 @@ class Offered:
     def fits(self, name: str, arguments: str) -> bool:
         return self.offered(name)
 
+    def exact(self, name: str, arguments: str) -> bool:
+        return self.fits(name, arguments)
+
     def offered(self, name: str) -> bool:
         return name in NAMES
 

@@ -34,6 +34,11 @@ def fits(name: str, arguments: str) -> bool:
     return True
 
 
+def exact(name: str, arguments: str) -> bool:
+    """As the loop asks it: the tool also knows every one of them."""
+    return fits(name, arguments) and not any("ignored" in note for note in decode_arguments(TOOLS[name], arguments)[1])
+
+
 def dumped(call: tuple[str, dict[str, Any]], key: str = "arguments", name: str = "name") -> str:
     return json.dumps({name: call[0], key: call[1]})
 
@@ -220,6 +225,21 @@ NEGATIVE = {
     "arguments that only begin": '{"name": "list_dir", "arguments": {',
     "a list that goes on": '{"name": "edit_file", "arguments": {"path": "a", "edits": [{"old": "a", "new": "b"},',
     "a call in a list of something": f'{{"later": [\n{dumped(RUN)}]}}',
+    "a value with the tags of another": "<function=write_file>\n<parameter=path>\na.md\n</parameter>\n"
+    "<parameter=content>\nA value ends with\n</parameter>\n<parameter=path>\nb\n"
+    "</parameter>\nand so on.\n</parameter>\n</function>",
+    "a value with tags in its line": "<function=write_file>\n<parameter=path>\na\n</parameter>\n<parameter=content>\n"
+    'SEP = "</parameter><parameter=b>"\nx = 1\n</parameter>\n</function>',
+    "a value with the tags of an argument that no tool knows": "<function=write_file><parameter=path>a</parameter>"
+    "<parameter=content>x = 1\ny = 2\n</parameter>\n<parameter=b>\n</parameter>\n</function>",
+    "pairs that come twice": "<tool_call>write_file<arg_key>path</arg_key><arg_value>a</arg_value><arg_key>content"
+    '</arg_key><arg_value>S = "</arg_value><arg_key>path</arg_key><arg_value>"\nx = 1\n</arg_value></tool_call>',
+    "a pair that no tool knows": "<tool_call>write_file<arg_key>path</arg_key><arg_value>a</arg_value><arg_key>content"
+    '</arg_key><arg_value>S = "</arg_value><arg_key>b</arg_key><arg_value>"\nx = 1\n</arg_value></tool_call>',
+    "a quotation that is not escaped": '<tool_call>{"name": "write_file", "arguments": {"path": "a", "content": '
+    '"close with "</tool_call>',
+    "code that is not escaped": '<tool_call>{"name": "write_file", "arguments": {"path": "a", "content": "f("'
+    "</tool_call>",
     "two tags, one empty": f"<tool_call>{dumped(READ)}</tool_call><tool_call></tool_call>x",
     "an XML document": "<function>read_file</function>",
     "markdown": "# read_file\n\n- path: src/a.py\n",
@@ -259,13 +279,21 @@ def test_two_calls_come_in_their_order(text: str) -> None:
 
 @pytest.mark.parametrize("text", NEGATIVE.values(), ids=NEGATIVE.keys())
 def test_nothing_is_taken_where_no_call_is_meant(text: str) -> None:
-    assert recover(text, "", fits, offered=TOOLS.__contains__) is None
+    assert recover(text, "", fits, offered=TOOLS.__contains__, exact=exact) is None
+
+
+def test_a_word_to_a_command_that_its_tool_does_not_take_keeps_it_not_back() -> None:
+    description = "<parameter=description>\nRun the tests\n</parameter>\n</function>"
+    found = recover(parameters(RUN).replace("</function>", description), "", fits, exact=exact)
+    assert found is not None
 
 
 @pytest.mark.parametrize(
     "text",
     [
         dumped(READ)[:-1],
+        '<tool_call>{"name": "read_file", "arguments": {"path": "a.py"</tool_call>',
+        '{"name": "write_file", "arguments": {"path": "a.py", "content": "x\\n"</tool_call>',
         '{"name": "read_file", "arguments": {"path": "a.py", "limit": 1',
         "<function=grep><parameter=pattern>x</parameter>",
         "<tool_call>grep<arg_key>pattern</arg_key><arg_value>x</arg_value>",

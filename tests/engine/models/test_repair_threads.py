@@ -274,6 +274,9 @@ RAW: dict[str, tuple[str, Calls]] = {
     "ollama #17638: more than its end": (json.dumps(W[1]) + ", {}]", []),
     "ollama #12064: closed by the wrong bracket": (json.dumps(W[1])[:-1] + ', "encoding": "utf-8"]}', []),
     "ollama #11704: words where a value should begin": ("commentary: " + "I write it now.", []),
+    "unexpected end of JSON input: a command": ('{"command": ["rm", "-rf", "build"', []),
+    "unexpected end of JSON input: a name and its arguments": (json.dumps({"name": W[0], "parameters": W[1]})[:-1], []),
+    "unexpected end of JSON input: a text": (json.dumps(W[1])[:-1], []),
     "continue #10221: a command": ("ls -R\n", []),
 }
 ERRORS = {
@@ -291,6 +294,9 @@ class Offered:
 
     def fits(self, name: str, arguments: str) -> bool:
         return fits(name, arguments)
+
+    def exact(self, name: str, arguments: str) -> bool:
+        return self.fits(name, arguments)
 
     def offered(self, name: str) -> bool:
         return name in TOOLS

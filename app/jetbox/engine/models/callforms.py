@@ -25,6 +25,8 @@ class Found(msgspec.Struct, frozen=True):
     end: int
     closed: bool = True
     """False where it ended before what belongs at its end."""
+    doubtful: bool = False
+    """Its arguments stood between tags, and one of them may itself hold such tags."""
 
 
 Reader = Callable[[str, int], list[Found]]
@@ -122,7 +124,8 @@ def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[st
     """The arguments there and the place behind them; None where one is not closed.
 
     Scanned, not parsed as XML: values hold whatever a file holds. `block`: a value is without the newline before it too
-    where none begins it.
+    where none begins it. Where a name comes twice, or a value that begins on a line of its own ends within one, tags
+    stand in a value: that is none.
     """
     found: dict[str, str] = {}
     while opening := tags.opens.match(text, at):
@@ -131,10 +134,13 @@ def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[st
             return None
         value = text[opening.end() : closing.start()]
         newline = "\r\n" if value.startswith("\r\n") else "\n"
+        at = _spaces(text, closing.end())
+        within = block and value.startswith(newline) and not value.endswith("\n") and tags.opens.match(text, at)
+        if within or opening["key"] in found:
+            return None
         if block or value.startswith(newline):
             value = value.removeprefix(newline).removesuffix(newline)
         found[opening["key"]] = value
-        at = _spaces(text, closing.end())
     return found, at
 
 
@@ -167,7 +173,7 @@ def tagged(text: str, at: int) -> list[Found]:
         return _row(text, inside)
     if glm := _GLM.match(text, inside):
         read_ = _arguments(text, glm.end(), _PAIRS, block=False)
-        return [_with(glm, *read_, text.startswith("</tool_call>", read_[1]))] if read_ else []
+        return [_between(glm, *read_, text.startswith("</tool_call>", read_[1]))] if read_ else []
     if line := _LINE.match(text, inside):
         return _with_json(text, line)
     return _json(text, inside, begins=True) or pythonic(text, inside)
@@ -184,7 +190,7 @@ def function(text: str, at: int) -> list[Found]:
     found = _arguments(text, at, _PARAMETERS, block=True)
     if found is None or not _PARAMETERS.ends.match(text, found[1]):
         return []
-    return [_past_end(_with(opening, *found, found[1] < len(text)), text, "</function>")]
+    return [_past_end(_between(opening, *found, found[1] < len(text)), text, "</function>")]
 
 
 def invoked(text: str, at: int) -> list[Found]:
@@ -207,7 +213,7 @@ def invoked(text: str, at: int) -> list[Found]:
         tags = _Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends, _BARE_ARGUMENT.pattern)
     found = _arguments(text, at, tags, block=False)
     end = ends.match(text, found[1]) if found else None
-    return [_with(opening, found[0], end.end())] if found and end else []
+    return [_between(opening, found[0], end.end())] if found and end else []
 
 
 def _row(text: str, at: int) -> list[Found]:
@@ -329,6 +335,12 @@ def _with_json(text: str, opening: re.Match[str], at: int = -1) -> list[Found]:
 
 def _with(opening: re.Match[str], arguments: dict[str, Any], end: int, closed: bool = True) -> Found:
     return Found(opening["name"], _encoded(arguments), end, closed)
+
+
+def _between(opening: re.Match[str], arguments: dict[str, str], end: int, closed: bool = True) -> Found:
+    """With arguments that stood between tags: one over lines, or with half of a quotation, may hold such tags."""
+    doubtful = any("\n" in value or value.count('"') % 2 or value.count("'") % 2 for value in arguments.values())
+    return msgspec.structs.replace(_with(opening, arguments, end, closed), doubtful=doubtful)
 
 
 def _past_end(call: Found, text: str, tag: str) -> Found:

@@ -21,6 +21,8 @@ _PLAIN = re.compile(r"\s+|[-+.\d]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _MARKS = ('<|"|>', "<escape>")
 """Gemma's quotation marks; nothing is escaped between two of them."""
+_OPENS = re.compile(r"(?:\A|[ (\[{<=,:+'`]|\\[\"t])\"\Z")
+"""The end of a string whose last quotation mark rather opens a quotation in it."""
 DEPTH = 60
 """Levels of nesting above which a text is no call."""
 
@@ -73,6 +75,8 @@ def read(text: str, start: int = 0) -> Loose | None:
             at = word.end()
             continue
         elif char in "<`":
+            if _last(out) == '"' and _OPENS.search(out[-1]):
+                return None  # the mark is what the text quotes
             break
         elif plain := _PLAIN.match(text, at):
             out.append(plain[0])

@@ -33,6 +33,10 @@ class Offer(Protocol):
         """Whether there is such a tool and it takes these arguments (JSON)."""
         ...
 
+    def exact(self, name: str, arguments: str) -> bool:
+        """Whether it fits, and knows every one of the arguments."""
+        ...
+
     def offered(self, name: str) -> bool:
         """Whether there is a tool of this name."""
         ...
@@ -91,6 +95,7 @@ class _Judge(NamedTuple):
     fits: Fits
     offered: Offered
     cut: bool
+    exact: Fits
 
 
 class Recovered(msgspec.Struct, frozen=True):
@@ -103,14 +108,20 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 def recover(
-    text: str, thinking: str, fits: Fits, *, offered: Offered = lambda name: False, cut: bool = False
+    text: str,
+    thinking: str,
+    fits: Fits,
+    *,
+    offered: Offered = lambda name: False,
+    exact: Fits | None = None,
+    cut: bool = False,
 ) -> Recovered | None:
     """The calls at the end of an answer's text, or of its thinking where it has no text; None where there are none.
 
-    `offered` tells which names are those of tools. Where the answer was cut at its limit, what may lack its end is
-    no call.
+    `offered` tells which names are those of tools, `exact` whether one knows every argument. Where the answer was cut
+    at its limit, what may lack its end is no call.
     """
-    judge = _Judge(fits, offered, cut)
+    judge = _Judge(fits, offered, cut, exact or fits)
     said = _spoken(text, offered)
     if said:
         return _ending(said, judge) or _ending(_undoubled(said), judge)
@@ -172,13 +183,18 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
 
 def recover_raw(raw: str, offer: Offer) -> Recovered | None:
     """The call that a server could not read; without a name it is for the one tool that takes its arguments."""
-    found = _ending(raw.strip(), _Judge(offer.fits, offer.offered, cut=False))
+    found = _ending(raw.strip(), _Judge(offer.fits, offer.offered, cut=True, exact=offer.exact))
     if found is not None:
         return found
     start = raw.find("{")
     loose = read(raw, start) if start >= 0 else None
     # An array's end may be left of one that the server's parser has begun to read.
-    if loose is None or not isinstance(loose.value, dict) or raw[loose.end :].strip() not in ("", "]"):
+    if (
+        loose is None
+        or not loose.complete
+        or not isinstance(loose.value, dict)
+        or raw[loose.end :].strip() not in ("", "]")
+    ):
         return None
     arguments = msgspec.json.encode(loose.value).decode()
     takers = [name for name in offer.takers(frozenset(loose.value)) if offer.fits(name, arguments)]
@@ -200,7 +216,7 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
         not calls
         or text[meant[-1].end :].strip() not in ("", "" if "```" in text[: meant[-1].end] else "```")
         or any(words.strip() and (meant[0].form != TAGS or any(mark in words for mark in "<{`")) for words in said)
-        or not all(judge.fits(call.name, call.arguments) for call in calls)
+        or not all((judge.exact if call.doubtful else judge.fits)(call.name, call.arguments) for call in calls)
         or (judge.cut and not all(call.closed for call in calls))
     ):
         return None

@@ -14,6 +14,9 @@ _WRAPPERS = ("arguments", "parameters", "args", "kwargs", "input", "params")
 _DEPTH = 3
 """How often JSON may be packed into a string of JSON."""
 
+IGNORED = "ignored: "
+"""How a note begins on arguments that the tool does not know."""
+
 ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("file_path", "filepath", "filename", "file_name", "file", "target_file", "directory", "dir", "folder"),
     "content": ("contents", "text", "file_content", "file_text", "data", "body"),
@@ -56,7 +59,7 @@ def decode_arguments(tool: Tool, raw: str) -> tuple[dict[str, Any], list[str]]:
     ignored = [name for name in given if name not in properties]
     _refuse(tool, given)
     if ignored:
-        notes.append("ignored: " + ", ".join(name[:60] for name in ignored[:10]))
+        notes.append(IGNORED + ", ".join(name[:60] for name in ignored[:10]))
     decoded: dict[str, Any] = {}
     for name, schema in properties.items():
         value = given.get(name)
@@ -207,7 +210,7 @@ def _members(value: Any, schema: Mapping[str, Any], name: str, notes: list[str])
     found = _named(value, properties, notes)
     ignored = [f"{name}.{key}" for key in found if key not in properties]
     if ignored:
-        notes.append("ignored: " + ", ".join(ignored[:10]))
+        notes.append(IGNORED + ", ".join(ignored[:10]))
     return {
         key: _coerce(found[key], properties[key], f"{name}.{key}", notes)
         for key in properties

@@ -13,7 +13,7 @@ from jetbox.engine.events import CallState, ToolCalled, ToolEnded, ToolOutput, T
 from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
-from jetbox.engine.tools.arguments import decode_arguments
+from jetbox.engine.tools.arguments import IGNORED, decode_arguments
 from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
 from jetbox.engine.tools.calls import ALLOWED, Allowed, Denied, Done, Pending, Watch, title
 from jetbox.engine.tools.registry import find
@@ -70,14 +70,19 @@ class Dispatcher:
 
     def fits(self, name: str, raw: str) -> bool:
         """True where there is such a tool and it takes these arguments."""
+        return self._notes(name, raw) is not None
+
+    def exact(self, name: str, raw: str) -> bool:
+        """True where it also knows every one of them."""
+        notes = self._notes(name, raw)
+        return notes is not None and not any(note.startswith(IGNORED) for note in notes)
+
+    def _notes(self, name: str, raw: str) -> list[str] | None:
         tool = self._tools.get(name.rpartition(".")[2])
-        if tool is None:
-            return False
         try:
-            decode_arguments(tool, raw)
+            return decode_arguments(tool, raw)[1] if tool is not None else None
         except ToolError:
-            return False
-        return True
+            return None
 
     def offered(self, name: str) -> bool:
         """Whether there is a tool of this name."""
