@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jetbox.engine.options import PerformanceOptions, ProbeCommand
+from jetbox.engine.probes import inscope
 from jetbox.engine.probes.command import last_line
 from jetbox.engine.probes.runner import ProbeEngine
 from jetbox.engine.safety.choose import choose_sandbox
@@ -35,6 +38,21 @@ def program(folder: Path, name: str, text: str) -> Path:
     made.write_text(f"#!/bin/sh\n{text}\n")
     made.chmod(0o755)
     return made
+
+
+@contextmanager
+def our_words_to(path: Path) -> Iterator[None]:
+    """As `jetbox-tui ... 2> path` has it."""
+    kept, file = os.dup(2), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 2)
+    inscope._written.cache_clear()
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        inscope._written.cache_clear()
+        os.close(kept)
+        os.close(file)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +271,27 @@ async def test_a_write_ends_the_run_and_the_next_is_about_the_new_files(bench: B
     assert (await asked).summary == "new"
     assert not bench.running(f"sleep {MARK}")
     assert ("end", "check", "cancelled") in bench.told
+
+
+@pytest.mark.parametrize(("path", "then"), [("report.md", "passed"), ("made.py", "failed"), ("made.toml", "failed")])
+async def test_what_our_own_words_go_to_counts_where_it_is_program_text_and_for_other_sessions(
+    bench: Bench, tmp_path: Path, path: str, then: str
+) -> None:
+    made = (ProbeCommand(name="check", command=f"test ! -s {path}"),)
+    options: Any = {"store": tmp_path / "store", "ruff": False, "pytest": False, "commands": made}
+    with our_words_to(bench.root / path):
+        engine = bench.engine(performance=PLAIN, **options)
+        for words, state in (("", "passed"), ("words", then)):
+            bench.write(path, words)
+            assert [v.state for v in await engine.verdicts(final=True)] == [state]
+        await engine.close()
+        (tmp_path / "store" / "verdicts.json").unlink()
+        engine = bench.engine(performance=PLAIN, **options)
+        assert (await bench.one(engine, "check")).state == "failed"
+        await engine.close()
+    (bench.root / path).unlink()
+    engine = bench.engine(performance=PLAIN, **options)
+    assert (await bench.one(engine, "check")).state == "passed", "a verdict that left it out is none of this session's"
 
 
 async def test_several_commands_stand_beside_each_other(bench: Bench) -> None:

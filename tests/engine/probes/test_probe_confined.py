@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.probes.conftest import uncompared
 from engine.probes.test_probe_surroundings import PLAIN, Place, one
+from jetbox.engine.options import PerformanceOptions
 from jetbox.engine.probes.report import verdict_text
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
@@ -89,6 +91,46 @@ async def test_configuration_that_comes_and_goes_above_counts(bench: Bench, tmp_
             for file in above:
                 (tmp_path / file).unlink()
             assert [(v.state, v.cache) for v in await engine.verdicts(final=True)] == [("passed", "hit")] * 2
+    finally:
+        await engine.close()
+        await sandbox.close()
+
+
+async def test_configuration_that_is_replaced_above_counts(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    above = {
+        "pytest.ini": ("[pytest]\npython_functions = test_*\n", "[pytest]\npython_functions = check_*\n"),
+        "ruff.toml": ('lint.select = ["E9"]\n', 'lint.select = ["ANN"]\n'),
+    }
+    for file, (text, _) in above.items():
+        (tmp_path / file).write_text(text)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "number").write_text("0")
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=(data,))
+    if sandbox.name != "bubblewrap":
+        pytest.skip("bubblewrap does not work here")
+    assert str(tmp_path) not in sandbox.readable, "in the home folder it is the files alone that can be read"
+    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.write("test_a.py", "def test_a():\n    pass\n\n\ndef check_b():\n    x = 0\n    assert x\n")
+    performance = PerformanceOptions(probe_early=False, probe_baseline=False, affected_first=False)
+    engine = uncompared(bench.engine(performance=performance))
+    try:
+        assert [v.state for v in await engine.verdicts(final=True)] == ["passed", "passed"]
+        for file, (_, text) in above.items():
+            (tmp_path / "new").write_text(text)
+            (tmp_path / "new").replace(tmp_path / file)
+        said = [v.summary.partition(":")[0] for v in await engine.verdicts(final=True)]
+        assert said == ["2 problems", "1 of 1 failed"]
+        bench.write("test_a.py", f"def check_b():\n    assert open({str(data / 'number')!r}).read() == '1'\n")
+        assert (await bench.one(engine, "pytest")).state == "failed"
+        data.rename(tmp_path / "old")
+        data.mkdir()
+        (data / "number").write_text("1")
+        bench.write("test_a.py", f"def check_b():\n    assert '1' == open({str(data / 'number')!r}).read()\n")
+        assert (await bench.one(engine, "pytest")).state == "passed"
     finally:
         await engine.close()
         await sandbox.close()

@@ -8,6 +8,7 @@ import msgspec
 
 from jetbox.engine.events import RED, CacheState, VerdictState
 from jetbox.engine.probes.fingerprint import Snapshot
+from jetbox.engine.probes.inscope import own_output
 from jetbox.engine.probes.interpreter import Answers
 from jetbox.engine.safety.sandbox import Sandbox
 
@@ -65,15 +66,18 @@ class Scope(msgspec.Struct, frozen=True):
     """Every file and folder outside the tree whose change can change this scope, or whether the probe
     applies; None where they are not known, and the scope is asked for each time."""
     confines: tuple[str, ...] = ()
-    """The sandbox and what can be read in it, and limits of time and memory, in words."""
+    """The sandbox and what can be read in it, limits of time and memory, and files of the workspace that do not
+    count because our own words go there, in words."""
 
 
-def confines(sandbox: Sandbox, *, memory: int = 0, seconds: float = 0.0) -> tuple[str, ...]:
+def confines(sandbox: Sandbox, root: str, *, memory: int = 0, seconds: float = 0.0) -> tuple[str, ...]:
     """`Scope.confines` of a run in this sandbox, with its limits in bytes and seconds; 0 is none."""
     bounds = ([f"{memory / 2**30:g} GiB of memory"] if memory else []) + ([f"{seconds:g} s"] if seconds else [])
     gaps = (f"not forbidden: {words}" for words in sandbox.cannot)
-    read = f"readable: {', '.join(sandbox.readable)}"
-    return (f"sandbox {sandbox.name}", *gaps, *bounds, *([read] if sandbox.readable else []))
+    told = (f"own output: {path}" for path in own_output(root))
+    readable = sandbox.readable
+    read = [f"readable: {', '.join(readable)}"] if readable else []
+    return (f"sandbox {sandbox.name}", *gaps, *bounds, *told, *read)
 
 
 class Change(msgspec.Struct, frozen=True):

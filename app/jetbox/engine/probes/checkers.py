@@ -88,7 +88,7 @@ class CheckerProbe(Whole):
         noticed = facts.noticed
         if noticed is not None:
             noticed = (*noticed, *self._places())
-        return Scope(self.arguments(), versions, variables, noticed, confines(self._processes.sandbox))
+        return Scope(self.arguments(), versions, variables, noticed, confines(self._processes.sandbox, self._tree.root))
 
     def narrow(self, files: Snapshot) -> Snapshot:
         """Program text, folders (which can be packages), and configuration; all where that is not all it reads."""

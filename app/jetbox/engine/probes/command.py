@@ -102,7 +102,7 @@ class CommandProbe(Whole):
             versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
             outside = (*outside, *facts.noticed) if outside is not None and facts.noticed is not None else None
         keyed = {name: value for name, value in env.items() if name not in NOT_KEYED - {*self._processes.pass_env}}
-        bounds = confines(self._processes.sandbox, memory=self._memory, seconds=self._seconds)
+        bounds = confines(self._processes.sandbox, self._tree.root, memory=self._memory, seconds=self._seconds)
         return Scope(tuple(arguments), versions, keyed, outside, bounds)
 
     def narrow(self, files: Snapshot) -> Snapshot:

@@ -17,6 +17,8 @@ FILES = frozenset({".coverage", ".testmondata", ".testmondata-shm", ".testmondat
 """What probes themselves leave behind."""
 OWN = ".jetbox-tmp"
 """Suffix of files that are being written and get their name when they are whole."""
+TOLD = frozenset({"", ".log", ".txt", ".out", ".err", ".md", ".json", ".jsonl"})
+"""Suffixes of files that the words of a program are sent to: program text and configuration always count."""
 
 
 def out_of_scope(folder: str, name: str, directory: bool) -> bool:
@@ -30,12 +32,14 @@ def out_of_scope(folder: str, name: str, directory: bool) -> bool:
 @cache
 def _written() -> dict[str, str]:
     """Files that this process's own words go to, by name: each verdict that is told would outdate itself."""
-    found = {}
+    found: dict[str, str] = {}
     for output in (1, 2):
         try:
             if stat.S_ISREG(os.fstat(output).st_mode):
                 path = _path(output)
-                found[os.path.basename(path)] = path
+                name = os.path.basename(path)
+                if os.path.splitext(name)[1] in TOLD and not name.startswith("."):
+                    found[name] = path
         except OSError:
             continue
     return found
@@ -47,6 +51,12 @@ def _path(output: int) -> str:
 
         return fcntl.fcntl(output, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode()
     return os.readlink(f"/proc/self/fd/{output}")
+
+
+def own_output(root: str) -> list[str]:
+    """Files below `root` that are out of scope because our own words go there, relative to it."""
+    below = os.path.join(root, "")
+    return sorted(path.removeprefix(below) for path in _written().values() if path.startswith(below))
 
 
 def left_out(folder: str, path: str) -> bool:

@@ -117,7 +117,7 @@ class PytestProbe(Whole):
         versions["packages"] = facts.packages
         versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
         environment = clean_environment(os.environ, self._processes.pass_env)
-        bounds = confines(self._processes.sandbox, memory=self._options.memory)
+        bounds = confines(self._processes.sandbox, self._tree.root, memory=self._options.memory)
         return Scope((), versions, environment, facts.noticed, bounds)
 
     async def run(self, *, behind: bool = False) -> Verdict:

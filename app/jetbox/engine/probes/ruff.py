@@ -134,7 +134,7 @@ class RuffProbe(Whole):
         versions = {"ruff": identity(program) if program else ""}
         versions.update((f"settings {path}", " ".join(map(str, sign))) for path, sign in outside.items() if sign)
         noticed = (*outside, *self._places())
-        return Scope(ARGUMENTS, versions, outside=noticed, confines=confines(self._processes.sandbox))
+        return Scope(ARGUMENTS, versions, outside=noticed, confines=confines(self._processes.sandbox, self._tree.root))
 
     def _places(self) -> list[str]:
         """Every path whose change can make it another program."""

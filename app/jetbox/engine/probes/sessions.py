@@ -212,13 +212,15 @@ class Sessions:
         processes = self._processes
         interpreter = self._interpreters.find()
         environment = clean_environment(os.environ, processes.pass_env)
-        # What a sandbox keeps read-only, and what it lets be read, is settled when a process is started in it.
-        guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED))
+        # What a sandbox keeps read-only, and what it lets be read, is settled when a process is started in it:
+        # another file that takes the name of one, or another folder, is not seen there.
+        readable = processes.sandbox.readable
+        guarded = tuple(_identity(self._root / name) for name in ("", *PROTECTED, *readable))
         return Surroundings(
             interpreter.path,
             (facts.version, facts.pytest, facts.packages),
             tuple(sorted(environment.items())),
-            (processes.sandbox.name, *guarded, *processes.sandbox.readable),
+            (processes.sandbox.name, *guarded, *readable),
             self._refusals.asked(self._tree.last, processes.pass_env).blocked,
         )
 
