@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ import pytest
 from engine.probes.conftest import uncompared
 from engine.probes.test_probe_surroundings import PLAIN, Place, one
 from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.probes.base import Scope, Verdict
+from jetbox.engine.probes.fingerprint import Tree
+from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.report import verdict_text
+from jetbox.engine.probes.unread import Unread
 from jetbox.engine.safety.choose import choose_sandbox
 from jetbox.engine.safety.process import ProcessRunner
 
@@ -51,6 +56,9 @@ async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, t
     data.parent.mkdir()
     data.write_text("1\n")
     (bench.root / "numbers.txt").symlink_to(data)
+    (tmp_path / "far").mkdir()
+    (bench.root / "t").symlink_to(tmp_path / "far")
+    (bench.root / "one").symlink_to(tmp_path / "far")
     for folders, state in (((), "failed"), ((data.parent, place.editable), "passed")):
         sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=folders)
         if not sandbox.confines:
@@ -61,6 +69,7 @@ async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, t
             bench.write("test_one.py", "def test_one():\n    assert open('numbers.txt').read() == '1\\n'\n")
             verdict = await one(engine)
             assert (verdict.state, verdict.cache) == (state, "ran"), verdict
+            # The links `t` and `one` are parts of other words of what pytest says, and no words of it.
             shut = f"; {data} lies outside the workspace, where the sandbox lets nothing be read; cure: permissions."
             assert (shut in verdict.summary) is not bool(folders), verdict.summary
             bench.write("test_one.py", "import shared.deep.m\n\n\ndef test_one():\n    pass\n")
@@ -70,6 +79,29 @@ async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, t
         finally:
             await engine.close()
             await sandbox.close()
+
+
+def test_what_is_red_has_no_link_resolved_that_it_does_not_name(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(20):
+        (tmp_path / f"far{n}").mkdir()
+        (bench.root / f"link{n}").symlink_to(tmp_path / f"far{n}")
+    tree = Tree(bench.root, out_of_scope)
+    tree.sweep_now()
+    monkeypatch.setattr(type(bench.processes.sandbox), "readable", ())
+    resolved: list[str] = []
+
+    def counted(path: str, real: Callable[[str], str] = os.path.realpath) -> str:
+        resolved.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os.path, "realpath", counted)
+    far, said = tmp_path / "far7", "slink8 link9x link10.txt a/link11"
+    for spoken in ("link7", "./link7/x.csv", f"{bench.root}/link7", f"'{far}/x y'", f"open({far}),"):
+        verdict = Unread(tree, bench.processes).told(Verdict("pytest", "failed", "1", f"{said} {spoken}"), Scope())
+        assert verdict.summary.startswith(f"1; {far} lies outside"), spoken
+    assert set(resolved) == {str(far)}
 
 
 @pytest.mark.parametrize("name", ["bubblewrap", "landlock"])

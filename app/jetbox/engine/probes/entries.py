@@ -40,7 +40,8 @@ class Entries:
     def _reset(self) -> None:
         self._folders: dict[str, Folder] = {}
         self._outer: dict[str, Known] = {}
-        self._links: set[str] = set()
+        self._links: dict[str, str] = {}
+        """To where each leads outside the root; empty for one that does not."""
         self._here = (0, 0)
         self._identities: set[tuple[int, int]] = set()
         self._beyond: list[tuple[str, str, tuple[int, int]]] = []
@@ -67,9 +68,8 @@ class Entries:
         return (self.root, *found, *self._looked_for.values())
 
     def leading_out(self) -> list[tuple[str, str]]:
-        """Links that lead out of the root, and to where."""
-        found = [(path, os.path.realpath(os.path.join(self.root, path))) for path in sorted(self._links)]
-        return [(path, real) for path, real in found if not f"{real}/".startswith(f"{self.root}/")]
+        """Links that led out of the root at the latest look, and to where."""
+        return [(path, place) for path, place in self._links.copy().items() if place]
 
     def _leave(self, folder: Folder, path: str, name: str) -> None:
         """A folder is out of scope; where that is for its mark, notice when the mark goes."""
@@ -146,7 +146,7 @@ class Entries:
 
     def _link(self, path: str, real: str, mode: int) -> None:
         """Note a symbolic link and what it leads to outside."""
-        self._links.add(path)
+        self._links[path] = ""
         self._followed += 1
         if self.watcher is not None:
             self.watcher.link(real)
@@ -156,7 +156,7 @@ class Entries:
             seen = os.stat(real)
             final = os.path.realpath(real)
             if not (final + os.sep).startswith(self.root + os.sep):
-                beyond = final
+                self._links[path] = beyond = final
         except OSError:
             pass
         if beyond and stat.S_ISREG(seen.st_mode):
@@ -195,7 +195,7 @@ class Entries:
             self.watcher.gone(path)
         if folder.others.pop(name, None) is not None:
             self._drop(path + "/")
-            self._links.discard(path)
+            self._links.pop(path, None)
             if self._outer.pop(path + "/", None) is not None:
                 self.books.drop(path + "/")
         folder.left.discard(name)
@@ -218,5 +218,5 @@ class Entries:
                         self.books.drop(prefix + name + "/")
                 elif self.watcher is not None:
                     self.watcher.gone(prefix + name)
-                self._links.discard(prefix + name)
+                self._links.pop(prefix + name, None)
                 self.books.drop(prefix + name)

@@ -104,7 +104,7 @@ class Tree(Entries):
         if not self.last.digest or not self.last.proved:
             return None
         waiting: list[tuple[str, str]] = []
-        links, followed = set(self._links), (self._followed, self._linked)
+        links, followed = self._links.copy(), (self._followed, self._linked)
         # Parents before what is in them.
         for path in sorted(paths):
             above, slash, name = path.rpartition("/")

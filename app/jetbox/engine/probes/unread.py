@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 
@@ -14,6 +14,11 @@ from jetbox.engine.safety.process import ProcessRunner
 from jetbox.engine.safety.readable import is_readable
 
 MISSING = r"No module named '([^'.]+)"
+QUOTED = r"'([^'\n]+)'|\"([^\"\n]+)\""
+BETWEEN = r"[\s'\"`:;,=|<>()\[\]{}]+"
+"""What stands between words, paths among them."""
+LONGEST = 4096
+"""Characters of a path."""
 MOST = 2
 """Places that are named."""
 
@@ -42,17 +47,31 @@ class Unread:
 
     def _places(self, said: str, named: Iterable[str]) -> Iterator[str]:
         modules = set(re.findall(MISSING, said))
+        paths = _paths(said, self._tree.root)
         for link, place in self._tree.leading_out():
-            if (link in said or place in said) and self._is_shut(place):
+            if (link in paths or place in paths) and self._is_shut(place):
                 yield place
         for place in named:
-            spoken = place in said or any(_holds(place, name) for name in modules)
+            spoken = place in paths or any(_holds(place, name) for name in modules)
             if spoken and self._is_shut(place):
                 yield place
 
     def _is_shut(self, place: str) -> bool:
         readable = self._processes.sandbox.readable
         return os.path.exists(place) and not is_readable(place, self._tree.root, readable)
+
+
+def _paths(said: str, root: str) -> Set[str]:
+    """Whole words that may be paths, and what lies above these; relative to the root where they lie in it."""
+    words = {word for pair in re.findall(QUOTED, said) for word in pair}
+    words.update(re.split(BETWEEN, said))
+    found: set[str] = set()
+    for word in (word for word in words if len(word) <= LONGEST):
+        path = word.rstrip(".").removeprefix("./").removeprefix(f"{root}/")
+        while path and path not in found:
+            found.add(path)
+            path = path.rpartition("/")[0]
+    return found
 
 
 def _holds(folder: str, name: str) -> bool:
