@@ -54,6 +54,23 @@ async def test_marks_of_markdown_are_not_shown_and_the_choice_is_answered_as_it_
         assert "Which database for shop? — you: SQLite, a file" in s.text
 
 
+async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showing) -> None:
+    text = "**Where** does `main` go: pkg/__init__.py, src/**/a or b/**/c?"
+    called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title=f"ask_user {text}")
+    choices = ("src/*.py and tests/*.py", "f(**a, **b) in _x_.py", "**`__main__`**: new")
+    async with show(size=(120, 50)) as s:
+        await s.play(
+            *opened(), *first_round()[:8], called, e.QuestionAsked(id="q1", call="c7", question=text, choices=choices)
+        )
+        s.stage.clock.advance(LATER)
+        assert "? Where does main go: pkg/__init__.py, src/**/a or b/**/c?" in s.text
+        assert any("Where does main go: pkg/__init__.py" in each.source() for each in s.bench.transcript.story.blocks)
+        for number, shown in enumerate((*choices[:2], "__main__: new"), start=1):
+            assert s.text.count(f"{number} {shown}") == 2
+        await s.play(e.QuestionAnswered(id="q1", text=choices[0]))
+        assert "b/**/c? — you: src/*.py and tests/*.py" in s.bench.transcript.story.blocks[-1].source()
+
+
 @pytest.mark.parametrize(
     ("keys", "answer"),
     [

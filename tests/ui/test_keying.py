@@ -25,7 +25,7 @@ from ui.played import first_round, opened
 
 def keys(*names: str) -> list[events.Event]:
     """Keys as the terminal's driver tells them; a text that is no name is its letters."""
-    named = {"enter", "left", "ctrl+j", "ctrl+w", "backspace", "f2", "tab", "escape"}
+    named = {"enter", "left", "ctrl+j", "ctrl+w", "backspace", "f2", "tab", "escape", "ctrl+c"}
     each = [one for name in names for one in ([name] if name in named else list(name))]
     return [events.Key(one if one in named else _character_to_key(one), None if one in named else one) for one in each]
 
@@ -87,6 +87,29 @@ async def test_a_paste_while_the_transcript_has_the_keys(show: Showing) -> None:
         s.bench.set_focus(s.bench.transcript)
         await at_once(s, events.Paste("pasted "), *keys("any"))
         assert s.bench.prompt.text == "pasted any"
+
+
+@pytest.mark.parametrize(
+    ("opens", "closing"),
+    [
+        ("ctrl+p", ("enter", "enter")),
+        ("ctrl+p", ("enter", "escape")),
+        ("ctrl+p", ("escape", "escape")),
+        ("ctrl+l", ("escape", "escape")),
+        ("ctrl+p", ("enter", "ctrl+c")),
+    ],
+)  # fmt: skip
+async def test_a_second_key_that_closes_finds_nothing_to_close(
+    show: Showing, opens: str, closing: tuple[str, ...]
+) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        await s.press(opens)
+        await at_once(s, *keys(*closing))
+        await s.press("escape")
+        await s.press("a")
+        assert s.bench.on_top
+        assert s.bench.prompt.text == "a"
 
 
 async def test_what_follows_the_key_of_the_search_is_searched_for(show: Showing) -> None:

@@ -17,6 +17,7 @@ from jetbox.ui.metakeys import MetaParser
         ("\x1bwa", ["alt+w", "a"]),
         ("\x1bf", ["ctrl+right"]),
         ("\x1b!a", ["alt+exclamation_mark", "a"]),
+        ("\x1b\x03\x1b\x10", ["ctrl+c", "ctrl+p"]),
         ("\x1b ", ["alt+space"]),
         ("\x1b\x7f", ["ctrl+w"]),
         ("\x1bOP\x1b[A\r", ["f1", "up", "enter"]),
@@ -25,6 +26,12 @@ from jetbox.ui.metakeys import MetaParser
 )
 def test_alt_is_heard_at_once(typed: str, keys: list[str]) -> None:
     assert [each.key for each in MetaParser().feed(typed) if isinstance(each, events.Key)] == keys
+
+
+def test_a_sign_with_alt_is_no_text() -> None:
+    (key,) = MetaParser().feed("\x1b!")
+    assert isinstance(key, events.Key)
+    assert not key.is_printable
 
 
 def test_what_has_no_key_of_its_own_begins_a_sequence() -> None:

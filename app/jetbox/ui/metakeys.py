@@ -23,12 +23,12 @@ class MetaParser(PasteParser):
             yield from self._sequence_to_key_events(sequence[1], alt=True)
         else:
             for each in super()._sequence_to_key_events(sequence, alt):
-                plain = alt and not each.key.startswith("alt+")
-                yield events.Key(f"alt+{each.key}", each.character) if plain else each
+                sign = alt and each.is_printable and not each.key.startswith("alt+")
+                yield events.Key(f"alt+{each.key}", None) if sign else each
 
 
 def _alone(sequence: str) -> bool:
-    """Whether it is Esc and a letter or a sign with which no sequence of a terminal begins."""
+    """Whether it is Esc and a letter, a sign or a control key with which no sequence of a terminal begins."""
     if len(sequence) != 2 or sequence[0] != "\x1b" or sequence in ANSI_SEQUENCES_KEYS:
         return False
-    return (sequence[1].isascii() and sequence[1].islower()) or sequence[1] in SIGNS
+    return (sequence[1].isascii() and sequence[1].islower()) or sequence[1] in SIGNS or "\x00" <= sequence[1] < "\x1b"

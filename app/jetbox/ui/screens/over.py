@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.color import Color
 from textual.geometry import Region, Size
 from textual.renderables.background_screen import BackgroundScreen
@@ -77,6 +78,10 @@ class Over(ModalScreen[ScreenResultType], Drawn[ScreenResultType], inherit_bindi
             self.set_class(holds, name)
         for each in self.query(Lined):
             each.redraw()
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Close it with this result; a second key that closes finds nothing more to do."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
     def on_unmount(self) -> None:
         let_painted_go()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.text.names import Names
@@ -34,6 +35,10 @@ _INLINE = re.compile(
     r")"
 )
 _MARKS = re.compile(r"[`*_\\\[~<&]|https?://")
+_ASKED = re.compile(
+    r"(?P<code>``[^`]+``|`[^`]+`)"
+    r"|(?<![^\s(\[{\"'])\*\*(?P<bold>(?=[\w`(\"'])[^*]*[\w`)\"'.:!?])\*\*(?![^\s)\]}\"'.,;:!?])"
+)
 _SPACES = frozenset("\xa0\u2002\u2003\u2009\u202f")
 _OPENED = ("http://", "https://", "mailto:")
 _BOTH = {("bold", "italic"): "bold.italic", ("italic", "bold"): "bold.italic"}
@@ -105,6 +110,23 @@ def _pieces(found: re.Match[str], base: str, names: Names | None) -> list[Piece]
 def bare(said: str) -> str:
     """One line without its marks, for where it has one style."""
     return "".join(text for text, _ in inline(said, ""))
+
+
+def asked(text: str, base: str) -> list[Piece]:
+    """A line in which the model asks something as pieces: names hold signs, so only code and bold words have marks."""
+    out: list[Piece] = []
+    at = 0
+    for found in islice(_ASKED.finditer(text), MOST_PIECES):
+        out += [(text[at : found.start()], base)] if found.start() > at else []
+        bold = found["bold"]
+        out += asked(bold, base or "bold") if bold else [(found["code"].strip("`").strip() or found["code"], "code")]
+        at = found.end()
+    return [*out, (text[at:], base)] if text[at:] else out
+
+
+def asked_bare(text: str) -> str:
+    """The same without its marks, for where it has one style."""
+    return "".join(said for said, _ in asked(text, ""))
 
 
 def _link(label: str, target: str, base: str) -> list[Piece]:

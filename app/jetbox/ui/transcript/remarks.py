@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jetbox.engine import events as e
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.text.inline import bare
+from jetbox.ui.text.inline import asked_bare
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT
 
@@ -128,10 +128,10 @@ def answered(
     """What the user said to what was asked: a sign, the words, their style."""
     title = asked.title if asked is not None else event.id
     if isinstance(event, e.QuestionAnswered):
-        title = bare(title)
+        title = asked_bare(title)
         if event.text:
             chosen = isinstance(asked, e.QuestionAsked) and event.text in asked.choices
-            return glyphs.ok, f"{title} — you: {bare(event.text) if chosen else event.text}", ""
+            return glyphs.ok, f"{title} — you: {asked_bare(event.text) if chosen else event.text}", ""
         return glyphs.denied, f"{title} — no answer" + (", interrupted" if event.by == "limit" else ""), "warning"
     by = "you" if event.by == "user" else event.by
     if event.answer == "no":

@@ -10,7 +10,7 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
 from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed
 from jetbox.ui.text.growing import MarkdownFlow
-from jetbox.ui.text.inline import bare, inline
+from jetbox.ui.text.inline import asked, asked_bare
 from jetbox.ui.text.rows import Piece, Row, flow, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Shape, Titled, more_row
@@ -44,7 +44,7 @@ class Tool(Titled):
         summary = arguments.get("summary", "") if called.name == "finish" else ""
         self.summary = safe_text(summary) if isinstance(summary, str) else ""
         self.argument = "" if self.summary else title.removeprefix(self.name).strip()
-        self.argument = bare(self.argument) if self.name == ASKS else self.argument
+        self.argument = asked_bare(self.argument) if self.name == ASKS else self.argument
         self.arguments = () if self.summary else shown_arguments(arguments, self.argument)
         """What it was called with, besides what its title says."""
         self.recovered = bool(called.recovered)
@@ -121,7 +121,7 @@ class Tool(Titled):
         out = MarkdownFlow(look.signs, INDENT * 2).rows(rest, width, 0)[1] if rest.strip() else []
         for n, choice in enumerate(asks.choices, start=1):
             number: tuple[Piece, ...] = ((f"{INDENT * 2}{n} ", "faint"),)
-            out += flow(inline(one_line(choice), "dim"), width, first=number, rest=((f"{INDENT * 2}  ", ""),))
+            out += flow(asked(one_line(choice), "dim"), width, first=number, rest=((f"{INDENT * 2}  ", ""),))
         return out
 
     def _diff(self, diff: str, width: int, look: Look) -> Iterator[list[Row]]:

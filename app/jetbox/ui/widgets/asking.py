@@ -16,7 +16,7 @@ from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.keys import doing_of, first_keys
 from jetbox.ui.text.growing import MarkdownFlow
-from jetbox.ui.text.inline import inline
+from jetbox.ui.text.inline import asked
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, one_line, row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.widgets.field import Field
@@ -129,7 +129,7 @@ class Asking(Lined):
             return []
         first, _, rest = safe_text(self.question.question).partition("\n")
         sign: tuple[Piece, ...] = ((f" {self.glyphs.question} ", "warning"),)
-        out = flow(inline(one_line(first), "bold"), width, first=sign, rest=(("   ", ""),))
+        out = flow(asked(one_line(first), "bold"), width, first=sign, rest=(("   ", ""),))
         if rest.strip():
             out += MarkdownFlow(Look(self.glyphs).signs, "   ").rows(rest.rstrip("\n"), width, 0)[1]
         return out
@@ -143,7 +143,7 @@ class Asking(Lined):
             here = n == self.at
             sign = f" {self.glyphs.prompt} " if here else "   "
             first: tuple[Piece, ...] = ((sign, "accent"), (f"{n + 1} ", "key"))
-            said = inline(one_line(choice), "bold" if here else "")
+            said = asked(one_line(choice), "bold" if here else "")
             out += [(n, each) for each in flow(said, width, first=first, rest=(("     ", ""),))]
         return out
 
