@@ -18,6 +18,7 @@ from jetbox.ui.screens.number import Number
 from jetbox.ui.screens.workbench import Workbench
 from jetbox.ui.terminals import tells_keys_apart
 from jetbox.ui.widgets.field import Field
+from jetbox.ui.widgets.pick import Pick
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened, whole
 
@@ -99,6 +100,17 @@ async def test_the_palette_finds_what_is_written_badly_and_is_used_in_the_smalle
         await s.press("enter", "ctrl+u", *"set", "end", "down", "up", "enter")  # nothing is found: nothing is done
         await s.until(lambda: s.bench.on_top)
         assert s.bench.prompt.text == "/set "
+
+
+async def test_a_row_that_shows_no_command_runs_none(show: Showing) -> None:
+    async with show(size=(80, 31)) as s:
+        await s.play(*opened())
+        await s.press("ctrl+p")
+        shown = s.app.screen.query_one(Pick)
+        assert shown.size.height == 2 * shown.page + 1
+        for _ in range(2):
+            await s.pilot.click(shown, offset=(4, shown.size.height - 1))
+        assert (shown.at, s.app.screen) == (0, shown.screen)
 
 
 async def test_what_can_do_without_its_argument_acts_at_once(show: Showing) -> None:

@@ -134,6 +134,10 @@ class TestNames:
     def test_fences_define_nothing(self) -> None:
         assert seen("[x]\n```\n[x]: https://a.b\n```\n")[0] == "[x]"
 
+    @pytest.mark.parametrize("indent", ["\t", "    "])
+    def test_indented_code_defines_nothing(self, indent: str) -> None:
+        assert styled(f"[x]\n\nRun:\n\n{indent}[x]: https://a.b\n\n[x]\n")[1:] == [("[x]: https://a.b", "code.block")]
+
     def test_a_block_above_hears_of_it(self) -> None:
         text = "see [it][far]\n\n" + "some words\n\n" * 600 + "[far]: https://a.b/c"
         shown: list[list[Row]] = []

@@ -210,6 +210,10 @@ async def test_keys_go_from_round_to_round_and_copy_code(show: Showing, monkeypa
             transcript.action_copy_code()
             transcript.action_copy_code()
             await s.until(lambda: copied(s) == "x = 1")
+            for _ in range(2):  # beyond the last code, and again from the end
+                transcript.action_copy_code()
+            await s.until(lambda: transcript._copying is None)
+            assert copied(s) == "y = 2"
         transcript.restart()
         await s.press("y")
         assert "no answer to copy" in s.text

@@ -227,6 +227,10 @@ async def test_what_is_waited_for_is_said_in_words(show: Showing) -> None:
         s.bench._tick()
         await s.pilot.pause()
         assert "0.3 s …" in s.text
+        for what in ("writing", "thinking"):
+            await s.play(e.Waiting(what="loading"), e.Waiting(what=what))
+            assert "gpt-oss:20b ● loading" not in s.text
+            assert s.bench.view.loaded == "loaded"
 
 
 async def test_a_word_does_not_hide_for_long_what_is_waited_for(show: Showing) -> None:
@@ -295,6 +299,14 @@ async def test_before_a_probe_runs_it_is_said_what_takes_the_time(show: Showing)
         assert "looking at the files  3.0 s" in s.text
         await s.play(e.ProbeStarted(name="ruff"))
         assert "probing ruff" in s.text
+        asked = e.PermissionAsked(id="p1", call="", kind="command", title="run the probes")
+        await s.play(e.ProbeEnded(name="ruff", state="passed", cache="ran"), asked)
+        s.stage.clock.advance(60_000)
+        await s.play(e.PermissionAnswered(id="p1", answer="once"))
+        s.stage.clock.advance(2_000)
+        s.bench._tick()
+        await s.pilot.pause()
+        assert "looking at the files  2.0 s" in s.text, "without the minute of waiting"
 
 
 async def test_a_call_that_waits_behind_another_question_does_not_run(show: Showing) -> None:

@@ -189,6 +189,7 @@ class SessionView(msgspec.Struct):
                 self.asked[event.id] = event
             case e.PermissionAnswered() | e.QuestionAnswered():
                 self.asked.pop(event.id, None)
+                self._rest(t)
             case _:
                 pass
 
@@ -260,6 +261,8 @@ class SessionView(msgspec.Struct):
         if event.what == "loading":
             self.loaded = "loading"
             detail = detail or "the model" + (f" of {sizes.size(self.model_size)}" if self.model_size else "")
+        elif event.what in ("writing", "thinking"):
+            self.loaded = "loaded"
         elif self.loaded == "loading":
             self.loaded = "loaded" if event.what == "reading" else "unknown"
         # One wait that follows another begins anew; the words for a wait that had none do not.

@@ -170,8 +170,10 @@ def title_level(line: str, below: str) -> int:
 
 def learn(line: str, state: State) -> None:
     """Take what a complete line defines."""
-    if state.names is not None and not state.mark and "]:" in line and indented(line, state)[1] is None:
-        state.names.learn(_unquoted(line)[1])
+    if state.names is not None and not state.mark and "]:" in line:
+        line = line.replace("\t", TAB)
+        if indented(line, state)[1] is None:
+            state.names.learn(_unquoted(line)[1])
 
 
 def pass_over(line: str, state: State) -> None:

@@ -107,7 +107,7 @@ class Pick(Wheeled, Lined):
 
     def on_click(self, event: events.Click) -> None:
         at = self._top + (event.y - (self.head is not None)) // self._lines_each
-        if self._top <= at < self.count:
+        if self._top <= at < min(self.count, self._top + self.page):
             self.go(at, again=at == self.at)
 
     def roll(self, rows: int) -> None:

@@ -136,7 +136,10 @@ class Transcript(Searched):
                 go_on_later(self._copy_code, codes, skip)
                 return
         self._not_copied("no code before that; again: the last one" if self._code else "no code to copy from here up")
-        self._code, self._pressed_again, self._copying = 0, 0, None
+        left = self._pressed_again if self._code else 0
+        self._code, self._pressed_again, self._copying = 0, max(0, left - 1), None
+        if left:
+            self.action_copy_code()
 
     def _codes(self, index: int) -> Iterator[str | None]:
         """The code of a block's answer and of those above it, from its end; None where there is none for a while."""
