@@ -136,6 +136,7 @@ def test_no_text_takes_long_to_show(text: str) -> None:
         ("launch(path='a.py')\nThen I go on.", False),
         ("```python\nread_file(path='a.py')\n```\nis how.", False),
         ("finish() ends it.", False),
+        ("```json\n{}\n```\nThen:\n<tool_call>{}".replace("{}", CALLS[8]), True),
     ],
 )
 def test_a_call_that_stands_alone_is_not_taken_for_an_answer(text: str, suspect: bool) -> None:

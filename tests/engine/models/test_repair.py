@@ -240,6 +240,9 @@ NEGATIVE = {
     '"close with "</tool_call>',
     "code that is not escaped": '<tool_call>{"name": "write_file", "arguments": {"path": "a", "content": "f("'
     "</tool_call>",
+    "a block, and another call behind it": f"First:\n```json\n{dumped(WRITE)}\n```\nThen:\n<tool_call>{dumped(RUN)}",
+    "the beginning of another call": f'{dumped(RUN)}\n{{"name"',
+    "the beginning of another call in a list": f'[{dumped(RUN)}, {{"name"',
     "two tags, one empty": f"<tool_call>{dumped(READ)}</tool_call><tool_call></tool_call>x",
     "an XML document": "<function>read_file</function>",
     "markdown": "# read_file\n\n- path: src/a.py\n",

@@ -11,6 +11,31 @@ from engine.models.test_repair import CODE, READ, RUN, TOOLS, dumped, fits
 from jetbox.engine.models.repair import Recovered, recover
 from jetbox.engine.models.thoughts import Thoughts
 
+SHOWN = [
+    "I can not run this:",
+    "I am unable to run this:",
+    "I am not allowed to run this:",
+    "I don't think I should run this:",
+    "I won't be executing this:",
+    "I will not do that:",
+    "I will not run this; I think it is dangerous:",
+    "I won't run this, but you can:",
+    "Please run this yourself:",
+    "You would call it like this:",
+    "Use it like so:",
+    "A sample call:",
+    "An example:",
+    "Here is an example.",
+    "The syntax:",
+    "The call would be:",
+    "The README contains:",
+    "The log says:",
+    "One may delete it, e.g. with:",
+    "For example, after `</think>` you would write:",
+    "For example, one may have a look at the place where it all began, and write:",
+]
+"""Words before what is not to be run."""
+
 
 def tagged(call: tuple[str, dict[str, Any]]) -> str:
     return f"<tool_call>{dumped(call)}</tool_call>"
@@ -40,6 +65,7 @@ def test_tags_of_thoughts_in_what_is_written_are_written(content: str) -> None:
         "<function=write_file><parameter=path>a</parameter><parameter=content>\nx = '</think>'\n",
         f"{tagged(READ)}\nFor example, a call would look like this:\n",
         f"{tagged(READ)}\nI will not run this:\n",
+        *(f"{words}\n" for words in SHOWN),
         '<|channel|>commentary to=write_file<|message|>{"path": "a", "content": "x\n',
         'write_file\n{"path": "a", "content": "x\n',
         '{"name": "write_file", "id": "c1", "arguments": {"path": "a", "content": "x\n',
@@ -74,12 +100,24 @@ def test_no_call_is_run_that_was_shown_or_belongs_to_another(before: str) -> Non
         "Since pytest cannot run here, let me read it:",
         "The format is wrong, so I read the file:",
         "I'll look at a few files, e.g. the setup:",
+        "It looks like this is a bug in the parser, so let me check it:",
+        "It looks like that test fails because of the import; I'll open the file:",
+        "The button would look better in bold, so I read the stylesheet:",
+        "Some files, for example the setup, are not clear yet, so I look:",
+        "Manche Dateien, zum Beispiel die Einrichtung, sind unklar; ich lese sie:",
+        "The bug is that close exists but we never call it, so I look at the file:",
+        "We should not call this twice, so I add a guard:",
+        "The shell cannot execute it; let me look:",
+        "Let me see what the README contains:",
+        "The `</think>` tag stays in the text, so I read it:",
     ],
 )
 def test_words_of_what_does_not_run_are_no_refusal_of_the_call(words: str) -> None:
-    got = found(f"{words}\n{tagged(READ)}")
-    assert got is not None
-    assert [call.function.name for call in got.calls] == ["read_file"]
+    for text in (tagged(READ), f"```json\n{dumped(READ)}\n```"):
+        got = found(f"{words}\n{text}")
+        assert got is not None
+        assert [call.function.name for call in got.calls] == ["read_file"]
+        assert got.text == words
 
 
 @pytest.mark.parametrize(

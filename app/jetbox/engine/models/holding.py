@@ -119,7 +119,7 @@ class HeldBack:
 
     def _mark(self) -> int:
         """Where in what is held a call may begin; -1 where none does."""
-        from jetbox.engine.models.repair import quoted
+        from jetbox.engine.models.shown import quoted
 
         text, upto = self._line + self._held, 0
         while mark := _MARK.search(text, upto):

@@ -20,6 +20,8 @@ from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.models.callforms import A_NAME, FENCES, INVOKE, PYTHONIC, TAG, TAGS, TOKENS
 from jetbox.engine.models.mendjson import read
 from jetbox.engine.models.pythonic import NAME, stands_alone
+from jetbox.engine.models.shown import cited, quoted
+from jetbox.engine.models.shown import shown as is_shown
 from jetbox.engine.models.toplevel import Begun, Offered, Part, parts
 
 Fits = Callable[[str, str], bool]
@@ -67,26 +69,7 @@ _BEGUN = re.compile(rf"```(?i:{'|'.join(FENCES)})[ \t]*\n[\s\[{{]*\Z")
 """A code block in which a call may stand, up to that."""
 NEAR = 200
 """Characters behind a mark of a call in which its tool is named."""
-_ONLY_SHOWN = re.compile(
-    r"(?i)zum Beispiel|beispielsweise|par exemple|por ejemplo|por exemplo|(?:ad|per) esempio|например|"
-    r"例如|比如|例えば|예를 들어|"
-    r"\b(?:for example|for instance|e\. ?g\.\W*\Z|example:|example (?:call|of a call)|would look|"
-    r"looks? like (?:this|that|so)\b|(?:format|syntax) (?:is|would be)\W*\Z|"
-    r"(?:(?:do|will|must|should|would) not|(?:do|wo|ca|should|would)n?['’]t|cannot|not going to|never|refuse to) "
-    r"(?:\w+ ){0,2}(?:run|execute|call|perform)"
-    r"(?: (?:this|that|it|them|these|those|the (?:call|command|tool))\b|\W*\Z))"
-)
-"""In the sentence before a call: it is an example, or what will not be done."""
-_QUOTE = re.compile(r"(?:^|[\s(])['‘]\Z")
-_CODE = re.compile(r"`[^`]*+`")
-_QUOTES = {"„": '“”"', "“": "”", "«": "»", "»": "«»", "‹": "›", "›": "‹›", "「": "」", "『": "』", '"': '"'}
-"""What opens a quotation in a line, with what closes it: German closes with what opens one in English."""
-_QUOTING = re.compile(r"[»›](?=\s)|(?<=\d)\"|(?P<opens>[„“”«»‹›「」『』\"])")
-"""The first of these only close: a mark before a step, and inches."""
-_FENCE = re.compile(r"```\w*[\s\[{]*\Z")
-_INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _BEGIN = re.compile(r"[ \t]*")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
 
 
 class _Judge(NamedTuple):
@@ -138,10 +121,20 @@ def _spoken(text: str, offered: Offered) -> str:
             break
         text = rest.lstrip()
     for _, end in _THOUGHTS:
-        head, ended, rest = text.partition(end)
-        if ended and not _begun(head, offered):  # the beginning of what was thought stood in the prompt
-            text = rest.lstrip()
+        at = _unnamed(text, end)
+        if at >= 0 and not _begun(text[:at], offered):  # the beginning of what was thought stood in the prompt
+            text = text[at + len(end) :].lstrip()
     return text
+
+
+def _unnamed(text: str, mark: str) -> int:
+    """Where that mark stands outside of inline code; -1 where it does not."""
+    at = text.find(mark)
+    for _ in range(CANDIDATES):
+        if at < 0 or text.count("`", text.rfind("\n", 0, at) + 1, at) % 2 == 0:
+            return at
+        at = text.find(mark, at + 1)
+    return -1
 
 
 def _undoubled(text: str) -> str:
@@ -153,7 +146,9 @@ def _undoubled(text: str) -> str:
         if first < 0 or second < 0:
             break
         if text.startswith(text[second:], first):
-            return text[:second]
+            whole = read(text, second)
+            # A piece that is none may be what came of another call.
+            return text[:second] if text[second - 1] in "}]>`)" or (whole is not None and whole.complete) else ""
     return ""
 
 
@@ -166,7 +161,7 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
         before, behind = text[: mark.start()], text[mark.start() :]
         within = before.count("```") % 2
         if (
-            (behind.partition("```")[2].strip() or not _BEGUN.search(before) or _shown(before))
+            (behind.partition("```")[2].strip() or not _BEGUN.search(before) or is_shown(before))
             if within
             else quoted(before)
         ):
@@ -225,7 +220,10 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
 
 
 def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:
-    """Without what is shown: an example, a quotation, a line of code, a block where no block ends the text."""
+    """Without what is shown: an example, a quotation, a line of code, a block with the calls that stand outside of one.
+
+    Empty where a block holds others, and calls outside of one end the text: they may be meant or not.
+    """
     meant: list[Part] = []
     shown, since, words = -1, 0, ""
     for part in found:
@@ -235,12 +233,16 @@ def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:
         begin = _BEGIN.match(text, part.start)
         words += text[since : begin.end() if begin else part.start]
         since = part.end
-        if (shown >= 0 and not text[shown : part.start].strip()) or _cited(words) or _shown(words):
+        if (shown >= 0 and not text[shown : part.start].strip()) or cited(words) or is_shown(words):
             shown = part.end
         else:
             meant.append(part)
             words = ""
-    return [part for part in meant if meant[-1].fenced or not part.fenced]
+    if not meant or meant[-1].fenced:
+        return meant
+    plain_calls = {(call.name, call.arguments) for part in meant if not part.fenced for call in part.calls}
+    fenced = {(call.name, call.arguments) for part in meant if part.fenced for call in part.calls}
+    return [part for part in meant if not part.fenced] if fenced <= plain_calls else []
 
 
 def _begun(text: str, offered: Offered) -> bool:
@@ -250,34 +252,3 @@ def _begun(text: str, offered: Offered) -> bool:
     except Begun as begun:
         return not begun.words
     return False
-
-
-def _shown(before: str) -> bool:
-    """Whether a call behind these words is an example, or one that will not be made."""
-    words = _FENCE.sub("", before[-NEAR:]).rstrip()
-    return words != "" and (
-        _INDENTED.search(before) is not None or _ONLY_SHOWN.search(_SENTENCE.split(words)[-1]) is not None
-    )
-
-
-def quoted(before: str) -> bool:
-    """True within a code block of another language, inline code, or a quotation."""
-    if before.count("```") % 2:
-        opened = before.rpartition("```")[2]
-        return opened.strip().lower() not in FENCES
-    if sum(line.startswith("~~~") for line in before.splitlines()) % 2:
-        return True
-    line = before.rpartition("\n")[2]
-    return line.count("`") % 2 == 1 or line.lstrip().startswith(">") or _cited(line)
-
-
-def _cited(before: str) -> bool:
-    """Within quotation marks that a line has opened."""
-    line = before.rpartition("\n")[2]
-    opened = ""
-    for mark in _QUOTING.finditer(_CODE.sub("", line)):
-        if opened:
-            opened = "" if mark[0] in _QUOTES[opened] else opened
-        elif mark["opens"] and mark[0] in _QUOTES:
-            opened = mark[0]
-    return opened != "" or _QUOTE.search(line) is not None
