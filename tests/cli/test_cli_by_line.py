@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,10 +16,14 @@ from jetbox.cli.by_line import ASKED, ByLine, Out, _drive
 from jetbox.cli.live import Live, Start
 from jetbox.cli.options import invocation
 from jetbox.cli.output import LineOut
+from jetbox.engine import commands
+from jetbox.engine import events as e
 from jetbox.engine.errors import ExitCode
 from jetbox.engine.options import EngineOptions, ModelOptions, PermissionOptions, ProbeOptions, SessionOptions
 from jetbox.sim.launch import ServerProcess
+from jetbox.ui import slices
 from scripted import WriteScript, call, finish, step
+from ui.played import Stage, opened
 
 
 class Kept(LineOut):
@@ -116,6 +121,29 @@ async def test_what_is_asked_when_nothing_more_will_be_typed_is_answered_with_no
     await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 120)
     assert "not allowed by you" in kept.data.decode()
     assert not (root / "a.txt").exists()
+
+
+@pytest.mark.parametrize("typed", [False, True])
+async def test_a_line_that_comes_while_the_past_is_read_answers_no_question_of_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bool
+) -> None:
+    monkeypatch.setattr(slices, "AT_ONCE_S", -1.0)  # each event is a slice
+    stage = Stage()
+    question = e.QuestionAsked(id="q1", call="c1", question="which?", choices=("a", "b"))
+    ended = e.GoalEnded(goal=1, outcome="done", reason="", exit_code=0)
+    stage.emit(*opened(), e.GoalStarted(goal=1, text="Go"), question, e.QuestionAnswered(id="q1", text="a"), ended)
+    live = cast("Live", SimpleNamespace(feed=stage.feed, begins_at=stage.last + 1))
+    bench = ByLine(live, Out(Kept(), marks=False), sessions=tmp_path, typed=typed, goal=False)
+    showing = asyncio.ensure_future(bench.show())
+    async with asyncio.timeout(120):
+        while not bench.told.view.asked:
+            await asyncio.sleep(0)
+        bench.take("Fix the parser\n")
+        while bench.told.view.ended is None:
+            await asyncio.sleep(0)
+        stage.emit(e.ModelReady(name="m", num_ctx=4096))
+        assert await stage.session.next_command() == commands.Goal("Fix the parser")
+    showing.cancel()
 
 
 def test_the_mark_stands_once_and_a_line_begins_behind_it() -> None:

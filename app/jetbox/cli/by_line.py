@@ -99,6 +99,10 @@ class ByLine:
         self._typed = typed
         self._ready = False
         """The session takes goals."""
+        self._applying = False
+        """Events are being applied: what the view says is asked may be answered long since."""
+        self._meanwhile: list[str | None] = []
+        """What was typed since."""
 
     def begin(self) -> None:
         """Say where one is."""
@@ -107,6 +111,9 @@ class ByLine:
     def take(self, line: str | None) -> None:
         """A line was typed; None: there will be none any more."""
         self._out.typed()
+        if self._applying:
+            self._meanwhile.append(line)
+            return
         if line is None:
             self._ended = True
         elif not self._typed:
@@ -117,6 +124,8 @@ class ByLine:
 
     def _go_on(self) -> None:
         """What a pipe holds comes in its turn; at its end the session ends with its last goal."""
+        if self._applying:
+            return
         view = self.told.view
         resting = (self._ready and not self.desk.begun and not view.running) or self.desk.missing is not None
         asked = bool(view.asked)
@@ -139,6 +148,7 @@ class ByLine:
         feed: Feed = self._live.feed
         begins = self._live.begins_at
         while await feed.ready():
+            self._applying = True
             async for stamped in by_slices(feed.drain().events):
                 past = stamped.seq < begins
                 if past:
@@ -147,6 +157,10 @@ class ByLine:
                     self.told.apply(stamped)
                     self._ready = self._ready or isinstance(stamped.event, ModelReady)
                 self.desk.note(stamped, past=past)
+            self._applying = False
+            meanwhile, self._meanwhile = self._meanwhile, []
+            for line in meanwhile:
+                self.take(line)
             self._go_on()
 
     def interrupt(self) -> None:
