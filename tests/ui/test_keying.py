@@ -17,6 +17,7 @@ from jetbox.engine import commands
 from jetbox.ui import app as application
 from jetbox.ui.driver import TerminalDriver
 from jetbox.ui.screens import bound
+from jetbox.ui.screens.help import Help
 from jetbox.ui.screens.timing import TimingScreen
 from jetbox.ui.skeleton import waiting
 from ui.conftest import Show, Showing
@@ -25,7 +26,7 @@ from ui.played import first_round, opened
 
 def keys(*names: str) -> list[events.Event]:
     """Keys as the terminal's driver tells them; a text that is no name is its letters."""
-    named = {"enter", "left", "ctrl+j", "ctrl+w", "backspace", "f2", "tab", "escape", "ctrl+c"}
+    named = {"enter", "left", "ctrl+j", "ctrl+w", "backspace", "f2", "tab", "escape", "ctrl+c", "ctrl+p"}
     each = [one for name in names for one in ([name] if name in named else list(name))]
     return [events.Key(one if one in named else _character_to_key(one), None if one in named else one) for one in each]
 
@@ -87,6 +88,17 @@ async def test_a_paste_while_the_transcript_has_the_keys(show: Showing) -> None:
         s.bench.set_focus(s.bench.transcript)
         await at_once(s, events.Paste("pasted "), *keys("any"))
         assert s.bench.prompt.text == "pasted any"
+
+
+async def test_what_follows_the_key_of_the_palette_is_looked_for(show: Showing) -> None:
+    async with show(early=keys("ctrl+p", "expand", "enter")) as s:
+        await s.play(*opened(), *first_round())
+        assert s.bench.transcript.expanded
+        await at_once(s, *keys("ctrl+p", "expnd", "enter"))
+        assert s.bench.on_top
+        assert not s.bench.transcript.expanded
+        await at_once(s, *keys("ctrl+p", "enter"))
+        assert isinstance(s.app.screen, Help)
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,7 @@ class Palette(Over[Command | None]):
         self._wanted.typed = self._typed
 
     def compose(self) -> ComposeResult:
-        with Column(id="palette"):
-            yield self._wanted
-            yield self._list
-
-    def on_mount(self) -> None:
+        # Before the field is there, and with it the keys that wait for it.
         self._wanted.acts = (
             (self, "palette.close", lambda: self.dismiss(None)),
             (self, "palette.run", self.action_run),
@@ -90,9 +86,21 @@ class Palette(Over[Command | None]):
             (self, "palette.first", lambda: self.action_ends(-1)),
             (self, "palette.last", lambda: self.action_ends(1)),
         )
+        self._look()
+        with Column(id="palette"):
+            yield self._wanted
+            yield self._list
+
+    def on_mount(self) -> None:
         closes = first_keys(self, ascii=self._list.glyphs.ascii).get("palette.close", "")
         self.query_one("#palette").border_title = f"{closes} closes" if closes else ""
-        self._look()
+
+    def _forward_event(self, event: events.Event) -> None:
+        """Until the field has the focus, what is typed waits for it there, before any key of the screen acts."""
+        if isinstance(event, events.Key | events.Paste) and self.focused is None:
+            self._wanted._forward_event(event)
+        else:
+            super()._forward_event(event)
 
     def size_classes(self, size: Size) -> dict[str, bool]:
         classes = super().size_classes(size)
