@@ -136,6 +136,13 @@ def test_no_text_takes_long_to_show(text: str) -> None:
         ("launch(path='a.py')\nThen I go on.", False),
         ("```python\nread_file(path='a.py')\n```\nis how.", False),
         ("finish() ends it.", False),
+        (f"```text\n{CALLS[8]}\n```", True),
+        (f"```text\n{CALLS[8]}\n```\nis how.", False),
+        (f"```python\n# I read it\n{CALLS[0]}\n```", True),
+        (f"```tool_code\nprint(default_api.{CALLS[0]})\n```", True),
+        (f"I wrap it in ``` fences then.\n\n{CALLS[8]}", True),
+        (f"Plan\n~~~~\n\nI read it.\n\n{CALLS[8]}", True),
+        (f"~~~~\n{CALLS[8]}\n~~~~", False),
         ("```json\n{}\n```\nThen:\n<tool_call>{}".replace("{}", CALLS[8]), True),
     ],
 )

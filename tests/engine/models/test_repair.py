@@ -120,6 +120,8 @@ def one(call: tuple[str, dict[str, Any]]) -> dict[str, str]:
         "python tag": f"<|python_tag|>{pythonic(call)}",
         "python tag with JSON": f"<|python_tag|>{dumped(call, 'parameters')}",
         "python fence": f"```python\n{pythonic(call)}\n```",
+        "py fence": f"```py\n{pythonic(call)}\n```",
+        "fenced tool_calls": f"```tool_calls\n{dumped(call)}\n```",
         "GLM": glm(call),
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from itertools import count
 from typing import Literal
 
 from jetbox.engine.commands import AnyCommand, Goal, SendAgain, SetModel
@@ -30,7 +29,9 @@ async def choose_when_loaded(session: Session, model: ChatModel, name: str, *, r
     """
     from jetbox.engine.retries import LOADS, backed_off
 
-    for number in count(1):
+    number = 0
+    while True:
+        number += 1
         try:
             return await choose_model(model, name)
         except StillLoading as error:
@@ -39,7 +40,6 @@ async def choose_when_loaded(session: Session, model: ChatModel, name: str, *, r
             if number == 1:
                 _Voice(session, model, error, name).say(error.message, error.hint)
         await asyncio.sleep(backed_off(number))
-    raise AssertionError
 
 
 async def server_back(

@@ -31,7 +31,7 @@ class Found(msgspec.Struct, frozen=True):
 
 Reader = Callable[[str, int], list[Found]]
 
-FENCES = ("", "json", "jsonc", "tool_call", "tool_code", "tool", "xml", "python")
+FENCES = ("", "json", "jsonc", "tool_call", "tool_calls", "tool_code", "tool", "xml", "python", "py")
 """Languages of code blocks that may hold a call which is meant."""
 _NAMES = ("name", "tool", "tool_name", "function_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "params")
@@ -64,9 +64,7 @@ _HARMONY = re.compile(
     r"(?:<\|channel\|>(?:commentary|analysis))?\s*+(?:<\|constrain\|>)?\s*+(?:json|code)?\s*+(?:<\|message\|>)?\s*+(?=\{)"
 )
 _FUNCTION = re.compile(rf"<function=(?P<name>{NAME})>")
-_INVOKE = re.compile(
-    rf"{_SPACE}<{_SPACED}(?P<tag>{_NAMESAKE})\s(?:[^<>]{{0,80}}?\s)?name\s*=\s*[\"']?(?P<name>{NAME})[\"']?[^<>]{{0,80}}>"
-)
+_INVOKE = re.compile(INVOKE.replace(_NAMESAKE, f"(?P<tag>{_NAMESAKE})").replace(NAME, f"(?P<name>{NAME})"))
 _GLM = re.compile(rf"\s*(?P<name>{NAME})\s*(?:<tool_sep>\s*)?(?=<arg_key>|</tool_call>)")
 _LINE = re.compile(rf"(?P<name>{NAME})\s*(?=\{{)")
 _MISTRAL = re.compile(rf"\s*(?P<name>{NAME})(?:\[CALL_ID\][\w\-]+)?(?:\[ARGS\])?\s*(?=\{{)")
@@ -134,7 +132,7 @@ def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[st
             return None
         value = text[opening.end() : closing.start()]
         newline = "\r\n" if value.startswith("\r\n") else "\n"
-        at = _spaces(text, closing.end())
+        at = past_spaces(text, closing.end())
         within = block and value.startswith(newline) and not value.endswith("\n") and tags.opens.match(text, at)
         if within or opening["key"] in found:
             return None
@@ -151,7 +149,7 @@ def _closing(text: str, at: int, tags: _Tags) -> re.Match[str] | None:
     """
     within = 0
     for tag in re.compile(f"(?:{tags.closes.pattern})|(?P<within>{tags.within})").finditer(text, at):
-        behind = _spaces(text, tag.end())
+        behind = past_spaces(text, tag.end())
         if tag["within"]:
             within += 1
         elif within:
@@ -184,7 +182,7 @@ def function(text: str, at: int) -> list[Found]:
     opening = _FUNCTION.match(text, at)
     if opening is None:
         return []
-    at = _spaces(text, opening.end())
+    at = past_spaces(text, opening.end())
     if text.startswith("{", at):
         return [_past_end(call, text, "</function>") for call in _with_json(text, opening, at)]
     found = _arguments(text, at, _PARAMETERS, block=True)
@@ -198,7 +196,7 @@ def invoked(text: str, at: int) -> list[Found]:
     opening = _INVOKE.match(text, at)
     if opening is None:
         return []
-    at = _spaces(text, opening.end())
+    at = past_spaces(text, opening.end())
     if text.startswith("{", at):
         return _with_json(text, opening, at)
     ends = re.compile(rf"{_SPACE}</{_SPACED}{opening['tag']}>")
@@ -221,7 +219,7 @@ def _row(text: str, at: int) -> list[Found]:
     found: list[Found] = []
     while calls := invoked(text, at):
         found += calls
-        at = _spaces(text, calls[-1].end)
+        at = past_spaces(text, calls[-1].end)
     return found if not _INVOKE.match(text, at) else []
 
 
@@ -262,7 +260,7 @@ def _named(value: Any, end: int, *, closed: bool) -> Found | None:
 
 def mistral(text: str, at: int) -> list[Found]:
     """`[TOOL_CALLS][{...}]` and `[TOOL_CALLS]name[ARGS]{...}`, `[ARGS]` left out at times."""
-    at = _spaces(text, at + len("[TOOL_CALLS]"))
+    at = past_spaces(text, at + len("[TOOL_CALLS]"))
     if opening := _MISTRAL.match(text, at):
         return _with_json(text, opening)
     return _json(text, at, begins=True)
@@ -307,15 +305,15 @@ def named(text: str, at: int) -> list[Found]:
     calls = _with_json(text, opening) if opening else []
     if opening is None or not calls or not opening["open"]:
         return calls
-    end = _spaces(text, calls[0].end)
+    end = past_spaces(text, calls[0].end)
     return [msgspec.structs.replace(calls[0], end=end + 1)] if text.startswith(")", end) else []
 
 
 def pythonic(text: str, at: int) -> list[Found]:
     """`[f(a=1), g()]`, or calls one after another: with constants for arguments, as Python writes them."""
     for tag in ("<|python_tag|>", "<|python_start|>"):
-        at = _past(text, at, tag)
-    at = _spaces(text, at)
+        at = _past_tag(text, at, tag)
+    at = past_spaces(text, at)
     if text.startswith("{", at):
         return _json(text, at)
     return [Found(call.name, _encoded(call.arguments), call.end) for call in read_calls(text, at)]
@@ -323,7 +321,7 @@ def pythonic(text: str, at: int) -> list[Found]:
 
 def bare(text: str, at: int) -> list[Found]:
     """An object or array by itself."""
-    return _json(text, _spaces(text, at), begins=_spaces(text, 0) >= at)
+    return _json(text, past_spaces(text, at), begins=past_spaces(text, 0) >= at)
 
 
 def _with_json(text: str, opening: re.Match[str], at: int = -1) -> list[Found]:
@@ -344,19 +342,19 @@ def _between(opening: re.Match[str], arguments: dict[str, str], end: int, closed
 
 
 def _past_end(call: Found, text: str, tag: str) -> Found:
-    return msgspec.structs.replace(call, end=_past(text, _spaces(text, call.end), tag))
+    return msgspec.structs.replace(call, end=_past_tag(text, past_spaces(text, call.end), tag))
 
 
 def _encoded(arguments: Any) -> str:
     return msgspec.json.encode(arguments).decode()
 
 
-def _spaces(text: str, at: int) -> int:
+def past_spaces(text: str, at: int) -> int:
     spaces = _SPACES.match(text, at)
     return spaces.end() if spaces else at
 
 
-def _past(text: str, at: int, tag: str) -> int:
+def _past_tag(text: str, at: int, tag: str) -> int:
     return at + len(tag) if text.startswith(tag, at) else at
 
 

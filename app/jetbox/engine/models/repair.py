@@ -58,15 +58,17 @@ _THOUGHTS = (
     *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<|channel>", "<channel|>")),
     *(("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
 )
-_PYTHON = rf"(?m:^) {{0,3}}\[?(?P<python>{NAME})\(\s*\w+\s*="
+_PYTHON = rf"(?m:^) {{0,3}}(?:print\((?=default_api\.))?\[?(?P<python>{NAME})\(\s*\w+\s*="
 _MARKS = re.compile(
     rf"{TAG}|{INVOKE}|{TOKENS}|<\|tool_call>|<start_function_call>|"
     r"<function=|\[TOOL_CALLS?\]|<\|python_tag\|>|to=functions\.|<\|open\|>\w*call tool=|(?m:^)call:\w+\{|"
     r"[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*[\"'](?:arguments|parameters)[\"']\s*:|"
     rf"{_PYTHON}"
 )
-_BEGUN = re.compile(rf"```(?i:{'|'.join(FENCES)})[ \t]*\n[\s\[{{]*\Z")
+_BEGUN = re.compile(rf"```(?i:text|{'|'.join(FENCES)})[ \t]*\n(?:[ \t]*#[^\n]*\n)*[\s\[{{]*\Z")
 """A code block in which a call may stand, up to that."""
+_NO_FENCE = re.compile(r"(?m)(?<=[^\s`])[ \t]*```(?=[ \t]+[^\s`])(?=[^`\n]*$)|(?<=\S\n)~{4,}+[ \t]*$")
+"""What opens no block: ticks among the words of a line, and what underlines a heading."""
 NEAR = 200
 """Characters behind a mark of a call in which its tool is named."""
 _BEGIN = re.compile(r"[ \t]*")
@@ -158,7 +160,7 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
     A code block that begins with one and ends the text is no code that is shown.
     """
     for mark in islice(_MARKS.finditer(text), CANDIDATES):
-        before, behind = text[: mark.start()], text[mark.start() :]
+        before, behind = _NO_FENCE.sub("", text[: mark.start()]), text[mark.start() :]
         within = before.count("```") % 2
         if (
             (behind.partition("```")[2].strip() or not _BEGUN.search(before) or is_shown(before))
@@ -167,7 +169,7 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
         ):
             continue
         if mark["python"]:
-            if offer.offered(mark["python"]) and stands_alone(text, mark.start()):
+            if offer.offered(mark["python"].rpartition(".")[2]) and stands_alone(text, mark.start()):
                 return True
             continue
         near = re.findall(NAME, behind[:NEAR])

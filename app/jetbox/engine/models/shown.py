@@ -43,7 +43,7 @@ _REFUSES = re.compile(
     rf"(?!.*{_TURNS})"
 )
 """It will not be done, and nothing else is announced behind that."""
-_FENCE = re.compile(r"```\w*[\s\[{]*\Z")
+_OPENING = re.compile(r"```\w*[\s\[{]*\Z")
 _INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
 _QUOTE = re.compile(r"(?:^|[\s(])['‘]\Z")
@@ -56,7 +56,7 @@ _QUOTING = re.compile(r"[»›](?=\s)|(?<=\d)\"|(?P<opens>[„“”«»‹›�
 
 def shown(before: str) -> bool:
     """Whether a call behind these words is an example, or one that will not be made."""
-    words = _FENCE.sub("", before[-FAR:]).rstrip()
+    words = _OPENING.sub("", before[-FAR:]).rstrip()
     if not words:
         return False
     sentence = _SENTENCE.split(words)[-1]

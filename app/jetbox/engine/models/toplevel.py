@@ -11,14 +11,15 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jetbox.engine.models.callforms import A_NAME, BARE, CLOSERS, FENCES, FORMS, HARMONIES, PYTHONIC, Found
+from jetbox.engine.models.callforms import A_NAME, BARE, CLOSERS, FENCES, FORMS, HARMONIES, PYTHONIC, Found, past_spaces
 from jetbox.engine.models.mendjson import read
 from jetbox.engine.models.pythonic import MOST, NAME
 
 A_BLOCK = "a code block"
 Offered = Callable[[str], bool]
 """Whether there is a tool of this name."""
-_BEGINS = "|".join(f"(?P<form{n}>{begins})" for n, (begins, _) in enumerate(FORMS.values()))
+_GROUPS = {f"form{n}": form for n, form in enumerate(FORMS)}
+_BEGINS = "|".join(f"(?P<{group}>{FORMS[form][0]})" for group, form in _GROUPS.items())
 _FORM = re.compile(_BEGINS)
 _DATA = r"[{\[]\s{0,200}+(?:[\"'{]|\w{1,40}:\s?<\|\"\|>)"
 _STOP = re.compile(
@@ -36,7 +37,6 @@ _ALONE = re.compile(rf" {{0,3}}(?:functions\.)?(?P<name>{NAME})(?::\d+)?[ \t]*+\
 """A name, and what would be its arguments in the next line."""
 _FENCE = re.compile(r"(?m:^)[ \t]*+(`{3,}+)[ \t]*+(\w?)")
 _CLOSERS = re.compile(rf"{CLOSERS.pattern};?{CLOSERS.pattern}")
-_SPACES = re.compile(r"\s*+")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _PIECE = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*(?P<ended>"?)|(?<=[\[{(,:=\s])\'[^\'\\]*+(?:\\.[^\'\\]*+)*\'|[()\[\]{}]', re.DOTALL
@@ -118,13 +118,13 @@ def _read(text: str, opening: re.Match[str], offered: Offered) -> tuple[list[Fou
         loose = read(text, opening.end())
         if payload is None or (loose is not None and loose.complete):
             return [], loose.end if loose is not None else _past(text, opening.end())
-    elif payload is None or (name and not payload["opens"] and (form in HARMONIES or not offered(name))):
+    elif payload is None or (name and not payload["opens"] and (form == HARMONIES or not offered(name))):
         return [], opening.end()
     raise Begun
 
 
 def _form(opening: re.Match[str]) -> str:
-    return list(FORMS)[int((opening.lastgroup or "").removeprefix("form"))]
+    return _GROUPS[opening.lastgroup or ""]
 
 
 def _ticked(text: str, ticks: re.Match[str], offered: Offered) -> tuple[Part | None, int]:
@@ -142,12 +142,12 @@ def _ticked(text: str, ticks: re.Match[str], offered: Offered) -> tuple[Part | N
     calls: list[Found] = []
     if info and info[1].lower() in FENCES:
         at = info.end()
-        while opening := _FORM.match(text, at) or _FORM.match(text, _spaces(text, at)):
+        while opening := _FORM.match(text, at) or _FORM.match(text, past_spaces(text, at)):
             more, at = _read(text, opening, offered)
             if not more:
                 break
             calls += more
-        behind = _spaces(text, at)
+        behind = past_spaces(text, at)
         if re.compile(_DATA).match(text, behind):
             at = _past(text, behind)
         fence = _FENCE.match(text, behind)
@@ -195,8 +195,3 @@ def _closed(text: str, at: int) -> int:
 def _line_end(text: str, at: int) -> int:
     end = text.find("\n", at)
     return end if end >= 0 else len(text)
-
-
-def _spaces(text: str, at: int) -> int:
-    spaces = _SPACES.match(text, at)
-    return spaces.end() if spaces else at
