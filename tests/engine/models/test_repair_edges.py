@@ -18,6 +18,8 @@ SHOWN = [
     "I don't think I should run this:",
     "I won't be executing this:",
     "I will not do that:",
+    "I refuse to execute the following:",
+    "I will not run the following command:",
     "I will not run this; I think it is dangerous:",
     "I won't run this, but you can:",
     "Please run this yourself:",
@@ -109,6 +111,9 @@ def test_no_call_is_run_that_was_shown_or_belongs_to_another(before: str) -> Non
         "We should not call this twice, so I add a guard:",
         "The shell cannot execute it; let me look:",
         "Let me see what the README contains:",
+        "I can't do this without the file, so let me read it:",
+        "I do not want to break this, so I read it first:",
+        "I haven't run this yet, so let me do it:",
         "The `</think>` tag stays in the text, so I read it:",
     ],
 )

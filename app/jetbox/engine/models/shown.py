@@ -36,9 +36,9 @@ _SAYS = re.compile(
 )
 """Ends the sentence before what others wrote."""
 _REFUSES = re.compile(
-    r"(?is)(?:(?:\bnot|n['’]t|\bcannot|\bnever|\bunable to|\b(?:refuse|decline) to)\s(?:\w+ ){0,3}"
+    r"(?is)(?:(?:\bnot|n['’]t|\bcannot|\bnever|\bunable to|\b(?:refused?|declined?) to)\s(?:\w+ ){0,3}"
     r"(?:run|running|execut\w+|call|calling|perform\w*|invok\w+)"
-    rf"(?: (?:this|that|it|them|these|those|the (?:call|command|tool))\b|{_END})|"
+    rf"(?: (?:this|that|it|them|these|those|the (?:following|(?:following )?(?:call|command|tool)))\b|{_END})|"
     r"(?:\bI |\A\W*)(?:\w+ )?(?:not|never|(?:wo|ca|do)n['’]t|cannot) (?:\w+ )?(?:do|doing) (?:this|that|it|so)\b)"
     rf"(?!.*{_TURNS})"
 )
