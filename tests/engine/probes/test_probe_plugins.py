@@ -177,12 +177,17 @@ REPORTS = (
 """Takes its options when pytest-cov does."""
 
 
+async def test_a_log_that_is_written_while_tests_run_can_be_read_by_one(suite: Suite) -> None:
+    text = "import logging\ndef test_a():\n    logging.error('x')\n    assert open('run.log').read() == 'x\\n'\n"
+    ini = "[pytest]\nlog_file = run.log\nlog_file_format = %(message)s\n"
+    await means_the_same(suite, {"pytest.ini": ini, "test_a.py": text}, "1 passed", soon=False)
+
+
 async def test_what_is_written_about_a_run_changes_no_file(suite: Suite, plugin: Callable[..., None]) -> None:
     plugin(REPORTS)
     bench = suite.bench
-    options = "--cov-report=xml --junitxml=out/report.xml"
-    bench.write("pytest.ini", f"[pytest]\naddopts = {options}\nlog_file = run.log\nlog_file_level = DEBUG\n")
-    bench.write("test_a.py", "import logging\ndef test_a():\n    logging.error('x')\n")
+    bench.write("pytest.ini", "[pytest]\naddopts = --cov-report=xml --junitxml=out/report.xml\n")
+    bench.write("test_a.py", "def test_a():\n    pass\n")
     for forks in (True, False):
         performance = PerformanceOptions(pytest_server=forks, affected_first=False, probe_early=False)
         engine = bench.engine(performance=performance, ruff=False)

@@ -30,8 +30,11 @@ FEW_LINKS = 20
 """On one path, half of what Linux follows: it counts them twice where it looks a path up anew."""
 
 
-WRITES = ("xmlpath", "log_file", "htmlpath", "json_report_file")
-"""Options and settings that name a file which a run writes: those of pytest and of its plugins."""
+WRITES = ("xmlpath", "htmlpath", "json_report_file")
+"""Options and settings that name a file which a run writes at its end: those of pytest and of its plugins.
+
+What is written while tests run (`log_file`) can be read by one of them, and stays where it is.
+"""
 COVERED = ("annotate", "html", "json", "lcov", "markdown", "markdown-append", "xml")
 """Reports of pytest-cov that are files or folders."""
 
