@@ -93,6 +93,7 @@ async def _probe(asked: Invocation, show: Show, *, watch: bool, quiet: bool) -> 
             on_start=lambda name, why: _started(session, name),
             on_end=lambda verdict: _ended(session, verdict),
             on_notice=notice,
+            read_outside=wanted.read_outside,
             store=probes_folder(root),
             redact=Redactor.from_environment(os.environ).redact,
         )

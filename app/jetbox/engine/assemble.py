@@ -168,6 +168,7 @@ def add_probes(parts: Parts) -> None:
         on_end=lambda verdict: void(session.emit(probe_ended(redacted(verdict, redactor)))),
         round_of=lambda: session.round,
         on_notice=lambda words: void(session.emit(Notice(level="info", text=redactor.redact(words)))),
+        read_outside=context.read_outside,
         store=parts.store,
         redact=redactor.redact,
     )

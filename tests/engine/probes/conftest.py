@@ -74,6 +74,7 @@ class Bench:
         *,
         performance: PerformanceOptions | None = None,
         probes: Sequence[Probe] | None = None,
+        read_outside: Sequence[str] = (),
         store: Path | None = None,
         **options: Any,
     ) -> ProbeEngine:
@@ -97,6 +98,7 @@ class Bench:
             on_start=started,
             on_end=ended,
             on_notice=noticed,
+            read_outside=read_outside,
             store=store,
             probes=probes,
         )

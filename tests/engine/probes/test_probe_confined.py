@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from engine.probes.conftest import uncompared
 from engine.probes.test_probe_surroundings import PLAIN, Place, one
-from jetbox.engine.options import PerformanceOptions
+from jetbox.engine.options import PerformanceOptions, ProbeCommand
 from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
@@ -163,6 +164,34 @@ async def test_configuration_that_is_replaced_above_counts(
         (data / "number").write_text("1")
         bench.write("test_a.py", f"def check_b():\n    assert '1' == open({str(data / 'number')!r}).read()\n")
         assert (await bench.one(engine, "pytest")).state == "passed"
+    finally:
+        await engine.close()
+        await sandbox.close()
+
+
+@pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
+async def test_what_is_opened_may_come_and_go(bench: Bench, tmp_path: Path, name: str) -> None:
+    data = tmp_path / "way" / "data"
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=(data,), prefer=name)
+    if sandbox.name != name:
+        pytest.skip(f"{name} does not work here")
+    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.write("check.sh", f"test -e {data}\n")
+    command = ProbeCommand(name="check", command="sh check.sh")
+    engine = bench.engine(
+        performance=PLAIN, ruff=False, pytest=False, commands=(command,), read_outside=(f"{data.parent}/../way/data",)
+    )
+    try:
+        for cache in ("ran", "hit"):
+            for _ in range(2):
+                assert (await one(engine)).state == "failed"
+            data.mkdir(parents=True)
+            verdict = await one(engine)
+            assert (verdict.state, verdict.cache) == ("passed", cache)
+            assert (await one(engine)).cache == "hit"
+            (data / "file").touch()
+            assert (await one(engine)).cache == "hit"
+            shutil.rmtree(data.parent)
     finally:
         await engine.close()
         await sandbox.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -49,11 +50,14 @@ class ProbeEngine:
         round_of: Callable[[], int] = lambda: 0,
         on_notice: Callable[[str], None] = lambda words: None,
         python: Path | None = None,
+        read_outside: Sequence[str] = (),
         store: Path | None = None,
         redact: Callable[[str], str] | None = None,
         probes: Sequence[Probe] | None = None,
     ) -> None:
         """`python` goes before the configured interpreter; `probes` stand in for those of the options.
+
+        What `read_outside` names may come and go: what can be read is part of each scope.
 
         `on_end` is called for each verdict that is given and for each run that was dropped
         (state `cancelled`), so that it follows each `on_start`. `round_of` tells the present
@@ -61,6 +65,8 @@ class ProbeEngine:
         """
         self.tree = Tree(workspace_root, out_of_scope)
         self.files = Proof(self.tree, watch=performance.probe_inotify)
+        # A name in each has the way to it noticed, and not all that lies there.
+        self.files.outside(os.path.join(os.path.abspath(os.path.expanduser(path)), ".jetbox") for path in read_outside)
         self._ruff: RuffProbe | None = None
         self._final = False
         """At the gate nothing is taken as it was."""
