@@ -366,12 +366,13 @@ def long_ago(live: Rig) -> None:
         (step(call("list_dir"), text="Part 6 is next."), (), "it called a tool instead"),
         (step(call("list_dir"), text="Part 6 is next."), ("send:hermes",), "it called a tool instead"),
         (step(text='<tool_call>{"name": "list_dir", "argum'), (), "it called a tool instead"),
+        (step(text='Part 6 is next.\nread_file\n{"path": "a.py"}'), (), "it called a tool instead"),
         (step(think="What to write?"), ("thinking:tags-open",), "it wrote nothing"),
         (step(text=WORDS), ("repeat:lorem",), "the answer repeated itself over and over and was stopped"),
         (step(text=WORDS), ("cut",), "the server broke off in mid-answer"),
         (step(text=" ".join(f"word{n}" for n in range(2_000))), (), "it did not come to an end"),
     ],
-    ids=["a call", "a call as text", "half a call", "only thoughts", "repetition", "broken off", "too long"],
+    ids=["a call", "as text", "half a call", "by its name", "only thoughts", "repetition", "broken off", "too long"],
 )
 async def test_what_is_no_summary_is_not_taken_for_one(
     rig: OpenRig, answer: Step, faults: tuple[str, ...], why: str

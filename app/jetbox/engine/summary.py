@@ -102,7 +102,8 @@ def _judged(parts: Parts, answer: _Heard) -> Summary:
 
     text = _THOUGHT_END.sub("", _THOUGHT.sub("", answer.text)).strip()
     offer = parts.dispatcher
-    if answer.called or recover(text, "", offer.fits) is not None or looks_like_a_call(text, offer):
+    found = recover(text, "", offer.fits, offered=offer.offered)
+    if answer.called or found is not None or looks_like_a_call(text, offer):
         return Summary(why=CALLED, metrics=answer.metrics)
     if not text:
         return Summary(why="it wrote nothing", metrics=answer.metrics)
