@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from engine.probes.conftest import uncompared
@@ -20,6 +22,7 @@ from jetbox.engine.probes.pytest import PytestProbe
 
 if TYPE_CHECKING:
     from engine.probes.conftest import Bench
+    from jetbox.engine.probes.runner import ProbeEngine
 
 
 def failed(*names: str) -> Verdict:
@@ -78,6 +81,16 @@ LOOKS = "import os\ndef test_l():\n    assert not os.path.exists('flag.txt')\n  
 AFTER = "; 1 more passed before, untouched since"
 
 
+async def learnt(bench: Bench, said: str) -> ProbeEngine:
+    engine = uncompared(bench.engine(ruff=False, performance=PerformanceOptions(probe_baseline=False)))
+    assert (await engine.verdicts(final=True))[0].summary == said
+    probe = engine.probes[0]
+    assert isinstance(probe, PytestProbe)
+    assert probe._following is not None
+    await probe._following
+    return engine
+
+
 async def test_of_several_edits_what_passed_holds_until_something_that_it_used_is_another(bench: Bench) -> None:
     for name in "ab":
         bench.write(f"{name}.py", f"def {name}():\n    return 1\n")
@@ -86,12 +99,7 @@ async def test_of_several_edits_what_passed_holds_until_something_that_it_used_i
     bench.write("prog.py", "import lib, sys\nsys.exit(lib.X)\n")
     for n in range(6):
         bench.write(f"test_z{n}.py", "def test_z():\n    pass\n")
-    engine = uncompared(bench.engine(ruff=False, performance=PerformanceOptions(probe_baseline=False)))
-    assert (await engine.verdicts(final=True))[0].summary == "8 passed"
-    probe = engine.probes[0]
-    assert isinstance(probe, PytestProbe)
-    assert probe._following is not None
-    await probe._following
+    engine = await learnt(bench, "8 passed")
     for path, text, said in (
         ("a.py", "def a():\n    return 2\n", "1 of 8 test files: 1 passed"),
         ("b.py", "def b():\n    return 2\n", f"1 of 8 test files: 1 passed{AFTER}"),
@@ -105,6 +113,78 @@ async def test_of_several_edits_what_passed_holds_until_something_that_it_used_i
         ("test_p.py", LOOKS, "3 of 9 test files: 3 passed"),
         ("a.py", "def a():\n    return 4\n", "3 of 9 test files: 3 passed"),
         ("flag.txt", "", "3 of 9 test files: 1 of 3 failed: test_l"),
+    ):
+        bench.write(path, text)
+        engine.wrote((path,))
+        assert (await bench.one(engine, "pytest")).summary == said
+
+
+UNSEEN = {
+    "walks": "import os\nSIZE = os.path.getsize\n"
+    "def test_it():\n    assert all(SIZE('walks/' + name) < 9 for *_, names in os.walk('walks') for name in names)\n",
+    "calls": "import ctypes, sys\nRUNS = sys.executable + ' calls/text.py'\n"
+    "def test_it():\n    assert not ctypes.CDLL(None).system(RUNS.encode())\n",
+    "leads": "def test_it():\n    import leads.text\n",
+    "cached": "import sys\ndef test_it(monkeypatch):\n"
+    "    monkeypatch.setattr(sys, 'pycache_prefix', '{besides}')\n    import cached.text\n",
+    "inner": "try:\n    import _interpreters as i\nexcept ImportError:\n    import _xxsubinterpreters as i\n"
+    "def test_it():\n    assert i.run_string(i.create(), 'exec(open(\"inner/text.py\").read())') is None\n",
+    "native": "import native._core, os\ndef test_it():\n    assert os.path.getsize('native/text.py') < 9\n",
+}
+"""Tests that fail where `text.py` in the folder of their name is another, and how they come to it."""
+
+
+async def test_what_passed_is_run_again_where_what_it_used_may_be_more_than_was_seen(bench: Bench) -> None:
+    (bench.root.parent / "besides").mkdir()
+    (bench.root / "leads").symlink_to("../besides")
+    for name, text in UNSEEN.items():
+        bench.write(f"{name}/text.py", "X = 1\n")
+        bench.write(f"of_{name}.py", "X = 1\n")
+        there = text.replace("{besides}", str(bench.root.parent / "pyc"))
+        bench.write(f"test_{name}.py", f"import of_{name}\n{there}")
+    shutil.copy(msgspec._core.__file__, bench.root / "native")
+    engine = await learnt(bench, "6 passed")
+    for name in UNSEEN:
+        for path, text, state in (
+            (f"of_{name}.py", "X = 2\n", "passed"),
+            (f"{name}/text.py", "X = 2\nassert X == 1\n", "failed"),
+        ):
+            bench.write(path, text)
+            engine.wrote((path,))
+            assert (await bench.one(engine, "pytest")).state == state, name
+        for path in (f"of_{name}.py", f"{name}/text.py"):
+            bench.write(path, "X = 1\n")
+            engine.wrote((path,))
+
+
+STOPS = """import pytest
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if item.name != "test_never"]
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    if (yield).get_result().failed:
+        item.session.shouldfail = "enough"
+"""
+MORE = {"c": "    __import__('pytest').skip()\n", "d": "def test_never():\n    pass\n"}
+
+
+async def test_a_file_that_was_skipped_or_not_run_to_its_end_has_not_passed(bench: Bench) -> None:
+    bench.write("conftest.py", STOPS)
+    bench.write("of_all.py", "X = 1\n")
+    for name in "abcd":
+        text = f"import of_all\ndef test_{name}():\n    assert of_all.X != '{name}'\n"
+        bench.write(f"test_{name}.py", text + MORE.get(name, ""))
+    for n in range(6):
+        bench.write(f"of_z{n}.py", "X = 1\n")
+        bench.write(f"test_z{n}.py", f"import of_z{n}\ndef test_z():\n    pass\n")
+    engine = await learnt(bench, "9 passed, 1 skipped")
+    for path, text, said in (
+        ("of_all.py", "X = 2\n", "4 of 10 test files: 3 passed, 1 skipped"),
+        ("of_z0.py", "X = 2\n", "3 of 10 test files: 2 passed, 1 skipped; 2 more passed before, untouched since"),
+        ("of_all.py", "X = 'b'\n", "5 of 10 test files: 1 of 2 failed: test_b"),
+        ("of_z1.py", "X = 2\n", "6 of 10 test files: 1 of 2 failed: test_b"),
     ):
         bench.write(path, text)
         engine.wrote((path,))

@@ -120,6 +120,7 @@ class Plugins:
                 words["touched"] = self._touched.map()
             if self._opened is not None:
                 words["opened"] = self._opened.names()
+                words["passed"] = self.report.passed()
             sys.stdout.flush()
             sys.stderr.flush()
             written(self._said, json.dumps(words).encode() + b"\n")

@@ -57,6 +57,13 @@ class Report:
         """Of files that tests were found in."""
         self.visited: Set[str] = set()  # noqa: UP006
         """Of those that were looked for tests."""
+        self.items: Dict[str, str] = {}  # noqa: UP006
+        """Paths by the names of tests, of all that were found."""
+        self.ended: Set[str] = set()  # noqa: UP006
+        """Names of tests."""
+        self.green: Set[str] = set()  # noqa: UP006
+        self.red: Set[str] = set()  # noqa: UP006
+        self.stopped = False
         self.many_links = False
         self.finished = False
 
@@ -107,10 +114,14 @@ class Report:
         if report.failed:
             self._count("failed" if report.when == "call" else "errors")
             self._name(report.nodeid)
+            self.red.add(report.nodeid)
         elif report.skipped:
             self._count("xfailed" if expected else "skipped")
         elif report.passed and report.when == "call":
             self._count("xpassed" if expected else "passed")
+            self.green.add(report.nodeid)
+        if report.when == "teardown":
+            self.ended.add(report.nodeid)
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
@@ -123,7 +134,8 @@ class Report:
             self._count("skipped")
 
     def pytest_itemcollected(self, item: Any) -> None:
-        self.paths.add(str(getattr(item, "path", None) or item.fspath))
+        path = self.items[item.nodeid] = str(getattr(item, "path", None) or item.fspath)
+        self.paths.add(path)
 
     def pytest_collectstart(self, collector: Any) -> None:
         import pytest
@@ -135,6 +147,13 @@ class Report:
         """The files of the workspace that tests were found in, and those that were looked at in vain."""
         return {"collected": self._named(self.paths), "empty": self._named(self.visited - self.paths)}
 
+    def passed(self) -> List[str]:  # noqa: UP006
+        """The files of which every test that was found came to its end, one passed at the least, and none failed."""
+        if self.stopped:
+            return []
+        unsound = {path for name, path in self.items.items() if name in self.red or name not in self.ended}
+        return self._named({path for name, path in self.items.items() if name in self.green} - unsound)
+
     def _named(self, paths: Set[str]) -> List[str]:  # noqa: UP006
         parts = (os.path.split(os.path.abspath(path)) for path in paths)
         found = (os.path.join(os.path.realpath(folder), name) for folder, name in parts)
@@ -143,8 +162,9 @@ class Report:
     def pytest_deselected(self, items: Any) -> None:
         self.counts["deselected"] = self.counts.get("deselected", 0) + len(items)
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: Any) -> None:
         self.finished = True
+        self.stopped = bool(session.shouldstop or session.shouldfail)
 
     def words(self, code: int) -> Dict[str, Any]:  # noqa: UP006
         """How the session ended."""

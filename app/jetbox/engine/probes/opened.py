@@ -2,7 +2,8 @@
 
 The source of this module is handed to the workspace's interpreter behind those of `inside` and `touched`; it
 imports nothing but the standard library, and runs on Python 3.8 and later. It hears of what is opened and
-listed alone, which takes next to no time: a run that somebody waits for can be looked at so.
+listed alone, which takes next to no time: a run that somebody waits for can be looked at so. Of what native code of
+installed packages opens or starts by itself, and of what is asked of a path without opening it, it hears nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from jetbox.engine.probes.touched import DATABASE, EVENTS, LISTINGS, MOST_NAMES, children
 
 OTHER_NAMES = {"os.link", "os.symlink"}
-LOOKS = ("<frozen", os.sep + "_pytest" + os.sep)
+LIBRARIES = {"ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle"}
+BESIDES = OTHER_NAMES | LIBRARIES | {"import", "cpython.PyInterpreterState_New"}
+LOOKS = ("<frozen importlib", os.sep + "_pytest" + os.sep)
 """In the paths of what lists folders to find modules and test files in them."""
+STANDARD = os.path.join(os.path.dirname(os.__file__), "")
+INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 
 
 class Opened:
@@ -29,20 +34,22 @@ class Opened:
         self._folders: Dict[str, str] = {}  # noqa: UP006
         self._names: Set[str] = set()  # noqa: UP006
         self._more = self._deaf = False
-        self._before = children()
+        self._before = (children(), sys.pycache_prefix)
         sys.addaudithook(self._audit)
 
     def names(self) -> Optional[List[str]]:  # noqa: UP006, UP045
         """Sources, relative to the root with `/`, and folders that were listed, which end with `/`, the root as `/`.
 
-        None for more than could be seen: something was run as a process, or opened by way of what may be unknown.
+        None for more than could be seen: something was run as a process, called in a library that no package
+        brought, or opened by way of what may be unknown.
         """
         self._deaf = True
-        more = self._more or children() != self._before or len(self._names) > MOST_NAMES
+        after = (children(), sys.pycache_prefix)
+        more = self._more or after != self._before or len(self._names) > MOST_NAMES
         return None if more else sorted(self._names)
 
     def _audit(self, event: str, arguments: Any) -> None:
-        if self._deaf or (event not in EVENTS and event not in OTHER_NAMES):
+        if self._deaf or (event not in EVENTS and event not in BESIDES):
             return
         try:
             if event == "open":
@@ -51,6 +58,11 @@ class Opened:
                 self._listed(arguments[0], sys._getframe(1).f_code.co_filename)
             elif event in OTHER_NAMES:
                 self._named(*map(os.fsdecode, arguments[:2]))
+            elif event == "import":
+                # A file is named where it is native code, which does anything unseen.
+                self._more = self._more or not (arguments[1] is None or installed(arguments[1]))
+            elif event in LIBRARIES:
+                self._more = self._more or not installed(caller(sys._getframe(1)))
             elif event != DATABASE:
                 self._more = True
         except Exception:
@@ -67,11 +79,12 @@ class Opened:
         elif mode is None and not os.path.isabs(path):
             self._more = True  # of a folder that may be another one than the present one
         else:
-            folder, name = os.path.split(os.path.abspath(path))
+            folder, name = os.path.split(os.path.join(os.getcwd(), path))
             real = self._real(folder)
             self._add(os.path.join(real, name))
             self._leads(path)
-            if os.path.basename(real) == "__pycache__":
+            if name.endswith(".pyc"):
+                self._more = self._more or not self._beside(folder)
                 for source in filter(os.path.lexists, sources(os.path.dirname(real), name)):
                     self._add(source)
                     self._leads(source)
@@ -79,6 +92,12 @@ class Opened:
     def _leads(self, path: str) -> None:
         if os.path.islink(path):
             self._add(os.path.realpath(path))
+
+    def _beside(self, folder: str) -> bool:
+        """True where byte code in a folder is of sources around it, or was made in this run of what it opened."""
+        prefix = self._before[1]
+        ours = prefix is not None and folder.startswith(os.path.join(prefix, ""))
+        return ours or (os.path.basename(folder) == "__pycache__" and not os.path.islink(folder))
 
     def _real(self, folder: str) -> str:
         found = self._folders.get(folder)
@@ -104,3 +123,15 @@ class Opened:
         for path in (whole, os.path.realpath(source)):
             inside = path.startswith(self._root) or self._root.startswith(os.path.join(path, ""))
             self._more = self._more or inside
+
+
+def installed(path: str) -> bool:
+    """True for a file of the standard library, or of a package that was installed, and for what has none."""
+    return path.startswith((STANDARD, "<frozen importlib")) or any(place in path for place in INSTALLED)
+
+
+def caller(frame: Any) -> str:
+    """The file of who uses `ctypes` here."""
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.join(STANDARD, "ctypes", "")):
+        frame = frame.f_back
+    return str(frame.f_code.co_filename)

@@ -196,7 +196,7 @@ class PytestProbe(Whole):
         nearest = f", the nearest of {selection.reached}" if selection.reached else ""
         words = f"{len(tests)} of {total} test files{nearest}: {verdict.summary}{also}"
         if ended.forked and ended.said is not None:
-            passed = set(tests) - set(map(_file, verdict.failing))
+            passed = set(tests).intersection(ended.said.passed) - set(map(_file, verdict.failing))
             self._standing.ran(change, passed, None if ended.said.strange else ended.said.opened)
         return msgspec.structs.replace(verdict, summary=words, cache="partial")
 

@@ -310,9 +310,10 @@ class Settler:
         try:
             if not work.final and not work.behind and slot.latest is not None and slot.under == scope and files.proved:
                 last, before = slot.latest.verdict, slot.latest.files
-                about = slot.early[1] if slot.early is not None and slot.early[0] == last else ""
-                if slot.early is not None and about == files.digest:
-                    return slot.early[2]
+                told = slot.early if slot.early is not None and slot.early[0] == last else None
+                if told is not None and told[1] == files.digest:
+                    return told[2]
+                about = told[1] if told is not None else ""
                 early = await probe.early(Change(last, before, files, files.changed(before), about))
                 if early is not None:
                     return self._told_unread(early, scope)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 
 from jetbox.engine.probes.base import Change, Verdict
 from jetbox.engine.probes.snapshot import Snapshot
@@ -12,7 +12,8 @@ from jetbox.engine.probes.snapshot import Snapshot
 class Standing:
     """What early runs said since the latest whole verdict, as long as another run would say the same.
 
-    Only the time and the size of a source can tell a test of it unseen.
+    Unseen is what a test asks of a source by its name, such as the time and the size, and what it has others read:
+    native code of installed packages, or a process that was there before.
     """
 
     def __init__(self) -> None:
@@ -52,7 +53,12 @@ class Standing:
 
 
 def _source(path: str, before: Snapshot, now: Snapshot) -> bool:
-    """True for Python whose text alone is another."""
+    """True for Python of the workspace whose text alone is another."""
+    above = path.rpartition("/")[0]
+    while above:
+        if S_ISLNK(now.files.get(above, (0, ""))[0]):
+            return False  # It has another path, by which it may have been opened.
+        above = above.rpartition("/")[0]
     modes = {files.files.get(path, (0, ""))[0] for files in (before, now)}
     return path.endswith(".py") and len(modes) == 1 and all(map(S_ISREG, modes))
 

@@ -285,7 +285,7 @@ class Touched:
 
     def _listed(self, path: Any, frame: Any) -> None:
         path = os.fsdecode(path) if isinstance(path, bytes) else "." if path is None else path
-        if not self._now or not isinstance(path, str) or frame.f_code.co_filename.startswith("<frozen"):
+        if not self._now or not isinstance(path, str) or frame.f_code.co_filename.startswith("<frozen importlib"):
             return
         whole = os.path.abspath(path)
         name = "." if os.path.realpath(whole) + os.sep == self.root else self.relative(whole)

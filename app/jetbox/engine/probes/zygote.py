@@ -69,6 +69,8 @@ class Said(msgspec.Struct, frozen=True):
     touched: dict[str, list[str]] = {}
     opened: list[str] | None = None
     """Sources that a forked run of some files made use of; None where that is not all, or was not asked for."""
+    passed: list[str] = []
+    """Test files all of whose tests ended in that run, some of them green and none red."""
     broke: str = ""
     """What kept a forked run from coming to an end; nothing else is told then."""
 
