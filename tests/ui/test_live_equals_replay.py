@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from jetbox.cli.live import Live, Start
 from jetbox.engine.commands import AnyCommand
@@ -16,6 +17,7 @@ from jetbox.engine.options import EngineOptions, LoopOptions, ModelOptions, Perm
 from jetbox.engine.session import Batch
 from jetbox.record.playback import Playback, read_journal
 from jetbox.record.recording import Recording
+from jetbox.ui.slices import Waiting
 from ui.conftest import painted, settle, until
 
 BELOW_LIVE, BELOW_REPLAY = 1, 2
@@ -100,6 +102,13 @@ async def test_equal_screens_at_equal_sequence_numbers(
         await same_screens(events, recording, size, on_source)
 
 
+async def rest(pilot: Pilot[int]) -> None:
+    """Wait until what goes on in slices has come to its end: a scroll bar marks what is found out so."""
+    await settle(pilot)
+    while Waiting.of(asyncio.get_running_loop()):
+        await settle(pilot)
+
+
 async def same_screens(
     events: list[Stamped],
     recording: Recording,
@@ -121,13 +130,13 @@ async def same_screens(
             await app.workbench.reached(seq)
             if seq in seqs:
                 app.workbench._tick()  # what moves with time is as at this event, however long the next tick takes
-                await settle(pilot)
+                await rest(pilot)
                 shown[seq] = painted(app)
     async with on_source(replay, size=size) as (app, pilot):
         for seq in reversed(seqs):  # a step back tells everything anew, in one piece
             replay.seek_seq(seq)
             await until(pilot, lambda seq=seq: app.workbench.view.seq == seq)  # type: ignore[misc]
             app.workbench._tick()
-            await settle(pilot)
+            await rest(pilot)
             above = painted(app)[: height - BELOW_REPLAY]
             assert above == shown[seq][: len(above)], f"at event {seq}, {events[seq].event}"

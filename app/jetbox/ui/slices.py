@@ -56,6 +56,10 @@ class Waiting:
             loop.call_soon(self.take, loop)
         context.run(work)
 
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._works)
+
     @property
     def next(self) -> Callable[[], object]:
         """What will be taken next."""
