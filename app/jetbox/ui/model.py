@@ -8,26 +8,14 @@ from typing import Literal
 import msgspec
 
 from jetbox.engine import events as e
-from jetbox.engine import sizes
 from jetbox.record.timing import Timing
 from jetbox.ui import words
 from jetbox.ui.daytime import began
+from jetbox.ui.doing import Doing
 from jetbox.ui.rounds import Changed, Rounds, Tally, joined
 from jetbox.ui.text.rows import one_line
 
-QUIET_NS = 500_000_000
-"""From here on it is said what the time goes to where nothing was begun that has a name."""
 Loaded = Literal["unknown", "loading", "loaded"]
-
-
-class Doing(msgspec.Struct):
-    """What is waited for since when; times in ns."""
-
-    what: str = ""
-    since: int = 0
-    expected: int = 0
-    wait: str = ""
-    """The kind of wait, where the engine has named it."""
 
 
 class SessionView(msgspec.Struct):
@@ -249,26 +237,13 @@ class SessionView(msgspec.Struct):
                 pass
 
     def _wait(self, t: int, event: e.Waiting) -> None:
-        said = {
-            "queued": "queued at the server",
-            "reading": "the model reads",
-            "silent": "no sign of the model",
-            "retrying": "trying again:" if event.detail else "trying again",
-            "compacting": "making room, a summary of",
-            "choosing": "which model? there is no",
-        }.get(event.what, event.what)
-        detail = one_line(event.detail)
         if event.what == "loading":
             self.loaded = "loading"
-            detail = detail or "the model" + (f" of {sizes.size(self.model_size)}" if self.model_size else "")
         elif event.what in ("writing", "thinking"):
             self.loaded = "loaded"
         elif self.loaded == "loading":
             self.loaded = "loaded" if event.what == "reading" else "unknown"
-        # One wait that follows another begins anew; the words for a wait that had none do not.
-        other = bool(self.doing.wait) and self.doing.wait != event.what
-        since = t if event.what == "retrying" or other else self.doing.since or t
-        self.doing = Doing(f"{said} {detail}".strip(), since, event.expected_ns, event.what)
+        self.doing = self.doing.waiting(t, event, self.model_size)
 
     def _answer(self, t: int, event: e.ModelAnswered) -> None:
         if event.complete:
@@ -387,17 +362,11 @@ class SessionView(msgspec.Struct):
             pulled = next(iter(self.pulls.values()), None)
             return ("busy", one_line(words.fetching(pulled))) if pulled is not None else ("idle", "")
         if self.doing.what:
-            said = self.doing.what
-            if said in ("writing", "thinking"):
-                said = f"{said} ~{self.streamed} tokens"
-            since = self.doing.since
-            expected = f" of about {words.duration(self.doing.expected)}" if self.doing.expected else ""
-            return "busy", f"{said}  {words.elapsed(max(0, now - since))}{expected}"
+            return "busy", self.doing.said(now, self.streamed)
         if self.tools:
             titles = list(self.tools.values())
             return "busy", f"running {titles[0]}" + (f" and {len(titles) - 1} more" if len(titles) > 1 else "")
         if self.probing:
             since = min(self.probing.values())
             return "busy", f"probing {', '.join(self.probing)}  {words.elapsed(max(0, now - since))}"
-        rests = max(0, now - self.doing.since)
-        return "busy", f"looking at the files  {words.elapsed(rests)}" if rests > QUIET_NS else "working"
+        return "busy", self.doing.said(now, self.streamed)
