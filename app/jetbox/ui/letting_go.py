@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from textual._styles_cache import StylesCache
 
-from jetbox.ui.slices import Slice, go_on_later
+from jetbox.ui.slices import in_slices
 
 AT_ONCE = 500
 """Parts between two looks at the clock."""
@@ -14,12 +15,14 @@ AT_ONCE = 500
 
 def let_go(*parts: list[Any]) -> None:
     """Empty these lists little by little; nobody else may need them."""
-    now = Slice()
+    in_slices(_emptied(parts))
+
+
+def _emptied(parts: Iterable[list[Any]]) -> Iterator[None]:
     for each in parts:
-        while each and not now.over:
+        while each:
             del each[-AT_ONCE:]
-    if any(parts):
-        go_on_later(let_go, *parts)
+            yield
 
 
 def let_painted_go() -> None:
