@@ -167,6 +167,7 @@ async def test_a_place_in_a_long_diff_is_looked_for_and_shown_bit_by_bit(show: S
         shown = [line for line in s.text.splitlines() if "new line 600 with" in line]
         assert len(shown) == 1
         assert max(turns) <= 2 * s.bench.transcript.size.height // PART_LINES + 2 < sum(turns) // 8
+        assert sum(turns) < 2 * 1950 // PART_LINES, "laid out once, however many letters were typed"
 
 
 def test_a_place_has_a_part_in_each_of_its_rows() -> None:

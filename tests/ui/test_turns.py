@@ -14,6 +14,7 @@ import pytest
 from textual.css.stylesheet import Stylesheet
 
 from jetbox.ui.lag import Held, LagWatch
+from jetbox.ui.letting_go import let_go
 from jetbox.ui.sheets import overlays_ahead, style_overlays
 from jetbox.ui.slices import by_slices, go_on_later
 from ui import loud
@@ -85,6 +86,18 @@ async def test_what_is_read_of_a_long_session_lets_others_go_on(monkeypatch: pyt
     async for item in by_slices(range(3)):
         seen.append(item)
     assert seen == [0, -1, 1, 2]
+
+
+async def test_what_is_let_go_of_gets_less_in_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.ui.slices.AT_ONCE_S", -1.0)
+    rows: list[object] = [None] * 1200
+    let_go(rows)
+    left = [len(rows)]
+    while rows:
+        await asyncio.sleep(0)
+        left.append(len(rows))
+        assert left[-1] < left[-2]
+    assert len(left) == 3
 
 
 async def test_styles_that_are_read_a_rule_at_a_time_are_those_read_at_once(show: Showing) -> None:

@@ -117,10 +117,10 @@ class Rendered(Counted):
     def _rows(self, index: int, have: int) -> tuple[int, list[Row]]:
         """A block's rows; of one that was unfolded as many as there is time for, more than the window has."""
         block, look = self.story.blocks[index], self._look()
+        self._unfinished.pop(index, None)
         if block.grows or not block.open(look):
             return block.rows(self._columns, look, have)
         parts, rows = block.parts(self._columns, look), list[Row]()
-        self._unfinished.pop(index, None)
         now = Slice()
         for part in parts:
             rows += part
@@ -138,6 +138,7 @@ class Rendered(Counted):
         top, begin, now = self._anchor(), self._heights.top(index) + len(strips), Slice()
         for part in parts:
             strips += self._paint.strips(part, self._columns)
+            self._laid_out(index, part)
             if now.over:
                 go_on_later(self._go_on, index, parts)
                 break
@@ -145,6 +146,9 @@ class Rendered(Counted):
             del self._unfinished[index]
         self._heights.set(index, len(strips))
         self._settle(top, (begin, MOST_ROWS))
+
+    def _laid_out(self, index: int, rows: list[Row]) -> None:
+        """A block that was unfolded has these rows too, at its end."""
 
     def _block(self, index: int) -> list[Strip]:
         strips = self._strips.get(index)

@@ -58,6 +58,8 @@ class Searched(Cards):
         """What was looked for in a block, and its places."""
         self._looking: dict[int, tuple[str, Iterator[None]]] = {}
         """What is being looked for in a block, and what is still to be done for that."""
+        self._rows_of: tuple[int, Joined] = (-1, Joined())
+        """The block that was sought last, and its rows as far as they are laid out."""
 
     def action_find(self) -> None:
         self.post_message(self.Finding())
@@ -88,10 +90,19 @@ class Searched(Cards):
         if find.go_on():
             go_on_later(self._search, find)
         elif self._step:
-            index = find.step(self._step, self._visible()[1])
-            self._step = 0
-            if index is not None:
-                self._show_place(index, find)
+            go_on_later(self._take_step, find)
+            return
+        self.post_message(self.Found(find.said))
+        self.refresh()
+
+    def _take_step(self, find: Find) -> None:
+        """Go to the next place, when all are known."""
+        if find is not self._find or not self._step or not self.is_attached:
+            return
+        index = find.step(self._step, self._visible()[1])
+        self._step = 0
+        if index is not None:
+            self._show_place(index, find)
         self.post_message(self.Found(find.said))
         self.refresh()
 
@@ -100,6 +111,7 @@ class Searched(Cards):
         self._find, self._sought, self._place_found = None, -1, (-1, 0, 0)
         self._placed.clear()
         self._looking.clear()
+        self._rows_of = (-1, Joined())
         self.refresh()
 
     def _show_place(self, index: int, find: Find) -> None:
@@ -140,8 +152,10 @@ class Searched(Cards):
     def _places(self, index: int, find: Find) -> list[list[Part]] | None:
         """The places of a block, each in as many parts as it has rows; looked for once for the rows that it has.
 
-        None where that takes a while: it has begun then.
+        None where that takes a while: it has begun then, or does when the rows that are sought are laid out.
         """
+        if index in self._unfinished and index == self._rows_of[0]:
+            return None
         if self._placed.get(index, ("",))[0] != find.wanted and self._looking.get(index, ("",))[0] != find.wanted:
             work = self._look_for(index, find)
             self._looking[index] = (find.wanted, work)
@@ -151,10 +165,14 @@ class Searched(Cards):
 
     def _look_for(self, index: int, find: Find) -> Iterator[None]:
         """Lay a block out and look for the places in it, a little at a time; they are known at the end."""
-        rows = Joined()
-        for part in self.story.blocks[index].parts(self._columns, self._look()):
-            rows.add(part)
-            yield
+        of, rows = self._rows_of
+        if index != of:
+            rows = Joined()
+            for part in self.story.blocks[index].parts(self._columns, self._look()):
+                rows.add(part)
+                yield
+            if index == self._sought:
+                self._rows_of = index, rows
         found: list[list[Part]] = []
         for place in rows.places(find.wanted, folded=find.folded):
             found.append(place)
@@ -175,6 +193,18 @@ class Searched(Cards):
         if later:
             go_on_later(self._show_sought, index, find)
             self.refresh()
+
+    def _rows(self, index: int, have: int) -> tuple[int, list[Row]]:
+        begin, rows = super()._rows(index, have)
+        if index == self._sought and not begin:
+            self._rows_of = index, Joined(rows)
+        elif index == self._rows_of[0]:
+            self._rows_of = (-1, Joined())
+        return begin, rows
+
+    def _laid_out(self, index: int, rows: list[Row]) -> None:
+        if index == self._rows_of[0]:
+            self._rows_of[1].add(rows)
 
     def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
         self._placed.pop(index, None)
