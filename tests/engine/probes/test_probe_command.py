@@ -273,7 +273,13 @@ async def test_a_write_ends_the_run_and_the_next_is_about_the_new_files(bench: B
     assert ("end", "check", "cancelled") in bench.told
 
 
-@pytest.mark.parametrize(("path", "then"), [("report.md", "passed"), ("made.py", "failed"), ("made.toml", "failed")])
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [
+        *((name, "passed") for name in ("report.md", "run.log.1", "run.csv")),
+        *((name, "failed") for name in ("made.py", "made.py.1", "made.toml")),
+    ],
+)
 async def test_what_our_own_words_go_to_counts_where_it_is_program_text_and_for_other_sessions(
     bench: Bench, tmp_path: Path, path: str, then: str
 ) -> None:

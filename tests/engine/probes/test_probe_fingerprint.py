@@ -101,7 +101,12 @@ def test_settled_files_are_not_read_again(root: Path, monkeypatch: pytest.Monkey
     tree.sweep_now()
 
 
-@pytest.mark.parametrize("folder", ["__pycache__", ".git", ".pytest_cache", ".jetbox", ".cache", ".venv"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("__pycache__", ".git", ".pytest_cache", "pytest-cache-files-h0x_1a2b", ".jetbox", ".cache", ".venv"),
+    ],
+)
 def test_caches_and_environments_are_out_of_scope(root: Path, folder: str) -> None:
     tree = Tree(root, out_of_scope)
     first = tree.sweep_now()

@@ -370,6 +370,9 @@ async def test_what_comes_and_goes_between_two_looks_is_told(proved: Proved) -> 
         (root / ".coverage").write_text("")
         (root / ".coverage").unlink()
         (root / "pkg" / "__pycache__").rmdir()
+        (root / "pytest-cache-files-a1b2_c3d").mkdir()
+        (root / "pytest-cache-files-a1b2_c3d").rename(root / ".pytest_cache")
+        (root / ".pytest_cache").rmdir()
 
     for sweep in (False, True):
         assert await stirred(lambda: None, sweep=sweep) == frozenset()

@@ -7,6 +7,7 @@ for searches pass over `node_modules`: what is installed there is program text l
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from functools import cache
@@ -17,8 +18,11 @@ FILES = frozenset({".coverage", ".testmondata", ".testmondata-shm", ".testmondat
 """What probes themselves leave behind."""
 OWN = ".jetbox-tmp"
 """Suffix of files that are being written and get their name when they are whole."""
-TOLD = frozenset({"", ".log", ".txt", ".out", ".err", ".md", ".json", ".jsonl"})
-"""Suffixes of files that the words of a program are sent to: program text and configuration always count."""
+TOLD = frozenset({"", ".log", ".txt", ".out", ".err", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv"})
+"""Suffixes of files that the words of a program are sent to, behind which numbers may stand: program text and
+configuration always count."""
+CACHE = "pytest-cache-files-"
+"""The beginning of what the folder `.pytest_cache` is called until it is whole."""
 
 
 def out_of_scope(folder: str, name: str, directory: bool) -> bool:
@@ -26,7 +30,8 @@ def out_of_scope(folder: str, name: str, directory: bool) -> bool:
     if not directory:
         ours = name in FILES or name.startswith(".coverage.") or name.endswith(OWN)
         return ours or (name in _written() and os.path.realpath(os.path.join(folder, name)) == _written()[name])
-    return (name in FOLDERS and name != "node_modules") or is_environment(os.path.join(folder, name))
+    made = (name in FOLDERS and name != "node_modules") or name.startswith(CACHE)
+    return made or is_environment(os.path.join(folder, name))
 
 
 @cache
@@ -38,7 +43,8 @@ def _written() -> dict[str, str]:
             if stat.S_ISREG(os.fstat(output).st_mode):
                 path = _path(output)
                 name = os.path.basename(path)
-                if os.path.splitext(name)[1] in TOLD and not name.startswith("."):
+                plain = re.sub(r"(?:\.\d+)+$", "", name)
+                if os.path.splitext(plain)[1] in TOLD and not name.startswith("."):
                     found[name] = path
         except OSError:
             continue
