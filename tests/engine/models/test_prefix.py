@@ -92,6 +92,44 @@ def test_the_first_thing_that_differs_is_the_reason(head: bytes, messages: list[
     assert reuse.miss == words
 
 
+@pytest.mark.parametrize(("read", "miss"), [(920, ""), (800, "the tools changed")])
+def test_what_stood_behind_a_change_is_told_however_much_of_the_beginning_the_server_kept(read: int, miss: str) -> None:
+    one = watch()
+    one.sent("a", HEAD.replace(b"[1]", b"[1,2]"), SECOND, TAIL)
+    reuse = one.answered({**COLD, "prompt_eval_cached_count": read}, warm=True)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.miss) == (read, miss), "about 975 of the 1,000 had been sent before"
+
+
+@pytest.mark.parametrize("spent", [40_000_000, 2_000_000_000])
+def test_a_change_of_ours_is_told_where_no_reuse_is_counted_and_no_rate_is_known(spent: int) -> None:
+    one = PrefixWatch()
+    old = {"prompt_eval_count": 1000, "prompt_eval_duration": spent}
+    one.sent("a", HEAD, FIRST, TAIL)
+    assert one.answered(old, warm=False) is None
+    one.sent("a", HEAD.replace(b"[1]", b"[1,2]"), SECOND, TAIL)
+    reuse = one.answered(old, warm=True)
+    told = reuse and (reuse.tokens, reuse.estimated, reuse.miss)
+    assert told == ((0, True, "the tools changed") if spent > 1e9 else None), "what takes no time is not worth a word"
+
+
+def test_a_summary_that_goes_on_from_the_one_before_breaks_the_prefix_all_the_same() -> None:
+    one = watch()
+    old = [FIRST[0], b'{"role":"user","content":"So far: a"}', b'{"role":"tool","content":"%s"}' % (b"t" * 3000)]
+    one.sent("a", HEAD, old, TAIL)
+    one.answered(COLD, warm=True)
+    one.broke("the conversation was summarised")
+    one.sent(
+        "a",
+        HEAD,
+        [old[0], b'{"role":"user","content":"So far: a, b"}', b'{"role":"tool","content":"%s"}' % (b"u" * 4000)],
+        TAIL,
+    )
+    reuse = one.answered({**COLD, "prompt_eval_cached_count": 400}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == "the conversation was summarised"
+
+
 def test_a_miss_of_the_servers_own_is_told_apart_from_a_reload() -> None:
     one = watch()
     one.sent("a", HEAD, SECOND, TAIL)

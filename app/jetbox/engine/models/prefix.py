@@ -5,6 +5,8 @@ that they evaluated: from the rate at which this model once read a cold prompt, 
 estimated, and told as an estimate. What is new to this session another one may have sent: cold is only what
 follows a load. What could have been reused is known here: requests are
 append only, so it is everything up to the first byte that differs from the request before.
+Where we have changed what stood before, what comes behind the change was in the cache too, and is
+read once more: that is told with its reason, however much the server kept of the beginning.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class PrefixWatch:
         self._rates: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         """Tokens of each model's latest prompt, as its server counted them."""
-        self._shared = 0.0
+        self._shared = self._had = 0.0
+        """Shares of the latest request that were sent before: as its beginning; anywhere in it, where we changed it."""
         self._reason = ""
         self._broke = ""
         self._before: tuple[str, _Sent | None, bool, bool, str, str] = ("", None, False, False, "", "")
@@ -95,6 +98,7 @@ class PrefixWatch:
         self._lost, self._waiting = self._lost or self._waiting, True
         last = self._last.get(model)
         self._shared, self._reason = _compared(last, head, messages, tail)
+        self._had = _had(last, head, messages) if last is not None and self._reason else 0.0
         if self._model and self._model != model and last is None:
             self._reason = f"the switch from {self._model}"
         if self._broke and self._reason:
@@ -147,7 +151,7 @@ class PrefixWatch:
         if CACHED in metrics:
             tokens, estimated = min(of, metrics[CACHED]), False
             self._learn(of - tokens, spent)
-        elif expected == 0 and spent > 0:
+        elif expected == 0 and spent > 0 and not (self._had and spent >= WARM_NS):
             if loaded:
                 self._learn(of, spent)
             return None
@@ -156,6 +160,8 @@ class PrefixWatch:
             tokens, estimated = 0, False  # a process that has just begun has nothing in its cache
         elif self._rates.get(self._model) and spent > 0:
             tokens, estimated = of - self._uncached(of, spent, expected), True
+        elif self._had and spent >= WARM_NS:
+            tokens, estimated = expected, True
         else:
             return None
         miss = ""
@@ -164,9 +170,13 @@ class PrefixWatch:
             miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else "the server had dropped it")
         elif self.moves_tools and of + LEAST < before and not self._reason:
             miss = MOVED
-        elif self._reason and of >= LEAST and expected < of // 2 and tokens < MISSED * of:
+        elif of >= LEAST and (self._read_anew(tokens, of, expected) or (expected < of // 2 and tokens < MISSED * of)):
             miss = self._reason
         return Reuse(tokens, of, expected, estimated, miss)
+
+    def _read_anew(self, tokens: int, of: int, expected: int) -> bool:
+        """Whether what stood before stands behind something that we changed, and was read once more."""
+        return int(of * self._had) - max(tokens, expected) >= LEAST
 
     def _uncached(self, of: int, spent: int, expected: int) -> int:
         if spent < WARM_NS:
@@ -205,12 +215,20 @@ def _compared(last: _Sent | None, head: bytes, messages: Sequence[bytes], tail: 
     for n, (old, new) in enumerate(zip(last.messages, messages, strict=False)):
         if old != new:
             same = _common(old, new)
-            return (shared + same) / total, f"message {n + 1} changed" if same < len(old) - 2 else ""
+            added_to = same >= len(old) - 2 and n == len(last.messages) - 1
+            return (shared + same) / total, "" if added_to else f"message {n + 1} changed"
         shared += len(new)
     words = (
         f"{len(last.messages) - len(messages)} messages were taken out" if len(messages) < len(last.messages) else ""
     )
     return shared / total, words
+
+
+def _had(last: _Sent, head: bytes, messages: Sequence[bytes]) -> float:
+    """The share of a request that stood anywhere in the one before."""
+    known = set(last.messages)
+    same = min(len(head), len(last.head)) + sum(len(message) for message in messages if message in known)
+    return same / (len(head) + sum(map(len, messages)))
 
 
 def _head_words(old: bytes, new: bytes) -> str:
