@@ -16,7 +16,7 @@ LIMITS = {
     "engine.models.catalog": ("RUNNING_S",),
     "engine.models.http": ("ASK_S", "CONNECT_S"),
     "engine.models.memory": ("ASK_S",),
-    "engine.models.ollama": ("ASK_S", "CONNECT_S"),
+    "engine.models.ollama": ("CONNECT_S",),
     "engine.models.openai_compat": ("ASK_S",),
     "engine.models.window": ("ASK_S",),
     "engine.probes.ruff_server": ("ANSWER_S", "START_S"),

@@ -216,10 +216,11 @@ async def test_an_answer_that_is_no_ollama_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def serve() -> None:
-            connection, _ = other.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+            for _ in range(2):  # asked for each protocol
+                connection, _ = other.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -227,7 +228,7 @@ async def test_an_answer_that_is_no_ollama_is_told() -> None:
         (found,) = await surroundings.server_and_model(EngineOptions(model=ModelOptions(host=host)))
         thread.join()
     assert found.state == "fail"
-    assert "does not speak Ollama's protocol" in found.said
+    assert "is neither Ollama nor a server with OpenAI's protocol" in found.said
 
 
 def test_wrong_settings_are_a_line_and_the_rest_is_looked_at(jetbox: Run, dead_port: int) -> None:

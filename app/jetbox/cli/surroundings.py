@@ -53,7 +53,7 @@ async def _server(model: ChatModel) -> Check:
                 await model.installed()  # tells what server it is
             version = await model.version()
     except TimeoutError:
-        cure = "it may be loading a model; else see the server's log"
+        cure = "it may be loading a model; else see the server's log, and whether the port in --host is its own"
         return fail("server", f"{model.host} took the question and did not answer", cure, ExitCode.MODEL)
     except JetboxError as failure:
         return fail("server", failure.message, failure.hint, failure.exit_code)

@@ -13,7 +13,8 @@
     │   ├── ContextOverflow         4  the prompt does not fit the window
     │   │   └── WordsDropped        the server cut it in silence, until nothing that the user said was left
     │   ├── BadAnswer               garbage, an error in mid-stream, an end without `done`
-    │   │   ├── ForeignServer       what answers speaks another protocol
+    │   │   ├── ForeignServer       what answers is not what was asked
+    │   │   │   └── OtherProtocol   it is there, and speaks another protocol
     │   │   ├── RequestRefused      a 4xx that nobody knows
     │   │   │   ├── LogprobsRefused  without probabilities of tokens it would be taken
     │   │   │   └── CountsRefused   without counts of tokens it would be
@@ -132,6 +133,10 @@ class BadAnswer(ModelError):
 
 
 class ForeignServer(BadAnswer):
+    """What answers is not the server that was asked: it leads elsewhere, or speaks another protocol."""
+
+
+class OtherProtocol(ForeignServer):
     """What answers speaks another protocol, or has no such path."""
 
 

@@ -14,11 +14,11 @@ from engine.gateway import saying
 from jetbox.engine.errors import (
     BadAnswer,
     ContextOverflow,
-    ForeignServer,
     KeyWanted,
     ModelError,
     ModelNotFound,
     ModelUnfit,
+    OtherProtocol,
     OutOfMemory,
     RequestRefused,
     ServerBusy,
@@ -153,7 +153,7 @@ async def test_no_json_is_shown(answering: Answering) -> None:
     assert (await refused(await answering(500, nested.encode()))).message == "the server answered 500: boom"
     assert (await refused(await answering(500, b'{"detail": "boom"}'))).message == "the server answered 500: boom"
     found = await refused(await answering(404, json.dumps(LLAMA_404).encode()))
-    assert type(found) is ForeignServer
+    assert type(found) is OtherProtocol
     assert "{" not in found.message
 
 

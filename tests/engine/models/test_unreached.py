@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from engine.gateway import PAGE, answer
-from jetbox.engine.errors import BadAnswer, ForeignServer, KeyWanted, ModelError, ServerUnreachable
+from jetbox.engine.errors import BadAnswer, ForeignServer, KeyWanted, ModelError, OtherProtocol, ServerUnreachable
 from jetbox.engine.models.base import ChatModel
 from jetbox.engine.models.connect import connected
 from jetbox.engine.models.either import EitherModel
@@ -238,3 +238,43 @@ async def test_a_page_before_every_path_is_no_wish_for_a_key(listening: Listenin
     assert error.message.endswith("refused (403, a page of HTML)")
     assert "what stands before it" in error.hint
     await model.close()
+
+
+@pytest.mark.parametrize("status", [200, 404, 405, 500, 501])
+@pytest.mark.parametrize("path", ["", "/v1"])
+async def test_a_web_server_is_no_server_of_models_whatever_it_is_asked(
+    listening: Listening, status: int, path: str
+) -> None:
+    here = f"http://{await listening(answer(status, PAGE))}"
+    model = await connected(ModelOptions(host=here + path), {})
+    for ask in (lambda it: it.installed(), lambda it: it.info("gpt-oss:20b")):
+        error = await refused(model, ask)
+        assert type(error) is OtherProtocol
+        words = "does not speak OpenAI's protocol" if path else "is neither Ollama nor a server with OpenAI's protocol"
+        assert error.message == f"what answers at {here} {words}{f' (status {status})' if status > 200 else ''}"
+        assert "--host" in error.hint
+        assert f"{here}/v1" not in error.hint, "that was tried"
+    await model.close()
+
+
+async def test_a_page_of_a_server_that_has_spoken_is_an_error_of_the_servers(listening: Listening) -> None:
+    model = OllamaModel(f"http://{await listening(VERSION)}")
+    await model.version()
+    model.host = f"http://{await listening(answer(500, PAGE))}"
+    await model.close()
+    error = await refused(model, chat)
+    await model.close()
+    assert (type(error), error.message) == (BadAnswer, "the server answered 500: a page of HTML")
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+async def test_a_port_that_takes_a_question_and_says_nothing(adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.engine.models.http.ASK_S", 0.05)
+    monkeypatch.setattr("jetbox.engine.models.openai_compat.ASK_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        model = adapter(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        error = await refused(model, lambda it: it.installed())
+        await model.close()
+    assert type(error) is ServerUnreachable
+    assert "took the question and did not answer" in error.message
+    assert "the port in --host" in error.hint

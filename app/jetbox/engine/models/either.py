@@ -7,7 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from jetbox.engine.context.wire import Wire
-from jetbox.engine.errors import ForeignServer, KeyWanted, ModelError, ServerBusy, ServerUnreachable
+from jetbox.engine.errors import (
+    BadAnswer,
+    ForeignServer,
+    KeyWanted,
+    ModelError,
+    OtherProtocol,
+    ServerBusy,
+    ServerUnreachable,
+)
 from jetbox.engine.models.base import ChatModel, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.ollama import OllamaModel
 
@@ -86,8 +94,8 @@ class EitherModel:
     async def _ask(self, question: Callable[[ChatModel], Awaitable[T]]) -> T:
         try:
             answer = await question(self._model)
-        except (ForeignServer, KeyWanted):
-            if self._settled or not await self._go_over():
+        except (ForeignServer, KeyWanted) as error:
+            if self._settled or not await self._go_over(error):
                 raise
             return await question(self._model)
         self._settled = True
@@ -108,10 +116,11 @@ class EitherModel:
         await self._model.close()
         self._model, self.key = self._take(other), key
 
-    async def _go_over(self) -> bool:
+    async def _go_over(self, error: ModelError) -> bool:
         """Take OpenAI's protocol, where `/v1/models` is there; True too where that wants a key.
 
         Raises:
+            OtherProtocol: it speaks neither; `error` is what was said to Ollama's.
             SettingsError: the configured key is not where it should be.
             ServerUnreachable, ServerBusy: which it is will be found out by a later question.
         """
@@ -130,8 +139,21 @@ class EitherModel:
             self._settled = False
             await other.close()
             raise
-        except ModelError:
+        except ModelError as refused:
             await other.close()
+            led_on = isinstance(refused, ForeignServer) and not isinstance(refused, OtherProtocol)
+            if isinstance(error, OtherProtocol) and isinstance(refused, BadAnswer) and not led_on:
+                self._settled = False
+                raise _neither(self.host, error) from refused
             return False
         await self._go_on_with(other, key)
         return True
+
+
+def _neither(host: str, error: OtherProtocol) -> OtherProtocol:
+    _, found, status = error.message.partition(" (status ")
+    return OtherProtocol(
+        f"what answers at {host} is neither Ollama nor a server with OpenAI's protocol{found}{status}",
+        "check address and port in --host and OLLAMA_HOST: Ollama listens on 11434, vLLM on 8000, llama.cpp on 8080; "
+        "one below another path is named with that",
+    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from jetbox.engine.context.wire import OllamaWire
-from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, ServerUnreachable
+from jetbox.engine.errors import BadAnswer, ModelError, ModelNotFound, OtherProtocol, ServerUnreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import (
     CACHED,
@@ -27,7 +27,7 @@ from jetbox.engine.models.base import (
     ModelInfo,
     PullStep,
 )
-from jetbox.engine.models.http import ASK_S, CONNECT_S, Fields, client_for, never_began, refused
+from jetbox.engine.models.http import CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
@@ -292,11 +292,6 @@ class OllamaModel:
         httpx = import_httpx()
         try:
             response = await self._http().request(method, path, content=body)
-        except httpx.ReadTimeout as error:
-            raise ServerUnreachable(
-                f"the server at {self.host} took the question and did not answer within {ASK_S:g} s",
-                "it may be loading a model; else see the server's log",
-            ) from error
         except httpx.HTTPError as error:
             raise self._unreached(error) from error
         if response.status_code >= 300:
@@ -312,7 +307,7 @@ class OllamaModel:
             self._spoke = True
             return said
         except UNREADABLE as error:
-            raise BadAnswer(
+            raise OtherProtocol(
                 f"what answers at {self.host} does not speak Ollama's protocol", "check --host and OLLAMA_HOST"
             ) from error
 

@@ -16,11 +16,11 @@ from jetbox.engine.context.wire import OpenAIWire, Wishes
 from jetbox.engine.errors import (
     BadAnswer,
     CountsRefused,
-    ForeignServer,
     KeyWanted,
     ModelError,
     ModelNotFound,
     ModelUnfit,
+    OtherProtocol,
     StillLoading,
 )
 from jetbox.engine.errors import ServerUnreachable as Unreachable
@@ -146,7 +146,7 @@ class OpenAIModel:
         try:
             listed = msgspec.json.decode(await self._ask("/v1/models"), type=Models)
         except UNREADABLE as error:
-            raise ForeignServer(
+            raise OtherProtocol(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
         self._spoke, models = True, listed.data or []

@@ -19,6 +19,7 @@ from jetbox.engine.errors import (
     ModelError,
     ModelNotFound,
     ModelUnfit,
+    OtherProtocol,
     OutOfMemory,
     RequestRefused,
     ServerBusy,
@@ -28,7 +29,7 @@ from jetbox.engine.errors import (
 )
 from jetbox.engine.models.http import Refused, retry_after
 from jetbox.engine.models.mendlines import UNREADABLE
-from jetbox.engine.models.unreached import redirected, speaks_tls
+from jetbox.engine.models.unreached import like_a_web_server, redirected, speaks_tls
 from jetbox.engine.times import stretch
 
 OVERFLOW = (
@@ -87,6 +88,7 @@ SPARED = {"logprobs": LogprobsRefused, "stream_options": CountsRefused}
 UNFIT = (400, 422)
 """What is said of fields that are not known."""
 KEY_PLACES = "a variable that model.api_key_env names, or into the keyring (model.api_key)"
+NO_OPENAI = "check --host; model.protocol ollama is for Ollama's own"
 NO_REASON = "no reason given"
 SAID = 300
 """Characters of a server's words that are shown."""
@@ -152,7 +154,9 @@ def by_ollama(host: str, refused: Refused, *, known: bool = False) -> ModelError
         )
     if status == 401:
         return _sign_in(host, raw)
-    if (text is None and status < 500) or (status == 404 and not NO_MODEL.search(text or "")):
+    if (text is None and (status < 500 or (not known and like_a_web_server(status, raw)))) or (
+        status == 404 and not NO_MODEL.search(text or "")
+    ):
         return _no_ollama(host, status, raw, known=known)
     return _said_by_ollama(status, text_of(raw) if text is None else text, later)
 
@@ -195,7 +199,7 @@ def _no_ollama(host: str, status: int, raw: bytes, *, known: bool) -> ModelError
     cure = f"check --host and OLLAMA_HOST; a server with OpenAI's protocol is named with its path: --host {host}/v1"
     if status == 403:
         return ForeignServer(_barred(host, status, raw).message, f"see what stands before it; {cure}")
-    return ForeignServer(f"what answers at {host} does not speak Ollama's protocol (status {status})", cure)
+    return OtherProtocol(f"what answers at {host} does not speak Ollama's protocol (status {status})", cure)
 
 
 def _barred(host: str, status: int, raw: bytes) -> RequestRefused:
@@ -354,6 +358,8 @@ def by_openai(host: str, refused: Refused, *, known: bool = False) -> ModelError
     long = LONG.search(text) is not None or b"exceed_context_size" in raw
     if known_words := _known_words(text_of(raw, None), openai=True, long=long, starving=status >= 500):
         return known_words
+    if not known and like_a_web_server(status, raw):
+        return OtherProtocol(f"what answers at {host} does not speak OpenAI's protocol (status {status})", NO_OPENAI)
     return _said_by_openai(host, status, text)
 
 
@@ -368,10 +374,8 @@ def _said_by_openai(host: str, status: int, text: str) -> ModelError:
     if status == 404 and NO_MODEL.search(text):
         return ModelNotFound(text, "see what the server serves with `jetbox-tui models list`")
     if status == 404:
-        return ForeignServer(
-            f"what answers at {host} has no such path of OpenAI's protocol (404: {text[:200]})",
-            "check --host; model.protocol ollama is for Ollama's own",
-        )
+        words = f"what answers at {host} has no such path of OpenAI's protocol (404: {text[:200]})"
+        return OtherProtocol(words, NO_OPENAI)
     return _unknown(status, text)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from jetbox.engine.errors import ForeignServer, ModelError, ServerUnreachable
 from jetbox.engine.models.address import bare
-from jetbox.engine.models.http import Refused
+from jetbox.engine.models.http import ASK_S, Refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.proxies import proxy_of
 from jetbox.engine.models.transport import NoHttp, Silent
@@ -18,6 +18,7 @@ from jetbox.engine.models.transport import NoHttp, Silent
 CLOSED = "see whether it is well; where it speaks TLS, write https:// in --host"
 NOTHING = "disconnected without sending"
 """What httpx's own transport says of a server that did not say a word."""
+NO_METHOD = 501
 SHOWN = 40
 """Bytes that are shown of what something else says."""
 
@@ -46,10 +47,18 @@ def redirected(host: str, refused: Refused) -> ModelError:
     return ForeignServer(said, f"name that one: --host {base}")
 
 
+def like_a_web_server(status: int, body: bytes) -> bool:
+    """Whether a refusal is one that servers of models do not give: a page, or a method that is not known."""
+    return status == NO_METHOD or body.lstrip()[:1] == b"<"
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What led to it, each once: a cause that was raised again in another's handling leads back to that."""
+    told: list[BaseException] = []
     following: BaseException | None = error
-    while following is not None:
+    while following is not None and not any(following is each for each in told):
         yield following
+        told.append(following)
         following = following.__cause__ or following.__context__
 
 
@@ -97,6 +106,11 @@ def _name(error: Exception, host: str) -> ModelError | None:
 
 def _other(error: Exception, host: str) -> ModelError | None:
     httpx = import_httpx()
+    if isinstance(error, httpx.ReadTimeout):
+        return ServerUnreachable(
+            f"the server at {host} took the question and did not answer within {ASK_S:g} s",
+            "it may be loading a model; else see the server's log, and whether the port in --host is its own",
+        )
     if isinstance(error, NoHttp) and error.first[:1] == b"\x15":  # an alert of TLS: the request was no greeting
         return speaks_tls(host)
     if isinstance(error, NoHttp):
