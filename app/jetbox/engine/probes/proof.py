@@ -90,6 +90,11 @@ class Proof:
         return now
 
     @property
+    def last(self) -> Snapshot:
+        """The files as they were found by the latest look."""
+        return self._tree.last
+
+    @property
     def generation(self) -> int:
         """Grows with all that happens to the files; read it when `now` has returned."""
         return self._tree.books.generation

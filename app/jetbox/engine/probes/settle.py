@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
-from jetbox.engine.probes.cache import VerdictCache, key
+from jetbox.engine.probes.cache import VerdictCache
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.interpreter import Answers, LookUp
 from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.own import Own, seen
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
-from jetbox.engine.probes.slots import NEVER, Given, Slot, Work
+from jetbox.engine.probes.slots import NEVER, Given, Slot, Work, held_under, minded, short_key, shown_paths
 from jetbox.engine.probes.variables import Variables
 
 ATTEMPTS = 3
@@ -123,9 +123,15 @@ class Settler:
             await self.cache.load()
         begun = 0
         """How many times the files were looked at."""
+        asked, found = monotonic(), None
+        if work.final or self.files.blind:
+            found, served = await self._as_expected(work, asked)
+            if served:
+                return
         while not self.closed:
-            asked = monotonic()
-            now = await self.files.now(sweep=work.final)
+            looked = monotonic()
+            asked = asked if found is not None else looked
+            now, found = found or await self.files.now(sweep=work.final), None
             if not begun and self._as_before(work, now, asked):
                 return
             if not begun and not now.proved:
@@ -142,7 +148,7 @@ class Settler:
             age = monotonic() - proved
             if age > FRESH_NS:
                 # A sweep takes its time too: for as long again, what the kernel tells of since is enough.
-                told = not self.files.blind and age < proved - asked
+                told = not self.files.blind and age < proved - looked
                 again = await self.files.now(sweep=work.final and not told)
                 if again.digest != now.digest or (self.files.outside_generation != outside and not self.files.blind):
                     continue
@@ -162,6 +168,26 @@ class Settler:
             except BaseExceptionGroup as failures:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
+
+    async def _as_expected(self, work: Work, asked: int) -> tuple[Snapshot | None, bool]:
+        """Take the files for what they were, see what is served for those, and only then look at all of them: once.
+
+        What they are found to be, where they were looked at, and whether all that was served holds of just that.
+        """
+        expected, outside, look = self.files.last, self.files.outside_generation, LookUp()
+        if not expected.proved or not expected.digest:
+            return None, False
+        before, tried = work.given.copy(), msgspec.structs.replace(work, given=work.given.copy())
+        for slot in self.slots.values():
+            if await self._needs(tried, slot, expected, look, asked) is not None:
+                return None, False
+        now = await self.files.now(sweep=work.final)
+        counted = self.files.blind or self.files.outside_generation == outside
+        if not now.proved or now.digest != expected.digest or not counted or work.given != before:
+            return now, False
+        work.given.update(tried.given)
+        self._keep(work, now)
+        return now, True
 
     def _keep(self, work: Work, now: Snapshot) -> None:
         """Let the same be served again for as long as nothing happens; what is red is told apart each time."""
@@ -193,7 +219,7 @@ class Settler:
         if given is not None and held and given.under is None:
             return None
         if not held and work.tries[name] >= ATTEMPTS:
-            summary = f"files keep changing while it runs: {_shown(work.moved.get(name, ()))}"
+            summary = f"files keep changing while it runs: {shown_paths(work.moved.get(name, ()))}"
             work.given[name] = Given(Verdict(name, "error", summary, cache="none", durable=False), files)
             return None
         words, scope = await self._applies(slot, now, look, again=work.final)
@@ -203,7 +229,7 @@ class Settler:
         files = probe.narrow(now)
         if words:
             skipped = Verdict(name, "skipped", words, duration_ns=monotonic() - asked, cache="none")
-            work.given[name] = Given(skipped, files, under=_under(words, scope))
+            work.given[name] = Given(skipped, files, under=held_under(words, scope))
             return None
         return self._serve(work, slot, files, scope, asked)
 
@@ -217,7 +243,7 @@ class Settler:
         said = self._inputs(name, files, scope)
         hit = msgspec.structs.replace(hit, duration_ns=monotonic() - asked, inputs=said, slow=slot.probe.slow)
         hit = self._known.split(hit)
-        work.given[name] = slot.latest = Given(hit, files, under=_under("", scope))
+        work.given[name] = slot.latest = Given(hit, files, under=held_under("", scope))
         slot.under = scope
         return None
 
@@ -263,7 +289,7 @@ class Settler:
         if work.baseline:
             why = "the state before the first change"
         elif moved_before := work.moved.get(name):
-            why = f"changed while it ran: {_shown(moved_before)}"
+            why = f"changed while it ran: {shown_paths(moved_before)}"
         self._on_start(name, why)
         try:
             verdict = tried = await self._tried(work, slot, scope, files)
@@ -280,7 +306,7 @@ class Settler:
         verdict = msgspec.structs.replace(verdict, key=filed, why=why, inputs=said, slow=probe.slow)
         verdict = self._known.split(verdict)
         moved = after.changed(files) if after.proved else frozenset()
-        stirred = _minded(self.files.stirred(since) - moved, probe, (files, after), (before, now))
+        stirred = minded(self.files.stirred(since) - moved, probe, (files, after), (before, now))
         whole = verdict.cache != "partial"
         if whole:
             self.cache_or_memory.judged(name, after, scope, verdict.state)
@@ -288,7 +314,7 @@ class Settler:
             return
         if whole and not moved and not stirred:
             slot.own = Own()  # it did without
-        unchanged, under = not words and scope_after == scope, _under(words, scope_after)
+        unchanged, under = not words and scope_after == scope, held_under(words, scope_after)
         if not unchanged and under is not None and not slot.restless:
             if work.tries[name] < ATTEMPTS - 1:
                 work.tries[name] += 1
@@ -343,7 +369,7 @@ class Settler:
         name, (files, after) = verdict.name, looks
         did = seen(moved | stirred, files.files)
         work.moved[name] = work.moved.get(name, frozenset()) | moved | stirred
-        shown = _shown(moved | stirred)
+        shown = shown_paths(moved | stirred)
         last = work.tries[name] == ATTEMPTS - 1
         own = slot.own.both(work.did.get(name, Own())) if last else slot.own
         work.did[name] = work.did.get(name, did).kept_to(did)
@@ -370,28 +396,3 @@ class Settler:
         verdict = msgspec.structs.replace(verdict, of_round=late, baseline=work.baseline)
         self._on_end(verdict)
         return verdict
-
-
-def _minded(
-    stirred: frozenset[str], probe: Probe, narrow: tuple[Snapshot, Snapshot], whole: tuple[Snapshot, Snapshot]
-) -> frozenset[str]:
-    """Those that its verdict can depend on: before or after, they are among the files that it does, or nowhere."""
-
-    def among(path: str, looks: tuple[Snapshot, Snapshot]) -> bool:
-        return path in looks[0].files or path in looks[1].files
-
-    return frozenset(path for path in stirred if among(path, narrow) or (not among(path, whole) and probe.minds(path)))
-
-
-def _shown(paths: Collection[str]) -> str:
-    return ", ".join(sorted(paths)[:3])
-
-
-def short_key(slot: Slot, now: Snapshot, scope: Scope) -> str:
-    """What a verdict shows of its key."""
-    return key(slot.probe.name, slot.probe.narrow(now), scope)[:12]
-
-
-def _under(words: str, scope: Scope) -> tuple[str, Scope] | None:
-    """What has to be the same for a verdict to hold; None where that cannot be told."""
-    return (words, scope) if scope.outside is not None else None

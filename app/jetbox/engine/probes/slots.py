@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 import msgspec
 
 from jetbox.engine.probes.base import Probe, Scope, Verdict
+from jetbox.engine.probes.cache import key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.own import Own
 
@@ -68,3 +70,29 @@ class Work(msgspec.Struct):
     moved: dict[str, frozenset[str]] = {}
     did: dict[str, Own] = {}
     """By probe: what it changed in each of its runs."""
+
+
+def minded(
+    stirred: frozenset[str], probe: Probe, narrow: tuple[Snapshot, Snapshot], whole: tuple[Snapshot, Snapshot]
+) -> frozenset[str]:
+    """Those that its verdict can depend on: before or after, they are among the files that it does, or nowhere."""
+
+    def among(path: str, looks: tuple[Snapshot, Snapshot]) -> bool:
+        return path in looks[0].files or path in looks[1].files
+
+    return frozenset(path for path in stirred if among(path, narrow) or (not among(path, whole) and probe.minds(path)))
+
+
+def short_key(slot: Slot, now: Snapshot, scope: Scope) -> str:
+    """What a verdict shows of its key."""
+    return key(slot.probe.name, slot.probe.narrow(now), scope)[:12]
+
+
+def shown_paths(paths: Collection[str]) -> str:
+    """The first few, in words."""
+    return ", ".join(sorted(paths)[:3])
+
+
+def held_under(words: str, scope: Scope) -> tuple[str, Scope] | None:
+    """What has to be the same for a verdict to hold; None where that cannot be told."""
+    return (words, scope) if scope.outside is not None else None
