@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.inscope import out_of_scope
 from jetbox.engine.probes.inside import Report
 from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.opened import STANDARD, strange
 from jetbox.engine.probes.pytest import PytestProbe
 
 if TYPE_CHECKING:
@@ -130,20 +132,29 @@ UNSEEN = {
     "inner": "try:\n    import _interpreters as i\nexcept ImportError:\n    import _xxsubinterpreters as i\n"
     "def test_it():\n    assert i.run_string(i.create(), 'exec(open(\"inner/text.py\").read())') is None\n",
     "native": "import native._core, os\ndef test_it():\n    assert os.path.getsize('native/text.py') < 9\n",
+    "packaged": "import os, sys\nsys.path.append('{packages}')\nimport foreign._core\n"
+    "def test_it():\n    assert os.path.getsize('packaged/text.py') < 9\n",
+    "handed": "import sys\nsys.path.append('{packages}')\nimport magic\n"
+    "def test_it():\n    assert magic.run(sys.executable + ' handed/text.py')\n",
 }
+RUN = "import ctypes\ndef run(line):\n    return not ctypes.CDLL(None).system(line.encode())\n"
 """Tests that fail where `text.py` in the folder of their name is another, and how they come to it."""
 
 
 async def test_what_passed_is_run_again_where_what_it_used_may_be_more_than_was_seen(bench: Bench) -> None:
     (bench.root.parent / "besides").mkdir()
+    packages = bench.root.parent / "site-packages"
+    (packages / "foreign").mkdir(parents=True)
     (bench.root / "leads").symlink_to("../besides")
     for name, text in UNSEEN.items():
         bench.write(f"{name}/text.py", "X = 1\n")
         bench.write(f"of_{name}.py", "X = 1\n")
-        there = text.replace("{besides}", str(bench.root.parent / "pyc"))
+        there = text.replace("{besides}", str(bench.root.parent / "pyc")).replace("{packages}", str(packages))
         bench.write(f"test_{name}.py", f"import of_{name}\n{there}")
-    shutil.copy(msgspec._core.__file__, bench.root / "native")
-    engine = await learnt(bench, "6 passed")
+    for folder in (bench.root / "native", packages / "foreign"):
+        shutil.copy(msgspec._core.__file__, folder)
+    (packages / "magic.py").write_text(RUN)
+    engine = await learnt(bench, "8 passed")
     for name in UNSEEN:
         for path, text, state in (
             (f"of_{name}.py", "X = 2\n", "passed"),
@@ -155,6 +166,21 @@ async def test_what_passed_is_run_again_where_what_it_used_may_be_more_than_was_
         for path in (f"of_{name}.py", f"{name}/text.py"):
             bench.write(path, "X = 1\n")
             engine.wrote((path,))
+
+
+def test_native_code_that_was_loaded_before_is_believed_of_known_packages_alone() -> None:
+    module = type(msgspec)("core")
+    for path, state in (
+        (msgspec._core.__file__, False),
+        (None, False),
+        (f"{STANDARD}lib-dynload/_json.cpython-311-x86_64-linux-gnu.so", False),
+        (f"{STANDARD}site-packages/_cffi_backend.cpython-311-x86_64-linux-gnu.so", True),
+        ("/usr/lib/python3/dist-packages/lxml/etree.so", True),
+        ("/home/me/ws/numpy/_core.so", True),
+    ):
+        module.__spec__ = ModuleSpec("core", None, origin=path)
+        assert strange(module) is state, path
+    assert not strange(msgspec)
 
 
 STOPS = """import pytest

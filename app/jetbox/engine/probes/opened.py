@@ -2,8 +2,9 @@
 
 The source of this module is handed to the workspace's interpreter behind those of `inside` and `touched`; it
 imports nothing but the standard library, and runs on Python 3.8 and later. It hears of what is opened and
-listed alone, which takes next to no time: a run that somebody waits for can be looked at so. Of what native code of
-installed packages opens or starts by itself, and of what is asked of a path without opening it, it hears nothing.
+listed alone, which takes next to no time: a run that somebody waits for can be looked at so. Native code opens and
+starts unheard what it likes, and is therefore believed of few packages; of what is asked of a path without opening
+it nothing is heard either.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ LOOKS = ("<frozen importlib", os.sep + "_pytest" + os.sep)
 """In the paths of what lists folders to find modules and test files in them."""
 STANDARD = os.path.join(os.path.dirname(os.__file__), "")
 INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+SUFFIX = ".pyd" if os.name == "nt" else ".so"
+_WORDS = (
+    "_brotli _yaml aiohttp asyncpg bcrypt bson charset_normalizer coverage frozenlist greenlet httptools hypothesis"
+    " jiter kiwisolver lazy_object_proxy markupsafe msgpack msgspec multidict numpy orjson pandas propcache psutil"
+    " psycopg2 psycopg_binary pydantic_core pymongo rapidjson regex rpds setproctitle simplejson sqlalchemy tornado"
+    " ujson websockets wrapt xxhash yaml yarl zope zstandard"
+)
+HARMLESS = frozenset(_WORDS.split())
+"""Packages whose native code opens no file by a name and starts nothing, but by way of Python."""
 
 
 class Opened:
@@ -33,15 +43,16 @@ class Opened:
         self._root = os.path.join(os.path.realpath(root), "")
         self._folders: Dict[str, str] = {}  # noqa: UP006
         self._names: Set[str] = set()  # noqa: UP006
-        self._more = self._deaf = False
+        self._more = any(map(strange, tuple(sys.modules.values())))
+        self._deaf = False
         self._before = (children(), sys.pycache_prefix)
         sys.addaudithook(self._audit)
 
     def names(self) -> Optional[List[str]]:  # noqa: UP006, UP045
         """Sources, relative to the root with `/`, and folders that were listed, which end with `/`, the root as `/`.
 
-        None for more than could be seen: something was run as a process, called in a library that no package
-        brought, or opened by way of what may be unknown.
+        None for more than could be seen: something was run as a process, done by native code that may do anything,
+        or opened by way of what may be unknown.
         """
         self._deaf = True
         after = (children(), sys.pycache_prefix)
@@ -60,9 +71,9 @@ class Opened:
                 self._named(*map(os.fsdecode, arguments[:2]))
             elif event == "import":
                 # A file is named where it is native code, which does anything unseen.
-                self._more = self._more or not (arguments[1] is None or installed(arguments[1]))
+                self._more = self._more or not (arguments[1] is None or harmless(arguments[1]))
             elif event in LIBRARIES:
-                self._more = self._more or not installed(caller(sys._getframe(1)))
+                self._more = self._more or not standard(caller(sys._getframe(1)))
             elif event != DATABASE:
                 self._more = True
         except Exception:
@@ -125,9 +136,29 @@ class Opened:
             self._more = self._more or inside
 
 
-def installed(path: str) -> bool:
-    """True for a file of the standard library, or of a package that was installed, and for what has none."""
-    return path.startswith((STANDARD, "<frozen importlib")) or any(place in path for place in INSTALLED)
+def strange(module: Any) -> bool:
+    """True for native code, loaded already, that may do anything."""
+    # Of one that is loaded when it is first used nothing may be asked.
+    path = getattr(module.__dict__.get("__spec__"), "origin", None) if type(module) is type(sys) else None
+    return isinstance(path, str) and path.endswith(SUFFIX) and not harmless(path)
+
+
+def harmless(path: str) -> bool:
+    """True for native code that is the standard library's, or a package's that is known."""
+    package = installed(path)
+    return standard(path) if package == path else package.partition(os.sep)[0].partition(".")[0] in HARMLESS
+
+
+def standard(path: str) -> bool:
+    """True for a file of the standard library, and for what has none."""
+    return path.startswith((STANDARD, "<frozen importlib")) and installed(path) == path
+
+
+def installed(path: str) -> str:
+    """The part below the folder of an environment's packages; the path itself where it lies in none."""
+    for place in INSTALLED:
+        path = path.rpartition(place)[2]
+    return path
 
 
 def caller(frame: Any) -> str:

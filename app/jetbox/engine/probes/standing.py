@@ -12,8 +12,8 @@ from jetbox.engine.probes.snapshot import Snapshot
 class Standing:
     """What early runs said since the latest whole verdict, as long as another run would say the same.
 
-    Unseen is what a test asks of a source by its name, such as the time and the size, and what it has others read:
-    native code of installed packages, or a process that was there before.
+    Unseen is what a test asks of a source by its name, such as the time and the size, and what it has a process read
+    that was there before.
     """
 
     def __init__(self) -> None:
