@@ -55,8 +55,10 @@ async def test_marks_of_markdown_are_not_shown_and_the_choice_is_answered_as_it_
 
 
 async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showing) -> None:
-    text = "**Where** does `main` go: pkg/__init__.py, src/**/a or b/**/c?"
-    called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title=f"ask_user {text}")
+    first = "**Where** does `main` go: pkg/__init__.py, src/**/a or b/**/c?"
+    below = ("pkg/__init__.py or a_b_c", "- *.py and *.md", "  2. ~/x_y_/*_z", "```", "# __all__ = [*a, *b]", "```")
+    text = "\n".join((first, "", *below, "**Now** or `later`?"))
+    called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title=f"ask_user {first}")
     choices = ("src/*.py and tests/*.py", "f(**a, **b) in _x_.py", "**`__main__`**: new")
     async with show(size=(120, 50)) as s:
         await s.play(
@@ -64,6 +66,9 @@ async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showin
         )
         s.stage.clock.advance(LATER)
         assert "? Where does main go: pkg/__init__.py, src/**/a or b/**/c?" in s.text
+        for line in ("pkg/__init__.py or a_b_c", "• *.py and *.md", "  2. ~/x_y_/*_z", "# __all__ = [*a, *b]"):
+            assert s.text.count(line) == 2, "in the dialog and in the transcript"
+        assert s.text.count("Now or later?") == 2
         assert any("Where does main go: pkg/__init__.py" in each.source() for each in s.bench.transcript.story.blocks)
         for number, shown in enumerate((*choices[:2], "__main__: new"), start=1):
             assert s.text.count(f"{number} {shown}") == 2

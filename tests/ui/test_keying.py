@@ -14,14 +14,19 @@ from textual import events
 from textual.keys import _character_to_key
 
 from jetbox.engine import commands
+from jetbox.engine import events as e
 from jetbox.ui import app as application
 from jetbox.ui.driver import TerminalDriver
 from jetbox.ui.screens import bound
 from jetbox.ui.screens.help import Help
+from jetbox.ui.screens.number import Number
+from jetbox.ui.screens.question import Question
 from jetbox.ui.screens.timing import TimingScreen
 from jetbox.ui.skeleton import waiting
 from ui.conftest import Show, Showing
 from ui.played import first_round, opened
+from ui.states import INQUIRY, QUESTION
+from ui.test_permission import LATER, question
 
 
 def keys(*names: str) -> list[events.Event]:
@@ -122,6 +127,66 @@ async def test_a_second_key_that_closes_finds_nothing_to_close(
         await s.press("a")
         assert s.bench.on_top
         assert s.bench.prompt.text == "a"
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [
+        ("ctrl+p", "escape"),
+        ("f1", "escape"),
+        ("f1", "q"),
+        ("f2", "escape"),
+        ("f3", "escape"),
+        ("f4", "escape"),
+        ("ctrl+l", "escape"),
+        ("ctrl+r", "escape"),
+    ],
+)
+async def test_what_follows_the_key_that_closes_a_screen_is_typed(show: Showing, opens: str, closes: str) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        await s.press(opens)
+        assert not s.bench.on_top
+        await at_once(s, *keys(closes, "jkq yn "), events.Paste("pasted "), *keys("and"))
+        assert s.bench.on_top
+        assert s.bench.prompt.text == "jkq yn pasted and"
+
+
+async def test_what_follows_an_answer_over_another_screen_is_for_that(show: Showing) -> None:
+    said: list[int | None] = []
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        s.app.push_screen(Question(s.bench.glyphs, s.bench.status.colours, "really?"), said.append)
+        s.app.push_screen(Number(s.bench.glyphs, s.bench.status.colours, "which?"), said.append)
+        await s.pilot.pause()
+        await at_once(s, *keys("12", "enter", "ynyn"))
+        assert said == [12, True]
+        assert s.bench.prompt.text == "nyn"
+
+
+async def test_what_follows_an_answer_to_the_model_begins_the_next_words(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8], *INQUIRY)
+        s.stage.clock.advance(LATER)
+        await at_once(s, *keys("2", "enter", "and 1 more"))
+        assert await s.asked() == commands.Reply(QUESTION.id, QUESTION.choices[1])
+        assert s.nothing_asked
+        assert s.bench.prompt.text == "and 1 more"
+        await s.play(e.QuestionAnswered(id=QUESTION.id, text=QUESTION.choices[1]))
+        assert s.bench.prompt.text == "and 1 more"
+        assert s.bench.prompt.has_focus
+
+
+@pytest.mark.parametrize("then", ["as any", "a"])
+async def test_what_follows_a_permission_is_no_answer(show: Showing, then: str) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(LATER)
+        await at_once(s, *keys("y", then))
+        assert await s.asked() == commands.Answer("p1", "once")
+        assert s.nothing_asked
+        await s.play(e.PermissionAnswered(id="p1", answer="once"))
+        assert s.bench.prompt.text == then
 
 
 async def test_what_follows_the_key_of_the_search_is_searched_for(show: Showing) -> None:

@@ -20,7 +20,7 @@ from jetbox.settings.themes import shipped_folder, user_folder
 from jetbox.ui import glyphs as signs
 from jetbox.ui.collecting import Collecting
 from jetbox.ui.driven import Driven
-from jetbox.ui.keying import Keying
+from jetbox.ui.keying import Acted, Keying, Typed
 from jetbox.ui.keys import is_bound, raw_keys
 from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.paint import Paint
@@ -36,6 +36,7 @@ from jetbox.ui.wardrobe import Wardrobe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.await_complete import AwaitComplete
     from textual.driver import Driver
     from textual.timer import Timer
     from textual.widget import AwaitMount
@@ -250,12 +251,36 @@ class JetboxApp(Driven):
             if not self.keys_apart and isinstance(event, events.Key) and event.key in SIGNS:
                 self.keys_apart = True  # it has just done so
                 self.workbench.know_keys()
-            for each in self.keying.deal(event):
-                if self._armed and getattr(each, "key", "") not in raw_keys(self, "app.quit"):
-                    self._disarm()
-                await super().on_event(each)
+            if not self.keying.waits(event):
+                await self._type(event)
         else:
             await super().on_event(event)
+
+    async def _type(self, event: Typed) -> None:
+        for each in self.keying.deal(event):
+            if self._armed and getattr(each, "key", "") not in raw_keys(self, "app.quit"):
+                self._disarm()
+            on = self.keying.closing()
+            await super().on_event(each)
+            if on is not None:
+                self.keying.wait(on)
+
+    async def type_on(self) -> None:
+        """What waited for what was typed before it acts."""
+        for event in self.keying.next():
+            await self._type(event)
+
+    async def on_acted(self, message: Acted) -> None:
+        """Something that was typed has acted."""
+        self.keying.acted(message.on)
+        await self.type_on()
+
+    def pop_screen(self) -> AwaitComplete:
+        """Go back to the screen before this one; what was typed behind the key that did so is for that."""
+        closed = super().pop_screen()
+        self.keying.acted()
+        self.call_next(self.type_on)
+        return closed
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
         # Textual copies the bindings of everything that has the focus before it looks for a key; a letter has none.

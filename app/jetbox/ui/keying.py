@@ -1,15 +1,18 @@
 """Whom a key belongs to: decided when it is read, in the order in which they were typed.
 
 The focus moves later than keys come, and a question appears while somebody types: no key may
-be lost, overtake another, or decide what it was not meant for.
+be lost, overtake another, or decide what it was not meant for. What closes a screen or a dialog
+acts later than it is read, too: until then, what was typed behind it waits.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
+from textual.message import Message
 from textual.widget import Widget
 
 from jetbox.ui.grace import GRACE_NS
@@ -17,15 +20,29 @@ from jetbox.ui.keys import doing_of, raw_keys
 from jetbox.ui.widgets.field import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from textual.screen import Screen
+
+    from jetbox.ui.app import JetboxApp
+    from jetbox.ui.screens.over import Over
     from jetbox.ui.screens.workbench import Workbench
 
 Typed = events.Key | events.Paste
 ENDING = ("app.quit", "app.leave")
 """What does not wait for the first frame."""
+ANSWERING = ("answer", "send", "none")
+"""What keys do that answer a question."""
 CHOOSING = ("earlier", "later", "complete")
 """What keys of the input do that a dialog has too, or that lead to it."""
+
+
+class Acted(Message):
+    """What was typed before it has acted; it goes the way of a key."""
+
+    def __init__(self, on: Widget) -> None:
+        super().__init__()
+        self.on = on
 
 
 class Keying:
@@ -41,6 +58,10 @@ class Keying:
         """When a letter was last typed that was no answer, by the session's clock in ns."""
         self._lent = False
         """Whether the input has the keys of a dialog while words go on."""
+        self._on: tuple[Screen[Any], Widget] | None = None
+        """The screen and the widget that something was typed on which may close them, until it has acted."""
+        self._behind: deque[Typed] = deque()
+        """What was typed meanwhile."""
 
     @property
     def taking(self) -> bool:
@@ -55,6 +76,39 @@ class Keying:
             bench.set_focus(bench.bar or (bench.prompt if bench.live else bench.transcript))
         return early
 
+    def waits(self, event: Typed) -> bool:
+        """Whether it waits for what was typed before it to act."""
+        if self._on is not None and (self._on[1]._closing or self._bench.app.screen is not self._on[0]):
+            self._on = None
+            self._bench.app.call_next(cast("JetboxApp", self._bench.app).type_on)
+        if self._on is None and not self._behind:
+            return False
+        self._behind.append(event)
+        return True
+
+    def next(self) -> Iterator[Typed]:
+        """What waited, as long as it need not wait any more."""
+        while self._on is None and self._behind:
+            yield self._behind.popleft()
+
+    def closing(self) -> tuple[Screen[Any], Widget] | None:
+        """The screen and the widget where a key would act that may close them; None in the workbench's own input."""
+        screen = self._bench.app.screen
+        if screen is not self._bench:
+            return screen, cast("Over[Any]", screen).typed_on
+        on = next((each for each in (self._bench.permission, self._bench.reply) if each is screen.focused), None)
+        return (screen, on) if on is not None else None
+
+    def wait(self, on: tuple[Screen[Any], Widget]) -> None:
+        """Something was typed there: what is typed now waits until that has acted."""
+        if self._bench.app.screen is on[0] and on[1].post_message(Acted(on[1])):
+            self._on = on
+
+    def acted(self, on: Widget | None = None) -> None:
+        """What was typed on this widget has acted; None: whatever it was."""
+        if on is None or (self._on is not None and self._on[1] is on):
+            self._on = None
+
     def deal(self, event: Typed) -> Sequence[Typed]:
         """What shall act now, in this order, where the focus is."""
         bench = self._bench
@@ -65,9 +119,13 @@ class Keying:
             return ()
         if not bench.live or bench.app.screen is not bench:
             return (event,)
+        dialog = bench.permission if bench.permission.question is not None else bench.reply if bench.inquired else None
+        if dialog is not None and dialog.given:
+            if bench.focused is dialog:
+                return self._behind_answer(event, dialog)
+            dialog = None
         if isinstance(event, events.Paste):
             return self._pasted(event)
-        dialog = bench.permission if bench.permission.question is not None else bench.reply if bench.inquired else None
         if dialog is None:
             self._lent = False
         elif bench.focused is dialog or (self._lent and bench.focused is bench.prompt):
@@ -101,6 +159,14 @@ class Keying:
             return True
         none = bench.reply is not None and doing_of(bench.reply, event.key) == "none"
         return None if none else self._edits(event.key)
+
+    def _behind_answer(self, event: Typed, dialog: Widget) -> Sequence[Typed]:
+        """What comes between an answer and its end: words begin the next, and no key answers twice."""
+        if isinstance(event, events.Key) and not event.is_printable:
+            return () if doing_of(dialog, event.key).startswith(ANSWERING) else (event,)
+        if isinstance(event, events.Key):
+            self._last = self._when(event)
+        return self._draft(event)
 
     def _elsewhere(self, event: events.Key) -> Sequence[Typed]:
         bench = self._bench

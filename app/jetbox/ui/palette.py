@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
+from textual.widget import Widget
 
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.commands import COMMANDS, Command, resembling
@@ -95,8 +96,12 @@ class Palette(Over[Command | None]):
         closes = first_keys(self, ascii=self._list.glyphs.ascii).get("palette.close", "")
         self.query_one("#palette").border_title = f"{closes} closes" if closes else ""
 
+    @property
+    def typed_on(self) -> Widget:
+        """The field: until it has the focus, what is typed waits for it there, before any key of the screen acts."""
+        return self.focused or self._wanted
+
     def _forward_event(self, event: events.Event) -> None:
-        """Until the field has the focus, what is typed waits for it there, before any key of the screen acts."""
         if isinstance(event, events.Key | events.Paste) and self.focused is None:
             self._wanted._forward_event(event)
         else:

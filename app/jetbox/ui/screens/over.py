@@ -83,6 +83,11 @@ class Over(ModalScreen[ScreenResultType], Drawn[ScreenResultType], inherit_bindi
         """Close it with this result; a second key that closes finds nothing more to do."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
+    @property
+    def typed_on(self) -> Widget:
+        """Where a key goes now."""
+        return self.focused or self
+
     def on_unmount(self) -> None:
         let_painted_go()
 

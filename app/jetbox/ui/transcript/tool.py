@@ -11,6 +11,7 @@ from jetbox.ui import words
 from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed
 from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import asked, asked_bare
+from jetbox.ui.text.question import question_rows
 from jetbox.ui.text.rows import Piece, Row, flow, one_line
 from jetbox.ui.transcript.arguments import argument_rows, read_arguments, shown_arguments
 from jetbox.ui.transcript.blocks import FIGURES_AT, INDENT, Look, Shape, Titled, more_row
@@ -117,8 +118,7 @@ class Tool(Titled):
 
     def _question(self, asks: QuestionAsked, width: int, look: Look) -> list[Row]:
         """Whatever of the question its first line does not say, and the choices."""
-        rest = safe_text(asks.question).partition("\n")[2].strip("\n")
-        out = MarkdownFlow(look.signs, INDENT * 2).rows(rest, width, 0)[1] if rest.strip() else []
+        out = question_rows(safe_text(asks.question).partition("\n")[2], look.signs, INDENT * 2, width)
         for n, choice in enumerate(asks.choices, start=1):
             number: tuple[Piece, ...] = ((f"{INDENT * 2}{n} ", "faint"),)
             out += flow(asked(one_line(choice), "dim"), width, first=number, rest=((f"{INDENT * 2}  ", ""),))

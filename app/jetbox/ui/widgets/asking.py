@@ -13,10 +13,10 @@ from textual.message import Message
 from jetbox.engine.events import QuestionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.grace import GRACE_NS
+from jetbox.ui.grace import GIVEN_NS, GRACE_NS
 from jetbox.ui.keys import doing_of, first_keys
-from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import asked
+from jetbox.ui.text.question import question_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, fit, flow, one_line, row
 from jetbox.ui.transcript.blocks import Look
 from jetbox.ui.widgets.field import Field
@@ -130,9 +130,7 @@ class Asking(Lined):
         first, _, rest = safe_text(self.question.question).partition("\n")
         sign: tuple[Piece, ...] = ((f" {self.glyphs.question} ", "warning"),)
         out = flow(asked(one_line(first), "bold"), width, first=sign, rest=(("   ", ""),))
-        if rest.strip():
-            out += MarkdownFlow(Look(self.glyphs).signs, "   ").rows(rest.rstrip("\n"), width, 0)[1]
-        return out
+        return out + question_rows(rest, Look(self.glyphs).signs, "   ", width)
 
     def _choices(self, width: int) -> list[tuple[int, Row]]:
         """The rows of the choices, each with its choice."""
@@ -197,6 +195,8 @@ class Reply(Field):
         self._clock = clock
         self.since = 0
         """When the question appeared, in ns."""
+        self._given = -GIVEN_NS
+        """When it was answered, in ns."""
 
     def on_mount(self) -> None:
         self.post_message(self.Ready())
@@ -204,6 +204,7 @@ class Reply(Field):
     def ask(self, question: QuestionAsked | None) -> None:
         """Begin anew for this question; without one there is nothing to type."""
         self.clear()
+        self._given = -GIVEN_NS
         self.lead.show(chosen=False)
         self.since = self._clock()
         self.placeholder = self._invites(question)
@@ -219,6 +220,11 @@ class Reply(Field):
     def early(self) -> bool:
         """Whether the question has only just appeared."""
         return self._clock() - self.since < GRACE_NS
+
+    @property
+    def given(self) -> bool:
+        """Whether it was answered, and only the end of that is to come."""
+        return self._clock() - self._given < GIVEN_NS
 
     def _typed(self, changed: bool) -> None:
         if changed:
@@ -260,4 +266,5 @@ class Reply(Field):
 
     def _give(self, text: str) -> None:
         if self._asking.question is not None:
+            self._given = self._clock()
             self.post_message(self.Given(self._asking.question.id, text))

@@ -13,7 +13,7 @@ from textual.message import Message
 from jetbox.engine.events import PermissionAsked
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import Glyphs
-from jetbox.ui.grace import GRACE_NS
+from jetbox.ui.grace import GIVEN_NS, GRACE_NS
 from jetbox.ui.keys import first_keys
 from jetbox.ui.text.diff import diff_rows
 from jetbox.ui.text.rows import BLANK, Piece, Row, cells, fit, flow, lines, one_line, row
@@ -62,6 +62,8 @@ class Permission(Wheeled, Lined, can_focus=True):
         self._clock = clock
         self.since = 0
         """When the question appeared, in ns."""
+        self._given = -GIVEN_NS
+        """When it was answered, in ns."""
         self._scrolled = 0
         self._laid_out: tuple[int, list[Row]] = (0, [])
         self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
@@ -69,7 +71,7 @@ class Permission(Wheeled, Lined, can_focus=True):
     def ask(self, question: PermissionAsked | None) -> None:
         """Ask this, or nothing; a new question begins with its own time of grace."""
         if question is not None and (self.question is None or question.id != self.question.id):
-            self.since = self._clock()
+            self.since, self._given = self._clock(), -GIVEN_NS
             self._scrolled = 0
             self._laid_out = (0, [])
         self.question = question
@@ -78,7 +80,13 @@ class Permission(Wheeled, Lined, can_focus=True):
 
     def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
         if self.question is not None and self._clock() - self.since >= GRACE_NS:
+            self._given = self._clock()
             self.post_message(self.Answered(self.question.id, answer))
+
+    @property
+    def given(self) -> bool:
+        """Whether it was answered, and only the end of that is to come."""
+        return self._clock() - self._given < GIVEN_NS
 
     def action_scroll_diff(self, rows: int) -> None:
         self._scrolled = max(0, self._scrolled + rows)
