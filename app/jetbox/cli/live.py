@@ -167,7 +167,7 @@ class Live:
         wanted = self._start.options.model
         if wanted.api_key:  # it may have to be unlocked
             self.session.emit(Notice(level="info", text="asking the keyring for the server's key"))
-        model = await connected(wanted, os.environ)
+        model = await connected(wanted, os.environ, prompts=not self._start.attended)
         ends.push_async_callback(model.close)
         parts = await self._parts(model)
         ends.push_async_callback(self._end, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ class FileRing(KeyringBackend):
         super().__init__()  # type: ignore[no-untyped-call]
         self.path = path
         self.locked = False
+        self.asks = False
 
     def _entries(self) -> dict[str, str]:
         entries: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
@@ -40,6 +42,8 @@ class FileRing(KeyringBackend):
     def get_password(self, service: str, username: str) -> str | None:
         if self.locked:
             raise KeyringLocked("the collection is locked")
+        if self.asks and getpass.getpass("Please enter password for encrypted keyring") != "pw":
+            raise ValueError("Incorrect Password")
         return self._entries().get(f"{service}\0{username}")
 
     def set_password(self, service: str, username: str, password: str) -> None:
@@ -87,6 +91,18 @@ async def test_a_locked_keyring_is_said(ring: FileRing) -> None:
     ring.locked = True
     with pytest.raises(SettingsError, match="cannot be read: KeyringLocked: the collection is locked"):
         await api_key(NAMED, {})
+
+
+async def test_a_keyring_that_asks_on_the_terminal_asks_no_workbench(
+    ring: FileRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.set_password("gpu-box", "ada", KEY)
+    ring.asks = True
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: "pw")  # what a person types
+    with pytest.raises(SettingsError, match="asks for its password on the terminal") as caught:
+        await key_for(NAMED, {}, prompts=False)
+    assert "model.api_key_env" in caught.value.hint
+    assert await key_for(NAMED, {}) == KEY, "without a screen it may"
 
 
 async def test_without_the_library_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,10 @@ def connect(options: ModelOptions, key: str = "") -> ChatModel:
     return OpenAIModel(options.host, key)
 
 
-async def key_for(options: ModelOptions, environ: Mapping[str, str]) -> str:
+async def key_for(options: ModelOptions, environ: Mapping[str, str], *, prompts: bool = True) -> str:
     """The key that is configured for the server; empty where it is still to be found out whether it wants one.
+
+    `prompts`: a keyring may ask for its password on the terminal.
 
     Raises:
         SettingsError: it is not where it should be.
@@ -34,23 +36,25 @@ async def key_for(options: ModelOptions, environ: Mapping[str, str]) -> str:
         return ""
     from jetbox.engine.models.keys import api_key
 
-    return await api_key(options, environ)
+    return await api_key(options, environ, prompts=prompts)
 
 
-async def connected(options: ModelOptions, environ: Mapping[str, str]) -> ChatModel:
+async def connected(options: ModelOptions, environ: Mapping[str, str], *, prompts: bool = True) -> ChatModel:
     """The adapter, with the key that is configured; the protocol is found out where nothing names it.
+
+    `prompts`: a keyring may ask for its password on the terminal.
 
     Raises:
         SettingsError: it is not where it should be.
     """
     if options.protocol != "auto" or speaks_openai(options):
-        return connect(options, await key_for(options, environ))
+        return connect(options, await key_for(options, environ, prompts=prompts))
     from jetbox.engine.models.either import EitherModel
 
     async def key() -> str:
         from jetbox.engine.models.keys import api_key
 
-        return await api_key(options, environ)
+        return await api_key(options, environ, prompts=prompts)
 
     return EitherModel(options.host, key)
 

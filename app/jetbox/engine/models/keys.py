@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from textwrap import shorten
+from typing import NamedTuple, TextIO
 
 from jetbox.engine.errors import SettingsError
 from jetbox.engine.models.address import bare
@@ -40,8 +42,14 @@ def keyring_entry(options: ModelOptions) -> Entry | None:
     return Entry(service, user)
 
 
-async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
+class _AsksHere(Exception):
+    """A keyring wants its password typed into a terminal that is the workbench's."""
+
+
+async def api_key(options: ModelOptions, environ: Mapping[str, str], *, prompts: bool = True) -> str:
     """The key; empty where none is configured. Somebody may have to unlock the keyring first.
+
+    `prompts`: a keyring may ask for its password on the terminal.
 
     Raises:
         SettingsError: the keyring does not give it, or it is none that could be sent.
@@ -52,7 +60,7 @@ async def api_key(options: ModelOptions, environ: Mapping[str, str]) -> str:
         return _sendable(environ.get(name, ""), f"the variable {name}") if name else ""
     import asyncio
 
-    return _sendable(await asyncio.to_thread(_from_keyring, entry), f"the keyring's entry of {entry.user}")
+    return _sendable(await asyncio.to_thread(_from_keyring, entry, prompts), f"the keyring's entry of {entry.user}")
 
 
 def _is_ollamas(host: str) -> bool:
@@ -75,7 +83,23 @@ def _sendable(key: str, place: str) -> str:
     return key
 
 
-def _from_keyring(entry: Entry) -> str:
+@contextmanager
+def _unasked() -> Iterator[None]:
+    """What is typed goes to the workbench: a question on its screen would take keys from it and wait for ever."""
+    import getpass
+
+    def refuse(prompt: str = "", stream: TextIO | None = None) -> str:
+        raise _AsksHere
+
+    asking = getpass.getpass
+    getpass.getpass = refuse
+    try:
+        yield
+    finally:
+        getpass.getpass = asking
+
+
+def _from_keyring(entry: Entry, prompts: bool) -> str:
     try:
         import keyring
     except ImportError:
@@ -84,10 +108,16 @@ def _from_keyring(entry: Entry) -> str:
             "pip install 'jetbox-tui[keyring]', or put the key into a variable that model.api_key_env names",
         ) from None
     try:
-        key = keyring.get_password(entry.service, entry.user)
+        with nullcontext() if prompts else _unasked():
+            key = keyring.get_password(entry.service, entry.user)
+    except _AsksHere:
+        raise SettingsError(
+            "the keyring asks for its password on the terminal, which the workbench has",
+            "take a keyring that is unlocked otherwise, or put the key into a variable that model.api_key_env names",
+        ) from None
     except Exception as error:  # backends raise what their services raise
         raise SettingsError(
-            f"the keyring cannot be read: {type(error).__name__}: {str(error)[:120]}",
+            f"the keyring cannot be read: {type(error).__name__}: {shorten(str(error), 120, placeholder=' …')}",
             "unlock it, see `keyring --list-backends`, or put the key into a variable that model.api_key_env names",
         ) from error
     if not key:
