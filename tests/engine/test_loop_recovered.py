@@ -9,9 +9,12 @@ from typing import Literal
 
 import pytest
 
+from engine.gateway import answer, gateway
 from engine.models.test_repair_threads import THREADS, A
 from engine.rig import Rig
 from jetbox.engine import events as e
+from jetbox.engine.models.connect import connect
+from jetbox.engine.options import ModelOptions
 from jetbox.sim.answer import split
 from jetbox.sim.fault_kinds import FORMS
 from jetbox.sim.launch import ServerProcess
@@ -223,6 +226,40 @@ async def test_a_call_that_nobody_can_read_is_asked_for_again_and_not_resent(
     first, second = (await live.stats())["bodies"][:2]
     assert first["body"] != second["body"]
     assert "could not be read" in json.loads(second["body"])["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("protocol", ["ollama", "openai"])
+@pytest.mark.parametrize("levels", [70, 20_000])
+async def test_a_call_whose_arguments_are_nested_too_deep_is_not_run_and_asked_for_again(
+    tmp_path: Path, sim_server: Callable[..., ServerProcess], write_script: WriteScript, protocol: str, levels: int
+) -> None:
+    deep = f'{{"path": "a", "x": {"[" * levels}{"]" * levels}}}'
+    if protocol == "ollama":
+        lines = f'{{"message": {{"tool_calls": [{{"function": {{"name": "list_dir", "arguments": {deep}}}}}]}}}}\n'
+        lines += '{"done": true, "done_reason": "stop"}\n'
+    else:
+        function = {"name": "list_dir", "arguments": deep}
+        made = {
+            "delta": {"tool_calls": [{"index": 0, "id": "c1", "function": function}]},
+            "finish_reason": "tool_calls",
+        }
+        lines = f"data: {json.dumps({'choices': [made]})}\n\ndata: [DONE]\n\n"
+    server = sim_server(scripts=[str(write_script(step(text="Well then.")))])
+    async with gateway(server.url, answer(200, lines.encode())) as url:
+        client = connect(ModelOptions(host=url + ("/v1" if protocol == "openai" else "")))
+        live = await Rig(server, tmp_path).open(client=client)
+        ended = await live.run()
+    (asked,) = (await live.stats())["bodies"]
+    await live.close()
+    assert (ended.outcome, ended.rounds) == ("answered", 2), ended.reason
+    asked_with = json.loads(asked["body"])["messages"][-1]["content"]
+    if (protocol, levels) == ("openai", 20_000):  # as text, which is what it came as, the tool says what is wrong
+        assert "nested more than 60 levels deep" in asked_with
+        return
+    assert [answered.garbled for answered in live.events(e.ModelAnswered)] == [True, False]
+    assert not live.events(e.ToolCalled)
+    assert "could not be read" in asked_with
+    assert "nested too deep" in "".join(notice.text for notice in live.events(e.Notice))
 
 
 @pytest.mark.parametrize(

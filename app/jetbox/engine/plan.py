@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.models.nested import read_flat
 from jetbox.engine.tools.arguments import decode_arguments
 from jetbox.engine.tools.base import Access, Tool
 from jetbox.engine.tools.plan import PLAN
@@ -81,8 +82,8 @@ def _steps(raw: str) -> list[Any]:
     for _ in range(PACKED):
         if isinstance(value, str):
             try:
-                value = msgspec.json.decode(value)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                value = read_flat(value)
+            except (msgspec.DecodeError, UnicodeError) as error:
                 raise PlanRefused(f"the plan is no JSON: {error}") from None
         if isinstance(value, dict):
             value = value.get("steps", value.get("plan"))
@@ -112,8 +113,8 @@ def _step(given: Any, position: int, look_up: Callable[[str], Tool]) -> Step:
     arguments = next((rest.pop(key) for key in ARGUMENTS if key in rest), rest)
     if isinstance(arguments, str):
         try:
-            arguments = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            arguments = read_flat(arguments)
+        except (msgspec.DecodeError, UnicodeError) as error:
             raise PlanRefused(f"step {name}: the arguments are no JSON: {error}") from None
     if arguments is None:
         arguments = {}

@@ -16,6 +16,7 @@ from jetbox.engine.events import ModelAnswered, Notice, RequestSent, TextDelta, 
 from jetbox.engine.listening import Listener
 from jetbox.engine.models.base import Call, ChatModel, Chunk, Coming, Exchange
 from jetbox.engine.models.holding import HeldBack
+from jetbox.engine.models.nested import too_deep, unreadable
 from jetbox.engine.models.thoughts import Thoughts
 from jetbox.engine.options import ModelOptions
 from jetbox.engine.safety.secrets import Redactor, StreamRedactor
@@ -319,7 +320,14 @@ class Attempt:
         return text
 
     def _safe(self, call: Call) -> Call:
+        """The call without secrets.
+
+        Raises:
+            CallGarbled: its arguments are nested too deep for whoever reads them later.
+        """
         raw = bytes(call.function.arguments).decode()
+        if too_deep(raw):
+            raise unreadable()
         safe = self._redactor.redact(raw)
         if safe == raw:
             return call

@@ -139,6 +139,8 @@ def test_what_models_get_wrong_is_mended_and_told(
         ("read_file", '{"path": "a", "offset": 1e999}', "offset"),
         ("read_file", '{"path": "a"', "are no JSON"),
         ("read_file", '{"path": "a"}]', "are no JSON"),
+        ("read_file", '{"path": ' + "[" * 100 + "]" * 100 + "}", "nested more than 60 levels deep"),
+        ("read_file", '"' + "[" * 5000 + "]" * 5000 + '"', "nested more than 60 levels deep"),
         ("read_file", "[1, 2]", "one JSON object"),
         ("read_file", "7", "one JSON object"),
         ("read_file", '"a.py"', "are no JSON"),

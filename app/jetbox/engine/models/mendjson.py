@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from jetbox.engine.models.nested import DEPTH
+
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 _CLOSING = {"{": "}", "[": "]"}
 _CONSTANTS = {"True": "true", "False": "false", "None": "null"}
@@ -23,8 +25,6 @@ _MARKS = ('<|"|>', "<escape>")
 """Gemma's quotation marks; nothing is escaped between two of them."""
 _OPENS = re.compile(r"(?:\A|[ (\[{<=,:+'`]|\\[\"t])\"\Z")
 """The end of a string whose last quotation mark rather opens a quotation in it."""
-DEPTH = 60
-"""Levels of nesting above which a text is no call."""
 
 
 class Loose(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ from jetbox.engine.models.base import (
 from jetbox.engine.models.http import CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
+from jetbox.engine.models.nested import unreadable
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
 
 if TYPE_CHECKING:
@@ -347,7 +348,8 @@ def _chunk(raw: bytes) -> Chunk:
     except UNREADABLE as error:
         from jetbox.engine.models.refusals import garbage
 
-        raise garbage(raw) from error
+        deep = isinstance(error, RecursionError) and b'"tool_calls"' in raw
+        raise (unreadable() if deep else garbage(raw)) from error
     if line.error is not None:
         from jetbox.engine.models.refusals import reported
 

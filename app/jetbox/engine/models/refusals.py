@@ -29,6 +29,7 @@ from jetbox.engine.errors import (
 )
 from jetbox.engine.models.http import Refused, retry_after
 from jetbox.engine.models.mendlines import UNREADABLE
+from jetbox.engine.models.nested import RESENT
 from jetbox.engine.models.unreached import like_a_web_server, redirected, speaks_tls
 from jetbox.engine.times import stretch
 
@@ -241,7 +242,7 @@ def _known_words(whole: str, *, openai: bool = False, long: bool = False, starvi
         found = re.search(r"raw='(.*)', err=", whole, re.DOTALL) or re.search(r"raw='(.*)", whole, re.DOTALL)
         return CallGarbled(
             "the server could not read the model's tool call",
-            "it is asked to send it again, at a higher temperature; models with a parser in the server do better",
+            f"{RESENT}; models with a parser in the server do better",
             raw=found[1] if found else "",
         )
     if long or any(words in whole for words in OVERFLOW):

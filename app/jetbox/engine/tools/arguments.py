@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.models.nested import read_flat
 from jetbox.engine.tools.base import Tool
 
 _WRAPPERS = ("arguments", "parameters", "args", "kwargs", "input", "params")
@@ -93,7 +94,7 @@ def _object(tool: Tool, raw: str) -> dict[str, Any]:
         if not text:
             return {}
         try:
-            value = msgspec.json.decode(text)
+            value = read_flat(text)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise ToolError(f"{tool.name}: the arguments are no JSON: {error}; allowed: {_signature(tool)}") from None
     if isinstance(value, list) and len(value) == 1:
@@ -114,7 +115,7 @@ def _unwrap(given: dict[str, Any], properties: Mapping[str, Any], notes: list[st
         return given
     if isinstance(value, str):
         try:
-            value = msgspec.json.decode(value)
+            value = read_flat(value)
         except (msgspec.DecodeError, UnicodeError):
             return given
     if not isinstance(value, dict):
@@ -223,7 +224,7 @@ def _packed(text: str, *kinds: type) -> Any:
     if text.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        value = msgspec.json.decode(text)
+        value = read_flat(text)
     except (msgspec.DecodeError, UnicodeError):
         return None
     return value if isinstance(value, kinds) else None

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from jetbox.engine.errors import ToolError
+from jetbox.engine.models.nested import read_flat
 from jetbox.engine.tools.base import Access, Output, Plan, Question, ToolContext, ToolResult
 
 NOBODY = "nobody is there who could be asked: decide yourself, and say at the end what you assumed"
@@ -35,8 +36,8 @@ class AskUser:
         value = given.get("choices")
         if isinstance(value, str):
             try:
-                value = msgspec.json.decode(value)
-            except msgspec.DecodeError:
+                value = read_flat(value)
+            except (msgspec.DecodeError, UnicodeError):
                 value = value.splitlines()
         if not isinstance(value, list):
             return {key: each for key, each in given.items() if key != "choices" or value is not None}
