@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -224,9 +225,13 @@ async def test_ready_hears_of_seeks_and_ends_when_closed(playback: Playback, sto
 
 def test_any_of_twenty_thousand_events_is_sought(write: Write, story: list[Stamped], clock: ManualClock) -> None:
     many = story[:1] + [Stamped(n, n * 1000, 1, e.TextDelta(text="token ")) for n in range(1, 20_000)]
-    playback = Playback(read_journal(write(many)), clock=clock)
-    playback.drain()
-    for n in (19_999, 10, 14_000, 500, 19_000):
+    recording = read_journal(write(many))
+    before = sys.getallocatedblocks()
+    playback = Playback(recording, clock=clock)
+    playback.seek_seq(19_999)
+    assert sum(stamped.seq for stamped in playback.drain().events) == sum(range(20_000))
+    assert sys.getallocatedblocks() - before < 20_000, "none of them is held"
+    for n in (10, 14_000, 19_999, 500, 19_000):
         playback.seek_seq(n)
         assert playback.drain().events[-1] == many[n]
 

@@ -8,8 +8,9 @@ can share one time.
 from __future__ import annotations
 
 import asyncio
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -28,12 +29,15 @@ from jetbox.engine.events import (
     Stamped,
     alarm_of,
 )
+from jetbox.engine.sequences import Lazy
 from jetbox.engine.session import Batch
 from jetbox.record.recording import Recording, read_journal
 
 __all__ = ["Playback", "Recording", "RoundMark", "read_journal"]
 
 _SHORTEST_S = 0.001
+AT_ONCE = 1024
+"""Events that are taken out of the recording together; of more, each when its turn has come."""
 
 
 class RoundMark(msgspec.Struct, frozen=True):
@@ -57,11 +61,24 @@ class EventMark(msgspec.Struct, frozen=True):
     """ns since the session began."""
 
 
+class Stretch(Lazy[Stamped]):
+    """Events from one place to another, none of them held."""
+
+    def __init__(self, events: Sequence[Stamped], start: int, end: int) -> None:
+        self._events, self._start, self._end = events, start, end
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def _item(self, at: int) -> Stamped:
+        return self._events[self._start + at]
+
+
 class Playback:
     """A recording that plays, seeks and steps.
 
-    Starts paused at the beginning, where the header is due. Every event is resolved here,
-    so that nothing can be missing once it plays.
+    Starts paused at the beginning, where the header is due. Every event is resolved here once, so that what is
+    missing is told before it plays; none is held: what is due is taken out of the recording again.
     """
 
     def __init__(
@@ -78,10 +95,12 @@ class Playback:
             RecordingError: a blob is missing or damaged.
         """
         self.recording = recording
-        self.events: tuple[Stamped, ...] = tuple(recording.events)
-        self.rounds = _rounds(self.events)
-        self.marks = tuple(_marks(self.events))
-        self._times = list(accumulate((stamped.t for stamped in self.events), max))
+        self.events = recording.events
+        self._times, self._seqs, self._numbers = array("q"), array("q"), array("q")
+        """Of each event: its time or, where that lies before an earlier one's, that; its number; its round's."""
+        rounds, marks = list[RoundMark](), list[EventMark]()
+        self._count(rounds, marks)
+        self.rounds, self.marks = tuple(rounds), tuple(marks)
         self._paced = _shorten(self._times, max_gap_ns) if max_gap_ns > 0 else self._times
         self._clock = clock
         self._speed = speed
@@ -96,6 +115,24 @@ class Playback:
         self._reset = True
         self._closed = False
         self._wake = asyncio.Event()
+
+    def _count(self, rounds: list[RoundMark], marks: list[EventMark]) -> None:
+        t = goal = 0
+        time, seq, number = self._times.append, self._seqs.append, self._numbers.append
+        for stamped in self.events:
+            event, t = stamped.event, max(t, stamped.t)
+            time(t)
+            seq(stamped.seq)
+            number(stamped.round)
+            if isinstance(event, GoalStarted):
+                goal = event.goal
+            elif isinstance(event, RoundStarted):
+                rounds.append(RoundMark(stamped.round, stamped.seq, stamped.t, goal))
+            alarm = alarm_of(event)
+            if alarm is not None:
+                marks.append(EventMark(alarm, stamped.seq, stamped.t))
+            elif isinstance(event, ModelSwitched | GuardTripped | SessionLabelled):
+                marks.append(EventMark("mark", stamped.seq, stamped.t))
 
     @property
     def duration(self) -> int:
@@ -121,19 +158,19 @@ class Playback:
     def at_end(self) -> bool:
         """Whether every event is due."""
         self._advance()
-        return self._due == len(self.events)
+        return self._due == len(self._times)
 
     @property
     def seq(self) -> int:
         """Number of the newest event that is due."""
         self._advance()
-        return self.events[self._due - 1].seq
+        return self._seqs[self._due - 1]
 
     @property
     def round(self) -> int:
         """Number of the round that is shown; 0 before the first."""
         self._advance()
-        return self.events[self._due - 1].round
+        return self._numbers[self._due - 1]
 
     def now(self) -> int:
         """The session's time, ns."""
@@ -143,7 +180,9 @@ class Playback:
         """Every event that became due; after a step back, all of them anew."""
         self._advance()
         start = 0 if self._reset else self._drained
-        batch = Batch(self.events[start : self._due], self._reset)
+        few = self._due - start <= AT_ONCE
+        due = tuple(self.events[start : self._due]) if few else Stretch(self.events, start, self._due)
+        batch = Batch(due, self._reset)
         self._reset = False
         self._drained = self._due
         return batch
@@ -224,10 +263,10 @@ class Playback:
     def seek_seq(self, seq: int) -> None:
         """Go to where the event with this number has just happened."""
         self._advance()
-        self._go(bisect_right(self.events, seq, key=lambda stamped: stamped.seq))
+        self._go(bisect_right(self._seqs, seq))
 
     def _go(self, due: int, position: int | None = None) -> None:
-        self._due = min(max(due, 1), len(self.events))
+        self._due = min(max(due, 1), len(self._times))
         self._position = self._times[self._due - 1] if position is None else position
         if self._due < self._drained:
             self._reset = True
@@ -252,7 +291,7 @@ class Playback:
 
     def _until_next_s(self) -> float | None:
         """Seconds until the next event is due; None where nothing moves."""
-        if not self._playing or self._due >= len(self.events):
+        if not self._playing or self._due >= len(self._times):
             return None
         paced = self._from + (self._clock() - self._began) * self._speed
         return max((self._paced[self._due] - paced) / self._speed / 1e9, _SHORTEST_S)
@@ -265,7 +304,7 @@ class Playback:
         return int(_interpolate(self._paced, self._times, paced))
 
 
-def _interpolate(source: list[int], target: list[int], value: float) -> float:
+def _interpolate(source: Sequence[int], target: Sequence[int], value: float) -> float:
     if source is target:
         return value
     n = bisect_left(source, value)
@@ -277,27 +316,6 @@ def _interpolate(source: list[int], target: list[int], value: float) -> float:
     return low_target + (value - low_source) * (target[n] - low_target) / (source[n] - low_source)
 
 
-def _shorten(times: list[int], most: int) -> list[int]:
+def _shorten(times: Iterable[int], most: int) -> array[int]:
     gaps = (min(later - earlier, most) for earlier, later in pairwise([0, *times]))
-    return list(accumulate(gaps))
-
-
-def _rounds(events: tuple[Stamped, ...]) -> tuple[RoundMark, ...]:
-    marks = []
-    goal = 0
-    for stamped in events:
-        event = stamped.event
-        if isinstance(event, GoalStarted):
-            goal = event.goal
-        elif isinstance(event, RoundStarted):
-            marks.append(RoundMark(stamped.round, stamped.seq, stamped.t, goal))
-    return tuple(marks)
-
-
-def _marks(events: tuple[Stamped, ...]) -> Iterator[EventMark]:
-    for stamped in events:
-        alarm = alarm_of(stamped.event)
-        if alarm is not None:
-            yield EventMark(alarm, stamped.seq, stamped.t)
-        elif isinstance(stamped.event, ModelSwitched | GuardTripped | SessionLabelled):
-            yield EventMark("mark", stamped.seq, stamped.t)
+    return array("q", accumulate(gaps))
