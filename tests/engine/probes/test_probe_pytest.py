@@ -88,6 +88,18 @@ ENDS: dict[str, tuple[dict[str, str], str, str, str]] = {
         "",
         "",
     ),
+    "an exit in mid-session that claims success": (
+        {"tests/test_m.py": f"{GREEN}\n\ndef test_x():\n    __import__('pytest').exit('enough', returncode=0)\n"},
+        "error",
+        "pytest was broken off: enough",
+        "",
+    ),
+    "an exit in mid-session that claims that there are no tests": (
+        {"tests/test_m.py": "def test_x():\n    __import__('pytest').exit('', returncode=5)\n"},
+        "error",
+        "pytest was broken off: Exit",
+        "",
+    ),
     "an exit status that a plugin mends": (
         {
             "conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n",

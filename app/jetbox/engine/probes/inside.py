@@ -64,6 +64,8 @@ class Report:
         self.green: Set[str] = set()  # noqa: UP006
         self.red: Set[str] = set()  # noqa: UP006
         self.stopped = False
+        self.cut = ""
+        """What broke the session off."""
         self.many_links = False
         self.finished = False
 
@@ -166,6 +168,10 @@ class Report:
         self.finished = True
         self.stopped = bool(session.shouldstop or session.shouldfail)
 
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        # So ends `pytest.exit` too, which can name any exit code.
+        self.cut = (str(excinfo.value) or type(excinfo.value).__name__)[:200]
+
     def words(self, code: int) -> Dict[str, Any]:  # noqa: UP006
         """How the session ended."""
         return {
@@ -174,6 +180,7 @@ class Report:
             "counts": self.counts,
             "failed": self.failed,
             "more": self.more,
+            "cut": self.cut,
             "many_links": self.many_links,
             "strange": self.strange(),
         }

@@ -16,6 +16,8 @@ def result(said: Said) -> tuple[VerdictState, str, bool]:
     counts = said.counts
     ran = sum(counts.get(kind, 0) for kind in COUNTED)
     bad = counts.get("failed", 0) + counts.get("errors", 0)
+    if said.cut and not counts.get("collection"):
+        return "error", f"pytest was broken off: {said.cut.splitlines()[0]}", True
     if said.code == 5:
         return "skipped", "no tests collected", True
     if counts.get("collection"):

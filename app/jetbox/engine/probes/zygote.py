@@ -58,6 +58,8 @@ class Said(msgspec.Struct, frozen=True):
     failed: list[str] = []
     more: bool = False
     """More is red than `failed` names."""
+    cut: str = ""
+    """What broke the session off, whichever exit code it had then."""
     many_links: bool = False
     """Something could not be collected to which a way leads through so many links that the kernel may miscount."""
     strange: dict[str, str] = {}
