@@ -94,7 +94,7 @@ async def test_a_goal_is_kept_and_all_closed_wherever_the_beginning_breaks_off(
         "another model": "jetbox.engine.assemble.choose_sandbox",
     }[where]
 
-    def breaks(*_: object) -> Never:
+    def breaks(*_: object, **__: object) -> Never:
         raise failure
 
     closed: list[Undecided] = []
@@ -184,6 +184,8 @@ async def test_a_session_that_goes_on_otherwise_is_told_why_its_prompt_is_read_a
         progress.apply(stamped)
     said = [line.decode() for line in lines if b"read anew" in line]
     assert [miss in line for line in said] == ([True] if miss else [])
+    shown = [remark.text for each in again for remark in remarks(each.event) if "read anew" in remark.text]
+    assert [miss in text for text in shown] == ([True] if "changed" in miss else []), "a switch tells its cost itself"
     asked_for = [json.loads(each["body"]) for each in server.stats()["bodies"]]
     assert len({json.dumps(body["options"]["num_ctx"]) for body in asked_for}) == 1
 

@@ -50,6 +50,11 @@ def remarks(event: e.AnyEvent) -> Iterator[Remark]:
             yield Remark(f"session closed: {event.reason}", gap=True)
         case e.ModelSwitched() | e.SwitchPaid() | e.ModelMissing() | e.ModelPulled() | e.ModelWarmed() | e.Routed():
             yield from _of_models(event)
+        case e.PrefixReused() if event.miss and not event.miss.startswith(
+            "the switch from "
+        ):  # it tells its cost itself
+            cached = f"{'~' if event.estimated else ''}{event.tokens:,} of {event.of:,} tokens were cached"
+            yield Remark(f"the prompt was read anew, {cached}: {event.miss}")
         case e.Compacted():
             # A mark where the model's memory of the session becomes another one.
             yield Remark(words.compacted(event), "accent")
