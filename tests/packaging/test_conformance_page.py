@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "conformance.md").read_text()
 ROWS: list[tuple[str, str, str]] = re.findall(r"^\| ([A-Z]\d+) \| (.+) \| (.+?) \|$", PAGE, re.MULTILINE)
-SIZES = {"W": 31, "C": 13, "P": 19, "T": 7, "M": 19, "R": 18, "A": 18, "S": 4, "O": 22, "Q": 6}
+SIZES = {"W": 31, "C": 13, "P": 19, "T": 7, "M": 19, "R": 19, "A": 18, "S": 4, "O": 22, "Q": 6}
 
 
 @cache

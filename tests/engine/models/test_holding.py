@@ -68,12 +68,18 @@ CALLS = [
     'assistant to=functions.read_file <|constrain|>json<|message|>{"path": "a.py"}',
     'assistantcommentary to=functions.read_file json{"path": "a.py"}',
     '```xml\n<tool_call>{"name": "read_file"}</tool_call>\n```',
+    '<|open|>tools<|sep|><|open|>call tool="read_file" index="1"<|sep|>',
+    '<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool="read_file" index="1"<|sep|>',
+    '<|open|> call tool="read_file" index="1"<|sep|>',
+    '<|tools_prefix|>[{"read_file": {"path": "a.py"}}]<|tools_suffix|>',
+    '>>>read_file\n{"path": "a.py"}',
 ]
 WORDS = [
     "finish() is what I call when I am done.\nread_file is a tool.\nread the file, then write it.",
     "read_file('a.py') has no names.\nlaunch(path='a') is no tool.\n    read_file(path='a') is code.",
     "I would use read_file(path='a') for that.\nrun\nlist_dir\nfinish\n",
     "call me\nif a < b: c[0] = d]\n<b class='x'>bold</b>\nconfig {\n  a: 1\n}\nfinish\n\nread_file: it reads.",
+    ">>> read_file()\n>>>launch\n{1}\n> a quotation\n3 > 2 >> 1 >>> 0, and >>>read_file is no call\n<|open|> a tag",
     "def read(path):\n    return open(path).read()\n\nread(path='a')\n",
 ]
 
@@ -118,6 +124,9 @@ def test_words_before_a_call_are_shown_once_and_as_they_were_written(size: int) 
         "read_file(" + 20_000 * "\n",
         "```js\n" + 2_000 * '{"name": 1,\n',
         3_000 * "a `word` and ",
+        10_000 * ">>>",
+        2_000 * "<|open|> tools <|sep|> ",
+        ">>>read_file" + 20_000 * "\n",
     ],
 )
 def test_no_text_takes_long_to_show(text: str) -> None:

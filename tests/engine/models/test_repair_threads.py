@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from engine.models.test_repair import TOOLS, fits
+from engine.models.test_repair import TOOLS, exact, fits
 from jetbox.engine.errors import CallGarbled
 from jetbox.engine.models.http import Refused
 from jetbox.engine.models.refusals import by_ollama
@@ -155,6 +155,73 @@ THREADS: dict[str, tuple[str, Calls | Otherwise]] = {
         '<|open|>toolscall tool="read_file" index="1"<|sep|><|open|>argument key="path"<|sep|>src/aargument',
         "asked",
     ),
+    "kimi k3: words, then its calls": (
+        'I look.<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool="read_file" index="1"<|sep|>'
+        '<|open|>argument key="path" type="string"<|sep|>src/a.py<|close|>argument<|sep|><|close|>call<|sep|>'
+        '<|open|>call tool="list_dir" index="2"<|sep|><|open|>argument key="path" type="string"<|sep|>.'
+        "<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|><|end_of_msg|>",
+        [A, B],
+    ),
+    "kimi k3: its tokens set apart, a number and a file over lines": (
+        '<|open|> tools <|sep|> <|open|> call tool="write_file" index="1" <|sep|> '
+        f'<|open|> argument key="content" type="string" <|sep|>{CODE}<|close|> argument <|sep|> '
+        '<|open|> argument key="path" type="string" <|sep|>src/parts.ts<|close|> argument <|sep|> '
+        "<|close|> call <|sep|> <|close|> tools <|sep|>",
+        [W],
+    ),
+    "kimi k3: without the mark of its calls": (
+        '<|open|>call tool="read_file" index="1"<|sep|><|open|>argument key="path" type="string"<|sep|>src/a.py'
+        '<|close|>argument<|sep|><|open|>argument key="limit" type="number"<|sep|>3<|close|>argument<|sep|>'
+        "<|close|>call<|sep|>",
+        [("read_file", {"path": "src/a.py", "limit": 3})],
+    ),
+    "kimi k3: cut within a value": (
+        '<|open|>tools<|sep|><|open|>call tool="write_file" index="1"<|sep|><|open|>argument key="path" type="string"'
+        '<|sep|>a.txt<|close|>argument<|sep|><|open|>argument key="content" type="string"<|sep|>one',
+        "asked",
+    ),
+    "kimi k3: cut between two values": (
+        '<|open|>tools<|sep|><|open|>call tool="read_file" index="1"<|sep|><|open|>argument key="path" type="string"'
+        "<|sep|>src/a.py<|close|>argument<|sep|>",
+        "asked",
+    ),
+    "apertus: thoughts, then names as keys": (
+        "<|inner_prefix|>Which?<|inner_suffix|>Both."
+        '<|tools_prefix|>[{"read_file": {"path": "src/a.py"}}, {"list_dir": {"path": "."}}]<|tools_suffix|>',
+        [A, B],
+    ),
+    "apertus: one is no call": ('<|tools_prefix|>[{"read_file": {"path": "src/a.py"}}, {"b": 1}]', "asked"),
+    "apertus: cut": ('<|tools_prefix|>[{"write_file": {"path": "a.txt", "content": "o', "asked"),
+    "functionary: a recipient": ('>>>read_file\n{"path": "src/a.py"}', [A]),
+    "functionary: words to all, then two": (
+        '>>>all\nI look at both.>>>read_file\n{"path": "src/a.py"}\n>>>list_dir\n{"path": "."}',
+        [A, B],
+    ),
+    "functionary: quoted, and in a block of another language": (
+        '> >>>read_file\n> {"path": "a"}\n\n```text\n>>>read_file\n{"path": "a"}\n```\nSo it looks.',
+        "words",
+    ),
+    "kimi k3: quoted": (
+        'It wrote `<|open|>tools<|sep|><|open|>call tool="read_file" index="1"<|sep|><|close|>call<|sep|>` then.',
+        "words",
+    ),
+    "apertus: an example": (
+        'A call looks like this:\n<|tools_prefix|>[{"read_file": {"path": "a"}}]<|tools_suffix|>',
+        "asked",
+    ),
+    "functionary: cut": ('>>>write_file\n{"path": "a.txt", "content": "o', "asked"),
+    "functionary: a session of Python's, and words behind it": (
+        '>>> read_file("a")\n{"path": "a"}\nThat is what it says.',
+        "words",
+    ),
+    "an argument that is not known, and may be the end of another": (
+        "<function=run_cmd><parameter=command>echo a</parameter><parameter=b>c</parameter></function>",
+        "asked",
+    ),
+    "claude's habit: an argument that says what the call is for": (
+        "<function=run_cmd><parameter=command>ls</parameter><parameter=description>Look</parameter></function>",
+        [("run_cmd", {"command": "ls"})],
+    ),
     "pi #368, minimax: invoke tags in its namespace": (
         '<minimax:tool_call>\n<invoke name="read_file">\n<parameter name="path">src/a.py</parameter>\n</invoke>\n'
         '<invoke name="list_dir">\n<parameter name="path">.</parameter>\n</invoke>\n</minimax:tool_call>',
@@ -296,7 +363,7 @@ class Offered:
         return fits(name, arguments)
 
     def exact(self, name: str, arguments: str) -> bool:
-        return self.fits(name, arguments)
+        return exact(name, arguments)
 
     def offered(self, name: str) -> bool:
         return name in TOOLS
@@ -327,7 +394,7 @@ def test_there_are_many() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), THREADS.values(), ids=THREADS.keys())
 def test_a_call_that_users_were_shown_as_text(text: str, expected: Calls | Otherwise) -> None:
-    found = recover(text, "", fits)
+    found = recover(text, "", fits, offered=TOOLS.__contains__, exact=exact)
     if isinstance(expected, list):
         assert decoded(found) == as_decoded(expected)
         return

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from jetbox.engine.models.calltags import Tags, arguments_between, past_spaces
 from jetbox.engine.models.mendjson import read, read_string
 from jetbox.engine.models.pythonic import BEGIN, NAME, read_calls
 
@@ -25,8 +26,10 @@ class Found(msgspec.Struct, frozen=True):
     end: int
     closed: bool = True
     """False where it ended before what belongs at its end."""
+    between: bool = False
+    """Its arguments stood between tags."""
     doubtful: bool = False
-    """Its arguments stood between tags, and one of them may itself hold such tags."""
+    """And one of them may itself hold such tags."""
 
 
 Reader = Callable[[str, int], list[Found]]
@@ -55,6 +58,12 @@ HARMONY = (
 TOKENS = r"<[｜|]tool[▁_]calls?(?:[▁_]section)?[▁_]begin[｜|]>"
 """DeepSeek's and Kimi's."""
 GEMMA = r"(?:<\|tool_call>:?\s*|<start_function_call>\s*|(?m:^)[ \t]*)call:(?=\w)"
+_OPEN, _CLOSE, _SEP = r"<\|open\|>\s*", r"<\|close\|>\s*", r"\s*<\|sep\|>"
+KIMI_3 = rf"(?:{_CLOSE}response{_SEP}\s*)?(?:{_OPEN}tools{_SEP}\s*(?={_OPEN}call)|{_OPEN}call\s+(?=tool=))"
+"""Its calls, with the end of the words before them."""
+APERTUS = r"<\|tools_prefix\|>"
+RECIPIENT = rf"(?<!>)>>>(?={NAME}[ \t]*+\n\s*+\{{)"
+"""Functionary's."""
 NAMED = rf"(?m:^) {{0,3}}(?:functions\.)?(?={NAME}(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?:\([ \t]*+)?\{{)"
 """A name and an object, which is what is left of some forms where a server leaves special tokens out."""
 
@@ -77,86 +86,42 @@ _CALL = re.compile(rf"(?:{GEMMA})(?P<name>{NAME})\s*(?=\{{)")
 _NAMED = re.compile(
     rf" {{0,3}}(?:functions\.)?(?P<name>{NAME})(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?P<open>\(?)[ \t]*+(?=\{{)"
 )
-_SPACES = re.compile(r"\s*")
+_KIMI_3 = re.compile(rf"{_OPEN}call\s+tool=\"(?P<name>{NAME})\"[^<>]{{0,80}}{_SEP}")
+_KIMI_3_ENDS = re.compile(rf"{_CLOSE}call{_SEP}")
+_RECIPIENT = re.compile(rf">>>(?P<name>{NAME})[ \t]*+\n\s*+")
 _STRAY = re.compile(r"[}\]]{1,3}")
 CLOSERS = re.compile(
     rf"(?:\s|{_SPACE}</{_SPACED}(?:{_BLOCKS}|invoke|function|function_invocation)>|\[/TOOL_CALLS\]|"
     r"<\|/?(?:call|end|return|im_end|eom_id|eot_id|eot|eom|role_end|message_sep|tool_call_end|tool_calls_section_end|"
-    r"python_end|action_end|END_ACTION|END_OF_TURN_TOKEN)\|>|</s>|"
+    r"python_end|action_end|END_ACTION|END_OF_TURN_TOKEN|tools_suffix|assistant_end|end_of_msg)\|>|</s>|"
+    rf"{_CLOSE}(?:call|tools|response|message){_SEP}|"
     r"<\|/tool_call\|>|<\|tool_call\|>(?=\s*\Z)|<[｜|]tool[▁_]calls?[▁_]end[｜|]>|<[｜|]end[▁_]of[▁_]sentence[｜|]>|<tool_call\|>|<end_function_call>|<turn\|>|<end_of_turn>)*"
 )
 """What may stand behind a call."""
 
 
-class _Tags(NamedTuple):
-    """How arguments are written between tags."""
-
-    opens: re.Pattern[str]
-    """With the argument's name."""
-    closes: re.Pattern[str]
-    ends: re.Pattern[str]
-    """What stands behind the last of them."""
-    within: str
-    """What opens a tag that is closed as an argument is."""
-
-
-_PARAMETERS = _Tags(
+_PARAMETERS = Tags(
     re.compile(r"<parameter=(?P<key>[\w.\-]+)>"),
     re.compile(r"</parameter>"),
     re.compile(r"</(?:function|tool_call)>|\Z"),
     r"<parameter[=\s][^<>]{1,80}>",
 )
-_PAIRS = _Tags(
+_PAIRS = Tags(
     re.compile(r"<arg_key>\s*(?P<key>[\w.\-]+)\s*</arg_key>\s*<arg_value>"),
     re.compile(r"</arg_value>"),
     re.compile(r"</tool_call>|\Z"),
     "<arg_value>",
 )
+_KIMI_3_ARGUMENTS = Tags(
+    re.compile(rf"{_OPEN}argument\s+key=\"(?P<key>[\w.\-]+)\"[^<>]{{0,40}}{_SEP}"),
+    re.compile(rf"{_CLOSE}argument{_SEP}"),
+    _KIMI_3_ENDS,
+    rf"{_OPEN}argument\s[^<>]{{1,80}}{_SEP}",
+)
 _ARGUMENT = re.compile(
     rf"{_SPACE}<{_SPACED}(?P<word>parameter|param|arg)\s+name\s*=\s*[\"']?(?P<key>[\w.\-]+)[\"']?[^<>]{{0,40}}>"
 )
 _BARE_ARGUMENT = re.compile(r"\]<\]minimax\[>\[<(?P<key>\w+)>")
-
-
-def _arguments(text: str, at: int, tags: _Tags, *, block: bool) -> tuple[dict[str, str], int] | None:
-    """The arguments there and the place behind them; None where one is not closed.
-
-    Scanned, not parsed as XML: values hold whatever a file holds. `block`: a value is without the newline before it too
-    where none begins it. Where a name comes twice, or a value that begins on a line of its own ends within one, tags
-    stand in a value: that is none.
-    """
-    found: dict[str, str] = {}
-    while opening := tags.opens.match(text, at):
-        closing = _closing(text, opening.end(), tags)
-        if closing is None:
-            return None
-        value = text[opening.end() : closing.start()]
-        newline = "\r\n" if value.startswith("\r\n") else "\n"
-        at = past_spaces(text, closing.end())
-        within = block and value.startswith(newline) and not value.endswith("\n") and tags.opens.match(text, at)
-        if within or opening["key"] in found:
-            return None
-        if block or value.startswith(newline):
-            value = value.removeprefix(newline).removesuffix(newline)
-        found[opening["key"]] = value
-    return found, at
-
-
-def _closing(text: str, at: int, tags: _Tags) -> re.Match[str] | None:
-    """The tag that closes a value: another argument, or the end of all, stands behind it.
-
-    What opens within the value is closed first: the value holds a call, or its own end is missing.
-    """
-    within = 0
-    for tag in re.compile(f"(?:{tags.closes.pattern})|(?P<within>{tags.within})").finditer(text, at):
-        behind = past_spaces(text, tag.end())
-        if tag["within"]:
-            within += 1
-        elif within:
-            within -= 1
-        elif tags.opens.match(text, behind) or tags.ends.match(text, behind):
-            return tag
-    return None
 
 
 def tagged(text: str, at: int) -> list[Found]:
@@ -170,7 +135,7 @@ def tagged(text: str, at: int) -> list[Found]:
     if _INVOKE.match(text, inside):
         return _row(text, inside)
     if glm := _GLM.match(text, inside):
-        read_ = _arguments(text, glm.end(), _PAIRS, block=False)
+        read_ = arguments_between(text, glm.end(), _PAIRS, block=False)
         return [_between(glm, *read_, text.startswith("</tool_call>", read_[1]))] if read_ else []
     if line := _LINE.match(text, inside):
         return _with_json(text, line)
@@ -185,7 +150,7 @@ def function(text: str, at: int) -> list[Found]:
     at = past_spaces(text, opening.end())
     if text.startswith("{", at):
         return [_past_end(call, text, "</function>") for call in _with_json(text, opening, at)]
-    found = _arguments(text, at, _PARAMETERS, block=True)
+    found = arguments_between(text, at, _PARAMETERS, block=True)
     if found is None or not _PARAMETERS.ends.match(text, found[1]):
         return []
     return [_past_end(_between(opening, *found, found[1] < len(text)), text, "</function>")]
@@ -201,17 +166,49 @@ def invoked(text: str, at: int) -> list[Found]:
         return _with_json(text, opening, at)
     ends = re.compile(rf"{_SPACE}</{_SPACED}{opening['tag']}>")
     if argument := _ARGUMENT.match(text, at):
-        tags = _Tags(
+        tags = Tags(
             _ARGUMENT,
             re.compile(rf"{_SPACE}</{_SPACED}{argument['word']}>"),
             ends,
             rf"<{_SPACED}{argument['word']}[=\s][^<>]{{1,80}}>",
         )
     else:
-        tags = _Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends, _BARE_ARGUMENT.pattern)
-    found = _arguments(text, at, tags, block=False)
+        tags = Tags(_BARE_ARGUMENT, re.compile(r"\]<\]minimax\[>\[</\w+>"), ends, _BARE_ARGUMENT.pattern)
+    found = arguments_between(text, at, tags, block=False)
     end = ends.match(text, found[1]) if found else None
     return [_between(opening, found[0], end.end())] if found and end else []
+
+
+def kimi_3(text: str, at: int) -> list[Found]:
+    """`<|open|>call tool="n" index="1"<|sep|>`, each argument as `<|open|>argument key="k" type="string"<|sep|>v`."""
+    found: list[Found] = []
+    begin = re.compile(KIMI_3).match(text, at)
+    at = text.find("<|open|>", begin.end() if begin and "tools" in begin[0] else at)
+    while opening := _KIMI_3.match(text, at):
+        read_ = arguments_between(text, past_spaces(text, opening.end()), _KIMI_3_ARGUMENTS, block=False)
+        end = _KIMI_3_ENDS.match(text, read_[1]) if read_ else None
+        if read_ is None or end is None:
+            return []
+        found.append(_between(opening, read_[0], end.end()))
+        at = past_spaces(text, end.end())
+    return found
+
+
+def apertus(text: str, at: int) -> list[Found]:
+    """`<|tools_prefix|>[{"n": {...}}]<|tools_suffix|>`: a tool's name is the only key of its arguments."""
+    loose = read(text, past_spaces(text, at + len("<|tools_prefix|>")))
+    if loose is None or not isinstance(loose.value, list):
+        return []
+    pairs = [list(each.items()) for each in loose.value if isinstance(each, dict) and len(each) == 1]
+    calls = [(name, arguments) for ((name, arguments),) in pairs if isinstance(arguments, dict)]
+    whole = len(calls) == len(loose.value)
+    return [Found(name, _encoded(given), loose.end, loose.complete) for name, given in calls] if whole else []
+
+
+def recipient(text: str, at: int) -> list[Found]:
+    """Functionary: `>>>n`, and in the next line its arguments."""
+    opening = _RECIPIENT.match(text, at)
+    return _with_json(text, opening) if opening else []
 
 
 def _row(text: str, at: int) -> list[Found]:
@@ -338,7 +335,7 @@ def _with(opening: re.Match[str], arguments: dict[str, Any], end: int, closed: b
 def _between(opening: re.Match[str], arguments: dict[str, str], end: int, closed: bool = True) -> Found:
     """With arguments that stood between tags: one over lines, or with half of a quotation, may hold such tags."""
     doubtful = any("\n" in value or value.count('"') % 2 or value.count("'") % 2 for value in arguments.values())
-    return msgspec.structs.replace(_with(opening, arguments, end, closed), doubtful=doubtful)
+    return msgspec.structs.replace(_with(opening, arguments, end, closed), between=True, doubtful=doubtful)
 
 
 def _past_end(call: Found, text: str, tag: str) -> Found:
@@ -347,11 +344,6 @@ def _past_end(call: Found, text: str, tag: str) -> Found:
 
 def _encoded(arguments: Any) -> str:
     return msgspec.json.encode(arguments).decode()
-
-
-def past_spaces(text: str, at: int) -> int:
-    spaces = _SPACES.match(text, at)
-    return spaces.end() if spaces else at
 
 
 def _past_tag(text: str, at: int, tag: str) -> int:
@@ -372,6 +364,9 @@ FORMS: dict[str, tuple[str, Reader]] = {
     "TOOL_CALLS": (r"\[TOOL_CALLS\]", mistral),
     "special tokens": (rf"(?:{TOKENS}\s*+)+", by_tokens),
     "Gemma's call": (GEMMA, gemma),
+    "Kimi K3's call": (KIMI_3, kimi_3),
+    "Apertus's calls": (APERTUS, apertus),
+    "a recipient": (RECIPIENT, recipient),
     "python tag": (r"<\|python_(?:tag|start)\|>", pythonic),
     HARMONIES: (HARMONY, harmony),
     BARE: (rf"(?m:^)[ \t]*+(?=(?:\[\s{{0,200}})?\{{\s{{0,200}}[\"']?(?:{KEYS})\b)", bare),

@@ -28,10 +28,11 @@ _MARK = re.compile(
     r"<\|tool_call\|?>|<start_function_call>|<[｜|]{1,2}DSML|<[｜|]tool[▁_]calls?[▁_]|<function=|\[TOOL_CALLS\]|"
     r"(?:function call)?<\|(?:python_tag|python_start|channel|start|START_ACTION|action_start|function_call|role_sep)"
     r"\|>|"
+    r"<\|tools_prefix\|>|<\|(?:close\|>\s*response\s*<\|sep\|>\s*<\|)?open\|>\s*(?:tools\s*<|call\s)|"
     r"<\|channel>|(?:assistant\s{0,20})?(?:(?:commentary|analysis)\s{0,20})?\bto=functions\.|(?m:^) {0,3}functools\[|"
     rf"(?m:^)[ \t]*(?:\[\s{{0,200}})?\{{\s{{0,200}}[\"']?(?:{_KEYS})\b|"
     r"(?m:^)[ \t]*\[(?P<name>[A-Za-z_][\w.\-]*)\(|"
-    r"(?m:^) {0,3}(?:call:)?(?P<bare>[A-Za-z_][\w.\-]*)"
+    r"(?:(?m:^) {0,3}(?:call:)?|>>>)(?P<bare>[A-Za-z_][\w.\-]*)"
     r"(?:\(\s{0,200}(?:\w+\s*=|\)[ \t]*;?\n)|(?::\d+)?[ \t]*(?:\n[ \t]*)?(?:\([ \t]*)?\{))"
 )
 """A call may begin here."""
@@ -42,7 +43,8 @@ _MAYBE = re.compile(
     r"(?m:^)[ \t]*(?:\[\s{0,200}\{?|\{)\s{0,200}[\"']?\w{0,32}|"
     rf"(?:assistant\s{{0,20}})?(?:(?:commentary|analysis)\s{{0,20}})?(?:{_part('assistant')}|{_part('commentary')}|"
     rf"{_part('analysis')}|\bt(?:o(?:=\w{{0,10}})?)?)?|{_part('function call')}|"
-    r"(?m:^)>{1,3}\w{0,80})\Z|"
+    r"<\|(?:open|close)\|>\s*\w{0,8}\s*(?:<[\w|]{0,5})?>?(?:\s*<[\w|]{0,6}>?\s*\w{0,5}\s?)?|"
+    r">{1,3}|>>>[\w.\-]{1,80}[ \t]*(?:\n\s{0,80})?)\Z|"
     r"(?m:^)[ \t]*(?:`{1,2}|```\w{0,10}[ \t]*\r?(?:\n\s{0,200}(?:json[ \t]*\r?(?:\n\s{0,200})?|"
     + _part("json")
     + r")?)?)\Z"

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from jetbox.engine.models.base import Call, CallFunction
-from jetbox.engine.models.callforms import A_NAME, FENCES, INVOKE, PYTHONIC, TAG, TAGS, TOKENS
+from jetbox.engine.models.callforms import A_NAME, APERTUS, FENCES, INVOKE, PYTHONIC, TAG, TAGS, TOKENS, Found
 from jetbox.engine.models.mendjson import read
 from jetbox.engine.models.pythonic import NAME, stands_alone
 from jetbox.engine.models.shown import cited, quoted
@@ -52,16 +52,20 @@ class Offer(Protocol):
         ...
 
 
+ASIDES = frozenset(("description", "explanation", "reason", "reasoning", "purpose", "thought", "thoughts", "title"))
+"""What models say of a call among its arguments, though no tool asks for it."""
 CANDIDATES = 20
 """Places of one form that are looked at: a long text about calls must not hold up the screen."""
 _THOUGHTS = (
     *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<|channel>", "<channel|>")),
     *(("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
+    *(("<|inner_prefix|>", "<|inner_suffix|>"), ("<|open|>think<|sep|>", "<|close|>think<|sep|>")),
 )
 _PYTHON = rf"(?m:^) {{0,3}}(?:print\((?=default_api\.))?\[?(?P<python>{NAME})\(\s*\w+\s*="
 _MARKS = re.compile(
     rf"{TAG}|{INVOKE}|{TOKENS}|<\|tool_call>|<start_function_call>|"
-    r"<function=|\[TOOL_CALLS?\]|<\|python_tag\|>|to=functions\.|<\|open\|>\w*call tool=|(?m:^)call:\w+\{|"
+    rf"<\|open\|>\s*(?:\w*call|tools\s*<)|{APERTUS}|>>>(?={NAME}\s)|"
+    r"<function=|\[TOOL_CALLS?\]|<\|python_tag\|>|to=functions\.|(?m:^)call:\w+\{|"
     r"[\"']name[\"']\s*:\s*[\"']\w+[\"']\s*,\s*[\"'](?:arguments|parameters)[\"']\s*:|"
     rf"{_PYTHON}"
 )
@@ -126,7 +130,7 @@ def _spoken(text: str, offered: Offered) -> str:
         at = _unnamed(text, end)
         if at >= 0 and not _begun(text[:at], offered):  # the beginning of what was thought stood in the prompt
             text = text[at + len(end) :].lstrip()
-    return text
+    return text.removeprefix("<|open|>response<|sep|>").removeprefix(">>>all\n")
 
 
 def _unnamed(text: str, mark: str) -> int:
@@ -213,12 +217,26 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
         not calls
         or text[meant[-1].end :].strip() not in ("", "" if "```" in text[: meant[-1].end] else "```")
         or any(words.strip() and (meant[0].form != TAGS or any(mark in words for mark in "<{`")) for words in said)
-        or not all((judge.exact if call.doubtful else judge.fits)(call.name, call.arguments) for call in calls)
+        or not all(_takes(judge, call) for call in calls)
         or (judge.cut and not all(call.closed for call in calls))
     ):
         return None
     made = tuple(Call(CallFunction(call.name, msgspec.Raw(call.arguments.encode()), n)) for n, call in enumerate(calls))
     return Recovered(made, "".join((text[: meant[0].start], *said)).rstrip(), meant[0].form)
+
+
+def _takes(judge: _Judge, call: Found) -> bool:
+    """Whether there is such a tool and it takes the arguments; where those may hold tags, it must know all of them.
+
+    An argument that is not known, behind another, may have been part of that one's value.
+    """
+    if not judge.fits(call.name, call.arguments):
+        return False
+    if not call.between or judge.exact(call.name, call.arguments):
+        return True
+    given = msgspec.json.decode(call.arguments, type=dict[str, msgspec.Raw])
+    known = {key: value for key, value in given.items() if key not in ASIDES}
+    return not call.doubtful and judge.exact(call.name, msgspec.json.encode(known).decode())
 
 
 def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:

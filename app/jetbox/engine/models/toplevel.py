@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jetbox.engine.models.callforms import A_NAME, BARE, CLOSERS, FENCES, FORMS, HARMONIES, PYTHONIC, Found, past_spaces
+from jetbox.engine.models.callforms import A_NAME, BARE, CLOSERS, FENCES, FORMS, HARMONIES, PYTHONIC, Found
+from jetbox.engine.models.calltags import past_spaces
 from jetbox.engine.models.mendjson import read
 from jetbox.engine.models.pythonic import MOST, NAME
 
@@ -23,7 +24,7 @@ _BEGINS = "|".join(f"(?P<{group}>{FORMS[form][0]})" for group, form in _GROUPS.i
 _FORM = re.compile(_BEGINS)
 _DATA = r"[{\[]\s{0,200}+(?:[\"'{]|\w{1,40}:\s?<\|\"\|>)"
 _STOP = re.compile(
-    r"(?P<ticks>`+)|(?:(?=[<\[\]{]|to=|assistant|commentary|analysis|function)|(?m:^))"
+    r"(?P<ticks>`+)|(?:(?=[<\[\]{]|>>>|to=|assistant|commentary|analysis|function)|(?m:^))"
     rf"(?:{_BEGINS}|(?P<data>{_DATA}|(?m:^) {{0,3}}\[?{NAME}\()|(?m:^)[ \t]*+(?:(?P<tildes>~~~)|(?P<quote>>)))"
 )
 """The next place that may be more than words."""
