@@ -190,6 +190,19 @@ def test_the_bars_of_the_transcript_and_of_a_recording_mark_the_same(event: e.An
     assert (len(story.alarms), len(story.reds)) == (kind != "", kind == "red")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_keys_say_what_goes_on_with_a_recording_and_what_compares_it(
+    on_source: Playing, size: tuple[int, int]
+) -> None:
+    async with on_source(playback(), size=size) as (app, pilot):
+        for key, said in (
+            ("f", "goes on from its end only: jetbox-tui -r 20260101-120000-abcd"),
+            ("c", "rounds of one only: jetbox-tui sessions show 20260101-120000-abcd"),
+        ):
+            await pilot.press(key)
+            assert said in screen_text(app).splitlines()[-1]
+
+
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:
     clock = ManualClock()
     source = playback(clock=clock)

@@ -87,6 +87,14 @@ class Reading(Overlays):
     def action_copy(self) -> None:
         self.transcript.action_copy()
 
+    def action_say_fork(self) -> None:
+        """What to run to go on with a recording."""
+        self.word(f"goes on from its end only: jetbox-tui -r {self.view.id}", "dim")
+
+    def action_say_compare(self) -> None:
+        """What to run to set the rounds of a recording beside another's."""
+        self.word(f"rounds of one only: jetbox-tui sessions show {self.view.id}", "dim")
+
     def show_place(self) -> None:
         """Show where in the transcript one is."""
         transcript = self.transcript

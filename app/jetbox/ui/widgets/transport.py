@@ -37,6 +37,8 @@ class TransportBar(Lined, can_focus=True):
         Binding("g", "screen.read_end(-1)", "Read from the beginning", id="replay.top", show=False),
         Binding("G", "screen.read_end(1)", "Read the end", id="replay.bottom", show=False),
         Binding("y", "screen.copy", "Copy the selection, else the answer", id="replay.copy", show=False),
+        Binding("f", "screen.say_fork", "What goes on with it", id="replay.fork", show=False),
+        Binding("c", "screen.say_compare", "What lists its rounds, to be compared", id="replay.compare", show=False),
         Binding("less_than_sign", "speed(-1)", "Slower", id="replay.slower", show=False),
         Binding("greater_than_sign", "speed(1)", "Faster", id="replay.faster", show=False),
         *(
