@@ -294,7 +294,7 @@ async def test_output_without_end_does_not_put_off_the_time_limit(bench: Bench, 
     )
     suite.probe = suite.made(seconds=1.5)
     verdict = await suite.run()
-    assert (verdict.state, verdict.summary) == ("timeout", "no result after 1.5 s")
+    assert (verdict.state, verdict.summary.partition(",")[0]) == ("timeout", "no result after 1.5 s")
     assert suite.forks, "the server kept the time, and is still there"
     assert len(verdict.output) < 11_000
 

@@ -188,10 +188,10 @@ async def test_links_that_are_miscounted_each_time_leave_an_error_that_is_not_ke
 async def test_hang_ends_at_the_time_limit_with_nothing_left(bench: Bench) -> None:
     mark = f"time.sleep(98{os.getpid()})"
     text = (
-        "import subprocess\nimport sys\n\n\ndef test_x():\n"
-        f"    subprocess.run([sys.executable, '-c', 'import time; {mark}'])\n"
+        "import subprocess\nimport sys\n\n\ndef test_x():\n    pass\n\n\n"
+        f"subprocess.run([sys.executable, '-c', 'import time; {mark}'])\n"
     )
-    assert await judged(bench, text, time_s=1.5) == ("timeout", "no result after 1.5 s")
+    assert await judged(bench, text, time_s=3) == ("timeout", "no result after 3 s, in tests/test_m.py")
     assert bench.running(mark) == []
 
 

@@ -51,6 +51,7 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     sys.path.insert(0, root)
     loaded.enter()
     plugins = Plugins(request, root, private, said)
+    plugins.report.at = loaded.at
     plugins.look(request, root)
     sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *request["files"]]
     import pytest

@@ -105,12 +105,14 @@ class Server:
             answer.update({"output": "", "ms": 0.0, "said": words})
             written(self.replies, json.dumps(answer).encode() + b"\n")
             return True
+        self.loaded.at[:] = bytes(len(self.loaded.at))
         run, private = self.begun(request)
         state = run.watch(self.lines)
         code = end(run.pid)
         run.rest()
         if state != "gone":
-            written(self.replies, json.dumps(run.answer(state, code)).encode() + b"\n")
+            at = bytes(self.loaded.at).rstrip(b"\0").decode(errors="replace") if state == "timeout" else ""
+            written(self.replies, json.dumps({**run.answer(state, code), "at": at}).encode() + b"\n")
         shutil.rmtree(private, ignore_errors=True)
         return state != "gone"
 

@@ -66,6 +66,8 @@ class Report:
         self.stopped = False
         self.cut = ""
         """What broke the session off."""
+        self.at: Any = None
+        """Where it is noted what the session is at, for whoever ends it."""
         self.many_links = False
         self.finished = False
 
@@ -135,6 +137,13 @@ class Report:
         elif report.skipped:
             self._count("skipped")
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._note(self._here(nodeid))
+
+    def _note(self, name: str) -> None:
+        if self.at is not None:
+            self.at[:] = name.encode(errors="replace")[: len(self.at)].ljust(len(self.at), b"\0")
+
     def pytest_itemcollected(self, item: Any) -> None:
         path = self.items[item.nodeid] = str(getattr(item, "path", None) or item.fspath)
         self.paths.add(path)
@@ -143,7 +152,9 @@ class Report:
         import pytest
 
         if isinstance(collector, pytest.File) and not isinstance(collector, pytest.Package):
-            self.visited.add(str(getattr(collector, "path", None) or collector.fspath))
+            path = str(getattr(collector, "path", None) or collector.fspath)
+            self.visited.add(path)
+            self._note(path[len(self.root) :] if path.startswith(self.root) else path)
 
     def collected(self) -> Dict[str, List[str]]:  # noqa: UP006
         """The files of the workspace that tests were found in, and those that were looked at in vain."""
@@ -165,6 +176,7 @@ class Report:
         self.counts["deselected"] = self.counts.get("deselected", 0) + len(items)
 
     def pytest_sessionfinish(self, session: Any) -> None:
+        self._note("")
         self.finished = True
         self.stopped = bool(session.shouldstop or session.shouldfail)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ BOUND = ("pytest_randomly",)
 """Plugins that settle when they are imported what each run is to settle anew."""
 PROGRAM = "pytest.main()"
 """What pytest 9 calls itself where it is run as here."""
+AT_BYTES = 300
 EMPTY_RUN = ("test_it.py", "def test_it():\n    pass\n")
 
 
@@ -37,6 +39,8 @@ class Loaded:
         from _pytest.assertion import install_importhook
         from _pytest.config import default_plugins, get_config
 
+        self.at = mmap.mmap(-1, AT_BYTES)
+        """Shared with what is forked: what a run is at."""
         for name in default_plugins:
             importlib.import_module("_pytest." + name)
         config: Any = get_config([])

@@ -318,7 +318,8 @@ class PytestProbe(Whole):
     def _judge(self, ended: Ended) -> tuple[VerdictState, str, bool]:
         said = ended.said
         if ended.state == "timeout":
-            return "timeout", f"no result after {self._options.time_s:g} s", False
+            within = f", in {' '.join(ended.at.split())}" if ended.at else ""
+            return "timeout", f"no result after {self._options.time_s:g} s{within}", False
         if ended.state == "missing":
             return "error", "the interpreter cannot be started", False
         if said is not None and said.missing:

@@ -47,6 +47,8 @@ class Ended(msgspec.Struct, frozen=True):
     """Until the first test was decided, where that is known."""
     ahead: bool = False
     """Its options had been read before it was asked for."""
+    at: str = ""
+    """What it was at when its time was over, where that is known."""
 
     @property
     def broke(self) -> str:
@@ -161,7 +163,8 @@ class Sessions:
         if answer is None or answer.state == "cancelled":
             return None
         spent = monotonic() - began
-        return Ended(answer.state, answer.code, answer.output, spent, answer.said, True, answer.first_ms, answer.ahead)
+        told = (answer.first_ms, answer.ahead, answer.at)
+        return Ended(answer.state, answer.code, answer.output, spent, answer.said, True, *told)
 
     def _importable(self) -> tuple[tuple[str, ...], Ahead]:
         """Names of the workspace that an import could find first, if some folder of it comes onto the path; and

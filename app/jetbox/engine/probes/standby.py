@@ -142,6 +142,7 @@ class Waiting:
         loaded.enter()
         nothing = {"key": "", "files": [], "touched": False, "packages": []}
         plugins = self._plugins = Plugins(nothing, self._root, self._private, self._said)
+        plugins.report.at = loaded.at
         sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
 

@@ -92,6 +92,8 @@ class Answer(msgspec.Struct, frozen=True):
     said: Said | None = None
     ahead: bool = False
     """It had read its options before it was asked for."""
+    at: str = ""
+    """The test, or the file of tests, that it was at when its time was over."""
 
 
 class Request(msgspec.Struct, frozen=True):
