@@ -276,13 +276,23 @@ async def test_a_server_that_restarts_in_the_first_round_is_waited_for(
     assert (await live.stats())["restarts"] == 1
 
 
-async def test_a_server_that_does_not_come_back_is_given_up(rig: OpenRig) -> None:
-    live = await rig(YES, faults=("die@1:1",))
+@pytest.mark.parametrize("attended", [False, True])
+async def test_a_server_that_does_not_come_back_is_given_up(rig: OpenRig, attended: bool) -> None:
+    live = await rig(YES, faults=("die@1:1",), attended=attended)
     ended = await live.run()
     assert (ended.outcome, ended.exit_code) == ("failed", 6)
     assert [r.attempt for r in live.events(e.RequestSent)] == [1, 2, 3, 4, 5]
     assert "no Ollama server answers" in ended.reason
     assert "ollama serve" in ended.hint
+    assert ("; then tell it to go on" in ended.hint) is attended
+    assert ("; then go on with --continue. With --set model.retries=" in ended.hint) is not attended
+
+
+async def test_as_often_as_is_wished_a_server_is_asked_before_it_is_given_up(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("die@1:1",), model={"retries": 20})
+    ended = await live.run()
+    assert len(live.events(e.RequestSent)) == 21
+    assert ended.hint.count("--continue") == 1
 
 
 async def test_what_breaks_off_once_the_server_is_back_is_sent_once_more(

@@ -92,7 +92,13 @@ def test_something_else_answers(place: Place, tmp_path: Path) -> None:
         assert other.stdout is not None
         place.host = f"http://127.0.0.1:{int(other.stdout.readline())}"
         try:
-            told(place, place.goal("Do it"), 6, "the server answered 501")
+            told(
+                place,
+                place.goal("Do it"),
+                6,
+                "is neither Ollama nor a server with OpenAI's protocol (status 501)",
+                "--host",
+            )
         finally:
             other.kill()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from jetbox.engine.errors import (
     JetboxError,
+    KeyWanted,
     ModelError,
     ModelNotFound,
     ModelUnfit,
@@ -18,7 +19,7 @@ from jetbox.engine.errors import (
 from jetbox.engine.events import Notice, Waiting
 from jetbox.engine.models.window import choose_window
 from jetbox.engine.parts import Parts
-from jetbox.engine.retries import ONCE, diagnosed, pause_before, spared
+from jetbox.engine.retries import LOADS, ONCE, diagnosed, pause_before, spared
 
 RESTARTED = ServerUnreachable | StillLoading
 """What may come back with another window than it had, or with another model."""
@@ -52,7 +53,7 @@ class Resend:
         while not isinstance(error, ModelNotFound | ModelUnfit):
             pause = self._pause(error)
             if pause is None:
-                return error
+                return given_up(error, attended=parts.control.attended)
             if pause:
                 await self._back_off(error, pause)
             told = await told_anew(parts) if isinstance(error, RESTARTED) else None
@@ -90,6 +91,15 @@ class Resend:
             await asyncio.sleep(pause)
         finally:
             self._account("queue and load", "back-off")
+
+
+def given_up(error: JetboxError, *, attended: bool) -> JetboxError:
+    """An error that is not tried again, with how to go on where the server may be there again later."""
+    if isinstance(error, ServerUnreachable | ServerBusy) and not isinstance(error, KeyWanted):
+        error.hint += "; then tell it to go on" if attended else "; then go on with --continue"
+    if type(error) is ServerUnreachable and not attended:
+        error.hint += f". With --set model.retries={LOADS} it is waited for five minutes"
+    return error
 
 
 async def told_anew(parts: Parts) -> StillLoading | ModelNotFound | None:
