@@ -191,12 +191,21 @@ def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, serve
         assert says in found["window"]["said"]
 
 
-async def test_a_model_that_the_memory_does_not_do_for_is_a_warning(server: ServerProcess) -> None:
+@pytest.mark.parametrize(
+    ("name", "gib", "says"),
+    [
+        ("gpt-oss:20b", 4.0, "the CPU will work on a part of it"),
+        ("qwen2.5-coder:7b", 6.5, "the window is 8,192 tokens (the most that fits into 6.5 GiB of memory for models)"),
+    ],
+)
+async def test_a_model_that_the_memory_does_not_do_for_is_a_warning(
+    server: ServerProcess, name: str, gib: float, says: str
+) -> None:
     from jetbox.engine.options import ContextOptions, EngineOptions, ModelOptions
 
-    asked = EngineOptions(model=ModelOptions(name="gpt-oss:20b", host=server.url), context=ContextOptions(gpu_gib=4.0))
+    asked = EngineOptions(model=ModelOptions(name=name, host=server.url), context=ContextOptions(gpu_gib=gib))
     found = {check.name: check for check in await surroundings.server_and_model(asked)}["window"]
-    assert (found.state, "the CPU will work on a part of it" in found.said) == ("warn", True)
+    assert (found.state, says in found.said) == ("warn", True)
     assert "choose a smaller model" in found.cure
 
 

@@ -80,6 +80,14 @@ def test_a_model_that_found_no_room_on_the_gpu_is_said_to_be_on_the_cpu(jetbox: 
     server = sim_server(vram=0.01)
     done = jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192")
     assert done.stdout == "gpt-oss:20b is loaded with a window of 8,192, 100% on CPU\n"
+    report = json.loads(
+        jetbox("doctor", "--json", "-m", "gpt-oss:20b", "--host", server.url, "--num-ctx", "16384").stdout
+    )
+    window = next(check for check in report["checks"] if check["name"] == "window")
+    assert window["state"] == "warn"
+    assert (
+        "16,384 tokens of at most 131,072: as it is set; all of gpt-oss:20b is worked on by the CPU" in window["said"]
+    )
 
 
 def test_what_is_measured_is_kept_and_shown(jetbox: Jetbox, sim_server: Sim) -> None:

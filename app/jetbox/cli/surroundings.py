@@ -11,7 +11,7 @@ from jetbox.cli.health import Check, fail
 from jetbox.engine.errors import ExitCode, JetboxError
 
 if TYPE_CHECKING:
-    from jetbox.engine.models.base import ChatModel, ModelInfo
+    from jetbox.engine.models.base import ChatModel, LoadedModel, ModelInfo
     from jetbox.engine.options import EngineOptions
     from jetbox.engine.probes.interpreter import Interpreters
     from jetbox.engine.safety.process import ProcessRunner
@@ -104,6 +104,7 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
+    from jetbox.engine.held import FASTER, spilled
     from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, choose_window, larger_elsewhere
     from jetbox.engine.parts import small_window
 
@@ -118,10 +119,28 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
     if window.spills:
         return Check("window", "warn", window.spills, SMALLER)
     if window.tokens < SMALL_WINDOW:
-        cure = larger_elsewhere(model, info, window.tokens) or "--num-ctx 16384 or more, if memory allows"
+        wider = "--num-ctx 16384 or more, if memory allows"
+        cure = larger_elsewhere(model, info, window.tokens) or window.cure or wider
         return Check("window", "warn", small_window(window.tokens, window.why), cure)
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
-    return Check("window", "ok", f"{window.tokens:,} tokens{most}: {window.why}")
+    said = f"{window.tokens:,} tokens{most}: {window.why}"
+    for held in await _held(model):
+        if held.name == info.name and (slow := spilled(held.name, held.size, held.size_vram)):
+            return Check("window", "warn", f"{said}; {slow}", FASTER)
+    return Check("window", "ok", said)
+
+
+async def _held(model: ChatModel) -> list[LoadedModel]:
+    """What the server holds in memory; nothing where it does not say so at once, since it loads a model then."""
+    import asyncio
+
+    from jetbox.engine.held import ASK_S
+
+    try:
+        async with asyncio.timeout(ASK_S):
+            return await model.running() if model.manages else []
+    except (TimeoutError, JetboxError):
+        return []
 
 
 async def sandbox_and_tools(root: Path, options: EngineOptions) -> list[Check]:

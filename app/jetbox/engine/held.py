@@ -21,6 +21,9 @@ DRIFT_NS = 3_000_000_000
 ON_GPU = 0.99
 """Below this share the part of the model that the CPU works on slows everything down."""
 
+FASTER = "a smaller --num-ctx or a smaller model is faster"
+"""What helps where a part of a model is not on the GPU."""
+
 
 async def watch_held(parts: Parts) -> None:
     """Ask after each goal, and now and then while none runs, until cancelled."""
@@ -106,9 +109,15 @@ def _warn(parts: Parts, seen: ModelHeld) -> None:
             "another client loaded it, or the server allows no more",
             "what another client loaded, the next request loads again; give all clients the same window",
         )
-    share = seen.size_vram / seen.size if seen.size else 1.0
-    text = f"{1 - share:.0%} of {seen.name} is worked on by the CPU: it does not fit the GPU's memory"
+    if text := spilled(seen.name, seen.size, seen.size_vram):
+        parts.tell_once(text, FASTER, level="info")
+
+
+def spilled(name: str, size: int, size_vram: int) -> str:
+    """What a model does not have on the GPU, in words; empty where it is there, or that is not told."""
+    share = size_vram / size if size else 1.0
     if share < 1 - ON_GPU:
-        text = f"all of {seen.name} is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
+        return f"all of {name} is worked on by the CPU: it does not fit a GPU's memory, or the server has none"
     if share < ON_GPU:
-        parts.tell_once(text, "a smaller --num-ctx or a smaller model is faster", level="info")
+        return f"{1 - share:.0%} of {name} is worked on by the CPU: it does not fit the GPU's memory"
+    return ""

@@ -184,7 +184,7 @@ class Parts(msgspec.Struct):
         if info.remote:
             self.tell_once(f"{info.name} runs at {info.remote}: what it is sent leaves this machine", ELSEWHERE)
         if window.tokens < SMALL_WINDOW:
-            hint = f"{self.budget.wider}, or choose a model with a larger window"
+            hint = window.cure or f"{self.budget.wider}, or choose a model with a larger window"
             self.tell_once(small_window(window.tokens, window.why), hint)
         if window.spills:
             self.tell_once(window.spills, SMALLER)

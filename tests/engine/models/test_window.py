@@ -99,6 +99,7 @@ async def test_the_ladder_goes_by_weights_and_window(model: OllamaModel, gib: fl
     fits = info.size + window.tokens * per_token + 1.5 * memory.GIB < gib * memory.GIB
     assert (window.tokens, fits) == (tokens, "does not fit" not in window.why)
     assert bool(window.spills) is not fits
+    assert bool(window.cure) is (fits and "most that fits" in window.why), "--num-ctx would not help"
     assert "GiB of memory for models" in window.why
 
 

@@ -32,6 +32,8 @@ ASK_S = 0.5
 VARIABLE = "OLLAMA_CONTEXT_LENGTH"
 SMALLER = f"choose a smaller model; --num-ctx {LADDER[0]} needs a little less and leaves an agent little room"
 """What helps where the memory does not do."""
+NO_ROOM = "choose a smaller model, which leaves the memory more room for a window"
+"""What helps where the memory does for a small window alone."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -42,6 +44,8 @@ class Window(msgspec.Struct, frozen=True):
     """In words for people."""
     spills: str = ""
     """What it means that the memory does not do for model and window; empty where it does, or nobody knows."""
+    cure: str = ""
+    """What helps where that is too small an answer; empty where a larger one may be asked for."""
 
 
 async def choose_window(
@@ -134,7 +138,7 @@ async def _fitting(model: ChatModel, info: ModelInfo, free: int, least: int, aga
         return Window(tokens, f"the default: the model does not fit into {memory}{again}", spills)
     if info.max_ctx and tokens >= info.max_ctx:
         return Window(info.max_ctx, f"the model's most, and there are {memory}{again}")
-    return Window(tokens, f"the most that fits into {memory}{again}")
+    return Window(tokens, f"the most that fits into {memory}{again}", cure=NO_ROOM)
 
 
 def larger_elsewhere(model: ChatModel, info: ModelInfo, num_ctx: int) -> str:
