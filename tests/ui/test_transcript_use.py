@@ -324,6 +324,18 @@ def test_the_bar_marks_errors_and_as_many_rounds_as_there_is_room_for() -> None:
     assert bar_marks(story, Heights([1] * 5), 10) == {}
 
 
+def test_the_bar_marks_few_blocks_in_the_rows_in_which_it_marks_many() -> None:
+    heights = Heights([n % 7 for n in range(60)])
+    total = heights.total
+    for rows in (3, 10, 31):
+        after = [heights.find((n + 1) * total // rows - 1)[0] for n in range(rows)]
+        for index in range(60):
+            story = Story()
+            story.alarms = [index]
+            where = next((n for n in range(rows) if after[n] >= index), None)
+            assert bar_marks(story, heights, rows) == ({} if where is None else {where: "error"})
+
+
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_an_error_a_red_verdict_and_a_round_are_told_apart_by_their_signs_alone(glyphs: Glyphs) -> None:
     thumb = Thumb(glyphs)

@@ -22,7 +22,7 @@ _CLUSTER = re.compile(f".(?:[{_FORMS}]|\u200d.)+|[{_FLAGS}]{{2}}|[{_SYLLABLES}]+
 
 def held(text: str) -> str:
     """What is written to the terminal; the cells of each such sign are cleared, and the cursor is set behind them."""
-    if text.isascii():
+    if text.isascii() or not _UNSURE.search(text):
         return text
     before, *parts = text.split("\x1b")
     return "\x1b".join((_CLUSTER.sub(_held, before), *map(_with_signs, parts)))

@@ -32,6 +32,14 @@ def bar_marks(story: Story, heights: Heights, rows: int) -> dict[int, str]:
     if len(rounds) * 2 > rows:
         every = next(n * 10**k for k in range(20) for n in (2, 5, 10) if len(rounds) // (n * 10**k) * 2 <= rows)
         rounds = rounds[every - 1 :: every]
+    kinds = {"round": rounds, "error": story.alarms, "red": story.reds}
+    if sum(map(len, kinds.values())) <= rows:
+        for kind, indexes in kinds.items():
+            for index in indexes:
+                n = -(-(heights.top(index) + 1) * rows // total) - 1  # the first row that reaches to it
+                if n < rows:
+                    out[n] = kind
+        return out
     first = 0
     for n in range(rows):
         after = heights.find((n + 1) * total // rows - 1)[0] + 1
