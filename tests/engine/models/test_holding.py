@@ -73,6 +73,8 @@ CALLS = [
     '<|open|> call tool="read_file" index="1"<|sep|>',
     '<|tools_prefix|>[{"read_file": {"path": "a.py"}}]<|tools_suffix|>',
     '>>>read_file\n{"path": "a.py"}',
+    "print(default_api.read_file(path='a.py'))",
+    "```tool_code\nprint(default_api.read_file(path='a.py'))\n```",
 ]
 WORDS = [
     "finish() is what I call when I am done.\nread_file is a tool.\nread the file, then write it.",
@@ -80,6 +82,7 @@ WORDS = [
     "I would use read_file(path='a') for that.\nrun\nlist_dir\nfinish\n",
     "call me\nif a < b: c[0] = d]\n<b class='x'>bold</b>\nconfig {\n  a: 1\n}\nfinish\n\nread_file: it reads.",
     ">>> read_file()\n>>>launch\n{1}\n> a quotation\n3 > 2 >> 1 >>> 0, and >>>read_file is no call\n<|open|> a tag",
+    "print(read_file(path='a'))\nprint(default)\nprint('a', end='')\nprinted\nprint(default_api.launch(path='a'))",
     "def read(path):\n    return open(path).read()\n\nread(path='a')\n",
 ]
 

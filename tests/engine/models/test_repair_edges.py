@@ -67,6 +67,11 @@ def test_tags_of_thoughts_in_what_is_written_are_written(content: str) -> None:
         "<function=write_file><parameter=path>a</parameter><parameter=content>\nx = '</think>'\n",
         f"{tagged(READ)}\nFor example, a call would look like this:\n",
         f"{tagged(READ)}\nI will not run this:\n",
+        "Das führe ich nicht aus:\n",
+        "Dieser Befehl darf nicht ausgeführt werden:\n",
+        "Je ne vais pas exécuter ceci :\n",
+        "No voy a ejecutar esto:\n",
+        "我不会执行这个命令：\n",
         *(f"{words}\n" for words in SHOWN),
         '<|channel|>commentary to=write_file<|message|>{"path": "a", "content": "x\n',
         'write_file\n{"path": "a", "content": "x\n',
@@ -115,6 +120,11 @@ def test_no_call_is_run_that_was_shown_or_belongs_to_another(before: str) -> Non
         "I do not want to break this, so I read it first:",
         "I haven't run this yet, so let me do it:",
         "The `</think>` tag stays in the text, so I read it:",
+        "Die Tests laufen nicht, also rufe ich das auf:",
+        "Ich kann die Tests hier nicht ausführen, lese aber die Datei:",
+        "Le test ne peut pas exécuter ce module, je lis donc le fichier :",
+        "La prueba no se ejecuta sin el archivo, así que lo leo:",
+        "测试现在不能运行，所以我先读取文件：",
     ],
 )
 def test_words_of_what_does_not_run_are_no_refusal_of_the_call(words: str) -> None:

@@ -192,6 +192,18 @@ THREADS: dict[str, tuple[str, Calls | Otherwise]] = {
     ),
     "apertus: one is no call": ('<|tools_prefix|>[{"read_file": {"path": "src/a.py"}}, {"b": 1}]', "asked"),
     "apertus: cut": ('<|tools_prefix|>[{"write_file": {"path": "a.txt", "content": "o', "asked"),
+    "gemini: printed, in its own block": (
+        "```tool_code\nprint(default_api.read_file(path='src/a.py'))\nprint(default_api.list_dir(path='.'))\n```",
+        [A, B],
+    ),
+    "gemini: printed": ("I look.\n\nprint(default_api.read_file(path='src/a.py'))", [A]),
+    "gemini: printed, and cut": ("print(default_api.write_file(path='a.txt', content='o", "words"),
+    "gemini: what is printed has to be worked out": (
+        "```tool_code\nprint(default_api.read_file(path=default_api.list_dir(path='.')))\n```",
+        "asked",
+    ),
+    "gemini: an example": ("For example:\n```tool_code\nprint(default_api.read_file(path='a'))\n```", "words"),
+    "no function of the model's is printed": ("```python\nprint(read_file(path='a'))\n```", "words"),
     "functionary: a recipient": ('>>>read_file\n{"path": "src/a.py"}', [A]),
     "functionary: words to all, then two": (
         '>>>all\nI look at both.>>>read_file\n{"path": "src/a.py"}\n>>>list_dir\n{"path": "."}',

@@ -10,7 +10,9 @@ import re
 from typing import Any, NamedTuple
 
 NAME = r"[A-Za-z_][\w.\-]*"
-BEGIN = rf"(?m:^) {{0,3}}\[?{NAME}\(\s*(?:\w+\s*=|\))"
+PRINTED = r"print\((?=default_api\.)"
+"""Gemini's way: `print(default_api.f(a=1))`."""
+BEGIN = rf"(?m:^) {{0,3}}(?:{PRINTED}|\[)?{NAME}\(\s*(?:\w+\s*=|\))"
 """Further in, a line is code that is shown."""
 MOST = 32
 """More calls at once nobody means."""
@@ -90,6 +92,7 @@ def _parsed(source: str, end: int) -> list[Written]:
 def _written(node: Any, end: int) -> Written | None:
     import ast
 
+    node = _printed(node)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute) or node.args:
         return None
     name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
@@ -99,6 +102,16 @@ def _written(node: Any, end: int) -> Written | None:
         return None
     whole = len(arguments) == len(node.keywords) and _is_json(arguments)
     return Written(name, arguments, end) if whole else None
+
+
+def _printed(node: Any) -> Any:
+    """What is printed of Gemini's functions; the node itself where it is something else."""
+    import ast
+
+    match node:
+        case ast.Call(func=ast.Name(id="print"), args=[ast.Call(func=ast.Attribute(value=name)) as call], keywords=[]):
+            return call if isinstance(name, ast.Name) and name.id == "default_api" else node
+    return node
 
 
 def _constant(node: Any) -> Any:

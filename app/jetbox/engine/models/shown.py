@@ -43,6 +43,13 @@ _REFUSES = re.compile(
     rf"(?!.*{_TURNS})"
 )
 """It will not be done, and nothing else is announced behind that."""
+_REFUSES_TOO = re.compile(
+    r"(?is)\b(?:nicht|niemals)(?: \w+)? (?:aus|auf|ausführen|aufrufen|ausgeführt|aufgerufen)(?: werden)?\W*\Z|"
+    r"\bpas (?:\w+ )?(?:exécuter|lancer|appeler|faire)\b[^.!?]{0,20}\Z|"
+    r"\bno (?:(?:lo|la|voy a|puedo|debo|se) ){0,2}(?:ejecut|llam)\w+(?: \w+){0,2}\W*\Z|"
+    r"不(?:会|能|应该?|要|该|可以?|得)?[^\W，。]{0,4}(?:执行|运行|调用)\w{0,10}\W*\Z"
+)
+"""The same in German, French, Spanish and Chinese, at the sentence's end."""
 _OPENING = re.compile(r"```\w*[\s\[{]*\Z")
 _INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
@@ -61,7 +68,7 @@ def shown(before: str) -> bool:
         return False
     sentence = _SENTENCE.split(words)[-1]
     return _INDENTED.search(before) is not None or any(
-        pattern.search(sentence) for pattern in (_EXAMPLE, _SAYS, _REFUSES)
+        pattern.search(sentence) for pattern in (_EXAMPLE, _SAYS, _REFUSES, _REFUSES_TOO)
     )
 
 
