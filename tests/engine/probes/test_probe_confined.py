@@ -169,6 +169,30 @@ async def test_configuration_that_is_replaced_above_counts(
         await sandbox.close()
 
 
+async def test_configuration_in_the_home_folder_that_keeps_pytest_from_starting_is_told_with_the_cure(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    sandbox = await choose_sandbox(bench.root, enabled=True, network=False, prefer="landlock")
+    if sandbox.name != "landlock":
+        pytest.skip("landlock does not work here")
+    bench.processes = ProcessRunner(sandbox, bench.root)
+    engine = bench.engine(performance=PLAIN, ruff=False)
+    try:
+        bench.write("test_a.py", "def test_a():\n    pass\n")
+        verdict = await one(engine)
+        assert verdict.state == "error"
+        assert (
+            f"; {tmp_path} is above the workspace, where the sandbox lets nothing be listed; cure: " in verdict.summary
+        )
+        bench.write("pytest.ini", "[pytest]\n")
+        assert (await one(engine)).state == "passed"
+    finally:
+        await engine.close()
+        await sandbox.close()
+
+
 @pytest.mark.parametrize("name", ["bubblewrap", "landlock"])
 async def test_what_is_opened_may_come_and_go(bench: Bench, tmp_path: Path, name: str) -> None:
     data = tmp_path / "way" / "data"

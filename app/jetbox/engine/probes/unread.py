@@ -15,6 +15,7 @@ from jetbox.engine.safety.readable import is_readable
 
 MISSING = r"No module named '([^'.]+)"
 QUOTED = r"'([^'\n]+)'|\"([^\"\n]+)\""
+DENIED = r"Permission denied: '([^'\n]+)'"
 BETWEEN = r"[\s'\"`:;,=|<>()\[\]{}]+"
 """What stands between words, paths among them."""
 LONGEST = 4096
@@ -34,6 +35,10 @@ class Unread:
         """The verdict with that in its summary, where the run speaks of such a place."""
         if verdict.state not in ("failed", "error"):
             return verdict
+        if verdict.name == "pytest" and (above := self._unlisted(verdict.output)):
+            # Configuration there makes it the folder where pytest begins to look for tests.
+            words = f"{above} is above the workspace, where the sandbox lets nothing be listed; cure: a pytest.ini here"
+            return msgspec.structs.replace(verdict, summary=f"{verdict.summary}; {words}")
         found: list[str] = []
         for place in sorted(self._places(f"{verdict.summary}\n{verdict.output}", scope.outside or ())):
             if not any(f"{place}/".startswith(f"{above}/") for above in found):
@@ -55,6 +60,10 @@ class Unread:
             spoken = place in paths or any(_holds(place, name) for name in modules)
             if spoken and self._is_shut(place):
                 yield place
+
+    def _unlisted(self, said: str) -> str:
+        above = (place for place in re.findall(DENIED, said) if self._tree.root.startswith(os.path.join(place, "")))
+        return next(filter(self._is_shut, above), "")
 
     def _is_shut(self, place: str) -> bool:
         readable = self._processes.sandbox.readable
