@@ -39,6 +39,19 @@ STALLS = (
     "        with open('begun', 'a') as file:\n            file.write('x')\n        signal.pause()\n"
 )
 """A plugin that lets no run come to its session which does not know its files yet."""
+REHEARSES = """import os, time
+HOME = {root!r} + os.sep
+def pytest_sessionstart():
+    if not os.path.exists('test_a.py'):
+        with open(HOME + 'rehearsed', 'a') as file:
+            file.write('.')
+        while not os.path.exists(HOME + 'seen'):
+            time.sleep(0.01)
+def pytest_unconfigure():
+    if not os.path.exists('test_a.py'):
+        open(HOME + 'over', 'w').close()
+"""
+"""A plugin with which an empty run ends once another one has."""
 
 
 async def ran(suite: Suite, *files: str) -> Ended:
@@ -213,11 +226,18 @@ async def test_where_it_could_mean_something_else_none_is_begun(
 async def test_a_plugin_of_which_nothing_is_known_waits_for_the_files(
     bench: Bench, suite: Suite, plugin: Callable[..., None]
 ) -> None:
-    plugin("def pytest_configure(config): pass\n")
-    bench.write("test_a.py", "def test_a(): pass\n")
+    plugin(REHEARSES.format(root=str(bench.root)))
+    bench.write("test_a.py", "def test_a(): open('seen', 'w').close()\n")
+    rehearsed = bench.root / "rehearsed"
+    await suite.tree.sweep()
+    await suite.probe.sessions.prepare()
+    await until(rehearsed)
     for _ in range(3):
         ended = await ran(suite, "test_a.py")
         assert (ended.code, ended.forked, ended.ahead) == (0, True, False)
+    # What every run imports late is found out while others are made, once.
+    await until(bench.root / "over")
+    assert rehearsed.read_text() == "."
 
 
 @pytest.mark.parametrize(

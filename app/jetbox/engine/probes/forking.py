@@ -37,6 +37,46 @@ SET_CHILD_SUBREAPER = 36
 REHEARSE_S = 20.0
 
 
+class Rehearsal:
+    """An empty run in a process of its own, which goes on while other runs are asked for."""
+
+    def __init__(self, loaded: Any, apart: Tuple[int, ...]) -> None:  # noqa: UP006
+        """`apart` are not for the forked process."""
+        self.said, said_end = os.pipe()
+        self._record = bytearray()
+        self._until = time.monotonic() + REHEARSE_S
+        self.pid = os.fork()
+        if not self.pid:
+            for fd in (self.said, *apart):
+                os.close(fd)
+            alone(lambda: loaded.rehearse(said_end))
+        os.close(said_end)
+
+    def late(self, asked: int) -> Optional[List[str]]:  # noqa: UP006, UP045
+        """What it imported; None where something can be read from `asked` before that is known."""
+        while True:
+            left = max(0.0, self._until - time.monotonic())
+            ready = select.select([self.said, asked], [], [], left)[0]
+            if self.said in ready:
+                data = os.read(self.said, 65536)
+                self._record += data
+                if data:
+                    continue
+            elif asked in ready:
+                return None
+            break
+        self.drop()
+        try:
+            return [str(name) for name in json.loads(bytes(self._record))]
+        except ValueError:
+            return []
+
+    def drop(self) -> None:
+        """End it."""
+        end(self.pid)
+        os.close(self.said)
+
+
 class Lines:
     """Reads a line at a time without reading ahead of `select`."""
 
@@ -72,8 +112,8 @@ class Server:
         self.replies = replies
         self.late: Optional[List[str]] = None  # noqa: UP006, UP045
         """Modules that each run would import for itself; None while that is not known."""
-        self.broken = False
-        """A request came before that was known: on a busy machine one would come each time."""
+        self.rehearsal: Optional[Rehearsal] = None  # noqa: UP045
+        """What finds that out."""
         self.names: List[str] = settings.get("names", [])  # noqa: UP006
         self.ahead: str = settings.get("ahead", "")
         """As the latest request had it."""
@@ -91,6 +131,8 @@ class Server:
             request = json.loads(line)
             if "run" in request and not self.run(request):
                 break
+        if self.rehearsal is not None:
+            self.rehearsal.drop()
         if self.standby is not None:
             self.standby.drop()
             shutil.rmtree(self.standby.private, ignore_errors=True)
@@ -108,7 +150,7 @@ class Server:
         self.loaded.at[:] = bytes(len(self.loaded.at))
         run, private = self.begun(request)
         state = run.watch(self.lines)
-        code = end(run.pid)
+        code = end(run.pid, self.rehearsal.pid if self.rehearsal is not None else 0)
         run.rest()
         if state != "gone":
             at = bytes(self.loaded.at).rstrip(b"\0").decode(errors="replace") if state == "timeout" else ""
@@ -131,7 +173,7 @@ class Server:
         said, said_end = os.pipe()
         pid = os.fork()
         if not pid:
-            for fd in (out, said, self.replies):
+            for fd in (out, said, self.replies, *([self.rehearsal.said] if self.rehearsal is not None else [])):
                 os.close(fd)
             alone(lambda: child(request, self.root, private, out_end, said_end, self.loaded))
         os.close(out_end)
@@ -141,7 +183,9 @@ class Server:
     def prepare(self) -> None:
         """While nothing is asked for: import what every run imports late, as an empty one tells."""
         if self.late is None:
-            self.late = self.rehearsed()
+            self.rehearsal = self.rehearsal or Rehearsal(self.loaded, (self.replies,))
+            self.late = self.rehearsal.late(self.lines.fd)
+            self.rehearsal = None if self.late is not None else self.rehearsal
         while self.late and not self.lines.waiting:
             name = self.late.pop(0)
             if name not in sys.modules:
@@ -153,36 +197,6 @@ class Server:
         if self.names and self.ahead and self.standby is None and not self.lines.waiting:
             private, apart = tempfile.mkdtemp(prefix="jetbox-pytest-"), (self.replies,)
             self.standby = Standby(self.root, private, self.loaded, self.names, self.ahead, self.seconds, apart)
-
-    def rehearsed(self) -> Optional[List[str]]:  # noqa: UP006, UP045
-        """What an empty run imports; None where a request came first."""
-        said, said_end = os.pipe()
-        pid = os.fork()
-        if not pid:
-            for fd in (said, self.replies):
-                os.close(fd)
-            alone(lambda: self.loaded.rehearse(said_end, 0 if self.broken else 19))
-        os.close(said_end)
-        record = bytearray()
-        until = time.monotonic() + REHEARSE_S
-        over = asked = False
-        while not over and not asked:
-            ready = select.select([said, self.lines.fd], [], [], max(0.0, until - time.monotonic()))[0]
-            asked = self.lines.fd in ready
-            if said in ready:
-                data = os.read(said, 65536)
-                record += data
-                over = not data
-            over = over or not ready
-        end(pid)
-        os.close(said)
-        if asked and not over:
-            self.broken = True
-            return None
-        try:
-            return [str(name) for name in json.loads(bytes(record))]
-        except ValueError:
-            return []
 
 
 def still() -> None:

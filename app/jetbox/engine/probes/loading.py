@@ -28,6 +28,8 @@ BOUND = ("pytest_randomly",)
 PROGRAM = "pytest.main()"
 """What pytest 9 calls itself where it is run as here."""
 AT_BYTES = 300
+REHEARSAL = 5
+"""How much more it gives way than a run that somebody waits for: other runs may have begun by now."""
 EMPTY_RUN = ("test_it.py", "def test_it():\n    pass\n")
 
 
@@ -102,11 +104,11 @@ class Loaded:
 
         module.get_config = get_config
 
-    def rehearse(self, out: int, nice: int) -> None:
+    def rehearse(self, out: int) -> None:
         """In a forked process: run one empty test, and tell what had to be imported for it; never returns."""
         before = set(sys.modules)
         folder = tempfile.mkdtemp(prefix="jetbox-pytest-")
-        os.nice(nice)
+        os.nice(REHEARSAL)
         os.chdir(folder)
         for name, text in (EMPTY_RUN, ("pytest.ini", "[pytest]\n")):
             with open(name, "w") as file:

@@ -141,8 +141,8 @@ def ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def end(pid: int) -> int:
-    """Kill whatever is left of a run; its exit code."""
+def end(pid: int, spared: int = 0) -> int:
+    """Kill whatever is left of a run, and of all else but the process that is `spared`; its exit code."""
     status = None
     until = time.monotonic() + END_S
     killed(pid)
@@ -154,7 +154,10 @@ def end(pid: int) -> int:
         if done == pid:
             status = code
         elif not done:
-            for below in children():
+            left = [below for below in children() if below != spared]
+            if spared and status is not None and not left:
+                break
+            for below in left:
                 killed(below)
             time.sleep(0.0002)
     if status is None:
