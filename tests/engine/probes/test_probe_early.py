@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from importlib.machinery import ModuleSpec
@@ -78,6 +79,28 @@ async def test_a_root_of_their_own_leaves_tests_to_the_whole_suite(bench: Bench)
     assert await early(Verdict("pytest", "passed"), a="def a():\n    return 2\n") is None
 
 
+WAITS = "import os, time\ndef test_b():\n    while not os.path.exists('__pycache__/go'):\n        time.sleep(0.01)\n"
+
+
+async def test_the_first_change_has_its_tests_run_where_nothing_was_judged_before_it(bench: Bench) -> None:
+    bench.write("a.py", "X = 1\n")
+    for name, text in {"a": "from a import X\ndef test_a():\n    assert X\n", "b": WAITS, "c": WAITS}.items():
+        bench.write(f"test_{name}.py", text)
+    engine = uncompared(bench.engine(ruff=False))
+    engine.prepare()
+    async with asyncio.timeout(60):
+        while not bench.told:
+            await asyncio.sleep(0.01)
+    for value, said, cache in (("0", "1 of 3 test files: 1 of 1 failed: test_a", "partial"), ("1", "3 passed", "ran")):
+        bench.write("a.py", f"X = {value}\n")
+        engine.wrote(("a.py",))
+        # What is as it was may have been written before it was first looked at.
+        if cache == "ran":
+            bench.write("__pycache__/go", "")
+        verdict = await bench.one(engine, "pytest")
+        assert (verdict.summary, verdict.cache) == (said, cache)
+
+
 RUNS = "import subprocess, sys\ndef test_p():\n    assert subprocess.run([sys.executable, 'prog.py']).returncode == 0\n"
 LOOKS = "import os\ndef test_l():\n    assert not os.path.exists('flag.txt')\n    import b\n"
 AFTER = "; 1 more passed before, untouched since"
@@ -124,6 +147,8 @@ async def test_of_several_edits_what_passed_holds_until_something_that_it_used_i
 UNSEEN = {
     "walks": "import os\nSIZE = os.path.getsize\n"
     "def test_it():\n    assert all(SIZE('walks/' + name) < 9 for *_, names in os.walk('walks') for name in names)\n",
+    "asks": "import importlib.metadata as m, os\nSIZE = os.path.getsize\n"
+    "def test_it():\n    assert all(SIZE('asks/' + name) < 9 for name in m.FastPath('asks').children())\n",
     "calls": "import ctypes, sys\nRUNS = sys.executable + ' calls/text.py'\n"
     "def test_it():\n    assert not ctypes.CDLL(None).system(RUNS.encode())\n",
     "leads": "def test_it():\n    import leads.text\n",
@@ -154,7 +179,7 @@ async def test_what_passed_is_run_again_where_what_it_used_may_be_more_than_was_
     for folder in (bench.root / "native", packages / "foreign"):
         shutil.copy(msgspec._core.__file__, folder)
     (packages / "magic.py").write_text(RUN)
-    engine = await learnt(bench, "8 passed")
+    engine = await learnt(bench, "9 passed")
     for name in UNSEEN:
         for path, text, state in (
             (f"of_{name}.py", "X = 2\n", "passed"),
@@ -184,6 +209,9 @@ def test_native_code_that_was_loaded_before_is_believed_of_known_packages_alone(
 
 
 STOPS = """import pytest
+
+def pytest_configure(config):
+    config.pluginmanager.load_setuptools_entrypoints("of_nobody")
 
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items if item.name != "test_never"]

@@ -81,12 +81,12 @@ def confines(sandbox: Sandbox, root: str, *, memory: int = 0, seconds: float = 0
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What happened since a probe's latest whole verdict."""
+    """What happened since a probe's latest whole verdict, or since the session began."""
 
     verdict: Verdict
-    """That verdict."""
+    """That verdict; `cancelled` while there is none."""
     before: Snapshot
-    """The files that it was about."""
+    """The files that it was about, or that the session began with."""
     now: Snapshot
     paths: frozenset[str]
     """New, gone or different, in content or mode."""

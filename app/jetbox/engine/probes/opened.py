@@ -24,7 +24,10 @@ BESIDES = OTHER_NAMES | LIBRARIES | {"import", "cpython.PyInterpreterState_New"}
 LOOKS = ("<frozen importlib", os.sep + "_pytest" + os.sep)
 """In the paths of what lists folders to find modules and test files in them."""
 STANDARD = os.path.join(os.path.dirname(os.__file__), "")
+CTYPES = os.path.join(STANDARD, "ctypes", "")
+METADATA = os.path.join(STANDARD, "importlib", "metadata")
 INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+PYTEST = ("_pytest" + os.sep, "pluggy" + os.sep)
 SUFFIX = ".pyd" if os.name == "nt" else ".so"
 _WORDS = (
     "_brotli _yaml aiohttp asyncpg bcrypt bson charset_normalizer coverage frozenlist greenlet httptools hypothesis"
@@ -66,14 +69,14 @@ class Opened:
             if event == "open":
                 self._open(arguments[0], arguments[1])
             elif event in LISTINGS:
-                self._listed(arguments[0], sys._getframe(1).f_code.co_filename)
+                self._listed(arguments[0], sys._getframe(1))
             elif event in OTHER_NAMES:
                 self._named(*map(os.fsdecode, arguments[:2]))
             elif event == "import":
                 # A file is named where it is native code, which does anything unseen.
                 self._more = self._more or not (arguments[1] is None or harmless(arguments[1]))
             elif event in LIBRARIES:
-                self._more = self._more or not standard(caller(sys._getframe(1)))
+                self._more = self._more or not standard(caller(sys._getframe(1), CTYPES))
             elif event != DATABASE:
                 self._more = True
         except Exception:
@@ -120,8 +123,8 @@ class Opened:
         if whole.startswith(self._root):
             self._names.add(whole[len(self._root) :].replace(os.sep, "/"))
 
-    def _listed(self, path: Any, by: str) -> None:
-        if any(place in by for place in LOOKS):
+    def _listed(self, path: Any, frame: Any) -> None:
+        if any(place in frame.f_code.co_filename for place in LOOKS) or for_packages(frame):
             return
         path = os.readlink("/proc/self/fd/" + str(path)) if isinstance(path, int) else os.fsdecode(path or ".")
         whole = os.path.join(os.path.realpath(path), "")
@@ -161,8 +164,14 @@ def installed(path: str) -> str:
     return path
 
 
-def caller(frame: Any) -> str:
-    """The file of who uses `ctypes` here."""
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.join(STANDARD, "ctypes", "")):
+def caller(frame: Any, within: str) -> str:
+    """The file of who uses a part of the standard library here."""
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(within):
         frame = frame.f_back
     return str(frame.f_code.co_filename)
+
+
+def for_packages(frame: Any) -> bool:
+    """True where pytest has it listed which packages are installed: of what is in a folder it learns of them alone."""
+    by = caller(frame, METADATA)
+    return frame.f_code.co_filename.startswith(METADATA) and installed(by) != by and installed(by).startswith(PYTEST)

@@ -165,7 +165,8 @@ class PytestProbe(Whole):
     async def early(self, change: Change) -> Verdict | None:
         """The tests that the change can have touched, and those that failed before."""
         last = change.verdict
-        if self._affected is None or last.state not in ("passed", "failed") or (last.red and not last.failing):
+        told = last.state in ("passed", "failed") and not (last.red and not last.failing)
+        if self._affected is None or not (told or last.state == "cancelled"):
             return None
         failed = set(map(_file, last.failing))
         if not failed <= change.before.files.keys():
@@ -180,7 +181,8 @@ class PytestProbe(Whole):
             return None
         also = f"; {selection.held} more passed before, untouched since" if selection.held else ""
         if not tests:
-            return Verdict(self.name, "passed", selection.why + also, cache="partial")
+            # Of tests that nobody has seen pass there is nothing to tell.
+            return Verdict(self.name, "passed", selection.why + also, cache="partial") if told else None
         ended = await self.sessions.run(tuple(tests))
         self.first_ms = ended.first_ms
         verdict = self._verdict(ended)

@@ -162,6 +162,8 @@ class ProbeEngine:
             return
         if self._ruff is not None:
             self._ruff.wrote()
+        for slot in self._settler.slots.values():
+            slot.written.update(paths)
         self._python = self._python or any(path.endswith(".py") for path in paths)
         self.heard(paths, "agent")
         self._young = (0, [])
@@ -303,6 +305,9 @@ class ProbeEngine:
             if self._behind is not None:
                 self._behind.files = before.digest
             self._first = before
+            # A command may have begun to change files.
+            if before.proved and not self.files.blind and not self.files.stirred(0):
+                work.first = before.digest
             for name, filed in await self._settler.keys(before):
                 self._known.recall(name, filed)
         # Not again and again: once files change, it is about other files than it was begun for.

@@ -9,7 +9,7 @@ import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.errors import JetboxError
-from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
+from jetbox.engine.probes.base import Probe, Scope, Verdict
 from jetbox.engine.probes.cache import VerdictCache
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.interpreter import Answers, LookUp
@@ -79,7 +79,7 @@ class Settler:
         if self.cache is not None:
             self.cache.forget()
         for slot in self.slots.values():
-            slot.latest = None
+            slot.latest = slot.start = None
 
     @property
     def busy(self) -> bool:
@@ -291,6 +291,8 @@ class Settler:
         elif moved_before := work.moved.get(name):
             why = f"changed while it ran: {shown_paths(moved_before)}"
         self._on_start(name, why)
+        if work.first == before.digest:
+            slot.begin(files, scope)
         try:
             verdict = tried = await self._tried(work, slot, scope, files)
             now = await self.files.now(sweep=work.final)
@@ -309,6 +311,7 @@ class Settler:
         stirred = minded(self.files.stirred(since) - moved, probe, (files, after), (before, now))
         whole = verdict.cache != "partial"
         if whole:
+            slot.start = None
             self.cache_or_memory.judged(name, after, scope, verdict.state)
         if (moved or stirred) and self._moved(work, slot, verdict, (files, after), moved, stirred):
             return
@@ -326,21 +329,20 @@ class Settler:
             slot.latest, slot.under = Given(verdict, after, under=under), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
-        elif not whole and verdict.durable and unchanged and after.proved and slot.latest is not None:
+        elif not whole and verdict.durable and unchanged and after.proved and (base := slot.base(files)):
             # Kept here alone: whoever made it cannot tell whether the files held still meanwhile.
-            slot.early = (slot.latest.verdict, after.digest, tried)
+            slot.early = (base.verdict, after.digest, tried)
         self._give(work, Given(verdict, after, whole=whole, told=True, under=under))
 
     async def _tried(self, work: Work, slot: Slot, scope: Scope, files: Snapshot) -> Verdict:
         probe = slot.probe
         try:
-            if not work.final and not work.behind and slot.latest is not None and slot.under == scope and files.proved:
-                last, before = slot.latest.verdict, slot.latest.files
-                told = slot.early if slot.early is not None and slot.early[0] == last else None
+            base = slot.base(files) if slot.under == scope and files.proved else None
+            if not work.final and not work.behind and base is not None:
+                told = slot.early if slot.early is not None and slot.early[0] == base.verdict else None
                 if told is not None and told[1] == files.digest:
                     return told[2]
-                about = told[1] if told is not None else ""
-                early = await probe.early(Change(last, before, files, files.changed(before), about))
+                early = await probe.early(base.change(files, told[1] if told is not None else ""))
                 if early is not None:
                     return self._told_unread(early, scope)
             return self._told_unread(await probe.run(behind=work.behind), scope)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from jetbox.engine.probes.base import Probe, Scope, Verdict
+from jetbox.engine.probes.base import Change, Probe, Scope, Verdict
 from jetbox.engine.probes.cache import key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.own import Own
@@ -31,6 +31,10 @@ class Given(msgspec.Struct, frozen=True):
         """True where it is about the files as they are, and that is proved."""
         return now.proved and now.digest == self.files.digest
 
+    def change(self, now: Snapshot, early: str) -> Change:
+        """What happened to the files since; `early` is as in `Change`."""
+        return Change(self.verdict, self.files, now, now.changed(self.files), early)
+
 
 class Slot(msgspec.Struct):
     """What is known of one probe."""
@@ -39,7 +43,11 @@ class Slot(msgspec.Struct):
     latest: Given | None = None
     """Its latest whole verdict that was worth keeping: what an early one starts from."""
     under: Scope | None = None
-    """The scope that `latest` was given under."""
+    """The scope that `latest` was given under, or that `start` is about."""
+    start: Given | None = None
+    """No verdict, and the files before the first change; until there is a whole one."""
+    written: set[str] = set()
+    """What the agent has changed since."""
     early: tuple[Verdict, str, Verdict] | None = None
     """What the latest early verdict started from, the digest of the files that it is about, and itself."""
     own: Own = Own()
@@ -53,6 +61,18 @@ class Slot(msgspec.Struct):
     words: str = ""
     scope: Scope | None = None
 
+    def begin(self, files: Snapshot, scope: Scope) -> None:
+        """These are the files before the first change."""
+        if self.latest is None:
+            self.start, self.under = Given(Verdict(self.probe.name, "cancelled"), files), scope
+
+    def base(self, files: Snapshot) -> Given | None:
+        """What an early verdict on these starts from: the latest whole one, else the files before the first change,
+        where all that the agent wrote since shows beside them."""
+        if self.latest is not None or self.start is None:
+            return self.latest
+        return self.start if self.written and self.written <= files.changed(self.start.files) else None
+
 
 class Work(msgspec.Struct):
     """One call for verdicts."""
@@ -63,6 +83,8 @@ class Work(msgspec.Struct):
     """Nobody waits: runs have the lowest priority."""
     baseline: bool = False
     """About the files before the first change."""
+    first: str = ""
+    """Their digest, where nothing can have changed while they were looked at."""
     round: int = 0
     """The round in which it was asked for."""
     given: dict[str, Given] = {}
