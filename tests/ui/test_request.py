@@ -61,7 +61,9 @@ def test_what_broke_the_prefix_is_named() -> None:
         2, 3, "messages were taken out of the prompt"
     )
     other = e.PromptHead(sha="i", json=HEAD.replace("Read.", "Reads."))
-    assert compared(other, sent(4, "i")) == Compared(0, -1, "tools changed")
+    assert compared(other, sent(4, "i")) == Compared(0, -1, "tools changed: read_file changed")
+    other = e.PromptHead(sha="i", json=HEAD.replace("read_file", "plan"))
+    assert compared(other, sent(4, "i")) == Compared(0, -1, "tools changed: plan came; read_file went")
     anew = message(1, "user", "[a summary]")
     shorter = e.Compacted(why="full", how="summary", before=9, after=4, messages=2, of=4)
     assert compared(shorter, anew, sent(2)) == Compared(1, 2, "the history was made shorter")
@@ -164,3 +166,13 @@ async def test_before_anything_came_it_says_that_nothing_was_sent(show: Showing)
     async with show() as s:
         await s.press("f4", "left", "right", "b", "n")
         assert "no request was sent yet" in s.text
+
+
+async def test_a_prefix_that_breaks_in_the_head_is_shown_there(show: Showing) -> None:
+    async with show(size=(80, 24)) as s:
+        planned = e.PromptHead(sha="i", json=HEAD.replace("[{", '[{"function":{"name":"plan"}},{', 1))
+        await s.play(*opened(), *asked(), answered(), planned, e.RoundStarted(model="gpt-oss:20b"), sent(4, "i"))
+        await s.press("f4")
+        assert "another head: tools changed: plan came" in s.text
+        assert "✗ head" in s.text
+        assert "the prefix breaks here: tools changed: plan came" in s.text

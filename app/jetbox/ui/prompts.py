@@ -12,6 +12,7 @@ import msgspec
 
 from jetbox.engine import events as e
 from jetbox.engine.packed import Packed
+from jetbox.ui.text.rows import one_line
 
 LOOSE = 1024
 """Messages at the end that lie as they are, about those of a prompt; requests too."""
@@ -152,7 +153,9 @@ class Prompts:
         if before is None:
             return None
         if self.head(before) != head:
-            return Compared(0, -1, f"{', '.join(_differing(self.head(before), head)) or 'the head'} changed")
+            old_head, tools = self.head(before), _other_tools(self.head(before), head)
+            why = f"{', '.join(_differing(old_head, head)) or 'the head'} changed"
+            return Compared(0, -1, f"{why}: {tools}" if tools else why)
         old, new = self.messages(before), self.messages(at)
         same = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
         if same == len(old):
@@ -171,6 +174,21 @@ def model_of(head: str) -> str:
 def _differing(old: str, new: str) -> list[str]:
     before, after = _decoded(old), _decoded(new)
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+
+
+def _other_tools(old: str, new: str) -> str:
+    """Which tools came, went, or are described in another way."""
+    before, after = _tools_of(_decoded(old)), _tools_of(_decoded(new))
+    came, went = [name for name in after if name not in before], [name for name in before if name not in after]
+    others = [name for name in after if name in before and before[name] != after[name]]
+    said = ((came, "came"), (went, "went"), (others, "changed"))
+    return "; ".join(f"{one_line(', '.join(names))} {what}" for names, what in said if names)
+
+
+def _tools_of(head: dict[str, Any]) -> dict[str, Any]:
+    tools = head.get("tools")
+    functions = [each.get("function") for each in tools if isinstance(each, dict)] if isinstance(tools, list) else []
+    return {str(each.get("name", "")): each for each in functions if isinstance(each, dict)}
 
 
 def _decoded(head: str) -> dict[str, Any]:

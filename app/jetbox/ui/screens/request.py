@@ -74,7 +74,9 @@ class Request(Browser):
             f"  {self._at + 1} of {len(prompts.sent)}"
         )
         self.say(self._prefix())
-        first = len(messages) if self._compared is None else min(self._compared.same + 1, len(messages))
+        compared = self._compared
+        first = len(messages) if compared is None else min(compared.same + 1, len(messages))
+        first = 0 if compared is not None and compared.broke < 0 else first
         self.list.fill(len(made), self._row, first if at is None else at)
         self.chose()
 
@@ -120,7 +122,7 @@ class Request(Browser):
         role, text = self._parts[self.list.at]
         compared = self._compared
         out: list[Row] = []
-        if compared is not None and compared.broke == self.list.at and self.list.at:
+        if compared is not None and compared.broke and max(0, compared.broke) == self.list.at:
             out += [row((f"the prefix breaks here: {compared.why}", "failed")), BLANK]
         if self.list.at < len(self._tokens):
             tokens = words.plural(self._tokens[self.list.at], "token")
