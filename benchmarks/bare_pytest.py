@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from pathlib import Path
 
 ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "-p", "no:cacheprovider"]
 # Plugins are loaded by then, which pytest warns of.
@@ -23,13 +23,25 @@ ARGUMENTS += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 class Held:
-    """A plugin that waits where the session would start."""
+    """A plugin that waits where the session would start, or before the first conftest where there are some: what
+    they import can be what is edited next."""
 
     def __init__(self, ready: int, go: int) -> None:
         self._ready = ready
         self._go = go
+        self._code = any(Path().rglob("conftest.py"))
 
-    def pytest_sessionstart(self, session: Any) -> None:
+    def pytest_load_initial_conftests(self) -> None:
+        """Wait here."""
+        if self._code:
+            self._wait()
+
+    def pytest_sessionstart(self) -> None:
+        """Or here."""
+        if not self._code:
+            self._wait()
+
+    def _wait(self) -> None:
         """Say that all is ready, and wait for the word."""
         os.write(self._ready, b".")
         os.read(self._go, 1)
