@@ -53,11 +53,23 @@ async def test_a_pipes_lines_are_goals_answers_and_commands_one_after_another(
     root.mkdir()
     live, kept = Live(Start(root=root, options=options, attended=True)), Kept()
     bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
-    for line in ("!echo here\n", "y\n", "Do it\n", "y\n", "/ps\n", None):
+    early = live.session.feed(e.ModeChanged, e.SessionLabelled, e.ModelSwitched, e.RequestSent)
+    for command in (commands.SetModel("qwen3:8b"), commands.Label("first"), commands.SetMode("edits")):
+        live.feed.submit(command)  # the session is not open yet
+    for line in ("/model llama3.2:3b\n", "/ps\n", "/mode ask\n", "!echo here\n", "y\n", "Do it\n", "y\n", "/ps\n"):
         bench.take(line)
+    bench.take(None)
     code, _ = await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 20)
     text = kept.data.decode()
     assert code == 0
+    seen = [stamped.event for stamped in early.drain().events]
+    assert [each.mode for each in seen if isinstance(each, e.ModeChanged)] == ["edits", "ask"]
+    assert [each.label for each in seen if isinstance(each, e.SessionLabelled)] == ["first"]
+    sent = next(at for at, each in enumerate(seen) if isinstance(each, e.RequestSent))
+    switched = [each.new for each in seen[:sent] if isinstance(each, e.ModelSwitched)]
+    assert switched[-1] == "llama3.2:3b", "before the first request"
+    assert text.index("the server holds no model in memory") < text.index("echo here")
+    assert "\nllama3.2:3b: " in text[text.index("done, unverified") :], text
     assert (root / "a.txt").read_text() == "one\n"
     for words in (
         "running your command: echo here\npermission wanted: run_cmd echo here\n",

@@ -322,6 +322,7 @@ class Live:
             self._beside.spawn(ModelsDesk(parts).run())
             self._warm(parts, goal)
             self._beside.spawn(self._beside.keep_grants(self._start.root))
+            await asyncio.sleep(0)  # they listen from now on: what was typed before is for them too
         unfinished = resumed is not None and resumed.running is not None
         return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished, undo=undo)
 

@@ -357,12 +357,14 @@ class Loop:
 async def serve(parts: Parts, goals: int = 0, *, unfinished: bool = False, undo: UndoDesk | None = None) -> int:
     """Work on goals as they come, until the session is closed; returns the last goal's exit code.
 
-    `goals` were there before; `unfinished`: the last of them was cut off, and what comes goes on with it.
+    `goals` were there before; `unfinished`: the last of them was cut off, and what comes goes on with it. What was
+    asked for before anybody listened is seen to first.
     """
     code = int(ExitCode.DONE)
     asked = AskedProbes(parts)
     removes = [parts.session.listen(take) for take in (parts.control.take, asked.take)]
     try:
+        parts.session.offer_again()
         while not parts.control.closing:
             command = await parts.session.next_command()
             match command:

@@ -233,10 +233,13 @@ class Session:
             stop()
 
     def offer_again(self) -> None:
-        """Offer what nobody took to those who listen now."""
+        """Offer what nobody took to those who listen now, in its order; a wish to close keeps its place."""
         waiting = [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
         for command in waiting:
-            self.submit(command)
+            if isinstance(command, Close):
+                self._inbox.put_nowait(command)
+            else:
+                self.submit(command)
 
     async def next_command(self) -> AnyCommand:
         """The next command that nobody took."""

@@ -7,7 +7,7 @@ from jetbox.engine import events as e
 
 
 class Begun:
-    """Counts goals up to where they start, and the user's commands up to their end."""
+    """Counts goals up to where they start, the user's commands up to their end, and what is to be told."""
 
     def __init__(self) -> None:
         self.goals = 0
@@ -15,12 +15,14 @@ class Begun:
         self.own = 0
         """Of what no event tells."""
         self._shells = 0
+        self._listing = self._planning = False
+        """What the server has, or what can be undone, was asked for and not told yet."""
         self._words = 0
         """Words for the running goal that were not taken yet."""
         self._queued = 0
 
     def __bool__(self) -> bool:
-        return bool(self.goals or self._shells or self.own)
+        return bool(self.goals or self._shells or self.own or self._listing or self._planning)
 
     @property
     def shell(self) -> bool:
@@ -32,6 +34,8 @@ class Begun:
         self.goals += isinstance(command, commands.Goal)
         self._words += isinstance(command, commands.Steer)
         self._shells += isinstance(command, commands.RunShell)
+        self._listing |= isinstance(command, commands.ListModels)
+        self._planning |= isinstance(command, commands.PlanUndo)
 
     def take(self, event: e.AnyEvent, *, past: bool) -> None:
         """One more event; `past`: an earlier process told it, of what was handed to that."""
@@ -49,3 +53,7 @@ class Begun:
             self._words = 0  # what came too late is a goal that starts
         elif isinstance(event, e.ShellEnded):
             self._shells = max(0, self._shells - 1)
+        elif isinstance(event, e.ModelsListed):
+            self._listing = self._listing and event.loading
+        elif isinstance(event, e.UndoPlanned):
+            self._planning = False

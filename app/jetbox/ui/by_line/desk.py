@@ -69,7 +69,7 @@ class LineDesk:
                     self.word(f"there are: {', '.join(missing.there)}")
             case e.ModelReady():
                 self.missing = None
-            case e.ModelsListed() as listed if self._wanted in ("models", "held"):
+            case e.ModelsListed(loading=False) as listed if self._wanted in ("models", "held"):
                 self._wanted, held = "", self._wanted == "held"
                 self._say_held() if held else self._say_models(listed)
             case e.UndoPlanned() as plan if self._wanted == "undo":
