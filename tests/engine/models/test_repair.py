@@ -378,6 +378,7 @@ def test_content_with_closing_tags_is_kept_whole() -> None:
         40_000 * "<think>",
         "<tool_call>write_file" + 6_000 * "<arg_key>a</arg_key><arg_value>",
         "read_file" + 50_000 * " " + "x",
+        *(5_000 * unit for unit in ('<|tools_prefix|>[\\"', '[TOOL_CALLS][\\"', '<tool_call>[\\"', "x{a:1\\'}\n")),
     ],
 )
 def test_a_text_that_fits_in_no_way_takes_no_time(text: str) -> None:

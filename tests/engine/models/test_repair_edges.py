@@ -37,6 +37,10 @@ SHOWN = [
     "For example, one may have a look at the place where it all began, and write:",
 ]
 """Words before what is not to be run."""
+K3_CONTENT = (
+    '<|open|>call tool="write_file"<|sep|><|open|>argument key="content" type="string"<|sep|>'
+    "Use it so <|close|>call<|sep|>\n"
+)
 
 
 def tagged(call: tuple[str, dict[str, Any]]) -> str:
@@ -84,6 +88,8 @@ def test_tags_of_thoughts_in_what_is_written_are_written(content: str) -> None:
         'I write: {"path": "a", "content": "\n',
         '```json\n{"path": "a", "content": "\n',
         "<function=write_file>\n<path>a</path>\n<content>\n",
+        *(begin + K3_CONTENT for begin in ("", "<|open|>tools<|sep|>", "<|close|>response<|sep|>")),
+        K3_CONTENT.replace('tool="', 'index="1" tool="'),
         '<invoke name="write_file"><parameter name="path">a</parameter><parameter name="content">\n',
         '<tool_call>write_file path=a content="\n',
         '<function name="write_file"><param name="path">a</param><param name="content">'

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.models.calltags import Tags, arguments_between, past_spaces
-from jetbox.engine.models.mendjson import read, read_string
+from jetbox.engine.models.mendjson import Loose, read, read_string
 from jetbox.engine.models.pythonic import BEGIN, NAME, read_calls
 
 
@@ -34,6 +34,11 @@ class Found(msgspec.Struct, frozen=True):
 
 Reader = Callable[[str, int], list[Found]]
 
+OBJECT = r"\{\s*+(?:[\"'}<]|\w+\s*:)"
+OBJECTS = re.compile(rf"(?:\[\s*+)?{OBJECT}")
+CALL_LIST = re.compile(rf"\[\s*+{NAME}\s*+\(")
+"""What every object, list of objects and list of calls begins with: where a form's reader reads on behind that and
+finds none, nothing further on is looked at."""
 FENCES = ("", "json", "jsonc", "tool_call", "tool_calls", "tool_code", "tool", "xml", "python", "py")
 """Languages of code blocks that may hold a call which is meant."""
 _NAMES = ("name", "tool", "tool_name", "function_name")
@@ -59,8 +64,8 @@ TOKENS = r"<[｜|]tool[▁_]calls?(?:[▁_]section)?[▁_]begin[｜|]>"
 """DeepSeek's and Kimi's."""
 GEMMA = r"(?:<\|tool_call>:?\s*|<start_function_call>\s*|(?m:^)[ \t]*)call:(?=\w)"
 _OPEN, _CLOSE, _SEP = r"<\|open\|>\s*", r"<\|close\|>\s*", r"\s*<\|sep\|>"
-KIMI_3 = rf"(?:{_CLOSE}response{_SEP}\s*)?(?:{_OPEN}tools{_SEP}\s*(?={_OPEN}call)|{_OPEN}call\s+(?=tool=))"
-"""Its calls, with the end of the words before them."""
+KIMI_3 = rf"(?:{_CLOSE}response{_SEP}\s*)?(?:{_OPEN}tools{_SEP}\s*)?(?={_OPEN}(?:call|argument)\b)"
+"""The end of the words before its calls, up to the first of them."""
 APERTUS = r"<\|tools_prefix\|>"
 RECIPIENT = rf"(?<!>)>>>(?={NAME}[ \t]*+\n\s*+\{{)"
 """Functionary's."""
@@ -86,6 +91,7 @@ _CALL = re.compile(rf"(?:{GEMMA})(?P<name>{NAME})\s*(?=\{{)")
 _NAMED = re.compile(
     rf" {{0,3}}(?:functions\.)?(?P<name>{NAME})(?::\d+)?[ \t]*+(?:\n[ \t]*+)?(?P<open>\(?)[ \t]*+(?=\{{)"
 )
+_KIMI_3_BEGINS = re.compile(KIMI_3)
 _KIMI_3 = re.compile(rf"{_OPEN}call\s+tool=\"(?P<name>{NAME})\"[^<>]{{0,80}}{_SEP}")
 _KIMI_3_ENDS = re.compile(rf"{_CLOSE}call{_SEP}")
 _RECIPIENT = re.compile(rf">>>(?P<name>{NAME})[ \t]*+\n\s*+")
@@ -182,8 +188,8 @@ def invoked(text: str, at: int) -> list[Found]:
 def kimi_3(text: str, at: int) -> list[Found]:
     """`<|open|>call tool="n" index="1"<|sep|>`, each argument as `<|open|>argument key="k" type="string"<|sep|>v`."""
     found: list[Found] = []
-    begin = re.compile(KIMI_3).match(text, at)
-    at = text.find("<|open|>", begin.end() if begin and "tools" in begin[0] else at)
+    begin = _KIMI_3_BEGINS.match(text, at)
+    at = begin.end() if begin else at
     while opening := _KIMI_3.match(text, at):
         read_ = arguments_between(text, past_spaces(text, opening.end()), _KIMI_3_ARGUMENTS, block=False)
         end = _KIMI_3_ENDS.match(text, read_[1]) if read_ else None
@@ -196,7 +202,7 @@ def kimi_3(text: str, at: int) -> list[Found]:
 
 def apertus(text: str, at: int) -> list[Found]:
     """`<|tools_prefix|>[{"n": {...}}]<|tools_suffix|>`: a tool's name is the only key of its arguments."""
-    loose = read(text, past_spaces(text, at + len("<|tools_prefix|>")))
+    loose = _read(text, past_spaces(text, at + len("<|tools_prefix|>")))
     if loose is None or not isinstance(loose.value, list):
         return []
     pairs = [list(each.items()) for each in loose.value if isinstance(each, dict) and len(each) == 1]
@@ -222,7 +228,7 @@ def _row(text: str, at: int) -> list[Found]:
 
 def _json(text: str, at: int, *, begins: bool = False) -> list[Found]:
     """An object or array that names a tool and its arguments; with `begins`, it is no part of anything."""
-    loose = read(text, at)
+    loose = _read(text, at)
     if loose is None:
         return []
     end = loose.end
@@ -313,7 +319,8 @@ def pythonic(text: str, at: int) -> list[Found]:
     at = past_spaces(text, at)
     if text.startswith("{", at):
         return _json(text, at)
-    return [Found(call.name, _encoded(call.arguments), call.end) for call in read_calls(text, at)]
+    calls = read_calls(text, at) if not text.startswith("[", at) or CALL_LIST.match(text, at) else []
+    return [Found(call.name, _encoded(call.arguments), call.end) for call in calls]
 
 
 def bare(text: str, at: int) -> list[Found]:
@@ -321,8 +328,13 @@ def bare(text: str, at: int) -> list[Found]:
     return _json(text, past_spaces(text, at), begins=past_spaces(text, 0) >= at)
 
 
+def _read(text: str, at: int) -> Loose | None:
+    """The same as `read`, which goes to the text's end for what is none: only of what begins as objects do."""
+    return read(text, at) if OBJECTS.match(text, at) else None
+
+
 def _with_json(text: str, opening: re.Match[str], at: int = -1) -> list[Found]:
-    loose = read(text, at if at >= 0 else opening.end())
+    loose = _read(text, at if at >= 0 else opening.end())
     if loose is None or not isinstance(loose.value, dict):
         return []
     return [_with(opening, loose.value, loose.end, loose.complete)]

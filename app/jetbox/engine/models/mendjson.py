@@ -46,7 +46,7 @@ def read(text: str, start: int = 0) -> Loose | None:
     while at < len(text):
         char = text[at]
         marked = char == "<" and text.startswith(_MARKS, at)
-        if (marked or char in "\"'[{") and _last(out) in ('"', "}", "]"):
+        if (marked or char in "\"'[{") and _last(out) not in ("", *_CLOSING, ",", ":"):
             return None  # no comma between two values: nothing behind them makes it JSON
         if char in "\"'" or marked:
             piece = _marked(text, at) if marked else _as_json(text, at)
@@ -82,8 +82,10 @@ def read(text: str, start: int = 0) -> Loose | None:
             out.append(plain[0])
             at = plain.end()
             continue
-        else:
+        elif char in ",:":
             out.append(char)
+        else:
+            return None
         at += 1
     if _last(out) in ("", *_CLOSING, ",", ":"):
         return None  # more was to come

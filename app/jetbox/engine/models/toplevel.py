@@ -11,7 +11,18 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jetbox.engine.models.callforms import A_NAME, BARE, CLOSERS, FENCES, FORMS, HARMONIES, PYTHONIC, Found
+from jetbox.engine.models.callforms import (
+    A_NAME,
+    BARE,
+    CALL_LIST,
+    CLOSERS,
+    FENCES,
+    FORMS,
+    HARMONIES,
+    OBJECT,
+    PYTHONIC,
+    Found,
+)
 from jetbox.engine.models.calltags import past_spaces
 from jetbox.engine.models.mendjson import read
 from jetbox.engine.models.pythonic import MOST, NAME
@@ -29,7 +40,7 @@ _STOP = re.compile(
 )
 """The next place that may be more than words."""
 _PAYLOAD = re.compile(
-    rf"\s*+(?:\{{\s*+(?:[\"'}}<]|\w+\s*:)|\[\s*+(?:\{{|{NAME}\()|<\w|<[｜|]|\]<|"
+    rf"\s*+(?:{OBJECT}|\[\s*+\{{|{CALL_LIST.pattern}|<\w|<[｜|]|\]<|"
     rf"(?:functions\.)?(?P<name>{NAME})(?P<opens>(?::\d+)?(?:\s*+\{{|[(\[<]|\s*+(?:json|code)?\s*+(?:\{{|<[｜|at])))?)"
 )
 """What makes of a mark more than its mention."""
