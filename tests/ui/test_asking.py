@@ -134,7 +134,13 @@ async def test_a_choice_is_clicked(show: Showing) -> None:
         row = next(y for y, line in enumerate(s.text.split("\n")) if POSTGRES in line and "  2 " in line and y > 20)
         assert s.bench.asking is not None
         await s.pilot.click(s.bench.asking, offset=(8, row - s.bench.asking.region.y))
+        await s.type("hello 1")
+        await s.press("enter")
+        await s.pilot.click(s.bench.asking, offset=(8, row - s.bench.asking.region.y))
         assert await s.asked() == commands.Reply(QUESTION.id, POSTGRES)
+        await s.play(e.QuestionAnswered(id=QUESTION.id, text=POSTGRES))
+        assert s.nothing_asked, "it is answered once"
+        assert s.bench.prompt.text == "hello 1"
 
 
 async def test_escape_answers_before_it_interrupts(show: Showing) -> None:

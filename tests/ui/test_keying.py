@@ -200,6 +200,8 @@ async def test_what_follows_the_key_of_the_search_is_searched_for(show: Showing)
         await s.press("ctrl+f")
         await at_once(s, *keys("b"))
         assert (s.bench.search.wanted, s.bench.prompt.text) == ("anyb", "")
+        await at_once(s, *keys("c", "escape", "hello"), events.Paste(" pasted"))
+        assert (s.bench.search.wanted, s.bench.prompt.text) == ("anybc", "hello pasted")
 
 
 def test_enter_is_enter_before_the_terminal_was_asked_for_keys() -> None:

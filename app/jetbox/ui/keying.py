@@ -96,7 +96,8 @@ class Keying:
         screen = self._bench.app.screen
         if screen is not self._bench:
             return screen, cast("Over[Any]", screen).typed_on
-        on = next((each for each in (self._bench.permission, self._bench.reply) if each is screen.focused), None)
+        bench = self._bench
+        on = next((each for each in (bench.permission, bench.reply, bench.search) if each is screen.focused), None)
         return (screen, on) if on is not None else None
 
     def wait(self, on: tuple[Screen[Any], Widget]) -> None:
@@ -117,6 +118,8 @@ class Keying:
                 return (event,)
             self._early.append(event)
             return ()
+        if bench.focused is bench.search and not bench.search.display:
+            bench.set_focus(bench.home)  # it was closed, and word of that is on its way
         if not bench.live or bench.app.screen is not bench:
             return (event,)
         dialog = bench.permission if bench.permission.question is not None else bench.reply if bench.inquired else None

@@ -12,6 +12,8 @@ from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from jetbox.ui.widgets.asking import Asking, Reply
 
 
@@ -74,18 +76,17 @@ class Inquiring(Reading):
         if self.asked_here:
             self.home_focus()
 
-    def home_focus(self) -> None:
-        """To where keys go when nothing else wants them."""
+    @property
+    def home(self) -> Widget:
+        """Where keys go when nothing else wants them."""
         if self.permission.question is not None:
-            self.permission.focus()
-        elif self.inquired is not None and self.reply is not None:
-            self.reply.focus()
-        elif self.bar is not None:
-            self.bar.focus()
-        elif self.live:
-            self.prompt.focus()
-        else:
-            self.transcript.focus()
+            return self.permission
+        if self.inquired is not None and self.reply is not None:
+            return self.reply
+        return self.bar or (self.prompt if self.live else self.transcript)
+
+    def home_focus(self) -> None:
+        self.home.focus()
 
     def action_page(self, direction: int) -> None:
         if self.permission.question is not None and self.permission.has_focus:
@@ -105,6 +106,6 @@ class Inquiring(Reading):
 
     def on_asking_clicked(self, message: Asking.Clicked) -> None:
         """A choice was clicked."""
-        question = self.inquired
-        if question is not None and self.reply is not None and not self.reply.early:
-            self.submit(commands.Reply(question.id, question.choices[message.choice]))
+        question, reply = self.inquired, self.reply
+        if question is not None and reply is not None and not (reply.early or reply.given):
+            reply.give(question.choices[message.choice])

@@ -239,7 +239,7 @@ class Reply(Field):
             event.stop()
             event.prevent_default()
             if not early:
-                self._give(chosen)
+                self.give(chosen)
             return
         await super()._on_key(event)
 
@@ -250,10 +250,10 @@ class Reply(Field):
     def action_send(self) -> None:
         text = self.text.strip() or self._asking.choice
         if text:
-            self._give(text)
+            self.give(text)
 
     def action_none(self) -> None:
-        self._give("")
+        self.give("")
 
     def action_choose(self, step: int) -> None:
         """To another choice; in a text that has several rows, a row on."""
@@ -264,7 +264,8 @@ class Reply(Field):
         else:
             self.action_cursor_down()
 
-    def _give(self, text: str) -> None:
+    def give(self, text: str) -> None:
+        """Answer with this; empty: not at all."""
         if self._asking.question is not None:
             self._given = self._clock()
             self.post_message(self.Given(self._asking.question.id, text))
