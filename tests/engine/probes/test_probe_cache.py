@@ -187,6 +187,45 @@ async def test_the_gate_looks_at_every_file_once_where_what_else_counts_is_soon_
         assert (verdict.cache, looks) == ("hit", [True])
 
 
+@pytest.mark.parametrize("inotify", [True, False])
+async def test_what_is_forgotten_while_the_gate_looks_is_not_served(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, inotify: bool
+) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.scoped = Scope(outside=())
+    engine = bench.engine(probes=[probe], performance=PerformanceOptions(probe_inotify=inotify))
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "hit"]
+    now, writes = engine.files.now, [".coverage"]  # no part of the files that are looked at
+
+    async def look(*, sweep: bool = False) -> Snapshot:
+        found = await now(sweep=sweep)
+        if writes:
+            engine.wrote((writes.pop(),))
+        return found
+
+    monkeypatch.setattr(engine.files, "now", look)
+    (verdict,) = await engine.verdicts(final=True)
+    assert (verdict.cache, probe.runs) == ("ran", 2)
+    assert (await asked(engine)).cache == "hit"
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_what_was_given_to_a_work_under_way_is_forgotten_too(bench: Bench, final: bool) -> None:
+    bench.write("a.py", "1")
+    probe, slow = Content(bench.root), Content(bench.root, "slow")
+    engine, slow.hold = bench.engine(probes=[probe, slow]), asyncio.Event()
+    engine.wrote(("a.py",))
+    engine.start("a file was written")
+    while not bench.ended:
+        await asyncio.sleep(0)
+    assert [verdict.name for verdict in bench.ended] == ["content"]
+    engine.wrote((".coverage",))
+    slow.hold.set()
+    assert [verdict.cache for verdict in await engine.verdicts(final=final)] == ["ran", "ran"]
+    assert probe.runs == 2
+
+
 async def test_touch_and_revert_are_hits(bench: Bench) -> None:
     path = bench.write("a.py", "1")
     probe = Content(bench.root)

@@ -74,6 +74,19 @@ async def test_it_is_told_and_taken_back_and_no_run_is_forked_here_again(bench: 
     assert health.probes(str(bench.root)).state == "warn"
 
 
+async def test_a_work_that_is_awaited_takes_the_right_verdict(bench: Bench) -> None:
+    bench.write("test_m.py", DIFFERS)
+    engine = only_pytest(bench, True)
+    slow = Stepwise("slow")
+    slow.may_end.clear()
+    engine._settler.slots["slow"] = Slot(slow)
+    engine.probes += (slow,)
+    gate = asyncio.create_task(engine.verdicts(final=True))
+    await bench.noticed.wait()
+    slow.may_end.set()
+    assert [(v.name, v.state) for v in await gate] == [("pytest", "passed"), ("slow", "passed")]
+
+
 async def test_a_baseline_that_another_probe_holds_up_takes_the_right_verdict(bench: Bench) -> None:
     bench.write("test_m.py", DIFFERS)
     engine = only_pytest(bench, True)

@@ -45,11 +45,12 @@ class Rehearsal:
         self.said, said_end = os.pipe()
         self._record = bytearray()
         self._until = time.monotonic() + REHEARSE_S
+        self._folder = tempfile.mkdtemp(prefix="jetbox-pytest-")
         self.pid = os.fork()
         if not self.pid:
             for fd in (self.said, *apart):
                 os.close(fd)
-            alone(lambda: loaded.rehearse(said_end))
+            alone(lambda: loaded.rehearse(said_end, self._folder))
         os.close(said_end)
 
     def late(self, asked: int) -> Optional[List[str]]:  # noqa: UP006, UP045
@@ -75,6 +76,7 @@ class Rehearsal:
         """End it."""
         end(self.pid)
         os.close(self.said)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Lines:

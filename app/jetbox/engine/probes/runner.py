@@ -171,16 +171,18 @@ class ProbeEngine:
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.
             self._settler.forget()
             self._unawaited.forget()
+            if self._ahead is not None:
+                self._ahead.work.forget("")
         if self._behind is not None:
             self._behind.task.cancel()
         self._unawaited.cancel()
-        self._settler.stop()
+        self._settler.under_way.stop()
 
     def heard(self, paths: tuple[str, ...], by: str) -> None:
         """An observer saw who changed these files: a miss will say so, and runs about older files are over."""
         if self._settler.cache is not None:
             self._settler.cache.heard(paths, by)
-        if by in OTHERS and self._settler.busy and not self._closed:
+        if by in OTHERS and self._settler.under_way.busy and not self._closed:
             self._heard = True
             if self._hearing is None or self._hearing.done():
                 self._hearing = asyncio.create_task(self._hear(), name="probes: heard")
@@ -190,7 +192,7 @@ class ProbeEngine:
         while self._heard:
             self._heard = False
             await self.files.now()
-            self._settler.stop_outdated(self.tree.last)
+            self._settler.under_way.stop_outdated(self.tree.last)
             behind = self._behind
             if behind is not None and behind.files and not behind.task.done():
                 behind.files = self.tree.last.digest
@@ -315,11 +317,11 @@ class ProbeEngine:
 
     def _disproved(self, plain: Verdict, files: Snapshot) -> None:
         """A forked run was wrong, and so may be every verdict of one, the baseline's among them."""
-        self._settler.forget()
+        # Where other probes still run, this one is run again after them.
+        self._settler.forget(plain.name)
         self._unawaited.forget(plain.name)
         for one in filter(None, (self._ahead, self._behind)):
-            # Where other probes still run, this one is run again after them.
-            one.work.given.pop(plain.name, None)
+            one.work.forget(plain.name)
         if self._known.has(plain.name):
             self._known.forget(plain.name)
             first = self._first is not None and self._first.digest == files.digest
@@ -377,7 +379,7 @@ class ProbeEngine:
         for one in (self._ahead, self._behind):
             await end(one)
         await self._unawaited.end(wait=True)
-        self._settler.stop()
+        self._settler.under_way.stop()
         if self._writing is not None:
             await asyncio.wait({self._writing})
         for probe in self.probes:

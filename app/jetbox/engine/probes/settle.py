@@ -17,21 +17,26 @@ from jetbox.engine.probes.known import KnownFailures
 from jetbox.engine.probes.own import Own, seen
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.reasons import Inputs
-from jetbox.engine.probes.slots import NEVER, Given, Slot, Work, held_under, minded, short_key, shown_paths
+from jetbox.engine.probes.slots import (
+    ATTEMPTS,
+    NEVER,
+    PROGRAM,
+    SERVED,
+    Given,
+    Slot,
+    Work,
+    held_under,
+    minded,
+    short_key,
+    shown_paths,
+)
+from jetbox.engine.probes.underway import UnderWay
 from jetbox.engine.probes.variables import Variables
-
-ATTEMPTS = 3
-"""Runs of a probe for one verdict before files that keep changing are an error."""
 
 FRESH_NS = 5_000_000
 """A proof older than this is made again before a verdict is served from it."""
 
 CHANGED_AROUND = "what it runs with changed while it ran"
-
-SERVED = ("hit", "none")
-"""How a verdict came that was not run for."""
-
-PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
 
 OnStart = Callable[[str, str], None]
 """Takes a probe's name and why it runs."""
@@ -66,42 +71,20 @@ class Settler:
         self._on_start = on_start
         self._on_end = on_end
         self._round_of = round_of
-        self._running: dict[asyncio.Task[None], tuple[Slot, Snapshot]] = {}
-        """Runs, with the files that each began with."""
+        self.under_way = UnderWay()
         self._variables = Variables()
         self._held: tuple[Snapshot, tuple[str, int, int], tuple[Given, ...]] | None = None
         """What was served, and under which state, since the latest run."""
         self.closed = False
 
-    def forget(self) -> None:
-        """Serve no verdict from before again."""
+    def forget(self, name: str = "") -> None:
+        """Serve no verdict from before again; works under way lose what this probe, or any, gave them."""
         self._held = None
+        self.under_way.forget(name)
         if self.cache is not None:
             self.cache.forget()
         for slot in self.slots.values():
             slot.latest = slot.start = None
-
-    @property
-    def busy(self) -> bool:
-        """True while anything runs."""
-        return bool(self._running)
-
-    def stop(self) -> None:
-        """Cancel what runs; where verdicts are awaited, it begins anew."""
-        for task in tuple(self._running):
-            task.cancel()
-
-    def stop_outdated(self, now: Snapshot) -> None:
-        """Cancel runs that began with other files than these; each begins anew."""
-        for task, (slot, began) in tuple(self._running.items()):
-            narrow = slot.probe.narrow
-            if slot.cut >= ATTEMPTS or not now.proved or now.digest == began.digest:
-                continue
-            changed = narrow(now).changed(narrow(began))
-            # What a probe changes each time it runs ends no run of it.
-            if changed and not slot.own.covers(changed, began.files):
-                slot.cut += 1
-                task.cancel()
 
     async def keys(self, now: Snapshot) -> list[tuple[str, str]]:
         """Name and key of each probe that applies to these files."""
@@ -119,6 +102,10 @@ class Settler:
 
     async def settle(self, work: Work) -> None:
         """Work until every probe has a verdict that holds of the same, present files."""
+        with self.under_way.work(work):
+            await self._settle(work)
+
+    async def _settle(self, work: Work) -> None:
         if self.cache is not None:
             await self.cache.load()
         begun = 0
@@ -129,7 +116,7 @@ class Settler:
             if served:
                 return
         while not self.closed:
-            looked = monotonic()
+            looked, forgotten = monotonic(), self.under_way.forgotten
             asked = asked if found is not None else looked
             now, found = found or await self.files.now(sweep=work.final), None
             if not begun and self._as_before(work, now, asked):
@@ -152,6 +139,8 @@ class Settler:
                 again = await self.files.now(sweep=work.final and not told)
                 if again.digest != now.digest or (self.files.outside_generation != outside and not self.files.blind):
                     continue
+            if self.under_way.forgotten != forgotten:
+                continue
             if not runs:
                 if begun == 1:
                     self._keep(work, now)
@@ -163,8 +152,7 @@ class Settler:
                 async with asyncio.TaskGroup() as group:
                     for slot, scope in runs[:1] if alone else runs:
                         task = group.create_task(self._run(work, slot, scope, now, since))
-                        self._running[task] = (slot, now)
-                        task.add_done_callback(self._running.pop)
+                        self.under_way.run(task, slot, now)
             except BaseExceptionGroup as failures:
                 # What a callback could not write to the disk is for the session as it is.
                 raise failures.exceptions[0] from None
@@ -175,15 +163,16 @@ class Settler:
         What they are found to be, where they were looked at, and whether all that was served holds of just that.
         """
         expected, outside, look = self.files.last, self.files.outside_generation, LookUp()
+        forgotten = self.under_way.forgotten
         if not expected.proved or not expected.digest:
             return None, False
-        before, tried = work.given.copy(), msgspec.structs.replace(work, given=work.given.copy())
+        tried = msgspec.structs.replace(work, given=work.given.copy())
         for slot in self.slots.values():
             if await self._needs(tried, slot, expected, look, asked) is not None:
                 return None, False
         now = await self.files.now(sweep=work.final)
         counted = self.files.blind or self.files.outside_generation == outside
-        if not now.proved or now.digest != expected.digest or not counted or work.given != before:
+        if not now.proved or now.digest != expected.digest or not counted or self.under_way.forgotten != forgotten:
             return now, False
         work.given.update(tried.given)
         self._keep(work, now)

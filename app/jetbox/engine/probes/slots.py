@@ -12,8 +12,14 @@ from jetbox.engine.probes.cache import key
 from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.own import Own
 
+ATTEMPTS = 3
+"""Runs of a probe for one verdict before files that keep changing are an error."""
 NEVER = ("", -1, -1)
 """A state that never is."""
+SERVED = ("hit", "none")
+"""How a verdict came that was not run for."""
+PROGRAM = (".py", ".pyi", ".pyx", ".ipynb", ".toml", ".cfg", ".ini")
+"""Suffixes of program text and configuration: a probe is not believed to have written such a file."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -92,6 +98,11 @@ class Work(msgspec.Struct):
     moved: dict[str, frozenset[str]] = {}
     did: dict[str, Own] = {}
     """By probe: what it changed in each of its runs."""
+
+    def forget(self, name: str) -> None:
+        """Drop what was given so far, by this probe alone or, without one, by any: it is asked for again."""
+        for each in [name] if name else list(self.given):
+            self.given.pop(each, None)
 
 
 def minded(

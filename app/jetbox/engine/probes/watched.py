@@ -168,10 +168,11 @@ def end(pid: int, spared: int = 0) -> int:
 def killed(pid: int) -> None:
     """A group dies as one, so that nothing in it forks away; never our own."""
     with suppress(ProcessLookupError, PermissionError, ChildProcessError):
+        gone = ended(pid)  # of one that is not ours any more nothing is known but a number
         group = os.getpgid(pid)
         if group != os.getpgid(0):
             os.killpg(group, signal.SIGKILL)
-        if not ended(pid):
+        if not gone:
             os.kill(pid, signal.SIGKILL)
 
 
