@@ -132,6 +132,25 @@ def test_who_waits_for_a_load_is_served_before_who_came_later() -> None:
     assert loads == [1, 2, 3]
 
 
+def test_the_wait_for_a_turn_at_a_model_that_is_there_is_no_part_of_its_load(client_of: Any) -> None:
+    client = client_of(profile="C", speed=200, faults=["stall@1:1"])
+    body = {"model": "gpt-oss:20b", "messages": [QUESTION]}
+    ends: list[dict[str, Any]] = []
+    with closing(sending(client, body)):
+        client.server.stats(stalled=1)
+        waiting = Thread(target=lambda: ends.append(client.chat(QUESTION)[-1]))
+        waiting.start()
+        client.server.stats(chats=2)
+        begun = time.monotonic()
+        while time.monotonic() < begun + 0.3:
+            assert client.json("POST", "/api/chat", {"model": "gpt-oss:20b"})["done_reason"] == "load", "at once"
+        client.server.release()
+        waiting.join(120)
+    (end,) = ends
+    parts = sum(end[f"{name}_duration"] for name in ("load", "prompt_eval", "eval"))
+    assert end["load_duration"] < end["total_duration"] - parts, "it waits as long as the other is at work"
+
+
 def test_another_client_reloads_the_model(client_of: Any) -> None:
     client = client_of(faults=["other_client:2048@3"])
     options = {"num_ctx": 8192}

@@ -49,13 +49,14 @@ def load_or_unload(world: World, connection: Connection, asked: ask.Asked, body:
     return {"model": asked.named, "created_at": timestamp(), **body, "done": True, "done_reason": reason}
 
 
-def load(world: World, connection: Connection, asked: ask.Asked) -> None:
-    """Have the model loaded."""
+def load(world: World, connection: Connection, asked: ask.Asked, *, works: bool = False) -> int:
+    """Have the model loaded, and where it `works`, wait for its turn: how long that took, in ns."""
     with world.scheduler.runner(
         asked.model,
         asked.launch,
         asked.keep_alive,
         load=lambda: world.load(asked.model, connection),
         still_there=connection.check,
-    ):
-        pass
+        works=works,
+    ) as served:
+        return served.waited_ns

@@ -81,8 +81,8 @@ def embedded(
     asked = ask.Asked(
         model, data["model"], [], [], None, False, truncate, options, launch, keep_alive_seconds(data.get("keep_alive"))
     )
-    load(world, connection, asked)
-    loaded = time.monotonic_ns()
+    waited = load(world, connection, asked, works=True)
+    loaded = time.monotonic_ns() - waited
     limit = launch["num_ctx"]
     sizes = [max(1, prompt.tokens(text)) for text in texts]
     if not truncate and any(size > limit for size in sizes):

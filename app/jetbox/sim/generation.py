@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jetbox.sim import answer, ask, faults, interference, logprobs, player, profiles, prompt
 from jetbox.sim.http import ApiError, Connection
-from jetbox.sim.scheduler import Runner
+from jetbox.sim.scheduler import Runner, Served
 from jetbox.sim.world import World
 
 NUM_KEEP = 4
@@ -98,16 +98,16 @@ class Generation:
         reply = answer.build(turn, self._asked, twists, version=self._world.setup.release)
         if text := self._world.failing(self._asked):
             reply = reply._replace(error=text)
-        with self._runner() as (runner, fresh):
-            end = self._generate(runner, turn, reply, *self._fit(runner), fresh=fresh)
+        with self._runner() as served:
+            end = self._generate(served, turn, reply, *self._fit(served.runner))
         self._world.stats.add(finished=1)
         self._sink.finish(end)
 
     def rendered(self) -> prompt.Blocks:
         """The prompt as it would be read; the model is loaded for it."""
         self._change_request()
-        with self._runner() as (runner, _):
-            return self._fit(runner)[0]
+        with self._runner() as served:
+            return self._fit(served.runner)[0]
 
     def _scripts(self) -> Sequence[Any]:
         scripts = self._world.scripts()
@@ -117,7 +117,7 @@ class Generation:
             return fitting
         return [one._replace(steps=tuple(step for step in one.steps if not step.plans)) for one in fitting]
 
-    def _runner(self) -> AbstractContextManager[tuple[Runner, bool]]:
+    def _runner(self) -> AbstractContextManager[Served]:
         asked = self._asked
         return self._world.scheduler.runner(
             asked.model, asked.launch, asked.keep_alive, load=self._load, still_there=self._connection.check
@@ -197,18 +197,19 @@ class Generation:
         return blocks, size
 
     def _generate(
-        self, runner: Runner, turn: player.Turn, reply: answer.Answer, blocks: prompt.Blocks, size: int, *, fresh: bool
+        self, served: Served, turn: player.Turn, reply: answer.Answer, blocks: prompt.Blocks, size: int
     ) -> End:
-        asked, world = self._asked, self._world
+        asked, world, runner = self._asked, self._world, served.runner
         if self._has("foreign_slot"):
             runner.cache.forget()
         cached = min(runner.cache.shared(blocks, checkpoints=self._has("checkpoints") is not None), size - 1)
-        work = profiles.Work(turn.round, fresh, size, cached, _lost(blocks, cached), reply.tokens)
+        work = profiles.Work(turn.round, served.fresh, size, cached, _lost(blocks, cached), reply.tokens)
         timing = world.profile_of(asked.model).timing(work)
         factor = self._factor() * runner.slowdown
         self._connection.wait_until(time.monotonic() + world.pace(timing.overhead))
         evaluated_from = self._clock()
-        metrics = {"load_duration": evaluated_from - self._begun, "prompt_eval_count": size}
+        waited = served.waited_ns if world.speed else 0  # no work
+        metrics = {"load_duration": evaluated_from - self._begun - waited, "prompt_eval_count": size}
         self._read_prompt(size, cached, world.pace(timing.prompt * factor))
         runner.cache.read(blocks)
         self._sink.read(size, cached)

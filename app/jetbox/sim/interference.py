@@ -79,8 +79,8 @@ def refuse(fault: faults.Fault, *, streamed: bool = False) -> None:
 def other_client(world: World, connection: Connection, model: catalog.Model, num_ctx: int) -> None:
     """Another client has the model loaded with that window, and with options of its own."""
     launch = ask.launch_options(model, {"num_ctx": num_ctx}, None, num_ctx)
-    with world.scheduler.runner(model, launch, None, load=lambda: None, still_there=connection.check) as (runner, _):
-        runner.cache.forget()
+    with world.scheduler.runner(model, launch, None, load=lambda: None, still_there=connection.check) as served:
+        served.runner.cache.forget()
 
 
 def listen_again(connection: Connection, due: Sequence[faults.Fault]) -> None:

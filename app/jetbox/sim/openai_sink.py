@@ -230,11 +230,11 @@ class OpenAISink:
 def _measured(end: End) -> dict[str, float]:
     """What vLLM tells of a request, in ms and tokens a second; the wait in the queue is apart."""
     written = max(end.metrics["eval_count"], 1)
-    read, wrote = (end.metrics[f"{name}_duration"] / 1e6 for name in ("prompt_eval", "eval"))
+    whole, read, wrote = (end.metrics[f"{name}_duration"] / 1e6 for name in ("total", "prompt_eval", "eval"))
     return {
         "time_to_first_token_ms": read,
         "generation_time_ms": wrote * (written - 1) / written,
-        "queue_time_ms": end.metrics.get("load_duration", 0) / 1e6,
+        "queue_time_ms": whole - read - wrote,
         "mean_itl_ms": wrote / written,
         "tokens_per_second": written / max(read + wrote, 1e-6) * 1000,
     }

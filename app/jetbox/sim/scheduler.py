@@ -74,6 +74,16 @@ class Runner:
         return self.keep_alive if self.busy else self.idle_since + self.keep_alive - time.monotonic()
 
 
+class Served(NamedTuple):
+    """What a request gets."""
+
+    runner: Runner
+    fresh: bool
+    """It was loaded for this request."""
+    waited_ns: int
+    """How long the request waited for its turn at a model that was there."""
+
+
 class Scheduler:
     """Gives a runner to as many requests at a time as it serves; loads one model at a time."""
 
@@ -94,15 +104,18 @@ class Scheduler:
         keep_alive: float | None,
         load: Callable[[], None],
         still_there: Callable[[], None],
-    ) -> Iterator[tuple[Runner, bool]]:
-        """A runner for one request, and whether it was loaded for it.
+        *,
+        works: bool = True,
+    ) -> Iterator[Served]:
+        """A runner for one request.
 
-        `load` takes the time of a load; `still_there` raises where the client has gone.
+        `load` takes the time of a load; `still_there` raises where the client has gone. What only has the model
+        loaded, and has no work for it, does not wait for a turn.
 
         Raises:
             ApiError: 503, too many requests wait for a load.
         """
-        runner = self._acquire(model, launch, still_there)
+        runner, waited = self._acquire(model, launch, still_there, works=works)
         fresh = not runner.ready
         try:
             if keep_alive is not None:
@@ -113,7 +126,7 @@ class Scheduler:
                     runner.ready = True
                     self.loads += 1
                     self._changed.notify_all()
-            yield runner, fresh
+            yield Served(runner, fresh, waited)
         finally:
             self._release(runner)
 
@@ -159,8 +172,12 @@ class Scheduler:
             self._expire()
             return [runner for runner in self._runners.values() if runner.ready]
 
-    def _acquire(self, model: Model, launch: dict[str, Any], still_there: Callable[[], None]) -> Runner:
+    def _acquire(
+        self, model: Model, launch: dict[str, Any], still_there: Callable[[], None], *, works: bool
+    ) -> tuple[Runner, int]:
+        """A runner, and for how long (ns) it was there while its turn was waited for."""
         queued = False
+        since = 0
         with self._changed:
             try:
                 while True:
@@ -168,16 +185,18 @@ class Scheduler:
                     runner = self._runners.get(model.name)
                     same = runner is not None and runner.launch == launch
                     in_turn = queued or not self._waiting  # who waits for a load is served before who came later
-                    if in_turn and runner and runner.ready and same and runner.users < self.limits.parallel:
+                    free = runner is not None and (not works or runner.users < self.limits.parallel)
+                    if in_turn and runner and runner.ready and same and free:
                         runner.users += 1
-                        return runner
+                        return runner, time.monotonic_ns() - since if since else 0
                     if in_turn and runner and runner.ready and not runner.busy:
                         del self._runners[model.name]
                         runner = None
                     if in_turn and runner is None and self._may_load(model, launch):
-                        return self._begin(model, launch)
+                        return self._begin(model, launch), 0
                     # Ollama hands requests on to a model that is there; while one loads, all wait with it.
                     handed_on = same and runner is not None and runner.ready
+                    since = (since or time.monotonic_ns()) if handed_on else 0
                     if not handed_on and not queued:
                         if self._waiting >= self.limits.max_queue:
                             raise ApiError(503, BUSY)
