@@ -18,7 +18,7 @@ from jetbox.engine import events as e
 from jetbox.engine import waiting, watchdog
 from jetbox.engine.held import look_at_held
 from jetbox.engine.models.base import LoadedModel
-from jetbox.engine.models.figures import Figures
+from jetbox.engine.models.figures import COLD_NS, Figures, FiguresReader
 from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.window import Window
@@ -194,7 +194,7 @@ async def test_a_request_behind_another_model_is_queued(served: Serve) -> None:
 
 
 async def test_a_model_that_another_client_holds_otherwise_is_said_to_be_loaded_again(served: Serve) -> None:
-    rig = await served(YES, faults=("stall@1:0",))
+    rig = await served(YES, faults=("stall@1:0",), profile="C", speed=10)
     other = OllamaModel(rig.server.url)
     await warm(other, "gpt-oss:20b", ModelOptions(), 4096)
     rig.parts.loaded = True
@@ -208,6 +208,14 @@ async def test_a_model_that_another_client_holds_otherwise_is_said_to_be_loaded_
     await within(answer)
     await within(goal)
     await other.close()
+    (answered,) = rig.events(e.ModelAnswered)
+    assert answered.metrics["load_duration"] > COLD_NS, "the turn of the other is in what is told of the load"
+    assert rig.parts.load_ns == 0
+    figures = FiguresReader()
+    for stamped in rig.seen:
+        figures.take(stamped)
+    learned = figures.collect()["gpt-oss:20b"]
+    assert (learned.answers, learned.load, learned.ttft_cold, learned.ttft_warm) == (1, [], [], [])
 
 
 async def test_a_model_whose_window_the_server_lowered_is_not_said_to_be_loaded_again(

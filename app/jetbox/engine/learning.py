@@ -30,7 +30,8 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     load = answer.metrics.get("load_duration", 0)
     # Of a load that it joined half-way, a request is told the half.
     begun = parts.warmup.load_of(parts.model_name) if parts.warmup is not None else 0
-    if load >= COLD_NS and (begun or answer.metrics.get(CACHED, 0) < LEAST_TOKENS):
+    # Ollama counts the wait for another client's turn with the load that follows.
+    if load >= COLD_NS and not answer.queued and (begun or answer.metrics.get(CACHED, 0) < LEAST_TOKENS):
         parts.load_ns = max(load, begun)
     if parts.switched is not None:
         from jetbox.engine.switching import pay

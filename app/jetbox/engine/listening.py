@@ -61,6 +61,8 @@ class Listener:
         """Characters that an answer of as many tokens as were asked for cannot have."""
         self._begun = False
         self._complete = False
+        self.queued = False
+        """The request was seen to wait for another client's turn."""
 
     def again(self) -> None:
         """Take the request back, so that it is sent again: the user asks for that."""
@@ -86,6 +88,7 @@ class Listener:
             raise self._repeated() from error
         finally:
             voice.end()
+            self.queued = voice.queued
 
     async def _listen(self, body: bytes, expected: Expectation, voice: Voice) -> None:
         options = self._options

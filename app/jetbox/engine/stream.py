@@ -59,6 +59,8 @@ class Answer(msgspec.Struct):
     """When the server began to read the prompt; -1 where it did not say."""
     error: JetboxError | None = None
     cancelled: bool = False
+    queued: bool = False
+    """Its request was seen to wait for another client's turn."""
     suspect: bool = False
     """Its text holds what looks like a call that nobody could take from it."""
     of_half: bool = False
@@ -158,7 +160,7 @@ class Attempt:
         try:
             await self._hear(self._listener, body.data, expected, answer)
         finally:
-            self._listener = None
+            answer.queued, self._listener = self._listener.queued, None
         self._flush(answer)
         if answer.complete and not answer.calls:
             self._recover(answer)

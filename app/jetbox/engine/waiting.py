@@ -90,6 +90,8 @@ class Voice:
         self._looking: asyncio.Task[None] | None = None
         self._read: Reading | None = None
         """How far the prompt is, where the server says that."""
+        self.queued = False
+        """It was seen to wait for another client's turn."""
         self._spoke = 0
         """When anything was said last."""
         self._timer = asyncio.get_running_loop().call_later(SPEAK_AFTER_S, self._speak)
@@ -204,6 +206,7 @@ class Voice:
         said = (what, detail or self._detail(what))
         if said == before:
             return
+        self.queued = self.queued or what == "queued"
         if before[0] and before[0] != what:
             self._since = self._session.now()
         self._said, self._spoke = said, self._session.now()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from engine.rig import Rig
+from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.models.base import EVALUATED
 from jetbox.engine.models.figures import KEPT, Figures, FiguresReader, clocked, machine_of, median
-from jetbox.engine.models.measure import Asked, measure
+from jetbox.engine.models.manage import last
+from jetbox.engine.models.measure import OTHERS, Asked, Taken, measure
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.options import ModelOptions
@@ -168,6 +171,36 @@ async def test_the_standard_set_measures_load_reading_writing_and_calls(
     assert launches == {(("num_ctx", 8192),)}, "one set of launch options, so that nothing is loaded again"
 
 
+async def test_what_another_clients_turn_takes_is_no_load(
+    sim_server: Callable[..., ServerProcess], write_script: WriteScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.models.measure.GONE_S", 0.0)
+    server = sim_server(scripts=[str(write_script(step(text="Yes.")))], faults=("stall@1:0",))
+    model, other, figures = OllamaModel(server.url), OllamaModel(server.url), Figures()
+    try:
+        info = next(m for m in await model.installed() if m.name == "qwen2.5-coder:7b")
+        asked = Asked(info.name, info, ModelOptions(), 8192, repeats=0)
+        body = {"model": info.name, "messages": [{"role": "user", "content": "."}], "options": {"num_ctx": 4096}}
+        busy = asyncio.create_task(last(other, json.dumps(body).encode()))
+        await asyncio.to_thread(server.stats, stalled=1)
+        measuring = asyncio.create_task(_all(measure(model, asked, figures)))
+        await asyncio.to_thread(server.stats, queued=1)
+        await asyncio.to_thread(server.release)
+        (load,) = await within(measuring)
+        await within(busy)
+        (again,) = await _all(measure(model, asked, figures))
+    finally:
+        await model.close()
+        await other.close()
+    assert (load.what, load.said) == ("load", OTHERS)
+    assert (again.what, again.said) == ("load", "")
+    assert figures.load == [again.wall_ns], "what is printed is what is kept"
+
+
+async def _all(taken: AsyncIterator[Taken]) -> list[Taken]:
+    return [each async for each in taken]
+
+
 @pytest.mark.parametrize("version", ["0.24.0", "0.30.0", "0.33.2"])
 async def test_the_standard_set_measures_reading_where_nobody_counts_what_was_cached(
     sim_server: Callable[..., ServerProcess], write_script: WriteScript, version: str
@@ -215,8 +248,6 @@ async def test_rates_are_clocked_where_a_server_tells_no_durations(
 
 
 def _options(body: str) -> dict[str, int]:
-    import json
-
     options = json.loads(body)["options"]
     return {name: options[name] for name in options if name in ("num_ctx", "num_gpu", "num_batch")}
 

@@ -172,6 +172,8 @@ class FiguresReader:
         """Of the request that is to be answered next."""
         self._called = False
         """The answer that comes calls a tool."""
+        self._queued = False
+        """What is to be answered next waited for another client's turn, as `/api/ps` showed."""
         self._met: set[str] = set()
         self._warmed: dict[str, int] = {}
         """How long loading a model ahead of a goal took, until its first answer."""
@@ -190,7 +192,9 @@ class FiguresReader:
                 self._model = event.model
                 self._goal_models.add(event.model)
             case e.RequestSent():
-                self._bytes, self._called = event.bytes, False
+                self._bytes, self._called, self._queued = event.bytes, False, False
+            case e.Waiting(what="queued"):
+                self._queued = True
             case e.PromptCut() if self._of().bytes_per_token:
                 self._of().bytes_per_token.pop()  # of a prompt that was not read whole
             case e.ModelAnswered():
@@ -239,6 +243,8 @@ class FiguresReader:
             seen = seen | {"load_duration": 0}
         if COLD_NS <= seen.get("load_duration", 0) < begun:  # joined half-way: of such a load only the half is told
             seen, known = seen | {"load_duration": begun}, False
+        if self._queued:  # Ollama counts that wait with the load
+            seen, known = seen | {"load_duration": 0}, False
         fresh = not met and seen.get("load_duration", 0) >= COLD_NS
         sample(figures, seen, event.ttft_ns if known else -1, fresh=fresh)
         if self._called and known and seen.get("load_duration", 0) < COLD_NS:

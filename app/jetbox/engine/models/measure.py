@@ -6,22 +6,28 @@ server's prefix cache; one is sent twice, to see what that cache is worth.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import msgspec
 
 from jetbox.engine.clock import monotonic
 from jetbox.engine.context.wire import Wanted
-from jetbox.engine.errors import CallGarbled, CountsRefused
-from jetbox.engine.models.base import CACHED, ChatModel, ModelInfo
+from jetbox.engine.errors import CallGarbled, CountsRefused, ModelError
+from jetbox.engine.models.base import CACHED, ChatModel, LoadedModel, ModelInfo
 from jetbox.engine.models.choose import options_for
-from jetbox.engine.models.figures import LEAST_WRITTEN, Figures, sample, writing_ns
+from jetbox.engine.models.figures import COLD_NS, LEAST_WRITTEN, Figures, sample, writing_ns
 from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.models.mendlines import UNREADABLE
 from jetbox.engine.options import ModelOptions
 
 SEED = 1
+GONE_S = 1.0
+"""What nobody else uses is out of memory by then."""
+LOOK_S = 0.1
+OTHERS = "not kept: another client uses the model, and its turn cannot be told from a load"
 READ_LINES = 160
 """Of code in the prompt that measures reading: about 2,000 tokens."""
 WRITE_TOKENS = 128
@@ -90,12 +96,45 @@ async def measure(model: ChatModel, asked: Asked, figures: Figures) -> AsyncIter
 
 async def _load(model: ChatModel, asked: Asked, figures: Figures) -> Taken:
     await unload(model, asked.name, asked.options)
+    alone = await _gone(model, asked.name)
+    seen: set[int] = set()
+    watch = asyncio.create_task(_windows(model, asked.name, seen))
     start = monotonic()
-    last = await warm(model, asked.name, asked.options, asked.num_ctx)
-    wall = monotonic() - start
+    try:
+        last = await warm(model, asked.name, asked.options, asked.num_ctx)
+    finally:
+        watch.cancel()
     # Servers tell it differently for a request without messages; what was waited for is the same.
-    figures.load.append(last.metrics.get("load_duration", 0) or wall)
-    return Taken("load", wall, metrics=last.metrics)
+    took = last.metrics.get("load_duration", 0) or monotonic() - start
+    held = await _held(model, asked.name)
+    alone = alone and seen <= {asked.num_ctx, held.window if held is not None else 0}
+    if alone:
+        figures.load.append(took)
+    return Taken("load", took, metrics=last.metrics, said="" if alone else OTHERS)
+
+
+async def _gone(model: ChatModel, name: str) -> bool:
+    """Whether what was to be unloaded is: the server keeps what another client's request is at work on."""
+    end = monotonic() + GONE_S * 1e9
+    while await _held(model, name) is not None:
+        if monotonic() > end:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True
+
+
+async def _windows(model: ChatModel, name: str, seen: set[int]) -> None:
+    """Note with which windows the server holds the model, until cancelled."""
+    while True:
+        if held := await _held(model, name):
+            seen.add(held.window)
+        await asyncio.sleep(LOOK_S)
+
+
+async def _held(model: ChatModel, name: str) -> LoadedModel | None:
+    with suppress(ModelError):
+        return next((one for one in await model.running() if one.name == name), None)
+    return None
 
 
 async def _wake(model: ChatModel, asked: Asked) -> Taken:
@@ -120,7 +159,11 @@ async def _take(
     wall = monotonic() - start
     clocked = _clocked(what, metrics, first, last if pieces >= LEAST_WRITTEN else -1)
     figures.clocked = figures.clocked or clocked != metrics
-    sample(figures, clocked, first, fresh=what == "read cold")
+    if model.manages and asked.cold and clocked.get("load_duration", 0) >= COLD_NS:
+        # It was there: another client's turn came first.
+        sample(figures, clocked | {"load_duration": 0}, -1, fresh=what == "read cold")
+    else:
+        sample(figures, clocked, first, fresh=what == "read cold")
     if tools and not calls and text.strip():
         form = _recovered(text)
     ok = not tools or bool(calls) or bool(form)
