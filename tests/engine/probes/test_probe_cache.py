@@ -210,6 +210,27 @@ async def test_what_is_forgotten_while_the_gate_looks_is_not_served(
     assert (await asked(engine)).cache == "hit"
 
 
+async def test_what_else_counts_is_asked_again_behind_a_long_look_where_nothing_tells_of_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.scoped = Scope(versions={"python": "3.11"}, outside=())
+    engine = bench.engine(probes=[probe], performance=PerformanceOptions(probe_inotify=False))
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "hit"]
+    now = engine.files.now
+
+    async def look(*, sweep: bool = False) -> Snapshot:
+        found = await now(sweep=sweep)
+        probe.scoped = Scope(versions={"python": "3.12"}, outside=())
+        return found
+
+    monkeypatch.setattr(engine.files, "now", look)
+    monkeypatch.setattr("jetbox.engine.probes.settle.FRESH_NS", 0)
+    verdict = await asked(engine)
+    assert (verdict.cache, verdict.why) == ("ran", "interpreter changed")
+
+
 @pytest.mark.parametrize("final", [False, True])
 async def test_what_was_given_to_a_work_under_way_is_forgotten_too(bench: Bench, final: bool) -> None:
     bench.write("a.py", "1")

@@ -95,10 +95,10 @@ class Settler:
                 found.append((slot.probe.name, short_key(slot, now, scope)))
         return found
 
-    async def still(self, given: Given, now: Snapshot) -> bool:
+    async def still(self, given: Given, now: Snapshot, look: LookUp | None = None) -> bool:
         """True where nothing but files could have made it another one since."""
         slot = self.slots[given.verdict.name]
-        return given.under is None or given.under == await self._applies(slot, now, LookUp())
+        return given.under is None or given.under == await self._applies(slot, now, look or LookUp())
 
     async def settle(self, work: Work) -> None:
         """Work until every probe has a verdict that holds of the same, present files."""
@@ -174,6 +174,12 @@ class Settler:
         counted = self.files.blind or self.files.outside_generation == outside
         if not now.proved or now.digest != expected.digest or not counted or self.under_way.forgotten != forgotten:
             return now, False
+        if self.files.blind and monotonic() - asked > FRESH_NS:
+            # Nothing tells of what else counts, and it may have changed meanwhile.
+            look = LookUp()
+            for one in tried.given.values():
+                if not await self.still(one, now, look):
+                    return now, False
         work.given.update(tried.given)
         self._keep(work, now)
         return now, True
