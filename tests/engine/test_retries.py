@@ -19,12 +19,15 @@ from engine.moving import Clock
 from engine.rig import Rig, within
 from jetbox.engine import events as e
 from jetbox.engine import retries
+from jetbox.engine.errors import ServerBusy, ServerUnreachable
 from jetbox.engine.models import prefix
 from jetbox.engine.models.connect import connect
 from jetbox.engine.models.http import retry_after
 from jetbox.engine.models.manage import warm
 from jetbox.engine.options import ModelOptions
+from jetbox.engine.resend import given_up
 from jetbox.engine.retries import WITHOUT_COUNTS, WITHOUT_LOGPROBS
+from jetbox.engine.session import NoRecorder
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
@@ -276,23 +279,48 @@ async def test_a_server_that_restarts_in_the_first_round_is_waited_for(
     assert (await live.stats())["restarts"] == 1
 
 
-@pytest.mark.parametrize("attended", [False, True])
-async def test_a_server_that_does_not_come_back_is_given_up(rig: OpenRig, attended: bool) -> None:
-    live = await rig(YES, faults=("die@1:1",), attended=attended)
+class Kept(NoRecorder):
+    """As of a session that a later process can go on with."""
+
+    keeps = True
+
+
+@pytest.mark.parametrize(
+    ("attended", "recorder", "on"),
+    [
+        (False, Kept(), "; then go on with --continue. With --set model.retries=75 it is waited for five minutes"),
+        (False, NoRecorder(), "--demo`. With --set model.retries=75 it is waited for five minutes"),
+        (True, NoRecorder(), "; then tell it to go on"),
+    ],
+)
+async def test_a_server_that_does_not_come_back_is_given_up(
+    rig: OpenRig, attended: bool, recorder: NoRecorder, on: str
+) -> None:
+    live = await rig(YES, faults=("die@1:1",), attended=attended, recorder=recorder)
     ended = await live.run()
     assert (ended.outcome, ended.exit_code) == ("failed", 6)
     assert [r.attempt for r in live.events(e.RequestSent)] == [1, 2, 3, 4, 5]
     assert "no Ollama server answers" in ended.reason
     assert "ollama serve" in ended.hint
-    assert ("; then tell it to go on" in ended.hint) is attended
-    assert ("; then go on with --continue. With --set model.retries=" in ended.hint) is not attended
+    assert ended.hint.endswith(on)
+    assert ended.hint.count("then") == on.count("then")
 
 
 async def test_as_often_as_is_wished_a_server_is_asked_before_it_is_given_up(rig: OpenRig) -> None:
-    live = await rig(YES, faults=("die@1:1",), model={"retries": 20})
+    live = await rig(YES, faults=("die@1:1",), model={"retries": 75}, recorder=Kept())
     ended = await live.run()
-    assert len(live.events(e.RequestSent)) == 21
+    assert len(live.events(e.RequestSent)) == 76
     assert ended.hint.count("--continue") == 1
+    assert "model.retries" not in ended.hint, "it is as high as that already"
+
+
+async def test_what_waiting_does_not_mend_is_not_said_to_be_waited_for(rig: OpenRig) -> None:
+    live = await rig(YES, recorder=Kept())
+    error = ServerUnreachable("no machine of the name gpu.lan is known here", "check --host and OLLAMA_HOST")
+    told = given_up(error, live.parts)
+    assert told.hint == "check --host and OLLAMA_HOST; then go on with --continue"
+    assert error.hint == "check --host and OLLAMA_HOST", "whoever holds it is told the same as before"
+    assert given_up(ServerBusy("busy"), live.parts).hint == "when it answers again, go on with --continue"
 
 
 async def test_what_breaks_off_once_the_server_is_back_is_sent_once_more(

@@ -82,6 +82,11 @@ class ModelError(JetboxError):
 class ServerUnreachable(ModelError):
     """Nothing answers at the host."""
 
+    def __init__(self, message: str, hint: str = "", *, away: bool = False) -> None:
+        """`away`: nobody is there, which may be otherwise later; else something is to be mended first."""
+        super().__init__(message, hint)
+        self.away = away
+
 
 class KeyWanted(ServerUnreachable):
     """The server wants a key or a sign-in: the same request would be refused again."""

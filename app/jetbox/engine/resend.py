@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 
 from jetbox.engine.errors import (
     JetboxError,
@@ -53,7 +54,7 @@ class Resend:
         while not isinstance(error, ModelNotFound | ModelUnfit):
             pause = self._pause(error)
             if pause is None:
-                return given_up(error, attended=parts.control.attended)
+                return given_up(error, parts)
             if pause:
                 await self._back_off(error, pause)
             told = await told_anew(parts) if isinstance(error, RESTARTED) else None
@@ -93,13 +94,19 @@ class Resend:
             self._account("queue and load", "back-off")
 
 
-def given_up(error: JetboxError, *, attended: bool) -> JetboxError:
+def given_up(error: JetboxError, parts: Parts) -> JetboxError:
     """An error that is not tried again, with how to go on where the server may be there again later."""
-    if isinstance(error, ServerUnreachable | ServerBusy) and not isinstance(error, KeyWanted):
-        error.hint += "; then tell it to go on" if attended else "; then go on with --continue"
-    if type(error) is ServerUnreachable and not attended:
-        error.hint += f". With --set model.retries={LOADS} it is waited for five minutes"
-    return error
+    if not isinstance(error, ServerUnreachable | ServerBusy) or isinstance(error, KeyWanted):
+        return error
+    hint, attended = error.hint, parts.control.attended
+    if attended or parts.session.recorder.keeps:
+        on = "tell it to go on" if attended else "go on with --continue"
+        hint = f"{hint}; then {on}" if hint else f"when it answers again, {on}"
+    if isinstance(error, ServerUnreachable) and error.away and not attended and parts.options.model.retries < LOADS:
+        hint = f"{hint}{'. ' if hint else ''}With --set model.retries={LOADS} it is waited for five minutes"
+    told = copy(error)
+    told.hint = hint
+    return told
 
 
 async def told_anew(parts: Parts) -> StillLoading | ModelNotFound | None:

@@ -27,6 +27,8 @@ class Recorder(Protocol):
 
     spent_ns: int
     """How long that has held up the event loop so far."""
+    keeps: bool
+    """What is recorded is there for a later process."""
 
     def record(self, stamped: Stamped) -> None:
         """Take an event; deltas may be held back for up to 50 ms.
@@ -93,6 +95,7 @@ class NoRecorder:
     """Keeps nothing; for runs without a session and for tests."""
 
     spent_ns = 0
+    keeps = False
 
     def record(self, stamped: Stamped) -> None:
         pass

@@ -56,6 +56,7 @@ class JournalWriter:
     def __init__(self, folder: Path | None, fd: int, size: int, tee: Tee | None) -> None:
         """Use `create`, `append` or `memory`."""
         self.spent_ns = 0
+        self.keeps = folder is not None
         self.folder = folder
         self.path = None if folder is None else folder / JOURNAL
         self._fd = fd

@@ -318,6 +318,7 @@ class OllamaModel:
         nobody = ServerUnreachable(
             f"no Ollama server answers at {self.host}",
             "start it with `ollama serve`, name another with --host, or try `jetbox-tui --demo`",
+            away=True,
         )
         return unreached(error, self.host, nobody)
 

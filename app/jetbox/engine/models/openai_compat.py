@@ -212,7 +212,7 @@ class OpenAIModel:
     def _unreached(self, error: Exception) -> ModelError:
         from jetbox.engine.models.unreached import unreached
 
-        nobody = Unreachable(f"no server answers at {self.host}", "start it, or name another with --host")
+        nobody = Unreachable(f"no server answers at {self.host}", "start it, or name another with --host", away=True)
         return unreached(error, self.host, nobody)
 
     def _broke_off(self, how: str) -> BadAnswer:

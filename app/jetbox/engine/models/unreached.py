@@ -119,7 +119,7 @@ def _other(error: Exception, host: str) -> ModelError | None:
             f"what listens at {host} speaks no HTTP: it says {said!r}", "check the port in --host and OLLAMA_HOST"
         )
     if isinstance(error, httpx.ReadError | Silent) or NOTHING in str(error):
-        return ServerUnreachable(f"what listens at {host} closes the connection without an answer", CLOSED)
+        return ServerUnreachable(f"what listens at {host} closes the connection without an answer", CLOSED, away=True)
     if isinstance(error, httpx.RemoteProtocolError):
         return ServerUnreachable(f"what listens at {host} speaks no proper HTTP: {error}", CLOSED)
     return None
