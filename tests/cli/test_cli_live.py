@@ -145,6 +145,7 @@ def test_a_session_that_is_left_before_it_began_is_a_whole_one(tmp_path: Path, m
     ("first", "model", "loop", "miss"),
     [
         ({}, {}, {}, ""),
+        ({"keep_alive": "10m"}, {"keep_alive": "-1"}, {}, ""),
         ({"think": "high"}, {"think": "low"}, {}, "the level of thinking changed"),
         ({}, {}, {"plan": True}, "the tools changed"),
         ({}, {"name": "llama3.2:3b"}, {}, "the switch from gpt-oss:20b"),

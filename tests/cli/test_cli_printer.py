@@ -40,13 +40,20 @@ def ended(**fields: object) -> e.ProbeEnded:
 def test_a_reload_by_another_client_has_its_reason() -> None:
     why = "the server loaded the model again: another client with other options?"
     told = said(e.PrefixReused(tokens=0, of=4096, expected=4000, miss=why))
-    assert told == f"  prompt read anew: 0 of 4,096 tokens were cached: {why}\n"
+    assert told == f"  the prompt was read anew, 0 of 4,096 tokens were cached: {why}\n"
     assert said(e.PrefixReused(tokens=4000, of=4096, expected=4000)) == ""
 
 
 def test_what_of_a_prompt_was_cached_is_an_estimate_where_the_server_does_not_count() -> None:
     told = said(e.PrefixReused(tokens=1200, of=4096, expected=4000, estimated=True, miss="x"))
-    assert told == "  prompt read anew: ~1,200 of 4,096 tokens were cached: x\n"
+    assert told == "  the prompt was read anew, ~1,200 of 4,096 tokens were cached: x\n"
+
+
+def test_a_prompt_of_which_most_was_cached_was_not_read_anew() -> None:
+    told = said(e.PrefixReused(tokens=3600, of=4096, expected=3000, again=450, miss="x"))
+    assert told == "  ~450 of 4,096 tokens of the prompt were read again: x\n"
+    told = said(e.PrefixReused(tokens=3600, of=4096, expected=3000, miss="x"))
+    assert told == "  of the prompt 3,600 of 4,096 tokens were cached: x\n"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(1530, "1,530"), (999.7, "1,000"), (36000, "36,000"), (4.25, "4.25")])

@@ -81,7 +81,7 @@ async def test_a_prompt_that_the_server_dropped_is_told_with_its_reason_in_lines
     live.events(e.PrefixReused)
     for stamped in live.seen:
         progress.apply(stamped)
-    told = [line.decode() for line in lines if b"prompt read anew" in line]
+    told = [line.decode() for line in lines if b"the prompt was read anew" in line]
     assert len(told) == 1, "that server loads at once, so all that shows is that the prompt was dropped"
     assert "0 of" in told[0]
     assert "the server had dropped it" in told[0]

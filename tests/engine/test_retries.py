@@ -182,6 +182,8 @@ async def test_a_server_that_refuses_to_tell_probabilities_is_asked_without_them
     assert told.hint == WITHOUT_LOGPROBS
     bodies = [json.loads(body["body"]) for body in (await live.stats())["bodies"]]
     assert not any("logprobs" in body for body in bodies), "what was refused is not counted as one of them"
+    reuses = live.events(e.PrefixReused)
+    assert [(reuse.miss, bool(reuse.expected)) for reuse in reuses] == [("", False), ("", True)], "nor was it read"
 
 
 async def test_a_server_that_takes_no_wish_for_counts_is_asked_without_it(

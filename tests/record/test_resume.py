@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jetbox.engine import events as e
@@ -38,6 +39,22 @@ def test_a_session_that_ended_well(story: list[Stamped], write: Write) -> None:
         s.event.json for s in story if isinstance(s.event, e.MessageAdded)
     ]
     assert list(known.past) == story
+
+
+@pytest.mark.parametrize(
+    ("came", "read"),
+    [
+        (e.TextDelta(text="So"), True),
+        (e.ModelAnswered(attempt=1), True),
+        (e.ModelAnswered(attempt=1, complete=False, error="interrupted"), False),
+    ],
+)
+def test_a_request_that_was_stopped_while_it_was_read_is_not_what_the_server_has(
+    story: list[Stamped], write: Write, came: AnyEvent, read: bool
+) -> None:
+    newest = [s.event for s in story if isinstance(s.event, e.RequestSent)][-1]
+    later = msgspec.structs.replace(newest, sha="later")
+    assert resumption(read_journal(write(more(story, later, came)))).request == (later if read else newest)
 
 
 def test_a_long_session_is_never_held_whole(story: list[Stamped], write: Write) -> None:

@@ -14,7 +14,7 @@ from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.verdicts import cache_sign, came_by
-from jetbox.ui.words import compacted
+from jetbox.ui.words import compacted, read_again
 
 ECHO_LINES = 5
 ECHO_CHARS = 300
@@ -139,10 +139,6 @@ def shortened(text: str) -> str:
     return "\n  ".join(shown)
 
 
-def _cached(event: e.PrefixReused) -> str:
-    return f"{'~' if event.estimated else ''}{event.tokens:,}"
-
-
 class Progress:
     """One line for each thing that happens, for people who watch."""
 
@@ -198,7 +194,7 @@ class Progress:
             case e.Compacted():
                 self._line(f"  {compacted(event)}")
             case e.PrefixReused() if event.miss:
-                self._line(f"  prompt read anew: {_cached(event)} of {event.of:,} tokens were cached: {event.miss}")
+                self._line(f"  {read_again(event)}")
             case e.Routed():
                 self._line(f"  routing by {event.rule}: {event.model}, {event.why}")
             case e.ModelSwitched():

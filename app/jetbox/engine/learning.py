@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from jetbox.engine.errors import Stalled
+from jetbox.engine.errors import (
+    CallGarbled,
+    ContextOverflow,
+    ModelNotFound,
+    ModelUnfit,
+    RequestRefused,
+    ServerBusy,
+    Stalled,
+)
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
 from jetbox.engine.models.base import CACHED, EVALUATED
 from jetbox.engine.models.figures import COLD_NS, LEAST_TOKENS
@@ -12,6 +20,8 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
 from jetbox.engine.stream import Answer
 
+UNREAD = ServerBusy | RequestRefused | ContextOverflow | ModelNotFound | ModelUnfit
+"""What a server says before it looks at a prompt."""
 NEWER = "a newer Ollama refuses instead of cutting"
 OWN_PROTOCOL = "over its own protocol (--host without /v1, no model.protocol openai) Ollama takes what it is asked for"
 
@@ -20,6 +30,10 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     """Take what the server says of a request of `size` bytes, that had about `estimate` tokens."""
     parts.given_up = answer.cancelled or isinstance(answer.error, Stalled)
     if not answer.complete:
+        if answer.first >= 0 or isinstance(answer.error, CallGarbled):
+            parts.prefix.read()
+        elif isinstance(answer.error, UNREAD):
+            parts.prefix.refused()
         return
     reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)
     if reuse is not None:

@@ -68,8 +68,6 @@ class Resend:
         self._failed += isinstance(error, ONCE)
         self._loading += loading
         self._tried += not (loading or isinstance(error, TakenBack))
-        if isinstance(error, ServerBusy):
-            self._parts.prefix.refused()
         return pause_before(error, self._loading if loading else self._tried, self._parts, self._failed)
 
     async def _replaced(self, error: ModelNotFound | ModelUnfit) -> ModelError | None:

@@ -14,6 +14,7 @@ from jetbox.engine.events import (
     MessageAdded,
     Mode,
     ModeChanged,
+    ModelAnswered,
     ModelReady,
     ModelSwitched,
     PromptHead,
@@ -51,7 +52,7 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """The history, each message as its exact JSON."""
     head: PromptHead | None
     request: RequestSent | None
-    """The last one that was sent with that head and these messages; None where they are others since."""
+    """The last one that was read with that head and these messages; None where they are others since."""
     model: str
     host: str
     num_ctx: int
@@ -121,6 +122,8 @@ class _State:
         self.messages: list[bytes] = []
         self.head: PromptHead | None = None
         self.request: RequestSent | None = None
+        self.sent: RequestSent | None = None
+        """A request, while nobody knows whether it was read."""
         self.running: GoalStarted | None = None
         self.ended: GoalEnded | None = None
         self.open_calls: dict[str, None] = {}
@@ -135,9 +138,11 @@ class _State:
         self.t = max(self.t, stamped.t)
         self.round = max(self.round, stamped.round)
         self.cut.take(stamped.event)
+        if self.sent is not None and _answers(stamped.event):
+            self.request, self.sent = self.sent, None
         match stamped.event:
             case RequestSent() as request:
-                self.request = request
+                self.sent = request
             case MessageAdded() as message:
                 self._changed(message.index)
                 add_message(self.messages, message)
@@ -196,6 +201,12 @@ class _State:
                 self.closed = True
             case _:
                 pass
+
+
+def _answers(event: object) -> bool:
+    """Whether it tells that the request before it was read to its end."""
+    whole = isinstance(event, ModelAnswered) and event.complete
+    return whole or isinstance(event, TextDelta | ThinkingDelta | ToolCalled)
 
 
 def add_message(messages: list[bytes], message: MessageAdded) -> None:

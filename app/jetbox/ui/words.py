@@ -5,7 +5,7 @@ Words that the engine says too are at home there: sizes (`engine/sizes.py`), lon
 
 from __future__ import annotations
 
-from jetbox.engine.events import Compacted, ModelPulled, SwitchCost
+from jetbox.engine.events import Compacted, ModelPulled, PrefixReused, SwitchCost
 from jetbox.engine.sizes import size
 
 NS = 1_000_000_000
@@ -96,6 +96,15 @@ def compacted(event: Compacted) -> str:
         "list": "older rounds as a list of their calls",
     }[event.how]
     return f"history made shorter: ~{count(event.before)} to ~{count(event.after)} tokens, {how} ({event.why})"
+
+
+def read_again(event: PrefixReused) -> str:
+    """`the prompt was read anew, 0 of 4,096 tokens were cached: the tools changed`; where half was, not anew."""
+    if event.again and event.tokens * 2 >= event.of:
+        return f"~{event.again:,} of {event.of:,} tokens of the prompt were read again: {event.miss}"
+    told = "the prompt was read anew, " if event.tokens * 2 < event.of else "of the prompt "
+    cached = f"{'~' if event.estimated else ''}{event.tokens:,} of {event.of:,} tokens"
+    return f"{told}{cached} were cached: {event.miss}"
 
 
 def fetching(pulled: ModelPulled) -> str:

@@ -204,3 +204,121 @@ def test_the_way_back_to_a_model_counts_from_its_own_last_request() -> None:
     assert back is not None
     assert back.miss == ""
     assert msgspec.structs.asdict(back)["expected"] > 900
+
+
+LATE = {"prompt_eval_count": 1030, "prompt_eval_duration": 600_000_000, "load_duration": 3_000_000_000}
+
+
+def test_a_load_on_a_warm_model_proves_that_nothing_was_cached_where_no_reuse_is_counted() -> None:
+    one = PrefixWatch()
+    one.sent("a", HEAD, FIRST, TAIL)
+    assert one.answered({**LATE, "load_duration": 100_000_000}, warm=False) is None
+    one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered(LATE, warm=True)
+    assert reuse is not None
+    assert (reuse.tokens, reuse.estimated) == (0, False)
+    assert "another client" in reuse.miss
+    one.sent("a", HEAD, SECOND, TAIL)
+    assert one.answered({**LATE, "prompt_eval_duration": 40_000_000}, warm=True) is None, "it waited for another's load"
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "cached", "miss"),
+    [
+        (b'{"model":"a","keep_alive":"10m","tools":[1],"messages":[', TAIL, 1000, ""),
+        (b'{"model":"a","keep_alive":"10m","tools":[1],"messages":[', TAIL, 0, "the server had dropped it"),
+        (
+            b'{"model":"a","keep_alive":"10m","tools":[2],"messages":[',
+            TAIL.replace("16384", "32768"),
+            0,
+            "the window changed, which makes the server load the model again",
+        ),
+    ],
+)
+def test_what_is_no_part_of_the_prompt_is_no_reason_and_a_reload_comes_first(
+    head: bytes, tail: str, cached: int, miss: str
+) -> None:
+    one = watch()
+    one.sent("a", head, SECOND, tail)
+    reuse = one.answered({**COLD, "prompt_eval_cached_count": cached}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == miss
+
+
+def test_a_prompt_that_was_not_read_to_its_end_is_expected_in_no_cache() -> None:
+    one = PrefixWatch()
+    one.sent("a", HEAD, FIRST, TAIL)  # stopped while it was read
+    one.sent("a", HEAD, FIRST, TAIL)
+    first = one.answered(COLD, warm=False)
+    assert first is not None
+    assert (first.expected, first.miss) == (0, "")
+    one.broke("the conversation was summarised")
+    for _ in range(2):
+        one.sent("a", HEAD, [FIRST[1]], TAIL)
+    summarised = one.answered({**COLD, "prompt_eval_count": 300}, warm=True)
+    assert summarised is not None
+    assert summarised.miss == "the conversation was summarised", "the reason of the one that was stopped holds on"
+    one.sent("a", HEAD.replace(b"[1]", b"[2]"), SECOND, TAIL)  # stopped, with other tools
+    one.sent("a", HEAD, [FIRST[1], *SECOND], TAIL)
+    after = one.answered(COLD, warm=True)
+    assert after is not None
+    assert (after.expected, after.miss) == (0, ""), "the one before may have taken all of it out"
+
+
+def test_where_a_load_may_have_been_too_short_to_be_told_apart_both_are_named() -> None:
+    one = watch()
+    one.sent("a", HEAD, SECOND, TAIL)
+    reuse = one.answered({**COLD, "load_duration": 700_000_000}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == "the server had it no more: it dropped it or loaded the model again"
+
+
+@pytest.mark.parametrize(("behind", "again"), [(200, 0), (5000, 5000)])
+def test_a_change_is_told_where_a_share_that_matters_is_read_again(behind: int, again: int) -> None:
+    system, last = (
+        b'{"role":"system","content":"%s"}' % (b"s" * 27_000),
+        b'{"role":"tool","content":"%s"}' % (b"t" * behind),
+    )
+    one = PrefixWatch()
+    one.sent("a", HEAD, [system, b'{"role":"user","content":"old"}', last], TAIL)
+    one.answered({**COLD, "prompt_eval_count": 27_000 + behind}, warm=False)
+    one.sent("a", HEAD, [system, b'{"role":"user","content":"new"}', last], TAIL)
+    told = {"prompt_eval_count": 27_000 + behind, "prompt_eval_cached_count": 27_000}
+    reuse = one.answered({**COLD, **told}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == ("message 2 changed" if again else "")
+    assert abs(reuse.again - again) < 64
+
+
+@pytest.mark.parametrize(("spent", "miss"), [(4, ""), (29, "the level of thinking changed")])
+def test_without_counts_what_a_change_cost_is_told_by_what_a_whole_prompt_takes(spent: int, miss: str) -> None:
+    one = PrefixWatch()
+    one.sent("a", HEAD, FIRST, TAIL)
+    assert one.answered({"prompt_eval_count": 7500, "prompt_eval_duration": 30_000_000_000}, warm=False) is None
+    one.sent("a", HEAD.replace(b'"a"', b'"a","think":"high"'), SECOND, TAIL)
+    reuse = one.answered({"prompt_eval_count": 8500, "prompt_eval_duration": spent * 1_000_000_000}, warm=True)
+    assert (reuse.miss if reuse is not None else "") == miss
+
+
+def test_tools_that_are_all_others_were_not_in_the_prompt_before() -> None:
+    one = PrefixWatch()
+    tools = [b'{"model":"a","tools":["%s"],"messages":[' % (sign * 6000) for sign in (b"x", b"y")]
+    one.sent("a", tools[0], FIRST, TAIL)
+    one.answered({**COLD, "prompt_eval_count": 9000}, warm=False)
+    one.sent("a", tools[1], FIRST, TAIL)
+    reuse = one.answered({**COLD, "prompt_eval_count": 9000}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == "the tools changed"
+    assert 2800 < reuse.again < 3200, "the messages alone"
+
+
+def test_a_later_summary_has_its_reason_though_it_begins_as_the_one_before() -> None:
+    one = watch()
+    known = b'{"role":"user","content":"So far: %s' % (b"a" * 2000)
+    one.sent("a", HEAD, [FIRST[0], known + b'"}', SECOND[2], SECOND[3]], TAIL)
+    one.answered(COLD, warm=True)
+    one.broke("the conversation was summarised")
+    one.sent("a", HEAD, [FIRST[0], known + b'%s"}' % (b"b" * 2300)], TAIL)
+    reuse = one.answered({**COLD, "prompt_eval_count": 1756, "prompt_eval_cached_count": 1205}, warm=True)
+    assert reuse is not None
+    assert reuse.miss == "the conversation was summarised"

@@ -89,6 +89,8 @@ class PrefixReused(Event, frozen=True, kw_only=True, tag="model.prefix"):
     estimated: bool = False
     miss: str = ""
     """Why it was less than that; empty where it was not."""
+    again: int = 0
+    """About so many tokens were read that had been read before; 0 where there is no miss, and in older recordings."""
 
 
 class PromptCut(Event, frozen=True, kw_only=True, tag="prompt.cut"):

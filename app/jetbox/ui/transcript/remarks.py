@@ -53,8 +53,7 @@ def remarks(event: e.AnyEvent) -> Iterator[Remark]:
         case e.PrefixReused() if event.miss and not event.miss.startswith(
             "the switch from "
         ):  # it tells its cost itself
-            cached = f"{'~' if event.estimated else ''}{event.tokens:,} of {event.of:,} tokens were cached"
-            yield Remark(f"the prompt was read anew, {cached}: {event.miss}")
+            yield Remark(words.read_again(event))
         case e.Compacted():
             # A mark where the model's memory of the session becomes another one.
             yield Remark(words.compacted(event), "accent")
