@@ -218,6 +218,10 @@ class DiskFailed(ToolError):
     """The disk or the folder failed a write: the model is told, and the goal ends with it."""
 
 
+class NotAsRead(ToolError):
+    """A file is not to be changed as it is: the model has not read it so. The call itself is sound."""
+
+
 class FileMoved(ToolError):
     """A file changed between the plan and the deed; the plan must be made again."""
 

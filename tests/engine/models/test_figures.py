@@ -38,20 +38,40 @@ def collected(rig: Rig) -> dict[str, Figures]:
 
 async def test_calls_are_counted_by_how_they_ended_and_how_they_came(rig: OpenRig) -> None:
     live = await rig(
-        step(call("write_file", path="a.txt", content="a\n"), call("read_file", path="none.txt")),
+        step(
+            call("write_file", path="a.txt", content="a\n"),
+            call("read_file", path="none.txt"),
+            call("write_file", path="there.txt", content="b\n"),
+        ),
         step(call("list_dir", path="."), send="hermes"),
         finish(),
     )
+    (live.root / "there.txt").write_text("not to be written over unread\n")
     await live.run()
     figures = collected(live)["gpt-oss:20b"]
     assert (figures.answers, figures.calls, figures.calls_ok, figures.recovered) == (3, 4, 3, 1)
     assert figures.call_success == 0.75
     assert (len(figures.ttft_new), len(figures.ttft_warm)) == (1, 2), "the first prompt was read whole"
-    assert (figures.load, figures.ttft_cold, figures.goals, figures.rounds_to_green) == ([], [], 1, [])
+    assert (figures.load, figures.ttft_cold, figures.goals, figures.rounds_to_green) == ([], [], 0, [])
+    assert [ended.ruled for ended in live.events(e.ToolEnded)].count(True) == 1
+
+
+@pytest.mark.parametrize(("text", "green"), [("x = 1\n", [2]), ("import os\n", [])])
+async def test_a_goal_counts_where_a_probe_judged_it(rig: OpenRig, text: str, green: list[int]) -> None:
+    live = await rig(
+        step(call("write_file", path="a.py", content=text)),
+        finish(),
+        probes={"pytest": False},
+        loop={"max_rounds": 2},
+    )
+    await live.run()
+    figures = collected(live)["gpt-oss:20b"]
+    assert (figures.goals, figures.rounds_to_green) == (1, green)
 
 
 async def test_each_model_has_its_own_and_a_shared_goal_is_nobodys(rig: OpenRig) -> None:
-    live = await rig(step(call("write_file", path="a.txt", content="a\n"), fault="stall@:1"), finish())
+    writes = step(call("write_file", path="a.py", content="a = 1\n"), fault="stall@:1")
+    live = await rig(writes, finish(), probes={"pytest": False})
     running = live.start()
     await live.stats(stalled=1)
     live.submit(c.SetModel(name="llama3.2:3b"))

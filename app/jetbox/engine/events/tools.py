@@ -57,6 +57,8 @@ class ToolEnded(Event, frozen=True, kw_only=True, tag="tool.ended"):
     """Unified, for the screen."""
     notes: tuple[str, ...] = ()
     """What was mended or ignored in the arguments."""
+    ruled: bool = False
+    """It failed by a rule of ours: a file is read before it is changed."""
 
 
 class PermissionAsked(Event, frozen=True, kw_only=True, tag="permission.asked"):

@@ -53,14 +53,14 @@ class Figures(msgspec.Struct):
     """How long a model that was there took to answer with a call of a tool, from the request to the end."""
     answers: int = 0
     calls: int = 0
-    """Tool calls that ran to an end of their own: neither refused nor cancelled."""
+    """Tool calls that ran to an end of their own: neither refused, also by a rule of ours, nor cancelled."""
     calls_ok: int = 0
     recovered: int = 0
     """Calls that the server left in the text."""
     garbled: int = 0
     """Answers whose calls nobody could read."""
     goals: int = 0
-    """Goals that one model worked on alone and that changed something."""
+    """Goals that one model worked on alone, that changed something, and that a probe judged."""
     rounds_to_green: list[int] = []
 
     def add(self, more: Figures) -> None:
@@ -167,7 +167,7 @@ class FiguresReader:
         """Of the models that were seen, where they are known."""
         self._model = ""
         self._goal_models: set[str] = set()
-        self._changed = False
+        self._changed = self._probed = False
         self._bytes = 0
         """Of the request that is to be answered next."""
         self._called = False
@@ -205,7 +205,9 @@ class FiguresReader:
             case e.ToolEnded():
                 self._ended(event)
             case e.GoalStarted():
-                self._goal_models, self._changed = set(), False
+                self._goal_models, self._changed, self._probed = set(), False, False
+            case e.ProbeEnded() if not event.baseline:
+                self._probed = self._probed or event.state not in ("skipped", "cancelled")
             case e.GoalEnded():
                 self._goal(event)
             case _:
@@ -253,13 +255,14 @@ class FiguresReader:
             figures.clocked = True
 
     def _ended(self, event: e.ToolEnded) -> None:
-        if event.state in ("ok", "failed"):
+        if event.state in ("ok", "failed") and not event.ruled:
             self._of().calls += 1
             self._of().calls_ok += event.state == "ok"
         self._changed = self._changed or bool(event.changes)
 
     def _goal(self, event: e.GoalEnded) -> None:
-        if len(self._goal_models) != 1 or not self._changed or event.outcome in ("interrupted", "failed", "denied"):
+        alone, judged = len(self._goal_models) == 1, self._changed and self._probed
+        if not (alone and judged) or event.outcome in ("interrupted", "failed", "denied"):
             return
         (name,) = self._goal_models
         figures = self._figures.setdefault(name, Figures())

@@ -47,6 +47,8 @@ class ToolResult(msgspec.Struct, frozen=True):
     """Files may have changed that `changes` does not name."""
     said: str | None = None
     """What a later step of a plan gets of it; None where that is `text`."""
+    ruled: bool = False
+    """A rule of ours refused it."""
 
 
 class Question(msgspec.Struct):

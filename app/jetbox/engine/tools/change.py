@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from jetbox.engine.errors import ToolError
+from jetbox.engine.errors import NotAsRead, ToolError
 from jetbox.engine.events import FileChange
 from jetbox.engine.safety.secrets import MARK
 from jetbox.engine.tools.base import Plan, ToolContext, ToolResult
@@ -61,7 +61,7 @@ async def look(path: str, context: ToolContext) -> Before:
     """Read the file that is to be changed.
 
     Raises:
-        ToolError: it is too large, no text, or not known to the model as it is.
+        ToolError: it is too large, no text, or (NotAsRead) not known to the model as it is.
     """
     status = context.workspace.status(path)
     if status is None:
@@ -79,9 +79,9 @@ def _look(path: str, context: ToolContext) -> Before:
         raise ToolError(f"{shown(path)} cannot be changed by file tools: {error}") from None
     known = context.ledger.check(path, snapshot.data)
     if known == "unread":
-        raise ToolError(f"{shown(path)} exists and was not read yet; call read_file first")
+        raise NotAsRead(f"{shown(path)} exists and was not read yet; call read_file first")
     if known == "changed":
-        raise ToolError(
+        raise NotAsRead(
             f"{shown(path)} has changed since it was last read (a command, a formatter or the user); read it again"
         )
     return Before(path, snapshot.data, decoded)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jetbox.engine.clock import Span, Timed
-from jetbox.engine.errors import DiskFailed, FileMoved, StorageError, ToolError, in_full
+from jetbox.engine.errors import DiskFailed, FileMoved, NotAsRead, StorageError, ToolError, in_full
 from jetbox.engine.events import CallState, ToolCalled, ToolEnded, ToolOutput, ToolStarted
 from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
@@ -205,7 +205,7 @@ class Dispatcher:
         except Denied as denied:
             return self._end(pending, "denied", str(denied), duration=watch.ran(session.now()))
         except ToolError as error:
-            result = ToolResult(str(error), ok=False)
+            result = ToolResult(str(error), ok=False, ruled=isinstance(error, NotAsRead))
             if isinstance(error, DiskFailed):
                 self._control.failure = StorageError(str(error), FULL)
         except StorageError as error:
@@ -307,6 +307,7 @@ class Dispatcher:
                 changes=changes,
                 diff=visible(self._redactor.redact(result.diff)) if result else "",
                 notes=tuple(notes or ()),
+                ruled=result is not None and result.ruled,
             )
         )
         if changes:
