@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 
+from jetbox.cli.dispatch import dispatch
+from jetbox.cli.taken import _recorded
 from jetbox.engine import events as e
+from jetbox.engine.errors import RecordingError
 from jetbox.engine.session import Batch
+from jetbox.record.journal import JournalWriter
+from jetbox.record.library import samples
 from jetbox.record.playback import Playback
-from jetbox.record.recording import Recording
+from jetbox.record.recording import Recording, read_journal
 from jetbox.ui.app import JetboxApp
 from jetbox.ui.screens.number import Number
 from jetbox.ui.screens.workbench import Workbench
@@ -190,17 +199,76 @@ def test_the_bars_of_the_transcript_and_of_a_recording_mark_the_same(event: e.An
     assert (len(story.alarms), len(story.reds)) == (kind != "", kind == "red")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_keys_say_what_goes_on_with_a_recording_and_what_compares_it(
-    on_source: Playing, size: tuple[int, int]
+async def test_keys_say_what_goes_on_with_a_recording_and_what_lists_its_rounds(
+    on_source: Playing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with on_source(playback(), size=size) as (app, pilot):
-        for key, said in (
-            ("f", "goes on from its end only: jetbox-tui -r 20260101-120000-abcd"),
-            ("c", "rounds of one only: jetbox-tui sessions show 20260101-120000-abcd"),
-        ):
-            await pilot.press(key)
-            assert said in screen_text(app).splitlines()[-1]
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    sessions, work = tmp_path / "jetbox" / "sessions", tmp_path / "work here"
+    work.mkdir()
+    own, gone, shipped = sessions / "20260101-120000-abcd", tmp_path / "a copy", samples()["question"]
+    for folder, workspace in ((own, work), (gone, tmp_path / "gone")):
+        written(folder, [msgspec.structs.replace(opened()[0], id=own.name, workspace=str(workspace)), *whole()[1:]])
+    only = "it only plays, and does not go on: "
+    for path, goes_on, name in (
+        (own, f"goes on from its end only: jetbox-tui -r {own.name} --cwd '{work}'", own.name),
+        (gone, f"{only}its folder is gone", "'a copy'"),
+        (shipped, f"{only}it is no session of yours", "question"),
+    ):
+        async with on_source(Playback(read_journal(path), clock=ManualClock()), size=(160, 24)) as (app, pilot):
+            app.workbench.sessions = sessions
+            await pilot.press("f")
+            assert goes_on in screen_text(app).splitlines()[-1]
+            await pilot.press("c")
+            wanted = f"jetbox-tui sessions show {name}"
+            assert wanted in screen_text(app).splitlines()[-1]
+        assert dispatch(shlex.split(wanted)[1:]) == 0
+        assert "Round 1: " in capsys.readouterr().out
+    start = _recorded(work, sessions, shlex.split(f"jetbox-tui -r {own.name}")[-1])
+    assert start == own
+
+
+def written(folder: Path, happened: list[e.AnyEvent]) -> Path:
+    """A session's folder with these events."""
+    writer = JournalWriter.create(folder)
+    for each in stamped(happened):
+        writer.record(each)
+    writer.flush()
+    writer.release()
+    return folder
+
+
+@pytest.mark.parametrize("what", ["blobs", "journal", "all of it"])
+async def test_a_recording_that_goes_away_while_it_plays_ends_where_it_can_be_read(
+    on_source: Playing, tmp_path: Path, what: str
+) -> None:
+    said: list[e.AnyEvent] = [e.Notice(level="info", text=f"word {n}" + "." * 400) for n in range(300)]
+    large = e.Notice(level="info", text="long " * 2000)
+    where = written(tmp_path / "one", [*whole(), *said, large, *whole()[1:]])
+    source = Playback(read_journal(where), clock=ManualClock())
+    full = source.duration
+    async with on_source(source) as (app, pilot):
+        if what == "blobs":
+            shutil.rmtree(where / "blobs")
+        else:
+            os.truncate(where / "journal.jsonl", 90_000 if what == "journal" else 0)
+        await pilot.press("end")
+        bench = app.workbench
+        if what == "all of it":
+            await until(pilot, lambda: app.failure)
+            return
+        await until(pilot, lambda: source.duration < full and bench.view.seq == source.seq)
+        last = source.seq
+        assert (last == len(whole()) + len(said) - 1) is (what == "blobs")
+        assert "it ends here: " in screen_text(app).splitlines()[-1]
+        await pilot.press("home", "right", "right")
+        await until(pilot, lambda: bench.view.seq == 2)
+        await pilot.press("end", "shift+right")
+        await until(pilot, lambda: bench.view.seq == last)
+        assert (source.position, source.seq) == (source.duration, last)
+        told = "".join(block.source() for block in bench.transcript.story.blocks)
+        assert ("is missing" if what == "blobs" else "since it was opened") in told
+    assert isinstance(app.failure, RecordingError), "that is its exit code"
 
 
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:

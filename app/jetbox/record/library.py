@@ -115,6 +115,15 @@ def find(name: str, folder: Path | None = None) -> Path:
     raise RecordingError(f"there is no session {name} in {folder}", _nearest(name, everything))
 
 
+def named(file: Path, folder: Path) -> str:
+    """What `find` finds this journal by: its session's id, a sample's name, or where it lies."""
+    session = file.parent if file.name == JOURNAL else file
+    if session.parent.resolve() == folder.resolve():
+        return session.name
+    here = session.relative_to(Path.cwd()) if session.is_relative_to(Path.cwd()) else session
+    return next((name for name, sample in samples().items() if sample == session), str(here))
+
+
 def _nearest(name: str, known: dict[str, Path]) -> str:
     from difflib import get_close_matches
 

@@ -11,7 +11,9 @@ import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -78,7 +80,8 @@ class Playback:
     """A recording that plays, seeks and steps.
 
     Starts paused at the beginning, where the header is due. Every event is resolved here once, so that what is
-    missing is told before it plays; none is held: what is due is taken out of the recording again.
+    missing is told before it plays; none is held: what is due is taken out of the recording again. What is gone
+    by then is met by whoever takes it.
     """
 
     def __init__(
@@ -135,6 +138,11 @@ class Playback:
                 marks.append(EventMark("mark", stamped.seq, stamped.t))
 
     @property
+    def path(self) -> Path:
+        """The journal's file."""
+        return self.recording.path
+
+    @property
     def duration(self) -> int:
         """Time of the last event, ns."""
         return self._times[-1]
@@ -181,7 +189,10 @@ class Playback:
         self._advance()
         start = 0 if self._reset else self._drained
         few = self._due - start <= AT_ONCE
-        due = tuple(self.events[start : self._due]) if few else Stretch(self.events, start, self._due)
+        due: Sequence[Stamped] = Stretch(self.events, start, self._due)
+        if few:
+            with suppress(RecordingError):  # whoever takes them one by one meets it where it is
+                due = tuple(due)
         batch = Batch(due, self._reset)
         self._reset = False
         self._drained = self._due
@@ -259,6 +270,17 @@ class Playback:
                 return
         there = f"it has rounds {self.rounds[0].number} to {self.rounds[-1].number}" if self.rounds else "it has none"
         raise RecordingError(f"there is no round {number} in this recording: {there}")
+
+    def cut(self, seq: int) -> None:
+        """Nothing behind this event can be read any more: it is the last one, and it plays up to there."""
+        count = bisect_right(self._seqs, seq)
+        for each in {id(each): each for each in (self._times, self._seqs, self._numbers, self._paced)}.values():
+            del each[count:]
+        self.rounds = tuple(mark for mark in self.rounds if mark.seq <= seq)
+        self.marks = tuple(mark for mark in self.marks if mark.seq <= seq)
+        self._playing, self._reset = False, False
+        self._drained = count
+        self._go(count)
 
     def seek_seq(self, seq: int) -> None:
         """Go to where the event with this number has just happened."""

@@ -73,15 +73,23 @@ class Events(Lazy[Stamped]):
 
     def __iter__(self) -> Iterator[Stamped]:
         for part in range(len(self._begins)):
-            for item in self._decoded(part):
+            for item in self._counted(part):
                 yield resolve(item, self._blobs.read) if isinstance(item, Deferred) else item
 
     def _item(self, at: int) -> Stamped:
         part = bisect_right(self._firsts, at) - 1
         if part != self._part:
-            self._part, self._items = part, list(self._decoded(part))
+            self._part, self._items = part, self._counted(part)
         item = self._items[at - self._firsts[part]]
         return resolve(item, self._blobs.read) if isinstance(item, Deferred) else item
+
+    def _counted(self, part: int) -> list[Stamped | Deferred]:
+        """As many as were counted."""
+        items = list(self._decoded(part))
+        count = (self._firsts[part + 1] if part + 1 < len(self._firsts) else self._count) - self._firsts[part]
+        if len(items) != count:
+            raise RecordingError(f"{self._file} was changed since it was opened: {len(items)} events stand for {count}")
+        return items
 
     def _decoded(self, part: int) -> Iterator[Stamped | Deferred]:
         begins = self._begins[part]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from jetbox.engine.events import Alarm
@@ -37,6 +38,11 @@ class Mark(Protocol):
 @runtime_checkable
 class Transport(Protocol):
     """Plays a recording; times in ns since the session began."""
+
+    @property
+    def path(self) -> Path:
+        """The journal's file."""
+        ...
 
     @property
     def duration(self) -> int: ...
@@ -81,3 +87,7 @@ class Transport(Protocol):
         ...
 
     def seek_seq(self, seq: int) -> None: ...
+
+    def cut(self, seq: int) -> None:
+        """Nothing behind this event can be read any more."""
+        ...

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
 
-from jetbox.engine.errors import RecordingError
+from jetbox.engine.errors import JetboxError, RecordingError
 from jetbox.ui.screens.overlays import Overlays
 from jetbox.ui.telling import telling
+from jetbox.ui.transport import Transport
 from jetbox.ui.widgets.permission import Permission
 from jetbox.ui.widgets.search import Search
 from jetbox.ui.widgets.thumb import Thumb
 from jetbox.ui.widgets.transcript import Transcript
 from jetbox.ui.widgets.transport import TransportBar
+
+if TYPE_CHECKING:
+    from jetbox.ui.app import JetboxApp
 
 
 class Reading(Overlays):
@@ -32,6 +38,7 @@ class Reading(Overlays):
     search: Search
     permission: Permission
     bar: TransportBar | None
+    transport: Transport | None
 
     @property
     def asked_here(self) -> bool:
@@ -89,11 +96,45 @@ class Reading(Overlays):
 
     def action_say_fork(self) -> None:
         """What to run to go on with a recording."""
-        self.word(f"goes on from its end only: jetbox-tui -r {self.view.id}", "dim")
+        from jetbox.record.library import samples
+
+        name, path, folder = self._called()
+        yours = path.is_dir() and path not in samples().values()
+        if not (yours and folder.is_dir()):
+            why = "its folder is gone" if yours else "it is no session of yours"
+            self.word(f"it only plays, and does not go on: {why}")
+            return
+        there = "" if folder.resolve() == Path.cwd().resolve() else f" --cwd {quote(str(folder))}"
+        self.word(f"goes on from its end only: jetbox-tui -r {name}{there}", "dim")
 
     def action_say_compare(self) -> None:
         """What to run to set the rounds of a recording beside another's."""
-        self.word(f"rounds of one only: jetbox-tui sessions show {self.view.id}", "dim")
+        self.word(f"rounds of one only: jetbox-tui sessions show {self._called()[0]}", "dim")
+
+    def _called(self) -> tuple[str, Path, Path]:
+        """What names the recording on a command line, its folder or file, and the folder it was recorded in."""
+        from jetbox.record.journal import JOURNAL
+        from jetbox.record.library import named
+
+        assert self.transport is not None
+        file = self.transport.path.absolute()
+        path = file.parent if file.name == JOURNAL else file
+        return quote(named(file, self.sessions)), path, Path(self.view.workspace)
+
+    def cut_off(self, transport: Transport, error: JetboxError) -> bool:
+        """A recording cannot be read as it was: it ends with what is shown; where that is nothing, so does the screen.
+
+        False in that case.
+        """
+        app = cast("JetboxApp", self.app)
+        app.failure = error
+        if self.view.seq < 0:
+            app.leave()
+            return False
+        transport.cut(self.view.seq)
+        self.notice("error", error.message, error.hint)
+        self.word(f"it ends here: {error.message}", "failed")
+        return True
 
     def show_place(self) -> None:
         """Show where in the transcript one is."""

@@ -187,7 +187,12 @@ class Workbench(Steering):
                     self.source.submit(told)
                 await asyncio.sleep(FRAME_S)
         except JetboxError as error:
-            self.fail(error.message, error.hint)
+            self.transcript.story.settle()
+            self._show_taken(deltas_only=False, other=True)
+            if self.transport is None:
+                self.fail(error.message, error.hint)
+            elif self.cut_off(self.transport, error):
+                self.call_next(self._drain)
 
     def _take(self, left: Iterator[e.Stamped], *, anew: bool) -> tuple[bool, bool]:
         """Take events for a slice: whether there can be more, and whether they only go on with what streams."""
@@ -385,13 +390,8 @@ class Workbench(Steering):
         """Other colours."""
         lined = [self.status, self.timeline, self.thumb, self.search, self.side]
         lined += [self.queue, self.permission, self.suggest, self._mark, self.footer]
-        for widget in (
-            *lined,
-            self.transcript,
-            self.bar,
-            self.asking,
-            self.reply.lead if self.reply is not None else None,
-        ):
+        lead = self.reply.lead if self.reply is not None else None
+        for widget in (*lined, self.transcript, self.bar, self.asking, lead):
             if widget is not None:
                 widget.paint(paint)
 
