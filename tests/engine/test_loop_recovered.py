@@ -136,7 +136,8 @@ async def test_a_call_that_is_talked_about_is_not_run(rig: OpenRig) -> None:
 
 async def test_a_call_in_a_document_that_the_model_writes_is_not_run(rig: OpenRig) -> None:
     head = "<function=write_file>\n<parameter=path>\ndoc.md\n</parameter>\n<parameter=content>\n"
-    live = await rig(step(text=f"{head}Use it so:\n<tool_call>\n{WRITE}\n</tool_call>"), step(text="Well then."))
+    text = f"{head}Use it so:\n<tool_call>\n{WRITE}\n</tool_call>"
+    live = await rig(step(text=text), step(text="Well then."), match="^Do it")
     assert (await live.run()).outcome == "answered"
     assert not (live.root / "a.txt").exists()
     second = json.loads((await live.stats())["bodies"][1]["body"])["messages"]
@@ -301,6 +302,17 @@ async def test_calls_that_are_never_readable_end_the_goal(rig: OpenRig) -> None:
     ended = await live.run()
     assert (ended.outcome, ended.exit_code, ended.rounds) == ("failed", 6, 3)
     assert "--model" in ended.hint
+
+
+@pytest.mark.parametrize("begun", ["<tool_call>", 'write_file(path="a.txt", content="', f"<tool_call>{WRITE[:-9]}"])
+async def test_a_call_that_never_has_its_end_is_no_answer(rig: OpenRig, begun: str) -> None:
+    texts = ("<function=write_file><parameter=path>", begun, begun, "Well then.")
+    live = await rig(*[step(text=text) for text in texts], match="^Do it")
+    ended = await live.run()
+    assert (ended.outcome, ended.exit_code, ended.rounds) == ("failed", 6, 3)
+    assert "lack their ends" in ended.reason
+    sent = [request[-1]["content"] for request in (await live.requests())[1:]]
+    assert all("looks like a tool call" in words for words in sent)
 
 
 async def test_a_call_between_two_sentences_is_not_run_and_not_taken_for_an_answer(rig: OpenRig) -> None:

@@ -231,6 +231,14 @@ async def test_unreadable_calls_call_the_large_model(rig: OpenRig) -> None:
     assert live.events(e.Routed)[1].why == "2 answers with calls that nobody could read"
 
 
+async def test_calls_that_lack_their_ends_call_the_large_model(rig: OpenRig) -> None:
+    texts = ("<function=write_file><parameter=path>", '<tool_call>{"name": "write_file", "arguments": {"path": ')
+    steps = [step(text=text) for text in texts]
+    live = await rig(*steps, step(text="So."), routing=rule("evidence", escalate_garbled=2), match="^Do it")
+    assert (await live.run()).outcome == "answered"
+    assert models(live) == [SMALL, SMALL, LARGE]
+
+
 async def test_a_cascade_accepts_what_is_sure_and_green(rig: OpenRig) -> None:
     live = await rig(step(GOOD), finish(), probes=RUFF, routing=rule("cascade"))
     assert (await live.run()).outcome == "done"

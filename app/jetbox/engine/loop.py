@@ -35,6 +35,7 @@ NUDGE_SUSPECT = (
 NUDGE_HALF = "[the server read a part alone of what it was sent, so that was no answer to all of it: answer again]"
 REPEATED_MOST = 2
 GARBLED_MOST = 2
+TOLD_BEGUN = "the model's tool calls lack their ends, or cannot be read"
 GARBLED_HINT = "choose another model with --model, or a smaller goal"
 EXCUSED = (
     "[what is red was red before you began: mend it where the goal asks for that; else call finish again and say so]"
@@ -244,13 +245,13 @@ class Loop:
             return self._guard_ending(
                 GuardTripped(guard="repeat", detail="its answers repeat themselves, or have no end", action="stop")
             ), []
-        self._garbled = self._garbled + 1 if result.garbled else 0
-        error = result.answer.error
-        if error is not None and self._garbled > GARBLED_MOST:
-            return Ending("failed", error.message, ExitCode.MODEL, GARBLED_HINT), []
+        begun, error = result.answer.begun, result.answer.error
+        self._garbled = self._garbled + 1 if result.garbled or begun else 0
+        if self._garbled > GARBLED_MOST:
+            return Ending("failed", error.message if error else TOLD_BEGUN, ExitCode.MODEL, GARBLED_HINT), []
         if result.garbled:
             return None, [NUDGE_GARBLED]
-        if result.answer.suspect and not result.answer.cut and not self._suspected:
+        if result.answer.suspect and not result.answer.cut and (begun or not self._suspected):
             self._suspected = True
             return None, [NUDGE_SUSPECT]
         self._suspected = False

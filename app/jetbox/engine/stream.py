@@ -63,6 +63,8 @@ class Answer(msgspec.Struct):
     """Its request was seen to wait for another client's turn."""
     suspect: bool = False
     """Its text holds what looks like a call that nobody could take from it."""
+    begun: bool = False
+    """And that is not whole."""
     of_half: bool = False
     """The server cut its prompt in silence, and from here on no more is sent than is read."""
 
@@ -278,7 +280,7 @@ class Attempt:
         """Take the calls that the server left in the text; what stands before them is the answer's text."""
         if not any(mark in text for text in (answer.text, answer.thinking) for mark in "{(<"):
             return
-        from jetbox.engine.models.repair import looks_like_a_call, recover
+        from jetbox.engine.models.repair import lacks_its_end, looks_like_a_call, recover
 
         offer = self._offer
         cut = answer.cut or answer.done_reason == FILTERED
@@ -288,7 +290,8 @@ class Attempt:
             self._show(self._held.before_call(found.text))
             self._submit(found, answer)
         else:
-            answer.suspect = looks_like_a_call(answer.text, self._offer)
+            answer.suspect = looks_like_a_call(answer.text, offer)
+            answer.begun = answer.suspect and not cut and lacks_its_end(answer.text, offer)
 
     def _read_again(self, error: CallGarbled, answer: Answer) -> bool:
         """Read a call that the server could not read; False where that cannot be done safely."""

@@ -130,11 +130,14 @@ def test_words_before_a_call_are_shown_once_and_as_they_were_written(size: int) 
         10_000 * ">>>",
         2_000 * "<|open|> tools <|sep|> ",
         ">>>read_file" + 20_000 * "\n",
+        5_000 * '  ">>>read_file\n{>>>',
+        '"' + 2_500 * "><function=read_file>",
     ],
 )
-def test_no_text_takes_long_to_show(text: str) -> None:
+@pytest.mark.parametrize("size", [4, 200_000])
+def test_no_text_takes_long_to_show(text: str, size: int) -> None:
     begun = time.process_time()
-    shown, rest = streamed(text, 4)
+    shown, rest = streamed(text, size)
     assert shown + rest == text
     assert time.process_time() - begun < 2
 
@@ -148,6 +151,9 @@ def test_no_text_takes_long_to_show(text: str) -> None:
         ("launch(path='a.py')\nThen I go on.", False),
         ("```python\nread_file(path='a.py')\n```\nis how.", False),
         ("finish() ends it.", False),
+        ('read_file(path="', True),
+        ("I read it.\n<tool_call>\n", True),
+        ("It begins with <tool_call>", False),
         (f"```text\n{CALLS[8]}\n```", True),
         (f"```text\n{CALLS[8]}\n```\nis how.", False),
         (f"```python\n# I read it\n{CALLS[0]}\n```", True),

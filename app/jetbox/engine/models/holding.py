@@ -58,6 +58,8 @@ _WORD = re.compile(
 """Or that of a call which begins with its name alone."""
 _FAR = 600
 """No call's beginning is longer before it is one."""
+_LOOKED = 2_000_000
+"""Characters before marks that are looked at for what quotes them: a text with more is held from there on."""
 _SPACES = ("functions", "tools", "default_api")
 """What models write before the name of a tool, with a dot."""
 _WORDS = (*_SPACES, "call", "functools", "print")
@@ -80,6 +82,7 @@ class HeldBack:
         self._before = ""
         """What was given, as far as it tells whether what follows it is quoted."""
         self._most = _FAR
+        self._looked = 0
 
     def feed(self, text: str) -> str:
         """Take what came; what of it, and of what was held, can be shown."""
@@ -132,7 +135,8 @@ class HeldBack:
                 upto = mark.end(mark.lastgroup or 0)  # in the next line something else may begin
                 continue
             at = self._behind(mark.start())
-            if not quoted(self._before + self._held[:at]):
+            self._looked += len(self._before) + at
+            if self._looked > _LOOKED or not quoted(self._before + self._held[:at]):
                 return at
         return -1
 

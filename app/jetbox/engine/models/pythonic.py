@@ -56,10 +56,12 @@ def read_calls(text: str, at: int) -> list[Written]:
 
 
 def stands_alone(text: str, at: int) -> bool:
-    """Whether the call that begins there is all of its line, or of its lines."""
+    """Whether the call that begins there is all of its line, or of its lines; it may lack its end."""
     begin = re.compile(rf"\s*\[?{NAME}(?=\()").match(text, at)
-    end = _closed(text, begin.end()) if begin else -1
-    return end >= 0 and not text[end:].partition("\n")[0].strip(" \t;,]")
+    if begin is None:
+        return False
+    end = _closed(text, begin.end())
+    return end < 0 or not text[end:].partition("\n")[0].strip(" \t;,]")
 
 
 def _closed(text: str, at: int) -> int:

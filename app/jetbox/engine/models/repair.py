@@ -176,10 +176,19 @@ def looks_like_a_call(text: str, offer: Offer) -> bool:
             if offer.offered(mark["python"].rpartition(".")[2]) and stands_alone(text, mark.start()):
                 return True
             continue
+        if mark.end() == len(text.rstrip()) and not before.rpartition("\n")[2].strip():
+            return True  # nothing but its mark has come
         near = re.findall(NAME, behind[:NEAR])
         if any(offer.offered(word.removeprefix("functions.")) for word in near):
             return True
     return False
+
+
+def lacks_its_end(text: str, offer: Offer) -> bool:
+    """Whether what looks like a call has begun there, and is not whole: no words of an answer."""
+    said = _spoken(text, offer.offered).rstrip()
+    marks = islice(_MARKS.finditer(said), CANDIDATES)
+    return _begun(said, offer.offered) or any(mark.end() == len(said) for mark in marks)
 
 
 def recover_raw(raw: str, offer: Offer) -> Recovered | None:
