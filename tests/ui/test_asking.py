@@ -56,7 +56,15 @@ async def test_marks_of_markdown_are_not_shown_and_the_choice_is_answered_as_it_
 
 async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showing) -> None:
     first = "**Where** does `main` go: pkg/__init__.py, src/**/a or b/**/c?"
-    below = ("pkg/__init__.py or a_b_c", "- *.py and *.md", "  2. ~/x_y_/*_z", "```", "# __all__ = [*a, *b]", "```")
+    below = (
+        "pkg/__init__.py or a_b_c",
+        "- *.py and *.md",
+        "  2. ~/x_y_/*_z",
+        "```",
+        "# __all__ = [*a, *b]",
+        "````",
+        "c/__init__.py",
+    )
     text = "\n".join((first, "", *below, "**Now** or `later`?"))
     called = e.ToolCalled(call="c7", name="ask_user", arguments="{}", title=f"ask_user {first}")
     choices = ("src/*.py and tests/*.py", "f(**a, **b) in _x_.py", "**`__main__`**: new")
@@ -66,7 +74,13 @@ async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showin
         )
         s.stage.clock.advance(LATER)
         assert "? Where does main go: pkg/__init__.py, src/**/a or b/**/c?" in s.text
-        for line in ("pkg/__init__.py or a_b_c", "• *.py and *.md", "  2. ~/x_y_/*_z", "# __all__ = [*a, *b]"):
+        for line in (
+            "pkg/__init__.py or a_b_c",
+            "• *.py and *.md",
+            "  2. ~/x_y_/*_z",
+            "# __all__ = [*a, *b]",
+            "c/__init__.py",
+        ):
             assert s.text.count(line) == 2, "in the dialog and in the transcript"
         assert s.text.count("Now or later?") == 2
         assert any("Where does main go: pkg/__init__.py" in each.source() for each in s.bench.transcript.story.blocks)

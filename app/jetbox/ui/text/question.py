@@ -26,10 +26,16 @@ def question_rows(text: str, signs: Signs, indent: str, width: int) -> list[Row]
         if fence is None:
             out += _line_rows(lines.pop(0).rstrip(), signs, indent, width)
             continue
-        end = next((n for n, line in enumerate(lines[1:], start=1) if line.strip() == fence[1]), len(lines) - 1) + 1
+        end = next((n for n, line in enumerate(lines[1:], start=1) if _closes(line, fence[1])), len(lines) - 1) + 1
         out += MarkdownFlow(signs, indent).rows("\n".join(lines[:end]), width, 0)[1]
         del lines[:end]
     return out
+
+
+def _closes(line: str, fence: str) -> bool:
+    """A fence is closed by one of its kind that is as long, or longer."""
+    said = line.strip()
+    return set(said) == {fence[0]} and len(said) >= len(fence)
 
 
 def _line_rows(line: str, signs: Signs, indent: str, width: int) -> list[Row]:
