@@ -287,6 +287,25 @@ def test_nothing_is_taken_where_no_call_is_meant(text: str) -> None:
     assert recover(text, "", fits, offered=TOOLS.__contains__, exact=exact) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "run"),
+    [
+        ("run_cmd", "security_risk=LOW command=ls", True),
+        ("read_file", "foo=1 path=a", True),
+        ("list_dir", "recursive=true", True),
+        ("run_cmd", "command=ls is_background=false", True),
+        ("read_file", "path=a foo=1", False),
+        ("write_file", "path=a content=a description=b", False),
+    ],
+)
+def test_an_argument_that_is_not_known_keeps_a_call_back_where_it_may_be_of_another(
+    name: str, given: str, run: bool
+) -> None:
+    pairs = [pair.split("=") for pair in given.split()]
+    text = "".join(f"<parameter={key}>{value}</parameter>" for key, value in pairs)
+    assert (recover(f"<function={name}>{text}</function>", "", fits, exact=exact) is not None) is run
+
+
 def test_a_word_to_a_command_that_its_tool_does_not_take_keeps_it_not_back() -> None:
     description = "<parameter=description>\nRun the tests\n</parameter>\n</function>"
     found = recover(parameters(RUN).replace("</function>", description), "", fits, exact=exact)

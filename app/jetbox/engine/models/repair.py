@@ -52,8 +52,13 @@ class Offer(Protocol):
         ...
 
 
-ASIDES = frozenset(("description", "explanation", "reason", "reasoning", "purpose", "thought", "thoughts", "title"))
+ASIDES = frozenset(
+    "description explanation reason reasoning purpose thought thoughts title "
+    "is_background encoding recursive security_risk".split()
+)
 """What models say of a call among its arguments, though no tool asks for it."""
+_OF_FILES = frozenset(("content", "old", "new", "edits", "text"))
+"""Arguments with text of files, which may itself hold tags."""
 CANDIDATES = 20
 """Places of one form that are looked at: a long text about calls must not hold up the screen."""
 _THOUGHTS = (
@@ -237,15 +242,24 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
 def _takes(judge: _Judge, call: Found) -> bool:
     """Whether there is such a tool and it takes the arguments; where those may hold tags, it must know all of them.
 
-    An argument that is not known, behind another, may have been part of that one's value.
+    An argument that is not known, behind another, may have been part of that one's value: that holds of an aside only
+    where text of a file stands before it.
     """
     if not judge.fits(call.name, call.arguments):
         return False
     if not call.between or judge.exact(call.name, call.arguments):
         return True
     given = msgspec.json.decode(call.arguments, type=dict[str, msgspec.Raw])
-    known = {key: value for key, value in given.items() if key not in ASIDES}
-    return not call.doubtful and judge.exact(call.name, msgspec.json.encode(known).decode())
+    if call.doubtful:
+        return False
+
+    def exact(keys: list[str]) -> bool:
+        return judge.exact(call.name, msgspec.json.encode({key: given[key] for key in keys}).decode())
+
+    keys = list(given)
+    texts = [n for n, key in enumerate(keys) if key in _OF_FILES]
+    known = [key for n, key in enumerate(keys) if key not in ASIDES or (texts and n > texts[0])]
+    return exact(known) or (known[:1] == keys[:1] and exact(known[1:]))
 
 
 def _meant(text: str, found: list[Part], judge: _Judge) -> list[Part]:

@@ -44,12 +44,16 @@ _REFUSES = re.compile(
 )
 """It will not be done, and nothing else is announced behind that."""
 _REFUSES_TOO = re.compile(
-    r"(?is)\b(?:nicht|niemals)(?: \w+)? (?:aus|auf|ausführen|aufrufen|ausgeführt|aufgerufen)(?: werden)?\W*\Z|"
-    r"\bpas (?:\w+ )?(?:exécuter|lancer|appeler|faire)\b[^.!?]{0,20}\Z|"
-    r"\bno (?:(?:lo|la|voy a|puedo|debo|se) ){0,2}(?:ejecut|llam)\w+(?: \w+){0,2}\W*\Z|"
-    r"不(?:会|能|应该?|要|该|可以?|得)?[^\W，。]{0,4}(?:执行|运行|调用)\w{0,10}\W*\Z"
+    r"(?is)\b(?:ich|wir) (?:werden?|will|wollen|kann|können|darf|dürfen|möchten?) "
+    r"(?:(?:das|dies(?:e[nrs]?)?|es|ihn|den) (?:Befehl |Aufruf )?)?(?:nicht|niemals) (?:ausführen|aufrufen)\W*\Z|"
+    r"\b(?:das|dies|es|den Befehl|diesen Befehl) (?:führe|rufe) ich (?:nicht|niemals) (?:aus|auf)\W*\Z|"
+    r"\bje ne (?:vais|peux|veux|dois) pas (?:l['’]|le |la |les )?(?:exécuter|lancer|appeler)"
+    r"(?: (?:ceci|cela|ça|cette commande|cet appel))?\W*\Z|"
+    r"\bno (?:(?:lo|la) )?(?:voy a|puedo|debo|quiero) (?:ejecutar|llamar)(?:lo|la)?"
+    r"(?: (?:esto|eso|este comando|esta llamada))?\W*\Z|"
+    r"我们?(?:不会|不能|不应该?|不该|不可以|无法)(?:去|再)?(?:执行|运行|调用)(?:它|(?:这|该|此)(?:个|条)?(?:命令|调用|工具)?)?\W*\Z"
 )
-"""The same in German, French, Spanish and Chinese, at the sentence's end."""
+"""The same in German, French, Spanish and Chinese where it is the speaker that will not, at the sentence's end."""
 _OPENING = re.compile(r"```\w*[\s\[{]*\Z")
 _INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
