@@ -190,17 +190,18 @@ def test_a_model_is_pulled(jetbox: Jetbox, sim_server: Sim) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "flavour", "words"),
     [
-        (("show", "nix"), "the server does not have nix; it has: gpt-oss:20b"),
-        (("warm", "nix"), "jetbox-tui models pull nix"),
-        (("pull", "nix"), "nobody has a model nix"),
+        (("show", "nix"), "ollama", "the server does not have nix; it has: gpt-oss:20b"),
+        (("warm", "nix"), "ollama", "jetbox-tui models pull nix"),
+        (("show", "nix"), "vllm", "name one of those"),
+        (("pull", "nix"), "ollama", "nobody has a model nix"),
     ],
 )
 def test_a_model_that_is_not_there_is_said(
-    jetbox: Jetbox, sim_server: Sim, arguments: tuple[str, ...], words: str
+    jetbox: Jetbox, sim_server: Sim, arguments: tuple[str, ...], flavour: str, words: str
 ) -> None:
-    done = jetbox("models", *arguments, "--host", sim_server().url)
+    done = jetbox("models", *arguments, "--host", sim_server(flavour=flavour).url)
     assert done.returncode == 6
     assert words in done.stderr
     assert len(done.stderr.splitlines()) <= 3

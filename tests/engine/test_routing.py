@@ -105,6 +105,10 @@ def test_models_must_be_named(mode: str) -> None:
     with pytest.raises(SettingsError, match=r"routing.small and routing.large are not set"):
         check(RoutingOptions(mode=mode))  # type: ignore[arg-type]
     check(RoutingOptions(small=SMALL))
+    with pytest.raises(SettingsError, match=f"small and large are both {SMALL}"):
+        check(RoutingOptions(mode=mode, small=SMALL, large=SMALL))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="a confidence is between 0 and 1"):
+        check(RoutingOptions(mode=mode, small=SMALL, large=LARGE, confidence=7))  # type: ignore[arg-type]
 
 
 async def test_a_goals_complexity_chooses_and_is_explained(rig: OpenRig) -> None:

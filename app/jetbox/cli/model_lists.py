@@ -94,7 +94,8 @@ def require(listing: Listing, name: str) -> Entry:
     entry = listing.find(name)
     if entry is None:
         there = ", ".join(e.info.name for e in listing.entries) or "nothing yet"
-        raise ModelNotFound(f"the server does not have {name}; it has: {there}", f"jetbox-tui models pull {name}")
+        hint = f"jetbox-tui models pull {name}" if listing.fetches else "name one of those"
+        raise ModelNotFound(f"the server does not have {name}; it has: {there}", hint)
     return entry
 
 

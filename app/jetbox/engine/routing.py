@@ -30,7 +30,7 @@ JUDGED = {"done": "the probes passed", "answered": "nothing was changed that a p
 
 
 def check(options: RoutingOptions) -> None:
-    """Refuse routing without models.
+    """Refuse routing without two models, or with a confidence that no answer has.
 
     Raises:
         SettingsError
@@ -41,6 +41,16 @@ def check(options: RoutingOptions) -> None:
         raise SettingsError(
             f"routing by {options.mode} needs the names of two models, and {' and '.join(missing)} {are} not set",
             "jetbox-tui models lists what the server has",
+        )
+    if options.mode != "off" and options.small == options.large:
+        raise SettingsError(
+            f"routing by {options.mode} needs two models, and small and large are both {options.small}",
+            "name another as one of them, or leave routing off",
+        )
+    if not 0 <= options.confidence <= 1:
+        raise SettingsError(
+            f"routing.confidence is {options.confidence:g}, and a confidence is between 0 and 1",
+            "0.85 is what holds where it is not set",
         )
 
 

@@ -6,6 +6,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class FileRing(KeyringBackend):
         self.path = path
         self.locked = False
         self.asks = False
+        self.beside = ""
 
     def _entries(self) -> dict[str, str]:
         entries: dict[str, str] = json.loads(self.path.read_text()) if self.path.exists() else {}
@@ -42,6 +44,8 @@ class FileRing(KeyringBackend):
     def get_password(self, service: str, username: str) -> str | None:
         if self.locked:
             raise KeyringLocked("the collection is locked")
+        if self.asks:
+            self.beside = _beside()
         if self.asks and getpass.getpass("Please enter password for encrypted keyring") != "pw":
             raise ValueError("Incorrect Password")
         return self._entries().get(f"{service}\0{username}")
@@ -93,14 +97,20 @@ async def test_a_locked_keyring_is_said(ring: FileRing) -> None:
         await api_key(NAMED, {})
 
 
+def _beside() -> str:
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(getpass.getpass, "Another's password").result()
+
+
 async def test_a_keyring_that_asks_on_the_terminal_asks_no_workbench(
     ring: FileRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keyring.set_password("gpu-box", "ada", KEY)
     ring.asks = True
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: "pw")  # what a person types
+    monkeypatch.setattr(getpass, "getpass", lambda prompt, stream=None: "pw")  # what a person types
     with pytest.raises(SettingsError, match="asks for its password on the terminal") as caught:
         await key_for(NAMED, {}, prompts=False)
+    assert ring.beside == "pw", "whoever else asks is let ask"
     assert "model.api_key_env" in caught.value.hint
     assert await key_for(NAMED, {}) == KEY, "without a screen it may"
 

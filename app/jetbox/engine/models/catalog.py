@@ -51,6 +51,8 @@ class Listing(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     loading: bool = False
     """The server loads or unloads a model, and holds back what it has in memory; that is from earlier."""
+    fetches: bool = True
+    """The server fetches what it does not have, when it is asked to."""
 
     def find(self, name: str) -> Entry | None:
         """The model of that name, or of that which Ollama makes of it: with a tag, and in whatever case."""
@@ -133,7 +135,8 @@ class Catalog:
 
     def _merged(self, installed: list[ModelInfo], loading: bool = False) -> Listing:
         held = {model.name: model for model in self._running}
-        return Listing(tuple(Entry(info, held.get(info.name)) for info in installed), loading)
+        entries = tuple(Entry(info, held.get(info.name)) for info in installed)
+        return Listing(entries, loading, self._model.manages)
 
     async def _described_all(self, installed: list[ModelInfo]) -> list[ModelInfo]:
         """With what only a question about each model tells; it is asked once for each digest."""

@@ -43,7 +43,7 @@ def keyring_entry(options: ModelOptions) -> Entry | None:
 
 
 class _AsksHere(Exception):
-    """A keyring wants its password typed into a terminal that is the workbench's."""
+    """A keyring wants its password typed where what is typed is the session's."""
 
 
 async def api_key(options: ModelOptions, environ: Mapping[str, str], *, prompts: bool = True) -> str:
@@ -85,13 +85,17 @@ def _sendable(key: str, place: str) -> str:
 
 @contextmanager
 def _unasked() -> Iterator[None]:
-    """What is typed goes to the workbench: a question on its screen would take keys from it and wait for ever."""
+    """What is typed is the session's: a question of this thread's would take keys from it and wait for ever."""
     import getpass
+    from threading import get_ident
 
-    def refuse(prompt: str = "", stream: TextIO | None = None) -> str:
+    asking, ours = getpass.getpass, get_ident()
+
+    def refuse(prompt: str = "Password: ", stream: TextIO | None = None) -> str:
+        if get_ident() != ours:
+            return asking(prompt, stream)
         raise _AsksHere
 
-    asking = getpass.getpass
     getpass.getpass = refuse
     try:
         yield
@@ -112,7 +116,7 @@ def _from_keyring(entry: Entry, prompts: bool) -> str:
             key = keyring.get_password(entry.service, entry.user)
     except _AsksHere:
         raise SettingsError(
-            "the keyring asks for its password on the terminal, which the workbench has",
+            "the keyring asks for its password on the terminal, where what is typed is the session's",
             "take a keyring that is unlocked otherwise, or put the key into a variable that model.api_key_env names",
         ) from None
     except Exception as error:  # backends raise what their services raise
