@@ -53,8 +53,20 @@ class Offer(Protocol):
 
 
 ASIDES = frozenset(
-    "description explanation reason reasoning purpose thought thoughts title "
-    "is_background encoding recursive security_risk".split()
+    [
+        "description",
+        "explanation",
+        "reason",
+        "reasoning",
+        "purpose",
+        "thought",
+        "thoughts",
+        "title",
+        "is_background",
+        "encoding",
+        "recursive",
+        "security_risk",
+    ]
 )
 """What models say of a call among its arguments, though no tool asks for it."""
 _OF_FILES = frozenset(("content", "old", "new", "edits", "text"))
