@@ -130,6 +130,32 @@ async def test_keys_of_the_first_moments_belong_to_what_was_being_typed(show: Sh
         assert await s.asked() == commands.Reply(QUESTION.id, SQLITE)
 
 
+@pytest.mark.parametrize(
+    ("size", "hint"), [((120, 40), "tab to the question   enter queues"), ((20, 5), "tab to answer")]
+)
+async def test_keys_go_on_with_what_stands_in_the_input_until_one_leads_to_the_question(
+    show: Showing, size: tuple[int, int], hint: str
+) -> None:
+    async with show(size=size) as s:
+        await s.play(*opened(), *first_round()[:8])
+        await s.type("use ")
+        await s.play(*INQUIRY)
+        assert hint in s.text
+        for key in "1ysan2":
+            s.stage.clock.advance(LATER)
+            await s.press(key)
+        s.stage.clock.advance(LATER)
+        await s.press("left", "down", "enter")
+        assert await s.asked() == commands.Steer("use 1ysan2", now=False)
+        await s.type("more")
+        s.stage.clock.advance(LATER)
+        await s.press("tab")
+        assert hint not in s.text
+        await s.press("down", "enter")
+        assert await s.asked() == commands.Reply(QUESTION.id, POSTGRES)
+        assert s.bench.prompt.text == "more"
+
+
 async def test_without_choices_words_are_wanted(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:8])

@@ -44,6 +44,7 @@ async def test_keys_answer(show: Showing, key: str, answer: Literal["once", "ses
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(LATER)
         await s.press(key)
+        s.stage.clock.advance(LATER)
         assert await s.asked() == commands.Answer("p1", answer)
 
 
@@ -75,6 +76,65 @@ async def test_words_that_go_on_decide_nothing_and_stay_in_the_input(show: Showi
         await s.press("y")
         assert await s.asked() == commands.Answer("p1", "once")
         assert s.bench.prompt.text == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "hint"), [((120, 40), "tab then  y once    s this session"), ((20, 5), "tab  y  s  a  n")]
+)
+async def test_letters_go_on_with_what_stands_in_the_input_until_a_key_leads_to_the_dialog(
+    show: Showing, size: tuple[int, int], hint: str
+) -> None:
+    async with show(size=size) as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.type("use ")
+        await s.play(question())
+        assert hint in s.text
+        for key in "aysn":
+            s.stage.clock.advance(LATER)
+            await s.press(key)
+        s.stage.clock.advance(LATER)
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "use aysn")
+        await s.press("tab", "x", "tab")
+        assert s.bench.prompt.text == "use aysnx", (
+            "what answers nothing goes on with the words, and a key so soon is theirs"
+        )
+        s.stage.clock.advance(LATER)
+        await s.press("tab")
+        assert "tab" not in s.text
+        await s.press("y")
+        assert await s.asked() == commands.Answer("p1", "once")
+        await s.play(e.PermissionAnswered(id="p1", answer="once"), question(2))
+        assert hint in s.text, "the next question is led to anew"
+        s.stage.clock.advance(LATER)
+        await s.press("y", *["backspace"] * 10)
+        assert "tab" not in s.text
+        s.stage.clock.advance(LATER)
+        await s.press("s")
+        assert await s.asked() == commands.Answer("p2", "session")
+
+
+async def test_for_good_is_answered_where_no_other_letter_follows(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(LATER)
+        await s.press("a")
+        s.stage.clock.advance(399)
+        await s.press("l")
+        s.stage.clock.advance(LATER)
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "al")
+        await s.press("backspace", "backspace")
+        s.stage.clock.advance(LATER)
+        await s.press("a", "escape")
+        assert await s.asked() == commands.Answer("p1", "no")
+        assert s.bench.prompt.text == ""
+        await s.play(e.PermissionAnswered(id="p1", answer="no"), question(2))
+        s.stage.clock.advance(LATER)
+        await s.press("a")
+        assert s.nothing_asked
+        s.stage.clock.advance(LATER)
+        await s.press("l")
+        assert await s.asked() == commands.Answer("p2", "always")
+        assert s.bench.prompt.text == "l"
 
 
 async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:

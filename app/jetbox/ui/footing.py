@@ -60,6 +60,7 @@ ANSWER_HINTS: Keys = (
     ("answer.down", "chooses"),
     ("answer.none", "no answer"),
 )
+LED_HINTS: Keys = (("input.complete", "to the question"), ("input.send", "queues"), ("answer.none", "no answer"))
 LOOKING_HINTS: Keys = (("transcript.expand", "expands"), ("app.help", "help"), ("app.leave", "leaves"))
 Word = tuple[str, str]
 """Something to say until the next key, and its style; empty where there is nothing."""
@@ -120,10 +121,12 @@ def _sandbox(view: SessionView) -> str:
     return f"sandbox {chosen.name}, partly" if chosen.cannot else ""
 
 
-def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = "", offered: Keys = ()) -> Keys:
+def wanted_hints(
+    view: SessionView, *, live: bool, replay: bool, typed: str = "", offered: Keys = (), led: bool = False
+) -> Keys:
     """The ids of the keys that matter now, with a word each; none while a question says its own.
 
-    `offered` are those for what is there to complete what is typed.
+    `offered` are those for what is there to complete what is typed; `led`: a key leads to what is asked.
     """
     if replay:
         return REPLAY_HINTS
@@ -132,7 +135,7 @@ def wanted_hints(view: SessionView, *, live: bool, replay: bool, typed: str = ""
     if not live:
         return LOOKING_HINTS
     if view.asked:
-        return ANSWER_HINTS if _inquires(view) else ()
+        return (LED_HINTS if led else ANSWER_HINTS) if _inquires(view) else ()
     if typed.startswith("!"):
         return COMMAND_HINTS
     if typed:

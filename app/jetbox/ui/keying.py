@@ -18,6 +18,7 @@ from textual.widget import Widget
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.keys import doing_of, raw_keys
 from jetbox.ui.widgets.field import Field
+from jetbox.ui.words import NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,14 +28,22 @@ if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
     from jetbox.ui.screens.over import Over
     from jetbox.ui.screens.workbench import Workbench
+    from jetbox.ui.widgets.asking import Reply
+    from jetbox.ui.widgets.permission import Permission
 
 Typed = events.Key | events.Paste
 ENDING = ("app.quit", "app.leave")
 """What does not wait for the first frame."""
 ANSWERING = ("answer", "send", "none")
 """What keys do that answer a question."""
+FOR_GOOD = "answer('always')"
+"""The answer that is waited with: its letter may be the beginning of words."""
 CHOOSING = ("earlier", "later", "complete")
 """What keys of the input do that a dialog has too, or that lead to it."""
+LEAST_NS = 10_000_000
+"""How long to wait for keys that were read and have not acted."""
+LEADS = "input.complete"
+"""The key that leads from the input to the dialog, where nothing is offered to complete."""
 
 
 class Acted(Message):
@@ -53,11 +62,15 @@ class Keying:
         self._taking = False
         self._early: list[Typed] = []
         self._held: list[Typed] = []
-        """One letter that may be the beginning of words, or an answer that came too soon."""
+        """One letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
+        self._for_good: tuple[str, int] | None = None
+        """The question that the letter held answers for good, where no other follows, and when it was typed, in ns."""
         self._last = -GRACE_NS
         """When a letter was last typed that was no answer, by the session's clock in ns."""
         self._lent = False
         """Whether the input has the keys of a dialog while words go on."""
+        self._led = ""
+        """The question to whose dialog a key led from a draft: letters answer it."""
         self._on: tuple[Screen[Any], Widget] | None = None
         """The screen and the widget that something was typed on which may close them, until it has acted."""
         self._behind: deque[Typed] = deque()
@@ -100,6 +113,38 @@ class Keying:
         on = next((each for each in (bench.permission, bench.reply, bench.search) if each is screen.focused), None)
         return (screen, on) if on is not None else None
 
+    def drafting(self) -> tuple[Screen[Any], Widget] | None:
+        """The same of the input while something is asked: whose the next key is, its text says."""
+        bench = self._bench
+        here = bench.asked_here and bench.app.screen is bench and bench.focused is bench.prompt
+        return (bench, bench.prompt) if here else None
+
+    @property
+    def answers(self) -> bool:
+        """Whether a letter would be an answer now, or for its dialog at least: nothing else is being typed."""
+        bench, dialog = self._bench, self._dialog
+        if dialog is None or self._draft_stands:
+            return False
+        return bench.focused is dialog or (self._lent and bench.focused is bench.prompt)
+
+    @property
+    def _dialog(self) -> Permission | Reply | None:
+        """Where what is asked is answered."""
+        bench = self._bench
+        if bench.permission.question is not None:
+            return bench.permission
+        return bench.reply if bench.inquired is not None else None
+
+    @property
+    def _question(self) -> str:
+        asked = self._bench.permission.question or self._bench.inquired
+        return asked.id if asked is not None else ""
+
+    @property
+    def _draft_stands(self) -> bool:
+        """Whether letters go on with what stands in the input, since no key led from there to the dialog."""
+        return bool(self._bench.prompt.text) and self._led != self._question
+
     def wait(self, on: tuple[Screen[Any], Widget]) -> None:
         """Something was typed there: what is typed now waits until that has acted."""
         if self._bench.app.screen is on[0] and on[1].post_message(Acted(on[1])):
@@ -122,7 +167,9 @@ class Keying:
             bench.set_focus(bench.home)  # it was closed, and word of that is on its way
         if not bench.live or bench.app.screen is not bench:
             return (event,)
-        dialog = bench.permission if bench.permission.question is not None else bench.reply if bench.inquired else None
+        if isinstance(event, events.Key):
+            self._answer_for_good(self._when(event))
+        dialog = self._dialog
         if dialog is not None and dialog.given:
             if bench.focused is dialog:
                 return self._behind_answer(event, dialog)
@@ -131,37 +178,87 @@ class Keying:
             return self._pasted(event)
         if dialog is None:
             self._lent = False
-        elif bench.focused is dialog or (self._lent and bench.focused is bench.prompt):
+            return self._elsewhere(event)
+        lent = self._lent and bench.focused is bench.prompt
+        if (bench.focused is bench.prompt or self._draft_stands) and event.key in raw_keys(bench.prompt, LEADS):
+            return self._lead(event, dialog)
+        if bench.focused is dialog or lent:
             dealt = self._of_permission(event) if dialog is bench.permission else self._of_reply(event)
             return () if dealt is None else self._to(dialog, event) if not dealt else self._draft(event)
+        self._led = ""
         return self._elsewhere(event)
+
+    def _lead(self, event: events.Key, dialog: Permission | Reply) -> Sequence[Typed]:
+        """From the input to the dialog; where something is offered, or words go on, the key is for those."""
+        bench = self._bench
+        if bench.completer.open:
+            return self._draft(event)
+        if not self._too_soon(event, dialog):
+            self._to(dialog, event)
+            self._led = self._question
+            bench.show_way()
+        return ()
+
+    def _too_soon(self, event: events.Key, dialog: Permission | Reply) -> bool:
+        """Whether the question, or the last letter of other words, is so new that a key is not meant for it."""
+        return self._when(event) - max(dialog.since, self._last) < GRACE_NS
 
     def _of_permission(self, event: events.Key) -> bool | None:
         """Whether a key belongs to what is being typed and not to this dialog; None: to neither."""
         bench, does = self._bench, doing_of(self._bench.permission, event.key)
-        typed, decides = self._when(event), does.startswith("answer")
-        early = typed - max(bench.permission.since, self._last) < GRACE_NS
+        early, decides = self._too_soon(event, bench.permission), does.startswith("answer")
         if event.is_printable:
-            self._last = typed
-            if early and does and not bench.prompt.text and not self._held:
+            self._last = self._when(event)
+            if self._draft_stands or (early and self._held):
+                return True
+            if does and (early or does == FOR_GOOD):
                 self._held = [event]
+                if not early:
+                    self._wait_for_more(self._question, self._last)
                 return None
-            return early or not does
+            return not does
         if early and decides:
-            return None
+            return None if self._for_good is None else False
         return not does and self._edits(event.key) and bool(bench.prompt.text or (early and self._held))
 
     def _of_reply(self, event: events.Key) -> bool | None:
         """The same for the dialog of a question of the model's, where words are an answer too."""
-        bench, typed = self._bench, self._when(event)
-        since = bench.reply.since if bench.reply is not None else 0
-        if not bench.prompt.text or typed - max(since, self._last) >= GRACE_NS:
+        bench = self._bench
+        if bench.reply is None or not self._draft_stands:
             return False
+        early = self._too_soon(event, bench.reply)
         if event.is_printable:
-            self._last = typed
+            self._last = self._when(event)
             return True
-        none = bench.reply is not None and doing_of(bench.reply, event.key) == "none"
-        return None if none else self._edits(event.key)
+        if early and doing_of(bench.reply, event.key) == "none":
+            return None
+        return bool(doing_of(bench.prompt, event.key))
+
+    def _wait_for_more(self, question: str, typed: int) -> None:
+        """Hold the answer as long as another letter may make it the beginning of words."""
+        self._for_good = question, typed
+        left = GRACE_NS - (self._bench.source.now() - typed)
+        self._bench.app.set_timer(max(LEAST_NS, left) / NS, self._no_more)
+
+    def _no_more(self) -> None:
+        """No letter came, so far as is known."""
+        if self._for_good is None:
+            return
+        if self._on is None and not self._behind:
+            self._answer_for_good(self._bench.source.now())
+        if self._for_good is not None:
+            self._wait_for_more(*self._for_good)
+
+    def _answer_for_good(self, now: int) -> None:
+        """Answer with the letter held, where none followed in time and the dialog still has the keys."""
+        if self._for_good is None or now - self._for_good[1] < GRACE_NS:
+            return
+        question, _ = self._for_good
+        self._for_good = None
+        self._held.clear()
+        permission = self._bench.permission
+        if question == self._question and self.answers and not permission.given:
+            permission.action_answer("always")
 
     def _behind_answer(self, event: Typed, dialog: Widget) -> Sequence[Typed]:
         """What comes between an answer and its end: words begin the next, and no key answers twice."""
@@ -192,7 +289,7 @@ class Keying:
         focused = self._bench.focused
         if not isinstance(focused, Field) and focused is not self._bench.search:
             self._bench.set_focus(self._field())
-            self._lent = self._bench.permission.question is not None
+            self._lent, self._led = self._bench.permission.question is not None, ""
         return (*self._let_go(), event)
 
     def _field(self) -> Widget:
@@ -201,19 +298,20 @@ class Keying:
         return bench.reply if bench.reply is not None and bench.inquired is not None else bench.prompt
 
     def _draft(self, event: Typed) -> Sequence[Typed]:
-        self._lent = True
+        self._lent, self._led = True, ""
         self._bench.set_focus(self._bench.prompt)
+        self._bench.show_way()
         return (*self._let_go(), event)
 
     def _to(self, dialog: Widget | None, event: Typed) -> Sequence[Typed]:
-        self._lent = False
+        self._lent, self._for_good = False, None
         self._held.clear()
         self._bench.set_focus(dialog)
         return (event,)
 
     def _let_go(self) -> list[Typed]:
         """What was held, where it goes on as words."""
-        held, self._held = self._held, []
+        held, self._held, self._for_good = self._held, [], None
         return held if self._bench.focused is self._bench.prompt else []
 
     def _edits(self, key: str) -> bool:

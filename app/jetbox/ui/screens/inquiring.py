@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual import on
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
+from jetbox.ui.keying import LEADS
 from jetbox.ui.screens.reading import Reading
 from jetbox.ui.widgets.permission import Permission
 
 if TYPE_CHECKING:
     from textual.widget import Widget
 
+    from jetbox.ui.app import JetboxApp
     from jetbox.ui.widgets.asking import Asking, Reply
 
 
@@ -22,6 +24,7 @@ class Inquiring(Reading):
 
     asking: Asking | None = None
     reply: Reply | None = None
+    key_names: dict[str, str]
 
     def submit(self, command: commands.AnyCommand) -> None:
         """Hand a command to the session."""
@@ -45,6 +48,23 @@ class Inquiring(Reading):
             self._inquire(wanted)
         if question is not None or there:
             self.home_focus()
+        self.show_way()
+
+    @property
+    def led_by(self) -> str:
+        """The key that leads to the dialog, where letters are for something else; empty where they answer."""
+        answers = not self.asked_here or cast("JetboxApp", self.app).keying.answers
+        return "" if answers else self.key_names.get(LEADS, "")
+
+    def show_way(self) -> None:
+        """Say in the dialog which key answers now."""
+        self.permission.lead(self.led_by)
+        if self.reply is not None and self.reply.lead_by(self.led_by):
+            self.know_keys()
+
+    def on_descendant_focus(self) -> None:
+        """Something else has the keys."""
+        self.show_way()
 
     @property
     def inquired(self) -> e.QuestionAsked | None:

@@ -145,6 +145,7 @@ class Steering(Inquiring):
         """The cursor moved in the input, or (`text`) the input has another text."""
         self.completer.typed()
         if text:
+            self.show_way()
             self.was_typed()
 
     def action_interrupt(self) -> None:

@@ -304,13 +304,13 @@ class Workbench(Steering):
             replay=self.bar is not None,
             typed=self.prompt.text,
             offered=offered if self.completer.open else (),
+            led=bool(self.led_by),
         )
         return tuple((self.key_names[name], does) for name, does in wanted if name in self.key_names)
 
     def know_keys(self) -> None:
         """Keys were bound or bound anew: hints say them as they are."""
-        field = self.prompt if self.inquired is None else self.reply
-        nodes = (self.app, self, self.bar or field or self.prompt)
+        nodes = (self.app, self, self.bar or self.prompt, *([self.reply] if self.inquired and self.reply else ()))
         self.key_names = first_keys(*nodes, ascii=self.glyphs.ascii)
         self.transcript.name_key(self.key_names.get("transcript.expand", ""))
         self._show_footer(self.source.now())

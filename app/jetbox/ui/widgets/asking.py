@@ -197,6 +197,7 @@ class Reply(Field):
         """When the question appeared, in ns."""
         self._given = -GIVEN_NS
         """When it was answered, in ns."""
+        self._led_by = ""
 
     def on_mount(self) -> None:
         self.post_message(self.Ready())
@@ -209,8 +210,18 @@ class Reply(Field):
         self.since = self._clock()
         self.placeholder = self._invites(question)
 
+    def lead_by(self, key: str) -> bool:
+        """Say that this key leads here, since letters go elsewhere; empty: they do not. Whether that is new."""
+        changed = key != self._led_by
+        if changed:
+            self._led_by = key
+            self.placeholder = self._invites(self._asking.question)
+        return changed
+
     def _invites(self, question: QuestionAsked | None) -> str:
-        """What stands where nothing is typed: how to leave, where no other row says it."""
+        """What stands where nothing is typed: how to come here, or to leave, where no other row says it."""
+        if self._led_by:
+            return f"{self._led_by} to answer"
         leaves = first_keys(self, ascii=self._asking.glyphs.ascii).get("answer.none", "")
         if leaves and self.app.size.height <= LOW:
             return f"{leaves} no answer"

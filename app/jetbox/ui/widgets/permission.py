@@ -64,6 +64,7 @@ class Permission(Wheeled, Lined, can_focus=True):
         """When the question appeared, in ns."""
         self._given = -GIVEN_NS
         """When it was answered, in ns."""
+        self._led_by = ""
         self._scrolled = 0
         self._laid_out: tuple[int, list[Row]] = (0, [])
         self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
@@ -77,6 +78,12 @@ class Permission(Wheeled, Lined, can_focus=True):
         self.question = question
         self.display = question is not None
         self.redraw()
+
+    def lead(self, key: str) -> None:
+        """Say that this key leads here, since letters are for something else; empty: they answer."""
+        if key != self._led_by:
+            self._led_by = key
+            self.redraw()
 
     def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
         if self.question is not None and self._clock() - self.since >= GRACE_NS:
@@ -152,22 +159,32 @@ class Permission(Wheeled, Lined, can_focus=True):
         rows, left = diff_rows(safe_text(question.diff), width, most=DIFF_LINES, more=self.glyphs.more)
         return [*rows, row((f"{self.glyphs.more} {left} more lines", "warning"))] if left else rows
 
+    def _leading(self, room: int) -> str:
+        """The words about the key that leads here."""
+        return f"{self._led_by}{' then' if room >= cells(self._led_by) + 5 else ''}  " if self._led_by else ""
+
     def _answers(self, width: int) -> Row:
         """The keys and what they do; with fewer words where there is less room."""
         bound = first_keys(self, ascii=self.glyphs.ascii)
         answers = [(bound.get(name, ""), does, answer) for name, does, answer in ANSWERS]
+        led = self._leading(width - sum(cells(key) + 2 for key, _, _ in answers))
+        width -= cells(led)
         short = sum(cells(key) + cells(answer) + 3 for key, _, answer in answers) - 2
         words = sum(cells(key) + cells(does) + 1 for key, does, _ in answers)
         gaps = len(ANSWERS) - 1
         apart = next((gap for gap in (4, 2) if words + gap * gaps + 2 <= width), 0)
         edge = 2 if apart else 0
-        pieces: list[Piece] = [(" " * edge, "")]
-        column = edge + 1  # with the margin
+        pieces: list[Piece] = [(" " * edge, ""), (led, "key")]
+        column = edge + cells(led) + 1  # with the margin
         self._spots = []
         for key, does, answer in answers:
             said = f" {does}" if apart else f" {answer}" if width >= short else ""
             wide = cells(key) + cells(said)
             self._spots.append((column, column + wide, answer))
-            pieces += [(key, "key"), (said, "" if answer != "no" else "warning"), (" " * (apart or 2), "")]
+            pieces += [
+                (key, "dim" if led else "key"),
+                (said, "" if answer != "no" else "warning"),
+                (" " * (apart or 2), ""),
+            ]
             column += wide + (apart or 2)
         return Row(tuple(pieces))
