@@ -74,6 +74,7 @@ CALLS = [
     '<|tools_prefix|>[{"read_file": {"path": "a.py"}}]<|tools_suffix|>',
     '>>>read_file\n{"path": "a.py"}',
     "print(default_api.read_file(path='a.py'))",
+    "print(\n  default_api.read_file(path='a.py')\n)",
     "```tool_code\nprint(default_api.read_file(path='a.py'))\n```",
 ]
 WORDS = [

@@ -197,6 +197,7 @@ THREADS: dict[str, tuple[str, Calls | Otherwise]] = {
         [A, B],
     ),
     "gemini: printed": ("I look.\n\nprint(default_api.read_file(path='src/a.py'))", [A]),
+    "gemini: printed over lines": ("print(\n  default_api.read_file(path='src/a.py')\n)", [A]),
     "gemini: printed, and cut": ("print(default_api.write_file(path='a.txt', content='o", "asked"),
     "gemini: what is printed has to be worked out": (
         "```tool_code\nprint(default_api.read_file(path=default_api.list_dir(path='.')))\n```",

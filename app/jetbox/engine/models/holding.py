@@ -32,7 +32,7 @@ _MARK = re.compile(
     r"<\|channel>|(?:assistant\s{0,20})?(?:(?:commentary|analysis)\s{0,20})?\bto=functions\.|(?m:^) {0,3}functools\[|"
     rf"(?m:^)[ \t]*(?:\[\s{{0,200}})?\{{\s{{0,200}}[\"']?(?:{_KEYS})\b|"
     r"(?m:^)[ \t]*\[(?P<name>[A-Za-z_][\w.\-]*)\(|"
-    r"(?:(?m:^) {0,3}(?:call:|print\((?=default_api\.))?|>>>)(?P<bare>[A-Za-z_][\w.\-]*)"
+    r"(?:(?m:^) {0,3}(?:call:|print\(\s{0,80}(?=default_api\.))?|>>>)(?P<bare>[A-Za-z_][\w.\-]*)"
     r"(?:\(\s{0,200}(?:\w+\s*=|\)[ \t]*;?\n)|(?::\d+)?[ \t]*(?:\n[ \t]*)?(?:\([ \t]*)?\{))"
 )
 """A call may begin here."""
@@ -44,7 +44,7 @@ _MAYBE = re.compile(
     rf"(?:assistant\s{{0,20}})?(?:(?:commentary|analysis)\s{{0,20}})?(?:{_part('assistant')}|{_part('commentary')}|"
     rf"{_part('analysis')}|\bt(?:o(?:=\w{{0,10}})?)?)?|{_part('function call')}|"
     r"<\|(?:open|close)\|>\s*\w{0,8}\s*(?:<[\w|]{0,5})?>?(?:\s*<[\w|]{0,6}>?\s*\w{0,5}\s?)?|"
-    r"(?m:^) {0,3}print\((?:[\w.]{0,80}(?:\(\s{0,80}\w{0,40}\s{0,9}=?)?)?|"
+    r"(?m:^) {0,3}print\(\s{0,80}(?:[\w.]{0,80}(?:\(\s{0,80}\w{0,40}\s{0,9}=?)?)?|"
     r">{1,3}|>>>[\w.\-]{1,80}[ \t]*(?:\n\s{0,80})?)\Z|"
     r"(?m:^)[ \t]*(?:`{1,2}|```\w{0,10}[ \t]*\r?(?:\n\s{0,200}(?:json[ \t]*\r?(?:\n\s{0,200})?|"
     + _part("json")

@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 NAME = r"[A-Za-z_][\w.\-]*"
-PRINTED = r"print\((?=default_api\.)"
+PRINTED = r"print\(\s{0,80}(?=default_api\.)"
 """Gemini's way: `print(default_api.f(a=1))`."""
 BEGIN = rf"(?m:^) {{0,3}}(?:{PRINTED}|\[)?{NAME}\(\s*(?:\w+\s*=|\))"
 """Further in, a line is code that is shown."""

@@ -19,7 +19,7 @@ import msgspec
 from jetbox.engine.models.base import Call, CallFunction
 from jetbox.engine.models.callforms import A_NAME, APERTUS, FENCES, INVOKE, PYTHONIC, TAG, TAGS, TOKENS, Found
 from jetbox.engine.models.mendjson import read
-from jetbox.engine.models.pythonic import NAME, stands_alone
+from jetbox.engine.models.pythonic import NAME, PRINTED, stands_alone
 from jetbox.engine.models.shown import cited, quoted
 from jetbox.engine.models.shown import shown as is_shown
 from jetbox.engine.models.toplevel import Begun, Offered, Part, parts
@@ -78,7 +78,7 @@ _THOUGHTS = (
     *(("<seed:think>", "</seed:think>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
     *(("<|inner_prefix|>", "<|inner_suffix|>"), ("<|open|>think<|sep|>", "<|close|>think<|sep|>")),
 )
-_PYTHON = rf"(?m:^) {{0,3}}(?:print\((?=default_api\.))?\[?(?P<python>{NAME})\(\s*\w+\s*="
+_PYTHON = rf"(?m:^) {{0,3}}(?:{PRINTED})?\[?(?P<python>{NAME})\(\s*\w+\s*="
 _MARKS = re.compile(
     rf"{TAG}|{INVOKE}|{TOKENS}|<\|tool_call>|<start_function_call>|"
     rf"<\|open\|>\s*(?:\w*call|tools\s*<)|{APERTUS}|>>>(?={NAME}\s)|"
