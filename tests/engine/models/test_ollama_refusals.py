@@ -214,7 +214,7 @@ async def test_lists_of_later_versions_are_read_and_what_is_null_is_unknown(answ
         )
 
 
-@pytest.mark.parametrize("window", ['"32k"', "[4096]", "{}", "1e99", "null"])
+@pytest.mark.parametrize("window", ['"32k"', "[4096]", "{}", "1e99", "null", "-7"])
 async def test_figures_of_models_that_are_none_are_unknown(answering: Answering, window: str) -> None:
     nothing = dict.fromkeys(("size", "size_vram", "context_length", "expires_at", "digest"))
     listed = json.dumps([{"name": "m", **nothing}])

@@ -91,7 +91,7 @@ def listed(model: Installed) -> ModelInfo:
     details = model.details or Details()
     return ModelInfo(
         name=model.name,
-        max_ctx=details.context_length or 0,
+        max_ctx=max(0, details.context_length or 0),
         capabilities=tuple(model.capabilities or ()),
         size=model.size or 0,
         digest=model.digest or "",
@@ -102,6 +102,7 @@ def listed(model: Installed) -> ModelInfo:
     )
 
 
+WINDOW = ".context_length"
 NUMBER = re.compile(r"\d{1,18}(\.\d+)?")
 TOOLS_AT_LAST = re.compile(r"if\s+and\s+(?:\$?\.Tools\s+\$last|\$last\s+\$?\.Tools)\b")
 """In a template of Ollama's own kind: tools where the message is the last one, as Llama 3.1 and 3.2 have it."""
@@ -113,7 +114,7 @@ def shown(name: str, show: Show) -> ModelInfo:
     levels = (show.thinking or Thinking()).values or ()
     return ModelInfo(
         name=name,
-        max_ctx=next((n for key, n in told.items() if isinstance(n, int) and key.endswith(".context_length")), 0),
+        max_ctx=next((n for key, n in told.items() if key.endswith(WINDOW) and isinstance(n, int) and n > 0), 0),
         capabilities=tuple(show.capabilities or ()),
         family=details.family or "",
         parameters=details.parameter_size or "",
