@@ -5,6 +5,7 @@ import pytest
 from jetbox.engine import commands
 from jetbox.engine import events as e
 from jetbox.engine.errors import ServerUnreachable
+from jetbox.engine.waiting import DEAF
 from ui.conftest import Showing
 from ui.played import MS, answered, first_round, opened, request, second_round, third_round, whole, write_call
 
@@ -220,6 +221,13 @@ async def test_what_is_waited_for_is_said_in_words(show: Showing) -> None:
         s.stage.clock.advance(4_000)
         await s.play(e.Waiting(what="reading", detail="9,200 tokens", expected_ns=3000 * MS))
         assert "the model reads 9,200 tokens  0.0 s of about 3.00 s" in s.text
+        for said in (DEAF, f"{DEAF}, which is longer than it took before; other requests may come first"):
+            await s.play(e.Waiting(what="reading", detail=f"9,200 tokens; {said}"))
+            last = s.text.splitlines()[-1]
+            assert "the model reads 9,200 tokens; a stopped answer may still run; " in last
+            assert "  0.0 s    esc " in last
+            assert last.endswith("mode ask ")
+        assert "…  0.0 s" in last
         await s.play(e.ThinkingDelta(text="hm"))
         assert "thinking ~1 tokens" in s.text
         await s.play(*write_call()[:2])

@@ -37,7 +37,7 @@ LATE_S = 2.0
 """And by so much at least."""
 HEARD_S = 5.0
 """A server that hears when a request is closed has ended its answer by then."""
-DEAF = "the server may still be at work on the answer that was stopped; unloading the model would end that"
+DEAF = "a stopped answer may still run; unloading ends it"
 What = Literal["connecting", "queued", "loading", "reading"]
 
 

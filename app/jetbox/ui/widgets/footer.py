@@ -9,6 +9,9 @@ from jetbox.ui.skeleton import SMALL_COLUMNS
 from jetbox.ui.text.rows import Piece, Row, cells, fit
 from jetbox.ui.widgets.lined import Lined
 
+LEAST = 24
+"""So much of what is done has to be said beside how long it lasts: in fewer cells it stands alone."""
+
 
 class FooterState(msgspec.Struct, frozen=True):
     """What the line says."""
@@ -53,6 +56,8 @@ class Footer(Lined):
         if state.kind == "word" and width < SMALL_COLUMNS:
             right = []
         room = width - _wide(right) - 2
+        if state.kind == "busy" and state.keys:
+            left = self._shortened(left, room - sum(map(cells, state.keys[0])) - 4)
         if _wide(left) > room:
             return [Row((*fit(left[:3], max(1, room)), ("  ", ""), *right))]
         together: list[Piece] = []
@@ -66,6 +71,15 @@ class Footer(Lined):
             together = []
         gap = max(0, width - _wide(left) - _wide(right))
         return [Row((*left, (" " * gap, ""), *right))]
+
+    def _shortened(self, left: list[Piece], room: int) -> list[Piece]:
+        """What is done, cut where it leaves no room for how long it lasts and for the key that stops it."""
+        text, style = left[-2]
+        does, gap, lasts = text.rpartition("  ")
+        most = room - (_wide(left) - cells(does))
+        if not gap or cells(does) <= most or most < LEAST:
+            return left
+        return [*left[:-2], *fit([(does, style)], most), (gap + lasts, style), left[-1]]
 
 
 def _wide(pieces: list[Piece]) -> int:
