@@ -152,6 +152,15 @@ async def test_what_follows_the_key_that_closes_a_screen_is_typed(show: Showing,
         assert s.bench.prompt.text == "jkq yn pasted and"
 
 
+@pytest.mark.parametrize("opens", ["f1", "f2"])
+async def test_what_follows_the_key_that_opens_a_screen_is_for_that(show: Showing, opens: str) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        await at_once(s, events.Key(opens, None), *keys("qabc"))
+        assert s.bench.on_top
+        assert s.bench.prompt.text == "abc"
+
+
 async def test_what_follows_an_answer_over_another_screen_is_for_that(show: Showing) -> None:
     said: list[int | None] = []
     async with show() as s:

@@ -260,7 +260,7 @@ class JetboxApp(Driven):
         for each in self.keying.deal(event):
             if self._armed and getattr(each, "key", "") not in raw_keys(self, "app.quit"):
                 self._disarm()
-            on = self.keying.closing() or self.keying.drafting()
+            on = self.keying.closing() or self.keying.drafting() or self.keying.opening(each)
             await super().on_event(each)
             if on is not None:
                 self.keying.wait(on)

@@ -119,6 +119,14 @@ class Keying:
         here = bench.asked_here and bench.app.screen is bench and bench.focused is bench.prompt
         return (bench, bench.prompt) if here else None
 
+    def opening(self, event: Typed) -> tuple[Screen[Any], Widget] | None:
+        """The same of a key that goes on from what has the focus: it may open a screen."""
+        bench = self._bench
+        on = bench.focused
+        if on is None or bench.app.screen is not bench or not isinstance(event, events.Key) or event.is_printable:
+            return None
+        return (bench, on) if not doing_of(on, event.key) else None
+
     @property
     def answers(self) -> bool:
         """Whether a letter would be an answer now, or for its dialog at least: nothing else is being typed."""
