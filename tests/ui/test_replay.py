@@ -57,6 +57,19 @@ async def test_a_recording_and_the_live_session_make_the_same_screen(show: Showi
     assert played[-5][:72].strip() in "\n".join(live)
 
 
+async def test_a_slash_searches_what_is_shown_and_leads_back_to_the_bar(on_source: Playing) -> None:
+    source = playback()
+    async with on_source(source) as (app, pilot):
+        await pilot.press("end")
+        await settle(app, pilot, source)
+        await pilot.press("slash", *"5 mathx", "enter")
+        await until(pilot, lambda: app.workbench.search.said != "")
+        assert app.workbench.search.wanted == "5 mathx", "its digit is no key of the bar"
+        await pilot.press("escape", "home")
+        await settle(app, pilot, source)
+        assert source.seq == 0
+
+
 async def test_stepping_forth_and_back(on_source: Playing) -> None:
     source = playback()
     async with on_source(source) as (app, pilot):

@@ -36,6 +36,7 @@ class TransportBar(Lined, can_focus=True):
         Binding("down,j", "screen.read(1)", "Down", id="replay.down", show=False),
         Binding("g", "screen.read_end(-1)", "Read from the beginning", id="replay.top", show=False),
         Binding("G", "screen.read_end(1)", "Read the end", id="replay.bottom", show=False),
+        Binding("slash", "screen.find", "Search what is shown", id="replay.find", show=False),
         Binding("y", "screen.copy", "Copy the selection, else the answer", id="replay.copy", show=False),
         Binding("f", "screen.say_fork", "What goes on with it", id="replay.fork", show=False),
         Binding("c", "screen.say_compare", "What lists its rounds, to be compared", id="replay.compare", show=False),
