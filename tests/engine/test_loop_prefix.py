@@ -112,8 +112,10 @@ async def test_another_client_that_has_the_model_loaded_with_its_options_is_the_
     for stamped in live.seen:
         reader.take(stamped)
     taken, ttft = reader.collect()["llama3.2:3b"], [answered.ttft_ns for answered in live.events(e.ModelAnswered)]
-    assert taken.load == [answered.metrics["load_duration"] for answered in live.events(e.ModelAnswered)[::2][:2]]
-    assert (taken.ttft_cold, taken.ttft_new, taken.ttft_warm) == ([ttft[0], ttft[2]], [], [ttft[1], *ttft[3:]])
+    loads_took = [answered.metrics["load_duration"] for answered in live.events(e.ModelAnswered)[::2][:2]]
+    assert (taken.ttft_new, taken.ttft_warm) == ([], [ttft[1], *ttft[3:]])
+    # Where the server was asked while ours waited for the other's load, its own is not learned.
+    assert (taken.load, taken.ttft_cold) in ((loads_took, [ttft[0], ttft[2]]), (loads_took[:1], [ttft[0]]))
 
 
 async def test_where_a_server_counts_no_reuse_it_is_estimated_and_a_miss_told_all_the_same(

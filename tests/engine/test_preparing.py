@@ -56,7 +56,7 @@ async def test_every_stage_is_a_span_of_its_round(rig: OpenRig) -> None:
     live = await rig(
         step(call("write_file", path="a.txt", content="a\n"), call("list_dir")),
         finish(),
-        routing={"mode": "complexity", "small": "gpt-oss:20b", "large": "gpt-oss:20b"},
+        routing={"mode": "complexity", "small": "gpt-oss:20b", "large": "llama3.2:3b"},
     )
     assert (await live.run()).exit_code == 0
     rounds = live.events(e.RoundEnded)
@@ -161,7 +161,7 @@ async def test_the_model_is_chosen_while_the_goal_goes_to_the_disk(rig: OpenRig)
     live = await rig(
         step(text="Yes."),
         recorder=SlowDisk(),
-        routing={"mode": "complexity", "small": "gpt-oss:20b", "large": "gpt-oss:20b"},
+        routing={"mode": "complexity", "small": "gpt-oss:20b", "large": "llama3.2:3b"},
     )
     assert (await live.run()).outcome == "answered"
 

@@ -228,7 +228,7 @@ async def test_keys_say_what_goes_on_with_a_recording_and_what_lists_its_rounds(
         (gone, f"{only}its folder is gone", "'a copy'"),
         (shipped, f"{only}it is no session of yours", "question"),
     ):
-        async with on_source(Playback(read_journal(path), clock=ManualClock()), size=(160, 24)) as (app, pilot):
+        async with on_source(Playback(read_journal(path), clock=ManualClock()), size=(300, 24)) as (app, pilot):
             app.workbench.sessions = sessions
             await pilot.press("f")
             assert goes_on in screen_text(app).splitlines()[-1]

@@ -231,6 +231,22 @@ async def test_what_else_counts_is_asked_again_behind_a_long_look_where_nothing_
     assert (verdict.cache, verdict.why) == ("ran", "interpreter changed")
 
 
+async def test_what_came_and_went_within_a_tick_is_in_no_verdict_that_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("a.py", "1")
+    probe = Content(bench.root)
+    probe.scoped = Scope(outside=())
+    engine = bench.engine(probes=[probe], performance=PerformanceOptions(probe_inotify=False))
+    monkeypatch.setattr(engine.files, "young_s", lambda: 1e-9)  # somebody else goes on changing files
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "ran"]
+    monkeypatch.undo()
+    assert [(await asked(engine)).cache for _ in range(2)] == ["ran", "hit"]
+    bench.write("b.py", "1")
+    await engine.files.now()
+    assert 0 < engine.files.young_s() <= 0.02
+
+
 @pytest.mark.parametrize("final", [False, True])
 async def test_what_was_given_to_a_work_under_way_is_forgotten_too(bench: Bench, final: bool) -> None:
     bench.write("a.py", "1")

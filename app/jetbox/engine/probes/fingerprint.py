@@ -72,6 +72,12 @@ class Tree(Entries):
 
             return await in_thread(self.sweep_now)
 
+    def newest(self) -> int:
+        """When anything was last changed, as far as was seen, in ns of wall time; nobody can set that."""
+        folders = self._folders.values()
+        files = (known.stat[1] for folder in folders for known in folder.files.values())
+        return max(max((folder.stat[1] for folder in folders), default=0), max(files, default=0))
+
     def _size(self) -> int:
         return sum(known.stat[2] for folder in self._folders.values() for known in folder.files.values())
 

@@ -16,6 +16,7 @@ import asyncio
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Set
 
 import msgspec
@@ -34,6 +35,9 @@ FEW_BYTES = 1024 * 1024
 
 FEW_OUTSIDE = 200
 """Paths outside that are followed anew sooner than a thread is reached."""
+
+TICK_NS = 20_000_000
+"""More than a tick of the clock that files have their times from."""
 
 QUIET_NS = 1_000_000
 PATIENT_NS = 250_000_000
@@ -93,6 +97,14 @@ class Proof:
     def last(self) -> Snapshot:
         """The files as they were found by the latest look."""
         return self._tree.last
+
+    def young_s(self) -> float:
+        """Seconds until each further change of the files has another time than those that were seen; 0 where it has.
+
+        What comes and goes within a tick of the file system's clock shows in no time: only the queue tells of it.
+        """
+        left = self._tree.newest() + TICK_NS - time.time_ns() if self._watch is None else 0
+        return left / 1e9 if 0 < left <= TICK_NS else 0.0
 
     @property
     def generation(self) -> int:

@@ -145,13 +145,17 @@ class Settler:
                 if begun == 1:
                     self._keep(work, now)
                 return
+            young = self.files.young_s()
+            if young and begun < ATTEMPTS:
+                await asyncio.sleep(young)
+                continue
             self._held = None
             # What changed while probes ran side by side is known by whom only when each runs alone.
             alone = not self._parallel or work.tries.total() > 0
             try:
                 async with asyncio.TaskGroup() as group:
                     for slot, scope in runs[:1] if alone else runs:
-                        task = group.create_task(self._run(work, slot, scope, now, since))
+                        task = group.create_task(self._run(work, slot, scope, now, since, bool(young)))
                         self.under_way.run(task, slot, now)
             except BaseExceptionGroup as failures:
                 # What a callback could not write to the disk is for the session as it is.
@@ -277,7 +281,7 @@ class Settler:
         """Where the latest verdicts are remembered, so that a miss can be explained."""
         return self.cache if self.cache is not None else self._memory
 
-    async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot, since: int) -> None:
+    async def _run(self, work: Work, slot: Slot, scope: Scope, before: Snapshot, since: int, young: bool) -> None:
         probe, name = slot.probe, slot.probe.name
         files = probe.narrow(before)
         why = self.cache_or_memory.why(name, files, scope) if self.cache is not None else "the cache is off"
@@ -320,7 +324,7 @@ class Settler:
                 return
             slot.restless = True
         slot.restless = slot.restless and not unchanged
-        if whole and verdict.durable and unchanged and after.proved:
+        if whole and verdict.durable and unchanged and after.proved and not young:
             slot.latest, slot.under = Given(verdict, after, under=under), scope
             if self.cache is not None:
                 self.cache.put(name, after, scope, verdict)
