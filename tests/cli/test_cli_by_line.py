@@ -135,6 +135,24 @@ async def test_what_is_asked_when_nothing_more_will_be_typed_is_answered_with_no
     assert not (root / "a.txt").exists()
 
 
+async def test_a_server_that_does_not_say_what_it_holds_keeps_no_pipe_open(
+    tmp_path: Path, sim_server: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jetbox.engine.models.catalog.RUNNING_S", 0.1)
+    options = EngineOptions(
+        model=ModelOptions(name="gpt-oss:20b", host=sim_server(faults=["stuck@1"]).url),
+        session=SessionOptions(folder=str(tmp_path / "data"), record=False),
+    )
+    live, kept = Live(Start(root=tmp_path, options=options, attended=True)), Kept()
+    bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
+    for line in ("/ps\n", "/model\n", None):
+        bench.take(line)
+    await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 20)
+    text = kept.data.decode()
+    assert text.count("the server loads or unloads a model, and does not say what is in memory") == 2, text
+    assert "\nllama3.2:3b: " in text
+
+
 @pytest.mark.parametrize("typed", [False, True])
 async def test_a_line_that_comes_while_the_past_is_read_answers_no_question_of_the_past(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bool

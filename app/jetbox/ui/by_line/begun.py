@@ -54,6 +54,6 @@ class Begun:
         elif isinstance(event, e.ShellEnded):
             self._shells = max(0, self._shells - 1)
         elif isinstance(event, e.ModelsListed):
-            self._listing = self._listing and event.loading
+            self._listing = False
         elif isinstance(event, e.UndoPlanned):
             self._planning = False

@@ -69,7 +69,7 @@ class LineDesk:
                     self.word(f"there are: {', '.join(missing.there)}")
             case e.ModelReady():
                 self.missing = None
-            case e.ModelsListed(loading=False) as listed if self._wanted in ("models", "held"):
+            case e.ModelsListed() as listed if self._wanted in ("models", "held"):
                 self._wanted, held = "", self._wanted == "held"
                 self._say_held() if held else self._say_models(listed)
             case e.UndoPlanned() as plan if self._wanted == "undo":
@@ -251,6 +251,11 @@ class LineDesk:
         self.word(f"{what} needs the screen" + (f"; {hint}" if hint else ""))
 
     def _say_models(self, listed: e.ModelsListed) -> None:
+        from jetbox.ui.lineup import LOADING
+
+        for text in (listed.problem, LOADING if listed.loading else ""):
+            if text:
+                self.word(text)
         for model in listed.models:
             parts = [sizes.size(model.size)] if model.size else []
             parts += ["loaded"] if model.loaded else []
