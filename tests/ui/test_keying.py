@@ -12,6 +12,7 @@ import tty
 import pytest
 from textual import events
 from textual.keys import _character_to_key
+from textual.screen import Screen
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -161,6 +162,20 @@ async def test_what_follows_the_key_that_opens_a_screen_is_for_that(show: Showin
         assert s.bench.prompt.text == "abc"
 
 
+@pytest.mark.parametrize(("line", "screen"), [("/timing", TimingScreen), ("/help", Help)])
+async def test_what_follows_a_command_that_opens_a_screen_is_for_that(
+    show: Showing, line: str, screen: type[Screen[object]]
+) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round())
+        await at_once(s, *keys(line, "enter", "g"))
+        assert isinstance(s.app.screen, screen)
+        assert s.bench.prompt.text == ""
+        await at_once(s, *keys("escape", line, "enter", "qabc"))
+        assert s.bench.on_top
+        assert s.bench.prompt.text == "abc"
+
+
 async def test_what_follows_an_answer_over_another_screen_is_for_that(show: Showing) -> None:
     said: list[int | None] = []
     async with show() as s:
@@ -191,7 +206,7 @@ async def test_what_follows_a_permission_is_no_answer(show: Showing, then: str) 
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(LATER)
-        await at_once(s, *keys("y", then))
+        await at_once(s, *keys("y", "enter", then))
         assert await s.asked() == commands.Answer("p1", "once")
         assert s.nothing_asked
         await s.play(e.PermissionAnswered(id="p1", answer="once"))

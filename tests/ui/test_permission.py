@@ -7,7 +7,7 @@ from textual import events
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
-from ui.conftest import Showing
+from ui.conftest import Showing, painted
 from ui.played import EDIT, first_round, opened
 
 LATER = 5_000
@@ -55,7 +55,7 @@ async def test_a_key_of_the_first_moments_is_not_an_answer(show: Showing) -> Non
         await s.press("y")
         assert s.nothing_asked
         s.stage.clock.advance(LATER)
-        await s.press("s")
+        await s.press("s", "enter")
         assert await s.asked() == commands.Answer("p1", "session")
         assert s.bench.prompt.text == "", "one letter that came too soon was no beginning of words"
 
@@ -73,7 +73,7 @@ async def test_words_that_go_on_decide_nothing_and_stay_in_the_input(show: Showi
         await s.press("enter")
         assert await s.asked() == commands.Steer("use yesanusesy", now=False)
         s.stage.clock.advance(LATER)
-        await s.press("y")
+        await s.press("y", "enter")
         assert await s.asked() == commands.Answer("p1", "once")
         assert s.bench.prompt.text == ""
 
@@ -101,7 +101,7 @@ async def test_letters_go_on_with_what_stands_in_the_input_until_a_key_leads_to_
         s.stage.clock.advance(LATER)
         await s.press("tab")
         assert "tab" not in s.text
-        await s.press("y")
+        await s.press("y", "enter")
         assert await s.asked() == commands.Answer("p1", "once")
         await s.play(e.PermissionAnswered(id="p1", answer="once"), question(2))
         assert hint in s.text, "the next question is led to anew"
@@ -109,22 +109,23 @@ async def test_letters_go_on_with_what_stands_in_the_input_until_a_key_leads_to_
         await s.press("y", *["backspace"] * 10)
         assert "tab" not in s.text
         s.stage.clock.advance(LATER)
-        await s.press("s")
+        await s.press("s", "enter")
         assert await s.asked() == commands.Answer("p2", "session")
 
 
-async def test_for_good_is_answered_where_no_other_letter_follows(show: Showing) -> None:
+@pytest.mark.parametrize("letter", ["y", "s", "a", "n"])
+async def test_a_letter_answers_where_no_other_follows(show: Showing, letter: str) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())
         s.stage.clock.advance(LATER)
-        await s.press("a")
+        await s.press(letter)
         s.stage.clock.advance(399)
         await s.press("l")
         s.stage.clock.advance(LATER)
-        assert (s.nothing_asked, s.bench.prompt.text) == (True, "al")
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, f"{letter}l")
         await s.press("backspace", "backspace")
         s.stage.clock.advance(LATER)
-        await s.press("a", "escape")
+        await s.press(letter, "down", "escape")
         assert await s.asked() == commands.Answer("p1", "no")
         assert s.bench.prompt.text == ""
         await s.play(e.PermissionAnswered(id="p1", answer="no"), question(2))
@@ -135,6 +136,23 @@ async def test_for_good_is_answered_where_no_other_letter_follows(show: Showing)
         await s.press("l")
         assert await s.asked() == commands.Answer("p2", "always")
         assert s.bench.prompt.text == "l"
+
+
+async def test_a_letter_answers_at_once_with_enter_and_stands_out_until_it_does(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(LATER)
+        looks = painted(s.app)
+        await s.press("s")
+        assert (s.nothing_asked, s.bench.permission.has_focus) == (True, True)
+        held = [words for row in painted(s.app) for words, look in row if "s this session" in words]
+        assert held == ["s this session"]
+        assert painted(s.app) != looks
+        await s.press("down")
+        assert s.nothing_asked
+        await s.press("enter")
+        assert await s.asked() == commands.Answer("p1", "session")
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "")
 
 
 async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:
@@ -191,7 +209,7 @@ async def test_one_question_at_a_time_in_their_order(show: Showing) -> None:
         await s.press("y")
         assert s.nothing_asked, "the second question has a time of grace of its own"
         s.stage.clock.advance(LATER)
-        await s.press("s")
+        await s.press("s", "enter")
         assert await s.asked() == commands.Answer("p2", "session")
         await s.play(e.PermissionAnswered(id="p2", answer="session"))
         assert not s.bench.permission.display

@@ -135,7 +135,8 @@ async def test_errors_red_verdicts_and_other_marks_are_gone_to_by_a_key(on_sourc
         assert there[-2:] == ["red", "mark"]
         assert source.at_end
         await pilot.press("right_square_bracket")
-        assert source.at_end, "there is none behind it"
+        assert source.at_end
+        assert "no error, red verdict or mark behind this place" in screen_text(app)
         for kind in reversed(there[:-1]):
             await pilot.press("left_square_bracket")
             assert kinds[source.seq] == kind
@@ -282,6 +283,18 @@ async def test_a_recording_that_goes_away_while_it_plays_ends_where_it_can_be_re
         told = "".join(block.source() for block in bench.transcript.story.blocks)
         assert ("is missing" if what == "blobs" else "since it was opened") in told
     assert isinstance(app.failure, RecordingError), "that is its exit code"
+
+
+async def test_what_could_not_be_read_is_told_above_a_recording(on_source: Playing, tmp_path: Path) -> None:
+    where = written(tmp_path / "torn", whole())
+    with (where / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"seq":99,"t')
+    source = Playback(read_journal(where), clock=ManualClock())
+    async with on_source(source) as (app, pilot):
+        await pilot.press("end", "home", "right")
+        await settle(app, pilot, source)
+        first = app.workbench.transcript.story.blocks[0].source()
+        assert f"the last line of {where / 'journal.jsonl'} is torn and was dropped (11 bytes)" in first
 
 
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:

@@ -47,6 +47,20 @@ async def looking_for(transcript: Transcript, wanted: str) -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_place_in_what_a_long_diff_leaves_out_is_said_to_be_there(show: Showing) -> None:
+    long = "".join(f"+line {n}\n" for n in range(2600))
+    ended = e.ToolEnded(call="d", state="ok", text="done", diff=f"--- /dev/null\n+++ b/x\n@@ -0,0 +1,2600 @@\n{long}")
+    async with show(size=(100, 30)) as s:
+        called = e.ToolCalled(call="d", name="edit_file", arguments='{"path": "x"}', title="edit_file x")
+        await s.play(*opened(), *first_round()[:3], called, e.ToolStarted(call="d"), ended)
+        for wanted, said in (("line 2590", "1 of 1, in lines left out here"), ("line 1990", "1 of 1")):
+            s.bench.transcript.seek(wanted, -1)
+            await s.until(lambda: not s.bench.transcript.seeking)
+            await s.pilot.pause()
+            assert s.bench.search.said == said
+            assert (wanted in s.text) is (said == "1 of 1")
+
+
 @pytest.mark.parametrize("how", ["folded", "narrower"])
 async def test_a_place_that_was_shown_before_is_found_again_in_other_rows(show: Showing, how: str) -> None:
     async with show(size=(150, 30)) as s:

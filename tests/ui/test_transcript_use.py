@@ -197,6 +197,10 @@ async def test_keys_go_from_round_to_round_and_copy_code(show: Showing, monkeypa
         assert "◆ 2" in "\n".join(s.text.split("\n")[2:5])
         await s.press("{")
         assert "◆ 1 " in "\n".join(s.text.split("\n")[2:5])
+        await s.press("{")
+        assert "no round above" in s.text
+        await s.press("[")
+        assert "no error or red verdict above" in s.text
         await s.press("G", "c")
         assert copied(s) == "y = 2"
         await s.press("c")
@@ -220,6 +224,25 @@ async def test_keys_go_from_round_to_round_and_copy_code(show: Showing, monkeypa
         assert "no answer to copy" in s.text
         await s.press("c")
         assert "no code to copy" in s.text
+
+
+async def test_code_in_which_something_is_told_stays_in_one_piece(show: Showing) -> None:
+    code = [f"x{n} = {n}" for n in range(600)]
+    verdict = e.ProbeStarted(name="ruff"), e.ProbeEnded(name="ruff", state="failed", cache="ran")
+    async with show() as s:
+        await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
+        await s.play(e.TextDelta(text="So:\n```py\n" + "\n".join(code[:10])))
+        await s.play(e.Notice(level="error", text="the disk is full"), *verdict)
+        await s.play(e.TextDelta(text="\n" + "\n".join(code[10:400])))
+        await s.play(e.TextDelta(text="\n" + "\n".join(code[400:]) + "\n```\nThat is it."), e.ModelAnswered(attempt=1))
+        s.bench.transcript.focus()
+        story = s.bench.transcript.story
+        assert [story.blocks[n].source() for n in story.alarms] == ["the disk is full", "ruff failed"]
+        lines = s.text.split("\n")
+        told = next(n for n, line in enumerate(lines) if "disk is full" in line)
+        assert any("That is it." in line for line in lines[:told]), "it stands below what streams"
+        await s.press("c")
+        assert copied(s) == "\n".join(code)
 
 
 async def test_keys_copy_and_unfold_a_card_and_open_a_link(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,11 @@ class Playback:
         return self.recording.path
 
     @property
+    def problems(self) -> Sequence[str]:
+        """What of the journal was left out or passed over when it was read."""
+        return self.recording.problems
+
+    @property
     def duration(self) -> int:
         """Time of the last event, ns."""
         return self._times[-1]

@@ -260,10 +260,11 @@ class JetboxApp(Driven):
         for each in self.keying.deal(event):
             if self._armed and getattr(each, "key", "") not in raw_keys(self, "app.quit"):
                 self._disarm()
-            on = self.keying.closing() or self.keying.drafting() or self.keying.opening(each)
+            sent = self.keying.sending(each)
+            on = sent or self.keying.closing() or self.keying.drafting() or self.keying.opening(each)
             await super().on_event(each)
             if on is not None:
-                self.keying.wait(on)
+                self.keying.wait(on, sent=sent is not None)
 
     async def type_on(self) -> None:
         """What waited for what was typed before it acts."""

@@ -18,6 +18,7 @@ from textual.widget import Widget
 from jetbox.ui.grace import GRACE_NS
 from jetbox.ui.keys import doing_of, raw_keys
 from jetbox.ui.widgets.field import Field
+from jetbox.ui.widgets.permission import ANSWER_OF
 from jetbox.ui.words import NS
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ ENDING = ("app.quit", "app.leave")
 """What does not wait for the first frame."""
 ANSWERING = ("answer", "send", "none")
 """What keys do that answer a question."""
-FOR_GOOD = "answer('always')"
-"""The answer that is waited with: its letter may be the beginning of words."""
+SCROLLS = "scroll_diff"
+"""What keys do that look at what is asked, and answer nothing."""
+SENDING = ("send", "send_now")
+"""What keys of the input do that may have something opened: what is typed behind them is for that."""
 CHOOSING = ("earlier", "later", "complete")
 """What keys of the input do that a dialog has too, or that lead to it."""
 LEAST_NS = 10_000_000
@@ -63,8 +66,8 @@ class Keying:
         self._early: list[Typed] = []
         self._held: list[Typed] = []
         """One letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
-        self._for_good: tuple[str, int] | None = None
-        """The question that the letter held answers for good, where no other follows, and when it was typed, in ns."""
+        self._meant: tuple[str, int, str] | None = None
+        """The question that the letter held answers where no other follows, when that was typed (ns), its action."""
         self._last = -GRACE_NS
         """When a letter was last typed that was no answer, by the session's clock in ns."""
         self._lent = False
@@ -153,9 +156,19 @@ class Keying:
         """Whether letters go on with what stands in the input, since no key led from there to the dialog."""
         return bool(self._bench.prompt.text) and self._led != self._question
 
-    def wait(self, on: tuple[Screen[Any], Widget]) -> None:
-        """Something was typed there: what is typed now waits until that has acted."""
-        if self._bench.app.screen is on[0] and on[1].post_message(Acted(on[1])):
+    def sending(self, event: Typed) -> tuple[Screen[Any], Widget] | None:
+        """The same of a key that sends what stands in the input: it may be a command that opens a screen."""
+        bench = self._bench
+        if bench.app.screen is not bench or bench.focused is not bench.prompt or not isinstance(event, events.Key):
+            return None
+        return (bench, bench.prompt) if doing_of(bench.prompt, event.key) in SENDING else None
+
+    def wait(self, on: tuple[Screen[Any], Widget], *, sent: bool = False) -> None:
+        """Something was typed there: what is typed now waits until that has acted, and what it `sent` too."""
+        if self._bench.app.screen is not on[0]:
+            return
+        acted = Acted(on[1])
+        if on[1].call_later(on[1].post_message, acted) if sent else on[1].post_message(acted):
             self._on = on
 
     def acted(self, on: Widget | None = None) -> None:
@@ -176,7 +189,7 @@ class Keying:
         if not bench.live or bench.app.screen is not bench:
             return (event,)
         if isinstance(event, events.Key):
-            self._answer_for_good(self._when(event))
+            self._answer_as_meant(self._when(event))
         dialog = self._dialog
         if dialog is not None and dialog.given:
             if bench.focused is dialog:
@@ -219,14 +232,17 @@ class Keying:
             self._last = self._when(event)
             if self._draft_stands or (early and self._held):
                 return True
-            if does and (early or does == FOR_GOOD):
+            if does and (early or decides):
                 self._held = [event]
                 if not early:
-                    self._wait_for_more(self._question, self._last)
+                    self._wait_for_more(self._question, self._last, does)
                 return None
             return not does
         if early and decides:
-            return None if self._for_good is None else False
+            return None if self._meant is None else False
+        if self._meant is not None and not does and doing_of(bench.prompt, event.key) == "send":
+            self._answer_as_meant(self._meant[1] + GRACE_NS)
+            return None
         return not does and self._edits(event.key) and bool(bench.prompt.text or (early and self._held))
 
     def _of_reply(self, event: events.Key) -> bool | None:
@@ -242,31 +258,36 @@ class Keying:
             return None
         return bool(doing_of(bench.prompt, event.key))
 
-    def _wait_for_more(self, question: str, typed: int) -> None:
-        """Hold the answer as long as another letter may make it the beginning of words."""
-        self._for_good = question, typed
+    def _wait_for_more(self, question: str, typed: int, does: str) -> None:
+        """Hold the answer as long as another letter may make it the beginning of words; Enter ends the wait."""
+        self._mean((question, typed, does))
         left = GRACE_NS - (self._bench.source.now() - typed)
         self._bench.app.set_timer(max(LEAST_NS, left) / NS, self._no_more)
 
     def _no_more(self) -> None:
         """No letter came, so far as is known."""
-        if self._for_good is None:
+        if self._meant is None:
             return
         if self._on is None and not self._behind:
-            self._answer_for_good(self._bench.source.now())
-        if self._for_good is not None:
-            self._wait_for_more(*self._for_good)
+            self._answer_as_meant(self._bench.source.now())
+        if self._meant is not None:
+            self._wait_for_more(*self._meant)
 
-    def _answer_for_good(self, now: int) -> None:
+    def _answer_as_meant(self, now: int) -> None:
         """Answer with the letter held, where none followed in time and the dialog still has the keys."""
-        if self._for_good is None or now - self._for_good[1] < GRACE_NS:
+        if self._meant is None or now - self._meant[1] < GRACE_NS:
             return
-        question, _ = self._for_good
-        self._for_good = None
+        question, _, does = self._meant
+        self._mean(None)
         self._held.clear()
         permission = self._bench.permission
         if question == self._question and self.answers and not permission.given:
-            permission.action_answer("always")
+            permission.action_answer(ANSWER_OF[does])
+
+    def _mean(self, meant: tuple[str, int, str] | None) -> None:
+        """Hold an answer, or none any more; the dialog shows which."""
+        self._meant = meant
+        self._bench.permission.mean(ANSWER_OF[meant[2]] if meant is not None else "")
 
     def _behind_answer(self, event: Typed, dialog: Widget) -> Sequence[Typed]:
         """What comes between an answer and its end: words begin the next, and no key answers twice."""
@@ -312,15 +333,22 @@ class Keying:
         return (*self._let_go(), event)
 
     def _to(self, dialog: Widget | None, event: Typed) -> Sequence[Typed]:
-        self._lent, self._for_good = False, None
-        self._held.clear()
+        self._lent = False
+        if self._meant is None or not isinstance(event, events.Key) or not self._scrolls(event.key):
+            self._mean(None)
+            self._held.clear()
         self._bench.set_focus(dialog)
         return (event,)
 
     def _let_go(self) -> list[Typed]:
         """What was held, where it goes on as words."""
-        held, self._held, self._for_good = self._held, [], None
+        held, self._held = self._held, []
+        self._mean(None)
         return held if self._bench.focused is self._bench.prompt else []
+
+    def _scrolls(self, key: str) -> bool:
+        """Whether the dialog only shows another part of what it asks about."""
+        return doing_of(self._bench.permission, key).startswith(SCROLLS)
 
     def _edits(self, key: str) -> bool:
         """Whether the input does something with this key that no dialog does."""

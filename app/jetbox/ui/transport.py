@@ -45,6 +45,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def problems(self) -> Sequence[str]:
+        """What of it was left out or passed over when it was read."""
+        ...
+
+    @property
     def duration(self) -> int: ...
 
     @property

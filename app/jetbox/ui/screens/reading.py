@@ -23,6 +23,9 @@ from jetbox.ui.widgets.transport import TransportBar
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
 
+PROBLEMS = 3
+"""So many of a recording's are told one by one."""
+
 
 class Reading(Overlays):
     """What of the workbench is about reading."""
@@ -39,6 +42,13 @@ class Reading(Overlays):
     permission: Permission
     bar: TransportBar | None
     transport: Transport | None
+
+    def on_mount(self) -> None:
+        problems = self.transport.problems if self.transport is not None else ()
+        for said in problems[:PROBLEMS]:
+            self.notice("warning", said)
+        if len(problems) > PROBLEMS:
+            self.notice("warning", f"{len(problems) - PROBLEMS} more places were not read as they stand")
 
     @property
     def asked_here(self) -> bool:
@@ -174,6 +184,11 @@ class Reading(Overlays):
 
         with telling(self.word, "copied as far as the terminal hands it on"):
             await copy_natively(text)
+
+    @on(TransportBar.Sought)
+    def _stayed(self, message: TransportBar.Sought) -> None:
+        if message.said:
+            self.word(message.said)
 
     @on(Transcript.Failed)
     def _failed(self, message: Transcript.Failed) -> None:

@@ -24,6 +24,8 @@ class Find:
         """Blocks that hold it, in order; one appears as often as it holds it."""
         self.at = -1
         """Which of them is the present one; negative while none is."""
+        self.left_out = False
+        """Whether the present place stands in what its block does not show, unfolded too."""
         self._story = story
         self._next = 0
 
@@ -58,6 +60,7 @@ class Find:
         """Go to the next place, or the one before, around the ends; at first to the nearest from block `top` up."""
         if not self.blocks:
             return None
+        self.left_out = False
         if self.at < 0:
             self.at = max(0, bisect_right(self.blocks, top) - 1)
         else:
@@ -78,4 +81,6 @@ class Find:
             return f"searching, {count} found"
         if not count:
             return "nothing found"
-        return f"{self.at + 1} of {count}" if self.at >= 0 else f"{count} found"
+        if self.at < 0:
+            return f"{count} found"
+        return f"{self.at + 1} of {count}" + (", in lines left out here" if self.left_out else "")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jetbox.engine import events as e
 from jetbox.ui import words
-from jetbox.ui.glyphs import Glyphs
+from jetbox.ui.glyphs import Glyphs, plain
 from jetbox.ui.text.inline import asked_bare
 from jetbox.ui.text.rows import Piece, one_line
 from jetbox.ui.transcript.blocks import INDENT
@@ -122,6 +122,16 @@ def _sandbox(event: e.SandboxChosen) -> Remark:
     if event.name == "none":
         return Remark("no sandbox works here: each command asks", level="warning", hint="; ".join(event.cannot))
     return Remark(f"sandbox {event.name}, which cannot: {'; '.join(event.cannot)}", level="info")
+
+
+def noticed(level: str, text: str, hint: str, glyphs: Glyphs) -> Paragraph:
+    """A word to the user, with what can be done."""
+    style = LEVELS[level]
+    sign = glyphs.failed if level == "error" else glyphs.bang if level == "warning" else ""
+    pieces: tuple[Piece, ...] = ((one_line(text), style),)
+    if hint:
+        pieces = (*pieces, (plain(f" — {one_line(hint)}", glyphs), "dim"))
+    return ((f"{sign} " if sign else INDENT, style),), pieces
 
 
 def answered(

@@ -10,11 +10,11 @@ from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.engine.sequences import put, standing
 from jetbox.ui.glyphs import UNICODE, Glyphs
 from jetbox.ui.glyphs import plain as in_signs
-from jetbox.ui.text.rows import Piece, one_line
+from jetbox.ui.text.rows import one_line
 from jetbox.ui.transcript.blocks import INDENT, Block, Lines, Said, Text, Thinking
-from jetbox.ui.transcript.kept import LATE, Blocks
+from jetbox.ui.transcript.kept import LATE, Blocks, make_way
 from jetbox.ui.transcript.plan import PlanCard
-from jetbox.ui.transcript.remarks import LEVELS, answered, ending, remarks
+from jetbox.ui.transcript.remarks import answered, ending, noticed, remarks
 from jetbox.ui.transcript.round import RoundHeader, Verdicts
 from jetbox.ui.transcript.shell import Shell
 from jetbox.ui.transcript.tool import Tool
@@ -153,21 +153,12 @@ class Story:
 
     def line(self, text: str, style: str, *, gap: bool = False) -> None:
         """A line of its own."""
-        self._lines(((INDENT, ""),), ((one_line(text), style),), gap=gap)
+        self.add(Lines((((INDENT, ""),), ((one_line(text), style),)), gap=gap))
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """A word to the user, with what can be done."""
-        style = LEVELS[level]
-        sign = self._glyphs.failed if level == "error" else self._glyphs.bang if level == "warning" else INDENT
-        pieces: tuple[Piece, ...] = ((one_line(text), style),)
-        if hint:
-            pieces = (*pieces, (in_signs(f" — {one_line(hint)}", self._glyphs), "dim"))
-        if level == "error":
-            self._alarm(len(self.blocks), "error")
-        self._lines(((f"{sign} " if sign != INDENT else INDENT, style),), pieces)
-
-    def _lines(self, head: tuple[Piece, ...], pieces: tuple[Piece, ...], *, gap: bool = False) -> None:
-        self.add(Lines((head, pieces), gap=gap))
+        self._alarm(len(self.blocks), "error" if level == "error" else None)
+        self.add(Lines(noticed(level, text, hint, self._glyphs)))
 
     def _text(self, text: str, t: int) -> None:
         block = self._streaming()
@@ -189,9 +180,18 @@ class Story:
         while rest is not None:
             block = Text(rest[1], goes_on=True)
             block.text = rest[0]
-            self._stream = self.add(block)
+            self._stream = self._put(1 + (self._stream or 0), block)
             rest = block.cut()
         self._define(block, known)
+
+    def _put(self, at: int, block: Block) -> int:
+        """What streams goes on here, above what was told meanwhile; returns the block's number."""
+        if at == len(self.blocks):
+            return self.add(block)
+        self.blocks.insert(at, block)
+        make_way(at, (self.alarms, self.reds), (self._calls, self._shells, self._probing, self._verdicts_of))
+        self.changed.update(range(at, len(self.blocks)))
+        return at
 
     def _define(self, block: Text, known: int) -> None:
         """What an answer speaks of above, and defines only now, is shown as what it is."""
@@ -364,13 +364,12 @@ class Story:
     def _verdicts_for(
         self, name: str, stamped: e.Stamped, number: int | None = None, index: int | None = None
     ) -> tuple[int, Verdicts]:
-        """The block for a verdict: this one, else the round's latest where it has room, else a new one, behind
-        what streams."""
+        """The block for a verdict: this one, else the round's latest where it has room, else a new one; what streams
+        goes on above it."""
         number = stamped.round if number is None else number
         index = self._verdicts_of.get(number) if index is None else index
         block = None if index is None else self.blocks.own(index)
         if index is None or not isinstance(block, Verdicts) or not block.takes(name):
-            self._end_stream(stamped.t)
             block = Verdicts()
             index = self._verdicts_of[number] = self.add(block)
         return index, block
@@ -389,10 +388,8 @@ class Story:
         if tool is not None:
             tool.asking = False
             tool.go_on(t)
-        self._answered(*answered(event, asked, self._glyphs))
-
-    def _answered(self, sign: str, text: str, style: str) -> None:
-        self._lines(((f"{INDENT}{sign} ", style),), ((in_signs(one_line(text), self._glyphs), style),))
+        sign, text, style = answered(event, asked, self._glyphs)
+        self.add(Lines((((f"{INDENT}{sign} ", style),), ((in_signs(one_line(text), self._glyphs), style),))))
 
     def _goal_ended(self, t: int, event: e.GoalEnded) -> None:
         self._end_stream(t)

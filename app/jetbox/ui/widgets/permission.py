@@ -30,6 +30,8 @@ ANSWERS: tuple[tuple[str, str, Literal["once", "session", "always", "no"]], ...]
     ("permission.no", "no", "no"),
 )
 """Ids of the keys, what they do in words, and the answers."""
+ANSWER_OF = {f"answer('{answer}')": answer for _, _, answer in ANSWERS}
+"""The answers by what their keys do."""
 
 
 class Permission(Wheeled, Lined, can_focus=True):
@@ -64,7 +66,7 @@ class Permission(Wheeled, Lined, can_focus=True):
         """When the question appeared, in ns."""
         self._given = -GIVEN_NS
         """When it was answered, in ns."""
-        self._led_by = ""
+        self._led_by = self._meant = ""
         self._scrolled = 0
         self._laid_out: tuple[int, list[Row]] = (0, [])
         self._spots: list[tuple[int, int, Literal["once", "session", "always", "no"]]] = []
@@ -83,6 +85,12 @@ class Permission(Wheeled, Lined, can_focus=True):
         """Say that this key leads here, since letters are for something else; empty: they answer."""
         if key != self._led_by:
             self._led_by = key
+            self.redraw()
+
+    def mean(self, answer: str) -> None:
+        """Show that this is answered in a moment; empty: nothing is."""
+        if answer != self._meant:
+            self._meant = answer
             self.redraw()
 
     def action_answer(self, answer: Literal["once", "session", "always", "no"]) -> None:
@@ -181,9 +189,10 @@ class Permission(Wheeled, Lined, can_focus=True):
             said = f" {does}" if apart else f" {answer}" if width >= short else ""
             wide = cells(key) + cells(said)
             self._spots.append((column, column + wide, answer))
+            meant = answer == self._meant
             pieces += [
-                (key, "dim" if led else "key"),
-                (said, "" if answer != "no" else "warning"),
+                (key, "selected" if meant else "dim" if led else "key"),
+                (said, "selected" if meant else "" if answer != "no" else "warning"),
                 (" " * (apart or 2), ""),
             ]
             column += wide + (apart or 2)

@@ -128,8 +128,11 @@ class Searched(Cards):
             return
         if found is None:
             return
-        self._nth = min(find.nth, len(found) - 1)
-        self._place_found = (index, *found[self._nth][0][:2]) if found else (index, 0, -1)
+        self._nth = find.nth
+        find.left_out = find.nth >= len(found)
+        self._place_found = (index, 0, -1) if find.left_out else (index, *found[self._nth][0][:2])
+        if find.left_out:
+            self.post_message(self.Found(find.said))
         self.follow = False
         self._measure_from(index)
         self._resize()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -80,7 +80,7 @@ class Transcript(Searched):
         return self._marks
 
     def action_round(self, step: int) -> None:
-        self._jump_to(neighbour(self.story.headers, self._anchor()[0], step))
+        self._go_by(step, self.story.headers, "round")
 
     def go_to_round(self, number: int) -> bool:
         """Show a round from its beginning; False where there is none of this number."""
@@ -89,7 +89,14 @@ class Transcript(Searched):
         return index is not None
 
     def action_alarm(self, step: int) -> None:
-        self._jump_to(neighbour(self.story.alarms, self._anchor()[0], step))
+        self._go_by(step, self.story.alarms, "error or red verdict")
+
+    def _go_by(self, step: int, indexes: Sequence[int], what: str) -> None:
+        """To the next of these blocks, or the one before."""
+        found = neighbour(indexes, self._anchor()[0], step)
+        self._jump_to(found)
+        if found is None:
+            self.post_message(self.Failed(f"no {what} {'below' if step > 0 else 'above'}"))
 
     def _jump_to(self, index: int | None) -> None:
         if index is not None and index < len(self._heights):

@@ -51,6 +51,11 @@ class TransportBar(Lined, can_focus=True):
     class Sought(Message):
         """The recording stands elsewhere, or plays otherwise."""
 
+        def __init__(self, said: str = "") -> None:
+            """`said`: why it stands where it stood."""
+            super().__init__()
+            self.said = said
+
     def __init__(self, glyphs: Glyphs, transport: Transport, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._transport = transport
@@ -86,7 +91,8 @@ class TransportBar(Lined, can_focus=True):
         found = [mark.seq for mark in source.marks if (mark.seq > here if count > 0 else mark.seq < here)]
         if found:
             source.seek_seq(found[0] if count > 0 else found[-1])
-        self.post_message(self.Sought())
+        where = "behind this place" if count > 0 else "before this place"
+        self.post_message(self.Sought("" if found else f"no error, red verdict or mark {where}"))
 
     def go_to_round(self, number: int) -> None:
         """To the beginning of this round.
