@@ -294,7 +294,7 @@ async def test_what_could_not_be_read_is_told_above_a_recording(on_source: Playi
         await pilot.press("end", "home", "right")
         await settle(app, pilot, source)
         first = app.workbench.transcript.story.blocks[0].source()
-        assert f"the last line of {where / 'journal.jsonl'} is torn and was dropped (11 bytes)" in first
+        assert f"the last line of {where / 'journal.jsonl'} is torn and was dropped (12 bytes)" in first
 
 
 async def test_playing_moves_with_its_clock_and_speed(on_source: Playing) -> None:
