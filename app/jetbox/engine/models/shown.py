@@ -43,15 +43,25 @@ _REFUSES = re.compile(
     rf"(?!.*{_TURNS})"
 )
 """It will not be done, and nothing else is announced behind that."""
+_DAS = (
+    r"(?:(?:das|dies(?:e[nrs]?)?|es|ihn|den|(?:den )?(?:folgenden|nachstehenden))"
+    r"(?: (?:folgenden |nachstehenden )?(?:Befehl|Aufruf|Tool-?Aufruf))?)"
+)
+_KANN = r"(?:werden?|will|wollen|kann|können|darf|dürfen|möchten?)"
+_CELA = r"(?: (?:ceci|cela|ça|(?:cette|la) commande(?: suivante)?|(?:cet |l['’])appel(?: suivant)?))?"
+_ESTO = r"(?: (?:esto|eso|(?:este|el)(?: siguiente)? comando|(?:esta|la)(?: siguiente)? llamada))?"
 _REFUSES_TOO = re.compile(
-    r"(?is)\b(?:ich|wir) (?:werden?|will|wollen|kann|können|darf|dürfen|möchten?) "
-    r"(?:(?:das|dies(?:e[nrs]?)?|es|ihn|den) (?:Befehl |Aufruf )?)?(?:nicht|niemals) (?:ausführen|aufrufen)\W*\Z|"
-    r"\b(?:das|dies|es|den Befehl|diesen Befehl) (?:führe|rufe) ich (?:nicht|niemals) (?:aus|auf)\W*\Z|"
-    r"\bje ne (?:vais|peux|veux|dois) pas (?:l['’]|le |la |les )?(?:exécuter|lancer|appeler)"
-    r"(?: (?:ceci|cela|ça|cette commande|cet appel))?\W*\Z|"
-    r"\bno (?:(?:lo|la) )?(?:voy a|puedo|debo|quiero) (?:ejecutar|llamar)(?:lo|la)?"
-    r"(?: (?:esto|eso|este comando|esta llamada))?\W*\Z|"
-    r"我们?(?:不会|不能|不应该?|不该|不可以|无法)(?:去|再)?(?:执行|运行|调用)(?:它|(?:这|该|此)(?:个|条)?(?:命令|调用|工具)?)?\W*\Z"
+    rf"(?is)\b(?:ich|wir) {_KANN} (?:{_DAS} )?(?:nicht|niemals) (?:{_DAS} )?(?:ausführen|aufrufen)\W*\Z|"
+    rf"\b{_DAS} {_KANN} (?:ich|wir) (?:nicht|niemals) (?:ausführen|aufrufen)\W*\Z|"
+    rf"\b(?:{_DAS} (?:führe|rufe) ich|ich (?:führe|rufe) {_DAS}) (?:nicht|niemals) (?:aus|auf)\W*\Z|"
+    rf"\bje ne (?:vais|peux|veux|dois) pas (?:l['’]|le |la |les )?(?:exécuter|lancer|appeler){_CELA}\W*\Z|"
+    rf"\bje (?:n['’](?:exécuterai|appellerai)|ne (?:l['’](?:exécuterai|appellerai)|(?:la |le )?lancerai)) pas{_CELA}"
+    r"\W*\Z|"
+    rf"\bje refuse (?:d['’](?:exécuter|appeler)|de lancer){_CELA}\W*\Z|"
+    rf"\bno (?:(?:lo|la) )?(?:(?:voy a|puedo|debo|quiero) (?:ejecutar|llamar)(?:lo|la)?|ejecutaré|llamaré){_ESTO}"
+    r"\W*\Z|"
+    r"我们?(?:不会|不能|不应该?|不该|不可以|无法|拒绝)(?:去|再)?(?:执行|运行|调用)"
+    r"(?:它|(?:(?:这|该|此)(?:个|条)?|(?:以下|下面|下列)(?:这(?:个|条))?的?)(?:命令|调用|工具)?)?\W*\Z"
 )
 """The same in German, French, Spanish and Chinese where it is the speaker that will not, at the sentence's end."""
 _OPENING = re.compile(r"```\w*[\s\[{]*\Z")
