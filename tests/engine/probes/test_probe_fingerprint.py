@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from jetbox.engine.probes import entries, fingerprint
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 from jetbox.engine.probes.inscope import out_of_scope
-from jetbox.engine.probes.lookover import Stat, read_content
+from jetbox.engine.probes.lookover import Folder, Known, Stat, read_content
 
 
 @pytest.fixture
@@ -48,6 +49,25 @@ def test_touch_and_revert_are_no_change(root: Path) -> None:
     assert changes(tree, first) == {"b.txt"}
     (root / "b.txt").write_text("b\n")
     assert tree.sweep_now().digest == first.digest
+
+
+def test_the_newest_change_is_told_while_a_thread_finds_more(root: Path) -> None:
+    tree = Tree(root, out_of_scope)
+    tree.sweep_now()
+
+    class Seen:
+        """A folder; as soon as it is looked at, a sweep finds another."""
+
+        stat = (1, 1, 1, 1)
+
+        @property
+        def files(self) -> dict[str, Known]:
+            (root / "new").mkdir()
+            tree.sweep_now()
+            return {}
+
+    tree._folders = {"seen/": cast("Folder", Seen()), **tree._folders}
+    assert 0 < tree.newest() <= time.time_ns()
 
 
 def test_mode_new_gone_and_renamed_are_changes(root: Path) -> None:

@@ -74,8 +74,8 @@ class Tree(Entries):
 
     def newest(self) -> int:
         """When anything was last changed, as far as was seen, in ns of wall time; nobody can set that."""
-        folders = self._folders.values()
-        files = (known.stat[1] for folder in folders for known in folder.files.values())
+        folders = tuple(self._folders.values())  # a thread may be at work on what they are of
+        files = (known.stat[1] for folder in folders for known in tuple(folder.files.values()))
         return max(max((folder.stat[1] for folder in folders), default=0), max(files, default=0))
 
     def _size(self) -> int:
