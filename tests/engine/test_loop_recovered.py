@@ -306,7 +306,7 @@ async def test_calls_that_are_never_readable_end_the_goal(rig: OpenRig) -> None:
 
 @pytest.mark.parametrize("begun", ["<tool_call>", 'write_file(path="a.txt", content="', f"<tool_call>{WRITE[:-9]}"])
 async def test_a_call_that_never_has_its_end_is_no_answer(rig: OpenRig, begun: str) -> None:
-    texts = ("<function=write_file><parameter=path>", begun, begun, "Well then.")
+    texts = ("<function=write_file><parameter=path>", "[TOOL_CALLS]", begun, "Well then.")
     live = await rig(*[step(text=text) for text in texts], match="^Do it")
     ended = await live.run()
     assert (ended.outcome, ended.exit_code, ended.rounds) == ("failed", 6, 3)

@@ -278,7 +278,7 @@ class Attempt:
 
     def _recover(self, answer: Answer) -> None:
         """Take the calls that the server left in the text; what stands before them is the answer's text."""
-        if not any(mark in text for text in (answer.text, answer.thinking) for mark in "{(<"):
+        if not any(mark in text for text in (answer.text, answer.thinking) for mark in "{(<[="):
             return
         from jetbox.engine.models.repair import lacks_its_end, looks_like_a_call, recover
 
