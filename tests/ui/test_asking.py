@@ -156,6 +156,26 @@ async def test_keys_go_on_with_what_stands_in_the_input_until_one_leads_to_the_q
         assert s.bench.prompt.text == "more"
 
 
+async def test_a_click_leads_to_the_question_and_back(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8])
+        await s.type("use ")
+        await s.play(*INQUIRY)
+        s.stage.clock.advance(LATER)
+        await s.pilot.click("#reply")
+        assert "tab to" not in s.text
+        await s.press(*"my")
+        await s.pilot.click("#prompt")
+        await s.press("end", *"it")
+        assert "tab to the question" in s.text
+        await s.pilot.click("#reply")
+        await s.press("end", *"sql")
+        assert s.bench.reply is not None
+        assert (s.bench.reply.text, s.bench.prompt.text) == ("mysql", "use it")
+        await s.press("enter")
+        assert await s.asked() == commands.Reply(QUESTION.id, "mysql")
+
+
 async def test_without_choices_words_are_wanted(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:8])

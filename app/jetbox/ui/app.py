@@ -255,6 +255,8 @@ class JetboxApp(Driven):
                 await self._type(event)
         else:
             await super().on_event(event)
+            if isinstance(event, events.MouseDown):
+                self.keying.pressed(event)
 
     async def _type(self, event: Typed) -> None:
         for each in self.keying.deal(event):

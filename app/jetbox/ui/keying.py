@@ -220,6 +220,14 @@ class Keying:
             bench.show_way()
         return ()
 
+    def pressed(self, event: events.MouseDown) -> None:
+        """A click into the field for the answer leads there as the key does."""
+        bench, reply = self._bench, self._bench.reply
+        here = bench.app.screen is bench and bench.focused is reply and self._dialog is reply
+        if reply is not None and here and reply.region.contains(event.screen_x, event.screen_y):
+            self._lent, self._led = False, self._question
+            bench.show_way()
+
     def _too_soon(self, event: events.Key, dialog: Permission | Reply) -> bool:
         """Whether the question, or the last letter of other words, is so new that a key is not meant for it."""
         return self._when(event) - max(dialog.since, self._last) < GRACE_NS
