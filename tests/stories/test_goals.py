@@ -39,7 +39,10 @@ def test_a_failing_test_is_repaired(place: Place, sim_server: Callable[..., Serv
     after = place.files()
     assert after["shop/cart.py"] != before["shop/cart.py"]
     assert after["tests/test_cart.py"] == before["tests/test_cart.py"]
-    assert place.events(e.GoalEnded)[0].outcome == "done"
+    (goal,) = place.events(e.GoalEnded)
+    assert goal.outcome == "done"
+    listed = place.run("models", "list", "--json").report["models"]
+    assert [m["measured"]["rounds_to_green"] for m in listed if m["measured"]] == [{"median": goal.rounds, "n": 1}]
 
 
 def test_a_refactoring_turns_red_and_green_again(place: Place, sim_server: Callable[..., ServerProcess]) -> None:

@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING, Any
 from jetbox.engine.errors import ModelError, StorageError
 from jetbox.engine.events import (
     GoalEnded,
-    GoalStarted,
-    ModelAnswered,
-    ModelReady,
     Notice,
     PermissionAnswered,
-    PromptCut,
     RequestSent,
     RoundEnded,
-    RoundStarted,
     SessionLabelled,
-    ToolCalled,
     ToolEnded,
 )
 from jetbox.engine.session import Feed, Session
@@ -110,24 +104,12 @@ class Beside:
 
     def keep_figures(self, model: ChatModel) -> Coroutine[Any, Any, None]:
         """Collect what the session measures of its models, from now on, and keep it for later ones."""
-        reader = self._session.feed(
-            ModelReady,
-            RoundStarted,
-            RequestSent,
-            ModelAnswered,
-            PromptCut,
-            ToolCalled,
-            ToolEnded,
-            GoalStarted,
-            GoalEnded,
-            past=False,
-        )
-        return self._keep_figures(model, reader)
-
-    async def _keep_figures(self, model: ChatModel, reader: Feed) -> None:
         from jetbox.engine.models.figures import FiguresReader
 
-        figures = FiguresReader()
+        reader = self._session.feed(*FiguresReader.KINDS, past=False)
+        return self._keep_figures(model, FiguresReader(), reader)
+
+    async def _keep_figures(self, model: ChatModel, figures: FiguresReader, reader: Feed) -> None:
         try:
             while await reader.ready():
                 await asyncio.sleep(FIGURES_S)

@@ -9,6 +9,7 @@ kept; what is told of them is their median.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
@@ -161,6 +162,22 @@ def clocked(event: e.ModelAnswered, *, there: bool) -> dict[str, int]:
 class FiguresReader:
     """Reads events, live or recorded, and tells the models in them apart."""
 
+    KINDS: ClassVar[tuple[type[e.Event], ...]] = (
+        e.ModelReady,
+        e.ModelWarmed,
+        e.RoundStarted,
+        e.RequestSent,
+        e.Waiting,
+        e.PromptCut,
+        e.ModelAnswered,
+        e.ToolCalled,
+        e.ToolEnded,
+        e.GoalStarted,
+        e.ProbeEnded,
+        e.GoalEnded,
+    )
+    """All that it takes; others say nothing to it."""
+
     def __init__(self) -> None:
         self._figures: dict[str, Figures] = {}
         self.digests: dict[str, str] = {}
@@ -181,6 +198,8 @@ class FiguresReader:
     def take(self, stamped: e.Stamped) -> None:
         """Take an event."""
         event = stamped.event
+        if not isinstance(event, self.KINDS):
+            return
         match event:
             case e.ModelReady():
                 self._model = event.name
