@@ -57,6 +57,8 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
     seen = held(parts.model_name, found, parts.session.now())
     if last is not None and _same(seen, last):
         return last
+    if last is not None and last.loaded and (last.name, seen.loaded) == (parts.model_name, False):
+        parts.loaded = False
     parts.session.emit(seen)
     if ours and LEAST_REAL <= seen.window < parts.budget.window:
         _keep_to(parts, seen)

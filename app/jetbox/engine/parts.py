@@ -73,7 +73,7 @@ class Parts(msgspec.Struct):
     pace: Pace = msgspec.field(default_factory=Pace)
     """Of the model in use."""
     loaded: bool = False
-    """True once the model has answered in this session."""
+    """True once the model has answered in this session, until it is seen to be unloaded."""
     no_logprobs: bool = False
     """The server refuses requests that ask for probabilities of tokens."""
     no_counts: bool = False

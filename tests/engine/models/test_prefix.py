@@ -220,6 +220,11 @@ def test_a_load_on_a_warm_model_proves_that_nothing_was_cached_where_no_reuse_is
     assert "another client" in reuse.miss
     one.sent("a", HEAD, SECOND, TAIL)
     assert one.answered({**LATE, "prompt_eval_duration": 40_000_000}, warm=True) is None, "it waited for another's load"
+    one.moves_tools = True
+    one.sent("a", HEAD, SECOND, TAIL)
+    seen_to_go = one.answered(LATE, warm=False)
+    assert seen_to_go is not None
+    assert seen_to_go.miss == "the server held the model no more, and loaded it again"
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ class ModelsDesk:
         self._put_out.add(name)
         await self._find(name)
         await unload(parts.model, name, parts.options.model)
+        parts.loaded = parts.loaded and name != parts.model_name
         parts.session.emit(Notice(level="info", text=f"{name} is unloaded"))
         await self.lister.tell(anew=True)
 

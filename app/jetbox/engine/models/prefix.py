@@ -36,6 +36,7 @@ MOVED = (
 )
 OTHERS = "the server loaded the model again: another client with other options?"
 RESTARTED = "the server loaded the model again, after a request that was not answered to its end: was it started anew?"
+UNLOADED = "the server held the model no more, and loaded it again"
 THOUGHT = "after your new words the template leaves out what the model thought before them"
 WINDOW = "the window changed, which makes the server load the model again"
 DROPPED = "the server had dropped it"
@@ -175,7 +176,7 @@ class PrefixWatch:
         return self._rates.get(self._model, 0.0)
 
     def answered(self, metrics: Mapping[str, int], *, warm: bool) -> Reuse | None:
-        """What the server's figures say of the latest request; `warm`: the model had answered before.
+        """What the server's figures say of the latest request; `warm`: the model had answered, and was not seen to go.
 
         None where they say nothing.
         """
@@ -200,7 +201,7 @@ class PrefixWatch:
         miss = ""
         again = max(int(of * self._had), expected) - tokens
         if expected >= LEAST and tokens < MISSED * expected:
-            miss = (RESTARTED if lost else OTHERS) if warm and loaded else self._reason
+            miss = (UNLOADED if not warm else RESTARTED if lost else OTHERS) if loaded else self._reason
             unknown = GONE if load > QUICK_NS and tokens < LEAST else DROPPED
             miss = miss or (MOVED if self.moves_tools else THOUGHT if self._thought else unknown)
         elif self.moves_tools and of + LEAST < before and not self._reason:
