@@ -155,6 +155,20 @@ async def test_a_letter_answers_at_once_with_enter_and_stands_out_until_it_does(
         assert (s.nothing_asked, s.bench.prompt.text) == (True, "")
 
 
+async def test_a_key_that_scrolls_is_held_down(show: Showing) -> None:
+    diff = "@@ -0,0 +1,90 @@\n" + "".join(f"+line {n}\n" for n in range(90))
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question(diff=diff))
+        s.stage.clock.advance(LATER)
+        await s.press("j", "j", "j", "k")
+        assert "lines 3 to" in s.text
+        await s.press("space", "s")
+        assert "lines 11 to" in s.text
+        s.stage.clock.advance(LATER)
+        await s.press("j", "s", "o")
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "so"), "a word in the same breath answers nothing"
+
+
 async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())

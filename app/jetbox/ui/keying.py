@@ -70,6 +70,8 @@ class Keying:
         """The question that the letter held answers where no other follows, when that was typed (ns), its action."""
         self._last = -GRACE_NS
         """When a letter was last typed that was no answer, by the session's clock in ns."""
+        self._rolls = False
+        """Whether the latest letter scrolled what is asked about: another goes on with that, however soon it comes."""
         self._lent = False
         """Whether the input has the keys of a dialog while words go on."""
         self._led = ""
@@ -238,10 +240,14 @@ class Keying:
         early, decides = self._too_soon(event, bench.permission), does.startswith("answer")
         if event.is_printable:
             self._last = self._when(event)
+            goes_on, self._rolls = self._rolls, does.startswith(SCROLLS) and not self._draft_stands
             if self._draft_stands or (early and self._held):
                 return True
+            if goes_on and self._rolls:
+                return False
             if does and (early or decides):
                 self._held = [event]
+                self._rolls = False
                 if not early:
                     self._wait_for_more(self._question, self._last, does)
                 return None
