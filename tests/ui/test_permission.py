@@ -169,6 +169,23 @@ async def test_a_key_that_scrolls_is_held_down(show: Showing) -> None:
         assert (s.nothing_asked, s.bench.prompt.text) == (True, "so"), "a word in the same breath answers nothing"
 
 
+async def test_a_letter_that_is_pressed_twice_answers_once_and_may_begin_a_word(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3], question())
+        s.stage.clock.advance(LATER)
+        await s.press("a", "a", "h")
+        assert s.bench.prompt.text == "aah"
+        s.stage.clock.advance(LATER)
+        await s.press(*["backspace"] * 3)
+        assert s.nothing_asked
+        s.stage.clock.advance(LATER)
+        await s.press("y", "y")
+        assert s.bench.prompt.text == ""
+        await s.press("enter")
+        assert await s.asked() == commands.Answer("p1", "once")
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "")
+
+
 async def test_words_may_begin_while_it_is_asked(show: Showing) -> None:
     async with show() as s:
         await s.play(*opened(), *first_round()[:3], question())

@@ -65,7 +65,7 @@ class Keying:
         self._taking = False
         self._early: list[Typed] = []
         self._held: list[Typed] = []
-        """One letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
+        """A letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
         self._meant: tuple[str, int, str] | None = None
         """The question that the letter held answers where no other follows, when that was typed (ns), its action."""
         self._last = -GRACE_NS
@@ -241,6 +241,9 @@ class Keying:
         if event.is_printable:
             self._last = self._when(event)
             goes_on, self._rolls = self._rolls, does.startswith(SCROLLS) and not self._draft_stands
+            if self._meant is not None and self._same(event):
+                self._held.append(event)
+                return None
             if self._draft_stands or (early and self._held):
                 return True
             if goes_on and self._rolls:
@@ -258,6 +261,10 @@ class Keying:
             self._answer_as_meant(self._meant[1] + GRACE_NS)
             return None
         return not does and self._edits(event.key) and bool(bench.prompt.text or (early and self._held))
+
+    def _same(self, event: events.Key) -> bool:
+        """Whether it is the letter that is held: pressed twice, or held down, it means what it meant."""
+        return any(isinstance(held, events.Key) and held.key == event.key for held in self._held[:1])
 
     def _of_reply(self, event: events.Key) -> bool | None:
         """The same for the dialog of a question of the model's, where words are an answer too."""
