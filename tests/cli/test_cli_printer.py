@@ -44,6 +44,12 @@ def test_a_reload_by_another_client_has_its_reason() -> None:
     assert said(e.PrefixReused(tokens=4000, of=4096, expected=4000)) == ""
 
 
+def test_a_prompt_that_takes_longer_than_it_should_is_said_to_at_once() -> None:
+    late = "900 tokens, longer than it took before; other requests may come first"
+    told = said(*(e.Waiting(what="reading", detail=text) for text in ("900 tokens", "900 tokens", late)))
+    assert told == f"  … reading 900 tokens\n  … reading {late}\n"
+
+
 def test_what_of_a_prompt_was_cached_is_an_estimate_where_the_server_does_not_count() -> None:
     told = said(e.PrefixReused(tokens=1200, of=4096, expected=4000, estimated=True, miss="x"))
     assert told == "  the prompt was read anew, ~1,200 of 4,096 tokens were cached: x\n"

@@ -67,6 +67,22 @@ def test_a_question_is_answered_and_nothing_is_changed(place: Place, sim_server:
     assert not place.events(e.ProbeEnded)
 
 
+def test_what_slowed_a_run_down_and_how_it_goes_on_is_said(play: Play) -> None:
+    place, _ = play(step(WRITE), finish(), vram=12.0)
+    ended = place.goal("Write it", *NO_PROBES, "--no-session", "--max-rounds", "1", "--num-ctx", "16384")
+    assert ended.code == 4
+    assert "% of gpt-oss:20b is worked on by the CPU: it does not fit the GPU's memory" in ended.err
+    assert ended.err.endswith("\n  raise --max-rounds\n")
+
+
+def test_two_names_of_one_model_are_no_two_models(play: Play) -> None:
+    place, _ = play(finish())
+    names = ("--set", "routing.small=gpt-oss:20b", "--set", "routing.large=GPT-oss:20b")
+    ended = place.goal("Write it", *NO_PROBES, "--profile", "hybrid", *names)
+    assert ended.code == 2
+    assert "small and large are both gpt-oss:20b" in ended.err
+
+
 def test_text_has_the_last_words_on_standard_output_and_progress_beside_it(play: Play) -> None:
     place, _ = play(step(WRITE, text="I write it."), finish("Wrote a.txt."))
     ended = place.goal("Write it", *NO_PROBES)

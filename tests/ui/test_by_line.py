@@ -107,6 +107,14 @@ def test_a_call_that_was_read_out_of_the_text_says_so() -> None:
     assert [line.partition(":")[0] for line in told] == ["glob *.py", "glob *.py (recovered)"]
 
 
+def test_a_wait_is_told_once_and_once_more_where_it_lasts_longer_than_it_should() -> None:
+    reader = Reader(*opened(), e.GoalStarted(goal=1, text="Do it"), e.RoundStarted(model="m"))
+    told = reader.play(*(e.Waiting(what="reading", detail=f"{n} of 9,200 tokens") for n in (0, 512)))
+    assert told == ["the model reads 0 of 9,200 tokens"]
+    late = "9,200 tokens; a stopped answer may still run; unloading ends it"
+    assert reader.play(*[e.Waiting(what="reading", detail=late)] * 2) == [f"the model reads {late}"]
+
+
 def test_a_question_is_answered_by_a_line() -> None:
     reader = Reader(*opened(), *first_round()[:3], grace=True)
     said = reader.play(ASKED)

@@ -46,6 +46,8 @@ KILLED = "the session was killed while this ran"
 GO_ON = "Go on with the goal. The session was interrupted: what was under way may have changed files, so look first."
 
 BEFORE = "interrupted before it began"
+WORKED = (ExitCode.DONE, ExitCode.PROBES_RED, ExitCode.LIMIT)
+"""A goal that ended so was worked on by a model."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -324,7 +326,12 @@ class Live:
             self._beside.spawn(self._beside.keep_grants(self._start.root))
             await asyncio.sleep(0)  # they listen from now on: what was typed before is for them too
         unfinished = resumed is not None and resumed.running is not None
-        return await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished, undo=undo)
+        code = await serve(parts, resumed.goals if resumed else 0, unfinished=unfinished, undo=undo)
+        if parts.model.manages and not self._start.attended and code in WORKED:
+            from jetbox.engine.held import tell_spilled
+
+            await tell_spilled(parts)
+        return code
 
     def _warm(self, parts: Parts, goal: str) -> None:
         """Have the model ready before the first goal is typed, and follow how long the server keeps it."""

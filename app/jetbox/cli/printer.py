@@ -12,6 +12,7 @@ from jetbox.engine import events as e
 from jetbox.engine.clock import figure
 from jetbox.engine.errors import JetboxError
 from jetbox.engine.safety.terminal import safe_text
+from jetbox.engine.waiting import said_late
 from jetbox.ui.glyphs import UNICODE
 from jetbox.ui.verdicts import cache_sign, came_by
 from jetbox.ui.words import compacted, read_again
@@ -185,7 +186,7 @@ class Progress:
                 self._read = -READING_NS
             case e.Waiting(what="retrying" | "writing"):
                 pass  # the notice before the one, and the call behind the other, say more
-            case e.Waiting() if event.what != "reading" or stamped.t - self._read >= READING_NS:
+            case e.Waiting() if event.what != "reading" or said_late(event) or stamped.t - self._read >= READING_NS:
                 self._read = stamped.t if event.what == "reading" else -READING_NS
                 about = f" (about {figure(event.expected_ns / 1e9)} s)" if event.expected_ns else ""
                 self._line(f"  … {event.what} {event.detail}".rstrip() + about)

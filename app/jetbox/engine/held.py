@@ -66,6 +66,18 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
     return seen
 
 
+async def tell_spilled(parts: Parts) -> None:
+    """Ask once, after the work of a session that nobody watches, and say what slowed it down."""
+    try:
+        async with asyncio.timeout(ASK_S):
+            running = await parts.model.running()
+    except (TimeoutError, ModelError):
+        return
+    for model in running:
+        if model.name == parts.model_name and (text := spilled(model.name, model.size, model.size_vram)):
+            parts.tell_once(text, FASTER, level="info")
+
+
 def held(name: str, model: LoadedModel | None, now: int) -> ModelHeld:
     """What the server said at session time `now` (ns)."""
     if model is None:

@@ -74,6 +74,13 @@ class Limits:
         return words[-1:]
 
 
+def without_continuing(hint: str) -> str:
+    """A hint for a session that is not kept: what it says of --continue, at its end, is left out."""
+    if not hint.endswith("--continue"):
+        return hint
+    return hint[: max(0, *(hint.rfind(link) for link in ("; ", ", ", " and ")))]
+
+
 def _ending(name: str, most: float) -> Ending:
     return Ending(
         "limit",

@@ -10,7 +10,7 @@ from jetbox.engine.errors import ExitCode, JetboxError, StorageError
 from jetbox.engine.events import GoalEnded, GoalStarted, GuardTripped, Notice, Outcome
 from jetbox.engine.guards import THOUGHT, Guards
 from jetbox.engine.interruptible import Interrupted, Interruptible, nothing_to_interrupt
-from jetbox.engine.limits import Ending, Limits
+from jetbox.engine.limits import Ending, Limits, without_continuing
 from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probing import AskedProbes
@@ -151,7 +151,7 @@ class Loop:
             exit_code=int(ending.code),
             rounds=self._limits.rounds,
             wall_ns=self._parts.session.now() - self._start,
-            hint=ending.hint,
+            hint=ending.hint if self._parts.session.recorder.keeps else without_continuing(ending.hint),
             cpu_ns=usage.cpu_ns - self._usage.cpu_ns,
             others_ns=usage.others_ns - self._usage.others_ns,
             memory=usage.memory,

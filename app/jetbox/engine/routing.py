@@ -42,15 +42,25 @@ def check(options: RoutingOptions) -> None:
             f"routing by {options.mode} needs the names of two models, and {' and '.join(missing)} {are} not set",
             "jetbox-tui models lists what the server has",
         )
-    if options.mode != "off" and options.small == options.large:
-        raise SettingsError(
-            f"routing by {options.mode} needs two models, and small and large are both {options.small}",
-            "name another as one of them, or leave routing off",
-        )
+    if options.mode != "off":
+        check_two(options)
     if not 0 <= options.confidence <= 1:
         raise SettingsError(
             f"routing.confidence is {options.confidence:g}, and a confidence is between 0 and 1",
             "0.85 is what holds where it is not set",
+        )
+
+
+def check_two(options: RoutingOptions) -> None:
+    """Refuse one model as both.
+
+    Raises:
+        SettingsError
+    """
+    if options.small == options.large:
+        raise SettingsError(
+            f"routing by {options.mode} needs two models, and small and large are both {options.small}",
+            "name another as one of them, or leave routing off",
         )
 
 

@@ -38,6 +38,7 @@ LATE_S = 2.0
 HEARD_S = 5.0
 """A server that hears when a request is closed has ended its answer by then."""
 DEAF = "a stopped answer may still run; unloading ends it"
+LATE = "longer than it took before"
 What = Literal["connecting", "queued", "loading", "reading"]
 
 
@@ -70,6 +71,11 @@ class Expectation(msgspec.Struct, frozen=True):
 def loading_words(name: str, memory: int) -> str:
     """What is being loaded: `gpt-oss:20b, 13.8 GB`."""
     return f"{name}, {size(memory)}" if memory else name
+
+
+def said_late(event: Waiting) -> bool:
+    """Whether this says of a wait that was told of already why it takes longer than it should."""
+    return LATE in event.detail or DEAF in event.detail
 
 
 class Voice:
@@ -186,7 +192,7 @@ class Voice:
         should = {"loading": expected.loading_ns, "reading": expected.reading_ns}.get(what, 0)
         if what and should and waited > PATIENCE * should + int(LATE_S * 1e9):
             why = "; other requests may come first" if what == "reading" else ""
-            self._say(what, f"{self._detail(what)}, longer than it took before{why}")
+            self._say(what, f"{self._detail(what)}, {LATE}{why}")
 
     def _detail(self, what: str) -> str:
         expected = self._expected

@@ -181,6 +181,18 @@ async def test_an_ollama_behind_a_key_gets_it(sim_server: Callable[..., ServerPr
         await other.close()
 
 
+@pytest.mark.parametrize("protocol", ["openai", "auto"])
+async def test_a_variable_that_is_not_set_is_named(sim_server: Callable[..., ServerProcess], protocol: Any) -> None:
+    host = sim_server(api_key=KEY, flavour="vllm").url
+    model = await connected(ModelOptions(protocol=protocol, host=host, api_key_env="MY_KEY"), {})
+    try:
+        with pytest.raises(KeyWanted) as caught:
+            await model.info("gpt-oss:20b")
+    finally:
+        await model.close()
+    assert caught.value.hint == "put it into MY_KEY, which model.api_key_env names: it is not set"
+
+
 @pytest.mark.parametrize(
     ("host", "key"),
     [

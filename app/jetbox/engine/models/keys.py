@@ -16,6 +16,18 @@ OLLAMAS = "OLLAMA_API_KEY"
 """Holds the key for Ollama's own servers, and is sent to no other unless `model.api_key_env` names it."""
 
 
+class Unset(str):
+    """No key: the variable that is to hold it is not set."""
+
+    def __new__(cls, variable: str) -> Unset:
+        """An empty text that knows the variable's name."""
+        self = super().__new__(cls, "")
+        self.variable = variable
+        return self
+
+    variable: str
+
+
 class Entry(NamedTuple):
     """Where in the keyring a key is kept."""
 
@@ -57,7 +69,8 @@ async def api_key(options: ModelOptions, environ: Mapping[str, str], *, prompts:
     entry = keyring_entry(options)
     if entry is None:
         name = options.api_key_env or (OLLAMAS if _is_ollamas(options.host) else "")
-        return _sendable(environ.get(name, ""), f"the variable {name}") if name else ""
+        key = _sendable(environ.get(name, ""), f"the variable {name}") if name else ""
+        return key or (Unset(name) if options.api_key_env else "")
     import asyncio
 
     return _sendable(await asyncio.to_thread(_from_keyring, entry, prompts), f"the keyring's entry of {entry.user}")

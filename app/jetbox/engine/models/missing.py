@@ -70,8 +70,14 @@ async def with_usable_rule(
 
     Raises:
         ModelNotFound, ModelUnfit
+        SettingsError: two names of one model.
     """
     rule = options.routing
+    if rule.mode != "off":
+        from jetbox.engine.routing import check_two
+
+        full = model.full_name
+        check_two(msgspec.structs.replace(rule, small=full(rule.small), large=full(rule.large)))
     for part in ("small", "large") if rule.mode != "off" else ():
         name = getattr(rule, part)
         if not name or model.full_name(name) == begun:

@@ -27,6 +27,7 @@ from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import LLAMA_CPP, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, client_for, never_began, refused
+from jetbox.engine.models.keys import Unset
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, EventLines
 from jetbox.engine.models.openai_lists import Models, Props, capabilities, described
@@ -237,6 +238,10 @@ class OpenAIModel:
         if self.key and isinstance(error, KeyWanted):
             words = f"the server at {self.host}/v1 does not take the key that it is sent ({said.status})"
             return KeyWanted(words, "see what model.api_key_env or model.api_key names")
+        if isinstance(error, KeyWanted) and isinstance(self.key, Unset):
+            return KeyWanted(
+                error.message, f"put it into {self.key.variable}, which model.api_key_env names: it is not set"
+            )
         return error
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jetbox.engine import events as e
 from jetbox.engine import sizes
 from jetbox.engine.safety.terminal import SafeStream, safe_text
+from jetbox.engine.waiting import said_late
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
 from jetbox.ui.glyphs import plain as in_signs
@@ -162,8 +163,9 @@ class Told:
     def _waiting(self, event: e.Waiting) -> None:
         what, _, _ = self.view.doing.what.partition("\n")
         about = f", about {words.duration(event.expected_ns)}" if event.expected_ns else ""
-        if what and event.what + about != self._waits:
-            self._waits = event.what + about
+        wait = f"{event.what}{about}{', late' * said_late(event)}"
+        if what and wait != self._waits:
+            self._waits = wait
             self.say(f"{what}{about}")
 
     def _tool(self, event: e.ToolCalled | e.ToolStarted | e.ToolEnded) -> None:
