@@ -173,6 +173,26 @@ async def test_plain_words_that_it_is_done_must_pass_the_gate_too(rig: OpenRig) 
     }
 
 
+async def test_what_a_command_makes_as_large_and_as_old_as_it_was_is_judged_and_laid_to_the_command(
+    rig: OpenRig,
+) -> None:
+    new = "from os import stat, utime; s = stat('a.py'); open('a.py', 'w').write('import os\\n')"
+    live = await rig(
+        step(call("write_file", path="a.py", content="x = True\n\n")),
+        step(call("run_cmd", command=f"python3 -c \"{new}; utime('a.py', ns=(0, s.st_mtime_ns))\"")),
+        step(call("write_file", path="b.py", content="x = 1\n")),
+        step(text="All is done."),
+        probes=RUFF,
+        loop={"gate_attempts": 0},
+    )
+    await live.run()
+    requests = await live.requests()
+    assert requests[1][-1]["content"].endswith("[probes] ruff: passed (0 problems)")
+    assert "[files changed: a.py]\n[probes] ruff: failed (1 problem: F401)" in requests[2][-1]["content"]
+    whys = [event.why for event in live.events(e.ProbeEnded) if event.state == "failed"]
+    assert whys[0] == "a.py changed by a command just now"
+
+
 async def test_red_goes_back_a_bounded_number_of_times(rig: OpenRig) -> None:
     live = await rig(
         step(call("write_file", path="a.py", content="import os\n")),

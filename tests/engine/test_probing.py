@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from engine.rig import within
 from engine.test_loop_overlap import AGAIN, WRITE, Held, prompt, put
 from jetbox.engine import commands as c
@@ -15,6 +17,7 @@ from scripted import call, finish, step
 
 if TYPE_CHECKING:
     from engine.conftest import OpenRig
+    from jetbox.engine.probes.base import Verdict
 
 
 async def test_they_run_without_a_goal_and_are_served_again(rig: OpenRig) -> None:
@@ -34,6 +37,29 @@ async def test_they_run_without_a_goal_and_are_served_again(rig: OpenRig) -> Non
     (live.root / "a.py").write_text("X = 1\n")
     green = await ask()
     assert (green.state, green.cache, green.why) == ("passed", "ran", "a.py changed")
+
+
+async def test_what_is_asked_before_the_last_answer_has_come_to_its_end_is_answered_too(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(finish(), probes={"pytest": False})
+    (live.root / "a.py").write_text("import os\n")
+    asked, probes = AskedProbes(live.parts), live.parts.probes
+    assert probes is not None
+    whole = probes.whole
+
+    async def told() -> list[Verdict]:
+        given = await whole()
+        if given[0].red:
+            (live.root / "a.py").write_text("X = 1\n")
+            asked.take(c.RunProbes())
+        return given
+
+    monkeypatch.setattr(probes, "whole", told)
+    asked.take(c.RunProbes())
+    assert asked._task is not None
+    await within(asked._task)
+    assert [event.state for event in live.events(e.ProbeEnded)] == ["failed", "passed"]
 
 
 async def test_closing_ends_them(rig: OpenRig) -> None:

@@ -84,7 +84,7 @@ def assemble(
         redactor,
         ready=ready,
         parallel=options.performance.parallel_tools,
-        wrote=lambda paths: wrote(parts, paths),
+        wrote=lambda paths, by: wrote(parts, paths, by),
     )
     window = window or within(Window(options.context.num_ctx or DEFAULT, "as it is set"), info.max_ctx)
     parts = Parts(
@@ -184,10 +184,10 @@ def add_probes(parts: Parts) -> None:
     context.lint, context.expect = lint, expect
 
 
-def wrote(parts: Parts, paths: tuple[str, ...]) -> None:
+def wrote(parts: Parts, paths: tuple[str, ...], by: str = "agent") -> None:
     """Older runs are over; the probes begin with what the agent has just written, while the model still speaks."""
     if parts.probes is not None:
-        parts.probes.wrote(paths)
+        parts.probes.wrote(paths, by)
         if parts.may_probe:
             parts.probes.start("the agent wrote")
 

@@ -30,6 +30,8 @@ class AskedProbes:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._task: asyncio.Task[None] | None = None
+        self._again = False
+        """It was asked for once more while it ran: files may have changed since what was told."""
 
     def take(self, command: AnyCommand) -> bool:
         """Begin with the run; False for any other command."""
@@ -37,6 +39,8 @@ class AskedProbes:
             return False
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="probes: asked for")
+        else:
+            self._again = True
         return True
 
     async def _run(self) -> None:
@@ -46,7 +50,10 @@ class AskedProbes:
             why = "no probe is switched on" if off else "the probes may not run without a sandbox"
             parts.session.emit(Notice(level="warning", text=why))
             return
-        await parts.probes.whole()
+        self._again = True
+        while self._again:
+            self._again = False
+            await parts.probes.whole()
 
     async def close(self) -> None:
         """End the run."""

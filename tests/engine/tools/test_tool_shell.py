@@ -108,6 +108,8 @@ async def test_a_same_sized_change_in_the_same_instant_is_found(bench: Any) -> N
     os.utime(path, ns=(5, 5))
     result = await bench.call("run_cmd", command="echo 2 > b.txt && touch -d @0.000000005 b.txt && mv b.txt a.txt")
     assert [(c.path, c.kind) for c in result.changes] == [("a.txt", "modified")]
+    result = await bench.call("run_cmd", command="echo 3 > a.txt && touch -d @0.000000005 a.txt")
+    assert [(c.path, c.kind) for c in result.changes] == [("a.txt", "modified")]
 
 
 async def test_a_change_of_version_control_is_told(bench: Any) -> None:

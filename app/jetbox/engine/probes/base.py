@@ -213,8 +213,8 @@ class Probes(Protocol):
         """A write of this file is on its way, with this text where that has come; never waits."""
         ...
 
-    def wrote(self, paths: tuple[str, ...]) -> None:
-        """The agent wrote these files (relative, `/`)."""
+    def wrote(self, paths: tuple[str, ...], by: str = "agent") -> None:
+        """The agent, or a command of its, wrote these files (relative, `/`)."""
         ...
 
     def heard(self, paths: tuple[str, ...], by: str) -> None:

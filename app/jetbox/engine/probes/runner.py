@@ -156,7 +156,7 @@ class ProbeEngine:
         if self._ruff is not None and self._lint:
             self._ruff.expect(path, text)
 
-    def wrote(self, paths: tuple[str, ...]) -> None:
+    def wrote(self, paths: tuple[str, ...], by: str = "agent") -> None:
         """End runs that are about older files; where verdicts are awaited, they begin anew."""
         if not paths:
             return
@@ -165,7 +165,8 @@ class ProbeEngine:
         for slot in self._settler.slots.values():
             slot.written.update(paths)
         self._python = self._python or any(path.endswith(".py") for path in paths)
-        self.heard(paths, "agent")
+        if self._settler.cache is not None:
+            self._settler.cache.heard(paths, by)
         self._young = (0, [])
         if any(left_out(str(self.tree.root), path) for path in paths):
             # The sweep does not see it, and yet a test may read it: no verdict from before holds.

@@ -45,6 +45,8 @@ class ToolResult(msgspec.Struct, frozen=True):
     """True only for `finish`: the model says that it is done."""
     unsure: bool = False
     """Files may have changed that `changes` does not name."""
+    by: Literal["agent", "command"] = "agent"
+    """Who made the changes: the tool itself, or a command that it ran."""
     said: str | None = None
     """What a later step of a plan gets of it; None where that is `text`."""
     ruled: bool = False

@@ -44,7 +44,7 @@ class Dispatcher:
         *,
         ready: asyncio.Event,
         parallel: bool = True,
-        wrote: Callable[[tuple[str, ...]], None],
+        wrote: Callable[[tuple[str, ...], str], None],
     ) -> None:
         self._session = session
         self._tools = tools
@@ -310,8 +310,8 @@ class Dispatcher:
                 ruled=result is not None and result.ruled,
             )
         )
-        if changes:
-            self._wrote(tuple(c.path for c in changes))
+        if result is not None and changes:
+            self._wrote(tuple(c.path for c in changes), result.by)
         whole = result is not None and not result.unsure
         done = Done(
             pending.call,

@@ -128,7 +128,7 @@ async def _run(
     unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
     named = await asyncio.to_thread(with_digests, root, changed[:REPORTED_FILES]) if changed else ()
     said = done.output.rstrip("\n")
-    return ToolResult(text, ok=ok, changes=named, unsure=unsure, said=said)
+    return ToolResult(text, ok=ok, changes=named, unsure=unsure, by="command", said=said)
 
 
 def _look_again(root: Path, before: Sweep) -> tuple[Sweep, tuple[FileChange, ...]]:

@@ -17,7 +17,7 @@ DIGEST_BYTES = 2_000_000
 """A larger file that a command made is not hashed."""
 _GIT_FILES = ("config", "HEAD", "index", "packed-refs", "hooks", "info/exclude", "info/attributes")
 
-Stamp = tuple[int, int, int, int]
+Stamp = tuple[int, int, int, int, int]
 
 
 class Sweep(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ def _git(root: Path) -> dict[str, Stamp]:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode
 
 
 def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
