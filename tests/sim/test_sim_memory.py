@@ -214,7 +214,9 @@ def test_tools_that_render_differently_each_time(client_of: Any) -> None:
     system = {"role": "system", "content": "Be careful. " * 30}
     client = client_of(faults=["shuffle"])
     for schema, whole in ((steady, True), (field, False)):
-        function = {"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}
+        nested = {"type": "array", "items": {"type": "object", "properties": {"y": steady}, "required": ["y"]}}
+        properties = {"x": schema, "z": nested}
+        function = {"name": "f", "parameters": {"type": "object", "properties": properties, "required": ["x"]}}
         tools = [{"type": "function", "function": function}]
         client.chat(system, QUESTION, tools=tools)
         again = client.chat(system, QUESTION, tools=tools)[-1]

@@ -78,7 +78,8 @@ def shuffled(tools: list[Any], salt: int) -> list[Any]:
     """The tools with the extra keys of each property in an order that depends on the salt.
 
     So it goes where a renderer walks over a map: a property with two or more keys besides `type`
-    and `description` comes out differently from request to request.
+    and `description` comes out differently from request to request. What lies deeper is written in
+    the order of its keys.
     """
     return [_reordered(tool, salt) for tool in tools]
 
@@ -109,15 +110,23 @@ def cut_messages(
     return blocks, kept
 
 
-def _reordered(value: Any, salt: int) -> Any:
-    if isinstance(value, list):
-        return [_reordered(item, salt) for item in value]
-    if not isinstance(value, dict):
-        return value
-    extra = [key for key in value if key not in ("type", "description", "name", "function", "parameters")]
-    turn = salt % len(extra) if len(extra) > 1 and "type" in value else 0
-    fixed = [key for key in value if key not in extra]
-    return {key: _reordered(value[key], salt) for key in (*fixed, *extra[turn:], *extra[:turn])}
+def _reordered(tool: Any, salt: int) -> Any:
+    path: list[dict[str, Any]] = []
+    value = tool
+    for key in ("function", "parameters", "properties"):
+        if not isinstance(value, dict) or not isinstance(value.get(key), dict):
+            return tool
+        path.append(value)
+        value = value[key]
+    turned = {name: _turned(field, salt) if isinstance(field, dict) else field for name, field in value.items()}
+    outer, function, schema = path
+    return {**outer, "function": {**function, "parameters": {**schema, "properties": turned}}}
+
+
+def _turned(field: dict[str, Any], salt: int) -> dict[str, Any]:
+    extra = [key for key in field if key not in ("type", "description")]
+    turn = salt % len(extra) if len(extra) > 1 else 0
+    return {key: field[key] for key in (*(k for k in field if k not in extra), *extra[turn:], *extra[:turn])}
 
 
 def _common_chars(a: str, b: str) -> int:
