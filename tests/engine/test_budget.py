@@ -14,6 +14,7 @@ from jetbox.engine.context.budget import BYTES_PER_TOKEN, LEAST_ANSWER, MARGIN, 
 from jetbox.engine.context.cut import CutWatch, kept
 from jetbox.engine.errors import ContextOverflow
 from jetbox.engine.models.figures import Figures, FiguresReader
+from jetbox.engine.models.prefix import CUT
 from jetbox.record.figures import FiguresStore
 from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
@@ -150,15 +151,20 @@ def test_a_prompt_that_grew_less_than_what_was_added_to_it_was_cut(size: int) ->
     assert watch.look("m", size, estimate, {"prompt_eval_count": least}, window=16384, whole=True) is None
 
 
-async def test_a_cut_at_a_window_that_nobody_named_is_told_when_it_comes(rig: OpenRig) -> None:
+@pytest.mark.parametrize("lines", [900, 440])
+async def test_a_cut_at_a_window_that_nobody_named_is_told_when_it_comes(rig: OpenRig, lines: int) -> None:
     reads = [step(call("read_file", path=f"{n}.txt")) for n in range(2)]
-    live = await rig(*reads, finish(), faults=("clip:6000@*",))
+    live = await rig(*reads, finish(), faults=(f"clip:{6000 if lines == 900 else 4096}@*",))
     for n in range(2):
-        (live.root / f"{n}.txt").write_text("".join(f"line {i} of a file\n" for i in range(900)))
+        (live.root / f"{n}.txt").write_text("".join(f"line {i % 10} of a file\n" for i in range(lines)))
     await live.run()
     counts = [a.metrics["prompt_eval_count"] for a in live.events(e.ModelAnswered)]
     (cut,) = live.events(e.PromptCut)
     assert cut.tokens == counts[2] > counts[1] - 64, "the count itself is no sign: the prompt should have grown"
+    missed = live.events(e.PrefixReused)[2].miss
+    assert missed == (CUT if lines == 900 else ""), (
+        "the server did not drop what it cut; of the shorter one half was there"
+    )
 
 
 async def test_tools_that_a_template_leaves_out_are_no_cut(rig: OpenRig) -> None:
@@ -179,7 +185,9 @@ def test_what_a_template_may_leave_out_does_not_hide_a_cut() -> None:
 
     def look(count: int) -> bool:
         metrics = {"prompt_eval_count": count}
-        return watch.look("m", 41_000, 10_250, metrics, window=16384, whole=True, optional=lambda: 9000) is not None
+        return (
+            watch.look("m", 41_000, 10_250, metrics, window=16384, whole=True, optional=lambda since: 9000) is not None
+        )
 
     assert look(5700)
     assert not look(5900)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jetbox.engine.context.cut import Cut
 from jetbox.engine.errors import (
     CallGarbled,
     ContextOverflow,
@@ -16,6 +17,7 @@ from jetbox.engine.errors import (
 from jetbox.engine.events import Notice, PrefixReused, PromptCut
 from jetbox.engine.models.base import CACHED, EVALUATED
 from jetbox.engine.models.figures import COLD_NS, LEAST_TOKENS
+from jetbox.engine.models.prefix import CUT, DROPPED, GONE
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import LEAST_REAL
 from jetbox.engine.stream import Answer
@@ -35,8 +37,10 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
         elif isinstance(answer.error, UNREAD):
             parts.prefix.refused()
         return
-    reuse = parts.prefix.answered(answer.metrics, warm=parts.loaded)
+    reuse, cut = parts.prefix.answered(answer.metrics, warm=parts.loaded), _cut(parts, answer, size, estimate)
     if reuse is not None:
+        if cut is not None and reuse.miss in (DROPPED, GONE):
+            reuse = msgspec.structs.replace(reuse, miss=CUT)
         parts.session.emit(PrefixReused(**msgspec.structs.asdict(reuse)))
     parts.loaded = True
     if slower := parts.speed.answered(parts.model_name, answer.metrics):
@@ -53,7 +57,8 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
         metrics = answer.metrics | {"load_duration": max(load, begun)} if begun else answer.metrics
         pay(parts, metrics, reuse, answer.first - answer.sent if answer.first >= 0 else -1)
     count = answer.metrics.get("prompt_eval_count", 0)
-    if _cut(parts, answer, size, estimate):
+    if cut is not None:
+        _tell(parts, answer, cut)
         return
     parts.budget.learn(size, count, len(parts.history))
     parts.history.counted(count)
@@ -75,14 +80,22 @@ def learn_rate(parts: Parts, metrics: dict[str, int]) -> None:
         parts.reading_rate = fresh / (duration / 1e9)
 
 
-def _cut(parts: Parts, answer: Answer, size: int, estimate: int) -> bool:
-    """Whether the server cut the prompt in silence; that is told, in words once."""
-    whole = not parts.model.manages or bool(parts.server)
-    window, optional = parts.budget.num_ctx, parts.history.optional
-    name, metrics = parts.model_name, answer.metrics
-    cut = parts.cuts.look(name, size, estimate, metrics, window=window, whole=whole, optional=optional)
-    if cut is None:
-        return False
+def _cut(parts: Parts, answer: Answer, size: int, estimate: int) -> Cut | None:
+    """What of the prompt was read, where the server cut it in silence."""
+    return parts.cuts.look(
+        parts.model_name,
+        size,
+        estimate,
+        answer.metrics,
+        window=parts.budget.num_ctx,
+        whole=not parts.model.manages or bool(parts.server),
+        messages=len(parts.history),
+        optional=parts.history.optional,
+    )
+
+
+def _tell(parts: Parts, answer: Answer, cut: Cut) -> None:
+    """Tell of a cut, in words once."""
     if cut.window >= LEAST_REAL:
         parts.budget.real = cut.window  # from here on no more is sent than is read
         answer.of_half = True
@@ -98,4 +111,3 @@ def _cut(parts: Parts, answer: Answer, size: int, estimate: int) -> bool:
                 hint=f"begin a new session with a smaller goal; {NEWER if parts.model.manages else OWN_PROTOCOL}",
             )
         )
-    return True

@@ -47,7 +47,8 @@ class CutWatch:
     """Follows the counts of a session."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[int, int]] = {}
+        self._last: dict[str, tuple[int, int, int]] = {}
+        """Bytes, tokens and messages of each model's latest prompt that was read whole."""
 
     def look(
         self,
@@ -58,35 +59,47 @@ class CutWatch:
         *,
         window: int,
         whole: bool,
-        optional: Callable[[], int] = lambda: 0,
+        messages: int = 0,
+        optional: Callable[[int], int] = lambda since: 0,
     ) -> Cut | None:
-        """What the server says of a prompt of `size` bytes, if that is less than was sent.
+        """What the server says of a prompt of `size` bytes and so many messages, if that is less than was sent.
 
         `whole`: this server counts the cached part of a prompt too. `optional` are the bytes that the model's
-        template may have left out with good reason; asked for only where there is a suspicion.
+        template may have left out with good reason, in all (0) or since the prompt of so many messages; asked for
+        only where there is a suspicion.
         """
         count = metrics.get("prompt_eval_count", 0)
         if count <= 0:
             return None
         counted = whole or CACHED in metrics
-        cut = self._cut(model, size, estimate, count, window, 0, counted=counted)
-        if cut is not None and (left_out := optional()):
-            cut = self._cut(model, size, estimate, count, window, left_out, counted=counted)
+        cut = self._cut(model, size, estimate, count, window, (0, 0), counted=counted)
+        if cut is not None and (left_out := optional(0)):
+            since = self._last.get(model, (0, 0, 0))[2]
+            cut = self._cut(model, size, estimate, count, window, (left_out, optional(since)), counted=counted)
         if cut is None:
-            self._last[model] = (size, count)
+            self._last[model] = (size, count, messages)
         return cut
 
     def _cut(
-        self, model: str, size: int, estimate: int, count: int, window: int, optional: int, *, counted: bool
+        self,
+        model: str,
+        size: int,
+        estimate: int,
+        count: int,
+        window: int,
+        optional: tuple[int, int],
+        *,
+        counted: bool,
     ) -> Cut | None:
-        last_size, last = self._last.get(model, (0, 0))
-        tokens = int(optional / FEWEST_BYTES)
-        cut = self._by_length(count, estimate, window, tokens)
+        """`optional`: in all, and since the latest prompt; what that was without is not missed once more."""
+        last_size, last, _ = self._last.get(model, (0, 0, 0))
+        left_out, tokens = optional[0], int(optional[1] / FEWEST_BYTES)
+        cut = self._by_length(count, estimate, window, int(left_out / FEWEST_BYTES))
         if cut is not None or not counted:
             return cut
         grown = size - last_size
         fell_short = last and grown >= 0 and count + LEAST + tokens < last + grown / MOST_BYTES_ADDED
-        if count < (size - optional) / MOST_BYTES or (fell_short and estimate - tokens > MORE * count):
+        if count < (size - left_out) / MOST_BYTES or (fell_short and estimate - tokens > MORE * count):
             return Cut(count, max(estimate, last))
         return None
 

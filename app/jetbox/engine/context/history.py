@@ -342,12 +342,20 @@ class History:
         """The head, and the messages in their order."""
         return self._head, self._messages
 
-    def optional(self) -> int:
+    def optional(self, since: int = 0) -> int:
         """Bytes that a template may leave out: the thinking of earlier answers, and the tools unless the user
-        spoke last (llama3.2)."""
+        spoke last (llama3.2); with `since` those of them that the prompt of so many messages may have had, or that
+        are new."""
         said = [_said(data) for data in self._messages]
-        thinking = sum(len((each.thinking or each.reasoning_content).encode()) for each in said)
-        if TOOLS not in self._head or (said and said[-1].role == "user"):
+        spoke = bool(said) and said[-1].role == "user"
+        known = said[:since] if since <= len(said) and not spoke else []
+        while known and known[-1].role != "assistant":
+            known.pop()
+        thinking = sum(
+            len((each.thinking or each.reasoning_content).encode()) for each in said[max(0, len(known) - 1) :]
+        )
+        without = 0 < since <= len(said) and said[since - 1].role != "user"
+        if TOOLS not in self._head or spoke or without:
             return thinking
         return thinking + len(self._head) - self._head.index(TOOLS)
 

@@ -41,6 +41,7 @@ THOUGHT = "after your new words the template leaves out what the model thought b
 WINDOW = "the window changed, which makes the server load the model again"
 DROPPED = "the server had dropped it"
 GONE = "the server had it no more: it dropped it or loaded the model again"
+CUT = "the server cut the prompt"
 LEAST = 64
 """Tokens below which nothing is said."""
 
