@@ -191,6 +191,19 @@ def test_a_window_that_is_too_large_or_too_small_is_a_warning(jetbox: Run, serve
         assert says in found["window"]["said"]
 
 
+async def test_what_is_advised_for_a_window_leads_to_no_other_warning(server: ServerProcess) -> None:
+    from jetbox.engine.models.base import ModelInfo
+    from jetbox.engine.models.connect import connected
+    from jetbox.engine.options import ContextOptions, EngineOptions, ModelOptions
+
+    asked = EngineOptions(model=ModelOptions(host=server.url), context=ContextOptions(num_ctx=16_384))
+    model = await connected(asked.model, {})
+    found = await surroundings._window(model, ModelInfo(name="small:1b", max_ctx=8192), asked)
+    await model.close()
+    assert "8,192 tokens (the model's most; 16,384 were wanted, as it is set); below 16k" in found.said
+    assert found.cure == "choose a model with a larger window"
+
+
 @pytest.mark.parametrize(
     ("name", "gib", "says"),
     [

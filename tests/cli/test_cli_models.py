@@ -25,9 +25,10 @@ def listed(jetbox: Jetbox, server: ServerProcess) -> dict[str, dict[str, Any]]:
 
 def test_models_are_listed_loaded_and_unloaded(jetbox: Jetbox, sim_server: Sim) -> None:
     server = sim_server()
-    assert jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192").stdout == (
-        "gpt-oss:20b is loaded with a window of 8,192, on the GPU\n"
-    )
+    warmed = jetbox("models", "warm", "gpt-oss:20b", "--host", server.url, "--num-ctx", "8192")
+    assert warmed.stdout == "gpt-oss:20b is loaded with a window of 8,192, on the GPU\n"
+    assert "below 16k" in warmed.stderr
+    assert warmed.stderr.endswith("\nraise --num-ctx, or choose a model with a larger window\n")
     models = listed(jetbox, server)
     assert models["gpt-oss:20b"]["loaded"]["window"] == 8192
     assert models["gpt-oss:20b"]["measured"] is None

@@ -17,7 +17,7 @@ from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode
 from jetbox.engine.models import manage
 from jetbox.engine.models.catalog import Catalog, Entry
-from jetbox.engine.models.window import choose_window
+from jetbox.engine.models.window import choose_window, too_small
 from jetbox.engine.sizes import size
 
 if TYPE_CHECKING:
@@ -37,14 +37,17 @@ def warm(asked: Invocation, name: str) -> int:
     async def work() -> None:
         async with _connected(asked) as model:
             entry = require(await Catalog(model).look(), name)
-            window = await _window(model, asked, entry.info.name)
-            await manage.warm(model, entry.info.name, asked.settings.model, window)
+            info = await model.info(entry.info.name)
+            window = await choose_window(model, info, asked.settings.context, os.environ)
+            await manage.warm(model, entry.info.name, asked.settings.model, window.tokens)
             held = next((m for m in await model.running() if m.name == entry.info.name), None)
             lies = placed(held.size_vram / held.size) if held is not None and held.size else ""
             where = {"": "", "GPU": ", on the GPU"}.get(lies, f", {lies}")
             click.echo(
-                plain(f"{entry.info.name} is loaded with a window of {held.window if held else window:,}{where}")
+                plain(f"{entry.info.name} is loaded with a window of {held.window if held else window.tokens:,}{where}")
             )
+            for words in filter(None, too_small(model, info, window)):
+                click.echo(plain(words), err=True)
 
     asyncio.run(work())
     return ExitCode.DONE

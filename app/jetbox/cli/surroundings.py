@@ -105,11 +105,10 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
     from jetbox.engine.held import FASTER, spilled
-    from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, choose_window, larger_elsewhere
-    from jetbox.engine.parts import small_window
+    from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, choose_window, too_small
 
     wanted = options.context.num_ctx
-    if info.max_ctx and wanted > info.max_ctx:
+    if wanted > info.max_ctx >= SMALL_WINDOW:
         said = f"{wanted:,} tokens asked for, {info.max_ctx:,} are the model's most and will be used"
         return Check("window", "warn", said, f"--num-ctx {info.max_ctx}")
     try:
@@ -118,10 +117,9 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
         return fail("window", failure.message, failure.hint, failure.exit_code)
     if window.spills:
         return Check("window", "warn", window.spills, SMALLER)
-    if window.tokens < SMALL_WINDOW:
-        wider = "--num-ctx 16384 or more, if memory allows"
-        cure = larger_elsewhere(model, info, window.tokens) or window.cure or wider
-        return Check("window", "warn", small_window(window.tokens, window.why), cure)
+    small, cure = too_small(model, info, window)
+    if small:
+        return Check("window", "warn", small, cure)
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
     said = f"{window.tokens:,} tokens{most}: {window.why}"
     for held in await _held(model):

@@ -11,7 +11,7 @@ import msgspec
 
 from jetbox.engine.cancelling import Cancels
 from jetbox.engine.clock import Span, Timed
-from jetbox.engine.context.budget import RAISE, Budget
+from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.carry import reader_of
 from jetbox.engine.context.cut import CutWatch
 from jetbox.engine.context.history import History
@@ -21,7 +21,7 @@ from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import duration_ns, options_for
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
-from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, Window, larger_elsewhere
+from jetbox.engine.models.window import SMALLER, Window, too_small, wider
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -179,13 +179,13 @@ class Parts(msgspec.Struct):
         self.pace = Pace()
         self.history.read_by(reader_of(info))
         self.budget.num_ctx, self.window_why = window.tokens, window.why
-        self.budget.wider = larger_elsewhere(self.model, info, window.tokens) or RAISE
+        self.budget.wider = wider(self.model, info, window.tokens)
         self.tell_model(window.tokens)
         if info.remote:
             self.tell_once(f"{info.name} runs at {info.remote}: what it is sent leaves this machine", ELSEWHERE)
-        if window.tokens < SMALL_WINDOW:
-            hint = window.cure or f"{self.budget.wider}, or choose a model with a larger window"
-            self.tell_once(small_window(window.tokens, window.why), hint)
+        small, cure = too_small(self.model, info, window)
+        if small:
+            self.tell_once(small, cure)
         if window.spills:
             self.tell_once(window.spills, SMALLER)
         think, now = self.options.model.think, options_for(info, self.options.model).think
@@ -208,12 +208,6 @@ class Parts(msgspec.Struct):
         if text not in self.told:
             self.told.add(text)
             self.session.emit(Notice(level=level, text=text, hint=hint))
-
-
-def small_window(window: int, why: str) -> str:
-    """What a window below 16k means for an agent."""
-    said = f"{window:,} tokens" + (f" ({why})" if why else "")
-    return f"the window is {said}; below 16k an agent soon has no room left for the files that it reads"
 
 
 def model_ready(info: ModelInfo, window: int, keep_alive: str, why: str = "") -> ModelReady:

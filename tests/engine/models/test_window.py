@@ -18,7 +18,7 @@ from jetbox.engine.models.manage import warm
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.ollama_lists import Show, shown
 from jetbox.engine.models.openai_compat import OpenAIModel
-from jetbox.engine.models.window import DEFAULT, Window, choose_window, rung_below
+from jetbox.engine.models.window import DEFAULT, Window, choose_window, rung_below, too_small
 from jetbox.engine.options import ContextOptions, ModelOptions
 from jetbox.sim.launch import ServerProcess
 
@@ -198,8 +198,18 @@ async def test_what_is_not_known_yet_is_asked_for(model: OllamaModel) -> None:
 
 
 def test_the_journal_has_the_reason() -> None:
-    from jetbox.engine.parts import model_ready, small_window
+    from jetbox.engine.parts import model_ready
 
     event = model_ready(ModelInfo(name=NAME), 8192, "30m", "as it is set")
     assert json.loads(msgspec.json.encode(event))["why"] == "as it is set"
-    assert "8,192 tokens (as it is set); below 16k" in small_window(8192, "as it is set")
+
+
+async def test_what_helps_a_small_window_is_never_more_than_the_model_has(model: OllamaModel) -> None:
+    said, cure = too_small(model, ModelInfo(name=NAME, max_ctx=131_072), Window(8192, "as it is set"))
+    assert "8,192 tokens (as it is set); below 16k" in said
+    assert cure == "raise --num-ctx, or choose a model with a larger window"
+    assert (
+        too_small(model, ModelInfo(name=NAME, max_ctx=8192), Window(8192, ""))[1]
+        == "choose a model with a larger window"
+    )
+    assert too_small(model, ModelInfo(name=NAME, max_ctx=16_000), Window(16_000, "")) == ("", "")

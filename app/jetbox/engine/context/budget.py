@@ -5,6 +5,8 @@ from __future__ import annotations
 from jetbox.engine.errors import ContextOverflow
 
 RAISE = "raise --num-ctx"
+ANOTHER = "choose a model with a larger window"
+"""It has no larger one."""
 ALLOW = "have the server take a larger window"
 """It was asked for one."""
 BYTES_PER_TOKEN = 3.4
@@ -96,7 +98,7 @@ class Budget:
         """
         left = self.window - prompt - MARGIN
         if left < min(LEAST_ANSWER, self.window // 4):
-            wider = ALLOW if self.wider == RAISE and self.window < self.num_ctx else self.wider
+            wider = ALLOW if self.wider in (RAISE, ANOTHER) and self.window < self.num_ctx else self.wider
             raise ContextOverflow(
                 f"the prompt needs about {prompt:,} of the window's {self.window:,} tokens: no room for an answer",
                 f"{wider}, or begin a new session with a smaller goal",

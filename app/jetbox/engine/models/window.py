@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from jetbox.engine.context.budget import ANOTHER, RAISE
 from jetbox.engine.errors import ModelError
 from jetbox.engine.models.base import LLAMA_CPP, ChatModel, ModelInfo
 from jetbox.engine.options import ContextOptions
@@ -147,6 +148,24 @@ def larger_elsewhere(model: ChatModel, info: ModelInfo, num_ctx: int) -> str:
     if model.manages or not info.max_ctx or num_ctx < info.max_ctx:
         return ""
     return f"start the server with a larger {LARGER.get(model.owner, 'window')}"
+
+
+def wider(model: ChatModel, info: ModelInfo, num_ctx: int) -> str:
+    """What to do for a larger window than these tokens."""
+    most = ANOTHER if info.max_ctx and num_ctx >= info.max_ctx else RAISE
+    return larger_elsewhere(model, info, num_ctx) or most
+
+
+def too_small(model: ChatModel, info: ModelInfo, window: Window) -> tuple[str, str]:
+    """What a window below 16k means for an agent, and what helps; both empty for a larger one."""
+    if window.tokens >= SMALL_WINDOW:
+        return "", ""
+    said = f"{window.tokens:,} tokens" + (f" ({window.why})" if window.why else "")
+    how = wider(model, info, window.tokens)
+    return (
+        f"the window is {said}; below 16k an agent soon has no room left for the files that it reads",
+        window.cure or (how if how == ANOTHER else f"{how}, or {ANOTHER}"),
+    )
 
 
 def rung_below(window: int) -> int:
