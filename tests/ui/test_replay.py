@@ -240,6 +240,13 @@ async def test_keys_say_what_goes_on_with_a_recording_and_what_lists_its_rounds(
         assert "Round 1: " in capsys.readouterr().out
     start = _recorded(work, sessions, shlex.split(f"jetbox-tui -r {own.name}")[-1])
     assert start == own
+    (lost := tmp_path / "lost").mkdir()
+    monkeypatch.chdir(lost)
+    lost.rmdir()
+    async with on_source(Playback(read_journal(own), clock=ManualClock()), size=(300, 24)) as (app, pilot):
+        app.workbench.sessions = sessions
+        await pilot.press("f")
+        assert f"jetbox-tui -r {own.name} --cwd '{work}'" in screen_text(app).splitlines()[-1]
 
 
 def written(folder: Path, happened: list[e.AnyEvent]) -> Path:

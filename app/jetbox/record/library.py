@@ -120,8 +120,16 @@ def named(file: Path, folder: Path) -> str:
     session = file.parent if file.name == JOURNAL else file
     if session.parent.resolve() == folder.resolve():
         return session.name
-    here = session.relative_to(Path.cwd()) if session.is_relative_to(Path.cwd()) else session
-    return next((name for name, sample in samples().items() if sample == session), str(here))
+    place = session.relative_to(here()) if session.is_relative_to(here()) else session
+    return next((name for name, sample in samples().items() if sample == session), str(place))
+
+
+def here() -> Path:
+    """The folder that relative paths begin at; an empty path where that is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path()
 
 
 def _nearest(name: str, known: dict[str, Path]) -> str:

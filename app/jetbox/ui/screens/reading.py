@@ -106,7 +106,7 @@ class Reading(Overlays):
 
     def action_say_fork(self) -> None:
         """What to run to go on with a recording."""
-        from jetbox.record.library import samples
+        from jetbox.record.library import here, samples
 
         name, path, folder = self._called()
         yours = path.is_dir() and path not in samples().values()
@@ -114,7 +114,7 @@ class Reading(Overlays):
             why = "its folder is gone" if yours else "it is no session of yours"
             self.word(f"it only plays, and does not go on: {why}")
             return
-        there = "" if folder.resolve() == Path.cwd().resolve() else f" --cwd {quote(str(folder))}"
+        there = "" if folder.resolve() == here() else f" --cwd {quote(str(folder))}"
         self.word(f"goes on from its end only: jetbox-tui -r {name}{there}", "dim")
 
     def action_say_compare(self) -> None:
