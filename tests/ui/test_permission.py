@@ -167,6 +167,12 @@ async def test_a_key_that_scrolls_is_held_down(show: Showing) -> None:
         s.stage.clock.advance(LATER)
         await s.press("j", "s", "o")
         assert (s.nothing_asked, s.bench.prompt.text) == (True, "so"), "a word in the same breath answers nothing"
+        await s.press("backspace", "backspace")
+        s.stage.clock.advance(LATER)
+        await s.press("j")
+        await s.play(e.PermissionAnswered(id="p1", answer="no"), question(2))
+        await s.press("j", "u")
+        assert s.bench.prompt.text == "ju", "the next question has its own first moments"
 
 
 async def test_a_letter_that_is_pressed_twice_answers_once_and_may_begin_a_word(show: Showing) -> None:

@@ -246,7 +246,7 @@ class Keying:
                 return None
             if self._draft_stands or (early and self._held):
                 return True
-            if goes_on and self._rolls:
+            if goes_on and self._rolls and self._last - bench.permission.since >= GRACE_NS:
                 return False
             if does and (early or decides):
                 self._held = [event]
