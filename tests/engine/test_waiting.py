@@ -146,6 +146,19 @@ async def test_a_reading_that_is_interrupted_was_reading(served: Serve, monkeypa
     assert rig.events(e.RoundEnded)[0].phases["prompt eval"] > 0
 
 
+async def test_a_reading_that_was_seen_and_interrupted_was_reading_too(served: Serve) -> None:
+    rig = await served(YES, profile="E", speed=40.0)
+    goal = rig.start("Look at this: " + "word " * 6000)
+    await rig.until(e.Waiting, what="loading")
+    await rig.until(e.Waiting, what="reading")
+    rig.submit(c.Cancel())
+    assert (await within(goal)).outcome == "interrupted"
+    assert not rig.events(e.ModelAnswered)[0].metrics
+    phases = rig.events(e.RoundEnded)[0].phases
+    assert phases["prompt eval"] > 0, "it had been said to be read"
+    assert phases["queue and load"] > 50_000_000, "and to be loaded before that"
+
+
 @pytest.mark.parametrize(("flavour", "wished"), [("llamacpp", True), ("vllm", False), ("lmstudio", False)])
 async def test_only_a_server_that_knows_the_wish_gets_it(served: Serve, flavour: str, wished: bool) -> None:
     rig = await served(YES, rig={"protocol": "auto"}, flavour=flavour)

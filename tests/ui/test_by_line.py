@@ -177,7 +177,10 @@ def test_lines_are_goals_words_commands_and_the_users_own_commands() -> None:
     ) == ["a.py", "b", "ls -l: exit code 0, 3 ms"]  # fmt: skip
     assert reader.desk.interrupt()
     reader.type("and more")
-    assert reader.asked == [commands.Cancel(), commands.Steer("and more")]
+    assert reader.type("/model nix") == ["from the next round on: nix"]
+    assert reader.type("/model nix now") == ["now: nix"]
+    wishes = [commands.SetModel("nix"), commands.SetModel("nix", now=True)]
+    assert reader.asked == [commands.Cancel(), commands.Steer("and more"), *wishes]
     reader.play(e.GoalEnded(goal=1, outcome="interrupted", reason="interrupted by the user", exit_code=130))
     assert not reader.desk.begun
     assert not reader.desk.interrupt()

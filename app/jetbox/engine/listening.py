@@ -63,6 +63,8 @@ class Listener:
         self._complete = False
         self.queued = False
         """The request was seen to wait for another client's turn."""
+        self.reading = -1
+        """When its prompt began to be read, as was said while it was waited for; -1 where that was not said."""
 
     def again(self) -> None:
         """Take the request back, so that it is sent again: the user asks for that."""
@@ -88,7 +90,7 @@ class Listener:
             raise self._repeated() from error
         finally:
             voice.end()
-            self.queued = voice.queued
+            self.queued, self.reading = voice.queued, voice.reading_since
 
     async def _listen(self, body: bytes, expected: Expectation, voice: Voice) -> None:
         options = self._options

@@ -56,7 +56,7 @@ class Answer(msgspec.Struct):
     """When the thinking ended and the answer itself began."""
     ended: int = 0
     reading: int = -1
-    """When the server began to read the prompt; -1 where it did not say."""
+    """When the server began to read the prompt, as it told, or was seen to; -1 where neither."""
     error: JetboxError | None = None
     cancelled: bool = False
     queued: bool = False
@@ -162,7 +162,10 @@ class Attempt:
         try:
             await self._hear(self._listener, body.data, expected, answer)
         finally:
-            answer.queued, self._listener = self._listener.queued, None
+            answer.queued = self._listener.queued
+            if not answer.complete and answer.reading < 0:  # one that is whole has the server's own durations
+                answer.reading = self._listener.reading
+            self._listener = None
         self._flush(answer)
         if answer.complete and not answer.calls:
             self._recover(answer)

@@ -108,6 +108,11 @@ class Voice:
         if self._looking is not None:
             self._looking.cancel()
 
+    @property
+    def reading_since(self) -> int:
+        """When the reading began that was said last; -1 where something else was, or nothing."""
+        return self._since if self._said[0] == "reading" else -1
+
     def _speak(self) -> None:
         """What is most likely is said at once; then the server is asked."""
         if self._read is not None:

@@ -161,9 +161,13 @@ class LineDesk:
         self.submit(commands.ListModels(anew=True))
 
     def switch_model(self, name: str, *, now: bool) -> None:
+        if self.busy:
+            self.word(f"{'now' if now else 'from the next round on'}: {name}")
         self.submit(commands.SetModel(name, now=now))
 
     def switch_phase(self) -> None:
+        if self.busy and self._told.view.phase:
+            self.word("from the next round on: the other phase")
         self.submit(commands.SwitchPhase())
 
     def show_why(self) -> None:
