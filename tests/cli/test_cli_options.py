@@ -7,6 +7,7 @@ from typing import Any
 import click
 import pytest
 
+from cli.conftest import Jetbox
 from jetbox.cli import commands
 from jetbox.cli.options import Invocation, invocation
 from jetbox.engine.errors import SettingsError
@@ -94,6 +95,18 @@ def test_sessions_are_resumed_by_name_or_by_choice(parse: Any) -> None:
 def test_what_makes_no_sense_is_a_usage_error(parse: Any, line: tuple[str, ...], says: str) -> None:
     with pytest.raises(click.UsageError, match=says):
         parse(*line)
+
+
+@pytest.mark.parametrize(
+    ("command", "heeded"),
+    [("doctor", "--host"), ("sessions list", "--set"), ("models warm", "--keep-alive"), ("probe", "--no-sandbox")],
+)
+def test_help_tells_of_what_a_command_heeds(jetbox: Jetbox, command: str, heeded: str) -> None:
+    told = jetbox(*command.split(), "--help")
+    assert (told.returncode, heeded in told.stdout) == (0, True)
+    assert "--max-rounds" not in told.stdout
+    refused = jetbox(*command.split(), "--max-rounds", "3", "--no-such-option")
+    assert "--no-such-option" in refused.stderr  # and the other is taken all the same
 
 
 def test_a_set_that_is_none_is_a_settings_error(parse: Any) -> None:

@@ -10,7 +10,7 @@ import click
 
 from jetbox import __version__
 from jetbox.cli.dispatch import COMMANDS
-from jetbox.cli.options import Invocation, invocation, session_options, settings_options
+from jetbox.cli.options import Invocation, invocation, session_options, settings_for, settings_options
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _MOST_GOAL_BYTES = 1024 * 1024
@@ -91,7 +91,7 @@ def run(words: tuple[str, ...], output_format: str, **given: Any) -> int:
 @click.argument("session")
 @click.option("--at", type=click.IntRange(min=0), metavar="ROUND", help="Start at this round.")
 @click.option("--speed", type=click.FloatRange(min=0.05, max=1000), default=1.0, metavar="X", help="How fast.")
-@settings_options
+@settings_for("theme", "debug", "plain", "no_mouse", "no_alternate_screen")
 def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
     """Play a recorded SESSION in the workbench: an ID, a folder or a journal."""
     if speed != speed:  # the range lets nan pass
@@ -117,7 +117,7 @@ def replay(session: str, at: int | None, speed: float, **given: Any) -> int:
 @click.option("--why", is_flag=True, help="Say what went into each key, and why a probe ran or was served again.")
 @click.option("--watch", is_flag=True, help="Run them again whenever files change, until Ctrl+C.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON; with --watch a line for each time.")
-@settings_options
+@settings_for("no_sandbox")
 def probe(why: bool, watch: bool, as_json: bool, **given: Any) -> int:
     """Run the probes of this folder and show their verdicts."""
     asked = invocation(**given)

@@ -9,7 +9,7 @@ import click
 
 from jetbox.cli.commands import CONTEXT
 from jetbox.cli.dispatch import find_words
-from jetbox.cli.options import invocation, settings_options
+from jetbox.cli.options import invocation, settings_for, settings_options
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import SettingsError, StorageError
 
@@ -68,7 +68,7 @@ def show(as_json: bool, changed: bool, **given: Any) -> None:
 
 
 @config.command(context_settings=CONTEXT)
-@settings_options
+@settings_for()
 def path(**given: Any) -> None:
     """The configuration files, in order of precedence, and whether they are there."""
     from jetbox.settings.folders import project_file, user_file
@@ -105,7 +105,7 @@ def schema() -> None:
 
 @config.command(context_settings=CONTEXT)
 @click.option("--revoke", is_flag=True, help="Forget the trust.")
-@settings_options
+@settings_for()
 def trust(revoke: bool, **given: Any) -> None:
     """Let this folder's .jetbox/config.toml apply whole, as it is now.
 
@@ -141,7 +141,7 @@ def _list_guarded(read: ConfigFile) -> None:
 
 @config.command(context_settings=CONTEXT)
 @click.option("--project", is_flag=True, help="This folder's file, not the user's.")
-@settings_options
+@settings_for()
 def edit(project: bool, **given: Any) -> int:
     """Open the configuration in $VISUAL or $EDITOR, and check it afterwards."""
     from jetbox.settings.files import read_file

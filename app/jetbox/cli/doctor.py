@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jetbox.cli.commands import CONTEXT
-from jetbox.cli.options import Invocation, invocation, settings_options
+from jetbox.cli.options import Invocation, invocation, settings_for
 from jetbox.cli.plain import plain
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command(context_settings=CONTEXT)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@settings_options
+@settings_for("model", "host", "num_ctx", "no_sandbox")
 def doctor(as_json: bool, **given: Any) -> int:
     """Is everything here and well? Each line says ok, warn or fail, and the cure.
 

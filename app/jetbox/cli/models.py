@@ -8,7 +8,7 @@ import click
 
 from jetbox.cli.commands import CONTEXT
 from jetbox.cli.dispatch import find_words
-from jetbox.cli.options import Invocation, invocation, settings_options
+from jetbox.cli.options import Invocation, invocation, settings_for
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
@@ -32,7 +32,7 @@ def models() -> None:
 
 @models.command("list", context_settings=CONTEXT)
 @_JSON
-@settings_options
+@settings_for("host")
 def list_(as_json: bool, **given: Any) -> int:
     """Every model of the server, with what was measured of it on this machine."""
     from jetbox.cli import model_lists
@@ -43,7 +43,7 @@ def list_(as_json: bool, **given: Any) -> int:
 @models.command(context_settings=CONTEXT)
 @click.argument("name")
 @_JSON
-@settings_options
+@settings_for("host")
 def show(name: str, as_json: bool, **given: Any) -> int:
     """All that is known of one model."""
     from jetbox.cli import model_lists
@@ -53,7 +53,7 @@ def show(name: str, as_json: bool, **given: Any) -> int:
 
 @models.command(context_settings=CONTEXT)
 @click.argument("name")
-@settings_options
+@settings_for("host", "num_ctx", "keep_alive")
 def warm(name: str, **given: Any) -> int:
     """Load a model, with the options that sessions use."""
     from jetbox.cli import model_work
@@ -63,7 +63,7 @@ def warm(name: str, **given: Any) -> int:
 
 @models.command(context_settings=CONTEXT)
 @click.argument("name")
-@settings_options
+@settings_for("host")
 def unload(name: str, **given: Any) -> int:
     """Take a model out of the server's memory."""
     from jetbox.cli import model_work
@@ -76,7 +76,7 @@ def unload(name: str, **given: Any) -> int:
 @click.option("--repeats", type=click.IntRange(1, 20), default=3, show_default=True, help="How often each is sent.")
 @click.option("--no-cold", is_flag=True, help="Do not unload it before: its load is then not measured.")
 @_JSON
-@settings_options
+@settings_for("host", "model", "num_ctx", "keep_alive")
 def measure(names: tuple[str, ...], repeats: int, no_cold: bool, as_json: bool, **given: Any) -> int:
     """Measure how fast models load, read and write here, and whether they call a tool.
 
@@ -89,7 +89,7 @@ def measure(names: tuple[str, ...], repeats: int, no_cold: bool, as_json: bool, 
 
 @models.command(context_settings=CONTEXT)
 @click.argument("name")
-@settings_options
+@settings_for("host")
 def pull(name: str, **given: Any) -> int:
     """Let the server fetch a model."""
     from jetbox.cli import model_work

@@ -114,6 +114,18 @@ def settings_options(command: F) -> F:
     return _apply(command, decorators)
 
 
+def settings_for(*shown: str) -> Callable[[F], F]:
+    """The same for a command that heeds few of them: its help tells of these, and of where settings come from."""
+
+    def apply(command: F) -> F:
+        command = settings_options(command)
+        for option in getattr(command, "__click_params__"):  # noqa: B009 - what click keeps on a function
+            option.hidden = option.name not in ("cwd", "profile", "assignments", *shown)
+        return command
+
+    return apply
+
+
 def session_options(command: F) -> F:
     """Options of the workbench and of `run`."""
     return _apply(

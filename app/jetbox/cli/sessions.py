@@ -8,7 +8,7 @@ import click
 
 from jetbox.cli.commands import CONTEXT, tell_notices
 from jetbox.cli.models import ListGroup
-from jetbox.cli.options import Invocation, invocation, settings_options
+from jetbox.cli.options import Invocation, invocation, settings_for
 from jetbox.cli.plain import plain
 from jetbox.engine.errors import ExitCode
 
@@ -27,7 +27,7 @@ def sessions() -> None:
 @sessions.command("list", context_settings=CONTEXT)
 @click.option("--all", "everywhere", is_flag=True, help="Of every folder, not of this one alone.")
 @_JSON
-@settings_options
+@settings_for()
 def list_(everywhere: bool, as_json: bool, **given: Any) -> int:
     """Sessions of this folder, the newest first."""
     import os
@@ -53,7 +53,7 @@ def list_(everywhere: bool, as_json: bool, **given: Any) -> int:
 @click.argument("session")
 @click.option("--rounds", "only_rounds", is_flag=True, help="The log of its rounds alone.")
 @_JSON
-@settings_options
+@settings_for()
 def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
     """What a SESSION (an ID, its beginning, a folder or a journal) was about, and the log of its rounds.
 
@@ -113,7 +113,7 @@ def show(session: str, only_rounds: bool, as_json: bool, **given: Any) -> int:
 )
 @click.option("--thinking", is_flag=True, help="dataset: with what the teacher thought.")
 @_JSON
-@settings_options
+@settings_for()
 def export(
     names: tuple[str, ...], to: str, output: str, overwrite: bool, everywhere: bool, as_json: bool, **given: Any
 ) -> int:
