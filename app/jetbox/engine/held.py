@@ -55,10 +55,10 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
         return last
     found = next((model for model in running if model.name == parts.model_name), None)
     seen = held(parts.model_name, found, parts.session.now())
+    if not (seen.loaded or parts.control.interrupt or (parts.model_info and parts.model_info.remote)):
+        parts.loaded = False
     if last is not None and _same(seen, last):
         return last
-    if last is not None and last.loaded and (last.name, seen.loaded) == (parts.model_name, False):
-        parts.loaded = False
     parts.session.emit(seen)
     if ours and LEAST_REAL <= seen.window < parts.budget.window:
         _keep_to(parts, seen)
