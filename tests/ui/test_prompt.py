@@ -83,6 +83,10 @@ def test_the_likeliest_file_comes_first_among_many() -> None:
     paths += ["app/ui/widgets/prompt.py", "tests/ui/test_prompt.py", "docs/promptness.md"]
     assert best(paths, "prompt.py", 3)[:2] == ["app/ui/widgets/prompt.py", "tests/ui/test_prompt.py"]
     assert best(paths, "auwp", 1) == ["app/ui/widgets/prompt.py"]
+    assert best(paths, "pt33/i3350", 1) == ["packages/part33/module_3350/index_3350.py"]
+    numbered = [f"d/file_07_{n}.txt" for n in range(300, 400)]
+    assert all("_33" in path for path in best(numbered, "fi0733", 9)), "what stands together"
+    assert best(["atom.py", "src/team.py", "tests/test_mathx.py"], "tm", 1) == ["tests/test_mathx.py"]
     assert len(best(paths, "", 8)) == 8
 
 

@@ -93,13 +93,17 @@ def _distance(path: str, wanted: str) -> tuple[int, int, int]:
 
 
 def _spread(path: str, wanted: str) -> int:
-    """How far apart the letters stand, taken from the end; a letter at the beginning of a word costs nothing."""
+    """How far apart the letters stand, taken from the end; a gap behind the beginning of a word costs little."""
     at, cost = len(path), 0
     for char in reversed(wanted):
         found = path.rfind(char, 0, at)
         if found < 0:
             return 9 * len(path)
-        cost += 0 if found == 0 or path[found - 1] in "/_-." else min(9, at - found)
+        begins = found == 0 or path[found - 1] in "/_-."
+        if at == len(path):
+            cost = 0 if begins else 1
+        else:
+            cost += min(1 if begins else 9, at - found - 1)
         at = found
     return cost
 
