@@ -145,8 +145,8 @@ async def test_what_is_held_is_asked_for_between_goals_alone(warming: Warm, monk
         await within(goal)
         kinds = rig.kinds
         assert kinds[: kinds.index(e.GoalEnded)].count(e.ModelHeld) == looks
-        await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", unload=True)
         assert rig.parts.loaded
+        await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", unload=True)
         assert not (await rig.until(e.ModelHeld, loaded=False)).loaded
         assert not rig.parts.loaded, "the next request is said to load it, and to read all anew for that"
     finally:
