@@ -39,6 +39,15 @@ async def compared(engine: ProbeEngine) -> None:
     await asyncio.wait({following})
 
 
+def beside_a_slow_one(engine: ProbeEngine) -> Stepwise:
+    """Give it a second probe, whose run ends when it is told to."""
+    slow = Stepwise("slow")
+    slow.may_end.clear()
+    engine._settler.slots["slow"] = Slot(slow)
+    engine.probes += (slow,)
+    return slow
+
+
 async def test_it_is_told_and_taken_back_and_no_run_is_forked_here_again(bench: Bench) -> None:
     bench.write("test_m.py", DIFFERS)
     store = probes_folder(bench.root)
@@ -77,10 +86,7 @@ async def test_it_is_told_and_taken_back_and_no_run_is_forked_here_again(bench: 
 async def test_a_work_that_is_awaited_takes_the_right_verdict(bench: Bench) -> None:
     bench.write("test_m.py", DIFFERS)
     engine = only_pytest(bench, True)
-    slow = Stepwise("slow")
-    slow.may_end.clear()
-    engine._settler.slots["slow"] = Slot(slow)
-    engine.probes += (slow,)
+    slow = beside_a_slow_one(engine)
     gate = asyncio.create_task(engine.verdicts(final=True))
     await bench.noticed.wait()
     slow.may_end.set()
@@ -90,10 +96,7 @@ async def test_a_work_that_is_awaited_takes_the_right_verdict(bench: Bench) -> N
 async def test_a_baseline_that_another_probe_holds_up_takes_the_right_verdict(bench: Bench) -> None:
     bench.write("test_m.py", DIFFERS)
     engine = only_pytest(bench, True)
-    slow = Stepwise("slow")
-    slow.may_end.clear()
-    engine._settler.slots["slow"] = Slot(slow)
-    engine.probes += (slow,)
+    slow = beside_a_slow_one(engine)
     engine.prepare()
     assert engine._behind is not None
     await bench.noticed.wait()
