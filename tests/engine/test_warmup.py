@@ -103,6 +103,17 @@ async def test_a_goal_during_the_load_joins_it(warming: Warm) -> None:
     assert (warmed.tokens, warmed.load_ns > 0) == (0, True)
 
 
+async def test_what_a_goal_reads_that_joined_the_load_tells_how_fast_the_model_reads(warming: Warm) -> None:
+    rig, task = await warming(profile="C", speed=4.0, version="0.32.0")
+    await rig.stats(loading=1)
+    for goal in ("Do it " + "word " * 3000, "Do it"):
+        assert (await rig.run(goal)).outcome in ("done", "unverified")
+    await within(task)
+    (reuse,) = rig.events(e.PrefixReused)
+    assert (reuse.estimated, reuse.miss) == (True, ""), "this server counts none"
+    assert reuse.tokens > reuse.expected / 2
+
+
 async def test_a_goal_takes_the_reading_back(warming: Warm) -> None:
     rig, task = await warming(faults=["stall@1:0"])
     await rig.stats(stalled=1)

@@ -37,7 +37,14 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
         elif isinstance(answer.error, UNREAD):
             parts.prefix.refused()
         return
-    reuse, cut = parts.prefix.answered(answer.metrics, warm=parts.loaded), _cut(parts, answer, size, estimate)
+    load, warmup = answer.metrics.get("load_duration", 0), parts.warmup
+    unread = warmup is not None and warmup.unread
+    # Of a load that it joined half-way, a request is told the half; and it is as cold as one that waited for its own.
+    begun = warmup.load_of(parts.model_name) if warmup is not None else 0
+    joined = begun if unread else 0
+    loaded = answer.metrics | {"load_duration": max(load, begun)} if joined else answer.metrics
+    reuse = parts.prefix.answered(loaded, warm=parts.loaded and not joined)
+    cut = _cut(parts, answer, size, estimate)
     if reuse is not None:
         if cut is not None and reuse.miss in (DROPPED, GONE):
             reuse = msgspec.structs.replace(reuse, miss=CUT)
@@ -45,9 +52,6 @@ def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     parts.loaded = True
     if slower := parts.speed.answered(parts.model_name, answer.metrics):
         parts.session.emit(slower)
-    load = answer.metrics.get("load_duration", 0)
-    # Of a load that it joined half-way, a request is told the half.
-    begun = parts.warmup.load_of(parts.model_name) if parts.warmup is not None else 0
     # Ollama counts the wait for another client's turn with the load that follows.
     if load >= COLD_NS and not answer.queued and (begun or answer.metrics.get(CACHED, 0) < LEAST_TOKENS):
         parts.load_ns = max(load, begun)

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN, SHARE
+from jetbox.engine.context.budget import ANOTHER, LEAST_ANSWER, MARGIN, RAISE, SHARE
 from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory, WordsDropped
 from jetbox.engine.events import Notice
 from jetbox.engine.models.window import rung_below
@@ -66,6 +66,8 @@ class Room:
             smaller = await self._starved()
         else:
             return False
+        if isinstance(error, ContextOverflow) and self._parts.budget.wider == ANOTHER:
+            error.hint = error.hint.replace(RAISE, ANOTHER)
         if not smaller and self._shortened:
             anew = "begin anew with a smaller goal, or " if isinstance(error, OutOfMemory) else ""
             error.hint = f"the history is as short as it gets: {anew}{error.hint}"

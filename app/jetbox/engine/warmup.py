@@ -70,6 +70,11 @@ class WarmUp:
         took, self._load_ns = self._load_ns, 0
         return took
 
+    @property
+    def unread(self) -> bool:
+        """It had the model loaded, and a goal came before anything was read."""
+        return self._load_ns > 0 and self._reading is None
+
     async def make_way(self) -> None:
         """A goal's request is about to be sent."""
         self._goal = True
