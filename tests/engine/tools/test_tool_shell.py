@@ -112,6 +112,14 @@ async def test_a_same_sized_change_in_the_same_instant_is_found(bench: Any) -> N
     assert [(c.path, c.kind) for c in result.changes] == [("a.txt", "modified")]
 
 
+async def test_a_file_that_gets_another_name_is_as_it_was(bench: Any) -> None:
+    bench.write("a.txt", "1\n")
+    result = await bench.call("run_cmd", command="ln a.txt b.txt")
+    assert [(c.path, c.kind) for c in result.changes] == [("b.txt", "created")]
+    result = await bench.call("run_cmd", command="echo 2 > b.txt")
+    assert [(c.path, c.kind) for c in result.changes] == [("a.txt", "modified"), ("b.txt", "modified")]
+
+
 async def test_a_change_of_version_control_is_told(bench: Any) -> None:
     subprocess.run(["git", "init", "-q", str(bench.root)], check=True)
     text = await bench.text("run_cmd", command="echo x > .git/hooks/pre-commit; echo '[alias]' >> .git/config")

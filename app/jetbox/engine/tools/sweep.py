@@ -17,7 +17,8 @@ DIGEST_BYTES = 2_000_000
 """A larger file that a command made is not hashed."""
 _GIT_FILES = ("config", "HEAD", "index", "packed-refs", "hooks", "info/exclude", "info/attributes")
 
-Stamp = tuple[int, int, int, int, int]
+Stamp = tuple[tuple[int, int, int, int], int, int]
+"""What only a change of the file changes; the change time, and the links, of which one more or less sets it too."""
 
 
 class Sweep(msgspec.Struct, frozen=True):
@@ -56,7 +57,12 @@ def _git(root: Path) -> dict[str, Stamp]:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode
+    own = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode)
+    return own, status.st_ctime_ns, status.st_nlink
+
+
+def _same(old: Stamp | None, new: Stamp | None) -> bool:
+    return old == new or (old is not None and new is not None and old[0] == new[0] and old[2] != new[2])
 
 
 def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
@@ -66,7 +72,7 @@ def changes(before: Sweep, after: Sweep) -> tuple[FileChange, ...]:
     found = []
     for path in before.files.keys() | after.files.keys():
         old, new = before.files.get(path), after.files.get(path)
-        if old == new:
+        if _same(old, new):
             continue
         kind: ChangeKind = "created" if old is None else "deleted" if new is None else "modified"
         found.append(FileChange(path=path, kind=kind))
