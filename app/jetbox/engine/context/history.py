@@ -351,9 +351,8 @@ class History:
         known = said[:since] if since <= len(said) and not spoke else []
         while known and known[-1].role != "assistant":
             known.pop()
-        thinking = sum(
-            len((each.thinking or each.reasoning_content).encode()) for each in said[max(0, len(known) - 1) :]
-        )
+        new = said[max(0, len(known) - 1) :]
+        thinking = sum(len((each.thinking or each.reasoning_content).encode()) for each in new)
         without = 0 < since <= len(said) and said[since - 1].role != "user"
         if TOOLS not in self._head or spoke or without:
             return thinking
