@@ -185,6 +185,13 @@ async def test_a_letter_that_is_pressed_twice_answers_once_and_may_begin_a_word(
         await s.press(*["backspace"] * 3)
         assert s.nothing_asked
         s.stage.clock.advance(LATER)
+        for letter in "aah":
+            await s.press(letter)
+            s.stage.clock.advance(250)
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "aah"), "the second letter has a breath of its own"
+        s.stage.clock.advance(LATER)
+        await s.press(*["backspace"] * 3)
+        s.stage.clock.advance(LATER)
         await s.press("y", "y")
         assert s.bench.prompt.text == ""
         await s.press("enter")

@@ -67,7 +67,7 @@ class Keying:
         self._held: list[Typed] = []
         """A letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
         self._meant: tuple[str, int, str] | None = None
-        """The question that the letter held answers where no other follows, when that was typed (ns), its action."""
+        """The question that the letter held answers where none follows, when that was last typed (ns), its action."""
         self._last = -GRACE_NS
         """When a letter was last typed that was no answer, by the session's clock in ns."""
         self._rolls = False
@@ -243,6 +243,7 @@ class Keying:
             goes_on, self._rolls = self._rolls, does.startswith(SCROLLS) and not self._draft_stands
             if self._meant is not None and self._same(event):
                 self._held.append(event)
+                self._meant = self._meant[0], self._last, self._meant[2]  # from now on none may follow
                 return None
             if self._draft_stands or (early and self._held):
                 return True
