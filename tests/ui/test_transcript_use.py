@@ -245,6 +245,27 @@ async def test_code_in_which_something_is_told_stays_in_one_piece(show: Showing)
         assert copied(s) == "\n".join(code)
 
 
+async def test_what_is_read_below_streaming_code_stays_where_it_is(show: Showing) -> None:
+    code = [f"x{n} = {n}" for n in range(600)]
+    shell = e.ShellStarted(call="s1", command="ls"), e.ShellEnded(call="s1", state="ok", text="a file\n" * 90)
+    async with show() as s:
+        await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
+        await s.play(e.TextDelta(text="So:\n```py\n" + "\n".join(code[:10])), *shell)
+        transcript, story = s.bench.transcript, s.bench.transcript.story
+        transcript.unfold(len(story.blocks) - 1)
+        transcript.scroll_relative(y=20, animate=False, force=True)
+        await s.until(lambda: transcript.scroll_y == transcript.scroll_target_y)
+        transcript.follow = False
+        assert story.blocks[transcript._anchor()[0]].source().startswith("ls")
+        told, place = transcript.rows_since, transcript._anchor()[1]
+        await s.play(e.TextDelta(text="\n" + "\n".join(code[10:])))
+        assert story.blocks[transcript._anchor()[0]].source().startswith("ls")
+        assert (transcript._anchor()[1], transcript.rows_since) == (place, told)
+        transcript.toggle_expanded()
+        transcript.toggle_expanded()
+        assert not any(block.expanded for block in story.blocks)
+
+
 async def test_keys_copy_and_unfold_a_card_and_open_a_link(show: Showing, monkeypatch: pytest.MonkeyPatch) -> None:
     opened_urls: list[str] = []
     async with show() as s:

@@ -30,6 +30,8 @@ class Blocks(Packed[Block]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.inserted: list[int] = []
+        """Where blocks came before others since they were last looked at, one after another."""
         self._shapes = array("i")
 
     def tidy(self, running: int) -> None:
@@ -43,6 +45,7 @@ class Blocks(Packed[Block]):
     def insert(self, at: int, block: Block) -> None:
         """One more before that one, which is as it was made."""
         self.loose.insert(at - len(self) + len(self.loose), block)
+        self.inserted.append(at)
 
     def estimate(self, index: int, width: int) -> int:
         """About how many rows a block has."""

@@ -78,6 +78,9 @@ class Paged(Rendered):
         if not self._columns:
             return
         top = self._anchor()
+        for at in story.blocks.inserted:
+            top = self._made_way(at, top)
+        story.blocks.inserted.clear()
         self.count()
         new, self._counted = self._counted, len(self._heights)
         changed, story.changed = story.changed, set()
@@ -100,6 +103,12 @@ class Paged(Rendered):
             self._lay_out_late(self._late)
         elif near:
             go_on_later(self._lay_out_late, self._late)
+
+    def _made_way(self, at: int, top: tuple[int, int]) -> tuple[int, int]:
+        """A block came before this one: what is known by its place is known by another; the place at the top too."""
+        self._unfolded = {n + (n >= at) for n in self._unfolded}
+        self._left = (self._left[0] + (at < self._left[0]), self._left[1])
+        return top[0] + (top[0] >= at), top[1]
 
     def _lay_out_late(self, late: list[int]) -> None:
         """Lay out blocks out of sight: what look another way now, or are new near the end.
