@@ -165,6 +165,27 @@ async def test_what_is_held_is_asked_for_between_goals_alone(warming: Warm, monk
         await asyncio.wait([watching])
 
 
+async def test_a_server_that_never_lists_what_it_holds_is_not_said_to_hold_nothing(
+    warming: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those do that imitate Ollama's protocol."""
+    rig, task = await warming()
+
+    async def nothing() -> list[Any]:
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.parts.model, "running", nothing)
+        await within(task)
+        await within(rig.start())
+        await look_at_held(rig.parts)
+        assert rig.parts.loaded, "the model answered just now"
+    last = await look_at_held(rig.parts)
+    await asyncio.to_thread(rig.server.other_client, "gpt-oss:20b", unload=True)
+    await look_at_held(rig.parts, last)
+    assert not rig.parts.loaded
+
+
 async def test_another_clients_window_is_told(warming: Warm) -> None:
     rig, task = await warming()
     await within(task)

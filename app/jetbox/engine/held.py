@@ -55,7 +55,9 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
         return last
     found = next((model for model in running if model.name == parts.model_name), None)
     seen = held(parts.model_name, found, parts.session.now())
-    if not (seen.loaded or parts.control.interrupt or (parts.model_info and parts.model_info.remote)):
+    parts.lists_held = parts.lists_held or bool(running)
+    elsewhere = parts.model_info is not None and parts.model_info.remote
+    if parts.lists_held and not (seen.loaded or parts.control.interrupt or elsewhere):
         parts.loaded = False
     if last is not None and _same(seen, last):
         return last

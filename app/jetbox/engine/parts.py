@@ -74,6 +74,8 @@ class Parts(msgspec.Struct):
     """Of the model in use."""
     loaded: bool = False
     """True once the model has answered in this session, until it is seen to be unloaded."""
+    lists_held: bool = False
+    """The server has told of a model that it holds: some imitate Ollama's protocol, and never do."""
     no_logprobs: bool = False
     """The server refuses requests that ask for probabilities of tokens."""
     no_counts: bool = False
