@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sysconfig
@@ -94,6 +95,30 @@ def test_watching_runs_again_on_each_change_until_it_is_interrupted(folder: Path
     assert states == ["passed", "failed", "passed"]
     assert whys[0] == "first run"
     assert all(why.startswith("m.py changed") for why in whys[1:])
+
+
+def test_what_a_killed_one_leaves_where_nothing_confines_it_the_next_one_deletes(folder: Path, tmp_path: Path) -> None:
+    gate, temporary = tmp_path / "gate", tmp_path / "temporary"
+    os.mkfifo(gate)
+    temporary.mkdir()
+    (folder / "test_m.py").write_text(
+        f"import signal\ndef test_m():\n    open({str(gate)!r}, 'w')\n    signal.pause()\n"
+    )
+    command = [str(CONSOLE), "probe", "--watch", "--no-sandbox", "-C", str(folder), "--set", "probes.ruff=false"]
+    left = []
+    for number in (signal.SIGKILL, signal.SIGINT):
+        with subprocess.Popen(
+            command, env={**os.environ, "TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL
+        ) as process:
+            try:
+                gate.read_text()
+                assert list(temporary.rglob("jetbox-pytest-*"))
+                process.send_signal(number)
+                process.wait(20)
+            finally:
+                process.kill()
+        left.append(bool(list(temporary.iterdir())))
+    assert left == [True, False]
 
 
 def _until(stream: IO[str], words: str) -> list[str]:

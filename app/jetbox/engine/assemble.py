@@ -42,6 +42,9 @@ class Undecided:
     def wrap(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Launch:
         raise RuntimeError("a command was started before the sandbox was chosen")
 
+    async def own_folder(self, root: Path) -> str:
+        raise RuntimeError("a command was to be started before the sandbox was chosen")
+
     async def close(self) -> None:
         """There is nothing to delete."""
 

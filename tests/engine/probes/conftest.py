@@ -37,6 +37,9 @@ class Unconfined:
         quiet = {"TMPDIR": str(self._private), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return Launch(tuple(argv), {**env, **quiet}, str(cwd))
 
+    async def own_folder(self, root: Path) -> str:
+        return str(self._private)
+
     async def close(self) -> None:
         return
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +164,27 @@ def test_the_private_folder_of_a_dead_owner_is_swept_and_that_of_a_living_one_ke
     assert (living.path.exists(), dead.path.exists(), stranger.exists()) == (True, False, True)
     assert {living.path.stat().st_mode & 0o777, another.tmp.stat().st_mode & 0o777} == {0o700}
     living.delete()
+    another.delete()
+
+
+def test_what_comes_back_while_a_private_folder_is_deleted_is_swept_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended, rmdir = PrivateFolder.create(workspace), os.rmdir
+
+    def late(path: str, **options: Any) -> None:
+        """What is being killed makes a folder behind the back of who deletes them."""
+        rmdir(path, **options)
+        if str(path).endswith("shared"):
+            ended.shared.mkdir()
+
+    monkeypatch.setattr("os.rmdir", late)
+    ended.delete()
+    monkeypatch.setattr("os.rmdir", rmdir)
+    assert ended.path.exists()
+    another = PrivateFolder.create(workspace)
+    assert not ended.path.exists()
     another.delete()
 
 

@@ -1,15 +1,17 @@
 """Forks a process for each run of pytest, from one that has pytest and its plugins loaded.
 
 The source of this module is handed to the workspace's interpreter behind those of `inside`, `touched`, `opened`,
-`loading`, `forked`, `watched` and `standby`; like them it needs the standard library and pytest alone, and runs
-on Python 3.8 and later. Nothing of the workspace is imported here: that is left to the forked process, which
-lives for one run.
+`loading`, `forked`, `watched`, `compiled` and `standby`; like them it needs the standard library and pytest alone,
+and runs on Python 3.8 and later. Nothing of the workspace is imported here: that is left to the forked process,
+which lives for one run.
 
 The settings come as one line on the standard input, one line that says whether we are ready goes
 to the standard output. Then one request a line comes, and one answer a line goes:
     {"run": 1, "key": "5f", "files": [...], "names": [...], "packages": [...], "outside": [...], "seconds": 60,
      "memory": 0, "behind": false, "keep": 80000, "touched": false, "opened": true, "ahead": "session"}
     {"cancel": 1}
+A source of which byte code will be needed soon may be named, before a run is asked for; nothing is said to that:
+    {"compile": "src/m.py"}
 """
 
 from __future__ import annotations
@@ -40,12 +42,12 @@ REHEARSE_S = 20.0
 class Rehearsal:
     """An empty run in a process of its own, which goes on while other runs are asked for."""
 
-    def __init__(self, loaded: Any, apart: Tuple[int, ...]) -> None:  # noqa: UP006
-        """`apart` are not for the forked process."""
+    def __init__(self, loaded: Any, folder: str, apart: Tuple[int, ...]) -> None:  # noqa: UP006
+        """Its own `folder` goes with it; `apart` are not for the forked process."""
         self.said, said_end = os.pipe()
         self._record = bytearray()
         self._until = time.monotonic() + REHEARSE_S
-        self._folder = tempfile.mkdtemp(prefix="jetbox-pytest-")
+        self._folder = folder
         self.pid = os.fork()
         if not self.pid:
             for fd in (self.said, *apart):
@@ -107,7 +109,8 @@ class Server:
 
     def __init__(self, root: str, loaded: Any, lines: Lines, replies: int, settings: Dict[str, Any]) -> None:  # noqa: UP006
         """Settings: `names` of configuration that a run reads, where one is to be begun ahead of its request,
-        `ahead`, how far it may come, and `seconds`, how long such a one is waited for."""
+        `ahead`, how far it may come, and `seconds`, how long such a one is waited for; `own`, a folder for those
+        of runs, where it is not empty."""
         self.root = root
         self.loaded = loaded
         self.lines = lines
@@ -121,6 +124,11 @@ class Server:
         """As the latest request had it."""
         self.seconds: float = settings.get("seconds", 0.0)
         self.standby: Optional[Standby] = None  # noqa: UP045
+        self._own: str = settings.get("own", "")
+
+    def folder(self) -> str:
+        """One for a run."""
+        return tempfile.mkdtemp(prefix="jetbox-pytest-", dir=self._own or None)
 
     def serve(self) -> None:
         """One after the other."""
@@ -133,6 +141,8 @@ class Server:
             request = json.loads(line)
             if "run" in request and not self.run(request):
                 break
+            if "compile" in request and self.standby is not None:
+                self.standby.compile(request["compile"])
         if self.rehearsal is not None:
             self.rehearsal.drop()
         if self.standby is not None:
@@ -170,7 +180,7 @@ class Server:
             standby.drop()
             shutil.rmtree(standby.private, ignore_errors=True)
             self.names = self.names if standby.fit else []
-        private = tempfile.mkdtemp(prefix="jetbox-pytest-")
+        private = self.folder()
         out, out_end = os.pipe()
         said, said_end = os.pipe()
         pid = os.fork()
@@ -185,7 +195,7 @@ class Server:
     def prepare(self) -> None:
         """While nothing is asked for: import what every run imports late, as an empty one tells."""
         if self.late is None:
-            self.rehearsal = self.rehearsal or Rehearsal(self.loaded, (self.replies,))
+            self.rehearsal = self.rehearsal or Rehearsal(self.loaded, self.folder(), (self.replies,))
             self.late = self.rehearsal.late(self.lines.fd)
             self.rehearsal = None if self.late is not None else self.rehearsal
         while self.late and not self.lines.waiting:
@@ -197,7 +207,7 @@ class Server:
             return
         still()
         if self.names and self.ahead and self.standby is None and not self.lines.waiting:
-            private, apart = tempfile.mkdtemp(prefix="jetbox-pytest-"), (self.replies,)
+            private, apart = self.folder(), (self.replies,)
             self.standby = Standby(self.root, private, self.loaded, self.names, self.ahead, self.seconds, apart)
 
 

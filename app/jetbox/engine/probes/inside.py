@@ -347,10 +347,17 @@ def taken(cached: str) -> bool:
     return False
 
 
-def main(mark: str, files: List[str], packages: List[str], outside: Optional[List[str]]) -> None:  # noqa: UP006, UP045
+def main(
+    mark: str,
+    files: List[str],  # noqa: UP006
+    packages: List[str],  # noqa: UP006
+    outside: Optional[List[str]],  # noqa: UP006, UP045
+    own: str,
+) -> None:
     """Run the session, of these files or of all, say how it ended, exit as pytest would.
 
-    `packages` are those of the workspace; `outside` is what `sources_only` asks for.
+    `packages` are those of the workspace; `outside` is what `sources_only` asks for; in `own` lies what is written
+    about the run, where it is not empty.
     """
     said, me = os.dup(2), os.getpid()
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
@@ -364,7 +371,7 @@ def main(mark: str, files: List[str], packages: List[str], outside: Optional[Lis
             raise
         os.write(said, ("\n" + mark + json.dumps({"missing": True}) + "\n").encode())
         sys.exit(5)
-    private = tempfile.mkdtemp(prefix="jetbox-pytest-")
+    private = tempfile.mkdtemp(prefix="jetbox-pytest-", dir=own or None)
     root = os.getcwd()
     sources_only(root, private, outside)
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.

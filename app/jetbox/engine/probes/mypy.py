@@ -36,7 +36,7 @@ RACY_NS = 2_000_000_000
 # length within one second, or with the time put back, would go unseen. So what its cache holds of every
 # file that can have changed since is dropped first, in the sandbox, which is where the cache lies.
 PREPARE = """
-cache=${1:-$XDG_CACHE_HOME/jetbox-mypy}; number=$2; shift 2
+cache=${1:-${XDG_CACHE_HOME:?}/jetbox-mypy}; number=$2; shift 2
 if [ "$number" = all ]; then rm -rf "$cache"
 else while [ "$number" -gt 0 ]; do
     find "$cache" -path "*/$1.*" -exec rm -f {} + 2>/dev/null
@@ -95,7 +95,6 @@ class MypyProbe(CheckerProbe):
     ) -> None:
         super().__init__(root, processes, options, tree, interpreters)
         self._cached: _Cached | None = None
-        self._folder = ""
 
     def arguments(self) -> tuple[str, ...]:
         """The project's configuration holds, except for how findings are written."""
@@ -116,27 +115,13 @@ class MypyProbe(CheckerProbe):
         # What mypy keeps of a module, it keeps whatever a plugin read for it.
         dropped = None if self._open else now.moved_since(self._cached)
         number = "all" if dropped is None else str(len(dropped))
-        words = ["/bin/sh", "-c", PREPARE, "sh", self._cache_folder(), number, *(dropped or ())]
+        own = await self._processes.own_folder()
+        words = ["/bin/sh", "-c", PREPARE, "sh", own and f"{own}/jetbox-mypy", number, *(dropped or ())]
         done = await self._ran([*words, program, *self.arguments()], behind=behind)
         if done.state == "exited":
             # After a run that was cut off, what was held before it is still the right thing to compare with.
             self._cached = now
         return self._verdict(done)
-
-    async def close(self) -> None:
-        """Delete a cache that lies in no sandbox."""
-        if self._folder:
-            import shutil
-
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
-    def _cache_folder(self) -> str:
-        """Where its cache is; empty: in the sandbox's private folder."""
-        if not self._processes.sandbox.confines and not self._folder:
-            import tempfile
-
-            self._folder = tempfile.mkdtemp(prefix="jetbox-mypy-")
-        return self._folder
 
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""

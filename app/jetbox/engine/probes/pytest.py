@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -36,6 +36,9 @@ from jetbox.engine.tasks import end_tasks
 AFTER_S = 0.05
 """How long what follows a run holds off: starting a process takes the loop, and the verdict is to be given first."""
 TEST_FILE = r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$"
+MADE_BY_PYTEST = rf"{TEST_FILE}|(?:^|/)conftest\.py$"
+MOST_COMPILED = 4
+"""Modules; more are as likely a change that few of the next tests import."""
 
 
 class PytestProbe(Whole):
@@ -168,14 +171,18 @@ class PytestProbe(Whole):
         told = last.state in ("passed", "failed") and not (last.red and not last.failing)
         if self._affected is None or not (told or last.state == "cancelled"):
             return None
+        self.compile(change.paths & change.now.files.keys())
         failed = set(map(_file, last.failing))
         if not failed <= change.before.files.keys():
             return None  # Whether the change touches what these names stand for cannot be told.
         if self.slow:
             self._standing.forget()
         held = self._standing.held(change)
-        await self._halt()
-        selection = await self._affected.select(change.before, change.now, change.paths, failed, held)
+        halting = asyncio.create_task(self._halt(), name="end what follows pytest")
+        try:
+            selection = await self._affected.select(change.before, change.now, change.paths, failed, held)
+        finally:
+            await halting
         tests = [path for path in selection.files if path in change.now.files]
         if selection.whole or configured_below(tests, change.now.files):
             return None
@@ -201,6 +208,16 @@ class PytestProbe(Whole):
             passed = set(tests).intersection(ended.said.passed) - set(map(_file, verdict.failing))
             self._standing.ran(change, passed, None if ended.said.strange else ended.said.opened)
         return msgspec.structs.replace(verdict, summary=words, cache="partial")
+
+    def compile(self, changed: Iterable[str]) -> None:
+        """These files were written, and tests of them will be wanted soon.
+
+        Tests are not among what is compiled for that: pytest does so itself, in a way of its own.
+        """
+        sources = [path for path in changed if path.endswith(".py") and path[:3] != "../"]
+        modules = [path for path in sources if not re.search(MADE_BY_PYTEST, path)]
+        if len(modules) <= MOST_COMPILED:
+            self.sessions.compile(modules)
 
     def prepare(self) -> None:
         """Start the server that runs are forked from, and read what imports what."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -50,7 +51,13 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def _scan(paths: list[str]) -> Rows:
-    return [None if (row := scan_file(path)) is None else Module(*row) for path in paths]
+    collects = gc.isenabled()
+    gc.disable()  # trees hold no cycles, and looking for some takes a fifth of the time
+    try:
+        return [None if (row := scan_file(path)) is None else Module(*row) for path in paths]
+    finally:
+        if collects:
+            gc.enable()
 
 
 async def _in_process(paths: list[str]) -> Rows | None:

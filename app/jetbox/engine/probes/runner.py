@@ -178,6 +178,8 @@ class ProbeEngine:
             self._behind.task.cancel()
         self._unawaited.cancel()
         self._settler.under_way.stop()
+        for probe in self._pytests:
+            probe.compile(paths)
 
     def heard(self, paths: tuple[str, ...], by: str) -> None:
         """An observer saw who changed these files: a miss will say so, and runs about older files are over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -109,6 +109,11 @@ class Sessions:
         if self._front is not None and not self._unasked():
             await self._front.prepare(self._surroundings(await self._facts()), self._importable()[1])
 
+    def compile(self, names: Iterable[str]) -> None:
+        """A run is likely to import these sources: have them compiled until it is asked for."""
+        if self._front is not None:
+            self._front.compile(names)
+
     async def run(self, files: tuple[str, ...], *, behind: bool = False) -> Ended:
         """One session, of these files or of all."""
         return await _counted_right(lambda: self._run(files, behind))
@@ -184,7 +189,8 @@ class Sessions:
         self._importable()
         outside = self._outside(await self._facts())
         places = None if outside is None else list(outside)
-        words = f"main({mark!r}, {list(files)!r}, {list(self._packages)!r}, {places!r})"
+        own = await self._processes.own_folder()
+        words = f"main({mark!r}, {list(files)!r}, {list(self._packages)!r}, {places!r}, {own!r})"
         done = await self._processes.run(
             [self._interpreters.find().path, "-c", LOADER],
             limits=Limits(self._options.time_s, ROOM * self._options.output_bytes, self._options.memory),

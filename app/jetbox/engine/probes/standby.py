@@ -21,6 +21,7 @@ from typing import Any, Dict, Iterator, List, Tuple  # noqa: UP035 - evaluated b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from jetbox.engine.probes.compiled import Compiled
     from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, told, written
     from jetbox.engine.probes.inside import ARGUMENTS, setting, sources_only
     from jetbox.engine.probes.loading import of_workspace
@@ -97,6 +98,14 @@ class Standby:
                 return True
         return False
 
+    def compile(self, name: str) -> None:
+        """Have it compile this source meanwhile; nothing where it does not take it at once."""
+        line = json.dumps({"compile": name}).encode() + b"\n"
+        # So much of a pipe is free where it can be written to at all.
+        if len(line) <= select.PIPE_BUF and select.select([], [self._asked], [], 0)[1]:
+            with suppress(OSError):
+                written(self._asked, line)
+
     def _line(self) -> bytes:
         line = bytearray()
         while not line.endswith(b"\n"):
@@ -129,6 +138,7 @@ class Waiting:
         self._known = {"", *self._paths}
         self._seen: List[Tuple[int, ...]] = []  # noqa: UP006
         self._plugins: Any = None
+        self._rest = bytearray()
         self.key = ""
         """That of the request, once there is one."""
 
@@ -170,14 +180,11 @@ class Waiting:
         gc.collect()
         gc.freeze()
         self._say(b"ready" if fit else b"unfit")
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            data = os.read(self._asked, 65536)
-            if not data:
-                os._exit(0)
-            line += data
+        request, compiled = self._request(), Compiled(self._root)
+        while "compile" in request:
+            compiled.add(request["compile"])
+            request = self._request()
         os.close(self._asked)
-        request = json.loads(bytes(line))
         # Which of the folders that are named for a whole run exist has been looked at already.
         early = not request["files"] and config.getini("testpaths")
         if early or self._seen != [stamp(path) for path in self._paths]:
@@ -191,8 +198,21 @@ class Waiting:
         self._plugins.whole = not request["files"]
         self._plugins.look(request, self._root)
         self._take(config, options, request["files"])
+        compiled.enter()
         arguments += request["files"]
         self._say(b"begun")
+
+    def _request(self) -> Dict[str, Any]:  # noqa: UP006
+        """The next line that comes; where none will, this process ends."""
+        while b"\n" not in self._rest:
+            data = os.read(self._asked, 65536)
+            if not data:
+                os._exit(0)
+            self._rest += data
+        line, _, rest = bytes(self._rest).partition(b"\n")
+        self._rest[:] = rest
+        request: Dict[str, Any] = json.loads(line)  # noqa: UP006
+        return request
 
     def _is_fit(self, config: Any, options: Any) -> bool:
         """True where nothing that was done would be done otherwise later."""

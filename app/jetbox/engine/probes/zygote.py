@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -31,7 +32,7 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
-SOURCES = ("inside", "calls", "touched", "opened", "loading", "forked", "watched", "standby", "forking")
+SOURCES = ("inside", "calls", "touched", "opened", "loading", "forked", "watched", "compiled", "standby", "forking")
 READ = OF_PYTEST | {"setup.py", "conftest.py"}
 """Files by which pytest finds its root and its options."""
 READY_S = 30.0
@@ -193,6 +194,13 @@ class Zygote:
                 await self._drop()
                 return None
 
+    def compile(self, names: Iterable[str]) -> None:
+        """Have these sources compiled by the run that was begun ahead, while nobody has asked for it."""
+        service = self._service
+        if service is not None and self.alive and not self._lock.locked():
+            for name in names:
+                service.write(json.dumps({"compile": name}).encode() + b"\n")
+
     async def refuse(self, words: str) -> None:
         """Fork no more under these surroundings."""
         async with self._lock:
@@ -236,9 +244,9 @@ class Zygote:
         argv = [surroundings.python, "-c", LOADER, *(str(len(source)) for source in sources)]
         names = sorted(READ) if self._ahead else []
         words = {"blocked": surroundings.blocked, "names": names, "ahead": ahead, "seconds": AHEAD_S}
-        settings = msgspec.json.encode(words)
         service = None
         try:
+            settings = json.dumps({**words, "own": await self._processes.own_folder()}).encode()
             service = await Service.start(self._processes, argv, cwd=self._root)
             service.write(b"".join(sources) + settings + b"\n")
             async with asyncio.timeout(READY_S):

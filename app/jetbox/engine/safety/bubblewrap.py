@@ -93,6 +93,9 @@ class Bubblewrap:
             supervised=True,
         )
 
+    async def own_folder(self, root: Path) -> str:
+        return ""
+
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)
 

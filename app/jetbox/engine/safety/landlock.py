@@ -59,6 +59,9 @@ class Landlock:
         options = [*self._options, *(f"--read={path}" for path in self.readable if path != "/etc")]
         return supervised(argv, folder, {**env, **self._env, "PWD": folder}, options)
 
+    async def own_folder(self, root: Path) -> str:
+        return ""
+
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)
 

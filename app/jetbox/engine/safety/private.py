@@ -1,17 +1,19 @@
-"""The private folder of a sandbox: home, temporary files and caches of confined commands."""
+"""The private folder of a session: home, temporary files and caches of its confined commands, and of our own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _PREFIX = "jetbox-box-"
+_LOCK = "lock"
 
 
 class PrivateFolder:
-    """A folder of its own for one session, writable inside the sandbox, gone when it ends.
+    """A folder of its own for one session, gone when it ends; parts of it are writable inside a sandbox.
 
     Layout: `lock` (held while the owner lives), `tmp/`, `home/`, `shared/`. The folder itself is not
     writable inside the sandbox.
@@ -103,7 +105,7 @@ def _locked(path: Path) -> int:
     """
     import fcntl
 
-    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_nlink:
@@ -124,7 +126,7 @@ def _sweep(parent: Path) -> None:
         try:
             if entry.stat(follow_symlinks=False).st_uid != os.getuid():
                 continue
-            lock = os.open(f"{entry.path}/lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            lock = os.open(f"{entry.path}/{_LOCK}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue
         try:
@@ -152,4 +154,12 @@ def _remove(path: Path) -> None:
         except OSError:
             return
 
-    shutil.rmtree(path, onerror=allow)
+    # The lock last: what is left where this process is killed meanwhile, or where one that is being killed still
+    # writes, is swept by a later one.
+    with suppress(FileNotFoundError):
+        for entry in list(os.scandir(path)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, onerror=allow)
+        shutil.rmtree(path, onerror=allow)
+        if path.is_dir():
+            (path / _LOCK).touch(mode=0o600)

@@ -112,6 +112,10 @@ class ProcessRunner:
             time.monotonic_ns() - started,
         )
 
+    async def own_folder(self) -> str:
+        """For temporary files of what we start ourselves, where commands have none that is deleted; else empty."""
+        return await self.sandbox.own_folder(self.root)
+
     @asynccontextmanager
     async def watching(self, argv: Sequence[str]) -> AsyncIterator[None]:
         """Tell what a command changed in `.git`, however it ends, where the sandbox does not prevent it."""

@@ -44,6 +44,11 @@ class Sandbox(Protocol):
         """The confined form of a command."""
         ...
 
+    async def own_folder(self, root: Path) -> str:
+        """For temporary files of what we start in `root` ourselves, gone with the sandbox; empty: where its
+        commands have theirs."""
+        ...
+
     async def close(self) -> None:
         """Delete the private folder; no command may run any more."""
         ...

@@ -55,6 +55,9 @@ class Seatbelt:
         rules = profile(self._root, self._private.writable, self._readable.now(), self._network)
         return Launch((self._program, "-p", rules, *argv), {**env, **self._env, "PWD": folder}, folder)
 
+    async def own_folder(self, root: Path) -> str:
+        return ""
+
     async def close(self) -> None:
         await asyncio.to_thread(self._private.delete)
 
