@@ -139,15 +139,18 @@ async def test_a_server_that_does_not_say_what_it_holds_keeps_no_pipe_open(
     tmp_path: Path, sim_server: Callable[..., ServerProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jetbox.engine.models.catalog.RUNNING_S", 0.1)
+    server = sim_server(faults=["stuck@1"])
     options = EngineOptions(
-        model=ModelOptions(name="gpt-oss:20b", host=sim_server(faults=["stuck@1"]).url),
+        model=ModelOptions(name="gpt-oss:20b", host=server.url),
         session=SessionOptions(folder=str(tmp_path / "data"), record=False),
     )
     live, kept = Live(Start(root=tmp_path, options=options, attended=True)), Kept()
     bench = ByLine(live, Out(kept, marks=False), sessions=tmp_path, typed=False, goal=False)
+    working = asyncio.gather(live.drive(), bench.show())
+    await asyncio.to_thread(server.stats, loading=1)
     for line in ("/ps\n", "/model\n", None):
         bench.take(line)
-    await asyncio.wait_for(asyncio.gather(live.drive(), bench.show()), 20)
+    await asyncio.wait_for(working, 20)
     text = kept.data.decode()
     assert text.count("the server loads or unloads a model, and does not say what is in memory") == 2, text
     assert "\nllama3.2:3b: " in text

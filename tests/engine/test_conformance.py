@@ -290,6 +290,16 @@ async def test_thinking_in_tags_is_no_part_of_the_answer(rig: OpenRig, protocol:
     assert all(one.phases["thinking"] > 0 for one in live.events(e.RoundEnded))
 
 
+async def test_a_models_own_marks_around_plain_words_are_not_shown(rig: OpenRig) -> None:
+    marked = "<|open|>think<|sep|>Hm.<|close|>think<|sep|><|open|>response<|sep|>Yes <b>.<|close|>response<|sep|>"
+    live = await rig(step(text=marked))
+    for _ in range(2):
+        assert (await live.run("What is there?")).outcome == "answered"
+    assert "".join(delta.text for delta in live.events(e.TextDelta)) == "Yes <b>.Yes <b>."
+    said = (await live.requests())[1][2]
+    assert (said["content"], said["thinking"]) == ("Yes <b>.", "Hm.")
+
+
 async def test_an_answer_that_only_thinks_in_tags_is_none(rig: OpenRig) -> None:
     live = await rig(step(text="Is 3 <", think="Hm."), faults=("thinking:tags-open@1",))
     assert (await live.run()).outcome == "answered"

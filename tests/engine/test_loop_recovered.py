@@ -37,7 +37,9 @@ async def test_a_call_in_the_text_is_run_and_marked(rig: OpenRig) -> None:
         "arguments": {"path": "a.txt", "content": "one\n"},
         "index": 0,
     }
+    assert "id" not in second[-2]["tool_calls"][0]
     assert second[-1]["role"] == "tool"
+    assert "tool_call_id" not in second[-1]
 
 
 @pytest.mark.parametrize(

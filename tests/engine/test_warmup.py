@@ -15,11 +15,13 @@ from engine.conftest import OpenRig
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine import held
+from jetbox.engine import held, warmup
 from jetbox.engine.held import look_at_held, watch_held
 from jetbox.engine.loop import serve
 from jetbox.engine.models.desk import ModelsDesk
-from jetbox.engine.models.manage import unload
+from jetbox.engine.models.figures import COLD_NS, FiguresReader
+from jetbox.engine.models.manage import last, unload
+from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.window import SMALLER, Window
 from jetbox.engine.warmup import WarmUp
 from jetbox.sim.launch import ServerProcess
@@ -112,6 +114,58 @@ async def test_what_a_goal_reads_that_joined_the_load_tells_how_fast_the_model_r
     (reuse,) = rig.events(e.PrefixReused)
     assert (reuse.estimated, reuse.miss) == (True, ""), "this server counts none"
     assert reuse.tokens > reuse.expected / 2
+
+
+async def test_a_load_that_was_over_before_a_goal_is_kept(warming: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmup, "SPEAK_AFTER_S", 0.0)
+    rig, task = await warming(profile="C", speed=8.0)
+    await within(task)
+    told = len(rig.events(e.Waiting))
+    assert (await rig.run()).outcome in ("done", "unverified")
+    (warmed,) = rig.events(e.ModelWarmed)
+    assert (told, warmed.joined, warmed.cold) == (1, False, True)
+    figures = FiguresReader()
+    for stamped in rig.seen:
+        figures.take(stamped)
+    assert figures.collect()["gpt-oss:20b"].load == [warmed.load_ns]
+    waits = len(rig.events(e.Waiting))
+    await within(WarmUp(rig.parts).run())
+    assert len(rig.events(e.Waiting)) == waits
+    assert not rig.events(e.ModelWarmed)[-1].cold, "it was there, and what that takes on a slow machine is no load"
+
+
+async def test_what_another_clients_turn_takes_ahead_of_a_goal_is_no_load(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warmup, "SPEAK_AFTER_S", 0.0)
+    live = await rig(finish(), faults=("stall@1:0",), profile="C", speed=8.0)
+    looks, running = asyncio.Semaphore(0), live.parts.model.running
+
+    async def seen() -> Any:
+        found = await running()
+        looks.release()
+        return found
+
+    monkeypatch.setattr(live.parts.model, "running", seen)
+    other = OllamaModel(live.server.url)
+    body = {"model": "gpt-oss:20b", "messages": [{"role": "user", "content": "."}], "options": {"num_ctx": 4096}}
+    busy = asyncio.create_task(last(other, json.dumps(body).encode()))
+    await live.stats(stalled=1)
+    ahead = WarmUp(live.parts)
+    warming = asyncio.create_task(ahead.run())
+    for _ in range(2):
+        await within(looks.acquire())
+    await live.release()
+    await within(busy)
+    await within(warming)
+    await other.close()
+    (warmed,) = live.events(e.ModelWarmed)
+    assert not warmed.cold
+    assert warmed.load_ns > COLD_NS
+    figures = FiguresReader()
+    for stamped in live.seen:
+        figures.take(stamped)
+    assert figures.collect() == {}
 
 
 async def test_a_goal_takes_the_reading_back(warming: Warm) -> None:

@@ -110,6 +110,7 @@ class Beside:
         return self._keep_figures(model, FiguresReader(), reader)
 
     async def _keep_figures(self, model: ChatModel, figures: FiguresReader, reader: Feed) -> None:
+        storing: asyncio.Task[None] | None = None
         try:
             while await reader.ready():
                 await asyncio.sleep(FIGURES_S)
@@ -118,11 +119,15 @@ class Beside:
                     figures.take(stamped)
                     ended = ended or isinstance(stamped.event, GoalEnded)
                 if ended:
-                    await _store(model, figures)
+                    # The session may end meanwhile, and what is half kept would be lost.
+                    storing = asyncio.create_task(_store(model, figures))
+                    await asyncio.shield(storing)
         finally:
             for stamped in reader.drain().events:
                 figures.take(stamped)
             self._session.drop(reader)
+            if storing is not None:
+                await asyncio.gather(storing, return_exceptions=True)
             await _store(model, figures)
 
     async def keep_label(self, folder: Path) -> None:

@@ -15,7 +15,7 @@ from jetbox.engine.errors import ModelError, OutOfMemory, StorageError
 from jetbox.engine.events import ModelWarmed, Notice, Waiting
 from jetbox.engine.held import look_at_held
 from jetbox.engine.learning import learn_rate
-from jetbox.engine.models.base import EVALUATED
+from jetbox.engine.models.base import EVALUATED, LoadedModel
 from jetbox.engine.models.manage import last, warm
 from jetbox.engine.parts import Parts
 from jetbox.engine.room import lower_window
@@ -23,7 +23,8 @@ from jetbox.engine.switching import pay
 from jetbox.engine.waiting import SPEAK_AFTER_S, loading_words
 
 WAY_S = 0.25
-"""A request waits so long at most until the reading is taken back: closing a connection takes no time."""
+"""A request waits so long at most until the reading is taken back: closing a connection takes no time. A load waits so
+long for what the server holds."""
 
 
 class WarmUp:
@@ -36,25 +37,36 @@ class WarmUp:
         self._goal = False
         """A goal is there: nothing more is begun."""
         self._reading: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._cold = True
+        """What loading took is a load, and nothing else."""
         self._miss = ""
         """Why less of what was read was there than the session's last request left."""
 
     async def run(self) -> None:
         """Load, look, read; a failure is a word to the user, since the first request may do better."""
         parts, session = self._parts, self._parts.session
+        self._cold = not await self._there()
         start = session.now()
         try:
             await self._load()
             loaded = session.now()
             self._load_ns = loaded - start
             if self._goal:
-                session.emit(ModelWarmed(name=self._name, load_ns=loaded - start))
+                session.emit(ModelWarmed(name=self._name, load_ns=loaded - start, joined=True, cold=self._cold))
                 return
             await look_at_held(parts, ours=parts.model_name == self._name)
             tokens = 0 if self._goal else await self._read()
             read = session.now() - loaded if tokens else 0
             session.emit(
-                ModelWarmed(name=self._name, load_ns=loaded - start, read_ns=read, tokens=tokens, miss=self._miss)
+                ModelWarmed(
+                    name=self._name,
+                    load_ns=loaded - start,
+                    read_ns=read,
+                    tokens=tokens,
+                    miss=self._miss,
+                    cold=self._cold,
+                )
             )
         except ModelError as error:
             session.emit(
@@ -90,6 +102,8 @@ class WarmUp:
             await self._warm()
         finally:
             voice.cancel()
+            if self._looking is not None:
+                self._looking.cancel()
         if parts.model_name == self._name:
             parts.loaded = True
 
@@ -103,12 +117,34 @@ class WarmUp:
             await self._warm()
 
     def _say(self) -> None:
+        if not self._cold:
+            return  # it is there, and is not loaded
+        self._looking = asyncio.ensure_future(self._look())
         if not self._goal:
             with suppress(StorageError):  # a timer has nobody to tell: the next event raises it again
                 parts = self._parts
                 size = parts.model_info.size if parts.model_info is not None else 0
                 words = loading_words(parts.model_name, size)
                 parts.session.emit(Waiting(what="loading", detail=words, expected_ns=parts.load_ns))
+
+    async def _there(self) -> bool:
+        """Whether the server holds the model as it is asked for: what it takes then is no load."""
+        with suppress(TimeoutError, ModelError):
+            async with asyncio.timeout(WAY_S):
+                running = await self._parts.model.running()
+            return any(model.name == self._name and self._as_asked(model) for model in running)
+        return False
+
+    def _as_asked(self, model: LoadedModel) -> bool:
+        budget = self._parts.budget
+        return model.window in (0, budget.num_ctx, budget.window)
+
+    async def _look(self) -> None:
+        """Ask once what the server holds while it should load: a server that loads answers late, or names none."""
+        with suppress(ModelError):
+            running = await self._parts.model.running()
+            ours = next((model for model in running if model.name == self._name), None)
+            self._cold = self._cold and (not running if ours is None else self._as_asked(ours))
 
     async def _read(self) -> int:
         """Let the model read what there is of the prompt; how many tokens that were, 0 where a goal came first."""

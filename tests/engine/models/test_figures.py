@@ -148,7 +148,7 @@ def test_a_load_that_a_request_joined_half_way_is_as_long_as_it_was() -> None:
     half = {"load_duration": 867_000_000, "prompt_eval_count": 60}
     events: list[e.AnyEvent] = [
         e.ModelReady(name="m", num_ctx=4096),
-        e.ModelWarmed(name="m", load_ns=2_004_000_000),
+        e.ModelWarmed(name="m", load_ns=2_004_000_000, cold=True, joined=True),
         e.ModelAnswered(attempt=1, ttft_ns=1_200_000_000, metrics=half),
         e.ModelAnswered(attempt=1, ttft_ns=900_000_000, metrics=half),
     ]
@@ -157,6 +157,29 @@ def test_a_load_that_a_request_joined_half_way_is_as_long_as_it_was() -> None:
     figures = reader.collect()["m"]
     assert figures.load == [2_004_000_000, 867_000_000], "the second was loaded again"
     assert figures.ttft_cold == [900_000_000], "the first waited for half of a load"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told", "kept"),
+    [
+        (e.ModelWarmed(name="m", load_ns=2 * S, cold=True), (0, 0), [2 * S]),
+        (e.ModelWarmed(name="m", load_ns=2 * S, cold=True), (S, 0), [2 * S, S]),
+        (e.ModelWarmed(name="m", load_ns=2 * S, cold=True, joined=True), (0, 0), [2 * S]),
+        (e.ModelWarmed(name="m", load_ns=2 * S, cold=True, joined=True), (S, S), [2 * S, S]),
+        (e.ModelWarmed(name="m", load_ns=2 * S), (0, 0), []),
+        (e.ModelWarmed(name="m", load_ns=2 * S, joined=True), (S, S), [S]),
+        (e.ModelWarmed(name="m", load_ns=S // 10, cold=True), (0, 0), []),
+    ],
+)
+def test_each_load_ahead_of_a_goal_is_kept_once(ahead: e.ModelWarmed, told: tuple[int, int], kept: list[int]) -> None:
+    reader = FiguresReader()
+    asked = e.RequestSent(attempt=1, head="", count=1, tail="", sha="", bytes=1, estimate=1)
+    answers = [e.ModelAnswered(attempt=1, ttft_ns=S, metrics={"load_duration": load}) for load in told]
+    begun: list[e.AnyEvent] = [asked, ahead] if ahead.joined else [ahead, asked]
+    events: list[e.AnyEvent] = [e.ModelReady(name="m", num_ctx=4096), *begun, answers[0], asked, answers[1]]
+    for n, event in enumerate(events):
+        reader.take(e.Stamped(n, n, 1, event))
+    assert reader.collect().get("m", Figures()).load == kept
 
 
 @pytest.mark.parametrize("send", ["chunk", "hermes"])

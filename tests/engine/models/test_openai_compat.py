@@ -169,6 +169,25 @@ async def test_pieces_of_calls_are_joined_and_handed_on_when_whole(served: tuple
     assert chunks[-1].done_reason == "stop"
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_calls_that_a_server_gives_one_index_are_told_apart(
+    served: tuple[Server, OpenAIModel], whole: bool
+) -> None:
+    server, model = served
+    asked = [(name, f'{{"path": "{name}.py"}}') for name in "ab"]
+    if whole:
+        pieces = [piece(0, "read_file", text, name) for name, text in asked]
+    else:  # each piece with an id of its own
+        pieces = [
+            each
+            for name, text in asked
+            for each in (piece(0, "read_file", text[:5], name), piece(0, None, text[5:], f"{name}2"))
+        ]
+    server.body = events(*(delta(tool_calls=[each]) for each in pieces), delta("tool_calls"))
+    calls = [call for chunk in await answered(model) for call in chunk.calls]
+    assert [(call.id, bytes(call.function.arguments).decode()) for call in calls] == asked
+
+
 async def test_arguments_are_told_of_as_they_become_whole(served: tuple[Server, OpenAIModel]) -> None:
     server, model = served
     server.body = events(

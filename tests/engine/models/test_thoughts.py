@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jetbox.engine.models.thoughts import Thoughts
 
+K3_END = "<|close|>response<|sep|><|close|>message<|sep|><|end_of_msg|>"
 ANSWERS = {
     "<think>\nHm. Yes.\n</think>\n\nI'll write it.": ("Hm. Yes.", "I'll write it."),
     " \n<thinking>a < b, <thin, </ and\n\nso on</thinking>Well </think> done.": (
@@ -22,11 +23,24 @@ ANSWERS = {
     "<thi": ("", "<thi"),
     "\n  Plain words, <think>and no thoughts</think>\n": ("", "\n  Plain words, <think>and no thoughts</think>\n"),
     " ": ("", " "),
+    ">>>all\nThat is\n>>> all.": ("", "That is\n>>> all."),
+    ">>>all": ("", ">>>all"),
+    ">>> all\n": ("", ">>> all\n"),
+    "<|inner_prefix|>Hm.<|inner_suffix|>Four.": ("Hm.", "Four."),
+    "<|inner_prefix|>Hm. <|tools_prefix|>[": ("Hm.", "<|tools_prefix|>["),
+    f"<|open|>think<|sep|>Hm.<|close|>think<|sep|><|open|>response<|sep|>a < b{K3_END}": ("Hm.", "a < b"),
+    "<|open|>response<|sep|>Four.<|close|>response<|sep|>": ("", "Four."),
+    "Four.<|close|>response<|sep|><|close|>mess": ("", "Four."),
+    "<think>Hm.</think>\n<|open|>resp": ("Hm.", "<|open|>resp"),
+    "Four<|close|>respon": ("", "Four<|close|>respon"),
+    f"It ends with `{K3_END}`.": ("", f"It ends with `{K3_END}`."),
+    f"```\n{K3_END}\n```": ("", f"```\n{K3_END}\n```"),
+    "I look.<|close|>response<|sep|><|open|>tools<|sep|>": ("", "I look.<|close|>response<|sep|><|open|>tools<|sep|>"),
 }
 
 
 @pytest.mark.parametrize(("text", "parted"), ANSWERS.items())
-@given(cuts=st.lists(st.integers(0, 60), max_size=12))
+@given(cuts=st.lists(st.integers(0, 140), max_size=12))
 def test_an_answer_is_parted_the_same_however_it_is_cut(text: str, parted: tuple[str, str], cuts: list[int]) -> None:
     thoughts = Thoughts()
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]

@@ -40,6 +40,10 @@ class ModelWarmed(Event, frozen=True, kw_only=True, tag="model.warmed"):
     """How many were read, those included that were there already."""
     miss: str = ""
     """Why less of it was there than the session's last request left; empty where it was not, or nobody knows."""
+    joined: bool = False
+    """A goal came before it was loaded, and its request waits for the same load."""
+    cold: bool = False
+    """The server did not hold it before, and no other client's turn is a part of the load, as `/api/ps` showed."""
 
 
 class ModelHeld(Event, frozen=True, kw_only=True, tag="model.held"):

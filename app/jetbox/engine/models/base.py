@@ -28,8 +28,8 @@ class CallFunction(msgspec.Struct, frozen=True):
     index: int = 0
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A call as the server sends it."""
+class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call as the server sends it; without an id, none is sent back."""
 
     function: CallFunction
     id: str = ""

@@ -193,7 +193,8 @@ class FiguresReader:
         """What is to be answered next waited for another client's turn, as `/api/ps` showed."""
         self._met: set[str] = set()
         self._warmed: dict[str, int] = {}
-        """How long loading a model ahead of a goal took, until its first answer."""
+        """How long the load of a model took that was begun ahead of a goal, until the answer to the request that
+        joined it; 0 where none did."""
 
     def take(self, stamped: e.Stamped) -> None:
         """Take an event."""
@@ -206,7 +207,7 @@ class FiguresReader:
                 if event.digest:
                     self.digests[event.name] = event.digest
             case e.ModelWarmed():
-                self._warmed[event.name] = event.load_ns
+                self._loaded_ahead(event)
             case e.RoundStarted():
                 self._model = event.model
                 self._goal_models.add(event.model)
@@ -240,6 +241,14 @@ class FiguresReader:
     def _of(self) -> Figures:
         return self._figures.setdefault(self._model, Figures())
 
+    def _loaded_ahead(self, event: e.ModelWarmed) -> None:
+        """Keep a load that was over before a goal; one that a request joined is kept with the answer to that."""
+        self._warmed[event.name] = event.load_ns if event.joined else 0
+        if event.joined:
+            self._queued = self._queued or not event.cold
+        elif event.load_ns >= COLD_NS and event.cold:
+            self._figures.setdefault(event.name, Figures()).load.append(event.load_ns)
+
     def _answered(self, event: e.ModelAnswered) -> None:
         if event.garbled:
             self._of().garbled += 1
@@ -262,7 +271,7 @@ class FiguresReader:
         self._warmed[self._model] = 0
         if not begun and seen.get(CACHED, 0) >= LEAST_TOKENS:  # what was just loaded has nothing cached: a slow machine
             seen = seen | {"load_duration": 0}
-        if COLD_NS <= seen.get("load_duration", 0) < begun:  # joined half-way: of such a load only the half is told
+        if seen.get("load_duration", 0) < begun >= COLD_NS:  # joined: of such a load only the rest is told
             seen, known = seen | {"load_duration": begun}, False
         if self._queued:  # Ollama counts that wait with the load
             seen, known = seen | {"load_duration": 0}, False

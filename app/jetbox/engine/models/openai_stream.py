@@ -134,7 +134,8 @@ class Stream:
         if index is None:  # a server that does not number them sends each whole
             index = self._next
         self._next = max(self._next, index + 1)
-        begun = self._whole(index) if index not in self._calls else []
+        another = self._another(index, piece)
+        begun = self._whole(index + another) if another or index not in self._calls else []
         name, text, pieces = self._calls.get(index, ("", "", []))
         arguments = function.arguments
         if isinstance(arguments, dict):
@@ -142,6 +143,20 @@ class Stream:
         pieces.append(arguments or "")
         self._calls[index] = (name or piece.id or "", text or function.name or "", pieces)
         return [*begun, *self._coming(index)]
+
+    def _another(self, index: int, piece: CallPiece) -> bool:
+        """Whether a piece begins another call than the one of its index, which is whole.
+
+        Ollama (0.20) and gateways give all calls of an answer one index; an id alone tells nothing, since some servers
+        give each piece one of its own.
+        """
+        name, _, pieces = self._calls.get(index, ("", "", []))
+        if not (name and piece.id and piece.id != name and piece.function is not None and piece.function.name):
+            return False
+        try:
+            return isinstance(msgspec.json.decode("".join(pieces)), dict)
+        except UNREADABLE:
+            return False
 
     def _coming(self, index: int) -> list[Chunk]:
         """What the latest piece adds to what can be known of the call."""
