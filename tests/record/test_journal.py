@@ -25,6 +25,7 @@ from jetbox.engine.errors import StorageError, WorkspaceBusy
 from jetbox.engine.events import AnyEvent, Stamped
 from jetbox.record import journal as journal_module
 from jetbox.record.blobs import digest
+from jetbox.record.disk import sync_folder
 from jetbox.record.journal import JournalWriter
 from jetbox.record.recording import read_journal
 
@@ -366,6 +367,27 @@ async def test_a_limit_on_the_size_of_files(folder: Path) -> None:
     recording = read_journal(folder)
     assert len(recording.events) == written > 5
     assert recording.problems == ()
+
+
+async def test_a_long_text_is_made_durable_beside_the_loop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def sync(path: Path | str) -> None:
+        synced.append((str(path), threading.current_thread() is threading.main_thread()))
+        sync_folder(path)
+
+    monkeypatch.setattr("jetbox.record.blobs.sync_folder", sync)
+    writer = JournalWriter.create(folder)
+    for n in range(3):
+        text = f"{n}" * 5000
+        blobs = folder / "blobs"
+        of = blobs / digest(text.encode())[:2]
+        writer.record(line(n, e.ToolEnded(call="c", state="ok", text=text)))
+        assert not synced, "a folder of its own is made for it, and nothing waits for the disk"
+        await writer.sync()
+        assert set(synced) == {(str(of), False), (str(blobs), False)}
+        synced.clear()
+    await writer.close()
 
 
 async def test_a_blob_that_finds_no_room_fails_the_record_and_leaves_nothing(folder: Path) -> None:

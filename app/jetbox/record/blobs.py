@@ -27,6 +27,8 @@ class BlobStore:
         self.folder = folder
         self._root = os.fspath(folder)
         self._names = itertools.count()
+        self._made, self._kept = 1, 0
+        """How often a folder was made here, and how many of these names are on the disk: at first it is not known."""
 
     def path(self, sha: str) -> Path:
         """Where the blob lies, there or not."""
@@ -83,15 +85,23 @@ class BlobStore:
                 os.unlink(temporary)
             raise
         if durable:
-            sync_folder(os.path.dirname(target))
+            self._keep_names(target)
 
     def _rename(self, temporary: str, target: str) -> None:
         try:
             os.rename(temporary, target)
         except FileNotFoundError:
             private_folder(Path(target).parent)
-            sync_folder(self._root)
+            self._made += 1
             os.rename(temporary, target)
+
+    def _keep_names(self, target: str) -> None:
+        """Make the names of a blob and of its folder durable. Raises OSError."""
+        sync_folder(os.path.dirname(target))
+        made = self._made
+        if self._kept < made:
+            sync_folder(self._root)
+            self._kept = made
 
     def sync(self, sha: str) -> None:
         """Make an earlier, not durable write durable. Raises OSError."""
@@ -101,7 +111,7 @@ class BlobStore:
             os.fsync(fd)
         finally:
             os.close(fd)
-        sync_folder(os.path.dirname(target))
+        self._keep_names(target)
 
     def read(self, sha: str) -> bytes:
         """The bytes, checked against their name.

@@ -69,9 +69,11 @@ def replace_file(path: Path, data: bytes, *, only_new: bool = False) -> None:
             _name_anew(temporary, path)
         else:
             os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             temporary.unlink()
+        # The name that was asked for is told, not the one beside it.
+        error.filename, error.filename2 = str(path), None
         raise
 
 
