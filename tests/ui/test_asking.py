@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 
 from jetbox.engine import commands
 from jetbox.engine import events as e
@@ -93,14 +94,18 @@ async def test_names_in_a_question_and_its_choices_keep_their_signs(show: Showin
 @pytest.mark.parametrize(
     ("keys", "answer"),
     [
-        (("1",), SQLITE),
-        (("2",), POSTGRES),
+        (("1", "enter"), SQLITE),
+        (("2", "enter"), POSTGRES),
         (("enter",), SQLITE),
         (("down", "enter"), POSTGRES),
         (("down", "down", "up", "enter"), POSTGRES),
         (("3", "enter"), "3"),
         (("d", "u", "2", "enter"), "du2"),
-        (("d", "backspace", "2"), POSTGRES),
+        (("d", "backspace", "2", "enter"), POSTGRES),
+        (("2", "space", *"files", "enter"), "2 files"),
+        (("2", "2", "enter"), "22"),
+        (("2", "backspace", "up", "x", "enter"), "x"),
+        (("2", "up", "enter"), SQLITE),
         (("a", "ctrl+j", "b", "enter"), "a\nb"),
         (("escape",), ""),
     ],
@@ -127,7 +132,54 @@ async def test_keys_of_the_first_moments_belong_to_what_was_being_typed(show: Sh
         await s.press("1")
         s.stage.clock.advance(LATER)
         await s.press("1")
+        s.stage.clock.advance(LATER)
         assert await s.asked() == commands.Reply(QUESTION.id, SQLITE)
+
+
+async def test_what_came_too_soon_and_alone_is_no_beginning_of_words_much_later(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:8], *INQUIRY)
+        await s.press("2")
+        s.stage.clock.advance(LATER)
+        await s.pilot.click("#prompt")
+        await s.press("x")
+        assert (s.nothing_asked, s.bench.prompt.text) == (True, "x")
+
+
+async def test_a_digit_chooses_where_no_words_follow_it(show: Showing) -> None:
+    two = ("one", "two")
+    async with show() as s:
+        await asked(s)
+        reply = s.bench.reply
+        assert reply is not None
+        await s.press("2")
+        assert f"❯ 2 {POSTGRES}" in s.text
+        assert s.nothing_asked
+        s.stage.clock.advance(350)
+        await s.press("space")
+        s.stage.clock.advance(LATER)
+        await s.press(*"dbs1")
+        assert (s.nothing_asked, reply.text) == (True, "2 dbs1")
+        await s.press("ctrl+u", "2")
+        await s.app.on_event(events.Paste(" pasted"))
+        await s.until(lambda: reply.text == "2 pasted")
+        await s.press("ctrl+u", "2")
+        s.stage.clock.advance(LATER)
+        await s.press("3")
+        assert await s.asked() == commands.Reply(QUESTION.id, POSTGRES)
+        assert s.bench.prompt.text == "3", "what follows an answer begins other words"
+        await s.press("backspace")
+        second = e.QuestionAsked(id="q2", call="c8", question="How many?", choices=two)
+        await s.play(e.QuestionAnswered(id=QUESTION.id, text=POSTGRES), second)
+        await s.press("2", "space", *"orso")
+        assert (s.nothing_asked, reply.text) == (True, "2 orso"), "so soon it may begin words, too"
+        s.stage.clock.advance(LATER)
+        await s.press("ctrl+u", "1")
+        third = e.QuestionAsked(id="q3", call="c9", question="And now?", choices=two)
+        await s.play(e.QuestionAnswered(id="q2", text=""), third)
+        s.stage.clock.advance(LATER)
+        await s.press("x")
+        assert (s.nothing_asked, reply.text) == (True, "x"), "a digit answers the question for which it was typed"
 
 
 @pytest.mark.parametrize(

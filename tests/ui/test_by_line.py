@@ -206,11 +206,12 @@ async def test_an_export_is_written_beside_whatever_runs(tmp_path: Path) -> None
     assert reader.said[-1] == f"exported: {tmp_path / 'out.md'}"
     assert "Create mathx package" in (tmp_path / "out.md").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {reader.told.view.id, "out.md"}
-    over.clear()
-    reader.type(f"/export {tmp_path / 'out.md'}")
-    async with asyncio.timeout(120):
-        await over.wait()
-    assert reader.said[-1] == f"not exported: File exists: {tmp_path / 'out.md'}"
+    for name, why in (("out.md", "File exists"), ("no/out.md", "No such file or directory")):
+        over.clear()
+        reader.type(f"/export {tmp_path / name}")
+        async with asyncio.timeout(120):
+            await over.wait()
+        assert reader.said[-1] == f"not exported: {why}: {tmp_path / name}"
 
 
 async def test_every_command_says_something_or_asks_for_something() -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 from rich.console import RenderableType
+from textual import events
 from textual._compositor import LayoutUpdate
 from textual.app import App
 from textual.message import Message
@@ -19,11 +20,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from jetbox.engine import events as e
+from jetbox.ui.app import JetboxApp
 from jetbox.ui.clusters import held
 from jetbox.ui.frames import RowsUpdate
 from jetbox.ui.outlet import BEGIN, END, MOST_WAITING, Outlet
 from jetbox.ui.screens.workbench import Workbench
-from ui.conftest import Show, Showing
+from ui.conftest import Show, Showing, screen_text
 from ui.played import first_round, opened
 
 
@@ -56,6 +58,26 @@ async def test_rows_are_what_the_compositor_has_there(show: Showing) -> None:
         frames.update_widgets({bench.side, bench.prompt})
         rows = agree(s, frames.render_partial_update())  # type: ignore[arg-type]
         assert rows == {bench.prompt.region.y, *bench.side.region.line_range}
+
+
+async def test_the_first_frame_is_whole_and_there_before_the_engine_begins(
+    show: Showing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, bool]] = []
+
+    def display(app: JetboxApp, screen: object, update: object) -> None:
+        if update is not None:
+            drawn.append((screen_text(app), app._engine is not None))
+
+    monkeypatch.setattr(JetboxApp, "_display", display)
+    async with show(early=[events.Key("x", "x")]):
+        text, begun = drawn[0]
+    assert "jetbox" in text.splitlines()[0]
+    assert "no model yet" in text.splitlines()[0]
+    assert "❯" in text
+    assert "no round yet" in text
+    assert "commands" in text.splitlines()[-1]
+    assert not begun
 
 
 async def test_a_word_more_is_a_row_more(show: Showing) -> None:

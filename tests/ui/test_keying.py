@@ -223,9 +223,28 @@ async def test_what_follows_the_key_of_the_search_is_searched_for(show: Showing)
         s.bench.set_focus(s.bench.prompt)
         await s.press("ctrl+f")
         await at_once(s, *keys("b"))
-        assert (s.bench.search.wanted, s.bench.prompt.text) == ("anyb", "")
+        assert (s.bench.search.wanted, s.bench.prompt.text) == ("b", "")
         await at_once(s, *keys("c", "escape", "hello"), events.Paste(" pasted"))
-        assert (s.bench.search.wanted, s.bench.prompt.text) == ("anybc", "hello pasted")
+        assert (s.bench.search.wanted, s.bench.prompt.text) == ("bc", "hello pasted")
+
+
+async def test_a_search_keeps_its_letters_though_something_is_asked(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.press("ctrl+f", *"lo")
+        await s.play(question())
+        s.stage.clock.advance(LATER)
+        await s.press("s", "escape", "y")
+        s.stage.clock.advance(LATER)
+        assert (s.nothing_asked, s.bench.search.wanted) == (True, "los"), "so soon it may be meant for the search"
+        await s.press("ctrl+f", "s")
+        s.stage.clock.advance(LATER)
+        assert (s.nothing_asked, s.bench.search.wanted) == (True, "s")
+        assert "tab then  y once" in s.text
+        await s.press("tab")
+        assert s.bench.focused is s.bench.permission
+        await s.press("y", "enter")
+        assert await s.asked() == commands.Answer("p1", "once")
 
 
 def test_enter_is_enter_before_the_terminal_was_asked_for_keys() -> None:

@@ -9,7 +9,7 @@ import pytest
 from jetbox.engine import events as e
 from jetbox.ui import slices
 from jetbox.ui.widgets.transcript import Transcript
-from ui.conftest import Show, Showing
+from ui.conftest import Show, Showing, painted
 from ui.played import first_round, opened
 
 LINES = 600
@@ -59,6 +59,39 @@ async def test_a_place_in_what_a_long_diff_leaves_out_is_said_to_be_there(show: 
             await s.pilot.pause()
             assert s.bench.search.said == said
             assert (wanted in s.text) is (said == "1 of 1")
+
+
+@pytest.mark.parametrize("size", [(80, 30), (150, 30), (220, 50)])
+async def test_as_many_places_are_marked_in_a_diff_as_are_counted(show: Showing, size: tuple[int, int]) -> None:
+    long = "one longer line " * 9
+    lines = (
+        *(" both sides have one word", "-it was one word and one more word", "-gone with its word", "-\tword"),
+        *(f"+it is one {long}word", "+--- a/word", " ", "-", "+", f" {long}one word", "+word 7"),
+    )
+    hunks = f"@@ -1,6 +1,6 @@\n{chr(10).join(lines)}\n@@ -17,1 +17,1 @@ def word\n-old word\n+new 17\n"
+    diff = f"--- a/word.txt\n+++ b/word.txt\n{hunks}\\ No newline at end of file\n"
+    ended = e.ToolEnded(call="d", state="ok", text="done", diff=diff)
+    async with show(size=size) as s:
+        called = e.ToolCalled(call="d", name="edit_file", arguments='{"path": "x"}', title="edit_file x")
+        await s.play(*opened(), *first_round()[:3], called, e.ToolStarted(call="d"), ended)
+        s.bench.toggle_expanded()
+        counts = {
+            "ord": 10,
+            "one longer line one": 9,
+            "one longer line w": 1,
+            "    wo": 1,
+            "--- a": 1,
+            "17": 1,
+            "+it": 0,
+        }
+        for wanted, count in counts.items():
+            s.bench.transcript.seek(wanted, -1)
+            await s.until(lambda: not s.bench.transcript.seeking)
+            await s.pilot.pause()
+            marked = sum(text == wanted for row in painted(s.app) for text, _ in row)
+            broken = " " in wanted and marked < count  # in two rows, it is marked in two parts
+            assert s.bench.search.said == (f"{count} of {count}" if count else "nothing found"), wanted
+            assert marked == count or broken, (wanted, s.text)
 
 
 @pytest.mark.parametrize("how", ["folded", "narrower"])

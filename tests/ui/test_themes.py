@@ -222,7 +222,9 @@ def test_no_colour_stands_in_the_style_sheet() -> None:
             assert selector or "#" not in line, line
 
 
-async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(show: Showing, tmp_path: Path) -> None:
+async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(
+    show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('[colors]\nbackground = "#101112"\n')
     async with show(themes=(SHIPPED, tmp_path), theme="mine", size=(200, 40)) as s:
@@ -236,6 +238,10 @@ async def test_a_saved_theme_is_worn_at_once_and_a_broken_one_changes_nothing(sh
         assert "#203040" not in before
         assert "#203040" in after
         assert "theme: mine as it is now" in s.text
+        monkeypatch.setattr("jetbox.ui.wardrobe.STANDS_NS", 1)
+        mine.write_text('[colors]\nbackground = "#203040"\nsurface = "#102030"\n')
+        await s.app._themes.look()
+        await s.until(lambda: "as it is now" not in s.text)
         mine.write_text('[colors]\nbackground = "#2030"\nsurface = 4\n# longer still')
         await s.app._themes.look()
         await s.pilot.pause()

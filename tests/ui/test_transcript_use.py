@@ -48,6 +48,19 @@ def copied(s: Show) -> str:
     return s.app.clipboard
 
 
+async def test_what_a_search_says_is_dated_where_more_came_since(show: Showing) -> None:
+    async with show() as s:
+        await s.play(*opened(), *first_round()[:3])
+        await s.press("ctrl+f", *"zebra")
+        assert s.bench.search.said == "nothing found"
+        await s.play(e.TextDelta(text="Here is a zebra.\n\n"))
+        assert s.bench.search.said == "nothing found so far"
+        await s.press("enter")
+        assert s.bench.search.said == "1 of 1"
+        await s.play(e.TextDelta(text="Two zebras.\n\n"))
+        assert s.bench.search.said == "1 of 1 so far"
+
+
 async def test_search_finds_steps_and_unfolds(show: Showing) -> None:
     async with show() as s:
         await rounds(s)
@@ -60,9 +73,26 @@ async def test_search_finds_steps_and_unfolds(show: Showing) -> None:
         assert "needle3" in s.text
         await s.press("x")
         assert "nothing found" in s.text
-        await s.press("escape")
+        await s.press("backspace", "escape")
         assert not s.bench.search.display
         assert s.bench.prompt.has_focus
+
+
+async def test_what_was_searched_for_last_is_gone_on_with_or_replaced(show: Showing) -> None:
+    async with show() as s:
+        await rounds(s)
+        await s.press("ctrl+f", *"needle1", "escape", "ctrl+f")
+        assert (s.bench.search.wanted, s.bench.search.said) == ("needle1", "4 of 4")
+        await s.press("enter")
+        assert (s.bench.search.wanted, s.bench.search.said) == ("needle1", "3 of 4")
+        await s.press("n")
+        assert s.bench.search.wanted == "n"
+        await s.press(*"ee", "escape", "ctrl+f", "backspace")
+        assert s.bench.search.wanted == ""
+        await s.press(*"needle", "ctrl+f")
+        await s.app.on_event(events.Paste("needle3"))
+        await s.until(lambda: s.bench.search.said == "1 of 1")
+        assert s.bench.search.wanted == "needle3"
 
 
 async def test_what_is_searched_is_typed_in_the_order_of_the_keys(show: Showing) -> None:
@@ -247,7 +277,8 @@ async def test_code_in_which_something_is_told_stays_in_one_piece(show: Showing)
 
 async def test_what_is_read_below_streaming_code_stays_where_it_is(show: Showing) -> None:
     code = [f"x{n} = {n}" for n in range(600)]
-    shell = e.ShellStarted(call="s1", command="ls"), e.ShellEnded(call="s1", state="ok", text="a file\n" * 90)
+    listed = "".join(f"a file {n}\n" for n in range(90))
+    shell = e.ShellStarted(call="s1", command="ls"), e.ShellEnded(call="s1", state="ok", text=listed)
     async with show() as s:
         await s.play(*opened(), e.GoalStarted(goal=1, text="long"), e.RoundStarted(model="m"))
         await s.play(e.TextDelta(text="So:\n```py\n" + "\n".join(code[:10])), *shell)
@@ -257,10 +288,30 @@ async def test_what_is_read_below_streaming_code_stays_where_it_is(show: Showing
         await s.until(lambda: transcript.scroll_y == transcript.scroll_target_y)
         transcript.follow = False
         assert story.blocks[transcript._anchor()[0]].source().startswith("ls")
+
+        def found() -> str:
+            index, row, _ = transcript._place_found
+            return transcript._block(index)[row].text.strip()
+
+        transcript.seek("5")
+        await s.until(lambda: not transcript.seeking)
+        assert found() == "a file 85"
+        for kind, x, y in ((events.MouseDown, 0, 3), (events.MouseMove, 40, 4), (events.MouseUp, 40, 4)):
+            await s.pilot._post_mouse_events([kind], widget="#transcript", offset=(x, y), button=1)
+        await s.until(lambda: copied(s).startswith("a file "))
+        chosen = copied(s)
         told, place = transcript.rows_since, transcript._anchor()[1]
         await s.play(e.TextDelta(text="\n" + "\n".join(code[10:])))
         assert story.blocks[transcript._anchor()[0]].source().startswith("ls")
         assert (transcript._anchor()[1], transcript.rows_since) == (place, told)
+        assert found() == "a file 85"
+        transcript.seek("5", -1)
+        await s.until(lambda: not transcript.seeking)
+        assert found() == "a file 75", "more places above are no reason to leave one out"
+        s.app.copy_to_clipboard("")
+        transcript.action_copy()
+        await s.until(lambda: copied(s))
+        assert copied(s) == chosen
         transcript.toggle_expanded()
         transcript.toggle_expanded()
         assert not any(block.expanded for block in story.blocks)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # typing alone takes as long as the rest of this
     from types import CodeType
     from typing import Any
 
+    from jetbox.ui.bundle import Bundle
+
     Compiled = tuple[Any, int, bytes, int, dict[str, int], tuple[str | None, ...]]
     """What a pattern is made of: text, flags, code as 32-bit words, groups, their names, and the same by number."""
 
@@ -27,9 +29,10 @@ UNKEPT = 4 | 128
 class Kept:
     """Between `begin` and `end` patterns and texts are looked up here before they are compiled."""
 
-    def __init__(self, path: str) -> None:
-        """`path` is the file; what it holds is read, where it is of this build."""
+    def __init__(self, path: str, bundle: Bundle | None = None) -> None:
+        """`path` is the file; what it holds is read, where it is of this build. `bundle` ends and is saved with it."""
         self.path = path
+        self._bundle = bundle
         self._patterns: dict[tuple[Any, int], Compiled] = {}
         self._codes: dict[tuple[str, str], CodeType] = {}
         self._used: set[tuple[Any, Any]] = set()
@@ -68,9 +71,13 @@ class Kept:
         self._compiler.compile = self._compile
         for module, name in zip(self._generating, ("eval", "exec"), strict=True):
             delattr(module, name)
+        if self._bundle is not None:
+            self._bundle.end()
 
     def save(self) -> None:
         """Keep what this start used, where some of it was not kept yet; best effort."""
+        if self._bundle is not None:
+            self._bundle.save()
         if not self._new or sys.dont_write_bytecode:
             return
         import marshal
@@ -143,7 +150,12 @@ def kept() -> Kept | None:
     """What earlier starts of this installation kept, in force; none where byte code lies elsewhere."""
     if sys.pycache_prefix or sys.implementation.name != "cpython":
         return None
-    found = Kept(os.path.join(os.path.dirname(__file__), "__pycache__", f"kept.{sys.implementation.cache_tag}.bin"))
+    from jetbox.ui.bundle import Bundle
+
+    folder, tag = os.path.join(os.path.dirname(__file__), "__pycache__"), sys.implementation.cache_tag
+    bundle = Bundle(os.path.join(folder, f"bundle.{tag}.bin"))
+    bundle.begin()
+    found = Kept(os.path.join(folder, f"kept.{tag}.bin"), bundle)
     found.begin()
     return found
 

@@ -67,7 +67,7 @@ class Keying:
         self._held: list[Typed] = []
         """A letter that may be the beginning of words, or an answer: one that came too soon, or is waited with."""
         self._meant: tuple[str, int, str] | None = None
-        """The question that the letter held answers where none follows, when that was last typed (ns), its action."""
+        """The question that what is held answers where none follows, when it was last typed (ns), action or digit."""
         self._last = -GRACE_NS
         """When a letter was last typed that was no answer, by the session's clock in ns."""
         self._rolls = False
@@ -190,8 +190,7 @@ class Keying:
             bench.set_focus(bench.home)  # it was closed, and word of that is on its way
         if not bench.live or bench.app.screen is not bench:
             return (event,)
-        if isinstance(event, events.Key):
-            self._answer_as_meant(self._when(event))
+        self._answer_as_meant(self._when(event))
         dialog = self._dialog
         if dialog is not None and dialog.given:
             if bench.focused is dialog:
@@ -202,10 +201,10 @@ class Keying:
         if dialog is None:
             self._lent = False
             return self._elsewhere(event)
-        lent = self._lent and bench.focused is bench.prompt
-        if (bench.focused is bench.prompt or self._draft_stands) and event.key in raw_keys(bench.prompt, LEADS):
+        from_words = bench.focused is bench.prompt or self._draft_stands or bench.searching
+        if from_words and event.key in raw_keys(bench.prompt, LEADS):
             return self._lead(event, dialog)
-        if bench.focused is dialog or lent:
+        if bench.focused is dialog or (self._lent and bench.focused is bench.prompt):
             dealt = self._of_permission(event) if dialog is bench.permission else self._of_reply(event)
             return () if dealt is None else self._to(dialog, event) if not dealt else self._draft(event)
         self._led = ""
@@ -271,7 +270,7 @@ class Keying:
         """The same for the dialog of a question of the model's, where words are an answer too."""
         bench = self._bench
         if bench.reply is None or not self._draft_stands:
-            return False
+            return None if bench.reply is not None and self._chooses(event, bench.reply) else False
         early = self._too_soon(event, bench.reply)
         if event.is_printable:
             self._last = self._when(event)
@@ -279,6 +278,21 @@ class Keying:
         if early and doing_of(bench.reply, event.key) == "none":
             return None
         return bool(doing_of(bench.prompt, event.key))
+
+    def _chooses(self, event: events.Key, reply: Reply) -> bool:
+        """Whether a digit chooses an answer where nothing follows that makes it the beginning of words: it is held."""
+        digit = event.character or ""
+        if self._goes_on(event) or not reply.chooses(digit):
+            return False
+        self._held, self._last = [event], self._when(event)
+        if self._last - reply.since >= GRACE_NS:
+            reply.point_at(digit)
+            self._wait_for_more(self._question, self._last, digit)
+        return True
+
+    def _goes_on(self, event: events.Key) -> bool:
+        """Whether it makes what is held the beginning of words."""
+        return event.is_printable and bool(self._held) and self._when(event) - self._last < GRACE_NS
 
     def _wait_for_more(self, question: str, typed: int, does: str) -> None:
         """Hold the answer as long as another letter may make it the beginning of words; Enter ends the wait."""
@@ -297,19 +311,21 @@ class Keying:
 
     def _answer_as_meant(self, now: int) -> None:
         """Answer with the letter held, where none followed in time and the dialog still has the keys."""
+        if self._meant is None and now - self._last >= GRACE_NS:
+            self._held = []
         if self._meant is None or now - self._meant[1] < GRACE_NS:
             return
         question, _, does = self._meant
         self._mean(None)
         self._held.clear()
-        permission = self._bench.permission
-        if question == self._question and self.answers and not permission.given:
-            permission.action_answer(ANSWER_OF[does])
+        dialog = self._dialog
+        if dialog is not None and question == self._question and self.answers and not dialog.given:
+            dialog.answer_by(does)
 
     def _mean(self, meant: tuple[str, int, str] | None) -> None:
         """Hold an answer, or none any more; the dialog shows which."""
         self._meant = meant
-        self._bench.permission.mean(ANSWER_OF[meant[2]] if meant is not None else "")
+        self._bench.permission.mean(ANSWER_OF.get(meant[2], "") if meant is not None else "")
 
     def _behind_answer(self, event: Typed, dialog: Widget) -> Sequence[Typed]:
         """What comes between an answer and its end: words begin the next, and no key answers twice."""
@@ -332,7 +348,7 @@ class Keying:
             free = not isinstance(focused, Field) and focused is not bench.search
             if free and event.key not in bench.active_bindings:
                 bench.set_focus(self._field())
-            if bench.focused is bench.prompt:
+            if bench.focused in (bench.prompt, bench.search):
                 self._last = self._when(event)
         return (*self._let_go(), event)
 
@@ -354,19 +370,21 @@ class Keying:
         self._bench.show_way()
         return (*self._let_go(), event)
 
-    def _to(self, dialog: Widget | None, event: Typed) -> Sequence[Typed]:
+    def _to(self, dialog: Permission | Reply, event: events.Key) -> Sequence[Typed]:
         self._lent = False
-        if self._meant is None or not isinstance(event, events.Key) or not self._scrolls(event.key):
+        led = self._held if dialog is self._bench.reply and self._goes_on(event) else []
+        if self._meant is None or dialog is self._bench.reply or not self._scrolls(event.key):
             self._mean(None)
-            self._held.clear()
+            self._held = []
         self._bench.set_focus(dialog)
-        return (event,)
+        return (*led, event)
 
     def _let_go(self) -> list[Typed]:
         """What was held, where it goes on as words."""
-        held, self._held = self._held, []
+        held, self._held, bench = self._held, [], self._bench
+        here = bench.focused is bench.prompt or (self._meant is not None and bench.focused is bench.reply)
         self._mean(None)
-        return held if self._bench.focused is self._bench.prompt else []
+        return held if here else []
 
     def _scrolls(self, key: str) -> bool:
         """Whether the dialog only shows another part of what it asks about."""
@@ -377,6 +395,6 @@ class Keying:
         does = doing_of(self._bench.prompt, key)
         return bool(does) and does not in CHOOSING
 
-    def _when(self, event: events.Key) -> int:
+    def _when(self, event: Typed) -> int:
         """When it was typed, by the session's clock: a busy screen looks at keys late."""
         return self._bench.source.now() - max(0, int((time.monotonic() - event.time) * 1e9))

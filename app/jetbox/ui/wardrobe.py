@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import App
 
 from jetbox.settings.themes import theme_files
+from jetbox.ui.saying import STANDS_NS
 from jetbox.ui.telling import telling
 from jetbox.ui.themes import ANSI, DEFAULT_DARK, DEFAULT_LIGHT, BrokenTheme, Themes, load_themes
+from jetbox.ui.words import NS
 
 if TYPE_CHECKING:
     from jetbox.ui.app import JetboxApp
@@ -119,11 +122,18 @@ class Wardrobe:
             self._tell(broken)
         if self._missed and self._wanted in self.themes.loaded:
             self.use(self._wanted)
+            self._said_itself(f"theme: {self._wanted}")
         elif worn not in self.themes.loaded and before is not None:
             self.themes.loaded[worn] = before  # broken just now: what is worn stays
         elif self.themes.loaded.get(worn) != before:
             self._app.mutate_reactive(App.theme)
-            self._app.workbench.word(f"theme: {worn} as it is now", "dim")
+            self._said_itself(f"theme: {worn} as it is now")
+
+    def _said_itself(self, said: str) -> None:
+        """Say what no key led to: since none may follow that ends it, it goes after a while."""
+        bench = self._app.workbench
+        bench.word(said, "dim")
+        self._app.set_timer(STANDS_NS / NS, partial(bench.unsay, said))
 
     def _complete(self) -> None:
         """Read the themes that were not read at the start."""

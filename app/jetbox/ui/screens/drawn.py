@@ -13,6 +13,9 @@ from textual.screen import Screen, ScreenResultType
 
 from jetbox.ui.slices import go_on_later
 
+TURNS = 50
+"""How often is looked whether the first frame can be drawn ahead of Textual's timer, once in a turn of the loop."""
+
 
 class Drawn(Screen[ScreenResultType], inherit_bindings=False):
     """Draws when keys were looked at."""
@@ -20,6 +23,23 @@ class Drawn(Screen[ScreenResultType], inherit_bindings=False):
     _holding = False
     _to_draw = False
     """Something was laid out that is not drawn yet."""
+    _seen = False
+    """Whether it was on top once."""
+    _blank = False
+    """Nothing is drawn yet: widgets that have not heard of their size would be blank."""
+
+    def _hold_first(self) -> None:
+        """Draw the first frame when widgets have heard of their size."""
+        self._blank = True
+        go_on_later(self._draw_first)
+
+    def _draw_first(self, turns: int = TURNS) -> None:
+        if not self._blank or not self.is_attached:  # the timer was sooner, or it is over
+            return
+        if not any(each.message_queue_size for each in (self, *self._compositor.widgets)):
+            self._on_timer_update()
+        elif turns:
+            go_on_later(self._draw_first, turns - 1)
 
     @contextmanager
     def _undrawn(self) -> Iterator[None]:
@@ -49,7 +69,7 @@ class Drawn(Screen[ScreenResultType], inherit_bindings=False):
         self.refresh()
 
     def _compositor_refresh(self) -> None:
-        if self._holding:
+        if self._holding or self._blank:
             self._to_draw = True
             self._dirty_widgets.clear()
         else:
@@ -58,6 +78,9 @@ class Drawn(Screen[ScreenResultType], inherit_bindings=False):
     def _on_timer_update(self) -> None:
         with self._undrawn():
             super()._on_timer_update()
+        if self._blank:
+            self._blank = False
+            self._draw_held()
 
     def _screen_resized(self, size: Size) -> None:
         # Each screen tells itself the size that it was laid out for, and those beneath it.

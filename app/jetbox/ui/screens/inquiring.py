@@ -41,14 +41,20 @@ class Inquiring(Reading):
         if (permission, wanted) == (self.permission.question, self.inquired):
             return
         there = self.focused is None or self.focused in (self.permission, self.reply)
+        comes = question is not None and not self.searching
         self.set_class(wanted is not None, "-asking")
         self.set_class(question is not None, "-asked")
         self.permission.ask(permission)
         if wanted != self.inquired:
             self._inquire(wanted)
-        if question is not None or there:
+        if comes or there:
             self.home_focus()
         self.show_way()
+
+    @property
+    def searching(self) -> bool:
+        """Whether letters are searched for, whatever is asked."""
+        return self.search.display and self.focused is self.search
 
     @property
     def led_by(self) -> str:
@@ -93,7 +99,7 @@ class Inquiring(Reading):
 
     def on_reply_ready(self) -> None:
         """What was not there yet could not have the focus: asked for before, it never got it."""
-        if self.asked_here:
+        if self.asked_here and not self.searching:
             self.home_focus()
 
     @property

@@ -43,7 +43,6 @@ class Over(ModalScreen[ScreenResultType], Drawn[ScreenResultType], inherit_bindi
         """`glyphs` say which class it has, where `classes` do not."""
         super().__init__(name, id, ascii_class(glyphs) if glyphs is not None else classes)
         self._compositor = Frames()
-        self._seen = False
         self._kept: dict[int, Strip] = {}
         """Rows of the screen beneath, dimmed, until something changes in them."""
         self._kept_for: tuple[Size, Color, str] | None = None

@@ -155,7 +155,7 @@ class Reading(Overlays):
     @on(Transcript.Finding)
     def action_find(self) -> None:
         """Search the transcript."""
-        if self.app.screen is self and not self.asked_here:
+        if self.app.screen is self:
             self.search.open()
 
     @on(Search.Asked)

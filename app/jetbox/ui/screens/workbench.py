@@ -107,7 +107,6 @@ class Workbench(Steering):
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._fast = False
         self.key_names: dict[str, str] = {}
-        self._seen = False
         self.drawing = Drawing()
         self.set_class(not live, "-looking", update=False)
         self.set_class(glyphs.ascii, "-ascii", update=False)
@@ -159,6 +158,7 @@ class Workbench(Steering):
             # Everything was styled when it was mounted, a moment ago.
             event.refresh_styles = False
             self._seen = True
+            self._hold_first()
         self.offer_models()
 
     @work(group="drain", exclusive=True, exit_on_error=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import accumulate, islice, zip_longest
 from typing import Literal, NamedTuple
 
-from jetbox.ui.text.rows import TAB, Piece, Row, cells, flow, row
+from jetbox.ui.text.rows import TAB, Piece, Row, Stretch, cells, flow, row
 
 BESIDE = 128
 """Cells from which the old and the new stand side by side."""
@@ -62,6 +62,17 @@ def parsed(diff: str) -> Iterator[DiffLine]:
             old, new = old + 1, new + 1
         elif line:
             yield DiffLine("note", 0, line.removeprefix("\\ "))
+
+
+_SIGNS = re.compile(f"{_HUNK.pattern}.*|^(?:\\\\ ?|[-+ ])", re.MULTILINE)
+
+
+def searched(diff: str) -> str:
+    """The lines that are shown of a diff, as they are searched: what stayed is there once."""
+    hunk = re.search(_HUNK.pattern, diff, re.MULTILINE)
+    at = hunk.start() if hunk is not None else len(diff)
+    notes = [line.text for line in parsed(diff[:at])]
+    return "\n".join([*notes, _SIGNS.sub("", diff[at:])]).replace("\t", TAB)
 
 
 def length(diff: str) -> int:
@@ -185,9 +196,19 @@ def side_by_side(
         halves = half(left, new=False), half(right, new=True)
         for n in range(max(map(len, halves))):
             old, new = (rows[n].pieces if n < len(rows) else () for rows in halves)
-            gap = room - sum(cells(text) for text, _ in old)
-            out.append(Row(((indent, ""), *old, (" " * max(0, gap), ""), (PARTED, ""), *new)))
+            gap = max(0, room - sum(cells(text) for text, _ in old))
+            before = ((indent, ""), *old, (" " * gap, ""), (PARTED, ""))
+            # What stayed stands on both sides and is found in the new.
+            at = (len(indent), sum(len(text) for text, _ in before))
+            sides = [*enumerate(halves)][left is not None and left == right :]
+            found = [_moved(rows[n].searched, column, at[column]) for column, rows in sides if n < len(rows)]
+            out.append(Row((*before, *new), searched=tuple(each for part in found for each in part)))
     return out
+
+
+def _moved(searched: tuple[Stretch, ...], column: int, by: int) -> Iterator[Stretch]:
+    """These stretches in another column, so many characters further on."""
+    return (Stretch(column, each.start + by, each.end + by, each.goes_on) for each in searched)
 
 
 def _pairs(shown: list[DiffLine]) -> Iterator[tuple[int | None, int | None]]:
@@ -233,6 +254,12 @@ def _line_rows(
         pieces.append((line.text[at:], style))
     pieces = [(text.replace("\t", TAB), named) for text, named in pieces]
     rows = flow(pieces, width, first=head, rest=rest, words=False)
+    # Neither its number nor its sign is searched; where there is no room for them, they are not there.
+    led = sum(len(text) for text, _ in head) if rows[0].pieces[: len(head)] == head else 0
+    rows = [
+        each._replace(searched=(Stretch(0, each.lead if n else led, len(each.text), bool(n)),))
+        for n, each in enumerate(rows)
+    ]
     if line.kind == "same":
         return rows
     end = min(width, filled or width) if len(rows) == 1 else width
@@ -242,4 +269,4 @@ def _line_rows(
 def _to_the_end(filled: Row, width: int, style: str) -> Row:
     """The row with its colour up to the last column."""
     left = width - cells(filled.text)
-    return Row((*filled.pieces, (" " * left, style))) if left > 0 else filled
+    return filled._replace(pieces=(*filled.pieces, (" " * left, style))) if left > 0 else filled

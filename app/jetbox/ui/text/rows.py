@@ -13,6 +13,18 @@ Piece = tuple[str, str]
 """Text and the name of its style; an empty name is plain text."""
 
 
+class Stretch(NamedTuple):
+    """A part of a row in which one searches as in a line of its own."""
+
+    column: int
+    """Which of those that stand beside each other."""
+    start: int
+    end: int
+    """Characters of the row."""
+    goes_on: bool
+    """Whether it is the rest of the row before, in that column."""
+
+
 class Row(NamedTuple):
     """One line of the screen."""
 
@@ -23,6 +35,8 @@ class Row(NamedTuple):
     """What stood between this row and the one before: a line's end, or what a break left out."""
     lead: int = 0
     """Characters at its beginning that only indent what goes on from the row before."""
+    searched: tuple[Stretch, ...] = ()
+    """What of it is searched, where that is not all of it."""
 
     @property
     def text(self) -> str:

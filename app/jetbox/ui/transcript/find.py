@@ -24,8 +24,12 @@ class Find:
         """Blocks that hold it, in order; one appears as often as it holds it."""
         self.at = -1
         """Which of them is the present one; negative while none is."""
+        self._here = (-1, 0)
+        """Its block, and the how manieth of that it is: there may be more before it when one goes on."""
         self.left_out = False
         """Whether the present place stands in what its block does not show, unfolded too."""
+        self.grown = False
+        """Whether something came since it was counted, which may hold it too."""
         self._story = story
         self._next = 0
 
@@ -53,8 +57,15 @@ class Find:
 
     def again(self) -> None:
         """What grew since is searched too: the blocks at the end."""
+        self.grown = False
         self._next = max(0, self._next - 32)
         del self.blocks[bisect_left(self.blocks, self._next) :]
+
+    def made_way(self, at: int) -> None:
+        """A block came before this one."""
+        self.blocks = [n + (n >= at) for n in self.blocks]
+        self._next += self._next > at
+        self._here = self._here[0] + (self._here[0] >= at), self._here[1]
 
     def step(self, by: int, top: int) -> int | None:
         """Go to the next place, or the one before, around the ends; at first to the nearest from block `top` up."""
@@ -64,7 +75,8 @@ class Find:
         if self.at < 0:
             self.at = max(0, bisect_right(self.blocks, top) - 1)
         else:
-            self.at = (self.at + by) % len(self.blocks)
+            self.at = (bisect_left(self.blocks, self._here[0]) + self._here[1] + by) % len(self.blocks)
+        self._here = self.blocks[self.at], self.nth
         return self.blocks[self.at]
 
     @property
@@ -77,10 +89,11 @@ class Find:
         if not self.wanted:
             return ""
         count = len(self.blocks)
-        if self._next < len(self._story.blocks):
+        if self._next < len(self._story.blocks) and not self.grown:
             return f"searching, {count} found"
+        yet = " so far" if self.grown else ""
         if not count:
-            return "nothing found"
+            return f"nothing found{yet}"
         if self.at < 0:
-            return f"{count} found"
-        return f"{self.at + 1} of {count}" + (", in lines left out here" if self.left_out else "")
+            return f"{count} found{yet}"
+        return f"{self.at + 1} of {count}{yet}" + (", in lines left out here" if self.left_out else "")

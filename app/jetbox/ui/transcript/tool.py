@@ -8,7 +8,7 @@ from itertools import islice
 from jetbox.engine.events import QuestionAsked, ToolCalled, ToolEnded
 from jetbox.engine.safety.terminal import SafeStream, safe_text
 from jetbox.ui import words
-from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed
+from jetbox.ui.text.diff import DiffLine, diff_parts, length, parsed, searched
 from jetbox.ui.text.growing import MarkdownFlow
 from jetbox.ui.text.inline import asked, asked_bare
 from jetbox.ui.text.question import question_rows
@@ -90,11 +90,16 @@ class Tool(Titled):
 
     def source(self) -> str:
         ended = self.ended
-        result = self.live if ended is None else safe_text(ended.diff or ended.text)
-        return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
+        return self._with(self.live if ended is None else safe_text(ended.diff or ended.text))
 
     def shown(self) -> str:
-        return "\n".join([*(f"{name} {text}" for name, text, _ in self.arguments), self.source()])
+        diff = self.ended.diff if self.ended is not None else ""
+        text = self._with(searched(safe_text(diff))) if diff else self.source()
+        return "\n".join([*(f"{name} {text}" for name, text, _ in self.arguments), text])
+
+    def _with(self, result: str) -> str:
+        """What was asked for, and what came of it."""
+        return "\n".join(part for part in (f"{self.name} {self.argument}".strip(), self.summary, result) if part)
 
     def parts(self, width: int, look: Look) -> Iterator[list[Row]]:
         yield self.head(width, look)

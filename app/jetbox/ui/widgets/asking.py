@@ -242,15 +242,22 @@ class Reply(Field):
             self._asking.typed(self.text)
             self.lead.show(chosen=bool(self.text))
 
+    def chooses(self, typed: str) -> bool:
+        """Whether this is the number of a choice, and not part of an answer that is typed."""
+        return typed.isdecimal() and not self.text and bool(self._asking.numbered(int(typed)))
+
+    def point_at(self, number: str) -> None:
+        """Put the cursor on the choice of this number."""
+        self._asking.choose(int(number) - 1 - self._asking.at)
+
+    def answer_by(self, number: str) -> None:
+        """Answer with the choice of this number."""
+        self.give(self._asking.numbered(int(number)))
+
     async def _on_key(self, event: events.Key) -> None:
-        character = event.character or ""
-        chosen = self._asking.numbered(int(character)) if character.isdecimal() and not self.text else ""
-        early = self.early and (chosen or doing_of(self, event.key) in ("send", "none"))
-        if chosen or early:
+        if self.early and doing_of(self, event.key) in ("send", "none"):
             event.stop()
             event.prevent_default()
-            if not early:
-                self.give(chosen)
             return
         await super()._on_key(event)
 

@@ -91,34 +91,56 @@ class Joined:
     """Rows as one text: what is looked for in it may go on from one of them to the next."""
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
-        self._rows: list[Row] = []
-        self._parts: list[str] = []
+        self._texts: list[str] = []
+        self._length = self._count = 0
         self._begins: list[int] = []
-        self._length = 0
+        """Where each stretch begins in the text."""
+        self._of: list[tuple[int, str, int, int]] = []
+        """Its row, that row's text, and the characters of that."""
+        self._beside: dict[int, list[tuple[int, str, int, int]]] = {}
+        """By their column, stretches that may go on in the next row."""
         self.add(rows)
 
     def add(self, rows: Sequence[Row]) -> None:
         """More rows at the end."""
         for row in rows:
-            lead, joined = (0, "") if not self._rows else (row.lead if row.joined != "\n" else 0, row.joined)
-            text = row.text
-            self._begins.append(self._length + len(joined) - lead)
-            self._parts += [joined, text[lead:]]
-            self._length += len(joined) + len(text) - lead
-            self._rows.append(row)
+            n, text = self._count, row.text
+            self._count += 1
+            if not row.searched:
+                self._end()
+                lead = row.lead if row.joined != "\n" else 0
+                self._put((n, text, lead if n else 0, len(text)), row.joined)
+            for column, start, end, goes_on in row.searched:
+                if not goes_on:
+                    self._end(column)
+                self._beside.setdefault(column, []).append((n, text, start, end))
+
+    def _put(self, stretch: tuple[int, str, int, int], joined: str) -> None:
+        _, text, start, end = stretch
+        said = text[start:end]
+        joined = joined if self._of else ""
+        self._texts += [joined, said]
+        self._begins.append(self._length + len(joined))
+        self._length += len(joined) + len(said)
+        self._of.append(stretch)
+
+    def _end(self, column: int | None = None) -> None:
+        """What stands in this column, or in any, goes on no more."""
+        for each in [*self._beside] if column is None else [column]:
+            for number, stretch in enumerate(self._beside.pop(each, ())):
+                self._put(stretch, "" if number else "\n")
 
     def places(self, wanted: str, *, folded: bool) -> Iterator[list[Part]]:
         """Each place at which they hold a text, in order, in as many parts as it has rows."""
-        rows, begins = self._rows, self._begins
-        for at in offsets("".join(self._parts), wanted, folded=folded):
+        self._end()
+        begins = self._begins
+        for at in offsets("".join(self._texts), wanted, folded=folded):
             n, end = max(0, bisect_right(begins, at) - 1), at + len(wanted)
-            if n and at < begins[n] + rows[n].lead and rows[n].joined != "\n":
-                n -= 1  # in what the break left out
             place: list[Part] = []
-            while n < len(rows) and (not place or begins[n] + rows[n].lead < end):
-                text, begin = rows[n].text, begins[n]
-                start = max(at - begin, rows[n].lead if place else 0)
-                place.append((n, cells(text[:start]), cells(text[: end - begin])))
+            while n < len(begins) and (not place or begins[n] < end):
+                number, text, start, stop = self._of[n]
+                first = min(stop, start + max(0, at - begins[n]))
+                place.append((number, cells(text[:first]), cells(text[: min(stop, start + end - begins[n])])))
                 n += 1
             yield place
 

@@ -98,6 +98,10 @@ class Permission(Wheeled, Lined, can_focus=True):
             self._given = self._clock()
             self.post_message(self.Answered(self.question.id, answer))
 
+    def answer_by(self, does: str) -> None:
+        """Answer as the key does that does this."""
+        self.action_answer(ANSWER_OF[does])
+
     @property
     def given(self) -> bool:
         """Whether it was answered, and only the end of that is to come."""

@@ -41,10 +41,13 @@ class Search(Lined, can_focus=True):
     wanted = ""
     said = ""
     """What came of it."""
+    _former = False
+    """Whether what stands there was searched for before it was opened: what is typed takes its place."""
 
     def open(self) -> None:
-        """Begin, with what was searched for last."""
+        """Begin, with what was searched for last: Enter goes on with it, a letter takes its place."""
         self.display = True
+        self._former = bool(self.wanted)
         # At once: what is typed from now on is searched for.
         self.screen.set_focus(self)
         self.redraw()
@@ -57,7 +60,8 @@ class Search(Lined, can_focus=True):
         self.redraw()
 
     def lines(self, width: int) -> list[Row]:
-        left = ((" / ", "key"), (self.wanted, ""), (" ", "selected"))
+        here, behind = ("selected", "") if self._former else ("", "selected")
+        left = ((" / ", "key"), (self.wanted, here), (" ", behind))
         keys = hints(first_keys(self, ascii=self.glyphs.ascii), HINTS)
         return [spread(left, ((f"{'  '.join([self.said, *keys])} ", "dim"),), width)] if width > 30 else [row(*left)]
 
@@ -71,16 +75,21 @@ class Search(Lined, can_focus=True):
             (self, "search.empty", self.action_empty),
         )
         if self.display and not act_now(event, acts) and event.is_printable and event.character:
-            self._ask(self.wanted + event.character)
+            self._ask(self._kept + event.character)
             event.stop()
             event.prevent_default()
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
-        self._ask(self.wanted + event.text.split("\n")[0][:200])
+        self._ask(self._kept + event.text.split("\n")[0][:200])
+
+    @property
+    def _kept(self) -> str:
+        """What a letter goes on with."""
+        return "" if self._former else self.wanted
 
     def _ask(self, wanted: str) -> None:
-        self.wanted = wanted
+        self.wanted, self._former = wanted, False
         self.redraw()
         self.post_message(self.Asked(wanted))
 
@@ -88,7 +97,7 @@ class Search(Lined, can_focus=True):
         self.post_message(self.Asked(self.wanted, by))
 
     def action_back(self) -> None:
-        self._ask(self.wanted[:-1])
+        self._ask(self._kept[:-1])
 
     def action_empty(self) -> None:
         self._ask("")

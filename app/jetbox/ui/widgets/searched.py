@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
 from typing import ClassVar
@@ -20,6 +19,8 @@ from jetbox.ui.widgets.marked import Joined, Part
 
 Spot = tuple[int, int, int]
 """Block, row within it, cell."""
+Within = dict[int, list[tuple[int, int, int]]]
+"""By their rows, the cells in which places begin and end, and which places these are."""
 MOST_PLACED = 500
 """A block of more rows is not laid out again for what is found in it, as long as the present place is elsewhere."""
 AT_ONCE = 64
@@ -54,8 +55,8 @@ class Searched(Cards):
         self._place_found: Spot = (-1, 0, 0)
         self._nth = -1
         """Which place of its block the present one is."""
-        self._placed: dict[int, tuple[str, list[list[Part]]]] = {}
-        """What was looked for in a block, and its places."""
+        self._placed: dict[int, tuple[str, list[list[Part]], Within]] = {}
+        """What was looked for in a block, its places, and what of them each row has."""
         self._looking: dict[int, tuple[str, Iterator[None]]] = {}
         """What is being looked for in a block, and what is still to be done for that."""
         self._rows_of: tuple[int, Joined] = (-1, Joined())
@@ -76,6 +77,15 @@ class Searched(Cards):
             self._find.again()
             self._step, self._sought = step, -1  # what is still looked for is not wanted any more
         self._search()
+
+    def update(self, now: int) -> None:
+        blocks, grown = len(self._heights), bool(self.story.changed)
+        super().update(now)
+        find = self._find
+        if find is not None and not find.grown and (grown or blocks < len(self._heights)):
+            # Counted again at each of its tokens, a long answer would hold up the keys: Enter goes on with the search.
+            find.grown = True
+            self.post_message(self.Found(find.said))
 
     @property
     def seeking(self) -> bool:
@@ -177,12 +187,15 @@ class Searched(Cards):
             if index == self._sought:
                 self._rows_of = index, rows
         found: list[list[Part]] = []
+        within: Within = {}
         for place in rows.places(find.wanted, folded=find.folded):
+            for row, start, end in place:
+                within.setdefault(row, []).append((start, end, len(found)))
             found.append(place)
             if not len(found) % AT_ONCE:
                 yield
         del self._looking[index]
-        self._placed[index] = (find.wanted, found)
+        self._placed[index] = (find.wanted, found, within)
 
     def _look_on(self, index: int, find: Find, work: Iterator[None], *, later: bool = False) -> None:
         """Do some of that, then more when keys have been looked at; `later`: nobody waits for it any more."""
@@ -209,6 +222,18 @@ class Searched(Cards):
         if index == self._rows_of[0]:
             self._rows_of[1].add(rows)
 
+    def _made_way(self, at: int, top: tuple[int, int]) -> tuple[int, int]:
+        if self._find is not None:
+            self._find.made_way(at)
+            self._place_found = spot_after(at, self._place_found)
+            self._sought += self._sought >= at
+            self._placed.clear()
+            self._looking.clear()
+            self._rows_of = (-1, Joined())
+            if self._sought >= 0:
+                go_on_later(self._show_sought, self._sought, self._find)
+        return super()._made_way(at, top)
+
     def _make(self, index: int, strips: list[Strip]) -> tuple[int, int]:
         self._placed.pop(index, None)
         if self._looking.pop(index, None) is not None and index == self._sought and self._find is not None:
@@ -224,15 +249,10 @@ class Searched(Cards):
         if found is None:
             alone = Joined([Row(((strip.text, ""),))]).places(find.wanted, folded=find.folded)
             return [(start, end, False) for place in alone for _, start, end in place]
-        # Places are in order, so those of a row stand together; the one before them may go on in it.
-        first = bisect_left(found, inside, key=_last_row)
-        out: list[tuple[int, int, bool]] = []
-        for n in range(first, len(found)):
-            if found[n][0][0] > inside:
-                break
-            out += [(start, end, here and n == self._nth) for row, start, end in found[n] if row == inside]
-        return out
+        within = self._placed[index][2].get(inside, ())
+        return [(start, end, here and n == self._nth) for start, end, n in within]
 
 
-def _last_row(place: list[Part]) -> int:
-    return place[-1][0]
+def spot_after(at: int, spot: Spot) -> Spot:
+    """Where a spot is after a block came before this one."""
+    return spot[0] + (spot[0] >= at), *spot[1:]

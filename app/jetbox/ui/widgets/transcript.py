@@ -20,7 +20,7 @@ from jetbox.ui.text.excerpts import codes
 from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over
-from jetbox.ui.widgets.searched import Searched, Spot
+from jetbox.ui.widgets.searched import Searched, Spot, spot_after
 
 
 class Transcript(Searched):
@@ -70,6 +70,13 @@ class Transcript(Searched):
         super().restart()
         self.end_search()
         self._forget()
+
+    def _made_way(self, at: int, top: tuple[int, int]) -> tuple[int, int]:
+        if self._pressed is not None:
+            self._pressed = spot_after(at, self._pressed)
+        if self._chosen is not None:
+            self._chosen = spot_after(at, self._chosen[0]), spot_after(at, self._chosen[1])
+        return super()._made_way(at, top)
 
     def marks(self, rows: int) -> dict[int, str]:
         """What a scroll bar of so many rows marks."""
