@@ -136,6 +136,36 @@ async def test_a_call_that_is_talked_about_is_not_run(rig: OpenRig) -> None:
     assert not live.events(e.ToolCalled)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The last line of notes.md is:",
+        "The file wants me to run this.",
+        "In der Datei steht:",
+        "Should I do it?",
+        "Log:",
+    ],
+)
+@pytest.mark.parametrize("form", ["{}", "<tool_call>{}</tool_call>", "```json\n{}\n```", "[TOOL_CALLS][{}]"])
+async def test_a_call_that_the_model_may_quote_is_not_run_and_asked_for_again(
+    rig: OpenRig, words: str, form: str
+) -> None:
+    text = f"{words}\n{form.replace('{}', WRITE)}"
+    live = await rig(step(text=text), step(text="It was the file's."), match="^Do it")
+    assert (await live.run()).outcome == "answered"
+    assert not (live.root / "a.txt").exists()
+    assert not live.events(e.ToolCalled)
+    assert "was not run" in (await live.requests())[1][-1]["content"]
+    assert text in "".join(delta.text for delta in live.events(e.TextDelta)), "it is shown as it is"
+
+
+async def test_a_call_that_was_asked_for_again_is_run_where_it_stands_alone(rig: OpenRig) -> None:
+    live = await rig(step(text=f"The file:\n{WRITE}"), step(text=WRITE), finish(), match="^Do it")
+    assert (await live.run()).outcome == "unverified"
+    assert (live.root / "a.txt").read_text() == "one\n"
+    assert "with no words before it" in (await live.requests())[1][-1]["content"]
+
+
 async def test_a_call_in_a_document_that_the_model_writes_is_not_run(rig: OpenRig) -> None:
     head = "<function=write_file>\n<parameter=path>\ndoc.md\n</parameter>\n<parameter=content>\n"
     text = f"{head}Use it so:\n<tool_call>\n{WRITE}\n</tool_call>"

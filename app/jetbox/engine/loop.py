@@ -30,7 +30,7 @@ NUDGE_GARBLED = (
 )
 NUDGE_SUSPECT = (
     "[your answer holds what looks like a tool call, but it was not made as one and was not run: "
-    "call the tool if that was meant, else repeat your answer without it]"
+    "call the tool, with no words before it, if that was meant, else repeat your answer without it]"
 )
 NUDGE_HALF = "[the server read a part alone of what it was sent, so that was no answer to all of it: answer again]"
 REPEATED_MOST = 2

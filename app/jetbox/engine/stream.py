@@ -288,7 +288,9 @@ class Attempt:
         offer = self._offer
         cut = answer.cut or answer.done_reason == FILTERED
         found = recover(answer.text, answer.thinking, offer.fits, offered=offer.offered, exact=offer.exact, cut=cut)
-        if found is not None:
+        if found is not None and found.doubted:
+            answer.suspect = True
+        elif found is not None:
             answer.text = found.text
             self._show(self._held.before_call(found.text))
             self._submit(found, answer)

@@ -111,6 +111,8 @@ class Recovered(msgspec.Struct, frozen=True):
     text: str
     """What stood before them."""
     form: str
+    doubted: bool = False
+    """What stood before one of them leads to it, and does not say that it is the speaker's: it may be quoted."""
 
 
 def recover(
@@ -248,7 +250,16 @@ def _ending(text: str, judge: _Judge) -> Recovered | None:
     ):
         return None
     made = tuple(Call(CallFunction(call.name, msgspec.Raw(call.arguments.encode()), n)) for n, call in enumerate(calls))
-    return Recovered(made, "".join((text[: meant[0].start], *said)).rstrip(), meant[0].form)
+    words = (text[: meant[0].start], *said)
+    return Recovered(made, "".join(words).rstrip(), meant[0].form, any(map(_doubted, words)))
+
+
+def _doubted(words: str) -> bool:
+    if not words.strip():
+        return False
+    from jetbox.engine.models.announced import doubtful
+
+    return doubtful(words)
 
 
 def _takes(judge: _Judge, call: Found) -> bool:

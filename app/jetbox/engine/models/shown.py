@@ -64,7 +64,7 @@ _REFUSES_TOO = re.compile(
     r"(?:它|(?:(?:这|该|此)(?:个|条)?|(?:以下|下面|下列)(?:这(?:个|条))?的?)(?:命令|调用|工具)?)?\W*\Z"
 )
 """The same in German, French, Spanish and Chinese where it is the speaker that will not, at the sentence's end."""
-_OPENING = re.compile(r"```\w*[\s\[{]*\Z")
+OPENING = re.compile(r"```\w*[\s\[{]*\Z")
 _INDENTED = re.compile(r"\n(?: {4}|\t)[ \t]*\Z")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|(?<=[。！？])|\n\s*\n")
 _QUOTE = re.compile(r"(?:^|[\s(])['‘]\Z")
@@ -77,7 +77,7 @@ _QUOTING = re.compile(r"[»›](?=\s)|(?<=\d)\"|(?P<opens>[„“”«»‹›�
 
 def shown(before: str) -> bool:
     """Whether a call behind these words is an example, or one that will not be made."""
-    words = _OPENING.sub("", before[-FAR:]).rstrip()
+    words = OPENING.sub("", before[-FAR:]).rstrip()
     if not words:
         return False
     sentence = _SENTENCE.split(words)[-1]

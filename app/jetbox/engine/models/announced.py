@@ -1,0 +1,148 @@
+"""Tells from the words before a call whether they announce it, or lead to what somebody else wrote.
+
+A model that reads a file, a page or a log may quote the call that stands there, and a server that leaves calls in the
+text makes that look like the model's own. Words that lead to something (a colon, "the following", a question) without
+saying that the speaker acts are doubted: such a call is asked for again, not run.
+"""
+
+from __future__ import annotations
+
+import re
+
+from jetbox.engine.models.shown import FAR, OPENING
+
+_DO = (
+    r"(?:add|apply|begin|build|call|change|check|clean|compare|continue|correct|create|delete|do|edit|execute|explore|"
+    r"examine|extend|find|finish|fix|format|get|go|grep|implement|import|inspect|install|invoke|issue|keep|list|load|"
+    r"look|make|mark|mend|modify|move|open|overwrite|patch|perform|print|proceed|put|read|re-?read|re-?run|refactor|"
+    r"remove|rename|repair|replace|retry|review|rewrite|run|save|scan|search|send|set|start|submit|switch|take|test|"
+    r"try|update|use|validate|verify|view|write)"
+)
+_ING = (
+    r"(?!(?:no|some|any|every)thing|according|regarding|concerning|string|warning|following|during|including|missing|"
+    r"failing|being|meaning|having|saying|heading|nothing|billing)[a-z-]{2,}ing"
+)
+_ADVERBS = (
+    r"(?:(?:now|first|then|next|also|again|once more|just|quickly|finally|directly|therefore|instead|only|"
+    r"still|thus|simply|actually|carefully|\[\w+\]),? ){0,4}"
+)
+_NO_DEED = (
+    r"(?:not|never|no longer|told|asked|instructed|ordered|being|supposed|expected|meant|sorry|afraid|aware|unable|"
+    r"unsure|reporting|quoting|showing|show|quote|paste|cite|tell|explain|note|ignore|report|repeat|summari[sz]e|give|"
+    r"leave|ask|think|believe|say|refuse|warn|mention|describe|present|stop|seeing|see (?:this|that|it|an?|the "
+    r"following)|suggest|recommend|advise)\b"
+)
+_WILL = (
+    r"(?:(?:I|we)(?:['’](?:ll|m|re|d)| will| shall| am| are| (?:still )?need to| have to| must| should| want to|"
+    r" would like to| can| could| may)|let me|let us|let['’]s|it is time to|time to)\b"
+)
+_ENGLISH = (
+    rf"(?<!what )(?<!that )(?<!says )(?<!said )(?<!states )(?<!claims )(?<!whether )(?<!if )(?<!wants )"
+    rf"(?<!file )(?<!makes )\b{_WILL},? {_ADVERBS}(?!{_NO_DEED})[\w`*\"'\[]",
+    rf"(?<!what )(?<!that )(?<!whether )(?<!if )(?<!did )(?<!do )\b(?:I|we) {_ADVERBS}{_DO}\b(?! it says)",
+    r"\b(?:so|here|now|then|next|this is) (?:what|how) (?:I|we)(?:['’]ll| will| do)\b|\bhere(?:['’]s| is) (?:what|how) "
+    r"(?:I|we)(?:['’]ll| will| do)\b",
+)
+"""Somewhere in the sentence: the speaker acts."""
+_AT_FIRST = (
+    r"(?:\A|[,;:.—–]\s|\b(?:and|so|then|now|next|but|first|finally)[,:]? )(?:(?:step )?\d+[.):]? |- )?"
+    r"(?:(?:ok|okay|sure|right|alright|great|good|well|done|yes|please|now|first|second|then|next|finally|also|so|and|"
+    r"but|therefore|instead|again)\b\W*){0,4}"
+)
+_STARTS = (
+    rf"{_AT_FIRST}{_ING}\b(?! (?:this|that|it) )",
+    rf"{_AT_FIRST}{_DO}\b(?!\W*\b(?:this|that|it)\b\W*\Z)",
+)
+"""At the beginning of a clause: an instruction to oneself, or what is being done."""
+_TELLS = (
+    r"(?i)\b(?:contain(?:s|ed)?|holds?|held|says?|said|reads|states?|stated|shows?|showed|prints?|printed|returns|"
+    r"returned|gives|gave|reveals?|tells?|told|asks?|asked|wants?|wanted|tries|tried|failed|fails|was|were|wrote|"
+    r"writes|found|saw|got|includes?|included|quotes?|ends with|begins with|starts with|displays?|outputs?|"
+    r"logged|reported|suggests?|instructs?|orders?|demands?|requests?|expects?)"
+)
+_TOLD = re.compile(rf"{_TELLS}\b(?: (?:me|us|for|so|that|is|out|here|with|to (?:run|call|do|execute|use)))*\W*\Z")
+_TOLD_OF = re.compile(
+    rf"{_TELLS} (?:\w+ ){{0,3}}(?:calls?|commands?|instructions?|snippet|text|prompt|injection|message|lines?|output|"
+    r"block|json|request|example|quotation|passage)\W*\Z"
+)
+_NOUN = (
+    r"(?:(?:tool|function|api)[ -]?)?calls?|tools?|functions?|actions?(?: input)?|next|then|now|first|second|last|"
+    r"finally|both|so|thus|fix(?:es)?|solution|plan|steps?(?: \w+)?|edits?|changes?|patch|update|json|again|in short|"
+    r"(?:first|then|now|next|and|so) (?:this|that|these|those|it)|tool_calls?|function_calls?|arguments|parameters|"
+    r"(?:first|then|now|next) [\w./`-]+"
+)
+_NAMED = re.compile(
+    rf"(?i)\A\W*(?:(?:the|my|next|first|second|final|required|proposed|corrected|new) )*(?:{_NOUN})\W*\Z|"
+    rf"\b(?:then|now|so|next|again|both|first)\W*\Z|"
+    r"\bhere(?:['’]s| is| are| it is| goes| you go| we go)\b(?: (?:it|the|my|an?))?"
+    r"(?: (?:first|next|second|final|corrected|fixed|updated|new|revised|complete|full|proper|required|needed|right|"
+    r"correct|necessary|improved|modified|working|tool|function|json))*"
+    r"(?: (?:calls?|tools?|functions?|commands?|actions?|edits?|changes?|fix(?:es)?|patch|update|code|version|file|"
+    r"implementation|tests?|json|object|request|solution|plan|steps?|content))?"
+    r"(?: (?:to|for) (?:\S+ ){0,8}\S+)?\W*\Z"
+)
+"""Words that stand for the call itself."""
+_OF_OTHERS = re.compile(r"(?i)\bhere(?:['’]s| is| are) (?:the|an?) (?:file|content|command|code|json|request)\W*\Z")
+_ELSEWHERE = re.compile(
+    r"(?is)\bich (?:\w+ ){0,4}?(?!habe|hatte|fand|sah|soll|sollte|bin|war|zeige|zitiere|wurde)(?:les|ruf|führ|schau|"
+    r"öffn|schreib|start|prüf|test|änder|erstell|such|nutz|verwend|mach|werd|muss|möcht|will|kann|korrigier|ergänz|"
+    r"ersetz|lösch|beginn|seh|hol|leg|füg|geb)\w*|"
+    r"\b(?:les|ruf|führ|schau|öffn|schreib|start|prüf|test|änder|erstell|such|nutz|verwend|mach|werd|muss|möcht|will|"
+    r"kann|korrigier|ergänz|ersetz|lösch|beginn|seh|hol|leg|füg)e? ich\b|\A\W*lass(?:t|en Sie)? (?:mich|uns)\b|"
+    r"\bje (?:vais|lis|lance|regarde|cherche|modifie|crée|vérifie|dois|commence|ouvre|écris|corrige|exécute|teste|"
+    r"l['’](?:exécute|ouvre|appelle)|les? (?:lis|lance|corrige))\b|\A\W*(?:laissez-moi|voyons|commençons|maintenant)\b|"
+    r"\b(?:voy a|vamos a|déjame|permíteme|(?:lo |la |los |las )?(?:leo|ejecuto|abro|busco|edito|reviso|escribo|corrijo|"
+    r"cambio|añado|compruebo|llamo|pruebo)|necesito|tengo que|debo)\b|"
+    r"\b(?:vou|vamos|deixe-me|preciso|(?:eu )?(?:leio|executo|abro|procuro|crio|escrevo|corrijo|verifico))\b|"
+    r"\b(?:leggo|eseguo|apro|cerco|scrivo|creo|controllo|modifico|correggo|fammi|devo|vado a|provo)\b|"
+    r"\b(?:я (?:прочита|посмотр|запущ|откро|провер|исправл|созда|измен|буд)\w*|давай(?:те)?|"
+    r"прочитаю|посмотрю|запущу|открою|проверю|исправлю|создам|изменю)\b|"
+    r"(?:\A|[，。；、：:\s所以]|因此|那么|现在|接下来|然后|首先)(?:我们?(?:来|将|会|先|要|需要|再|现在|就|得|应该|可以)|让我们?|"
+    r"(?:先|再|来|现在|首先|接下来|然后|下一步)(?:我们?)?(?:来|先|要)?(?:读取?|运行|执行|调用|查看|检查|修改|写入|创建|打开|搜索|测试|看))|"
+    r"(?<!て)(?:い|き|し|ち|に|み|り|び|ぎ|え|け|せ|て|べ|め|れ|見)(?:てみ)?(?:ます|ましょう)\W*\Z|"
+    r"(?:겠습니다|볼게요|할게요|보겠어요|하자|보자)\W*\Z"
+)
+"""The speaker acts, in German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Korean."""
+_FORWARD = re.compile(
+    r"(?i)\b(?:following|as follows|below|verbatim|the likes? of|folgend\w*|wie folgt|suivant\w*|ci-dessous|"
+    r"siguientes?|a continuación|seguinte|seguente|следующ\w*)\b|以下|如下|下面|下列|次の|다음"
+)
+_DEMONSTRATIVE = re.compile(r"(?i)\b(?:this|that|these|those|so)\b\W*\Z")
+_LEADS = re.compile(r"[:：—–-][\s*_`\"“„«]*\Z")
+_ASKS = re.compile(r"[?？]\W*\Z")
+_STOPS = re.compile(r"[.!…。！)\]>}`*_|~\"”»；;,#=]\s*\Z")
+_WORD = re.compile(r"\w")
+_NEAR = 300
+"""Characters of a sentence that are looked at."""
+_MANY = 4
+"""So many words without a stop are a sentence that goes on with the call."""
+_MARKS = re.compile(r"[*#]+|\b__|__\b")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z\d`({\[])|(?<=[。！？])|\n\s*\n|\n(?=[^\W\d_a-z])")
+
+
+def doubtful(before: str) -> bool:
+    """Whether these words lead to a call and do not say that it is the speaker's."""
+    same_line = before.rpartition("\n")[2].strip() != ""
+    words = _MARKS.sub("", OPENING.sub("", before[-FAR:])).strip()
+    sentence = _SENTENCE.split(words)[-1].strip()[-_NEAR:]
+    if not _WORD.search(sentence):
+        return False
+    if _ASKS.search(sentence):
+        return True
+    if _announces(sentence):
+        return False
+    told = any(pattern.search(sentence) for pattern in (_TOLD, _TOLD_OF, _FORWARD, _DEMONSTRATIVE))
+    if told or _LEADS.search(sentence):
+        return True
+    return _STOPS.search(sentence) is None and (same_line or len(sentence.split()) >= _MANY)
+
+
+def _announces(sentence: str) -> bool:
+    if any(re.search(pattern, sentence, re.I | re.S) for pattern in _ENGLISH) or _ELSEWHERE.search(sentence):
+        return True
+    if _TOLD.search(sentence) or _OF_OTHERS.search(sentence):
+        return False
+    if _NAMED.search(sentence):
+        return True
+    starts = [re.search(pattern, sentence, re.I | re.S) for pattern in _STARTS]
+    return any(start and not re.search(rf"{_TELLS}\b", sentence[: start.start() + 1]) for start in starts)
