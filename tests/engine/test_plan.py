@@ -108,6 +108,25 @@ def test_what_a_result_says_is_not_looked_through_again() -> None:
         resolved(steps[2], {"1": "", "2": "one"})
 
 
+COMMANDS = ["echo ${steps.1:1}", "echo '${steps.1:1}'", 'echo "${steps.1:1}"', ["sh", "-c", "echo ${steps.1:1}"]]
+NO_WORDS = ["hello; touch pwned", "$(touch pwned)", "`id`", "a'b", "a b", "-rf", "", "~", "*", "A=b", "a\\b", "#", "!x"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("line", NO_WORDS)
+def test_what_a_result_says_becomes_no_code_of_a_command(command: Any, line: str) -> None:
+    steps, _ = read([do("read_file", path="a"), do("run_cmd", command=command)])
+    with pytest.raises(PlanRefused, match="no plain word"):
+        resolved(steps[1], {"1": f"{line}\nmore"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("word", ["src/a.py", "tests/test_a.py::test_b", "ü.txt", "3.11", "a-b@c"])
+def test_a_plain_word_of_a_result_is_a_part_of_a_command(command: Any, word: str) -> None:
+    steps, _ = read([do("read_file", path="a"), do("run_cmd", command=command)])
+    assert word in str(resolved(steps[1], {"1": f"{word}\nmore"})["command"])
+
+
 @pytest.mark.parametrize(
     "text",
     [

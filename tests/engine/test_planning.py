@@ -133,6 +133,18 @@ async def test_a_step_gets_the_result_of_an_earlier_one(rig: OpenRig) -> None:
     assert (live.root / "all.txt").read_text() == "It says: bee; not $2, nor ${steps.2}\n"
 
 
+@pytest.mark.parametrize("command", ["echo ${steps.1:1}", "echo '${steps.1:1}'", ["sh", "-c", "echo ${steps.1:1}"]])
+@pytest.mark.parametrize("line", ["hello; touch pwned", "'; touch pwned; '", "$(touch pwned)"])
+async def test_what_a_file_says_is_no_code_of_a_command(rig: OpenRig, command: object, line: str) -> None:
+    steps = planned(do("read_file", path="notes.md"), do("run_cmd", command=command))
+    live = await rig(steps, finish(), loop=PLAN)
+    (live.root / "notes.md").write_text(f"{line}\n")
+    await live.run()
+    assert states(live) == {"1": "ok", "2": "failed"}
+    assert "is no plain word" in await told(live)
+    assert {path.name for path in live.root.iterdir()} == {"notes.md"}
+
+
 async def test_a_file_is_copied_as_it_is_and_a_command_without_the_words_around_it(rig: OpenRig) -> None:
     odd = "\nexit code 0\n[no output]\n\n[arguments: none]\n[files changed: all]\n\n"
     live = await rig(

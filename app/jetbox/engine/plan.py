@@ -17,6 +17,8 @@ from jetbox.engine.tools.schedule import conflict
 
 STEPS_MOST = 40
 """A longer plan is refused: nobody foresees so much, and its results would fill the window."""
+_SHOWN = 60
+"""Characters of a result that a refusal names."""
 PACKED = 3
 """How often JSON may be packed into a string of JSON."""
 NAMES = ("tool", "name", "tool_name", "function", "action")
@@ -27,6 +29,10 @@ _REFERENCE = re.compile(
     r"(?P<escape>\$?)(?P<itself>\$\{(?:steps\.|step\.(?=\d+[:}]))(?P<id>[\w-]+)(?::(?P<line>\d+))?\})"
 )
 """`${step.name}` is left to the languages that mean something by it: in JavaScript, a template's `step`."""
+COMMAND = "run_cmd"
+"""The tool whose arguments a shell reads."""
+_WORD = re.compile(r"[\w./:@%+,][\w./:@%+,-]*")
+"""What no shell takes for anything but itself, quoted or not, and no program for an option."""
 _WHOLE = re.compile(r"\$\{?(?P<id>[\w-]+)\}?")
 
 
@@ -200,7 +206,7 @@ def resolved(step: Step, results: Mapping[str, str]) -> dict[str, Any]:
     """The arguments with the results that they refer to; `results` has every step of the plan.
 
     Raises:
-        PlanRefused: a result has no such line.
+        PlanRefused: a result has no such line, or is no plain word where it is to be a part of a command.
     """
 
     def result(match: re.Match[str]) -> str:
@@ -209,12 +215,16 @@ def resolved(step: Step, results: Mapping[str, str]) -> dict[str, Any]:
         if match["escape"]:
             return match["itself"]
         text = results[match["id"]]
-        if match["line"] is None:
-            return text
-        lines, number = text.splitlines(), int(match["line"])
-        if not 1 <= number <= len(lines):
-            raise PlanRefused(f"the result of step {match['id']} has no line {number}")
-        return lines[number - 1]
+        if match["line"] is not None:
+            lines, number = text.splitlines(), int(match["line"])
+            if not 1 <= number <= len(lines):
+                raise PlanRefused(f"the result of step {match['id']} has no line {number}")
+            text = lines[number - 1]
+        if step.tool == COMMAND and not _WORD.fullmatch(text):
+            raise PlanRefused(
+                f"{match['itself']} is no plain word, and a shell would read {text[:_SHOWN]!r} as its own"
+            )
+        return text
 
     made: dict[str, Any] = _mapped(step.arguments, lambda text: _REFERENCE.sub(result, text))
     return made
