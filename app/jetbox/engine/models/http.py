@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CONNECT_S = 3.0
 ASK_S = 10.0
 """Time limit of short questions; chat has none, its watchdog does."""
+PLAIN = "identity"
+"""Streams are read as they come: what compresses an answer would hold its tokens back besides."""
 Fields = Iterable[tuple[bytes, bytes]]
 """Of an answer's head."""
 
@@ -81,7 +83,7 @@ def client_for(host: str, authorization: str = "") -> tuple[httpx.AsyncClient, P
     except httpx.InvalidURL as error:
         raise SettingsError(f"{host!r} is no address of a server: {error}", "check --host and OLLAMA_HOST") from error
     timeout = httpx.Timeout(ASK_S, connect=CONNECT_S, write=30.0, pool=5.0)
-    headers = {"Authorization": authorization} if authorization else {}
+    headers = {"Accept-Encoding": PLAIN, **({"Authorization": authorization} if authorization else {})}
     if not is_plain(host):
         try:
             return httpx.AsyncClient(base_url=host, timeout=timeout, headers=headers), None

@@ -191,6 +191,7 @@ class PlainTransport(httpx.AsyncBaseTransport):
         fields = [
             (b"Host", base.netloc),
             (b"Accept", b"application/x-ndjson"),
+            (b"Accept-Encoding", b"identity"),
             (b"Content-Type", b"application/json"),
             (b"Content-Length", b"%d" % len(body)),
         ]
