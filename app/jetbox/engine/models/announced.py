@@ -104,7 +104,7 @@ _ELSEWHERE = re.compile(
 )
 """The speaker acts, in German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Korean."""
 _FORWARD = re.compile(
-    r"(?i)\b(?:following|as follows|below|verbatim|the likes? of|folgend\w*|wie folgt|suivant\w*|ci-dessous|"
+    r"(?i)\b(?:following|as follows|below|verbatim|folgend\w*|wie folgt|suivant\w*|ci-dessous|"
     r"siguientes?|a continuación|seguinte|seguente|следующ\w*)\b|以下|如下|下面|下列|次の|다음"
 )
 _DEMONSTRATIVE = re.compile(r"(?i)\b(?:this|that|these|those|so)\b\W*\Z")
