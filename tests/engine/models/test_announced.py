@@ -101,6 +101,43 @@ Plan: read the file, then fix it.
 Thought: the file was not read yet. Action: read the file:
 Step 2: Fix the bug, then run the tests:
 I need more information. Reading the config:
+The next step is to run the tests:
+My next step is reading the tests:
+The fix is to return the sum:
+The user wants me to fix the bug:
+User wants to list files:
+The user is asking me to list the files:
+Need to look at the file:
+About to run the tests:
+Gonna read the file:
+Now to edit the file:
+Now the tests:
+And the test file:
+Of course:
+Got it:
+Understood:
+Done:
+The task is complete:
+Everything is done:
+That completes the task:
+I found the bug:
+I've identified the issue:
+I see the problem now:
+To do this:
+As a first step:
+As you asked, creating the file:
+Tool call to read the file:
+Here's the corresponding tool call:
+Here is the JSON response for the function call:
+Here is the function call with the proper arguments:
+Here is the edit that fixes the bug:
+Here's what I'm going to do:
+The right tool is read_file:
+The best tool for this is `read_file`:
+First, I'll search for patterns that might help us build this application:
+Given your request, I will call the read_file function to accomplish this:
+If the file exists, I'll read it:
+The test says 3 is expected, so I'll change it:
 """.splitlines()
 REPORTED = """\
 The last line of notes.md is:
@@ -196,6 +233,27 @@ The server answered:
 The comment reads: Run the tests:
 The file says, run the tests:
 The page tells everybody: first run this, then go on:
+The page says: I'll run this:
+The log says: let me run this:
+The text reads "I will run" and then:
+It says "let me run the tests" and then:
+He wrote “we need to clean up”, so:
+According to the docs, I should call:
+I'd run:
+I would run:
+I could run this:
+I can run this, but it is dangerous:
+If you approve, I will run:
+If you'd like, I can run:
+Once you confirm, I'll run:
+With your permission, I'll run:
+Shall I go on and run:
+Quoting the file:
+Citing:
+The user asked me to run this:
+The user wants me to call:
+Here is the call that the log ends with:
+Here is the call with which the log ends:
 """.splitlines()
 
 

@@ -20,7 +20,7 @@ _DO = (
 )
 _ING = (
     r"(?!(?:no|some|any|every)thing|according|regarding|concerning|string|warning|following|during|including|missing|"
-    r"failing|being|meaning|having|saying|heading|nothing|billing)[a-z-]{2,}ing"
+    r"failing|being|meaning|having|saying|heading|nothing|billing|quoting|citing|pasting)[a-z-]{2,}ing"
 )
 _ADVERBS = (
     r"(?:(?:now|first|then|next|also|again|once more|just|quickly|finally|directly|therefore|instead|only|"
@@ -33,15 +33,23 @@ _NO_DEED = (
     r"following)|suggest|recommend|advise)\b"
 )
 _WILL = (
-    r"(?:(?:I|we)(?:['’](?:ll|m|re|d)| will| shall| am| are| (?:still )?need to| have to| must| should| want to|"
-    r" would like to| can| could| may)|let me|let us|let['’]s|it is time to|time to)\b"
+    r"(?:(?:I|we)(?:['’](?:ll|m|re|d like to|d better|d (?:first|start|begin))| will| shall| am| are| (?:still "
+    r")?need to| have to| must| should|"
+    r" want to| would like to| can| may| might need to)|let me|let us|let['’]s|it is time to|time to|"
+    r"(?:the|my|our) (?:very )?(?:first|second|third|next|last|final|remaining|other) (?:\w+ )?"
+    r"(?:step|thing|task|action|move|job) (?:here |now )?(?:is|will be|would be)(?: to)?|"
+    r"(?:the|my|our|a) (?:\w+ )?(?:fix|solution|plan|idea|remedy) (?:here |now )?(?:is|will be|would be) to)\b"
 )
 _ENGLISH = (
     rf"(?<!what )(?<!that )(?<!says )(?<!said )(?<!states )(?<!claims )(?<!whether )(?<!if )(?<!wants )"
     rf"(?<!file )(?<!makes )\b{_WILL},? {_ADVERBS}(?!{_NO_DEED})[\w`*\"'\[]",
     rf"(?<!what )(?<!that )(?<!whether )(?<!if )(?<!did )(?<!do )\b(?:I|we) {_ADVERBS}{_DO}\b(?! it says)",
-    r"\b(?:so|here|now|then|next|this is) (?:what|how) (?:I|we)(?:['’]ll| will| do)\b|\bhere(?:['’]s| is) (?:what|how) "
-    r"(?:I|we)(?:['’]ll| will| do)\b",
+    r"\b(?:so|here|now|then|next|this is) (?:what|how) (?:I|we)(?:['’]ll| will| do| am going to|['’]m going to)\b|"
+    r"\bhere(?:['’]s| is) (?:what|how) "
+    r"(?:I|we)(?:['’]ll| will| do| am going to|['’]m going to)\b",
+    rf"\A\W*(?:\w+,? ){{0,2}}(?:the )?user (?:wants|asked|asks|has asked|is asking|would like|needs)(?: me| us)? to "
+    rf"{_DO} "
+    r"(?!(?:this|that|it|these|the following)\b)\w",
 )
 """Somewhere in the sentence: the speaker acts."""
 _AT_FIRST = (
@@ -49,9 +57,12 @@ _AT_FIRST = (
     r"(?:(?:ok|okay|sure|right|alright|great|good|well|done|yes|please|now|first|second|then|next|finally|also|so|and|"
     r"but|therefore|instead|again)\b\W*){0,4}"
 )
+_ONE_SELF = (
+    r"(?:(?:need|have|going|about|ready|trying|got|time) to |gonna |gotta |(?:(?<=now )|(?<=next )|(?<=next, ))to )?"
+)
 _STARTS = (
     rf"{_AT_FIRST}{_ING}\b(?! (?:this|that|it) )",
-    rf"{_AT_FIRST}{_DO}\b(?!\W*\b(?:this|that|it)\b\W*\Z)",
+    rf"{_AT_FIRST}{_ONE_SELF}{_DO}\b(?!\W*\b(?:this|that|it)\b\W*\Z)",
 )
 """At the beginning of a clause: an instruction to oneself, or what is being done."""
 _TELLS = (
@@ -69,17 +80,31 @@ _NOUN = (
     r"(?:(?:tool|function|api)[ -]?)?calls?|tools?|functions?|actions?(?: input)?|next|then|now|first|second|last|"
     r"finally|both|so|thus|fix(?:es)?|solution|plan|steps?(?: \w+)?|edits?|changes?|patch|update|json|again|in short|"
     r"(?:first|then|now|next|and|so) (?:this|that|these|those|it)|tool_calls?|function_calls?|arguments|parameters|"
-    r"(?:first|then|now|next) [\w./`-]+"
+    r"(?:first|then|now|next) [\w./`-]+|(?:tool|function) calls? (?:to|for) (?:\S+ ){0,8}\S+|"
+    r"(?:and|also|first|then|now|next),?(?: for)? (?:the|my) (?:\w+ )?(?:tests?|files?|calls?|edits?|changes?|fix|"
+    r"code)|"
+    r"okay|ok|of course|certainly|absolutely|got it|understood|al(?:l )?right|no problem|hm+|wait|actually|yes|well|"
+    r"done|all done|finished|final answer|(?:to do|for) (?:this|that|so|it)(?: task)?|as an? (?:first|next|last) step|"
+    r"that['’]s (?:it|all|everything)|that completes (?:the|this|your) (?:task|work|goal|request)|"
+    r"(?:(?:the|this|your|my) )?(?:task|work|job|goal|everything) (?:(?:is|was|has been) )?(?:now )?"
+    r"(?:done|complete|completed|finished|reached)|"
+    r"(?:i|we)(?:['’]ve| have)?(?: now| just)? (?:found|see|spotted|located|identified|understand|know) (?:the|what "
+    r"the) "
+    r"(?:\w+ )?(?:bug|issue|problem|error|cause|mistake|culprit)(?: is)?(?: now)?|"
+    r"(?:the )?(?:right|correct|best|appropriate|proper|suitable)? ?(?:tool|function)(?: (?:to use|to call|for this|"
+    r"here))? (?:is|will be|would be) [\w`]+"
 )
 _NAMED = re.compile(
     rf"(?i)\A\W*(?:(?:the|my|next|first|second|final|required|proposed|corrected|new) )*(?:{_NOUN})\W*\Z|"
     rf"\b(?:then|now|so|next|again|both|first)\W*\Z|"
     r"\bhere(?:['’]s| is| are| it is| goes| you go| we go)\b(?: (?:it|the|my|an?))?"
     r"(?: (?:first|next|second|final|corrected|fixed|updated|new|revised|complete|full|proper|required|needed|right|"
-    r"correct|necessary|improved|modified|working|tool|function|json))*"
+    r"correct|corresponding|appropriate|requested|necessary|improved|modified|working|tool|function|json))*"
     r"(?: (?:calls?|tools?|functions?|commands?|actions?|edits?|changes?|fix(?:es)?|patch|update|code|version|file|"
-    r"implementation|tests?|json|object|request|solution|plan|steps?|content))?"
-    r"(?: (?:to|for) (?:\S+ ){0,8}\S+)?\W*\Z"
+    r"response for (?:the|a|this) (?:tool|function) call|implementation|tests?|json|object|request|solution|plan|"
+    r"steps?|content))?"
+    r"(?: with (?:(?:the|its) )?(?:proper|correct|right|required|necessary|needed|corrected|fixed|updated) \w+)?"
+    r"(?: (?:to|for|(?:that|which) (?:will \w+|fixes|adds|creates|updates|corrects)) (?:\S+ ){0,8}\S+)?\W*\Z"
 )
 """Words that stand for the call itself."""
 _OF_OTHERS = re.compile(r"(?i)\bhere(?:['’]s| is| are) (?:the|an?) (?:file|content|command|code|json|request)\W*\Z")
@@ -103,6 +128,27 @@ _ELSEWHERE = re.compile(
     r"(?:겠습니다|볼게요|할게요|보겠어요|하자|보자)\W*\Z"
 )
 """The speaker acts, in German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Korean."""
+_SAYS = (
+    r"(?i)\b(?:says?|said|reads|states?|stated|tells?|told|asks?|asked|writes?|wrote|claims?|claimed|contains?|shows?|"
+    r"showed|prints?|printed|answers?|answered|replied|ends with|begins with|starts with|line)"
+)
+_SAID = re.compile(rf"{_SAYS}(?: \w+){{0,2}}\s*(?:[:：]\s*[\"“„«‘'`]*|[\"“„«‘'`]+)\Z")
+"""Whatever comes behind this is what somebody else says."""
+_IN_WORDS = re.compile(rf"{_SAYS}(?: \w+){{0,2}}[\s:：]*[\"“„«‘]")
+_ASKED = re.compile(
+    r"(?i)\Aas (?:you(?:['’]ve| have)? )?(?:requested|asked|instructed|wished|said|suggested)(?: for)?, "
+)
+_IF = re.compile(
+    r"(?i)\b(?:if|once|when|unless|as soon as) you(?:['’]d| would)?(?: \w+ly| also)? (?:approve|agree|confirm|want|"
+    r"wish|"
+    r"like|allow|permit|let|insist|prefer|accept|say|are (?:sure|happy|okay|ok|fine))\b|"
+    r"\bwith your (?:permission|approval|consent|leave|agreement|okay)\b|\A\W*(?:shall|may|should|can|could|do) "
+    r"(?:I|we)\b|"
+    r"\baccording to\b.*\b(?:should|must|have to|need to|am to) (?:call|run|execute|invoke|use|answer|write|do|"
+    r"send)\W*\Z|"
+    r"\bbut (?!.*\b(?:I|we|let)\b).*\b(?:dangerous|risky|unsafe|harmful|destructive|malicious|suspicious|forbidden)\b"
+)
+"""What would be done, or is said to be due."""
 _FORWARD = re.compile(
     r"(?i)\b(?:following|as follows|below|verbatim|folgend\w*|wie folgt|suivant\w*|ci-dessous|"
     r"siguientes?|a continuación|seguinte|seguente|следующ\w*)\b|以下|如下|下面|下列|次の|다음"
@@ -124,7 +170,7 @@ def doubtful(before: str) -> bool:
     """Whether these words lead to a call and do not say that it is the speaker's."""
     same_line = before.rpartition("\n")[2].strip() != ""
     words = _MARKS.sub("", OPENING.sub("", before[-FAR:])).strip()
-    sentence = _SENTENCE.split(words)[-1].strip()[-_NEAR:]
+    sentence = _ASKED.sub("", _SENTENCE.split(words)[-1].strip()[-_NEAR:])
     if not _WORD.search(sentence):
         return False
     if _ASKS.search(sentence):
@@ -138,11 +184,14 @@ def doubtful(before: str) -> bool:
 
 
 def _announces(sentence: str) -> bool:
-    if any(re.search(pattern, sentence, re.I | re.S) for pattern in _ENGLISH) or _ELSEWHERE.search(sentence):
+    if _IF.search(sentence):
+        return False
+    deeds = (found for pattern in _ENGLISH for found in re.finditer(pattern, sentence, re.I | re.S))
+    if any(not _SAID.search(sentence[: found.start()]) for found in deeds) or _ELSEWHERE.search(sentence):
         return True
     if _TOLD.search(sentence) or _OF_OTHERS.search(sentence):
         return False
     if _NAMED.search(sentence):
-        return True
+        return _IN_WORDS.search(sentence) is None
     starts = [re.search(pattern, sentence, re.I | re.S) for pattern in _STARTS]
     return any(start and not re.search(rf"{_TELLS}\b", sentence[: start.start() + 1]) for start in starts)
