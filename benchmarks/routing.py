@@ -29,7 +29,7 @@ from jetbox.engine.events import RED, AnyEvent, ModelSwitched, ProbeEnded, Reque
 
 SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
 LATENCIES = ("own", LARGE, SMALL)
-NAMED = ("--set", f"routing.small={SMALL}", "--set", f"routing.large={LARGE}", "-m", SMALL)
+NAMED = ("--set", f"routing.small={SMALL}", "--set", f"routing.large={LARGE}")
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "small": ("-m", SMALL),
     "large": ("-m", LARGE),

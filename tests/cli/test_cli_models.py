@@ -15,6 +15,7 @@ from jetbox.sim.launch import ServerProcess
 from scripted import WriteScript, call, finish, step
 
 Sim = Callable[..., ServerProcess]
+OTHER = "qwen2.5-coder:7b"
 
 
 def listed(jetbox: Jetbox, server: ServerProcess) -> dict[str, dict[str, Any]]:
@@ -175,11 +176,26 @@ def test_a_rule_without_models_is_refused_and_one_with_them_is_told(
     refused = jetbox("run", "Say it", "--profile", "hybrid", "--host", server.url)
     assert refused.returncode == 2
     assert "routing by phase needs the names of two models" in refused.stderr
-    named = ("--set", "routing.small=llama3.2:3b", "--set", "routing.large=gpt-oss:20b", "-m", "gpt-oss:20b")
+    named = ("--set", "routing.small=llama3.2:3b", "--set", "routing.large=gpt-oss:20b")
     done = jetbox("run", "Say it", "--profile", "hybrid", "--host", server.url, *named)
     assert done.returncode == 0, done.stderr
     assert "routing by phase: llama3.2:3b, scaffold: the small model drafts" in done.stderr
-    assert "model: gpt-oss:20b to llama3.2:3b (routing)" in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "how"), [("complexity", "flag"), ("phase", "variable"), ("evidence", "setting")])
+def test_a_session_begins_with_the_model_that_is_named_whatever_the_rule(
+    jetbox: Jetbox, sim_server: Sim, write_script: WriteScript, mode: str, how: str
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Well."), step(text="So it is.")))])
+    rule = {"routing.mode": mode, "routing.small": "llama3.2:3b", "routing.large": "gpt-oss:20b"}
+    settings = [word for name, value in rule.items() for word in ("--set", f"{name}={value}")]
+    named = {"flag": ("-m", OTHER), "setting": ("--set", f"model.name={OTHER}"), "variable": ()}[how]
+    env = {"env": {"OLLAMA_MODEL": OTHER}} if how == "variable" else {}
+    done = jetbox("run", "Say it", "--host", server.url, *settings, *named, **env)
+    assert done.returncode == 0, done.stderr
+    assert f"routing by {mode}: {OTHER}, " in done.stderr
+    assert "llama3.2:3b" not in done.stderr
+    assert {json.loads(body["body"])["model"] for body in server.stats()["bodies"]} == {OTHER}
 
 
 def test_a_model_is_pulled(jetbox: Jetbox, sim_server: Sim) -> None:

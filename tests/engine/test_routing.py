@@ -379,6 +379,43 @@ async def test_what_the_user_chose_between_goals_holds_for_the_next_one(rig: Ope
     assert [(r.model, r.changes) for r in live.events(e.Routed)] == [(other, False), (SMALL, True)]
 
 
+OTHER = "qwen2.5-coder:7b"
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "went"),
+    [
+        ("evidence", OTHER, [OTHER, LARGE, LARGE]),
+        ("evidence", LARGE, [LARGE, LARGE, LARGE]),
+        ("cascade", OTHER, [OTHER, LARGE, LARGE]),
+        ("cascade", LARGE, [LARGE, LARGE, LARGE]),
+        ("phase", OTHER, [OTHER, LARGE, LARGE]),
+        ("phase", LARGE, [LARGE, LARGE, LARGE]),
+        ("complexity", OTHER, [OTHER, OTHER, OTHER]),
+    ],
+)
+async def test_a_rule_goes_on_from_the_model_that_was_named(
+    rig: OpenRig, mode: str, name: str, went: list[str]
+) -> None:
+    steps = [step(UNUSED), step(GOOD), finish()]
+    live = await rig(*steps, name=name, probes=RUFF, routing=rule(mode, escalate_red=1))
+    live.parts.named = True
+    assert (await live.run()).outcome == "done"
+    assert models(live) == went
+    assert "named" in live.events(e.Routed)[0].why
+    await live.run("And what is it?")
+    assert models(live)[len(went)] == SMALL, "the next goal is the rule's alone"
+
+
+async def test_a_choice_before_the_first_goal_comes_before_the_name(rig: OpenRig) -> None:
+    live = await rig(step(text="So it is."), name=LARGE, routing=rule("evidence"))
+    live.parts.named = True
+    live.submit(c.SetModel(OTHER))
+    for text in ("Is it so?", "And this?"):
+        await live.run(text)
+    assert models(live) == [OTHER, SMALL]
+
+
 async def test_a_choice_that_cannot_be_met_leaves_the_rule_in_force(rig: OpenRig) -> None:
     live = await rig(
         step(LOOK, fault="stall@:1"), GARBLED, step(text="So."), routing=rule("evidence", escalate_garbled=1)

@@ -255,6 +255,7 @@ class Live:
         from jetbox.engine.assemble import choose_sandbox
 
         model, resumed = parts.model, self._resumed
+        parts.named = bool(self._start.options.model.name)
         for told in resumed.beside if resumed is not None else ():
             parts.history.beside(told)
         parts.known = partial(self._known_figures, model)

@@ -66,7 +66,7 @@ def _in_demo(asked: Invocation, start: Start) -> Iterator[Start]:
     from jetbox.cli.demo import GOAL, MODEL, demo
 
     model = start.options.model
-    name = model.name or MODEL
+    name = model.name or (MODEL if start.options.routing.mode == "off" else "")
     with demo(profile=name if name in ("gpt-oss:20b", "llama3.2:3b") else MODEL) as place:
         options = msgspec.structs.replace(
             start.options, model=msgspec.structs.replace(model, name=name, host=place.host)

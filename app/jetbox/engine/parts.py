@@ -72,6 +72,8 @@ class Parts(msgspec.Struct):
     """Prompt tokens a second, measured in this session; 0 before the first."""
     pace: Pace = msgspec.field(default_factory=Pace)
     """Of the model in use."""
+    named: bool = False
+    """The session begins with a model that was named: the first goal's rule goes on from it."""
     loaded: bool = False
     """True once the model has answered in this session, until it is seen to be unloaded."""
     lists_held: bool = False

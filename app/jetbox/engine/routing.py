@@ -1,8 +1,9 @@
 """Which model works on the next round: by complexity, by phase, by evidence, or as a cascade.
 
 Off unless it is asked for; both models are named in the configuration. Each decision says why, and is
-made when it is known that the model can be used. What the user chooses in mid-goal holds until the
-goal ends; what they choose between two goals, until the next one ends.
+made when it is known that the model can be used. A model that was named begins in the place of the
+small one, in a session's first goal. What the user chooses in mid-goal holds until the goal ends; what
+they choose between two goals, until the next one ends.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class Router:
         self._syntax = 0
         self._green = 0
         self._drafted = False
+        self._first = self._options.small
+        """Begins with the goal."""
         self.most = 0
         """Most tokens of an answer by the goal's tier; 0 where that bounds nothing."""
         self._unfit: dict[str, str] = {}
@@ -91,11 +94,13 @@ class Router:
     async def begin(self, goal: str) -> None:
         """The goal begins."""
         parts, options = self._parts, self._options
+        named, parts.named = parts.named, False
         if self._users:
             wish = parts.control.wish
             self._tell(parts.model.full_name(wish.name) if wish else parts.model_name, "your choice, for this goal")
-            return
-        if options.mode == "complexity":
+        elif named:
+            self._begin_with_named()
+        elif options.mode == "complexity":
             scored = complexity(goal, parts.budget.estimate(parts.history.size), parts.budget.num_ctx)
             large = scored.score >= options.threshold
             model = options.large if large else options.small
@@ -108,6 +113,18 @@ class Router:
             self._drafted = not drafts
         else:
             await self._decide(options.small, "the small model begins")
+
+    def _begin_with_named(self) -> None:
+        """Go on from the model that was named for the session, whether or not it is one of the two."""
+        mode, first = self._options.mode, self._parts.model_name
+        if mode == "complexity":
+            self._tell(first, "it was named, for this goal")
+        elif mode == "phase" and first != self._options.large:
+            self._tell(first, "scaffold: the model that was named drafts", phase="scaffold")
+        else:
+            self._drafted = True
+            self._tell(first, "the model that was named begins")
+        self._first = first
 
     async def weigh(
         self, result: RoundResult, ending: Ending | None, tail: list[str]
@@ -165,7 +182,8 @@ class Router:
     async def _cascade(
         self, result: RoundResult, ending: Ending | None, tail: list[str]
     ) -> tuple[Ending | None, list[str]]:
-        if self._parts.model_name != self._options.small or (ending is None and self._options.large in self._unfit):
+        model, large = self._parts.model_name, self._options.large
+        if model != self._first or model == large or (ending is None and large in self._unfit):
             return ending, tail
         red, sure = _red(result), result.answer.confidence
         least = self._options.confidence
@@ -180,7 +198,7 @@ class Router:
             told = "the server tells no confidence" if sure is None else f"confidence {sure:.2f}"
             judged = JUDGED.get(ending.outcome, "no probe passed")
             if ending.outcome == "done" or (ending.outcome == "answered" and sure is not None):
-                await self._decide(self._options.small, f"accepted: {told}, {judged}")
+                await self._decide(model, f"accepted: {told}, {judged}")
             elif await self._decide(self._options.large, f"not accepted: {told}, {judged}", reason="escalation"):
                 return None, [*tail, LOOK_OVER]
         return ending, tail
