@@ -117,7 +117,11 @@ def ended(reason: str, text: str) -> bytes:
     ("reason", "text", "requests", "said"),
     [
         ("abort", "I can", 2, "the server broke the answer off (abort)"),
-        ("content_filter", "I can", 1, "a filter of the server's"),
+        ("error", "I can", 2, "the server broke the answer off (error)"),
+        ("cancelled", "I can", 2, "the server broke the answer off (cancelled)"),
+        ("insufficient_system_resource", "I can", 2, "the server broke the answer off (insufficient_system_resource)"),
+        ("TIMEOUT", "I can", 2, "the server broke the answer off (TIMEOUT)"),
+        ("max_tokens", "I can", 2, "the answer was cut at its length limit"),
         ("content_filter", '{"name": "run_cmd", "arguments": {"command": ["rm", "a"', 2, "a filter of the server's"),
     ],
 )
@@ -138,6 +142,22 @@ async def test_an_answer_that_a_server_gave_up_or_filtered_is_not_taken_for_a_go
     assert len(live.events(e.RequestSent)) == requests
     assert said in live.events(e.Notice)[0].text
     assert not live.events(e.ToolCalled)
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos_token", "end_turn", "content_filter", "safety"])
+async def test_words_that_nobody_knows_end_an_answer_and_a_filter_ends_none_well(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess], reason: str
+) -> None:
+    server = sim_server(scripts=[str(write_script(YES))], flavour="vllm")
+    async with gateway(server.url, ended(reason, "I can")) as host:
+        live = await Rig(server, tmp_path).open(client=connect(ModelOptions(host=host, protocol="openai")))
+        goal = await live.run()
+        await live.close()
+    assert len(live.events(e.RequestSent)) == 1
+    filtered = reason in ("content_filter", "safety")
+    assert goal.outcome == ("failed" if filtered else "answered")
+    assert goal.reason == ("a filter of the server's cut the answer" if filtered else "answered")
+    assert len(live.events(e.Notice)) == filtered
 
 
 @pytest.mark.parametrize(

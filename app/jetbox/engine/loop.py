@@ -15,7 +15,7 @@ from jetbox.engine.options import LoopOptions
 from jetbox.engine.parts import Parts
 from jetbox.engine.probing import AskedProbes
 from jetbox.engine.round import Round, RoundResult
-from jetbox.engine.stream import REPEATED
+from jetbox.engine.stream import FILTERED, REPEATED, REWORD, TOLD_FILTERED
 from jetbox.engine.usage import Usage
 
 if TYPE_CHECKING:
@@ -290,6 +290,8 @@ class Loop:
             return None
         if any(d.state == "failed" for d in result.done):
             return None
+        if result.answer.done_reason == FILTERED and not result.finished:
+            return Ending("failed", TOLD_FILTERED, ExitCode.MODEL, REWORD)
         if not result.finished:
             if self._parts.control.words_waiting:
                 return None

@@ -35,6 +35,7 @@ ENDS = 2_000
 """Characters that stay of its beginning and of its end."""
 FILTERED = "content_filter"
 """Why an answer ended that the server did not want to be said to its end."""
+TOLD_FILTERED = "a filter of the server's cut the answer"
 REWORD = "put the goal in other words, or see how the server filters (content_filter)"
 THINKS_AFTER_NS = 2_000_000_000
 """Thinking that takes longer is put in words."""
@@ -269,7 +270,7 @@ class Attempt:
         if chunk.done:
             answer.done_reason = chunk.done_reason
             if chunk.done_reason == FILTERED:
-                self._session.emit(Notice(level="warning", text="a filter of the server's cut the answer", hint=REWORD))
+                self._session.emit(Notice(level="warning", text=TOLD_FILTERED, hint=REWORD))
             answer.metrics = chunk.metrics
             answer.complete = self.complete = True
             answer.ended = self._session.now()

@@ -15,6 +15,7 @@ from jetbox.engine.events import Waiting
 from jetbox.engine.listening import Listener
 from jetbox.engine.models.base import Chunk
 from jetbox.engine.parts import Parts
+from jetbox.engine.stream import FILTERED, TOLD_FILTERED
 from jetbox.engine.waiting import Expectation
 
 MOST_TOKENS = 1024
@@ -109,4 +110,6 @@ def _judged(parts: Parts, answer: _Heard) -> Summary:
         return Summary(why="it wrote nothing", metrics=answer.metrics)
     if answer.done_reason == "length":
         return Summary(why="it did not come to an end", metrics=answer.metrics)
+    if answer.done_reason == FILTERED:
+        return Summary(why=TOLD_FILTERED, metrics=answer.metrics)
     return Summary(text, metrics=answer.metrics)

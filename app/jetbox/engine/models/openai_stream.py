@@ -6,6 +6,8 @@ arguments are, one by one.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from jetbox.engine.errors import BadAnswer
@@ -13,10 +15,30 @@ from jetbox.engine.models.base import CACHED, Call, CallFunction, Chunk, Coming,
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.mendlines import LONGEST, UNREADABLE, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
+from jetbox.engine.safety.terminal import visible
 
 ABORTED = "see the server's log; go on with --continue"
-ABORT = "abort"
-"""The reason for an end that is none: vLLM and SGLang gave the request up."""
+FAILURES = re.compile(
+    "abort|cancel|disconnect|error|fail|insufficient|interrupt|overload|timed?.?out|unavailable|unload"
+)
+"""In the reason for an end that is none: `abort` of vLLM and SGLang, `error` of gateways,
+`insufficient_system_resource` of DeepSeek. What is not known ends an answer like any other word."""
+MEANT = {
+    "tool_calls": "stop",
+    "function_call": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "context_length": "length",
+    "context_length_exceeded": "length",
+    "model_context_window_exceeded": "length",
+    "content_filtered": "content_filter",
+    "safety": "content_filter",
+    "sensitive": "content_filter",
+}
+"""What reasons mean that have another word elsewhere."""
+WORD = 40
+"""Characters of a reason that are told."""
 
 
 class Stream:
@@ -96,10 +118,10 @@ class Stream:
                 chunks.append(
                     Chunk(logprobs=tuple(each.logprob for each in choice.logprobs.content if each.logprob is not None))
                 )
-            if choice.finish_reason == ABORT:
-                raise BadAnswer("the server broke the answer off (abort)", ABORTED)
-            if choice.finish_reason:
-                self._reason = choice.finish_reason
+            if why := choice.finish_reason:
+                if FAILURES.search(why.lower()):
+                    raise BadAnswer(f"the server broke the answer off ({visible(why[:WORD])})", ABORTED)
+                self._reason = MEANT.get(why.lower(), why)
                 chunks += self._whole(None)
         return chunks
 
@@ -115,8 +137,7 @@ class Stream:
         if not self._reason:
             raise BadAnswer("the answer ended before it was complete", "try again; see the server's log")
         self.finished = True
-        reason = {"tool_calls": "stop", "function_call": "stop"}.get(self._reason, self._reason)
-        return [*last, Chunk(done=True, done_reason=reason, metrics=self._metrics)]
+        return [*last, Chunk(done=True, done_reason=self._reason, metrics=self._metrics)]
 
     def _delta(self, delta: Delta) -> list[Chunk]:
         chunks = []
