@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
@@ -293,3 +294,74 @@ async def test_nobody_there_is_said() -> None:
     with pytest.raises(ServerUnreachable):
         await Catalog(model).look()
     await model.close()
+
+
+ODD: tuple[object, ...] = (
+    None,
+    7,
+    "gpt-oss:20b",
+    [],
+    {},
+    {"size": 5},
+    {"name": None},
+    {"name": 5},
+    {"name": ""},
+    {"name": "a:1", "size": 5.5, "capabilities": {"tools": True}, "details": [], "digest": 3},
+    {"name": "b:1", "size": 5e9, "capabilities": ["tools", 3], "details": {"context_length": "32k"}},
+    {"model": "c:1", "size": "5000", "capabilities": ["tools"], "remote_host": []},
+    {"name": "gpt-oss:20b", "size": 5, "capabilities": ["completion", "tools"], "digest": "d"},
+)
+
+
+def saying(asked: bytes, lists: dict[str, list[object]], key: str) -> bytes | None:
+    """An answer with the list of the path that was asked for."""
+    path = asked.split()[1].decode()
+    return answer(200, json.dumps({key: lists[path]}).encode()) if path in lists else None
+
+
+async def test_an_odd_entry_hides_no_other_model(sim_server: Callable[..., ServerProcess]) -> None:
+    held: list[object] = [
+        *ODD[:9],
+        {"name": "gpt-oss:20b", "size": 5.5, "size_vram": 5, "context_length": 8192, "expires_at": 4},
+    ]
+    lists: dict[str, list[object]] = {"/api/tags": [*ODD], "/api/ps": held}
+    async with gateway(sim_server().url, instead=lambda asked: saying(asked, lists, "models")) as host:
+        model = OllamaModel(host)
+        listing = await Catalog(model).look()
+        await model.close()
+    assert [entry.info.name for entry in listing.entries] == ["a:1", "b:1", "c:1", "gpt-oss:20b"]
+    a, b, c, last = (entry.info for entry in listing.entries)
+    assert (a.size, b.size, c.size, last.size) == (5, 5_000_000_000, 5000, 5)
+    assert (a.digest, b.max_ctx) == ("", 0)
+    assert "tools" in last.capabilities
+    loaded = listing.entries[-1].loaded
+    assert loaded is not None
+    assert (loaded.window, loaded.size_vram, loaded.size) == (8192, 5, 5)
+
+
+async def test_an_odd_entry_hides_no_model_of_another_protocol(sim_server: Callable[..., ServerProcess]) -> None:
+    whole = {"id": "gpt-oss:20b", "max_model_len": 16384.0}
+    odd: list[object] = [None, 3, {}, {"id": None}, {"id": 5}, {"id": ""}, {"id": "a", "meta": [], "owned_by": {}}]
+    lists = {"/v1/models": [*odd, whole]}
+    server = sim_server(flavour="vllm")
+    async with gateway(server.url, instead=lambda asked: saying(asked, lists, "data")) as host:
+        model = OpenAIModel(host)
+        found = await model.installed()
+        await model.close()
+    assert [(info.name, info.max_ctx) for info in found] == [("a", 0), ("gpt-oss:20b", 16384)]
+
+
+async def test_an_odd_description_leaves_what_can_be_read(sim_server: Callable[..., ServerProcess]) -> None:
+    told = {
+        "capabilities": ["completion", "tools"],
+        "details": 3,
+        "parameters": {"num_ctx": 4},
+        "model_info": {"llama.context_length": 8192},
+        "thinking": [True],
+    }
+    said = answer(200, json.dumps(told).encode())
+    async with gateway(sim_server().url, instead=lambda asked: said if b"/api/show" in asked else None) as host:
+        model = OllamaModel(host)
+        info = await model.info("gpt-oss:20b")
+        await model.close()
+    assert (info.max_ctx, info.capabilities) == (8192, ("completion", "tools"))

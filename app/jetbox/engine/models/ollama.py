@@ -27,11 +27,12 @@ from jetbox.engine.models.base import (
     ModelInfo,
     PullStep,
 )
+from jetbox.engine.models.entries import entry
 from jetbox.engine.models.http import CONNECT_S, Fields, client_for, never_began, refused
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
 from jetbox.engine.models.nested import unreadable
-from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, listed, shown
+from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, installed, shown
 
 if TYPE_CHECKING:
     import httpx
@@ -231,7 +232,7 @@ class OllamaModel:
     async def info(self, name: str) -> ModelInfo:
         """What `/api/show` says of the model."""
         raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
-        show = self._decode(raw, Show)
+        show = entry(self._decode(raw, dict), Show) or Show()
         if full_name(name) not in self._names:
             with suppress(ModelError):
                 await self.installed()
@@ -240,9 +241,9 @@ class OllamaModel:
     async def installed(self) -> list[ModelInfo]:
         """What `/api/tags` lists."""
         tags = self._decode(await self._ask("GET", "/api/tags"), Tags)
-        models = tags.models or []
+        models = installed(tags)
         self._names = {model.name for model in models}
-        return [listed(model) for model in models]
+        return models
 
     async def version(self) -> str:
         """What `/api/version` says."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.models.base import LoadedModel, ModelInfo
+from jetbox.engine.models.entries import entries
 
 
 class Details(msgspec.Struct):
@@ -22,7 +23,9 @@ class Details(msgspec.Struct):
 class Installed(msgspec.Struct):
     """A model of `/api/tags`."""
 
-    name: str
+    name: str | None = ""
+    model: str | None = ""
+    """Its name once more; all that some tell."""
     size: int | None = 0
     digest: str | None = ""
     capabilities: list[str] | None = None
@@ -33,7 +36,7 @@ class Installed(msgspec.Struct):
 class Tags(msgspec.Struct):
     """The answer of `/api/tags`."""
 
-    models: list[Installed] | None = None
+    models: list[Any] | None = None
 
 
 class Thinking(msgspec.Struct):
@@ -57,7 +60,8 @@ class Show(msgspec.Struct):
 class Held(msgspec.Struct):
     """A model of `/api/ps`."""
 
-    name: str = ""
+    name: str | None = ""
+    model: str | None = ""
     size: int | None = 0
     size_vram: int | None = 0
     context_length: int | None = 0
@@ -68,7 +72,7 @@ class Held(msgspec.Struct):
 class Ps(msgspec.Struct):
     """The answer of `/api/ps`."""
 
-    models: list[Held] | None = None
+    models: list[Any] | None = None
 
 
 class Pulled(msgspec.Struct):
@@ -86,11 +90,15 @@ def full_name(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def listed(model: Installed) -> ModelInfo:
-    """An installed model."""
+def installed(tags: Tags) -> list[ModelInfo]:
+    """The models that are there and have a name."""
+    return [_listed(name, model) for model in entries(tags.models, Installed) if (name := model.name or model.model)]
+
+
+def _listed(name: str, model: Installed) -> ModelInfo:
     details = model.details or Details()
     return ModelInfo(
-        name=model.name,
+        name=name,
         max_ctx=max(0, details.context_length or 0),
         capabilities=tuple(model.capabilities or ()),
         size=model.size or 0,
@@ -158,6 +166,7 @@ def _own(show: Show, option: str) -> float | None:
 def held(ps: Ps) -> list[LoadedModel]:
     """The models in memory."""
     return [
-        LoadedModel(m.name, m.size or 0, m.size_vram or 0, m.context_length or 0, m.expires_at or "", m.digest or "")
-        for m in ps.models or ()
+        LoadedModel(name, m.size or 0, m.size_vram or 0, m.context_length or 0, m.expires_at or "", m.digest or "")
+        for m in entries(ps.models, Held)
+        if (name := m.name or m.model)
     ]

@@ -30,7 +30,7 @@ from jetbox.engine.models.http import ASK_S, client_for, never_began, refused
 from jetbox.engine.models.keys import Unset
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, EventLines
-from jetbox.engine.models.openai_lists import Models, Props, capabilities, described
+from jetbox.engine.models.openai_lists import Models, Props, capabilities, described, models_of
 from jetbox.engine.models.openai_stream import ABORTED, Stream
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class OpenAIModel:
             raise OtherProtocol(
                 f"what answers at {self.host} does not speak OpenAI's protocol", "check --host; does it end with /v1?"
             ) from error
-        self._spoke, models = True, listed.data or []
+        self._spoke, models = True, models_of(listed)
         self.owner = next((model.owned_by for model in models if model.owned_by), "")
         infos = [described(model) for model in models]
         self._names = {info.name for info in infos}

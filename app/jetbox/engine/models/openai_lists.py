@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from jetbox.engine.models.base import ModelInfo
+from jetbox.engine.models.entries import entries
 
 THINKS = ("think", "reason")
 """What a template of a model that thinks has in it."""
@@ -28,7 +29,7 @@ class Model(msgspec.Struct):
 class Models(msgspec.Struct):
     """The answer of `/v1/models`."""
 
-    data: list[Model] | None
+    data: list[Any] | None
     """`null` of Ollama's, where it has none."""
 
 
@@ -52,6 +53,11 @@ class Props(msgspec.Struct):
     chat_template: str = ""
     chat_template_caps: Caps | None = None
     modalities: Sees | None = None
+
+
+def models_of(models: Models) -> list[Model]:
+    """Those that have a name."""
+    return [model for model in entries(models.data, Model) if model.id]
 
 
 def described(model: Model) -> ModelInfo:
