@@ -79,8 +79,9 @@ class EventLines:
     """The lines of server-sent events, which end with LF, CR LF or CR."""
 
     def __init__(self, *, whole: bool = False) -> None:
-        """`whole`: the body is one JSON text instead, the only event."""
+        """`whole`: the body is one JSON text instead, the only event, as it is where it begins with an object."""
         self._whole = whole
+        self._begun = False
         self._lines = Lines()
         self._returned = False
         """The piece before ended with CR: an LF that begins the next one belongs to it."""
@@ -91,6 +92,9 @@ class EventLines:
         Raises:
             BadAnswer: one has no end.
         """
+        if not self._begun and (begins := data.removeprefix(MARK).lstrip()):
+            self._begun = True
+            self._whole = self._whole or begins.startswith(b"{")
         if self._whole:
             self._lines.feed(data.replace(b"\n", b" "))
             return []

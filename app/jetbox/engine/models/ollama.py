@@ -60,7 +60,7 @@ class _Function(msgspec.Struct):
 
 class _Call(msgspec.Struct):
     function: _Function
-    id: str | None = None
+    id: str | int | None = None
 
 
 class _Message(msgspec.Struct):
@@ -372,10 +372,10 @@ def _call(call: _Call) -> Call:
     """A call as it came; `null` stands for what is not there."""
     function = call.function
     arguments = NOTHING if bytes(function.arguments) == b"null" else function.arguments
-    return Call(CallFunction(function.name, arguments, function.index or 0), call.id or "")
+    return Call(CallFunction(function.name, arguments, function.index or 0), str(call.id or ""))
 
 
 def _metrics(raw: bytes) -> dict[str, int]:
-    """Every whole number of the last line: the server's figures, of whatever version."""
+    """Every number of the last line: the server's figures, of whatever version; some write them with a fraction."""
     fields = decoded(msgspec.json.decode, raw)
-    return {name: n for name, n in fields.items() if isinstance(n, int) and not isinstance(n, bool)}
+    return {name: int(n) for name, n in fields.items() if isinstance(n, int | float) and not isinstance(n, bool)}

@@ -102,7 +102,7 @@ class OpenAIModel:
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[Chunk]:
         httpx = import_httpx()
         stream = Stream()
-        lines = EventLines(whole=response.headers.get("content-type", "").startswith("application/json"))
+        lines = EventLines(whole=response.headers.get("content-type", "").lower().startswith("application/json"))
         try:
             async for data in response.aiter_raw():
                 self.exchange.received += len(data)

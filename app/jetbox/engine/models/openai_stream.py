@@ -7,6 +7,7 @@ arguments are, one by one.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import msgspec
 
@@ -77,6 +78,8 @@ class Stream:
         if line.startswith(b"<") and not self._reason:
             raise _garbage(line)  # which fields of events are passed over, a page is not
         data = line[5:].strip() if line.startswith(b"data:") else b""
+        if line.startswith(b"error:") and (said := line[6:].strip()):  # so did llama.cpp's server
+            data = b'{"error":' + said + b"}"
         if data == b"[DONE]":
             return self.end()
         if not data:
@@ -101,7 +104,7 @@ class Stream:
         return []
 
     def _told(self, read: Line) -> list[Chunk]:
-        if read.error is not None:
+        if read.error or (read.error is not None and not read.choices):
             from jetbox.engine.models.refusals import reported_by_openai
 
             raise reported_by_openai(read.error)
@@ -232,6 +235,10 @@ def _event(data: bytes) -> Line | None:
     try:
         return decoded(decode_line, data)
     except UNREADABLE:
+        from jetbox.engine.models.openai_odd import odd_line
+
+        with suppress(*UNREADABLE):
+            return odd_line(data)
         return None
 
 
