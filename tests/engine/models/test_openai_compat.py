@@ -217,6 +217,64 @@ async def test_whole_calls_without_numbers_and_with_objects(served: tuple[Server
     assert [json.loads(bytes(call.function.arguments)) for call in calls] == [{"path": path} for path in "wxyz"]
 
 
+NAMELESS = [(None, '{"path": "', None), (None, 'y.py"}', None)]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [("read_file", "", "b"), *NAMELESS],
+        [("read_file", '{"pa', "b"), (None, 'th": "y.py"}', "b")],
+        [("read_file", '{"pa', "b"), (None, 'th": "y.py"}', "c")],
+        [("read_file", '{"pa', "b"), ("read_file", 'th": "y.py"}', "b")],
+        [("read_file", '{"pa', None), ("read_file", 'th": "y.py"}', None)],
+        [("read_file", "", "b"), ("read_file", '{"path": "y.py"}', "b")],
+        [("read_file", '{"path": "y.py"}', "a")],
+        [("list_dir", '{"path": "y.py"}', None)],
+    ],
+    ids=["id first", "id in each", "ids", "all in each", "name in each", "again", "one id for all", "no ids"],
+)
+async def test_pieces_without_numbers_are_joined_too(
+    served: tuple[Server, OpenAIModel], second: list[tuple[str | None, str, str | None]]
+) -> None:
+    server, model = served
+    first = [("read_file", '{"path": ', "a"), (None, '"x.py"}', None)]
+    each = [piece(None, name, text, call) for name, text, call in [*first, *second]]
+    for said in each:
+        del said["index"]
+    server.body = events(*(delta(tool_calls=[said]) for said in each), delta("tool_calls"))
+    calls = [call for chunk in await answered(model) for call in chunk.calls]
+    assert [json.loads(bytes(call.function.arguments)) for call in calls] == [{"path": "x.py"}, {"path": "y.py"}]
+    assert [call.function.name for call in calls] == ["read_file", second[0][0]]
+
+
+@pytest.mark.parametrize("both", [False, True])
+async def test_the_older_form_of_a_call_is_read(served: tuple[Server, OpenAIModel], both: bool) -> None:
+    server, model = served
+    said = [delta(tool_calls=[piece(0, "read_file", '{"path": "x.py"}', "a")])] if both else []
+    server.body = events(
+        delta(content="", function_call=None),
+        *said,
+        delta(function_call={"name": "read_file", "arguments": ""}),
+        delta(function_call={"arguments": '{"path": '}),
+        delta(function_call={"name": None, "arguments": '"x.py"}'}),
+        delta(function_call="auto"),
+        delta("function_call"),
+    )
+    chunks = await answered(model)
+    (call,) = [call for chunk in chunks for call in chunk.calls]
+    assert (call.function.name, json.loads(bytes(call.function.arguments))) == ("read_file", {"path": "x.py"})
+    assert chunks[-1].done_reason == "stop"
+
+
+async def test_the_older_form_of_a_call_in_an_answer_that_comes_at_once(served: tuple[Server, OpenAIModel]) -> None:
+    server, model = served
+    made = {"role": "assistant", "content": None, "function_call": {"name": "list_dir", "arguments": '{"path": "."}'}}
+    server.body = events({"choices": [{"message": made, "finish_reason": "function_call"}]})
+    (call,) = [call for chunk in await answered(model) for call in chunk.calls]
+    assert (call.function.name, bytes(call.function.arguments)) == ("list_dir", b'{"path": "."}')
+
+
 async def test_arguments_that_are_no_json_reach_the_tool_as_text(served: tuple[Server, OpenAIModel]) -> None:
     server, model = served
     server.body = events(delta(tool_calls=[piece(0, "read_file", '{"path": ', "a")]), delta("length"))

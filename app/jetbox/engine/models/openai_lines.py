@@ -24,6 +24,8 @@ class Delta(msgspec.Struct):
     reasoning: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[CallPiece] | None = None
+    function_call: Any = None
+    """A piece of the answer's only call, as the protocol had it before there were several."""
 
 
 class Logprob(msgspec.Struct):

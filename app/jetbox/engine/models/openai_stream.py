@@ -13,6 +13,7 @@ import msgspec
 
 from jetbox.engine.errors import BadAnswer
 from jetbox.engine.models.base import CACHED, Call, CallFunction, Chunk, Coming, Reading
+from jetbox.engine.models.entries import entry
 from jetbox.engine.models.members import Members
 from jetbox.engine.models.mendlines import LONGEST, UNREADABLE, decoded
 from jetbox.engine.models.openai_lines import CallPiece, Delta, Function, Line, decode_line
@@ -50,6 +51,10 @@ class Stream:
         """Id, name and pieces of arguments of the calls that are not whole yet, by their index."""
         self._next = 0
         """An index that no call of the answer has had."""
+        self._latest = -1
+        """The index of the piece that came last."""
+        self._single = False
+        """The call is one of the protocol's older form."""
         self._members: dict[int, Members] = {}
         """What of their arguments is whole."""
         self._begun: list[bytes] = []
@@ -150,14 +155,19 @@ class Stream:
             chunks.append(Chunk(text=text, thinking=thinking))
         for piece in delta.tool_calls or ():
             chunks += self._piece(piece)
+        if delta.function_call is not None and (self._single or not self._next):  # some repeat a call in both forms
+            single = entry(delta.function_call, Function)
+            if single is not None and (self._single or single.name):
+                self._single = True
+                chunks += self._piece(CallPiece(0, "", single))
         return chunks
 
     def _piece(self, piece: CallPiece) -> list[Chunk]:
         function = piece.function or Function()
         index = piece.index
-        if index is None:  # a server that does not number them sends each whole
-            index = self._next
-        self._next = max(self._next, index + 1)
+        if index is None:
+            index = self._latest if self._goes_on(piece) else self._next
+        self._latest, self._next = index, max(self._next, index + 1)
         another = self._another(index, piece)
         begun = self._whole(index + another) if another or index not in self._calls else []
         name, text, pieces = self._calls.get(index, ("", "", []))
@@ -168,6 +178,17 @@ class Stream:
         self._calls[index] = (name or piece.id or "", text or function.name or "", pieces)
         return [*begun, *self._coming(index)]
 
+    def _goes_on(self, piece: CallPiece) -> bool:
+        """Whether a piece that has no number belongs to the call before it: it has no name, or that is not whole."""
+        if self._latest not in self._calls:
+            return False
+        name, function, pieces = self._calls[self._latest]
+        if piece.function is None or not piece.function.name:
+            return True
+        if piece.function.name != function or (piece.id and piece.id != name):
+            return False
+        return (bool(piece.id) or any(pieces)) and not _is_whole(pieces)
+
     def _another(self, index: int, piece: CallPiece) -> bool:
         """Whether a piece begins another call than the one of its index, which is whole.
 
@@ -177,10 +198,7 @@ class Stream:
         name, _, pieces = self._calls.get(index, ("", "", []))
         if not (name and piece.id and piece.id != name and piece.function is not None and piece.function.name):
             return False
-        try:
-            return isinstance(msgspec.json.decode("".join(pieces)), dict)
-        except UNREADABLE:
-            return False
+        return _is_whole(pieces)
 
     def _coming(self, index: int) -> list[Chunk]:
         """What the latest piece adds to what can be known of the call."""
@@ -228,6 +246,14 @@ class Stream:
                 "eval_count": timings.predicted_n,
                 "eval_duration": int(timings.predicted_ms * 1e6),
             }
+
+
+def _is_whole(pieces: list[str]) -> bool:
+    """Whether these are all of a call's arguments."""
+    try:
+        return isinstance(msgspec.json.decode("".join(pieces)), dict)
+    except UNREADABLE:
+        return False
 
 
 def _event(data: bytes) -> Line | None:
