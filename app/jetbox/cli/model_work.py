@@ -46,7 +46,8 @@ def warm(asked: Invocation, name: str) -> int:
             click.echo(
                 plain(f"{entry.info.name} is loaded with a window of {held.window if held else window.tokens:,}{where}")
             )
-            for words in filter(None, too_small(model, info, window)):
+            small, cure = too_small(model, info, window)
+            for words in filter(None, (small or window.lowered, cure)):
                 click.echo(plain(words), err=True)
 
     asyncio.run(work())

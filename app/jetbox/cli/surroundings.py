@@ -105,12 +105,8 @@ def _capable(info: ModelInfo, *, ollama: bool) -> Check:
 
 async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> Check:
     from jetbox.engine.held import FASTER, spilled
-    from jetbox.engine.models.window import SMALL_WINDOW, SMALLER, choose_window, too_small
+    from jetbox.engine.models.window import SMALLER, choose_window, fitting_one, too_small
 
-    wanted = options.context.num_ctx
-    if wanted > info.max_ctx >= SMALL_WINDOW:
-        said = f"{wanted:,} tokens asked for, {info.max_ctx:,} are the model's most and will be used"
-        return Check("window", "warn", said, f"--num-ctx {info.max_ctx}")
     try:
         window = await choose_window(model, info, options.context, os.environ)
     except JetboxError as failure:
@@ -120,6 +116,8 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
     small, cure = too_small(model, info, window)
     if small:
         return Check("window", "warn", small, cure)
+    if window.lowered:
+        return Check("window", "warn", window.lowered, fitting_one(window))
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
     said = f"{window.tokens:,} tokens{most}: {window.why}"
     for held in await _held(model):

@@ -21,7 +21,7 @@ from jetbox.engine.models.base import ChatModel, ModelInfo
 from jetbox.engine.models.choose import duration_ns, options_for
 from jetbox.engine.models.prefix import PrefixWatch
 from jetbox.engine.models.speed import SpeedWatch
-from jetbox.engine.models.window import SMALLER, Window, too_small, wider
+from jetbox.engine.models.window import SMALLER, Window, fitting_one, too_small, wider
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.probes.base import Probes
 from jetbox.engine.safety.secrets import Redactor
@@ -190,6 +190,8 @@ class Parts(msgspec.Struct):
         small, cure = too_small(self.model, info, window)
         if small:
             self.tell_once(small, cure)
+        elif window.lowered:
+            self.tell_once(window.lowered, fitting_one(window), level="info")
         if window.spills:
             self.tell_once(window.spills, SMALLER)
         think, now = self.options.model.think, options_for(info, self.options.model).think

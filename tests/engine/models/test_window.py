@@ -12,6 +12,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from engine.rig import Rig
+from jetbox.engine import events as e
+from jetbox.engine.control import Wish
 from jetbox.engine.models import memory
 from jetbox.engine.models.base import ModelInfo
 from jetbox.engine.models.manage import warm
@@ -20,6 +23,7 @@ from jetbox.engine.models.ollama_lists import Show, shown
 from jetbox.engine.models.openai_compat import OpenAIModel
 from jetbox.engine.models.window import DEFAULT, Window, choose_window, rung_below, too_small
 from jetbox.engine.options import ContextOptions, ModelOptions
+from jetbox.engine.switching import switch_as_wished
 from jetbox.sim.launch import ServerProcess
 
 NAME = "gpt-oss:20b"
@@ -52,7 +56,32 @@ async def test_what_is_set_comes_before_everything(model: OllamaModel) -> None:
 
 async def test_it_is_never_more_than_the_model_has(model: OllamaModel) -> None:
     window = await decided(model, ContextOptions(num_ctx=1_000_000), "qwen2.5-coder:7b")
-    assert window == Window(32768, "the model's most; 1,000,000 were wanted, as it is set")
+    said = "1,000,000 tokens asked for (as it is set), 32,768 are qwen2.5-coder:7b's most and will be used"
+    wanted = "the model's most; 1,000,000 were wanted, as it is set"
+    assert window == Window(32768, wanted, lowered=f"a window of {said}")
+
+
+async def test_that_a_window_was_lowered_is_told_once_whoever_asked_for_it(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    for asked, environ, how in (
+        (10_000_000, {}, "as it is set"),
+        (0, {"OLLAMA_CONTEXT_LENGTH": "10000000"}, "as OLLAMA_CONTEXT_LENGTH says"),
+    ):
+        client = OllamaModel(server.url)
+        window = await choose_window(client, await client.info(NAME), ContextOptions(num_ctx=asked), environ)
+        live = await Rig(server, tmp_path).open(
+            client=client, window=window, context={"num_ctx": asked}, environ=environ
+        )
+        for name in ("llama3.2:3b", NAME, "llama3.2:3b"):
+            live.parts.control.wish = Wish(name)
+            assert await switch_as_wished(live.parts)
+        notices = live.events(e.Notice)
+        await live.close()
+        assert [notice.text.startswith("a window of 10,000,000 tokens asked for") for notice in notices] == [True] * 2
+        assert f"({how}), 131,072 are {NAME}'s most and will be used" in notices[0].text
+        assert "llama3.2:3b's most" in notices[1].text
+        assert "--num-ctx 131072" in notices[0].hint
 
 
 async def test_the_models_own_file_comes_before_the_servers_variable(model: OllamaModel) -> None:

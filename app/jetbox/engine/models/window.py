@@ -47,6 +47,8 @@ class Window(msgspec.Struct, frozen=True):
     """What it means that the memory does not do for model and window; empty where it does, or nobody knows."""
     cure: str = ""
     """What helps where that is too small an answer; empty where a larger one may be asked for."""
+    lowered: str = ""
+    """That it is less than somebody has written down; empty where it is not."""
 
 
 async def choose_window(
@@ -61,7 +63,12 @@ async def choose_window(
     """
     asked = _asked_for(info, options, environ)
     if asked is not None:
-        return within(asked, info.max_ctx)
+        window = within(asked, info.max_ctx)
+        if window is asked:
+            return window
+        most = f"{window.tokens:,} are {info.name}'s most and will be used"
+        said = f"a window of {asked.tokens:,} tokens asked for ({asked.why}), {most}"
+        return msgspec.structs.replace(window, lowered=said)
     if not model.manages or info.remote:
         if info.max_ctx:
             return Window(info.max_ctx, "what the model has where it runs" if info.remote else "what the server has")
@@ -166,6 +173,11 @@ def too_small(model: ChatModel, info: ModelInfo, window: Window) -> tuple[str, s
         f"the window is {said}; below 16k an agent soon has no room left for the files that it reads",
         window.cure or (how if how == ANOTHER else f"{how}, or {ANOTHER}"),
     )
+
+
+def fitting_one(window: Window) -> str:
+    """What to do about one that was lowered."""
+    return f"--num-ctx {window.tokens}, or context.num_ctx, asks for no more than that"
 
 
 def rung_below(window: int) -> int:
