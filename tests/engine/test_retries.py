@@ -362,6 +362,17 @@ async def test_too_little_memory_means_a_smaller_window(rig: OpenRig) -> None:
     assert (ready.num_ctx, ready.why) == (8192, "lowered: the server's memory did not do for 16,384")
     windows = [json.loads(b["body"])["options"]["num_ctx"] for b in (await live.stats())["bodies"]]
     assert windows == [16384, 8192]
+    (small,) = [notice for notice in live.events(e.Notice) if "below 16k an agent soon has no room left" in notice.text]
+    assert "the window is 8,192 tokens (lowered: the server's memory did not do for 16,384)" in small.text
+    assert "choose a smaller model" in small.hint
+    assert "raise" not in live.parts.budget.wider
+
+
+async def test_a_window_that_is_lowered_and_large_enough_needs_no_warning(rig: OpenRig) -> None:
+    live = await rig(YES, faults=("oom:20000@*",), context={"num_ctx": 32_768})
+    assert (await live.run()).outcome == "answered"
+    assert live.events(e.ModelReady)[-1].num_ctx == 16_384
+    assert not [notice for notice in live.events(e.Notice) if "below 16k" in notice.text]
 
 
 async def test_no_window_that_fits_is_an_ending_in_words(rig: OpenRig) -> None:

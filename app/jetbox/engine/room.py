@@ -13,7 +13,7 @@ from __future__ import annotations
 from jetbox.engine.context.budget import ANOTHER, LEAST_ANSWER, MARGIN, RAISE, SHARE
 from jetbox.engine.errors import ContextOverflow, JetboxError, OutOfMemory, WordsDropped
 from jetbox.engine.events import Notice
-from jetbox.engine.models.window import rung_below
+from jetbox.engine.models.window import NO_ROOM, SMALL_WINDOW, Window, rung_below, too_small
 from jetbox.engine.parts import Parts
 
 LEAST_REAL = 4096
@@ -66,8 +66,8 @@ class Room:
             smaller = await self._starved()
         else:
             return False
-        if isinstance(error, ContextOverflow) and self._parts.budget.wider == ANOTHER:
-            error.hint = error.hint.replace(RAISE, ANOTHER)
+        if isinstance(error, ContextOverflow) and (wider := self._parts.budget.wider) in (ANOTHER, NO_ROOM):
+            error.hint = error.hint.replace(RAISE, wider)
         if not smaller and self._shortened:
             anew = "begin anew with a smaller goal, or " if isinstance(error, OutOfMemory) else ""
             error.hint = f"the history is as short as it gets: {anew}{error.hint}"
@@ -139,7 +139,7 @@ def lower_window(parts: Parts) -> bool:
     was, lower = parts.budget.num_ctx, rung_below(parts.budget.num_ctx)
     if not lower or parts.budget.estimate(parts.history.size) + MARGIN + LEAST_ANSWER > lower:
         return False
-    parts.budget.num_ctx = lower
+    parts.budget.num_ctx, parts.budget.wider = lower, NO_ROOM
     parts.window_why = f"lowered: the server's memory did not do for {was:,}"
     parts.session.emit(
         Notice(
@@ -149,4 +149,9 @@ def lower_window(parts: Parts) -> bool:
         )
     )
     parts.tell_model(lower)
+    if parts.model_info is not None and was >= SMALL_WINDOW:
+        window = Window(lower, parts.window_why, cure=NO_ROOM)
+        small, cure = too_small(parts.model, parts.model_info, window)
+        if small:
+            parts.tell_once(small, cure)
     return True
