@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -109,6 +110,31 @@ async def test_cancelling_keeps_what_was_streamed_and_closes_the_stream(rig: Ope
     assert '"tool_calls":[' in assistant.json
     assert (result.role, "[interrupted by the user]" in result.json) == ("tool", True)
     assert len(live.events(e.RoundEnded)) == 1
+
+
+MAKES = call("run_cmd", command="touch made.txt; rm old.txt; echo here; sleep 60")
+
+
+@pytest.mark.parametrize(
+    "command", [c.SetModel("llama3.2:3b", now=True), c.Steer("Stop that.", now=True), c.Cancel()], ids=str
+)
+async def test_an_interrupted_command_tells_what_it_changed(rig: OpenRig, command: c.AnyCommand) -> None:
+    live = await rig(step(MAKES), step(text="So be it."))
+    (live.root / "old.txt").write_text("old")
+    goal = live.start()
+    await live.until(e.ToolOutput)
+    live.submit(command)
+    await within(goal)
+    (ended,) = live.events(e.ToolEnded)
+    assert ended.state == "cancelled"
+    said = "interrupted by the user before it ended\n[files changed: made.txt, old.txt]"
+    assert ended.text == said
+    assert [(change.path, change.kind) for change in ended.changes] == [
+        ("made.txt", "created"),
+        ("old.txt", "deleted"),
+    ]
+    results = [json.loads(m.json)["content"] for m in live.events(e.MessageAdded) if m.role == "tool"]
+    assert results[0].startswith(said)
 
 
 async def test_cancelling_twice_ends_a_command_once(rig: OpenRig) -> None:

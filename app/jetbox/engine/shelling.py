@@ -13,7 +13,7 @@ from jetbox.engine.parts import Parts
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tasks import end_tasks
-from jetbox.engine.tools.base import Plan
+from jetbox.engine.tools.base import CutShort, Plan
 from jetbox.engine.tools.shell import RunCmd
 
 STOPPED = "stopped by the user"
@@ -111,9 +111,10 @@ class _Shell:
             await parts.session.sync()  # what is about to happen is on the disk before it does
             self._begun = parts.session.now()
             result = await plan.perform()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stopped:
             self._tell(self._live.flush())
-            self._end("cancelled", "\n".join(part for part in (STOPPED, self._printed.rstrip("\n")) if part))
+            changed = stopped.result.text if isinstance(stopped, CutShort) else ""
+            self._end("cancelled", "\n".join(filter(None, (STOPPED, self._printed.rstrip("\n"), changed))))
         except ToolError as error:
             self._end("failed", str(error).removeprefix("run_cmd: "))
         else:

@@ -8,6 +8,7 @@ asked about), and `perform` the plan.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -51,6 +52,14 @@ class ToolResult(msgspec.Struct, frozen=True):
     """What a later step of a plan gets of it; None where that is `text`."""
     ruled: bool = False
     """A rule of ours refused it."""
+
+
+class CutShort(asyncio.CancelledError):
+    """A call was cancelled when it had had effects; what they are is known."""
+
+    def __init__(self, result: ToolResult) -> None:
+        super().__init__()
+        self.result = result
 
 
 class Question(msgspec.Struct):

@@ -14,7 +14,7 @@ from jetbox.engine.models.base import Call, Coming
 from jetbox.engine.safety.secrets import StreamRedactor
 from jetbox.engine.safety.terminal import visible
 from jetbox.engine.tools.arguments import IGNORED, decode_arguments
-from jetbox.engine.tools.base import Access, Plan, Tool, ToolContext, ToolResult
+from jetbox.engine.tools.base import Access, CutShort, Plan, Tool, ToolContext, ToolResult
 from jetbox.engine.tools.calls import ALLOWED, Allowed, Denied, Done, Pending, Watch, title
 from jetbox.engine.tools.registry import find
 from jetbox.engine.tools.schedule import Schedule
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOVED = 3
 """How often a plan is made again because a file changed under it."""
+INTERRUPTED = "interrupted by the user before it ended"
 FULL = "make room in the workspace, or make it writable; then go on with --continue"
 
 
@@ -202,6 +203,11 @@ class Dispatcher:
         try:
             made = partial(tool.plan, arguments, self._context, lambda text: self._output(pending, live.feed(text)))
             result = await self._carry_out(made, pending, tool, synced, watch)
+        except CutShort as cut:
+            self._span("tools", watch.since, session.now(), tool, pending)
+            text = "\n".join(filter(None, (INTERRUPTED, cut.result.text)))
+            self._end(pending, "cancelled", text, notes, cut.result, duration=watch.ran(session.now()))
+            raise
         except Denied as denied:
             return self._end(pending, "denied", str(denied), duration=watch.ran(session.now()))
         except ToolError as error:
@@ -351,7 +357,7 @@ class Dispatcher:
         if pending.call in self._done:  # told already
             return self._done[pending.call]
         if task.cancelled():
-            return self._end(pending, "cancelled", "interrupted by the user before it ended")
+            return self._end(pending, "cancelled", INTERRUPTED)
         error = task.exception()
         if isinstance(error, StorageError):
             raise error

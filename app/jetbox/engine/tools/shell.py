@@ -8,11 +8,13 @@ import signal
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
+
 from jetbox.engine.errors import ToolError
 from jetbox.engine.events import FileChange
 from jetbox.engine.safety.process import Finished, Limits
 from jetbox.engine.safety.terminal import visible
-from jetbox.engine.tools.base import Access, Output, Plan, ToolContext, ToolResult
+from jetbox.engine.tools.base import Access, CutShort, Output, Plan, ToolContext, ToolResult
 from jetbox.engine.tools.command_scope import command_scope
 from jetbox.engine.tools.sweep import Sweep, changes, git_changes, sweep, with_digests
 from jetbox.engine.workspace.names import shown
@@ -112,23 +114,33 @@ async def _run(
 ) -> ToolResult:
     root = context.workspace.root
     before = await asyncio.to_thread(sweep, root)
-    done = await context.processes.run(
-        ["sh", "-c", command] if isinstance(command, str) else command,
-        limits=Limits(seconds, context.options.output_bytes, context.options.command_memory),
-        cwd=folder,
-        env=command_environment(root, context.processes.pass_env, context.python),
-        on_output=output,
-    )
+    try:
+        done = await context.processes.run(
+            ["sh", "-c", command] if isinstance(command, str) else command,
+            limits=Limits(seconds, context.options.output_bytes, context.options.command_memory),
+            cwd=folder,
+            env=command_environment(root, context.processes.pass_env, context.python),
+            on_output=output,
+        )
+    except asyncio.CancelledError:
+        # What it has done until then is done all the same.
+        raise CutShort(await _told(context, before, [], ok=False)) from None
+    ok = done.state == "exited" and done.code == 0
+    result = await _told(context, before, [_verdict(done, seconds), *_output(done)], ok=ok)
+    return msgspec.structs.replace(result, said=done.output.rstrip("\n"))
+
+
+async def _told(context: ToolContext, before: Sweep, lines: list[str], *, ok: bool) -> ToolResult:
+    """A command's result: these lines, and what it changed."""
+    root = context.workspace.root
     after, changed = await asyncio.to_thread(_look_again, root, before)
     for change in changed:
         if change.kind == "deleted":
             context.ledger.forget(change.path)
-    text = "\n".join([_verdict(done, seconds), *_output(done), *_notes(before, after, changed)])
-    ok = done.state == "exited" and done.code == 0
+    text = "\n".join([*lines, *_notes(before, after, changed)])
     unsure = not (before.complete and after.complete) or len(changed) > REPORTED_FILES
     named = await asyncio.to_thread(with_digests, root, changed[:REPORTED_FILES]) if changed else ()
-    said = done.output.rstrip("\n")
-    return ToolResult(text, ok=ok, changes=named, unsure=unsure, by="command", said=said)
+    return ToolResult(text, ok=ok, changes=named, unsure=unsure, by="command")
 
 
 def _look_again(root: Path, before: Sweep) -> tuple[Sweep, tuple[FileChange, ...]]:
