@@ -95,6 +95,21 @@ async def test_loading_is_told_from_reading(served: Serve) -> None:
     assert (reading.detail, reading.expected_ns) == (f"{tokens:,} tokens", tokens * 500_000)
 
 
+async def test_a_model_that_is_held_under_another_name_is_read_by_and_waits_for_none(served: Serve) -> None:
+    rig = await served(
+        YES, speed=30.0, profile="A", faults=("stall@1:0",), models=("coder-16k",), rig={"name": "coder-16k"}
+    )
+    await warm(rig.parts.model, "qwen2.5-coder:7b", rig.parts.options.model, rig.parts.budget.num_ctx)
+    goal = rig.start()
+    await rig.until(e.Waiting, what="reading")
+    seen = await look_at_held(rig.parts)
+    assert seen is not None
+    assert (seen.loaded, seen.window) == (True, rig.parts.budget.num_ctx)
+    await rig.release()
+    await within(goal)
+    assert "queued" not in [what for what, _ in words(rig)]
+
+
 async def test_an_answer_that_is_held_back_means_that_the_model_is_loaded(
     served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

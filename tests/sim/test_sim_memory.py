@@ -346,7 +346,7 @@ def test_older_and_newer_servers_count_and_tell_differently(client_of: Any) -> N
 def test_further_models_are_there_where_they_are_asked_for(client_of: Any) -> None:
     client = client_of(models=["all"])
     models = {model["name"]: model for model in client.json("GET", "/api/tags")["models"]}
-    assert len(models) == 9
+    assert len(models) == 10
     assert models["gpt-oss:120b-cloud"]["remote_host"] == "https://ollama.com:443"
     assert client.json("POST", "/api/show", {"model": "gpt-oss:120b-cloud"})["remote_host"]
     status, _, data = client.send("POST", "/api/chat", {"model": "gpt-oss:120b-cloud", "messages": [QUESTION]})

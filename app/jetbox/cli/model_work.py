@@ -40,7 +40,7 @@ def warm(asked: Invocation, name: str) -> int:
             info = await model.info(entry.info.name)
             window = await choose_window(model, info, asked.settings.context, os.environ)
             await manage.warm(model, entry.info.name, asked.settings.model, window.tokens)
-            held = next((m for m in await model.running() if m.name == entry.info.name), None)
+            held = next((m for m in await model.running() if m.serves(entry.info.name)), None)
             lies = placed(held.size_vram / held.size) if held is not None and held.size else ""
             where = {"": "", "GPU": ", on the GPU"}.get(lies, f", {lies}")
             click.echo(

@@ -121,7 +121,7 @@ async def _window(model: ChatModel, info: ModelInfo, options: EngineOptions) -> 
     most = f" of at most {info.max_ctx:,}" if info.max_ctx else ""
     said = f"{window.tokens:,} tokens{most}: {window.why}"
     for held in await _held(model):
-        if held.name == info.name and (slow := spilled(held.name, held.size, held.size_vram)):
+        if held.serves(info.name) and (slow := spilled(info.name, held.size, held.size_vram)):
             return Check("window", "warn", f"{said}; {slow}", FASTER)
     return Check("window", "ok", said)
 

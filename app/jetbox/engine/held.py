@@ -53,7 +53,7 @@ async def look_at_held(parts: Parts, last: ModelHeld | None = None, *, ours: boo
             running = await parts.model.running()
     except (TimeoutError, ModelError):
         return last
-    found = next((model for model in running if model.name == parts.model_name), None)
+    found = next((model for model in running if model.serves(parts.model_name)), None)
     seen = held(parts.model_name, found, parts.session.now())
     parts.lists_held = parts.lists_held or bool(running)
     elsewhere = parts.model_info is not None and parts.model_info.remote
@@ -76,7 +76,7 @@ async def tell_spilled(parts: Parts) -> None:
     except (TimeoutError, ModelError):
         return
     for model in running:
-        if model.name == parts.model_name and (text := spilled(model.name, model.size, model.size_vram)):
+        if model.serves(parts.model_name) and (text := spilled(parts.model_name, model.size, model.size_vram)):
             parts.tell_once(text, FASTER, level="info")
 
 

@@ -176,7 +176,7 @@ class Voice:
 
     def _say_of(self, running: list[LoadedModel]) -> None:
         name, window = self._expected.name, self._expected.window
-        held = next((m for m in running if m.name == name), None)
+        held = next((m for m in running if m.serves(name)), None)
         if held is None and not running:
             self._say("loading")  # there is nothing that it could wait for
         elif held is None:

@@ -132,7 +132,7 @@ class WarmUp:
         with suppress(TimeoutError, ModelError):
             async with asyncio.timeout(WAY_S):
                 running = await self._parts.model.running()
-            return any(model.name == self._name and self._as_asked(model) for model in running)
+            return any(model.serves(self._name) and self._as_asked(model) for model in running)
         return False
 
     def _as_asked(self, model: LoadedModel) -> bool:
@@ -143,7 +143,7 @@ class WarmUp:
         """Ask once what the server holds while it should load: a server that loads answers late, or names none."""
         with suppress(ModelError):
             running = await self._parts.model.running()
-            ours = next((model for model in running if model.name == self._name), None)
+            ours = next((model for model in running if model.serves(self._name)), None)
             self._cold = self._cold and (not running if ours is None else self._as_asked(ours))
 
     async def _read(self) -> int:

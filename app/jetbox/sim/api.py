@@ -189,7 +189,7 @@ def _other(world: World, connection: Connection, body: bytes) -> dict[str, Any]:
     data = json.loads(body or b"{}")
     model = ask.require_model(data.get("model"), world.setup.models)
     if data.get("unload"):
-        world.scheduler.unload(model.name)
+        world.scheduler.unload(model.weights)
     else:
         interference.other_client(world, connection, model, int(data.get("num_ctx") or world.setup.default_ctx))
     return {}

@@ -43,11 +43,18 @@ class Model(NamedTuple):
     """What its own file sets, as `/api/show` words it: a line for each option."""
     pace: str = ""
     """How else than by its own profile it is played: what is measured of it is of another model then."""
+    base: str = ""
+    """The model with whose weights it was made; its own where there is none."""
+
+    @property
+    def weights(self) -> str:
+        """What the server holds of it in memory, once for all that are made with it."""
+        return self.base or self.name
 
     @property
     def digest(self) -> str:
         """A stable stand-in for the digest of the manifest: 64 hex digits."""
-        return "".join(f"{zlib.crc32(f'{self.name}{self.pace}/{part}'.encode()):08x}" for part in range(8))
+        return _digest(f"{self.name}{self.pace}")
 
     def kv_bytes(self, num_ctx: int) -> int:
         """Memory of the key-value cache at f16 for a window of so many tokens."""
@@ -98,7 +105,7 @@ class Model(NamedTuple):
             thinking = {"thinking": {"values": [True, False], "default": True}}
         remote = {"remote_model": self.name, "remote_host": self.remote_host} if self.remote_host else {}
         return {
-            "modelfile": f"# Modelfile of a scripted model\nFROM {self.name}\n",
+            "modelfile": f"# FROM {self.name}\n\nFROM /var/lib/models/blobs/sha256-{_digest(self.weights)}\n",
             **({"parameters": self.own} if self.own else {}),
             "template": self.template,
             "details": self.details(),
@@ -108,6 +115,10 @@ class Model(NamedTuple):
             **thinking,
             **remote,
         }
+
+
+def _digest(text: str) -> str:
+    return "".join(f"{zlib.crc32(f'{text}/{part}'.encode()):08x}" for part in range(8))
 
 
 MODELS = (
@@ -253,6 +264,12 @@ MORE = (
         calls="chunk",
         profile="E",
         embedding=768,
+    ),
+    next(model for model in MODELS if model.name == "qwen2.5-coder:7b")._replace(
+        name="coder-16k:latest",
+        modified_at="2026-08-29T16:22:10.118830421Z",
+        own="num_ctx                        16384",
+        base="qwen2.5-coder:7b",
     ),
     Model(
         name="gpt-oss:120b-cloud",

@@ -42,7 +42,7 @@ def load_or_unload(world: World, connection: Connection, asked: ask.Asked, body:
     """Load the model, or unload it where it is to be kept for no time; the reply, with this in its middle."""
     reason = "load"
     if asked.keep_alive == 0:
-        world.scheduler.unload(asked.model.name)
+        world.scheduler.unload(asked.model.weights)
         reason = "unload"
     else:
         load(world, connection, asked)

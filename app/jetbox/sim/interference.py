@@ -46,7 +46,7 @@ def early(world: World, connection: Connection, asked: ask.Asked, fault: faults.
         case "ping":
             connection.ping = fault.number(0.05)
         case "expire":
-            world.scheduler.drop(asked.model.name)
+            world.scheduler.drop(asked.model.weights)
         case "evict":
             world.scheduler.drop_all()
             other = next(model for model in catalog.MODELS if model.name != asked.model.name)

@@ -93,6 +93,7 @@ class Scheduler:
         self._queued = queued
         self._changed = threading.Condition()
         self._runners: dict[str, Runner] = {}
+        """By what they are made of."""
         self._waiting = 0
         self.loads = 0
 
@@ -130,10 +131,10 @@ class Scheduler:
         finally:
             self._release(runner)
 
-    def unload(self, name: str) -> None:
+    def unload(self, weights: str) -> None:
         """Forget a model as soon as it is idle."""
         with self._changed:
-            runner = self._runners.get(name)
+            runner = self._runners.get(weights)
             if runner:
                 runner.keep_alive = 0.0
                 self._expire()
@@ -141,7 +142,7 @@ class Scheduler:
     def preload(self, model: Model, launch: dict[str, Any]) -> None:
         """Have a model loaded from the beginning, for ever."""
         with self._changed:
-            runner = self._runners[model.name] = Runner(model, launch, self.limits)
+            runner = self._runners[model.weights] = Runner(model, launch, self.limits)
             runner.users, runner.ready, runner.keep_alive = 0, True, float("inf")
 
     def forget(self) -> None:
@@ -150,18 +151,18 @@ class Scheduler:
             self._runners.clear()
             self._changed.notify_all()
 
-    def drop(self, name: str) -> None:
+    def drop(self, weights: str) -> None:
         """Forget one model at once, unless it is at work."""
         with self._changed:
-            if (runner := self._runners.get(name)) and not runner.busy:
-                del self._runners[name]
+            if (runner := self._runners.get(weights)) and not runner.busy:
+                del self._runners[weights]
                 self._changed.notify_all()
 
     def drop_all(self) -> None:
         """Forget all models at once that are not at work."""
         with self._changed:
-            for name in [name for name, runner in self._runners.items() if not runner.busy]:
-                del self._runners[name]
+            for weights in [weights for weights, runner in self._runners.items() if not runner.busy]:
+                del self._runners[weights]
             self._changed.notify_all()
 
     def loaded(self, still_there: Callable[[], None], *, waits: bool = True) -> list[Runner]:
@@ -182,7 +183,7 @@ class Scheduler:
             try:
                 while True:
                     self._expire()
-                    runner = self._runners.get(model.name)
+                    runner = self._runners.get(model.weights)
                     same = runner is not None and runner.launch == launch
                     in_turn = queued or not self._waiting  # who waits for a load is served before who came later
                     free = runner is not None and (not works or runner.users < self.limits.parallel)
@@ -190,7 +191,7 @@ class Scheduler:
                         runner.users += 1
                         return runner, time.monotonic_ns() - since if since else 0
                     if in_turn and runner and runner.ready and not runner.busy:
-                        del self._runners[model.name]
+                        del self._runners[model.weights]
                         runner = None
                     if in_turn and runner is None and self._may_load(model, launch):
                         return self._begin(model, launch), 0
@@ -210,7 +211,7 @@ class Scheduler:
                     self._queued(-1)
 
     def _begin(self, model: Model, launch: dict[str, Any]) -> Runner:
-        runner = self._runners[model.name] = Runner(model, launch, self.limits)
+        runner = self._runners[model.weights] = Runner(model, launch, self.limits)
         if self.limits.vram:
             free = self.limits.vram - sum(other.size_vram for other in self._runners.values() if other is not runner)
             runner.size_vram = max(0, min(runner.size, free))
@@ -226,7 +227,7 @@ class Scheduler:
             if not idle:
                 return False
             oldest = min(idle, key=lambda runner: runner.idle_since)
-            del self._runners[oldest.model.name]
+            del self._runners[oldest.model.weights]
         return True
 
     def _fits(self, needed: int) -> bool:
@@ -239,15 +240,15 @@ class Scheduler:
         with self._changed:
             runner.users -= 1
             runner.idle_since = time.monotonic()
-            if not runner.ready and self._runners.get(runner.model.name) is runner:
-                del self._runners[runner.model.name]
+            if not runner.ready and self._runners.get(runner.model.weights) is runner:
+                del self._runners[runner.model.weights]
             self._expire()
             self._changed.notify_all()
 
     def _expire(self) -> None:
-        for name, runner in list(self._runners.items()):
+        for weights, runner in list(self._runners.items()):
             if runner.ready and not runner.busy and runner.seconds_left() <= 0:
-                del self._runners[name]
+                del self._runners[weights]
 
     def _wait(self, still_there: Callable[[], None]) -> None:
         self._changed.wait(POLL)

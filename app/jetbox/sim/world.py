@@ -95,7 +95,7 @@ class World:
 
     def remove(self, model: catalog.Model) -> None:
         """A model is no longer there."""
-        self.scheduler.unload(model.name)
+        self.scheduler.unload(model.weights)
         with self._lock:
             others = tuple(other for other in self.setup.models if other.name != model.name)
             self.setup = self.setup._replace(models=others)

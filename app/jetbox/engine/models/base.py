@@ -132,6 +132,12 @@ class LoadedModel(msgspec.Struct, frozen=True):
     expires_at: str = ""
     """RFC 3339; empty where it does not say."""
     digest: str = ""
+    also: tuple[str, ...] = ()
+    """Other names of the same weights: what is asked of one of them is answered without a load too."""
+
+    def serves(self, name: str) -> bool:
+        """Whether it is what answers under this name."""
+        return name == self.name or name in self.also
 
 
 class PullStep(msgspec.Struct, frozen=True):

@@ -134,7 +134,7 @@ class Catalog:
         return self._merged(self._installed, loading)
 
     def _merged(self, installed: list[ModelInfo], loading: bool = False) -> Listing:
-        held = {model.name: model for model in self._running}
+        held = {name: model for model in self._running for name in (*model.also, model.name)}
         entries = tuple(Entry(info, held.get(info.name)) for info in installed)
         return Listing(entries, loading, self._model.manages)
 

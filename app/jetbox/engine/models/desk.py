@@ -169,8 +169,8 @@ class ModelsDesk:
         if parts.warm_up is None or parts.control.interrupt is not None or parts.model_name in self._put_out:
             return
         with suppress(ModelError):  # nobody asked for it: the next request says what is wrong
-            held = {model.name for model in await parts.model.running()}
-            if parts.model_name not in held and parts.control.interrupt is None:
+            running = await parts.model.running()
+            if not any(model.serves(parts.model_name) for model in running) and parts.control.interrupt is None:
                 parts.warm_up()
 
     async def _unload(self, name: str) -> None:

@@ -133,7 +133,7 @@ async def _windows(model: ChatModel, name: str, seen: set[int]) -> None:
 
 async def _held(model: ChatModel, name: str) -> LoadedModel | None:
     with suppress(ModelError):
-        return next((one for one in await model.running() if one.name == name), None)
+        return next((one for one in await model.running() if one.serves(name)), None)
     return None
 
 

@@ -33,6 +33,7 @@ from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
 from jetbox.engine.models.nested import unreadable
 from jetbox.engine.models.ollama_lists import Ps, Pulled, Show, Tags, full_name, held, installed, shown
+from jetbox.engine.models.weights import Weights
 
 if TYPE_CHECKING:
     import httpx
@@ -108,6 +109,7 @@ class OllamaModel:
         """True once it was heard to speak Ollama's protocol."""
         self._names: set[str] = set()
         """Of what it has, when it was asked last."""
+        self._weights = Weights()
         self._client: httpx.AsyncClient | None = None
         self._plain: PlainTransport | None = None
 
@@ -231,12 +233,13 @@ class OllamaModel:
 
     async def info(self, name: str) -> ModelInfo:
         """What `/api/show` says of the model."""
-        raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
-        show = entry(self._decode(raw, dict), Show) or Show()
+        show = await self._show(name)
         if full_name(name) not in self._names:
             with suppress(ModelError):
                 await self.installed()
-        return shown(self.full_name(name), show)
+        full = self.full_name(name)
+        self._weights.told(full, show.modelfile or "")
+        return shown(full, show)
 
     async def installed(self) -> list[ModelInfo]:
         """What `/api/tags` lists."""
@@ -253,7 +256,17 @@ class OllamaModel:
 
     async def running(self) -> list[LoadedModel]:
         """What `/api/ps` lists. The server holds this back while it loads a model."""
-        return held(self._decode(await self._ask("GET", "/api/ps"), Ps))
+        listed = held(self._decode(await self._ask("GET", "/api/ps"), Ps))
+        return await self._weights.named(listed, self._modelfile)
+
+    async def _modelfile(self, name: str) -> str:
+        with suppress(ModelError):
+            return (await self._show(name)).modelfile or ""
+        return ""
+
+    async def _show(self, name: str) -> Show:
+        raw = await self._ask("POST", "/api/show", msgspec.json.encode({"model": name}))
+        return entry(self._decode(raw, dict), Show) or Show()
 
     async def pull(self, name: str) -> AsyncIterator[PullStep]:
         """What `/api/pull` says while it works.

@@ -54,6 +54,7 @@ class Show(msgspec.Struct):
     remote_host: str | None = ""
     parameters: str | None = ""
     template: str | None = ""
+    modelfile: str | None = ""
     thinking: Thinking | None = None
 
 

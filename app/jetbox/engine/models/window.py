@@ -104,7 +104,7 @@ async def _found(model: ChatModel, info: ModelInfo, options: ContextOptions, lea
             running = await model.running()
     except (TimeoutError, ModelError):
         running = []
-    held = next((m for m in running if m.name == info.name and m.window), None)
+    held = next((m for m in running if m.serves(info.name) and m.window), None)
     least = max(SMALL_WINDOW, least)
     if held is not None and held.window >= min(least, info.max_ctx or least):
         return Window(held.window, "the server has the model loaded with it")
