@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import py_compile
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -102,14 +103,18 @@ def test_a_link_that_is_turned_to_a_file_as_old(tmp_path: Path, monkeypatch: pyt
 
 
 def separate(folder: Path) -> Path:
-    """An environment with what is installed here, but for what is imported from where it is edited."""
-    packages = environment(folder)
-    (packages / "base.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    """An environment with a pytest of its own, and nothing else."""
+    packages, installed = environment(folder), Path(sysconfig.get_path("purelib"))
+    # A link, or a path in a `.pth`, would lead to one more place whose byte code may be as old as its sources.
+    for pattern in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "pytest-*.dist-info"):
+        for found in installed.glob(pattern):
+            shutil.copytree(found, packages / found.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(installed / "py.py", packages)
     return packages
 
 
 async def test_verdicts_follow_edits_that_python_cannot_see(bench: Bench) -> None:
-    # Where sources of ours were compiled as soon as they were written, no byte code would be believed.
+    # Where what is imported was compiled as soon as it was installed, no byte code would be believed.
     separate(bench.root / ".venv")
     path = bench.write("m.py", "V = 3\n")
     test = bench.write("test_m.py", SUITE)
@@ -212,10 +217,10 @@ async def test_byte_code_is_not_believed_once_the_clock_went_back(
 ) -> None:
     # Where the clock was set back by an hour, a source that is edited is older than what was compiled before.
     older = "RECENT_NS = -3_600_000_000_000"
-    text, sources = sessions._inside(), zygote._sources()
+    (text, *more), sources = sessions._sources(), zygote._sources()
     assert "RECENT_NS = 10_000_000_000" in text
     text = text.replace("RECENT_NS = 10_000_000_000", older)
-    monkeypatch.setattr(sessions, "_inside", lambda: text)
+    monkeypatch.setattr(sessions, "_sources", lambda: (text, *more))
     monkeypatch.setattr(zygote, "_sources", lambda: (text.encode(), *sources[1:]))
     path = bench.write("m.py", "V = 3\n")
     bench.write("test_m.py", SUITE)

@@ -65,6 +65,55 @@ def test_what_a_compiler_has_something_to_say_of_is_left_to_the_import(tmp_path:
     assert "source_to_code" not in vars(SourceFileLoader)
 
 
+PATCHED = """import builtins
+real = builtins.compile
+def turned(data, *more, **words):
+    return real(b"X = 7" if data == b"X = 2\\n" else data, *more, **words)
+builtins.compile = turned
+"""
+DERIVED = """from importlib._bootstrap_external import SourceLoader
+real = SourceLoader.source_to_code
+def turned(self, data, path):
+    return real(self, b"X = 7" if bytes(data) == b"X = 2\\n" else data, path)
+SourceLoader.source_to_code = turned
+"""
+AUDITED = """import sys
+def seen(event, said):
+    if event == "compile" and said[0] == b"X = 2\\n":
+        sys.m = 7
+sys.addaudithook(seen)
+"""
+
+
+def test_a_number_that_has_become_too_long_since_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "m.py"
+    source.write_text(f"X = 1{'0' * 900}\n")
+    compiled = Compiled(str(tmp_path))
+    compiled.add("m.py")
+    compiled.enter()
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        with pytest.raises(SyntaxError):
+            imported(source)
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@linux
+@pytest.mark.parametrize("deed", [PATCHED, DERIVED, AUDITED], ids=["compiler", "loader", "audit"])
+async def test_whoever_has_a_say_in_what_is_compiled_is_heard(bench: Bench, suite: Suite, deed: str) -> None:
+    bench.write("conftest.py", deed)
+    bench.write("m.py", "X = 1\n")
+    bench.write("test_a.py", "import sys, m\ndef test_a(): assert getattr(sys, 'm', m.X) == 7\n")
+    assert (await ahead(suite, "test_a.py")).code == 1
+    await idle(suite)
+    bench.write("m.py", "X = 2\n")
+    suite.probe.compile(["m.py"])
+    soon, plain = await ran(suite, "test_a.py"), await suite.probe.sessions.plain(("test_a.py",))
+    assert (soon.ahead, soon.code, plain.code) == (True, 0, 0), soon.output
+
+
 @linux
 async def test_an_edit_that_comes_after_it_counts(bench: Bench, suite: Suite) -> None:
     for n, text in enumerate(("X = 1\n", "X = 2\n")):

@@ -23,7 +23,7 @@ from jetbox.engine.probes.pytest import PytestProbe
 from jetbox.engine.probes.sessions import Ended, Sessions
 from jetbox.engine.probes.shadows import Shadows
 from jetbox.engine.safety.choose import choose_sandbox
-from jetbox.engine.safety.process import ProcessRunner
+from jetbox.engine.safety.process import Limits, ProcessRunner
 
 if TYPE_CHECKING:
     from engine.moving import Clock
@@ -182,6 +182,29 @@ async def test_a_forked_run_says_what_one_from_scratch_says(bench: Bench, suite:
         assert (again.state, again.summary) == (forked.state, forked.summary), name
         for path in written:
             path.unlink()
+
+
+LOOKS = """import json, sys
+def test_a():
+    main = sys.modules["__main__"]
+    told = [main.__name__, main.__file__, main.__package__, main.__spec__.name, "pytest" in vars(main)]
+    with open("told.json", "w") as file:
+        json.dump([told, sys.argv[0], sys.argv[-1], sys.orig_argv[1:4], sys.orig_argv[-1]], file)
+"""
+
+
+async def test_it_looks_like_a_run_that_somebody_started(bench: Bench, suite: Suite) -> None:
+    # Programs name themselves after it, and take one without a file for an interpreter that somebody types into.
+    told = bench.root / "told.json"
+    bench.write("test_a.py", LOOKS)
+    await suite.tree.sweep()
+    for ended in (await suite.probe.sessions.run(("test_a.py",)), await suite.probe.sessions.plain(("test_a.py",))):
+        assert ended.code == 0, ended.output
+        seen = told.read_text()
+        told.unlink()
+        by_hand = [suite.probe._interpreters.find().path, "-m", "pytest", "-q", "test_a.py"]
+        assert (await bench.processes.run(by_hand, limits=Limits(60, 10_000), cwd=bench.root)).code == 0
+        assert seen == told.read_text()
 
 
 HAZARDS = {

@@ -192,6 +192,18 @@ async def test_folders_that_are_named_for_a_whole_run_are_looked_for_when_it_beg
     assert (await ran(suite)).code == 1
 
 
+async def test_a_module_that_comes_is_found_instead_of_one_that_the_options_had_loaded(
+    bench: Bench, suite: Suite
+) -> None:
+    bench.write("pytest.ini", "[pytest]\naddopts = -p xdist\n")
+    bench.write("test_a.py", "import queue\ndef test_a(): assert hasattr(queue, 'OWN')\n")
+    assert (await ahead(suite, "test_a.py")).code == 1
+    await idle(suite)
+    bench.write("queue.py", "class Queue: OWN = 1\nSimpleQueue = Empty = Full = OWN = Queue\n")
+    soon, plain = await ran(suite, "test_a.py"), await suite.probe.sessions.plain(("test_a.py",))
+    assert (soon.code, plain.code) == (0, 0), soon.output
+
+
 async def test_a_conftest_that_comes_is_loaded(bench: Bench, suite: Suite) -> None:
     bench.write("tests/test_a.py", "def test_a(one): assert one == 1\n")
     assert (await ahead(suite, "tests/test_a.py")).code == 1

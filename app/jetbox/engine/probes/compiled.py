@@ -7,8 +7,10 @@ is taken for a source that is the same to the byte when it is imported, and for 
 
 from __future__ import annotations
 
+import builtins
 import os
 import stat
+import sys
 import warnings
 from importlib.machinery import SourceFileLoader
 from types import CodeType
@@ -45,17 +47,32 @@ class Compiled:
         """Let the import system find each of them once, where it would compile that same text."""
         if not self._made:
             return
-        made, real = self._made, SourceFileLoader.source_to_code
+        made, compiler, digits = self._made, builtins.compile, most_digits()
+        real = SourceFileLoader.source_to_code
 
         def source_to_code(loader: Any, data: Any, path: Any, *more: Any, **words: Any) -> Any:
             found = made.pop(path, None) if isinstance(path, str) else None
             if not made and vars(SourceFileLoader).get("source_to_code") is source_to_code:
                 del SourceFileLoader.source_to_code
-            if found is not None and not more and not words and type(data) is bytes and data == found[0]:
-                return found[1]
-            return real(loader, data, path, *more, **words)
+            # What would be called by now, if we were not there: somebody may have put his own in its place.
+            if not isinstance(loader, SourceFileLoader):
+                return real(loader, data, path, *more, **words)
+            instead = super(SourceFileLoader, loader).source_to_code
+            other = getattr(instead, "__func__", None) is not real or builtins.compile is not compiler
+            other = other or most_digits() != digits
+            if found is None or other or more or words or type(data) is not bytes or data != found[0]:
+                return instead(data, path, *more, **words)
+            # Whoever listens hears of it when it is wanted.
+            sys.audit("compile", data, path)
+            return found[1]
 
         SourceFileLoader.source_to_code = source_to_code  # type: ignore[assignment, method-assign]
+
+
+def most_digits() -> int:
+    """How long a number in a source may be, in the versions of Python that have a limit."""
+    asked = getattr(sys, "get_int_max_str_digits", None)
+    return asked() if asked is not None else 0
 
 
 def text(path: str) -> Optional[bytes]:  # noqa: UP045

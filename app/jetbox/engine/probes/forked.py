@@ -16,8 +16,9 @@ from typing import Any, Callable, Dict, List  # noqa: UP035 - evaluated by old i
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from jetbox.engine.probes.inside import ARGUMENTS, Report, sources_only
+    from jetbox.engine.probes.inside import Report, sources_only
     from jetbox.engine.probes.opened import Opened
+    from jetbox.engine.probes.program import as_given
     from jetbox.engine.probes.touched import Touched
 
 
@@ -53,10 +54,9 @@ def session(request: Dict[str, Any], root: str, private: str, out: int, said: in
     plugins = Plugins(request, root, private, said)
     plugins.report.at = loaded.at
     plugins.look(request, root)
-    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *request["files"]]
     import pytest
 
-    plugins.tell(int(pytest.main(sys.argv[1:], plugins=plugins.all)))
+    plugins.tell(int(pytest.main(as_given(private, request["files"]), plugins=plugins.all)))
 
 
 def detached(out: int) -> None:

@@ -17,6 +17,10 @@ import tempfile
 import time
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple  # noqa: UP035 - evaluated by old interpreters
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.program import as_given, as_program
+
 ARGUMENTS = ["-q", "-rfE", "--tb=short", "--color=no", "--maxfail=0"]
 SKIPPED = {".git", ".hg", ".svn", ".jj", ".jetbox", "node_modules"}
 RECENT_NS = 10_000_000_000
@@ -376,10 +380,10 @@ def main(
     sources_only(root, private, outside)
     # As `python -m pytest` does; the cache goes elsewhere, so that `--lf` selects nothing.
     sys.path.insert(0, root)
-    sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(private, "cache"), *files]
+    as_program()
     report = Report(packages, private)
     try:
-        code = int(pytest.main(sys.argv[1:], plugins=[report]))
+        code = int(pytest.main(as_given(private, files), plugins=[report]))
     finally:
         shutil.rmtree(private, ignore_errors=True)
     sys.stdout.flush()

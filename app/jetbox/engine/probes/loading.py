@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Optional  # noqa: UP035 - evaluated by old i
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.inside import ARGUMENTS
+    from jetbox.engine.probes.program import as_program
 
 HOSTILE = ("grpc", "torch", "tensorflow", "jax", "gevent", "eventlet", "uvloop")
 """Packages that do not survive a fork: threads, devices, loops of their own."""
@@ -39,6 +40,7 @@ class Loaded:
         from _pytest.assertion import install_importhook
         from _pytest.config import default_plugins, get_config
 
+        as_program()
         self.at = mmap.mmap(-1, AT_BYTES)
         """Shared with what is forked: what a run is at."""
         for name in default_plugins:

@@ -24,7 +24,8 @@ from jetbox.engine.workspace.names import PROTECTED
 
 LOADER = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    'exec(compile(sys.stdin.read(), "<jetbox>", "exec"), {"__name__": "jetbox"})'
+    'space = {"__name__": "jetbox"}; '
+    '[exec(compile(text, "<jetbox>", "exec"), space) for text in sys.stdin.read().split(chr(0))]'
 )
 """The workspace is off the path until pytest is imported: a `json.py` in it must not end up there."""
 ROOM = 8
@@ -195,7 +196,7 @@ class Sessions:
             [self._interpreters.find().path, "-c", LOADER],
             limits=Limits(self._options.time_s, ROOM * self._options.output_bytes, self._options.memory),
             cwd=self._root,
-            stdin=f"{_inside()}\n{words}\n".encode(),
+            stdin="\0".join((*_sources(), words)).encode(),
             background=behind,
         )
         before, found, after = done.output.rpartition("\n" + mark)
@@ -293,5 +294,5 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 
 @cache
-def _inside() -> str:
-    return Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
+def _sources() -> tuple[str, ...]:
+    return tuple(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("inside.py", "program.py"))

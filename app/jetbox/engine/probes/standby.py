@@ -23,8 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.compiled import Compiled
     from jetbox.engine.probes.forked import Plugins, alone, anew, bounded, detached, told, written
-    from jetbox.engine.probes.inside import ARGUMENTS, setting, sources_only
+    from jetbox.engine.probes.inside import setting, sources_only
     from jetbox.engine.probes.loading import of_workspace
+    from jetbox.engine.probes.program import as_given
     from jetbox.engine.probes.watched import end
 
 KNOWN = frozenset(
@@ -153,7 +154,6 @@ class Waiting:
         nothing = {"key": "", "files": [], "touched": False, "packages": []}
         plugins = self._plugins = Plugins(nothing, self._root, self._private, self._said)
         plugins.report.at = loaded.at
-        sys.argv = ["pytest", *ARGUMENTS, "-o", "cache_dir=" + os.path.join(self._private, "cache")]
         import pytest
 
         def conftests(early_config: Any, args: List[str]) -> Iterator[None]:  # noqa: UP006
@@ -171,7 +171,7 @@ class Waiting:
         else:
             hook, name = pytest.hookimpl(tryfirst=True)(session), "pytest_sessionstart"
         plugins.all.append(type("Wait", (), {"__module__": "jetbox", name: staticmethod(hook)})())
-        plugins.tell(int(pytest.main(sys.argv[1:], plugins=plugins.all)))
+        plugins.tell(int(pytest.main(as_given(self._private, []), plugins=plugins.all)))
 
     def _wait(self, config: Any, options: Any, arguments: List[str]) -> None:  # noqa: UP006
         """`options` as they are by now, and the `arguments` of which the rest are still to be read."""
@@ -187,7 +187,9 @@ class Waiting:
         os.close(self._asked)
         # Which of the folders that are named for a whole run exist has been looked at already.
         early = not request["files"] and config.getini("testpaths")
-        if early or self._seen != [stamp(path) for path in self._paths]:
+        # The options can have had more imported than the server knows of; the workspace has a module of that name now.
+        named = any(name in sys.modules for name in request["names"])
+        if early or named or self._seen != [stamp(path) for path in self._paths]:
             self._say(b"stale")
             os._exit(0)
         bounded(request)
@@ -233,7 +235,7 @@ class Waiting:
         """As if these files had been among the arguments."""
         if not files:
             return
-        sys.argv += files
+        as_given(self._private, files)
         before = config.invocation_params
         config.invocation_params = type(before)(args=(*before.args, *files), plugins=before.plugins, dir=before.dir)
         options.file_or_dir = [*options.file_or_dir, *files]

@@ -32,7 +32,10 @@ for size in map(int, sys.argv[1:]):
     exec(compile(text.decode(), "<jetbox>", "exec"), space)
 space["serve"]()
 """
-SOURCES = ("inside", "calls", "touched", "opened", "loading", "forked", "watched", "compiled", "standby", "forking")
+SOURCES = (
+    *("inside", "program", "calls", "touched", "opened", "loading", "forked", "watched", "compiled", "standby"),
+    "forking",
+)
 READ = OF_PYTEST | {"setup.py", "conftest.py"}
 """Files by which pytest finds its root and its options."""
 READY_S = 30.0
