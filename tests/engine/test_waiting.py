@@ -452,6 +452,25 @@ async def test_a_server_that_may_not_have_heard_of_the_end_is_told(
     assert (await within(again)).outcome == "answered"
 
 
+async def test_a_server_that_goes_on_with_an_answer_that_repeated_itself_is_told_too(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "HEARD_S", 0.05)
+    again = step(text="I will now look at the file. " * 300)
+    rig = await served(again, finish(), faults=("deaf:end@1", "stall@1:1500"))
+    goal = rig.start()
+    while not (await rig.until(e.Waiting, what="reading")).detail.endswith(f" tokens; {waiting.DEAF}"):
+        pass
+    assert rig.events(e.ModelAnswered)[0].done_reason == "repeated"
+    since = rig.events(e.RequestSent)[1]
+    assert since.attempt == 1
+    await rig.release()
+    await within(goal)
+    told = rig.of(e.RequestSent, e.Waiting)
+    after = told[told.index(since) :]
+    assert "loading" not in [each.what for each in after if isinstance(each, e.Waiting)], "it has spoken: it is there"
+
+
 async def test_a_server_that_goes_on_with_an_answer_that_was_stopped_is_told_while_the_next_waits(
     served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,10 +30,11 @@ OWN_PROTOCOL = "over its own protocol (--host without /v1, no model.protocol ope
 
 def learn(parts: Parts, answer: Answer, size: int, estimate: int) -> None:
     """Take what the server says of a request of `size` bytes, that had about `estimate` tokens."""
-    parts.given_up = answer.cancelled or isinstance(answer.error, Stalled)
+    parts.given_up = answer.cancelled or answer.runaway or isinstance(answer.error, Stalled)
     if not answer.complete:
         if answer.first >= 0 or isinstance(answer.error, CallGarbled):
             parts.prefix.read()
+            parts.loaded = parts.loaded or parts.given_up
         elif isinstance(answer.error, UNREAD):
             parts.prefix.refused()
         return
