@@ -25,7 +25,7 @@ from jetbox.engine.round import RoundResult
 from jetbox.engine.routing import LOOK_OVER, REFINE, Router, check
 from jetbox.engine.stream import Answer
 from jetbox.sim.launch import ServerProcess
-from scripted import WriteScript, call, finish, step
+from scripted import Step, WriteScript, call, finish, step
 
 OpenRig = Callable[..., Awaitable[Rig]]
 SMALL, LARGE = "llama3.2:3b", "gpt-oss:20b"
@@ -460,3 +460,59 @@ async def test_a_model_that_is_not_there_is_said_and_the_work_goes_on(rig: OpenR
     assert (await live.run()).outcome == "unverified"
     assert set(models(live)) == {LARGE}
     assert any("nix:1b" in notice.text for notice in live.events(e.Notice))
+
+
+CLOUD = "gpt-oss:120b-cloud"
+
+
+async def signed_out(sim_server: Callable[..., ServerProcess], script: Path, root: Path, **more: object) -> Rig:
+    """A session under a rule whose large model is in the cloud, of a server that nobody signed in."""
+    server = sim_server(scripts=[str(script)], models=[CLOUD])
+    return await Rig(server, root).open(name=SMALL, probes=RUFF, routing=rule(**{"large": CLOUD, **more}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "first", "second"),
+    [
+        ("evidence", [step(UNUSED), step(GOOD), finish()], [step(STILL), step(GOOD), finish()]),
+        ("phase", [step(UNUSED), step(GOOD), finish()], [step(STILL), step(GOOD), finish()]),
+        ("cascade", [step(text="It may be so.", confidence=0.5), step(text="It is so.")], None),
+    ],
+)
+async def test_a_large_model_that_is_not_signed_in_is_done_without(
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: Callable[..., ServerProcess],
+    mode: str,
+    first: list[Step],
+    second: list[Step] | None,
+) -> None:
+    script = write_script(*first, *(second or first), match=".")
+    live = await signed_out(sim_server, script, tmp_path, mode=mode, escalate_red=1)
+    assert (await live.run()).outcome in ("done", "answered")
+    assert [(s.old, s.new) for s in live.events(e.ModelSwitched)] == [(SMALL, CLOUD), (CLOUD, SMALL)]
+    (told,) = [notice for notice in live.events(e.Notice) if "401" in notice.text]
+    assert told.text.endswith(f"; going on with {SMALL}")
+    assert "ollama signin" in told.hint
+    assert f"/model {CLOUD}" in told.hint
+    assert (await live.run("Again")).outcome in ("done", "answered", "unverified")
+    assert len(live.events(e.ModelSwitched)) == 2, "it is not tried again"
+    asked = [json.loads(entry["body"])["model"] for entry in (await live.stats())["bodies"]]
+    assert asked.count(CLOUD) <= 1
+    assert live.events(e.ModelSwitched)[1].why == f"{CLOUD} cannot be used"
+    await live.close()
+
+
+async def test_a_model_that_the_user_chooses_is_a_rules_again(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    script = write_script(step(text="Well."), match=".")
+    live = await signed_out(sim_server, script, tmp_path, mode="complexity", threshold=0)
+    assert (await live.run()).outcome == "answered"
+    assert [*live.parts.barred] == [CLOUD]
+    live.submit(c.SetModel(CLOUD))
+    ended = await live.run()
+    assert (ended.outcome, live.parts.model_name) == ("failed", CLOUD), "what the user chose is not undone"
+    assert "has to be signed in" in ended.reason
+    assert not live.parts.barred
+    await live.close()

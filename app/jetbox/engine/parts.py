@@ -74,6 +74,10 @@ class Parts(msgspec.Struct):
     """Of the model in use."""
     named: bool = False
     """The session begins with a model that was named: the first goal's rule goes on from it."""
+    came_from: str = ""
+    """The model before the one in use, where a rule went over to that."""
+    barred: dict[str, str] = {}
+    """Why models that a rule went over to would not work; it does without them."""
     loaded: bool = False
     """True once the model has answered in this session, until it is seen to be unloaded."""
     lists_held: bool = False

@@ -54,7 +54,7 @@ class Resend:
         while not isinstance(error, ModelNotFound | ModelUnfit):
             pause = self._pause(error)
             if pause is None:
-                return given_up(error, parts)
+                return None if await self._went_back(error) else given_up(error, parts)
             if pause:
                 await self._back_off(error, pause)
             told = await told_anew(parts) if isinstance(error, RESTARTED) else None
@@ -73,10 +73,20 @@ class Resend:
     async def _replaced(self, error: ModelNotFound | ModelUnfit) -> ModelError | None:
         from jetbox.engine.gone import replaced
 
+        if await self._went_back(error):
+            return None
         try:
             return await replaced(self._parts, error)
         finally:
             self._account("waiting for you", "")
+
+    async def _went_back(self, error: JetboxError) -> bool:
+        if not self._parts.came_from:
+            return False
+        from jetbox.engine.retreat import went_back
+
+        with self._parts.timed("switch"):
+            return await went_back(self._parts, error)
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""

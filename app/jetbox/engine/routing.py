@@ -8,6 +8,8 @@ they choose between two goals, until the next one ends.
 
 from __future__ import annotations
 
+from collections import ChainMap
+
 import msgspec
 
 from jetbox.engine.complexity import Complexity, complexity
@@ -88,8 +90,8 @@ class Router:
         """Begins with the goal."""
         self.most = 0
         """Most tokens of an answer by the goal's tier; 0 where that bounds nothing."""
-        self._unfit: dict[str, str] = {}
-        """Why models of the rule cannot be used for this goal."""
+        self._unfit: ChainMap[str, str] = ChainMap({}, parts.barred)
+        """Why models of the rule cannot be used for this goal, or in this session."""
 
     async def begin(self, goal: str) -> None:
         """The goal begins."""

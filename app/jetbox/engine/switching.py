@@ -53,6 +53,9 @@ async def switch_as_wished(parts: Parts) -> bool:
     old, expected = parts.model_name, predict(parts, entry, figures, window)
     parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))
     parts.use_model(entry.info, window)
+    parts.came_from = "" if wish.reason == "user" else old
+    if wish.reason == "user":
+        parts.barred.pop(entry.info.name, None)
     parts.loaded = entry.loaded is not None
     if parts.model.manages and not parts.loaded:
         parts.prefix.unloaded(entry.info.name)
