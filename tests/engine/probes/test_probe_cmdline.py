@@ -39,6 +39,12 @@ SCRIPT = "tools/check.sh"
         ("node tools/check", "tools/check.mjs"),
         ("node tools", "tools/index.js"),
         ("awk -f sum.awk --file=data/in.txt", "data/in.txt"),
+        ("PATH=tools:$PATH check", "tools/check"),
+        ("export PATH=$PWD/tools:${PATH}; check", "tools/check"),
+        (("env", "PATH=/usr/bin:tools:src", "check"), "tools/check"),
+        ("cd sub && PATH=../tools:$PATH && check", "tools/check"),
+        ("PYTHONPATH=/ws/tools python3 -m check", "tools/check.py"),
+        ("CDPATH=sub cd tools; ./check", "sub/tools/check"),
     ],
 )
 def test_what_is_run_is_named(command: str | tuple[str, ...], path: str) -> None:
@@ -81,6 +87,8 @@ def test_what_is_run_is_named(command: str | tuple[str, ...], path: str) -> None
         "echo 'unclosed",
         "make -C $SUB check",
         "parallel 'sh {}' ::: tools/*.sh",
+        "PATH=$X:$PATH check",
+        "export PATH=~/bin:$PATH; check",
     ],
 )
 def test_where_it_cannot_be_told_any_file_may_be_run(command: str | tuple[str, ...]) -> None:

@@ -238,6 +238,23 @@ async def test_another_program_is_another_verdict(
     assert (await bench.one(engine, "check")).summary == "shadow"
 
 
+@pytest.mark.parametrize("inside", [True, False])
+async def test_a_program_in_a_folder_that_the_line_puts_on_the_path(bench: Bench, tmp_path: Path, inside: bool) -> None:
+    bench.write("a.rs", "1")
+    folder = bench.root / "tools" if inside else tmp_path / "elsewhere"
+    program(folder, "my-tool", "echo old")
+    engine = engine_of(bench, f"PATH={'tools' if inside else folder}:$PATH my-tool", scope=("*.rs",))
+    assert [(await bench.one(engine, "check")).cache for _ in range(2)] == ["ran", "hit"]
+    program(folder, "my-tool", "echo new; false")
+    verdict = await bench.one(engine, "check")
+    assert (verdict.state, verdict.summary) == ("failed", "new")
+
+
+async def test_a_function_of_the_line_is_no_program_that_is_missing(bench: Bench) -> None:
+    engine = engine_of(bench, "look() { echo seen; }; look")
+    assert (await bench.one(engine, "check")).summary == "seen"
+
+
 async def test_variables_count_and_none_of_ours_are_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "secret")
     engine = engine_of(bench, "echo $LANG/$MY_TOKEN")

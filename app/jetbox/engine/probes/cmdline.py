@@ -33,6 +33,8 @@ ENTRIES = ("__main__", "__init__", "index")
 _OPEN = re.compile(r"[$*?\[\]`]|^~|\{\}")
 """What stands for other words than it is."""
 _ASSIGNED = re.compile(r"\w+\+?=.*", re.DOTALL)
+_SEARCHED = re.compile(r"(\w*PATH|RUBYLIB|PERL5LIB)\+?=(.*)", re.DOTALL)
+"""Variables that hold folders in which programs, modules and other folders are looked for."""
 _WRITES = re.compile(r"(?:&?>>?|>[&|])|<>?&?|<<<")
 _TEXT_OF_SHELLS = re.compile(r"-[a-zA-Z]*c[a-zA-Z]*")
 _TEXT_OF_PYTHON = re.compile(r"-[bBdEiIOPqRsSuvx]*c.*|-")
@@ -47,6 +49,8 @@ class Line(msgspec.Struct):
     folders: list[str] = msgspec.field(default_factory=lambda: [""])
     """Where it may look for a file that a word names."""
     modules: list[str] = []
+    places: list[str] = []
+    """Folders beside those of the path in which programs are looked for."""
     clear: bool = True
     """False where something is run that no word names."""
 
@@ -70,6 +74,8 @@ class Line(msgspec.Struct):
     def command(self, words: Sequence[str], *, quoted: bool = True) -> None:
         """Take in one command; `quoted`: no shell has a look at its words."""
         self.words += words
+        for found in filter(None, map(_SEARCHED.fullmatch, words)):
+            self._search(found[1], found[2])
         words = list(words)
         while words and (words[0] in LEADING or _ASSIGNED.fullmatch(words[0])):
             del words[0]
@@ -100,11 +106,20 @@ class Line(msgspec.Struct):
         if at is not None:
             self._interpreted(_interpreter(words[at]), words[at + 1 :], unsure=unsure)
 
+    def _search(self, name: str, value: str) -> None:
+        """Things are looked for in these folders too, from here on."""
+        for place in value.split(":"):
+            plain = place.removeprefix("$PWD/").removeprefix("${PWD}/")
+            if plain not in ("", f"${name}", f"${{{name}}}"):
+                self._move(plain, sure=not _open(plain))
+                self.places += [plain] if name == "PATH" and plain.startswith("/") else []
+
     def _move(self, folder: str, *, sure: bool) -> None:
         if not sure or len(self.folders) > _MOST_FOLDERS:
             self.clear = False
         else:
-            self.folders += [os.path.join(above, folder) for above in self.folders]
+            moved = (os.path.join(above, folder) for above in self.folders)
+            self.folders = list(dict.fromkeys((*self.folders, *moved)))
 
     def _interpreted(self, name: str, words: list[str], *, unsure: bool) -> None:
         shell, python = re.fullmatch(SHELL, name), name.startswith(("python", "pypy"))
@@ -129,6 +144,8 @@ class Runs(msgspec.Struct, frozen=True):
     """False where that cannot be told: any file may be."""
     named: frozenset[str]
     """Paths that its words may stand for, relative to the workspace, which itself is `.`."""
+    places: tuple[str, ...] = ()
+    """Folders elsewhere in which programs are looked for beside those of the path."""
 
     def takes(self, path: str) -> bool:
         """True for a file that is named, by its path, without its suffix, or by its folder."""
@@ -150,7 +167,8 @@ def runs(command: str | Sequence[str], root: str) -> Runs:
         parts = module.split(".")
         plain.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
     named = {_inside(os.path.join(root, folder, word), root) for folder in line.folders for word in plain}
-    return Runs(line.clear, frozenset(named - {""}))
+    places = tuple(place for place in dict.fromkeys(line.places) if not _inside(place, root))
+    return Runs(line.clear, frozenset(named - {""}), places)
 
 
 def _commands(tokens: list[str]) -> Iterator[list[str]]:

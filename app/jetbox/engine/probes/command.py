@@ -8,6 +8,7 @@ import signal
 import stat
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from jetbox.engine.options import ProbeCommand, ProbeOptions
@@ -25,8 +26,9 @@ from jetbox.engine.safety.terminal import safe_text
 
 SHELLS_OWN = frozenset(
     """
-    . : [ alias break case cd command continue echo eval exec exit export false for getopts hash if local printf pwd
-    read readonly return set shift test times trap true type ulimit umask unalias unset until wait while { ( !
+    . : [ [[ alias break case cd command continue declare echo eval exec exit export false for function getopts hash if
+    let local popd printf pushd pwd read readonly return set shift shopt source test time times trap true type typeset
+    ulimit umask unalias unset until wait while { ( !
     """.split()  # noqa: SIM905 a list of words is easier to read so
 )
 """Words that begin a command of the shell without naming a program."""
@@ -94,6 +96,9 @@ class CommandProbe(Whole):
         env = self._variables()
         programs = {word: found for word in self._words if (found := _program(word, env["PATH"], str(self._root)))}
         versions = {f"program {word}": identity(found) for word, found in programs.items()}
+        beside = ((place, word) for place in self._runs.places for word in self._words)
+        named = {_program(word, place, str(self._root)) for place, word in beside} - {"", *programs.values()}
+        versions.update({f"program {found}": identity(found) for found in named})
         interpreter = self._interpreters.find()
         outside: tuple[str, ...] | None = self._places(env["PATH"])
         if os.path.dirname(interpreter.path) in map(os.path.dirname, programs.values()):
@@ -148,14 +153,16 @@ class CommandProbe(Whole):
         first = self._first()
         for word in self._words:
             if word == first or _names_program(word):
-                found += candidates(word, path, str(self._root))
+                found += candidates(word, os.pathsep.join((path, *self._runs.places)), str(self._root))
         return tuple(found) if len(found) <= MOST_NOTICED else None
 
     def _first(self) -> str:
         """The program that has to be there; empty where only the shell can tell."""
         if not isinstance(self._command.command, str):
             return self._command.command[0]
-        for word in self._words:
+        for word, after in pairwise((*self._words, "")):
+            if re.match(r"PATH\+?=", word) or after.startswith("("):
+                return ""  # It may lie anywhere, or be a function.
             if not re.fullmatch(r"\w+=.*", word, re.DOTALL):
                 return word if word not in SHELLS_OWN and not re.search(r"[^\w@%+=:,./-]", word) else ""
         return ""
