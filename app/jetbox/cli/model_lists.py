@@ -201,8 +201,11 @@ def _loaded(entry: Entry) -> str:
         parts.append(placed(share))
     if held.window:
         parts.append(f"{held.window:,} tokens")
-    left = _left(held.expires_at)
-    return ", ".join(parts + ([left] if left else []))
+    if left := _left(held.expires_at):
+        parts.append(left)
+    if held.name != entry.info.name:
+        parts.append(f"as {held.name}")
+    return ", ".join(parts)
 
 
 def _left(expires_at: str) -> str:

@@ -61,6 +61,8 @@ def held_words(listed: e.ModelsListed | None, now: int) -> list[str]:
     if listed is not None and listed.loading:
         return [*out, LOADING]
     loaded = [model for model in listed.models if model.loaded] if listed is not None else []
+    names = {model.name for model in loaded}
+    loaded = [model for model in loaded if model.loaded_as not in names]  # its memory is told there
     if not (loaded or out):
         return ["the server holds no model in memory"]
     return [*out, *(f"{model.name}: {', '.join(in_memory(model, now))}" for model in loaded)]

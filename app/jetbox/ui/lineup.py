@@ -124,6 +124,8 @@ def in_memory(model: e.ListedModel, now: int) -> list[str]:
         parts.append(f"window {words.count(model.window)}")
     if model.expires:
         parts.append("kept" if model.expires < 0 else f"unloads in {_left(model, now)}")
+    if model.loaded_as:
+        parts.append(f"as {one_line(model.loaded_as)}")
     return parts or ["loaded"]
 
 

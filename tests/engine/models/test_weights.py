@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 from jetbox.engine.models.base import LoadedModel
+from jetbox.engine.models.catalog import Catalog
+from jetbox.engine.models.listing import as_told
 from jetbox.engine.models.manage import unload, warm
 from jetbox.engine.models.ollama import OllamaModel
 from jetbox.engine.models.ollama_lists import Show
@@ -44,6 +46,14 @@ async def test_one_that_is_loaded_under_its_own_name_has_no_other(model: OllamaM
     assert [(each.name, each.also) for each in await model.running()] == [(MADE, ())]
     await unload(model, BASE, OPTIONS)
     assert await model.running() == []
+
+
+async def test_the_list_says_as_what_it_is_held(model: OllamaModel) -> None:
+    await warm(model, BASE, OPTIONS, 8192)
+    await model.info(MADE)
+    listing = await Catalog(model).look()
+    told = {entry.info.name: as_told(entry, 0) for entry in listing.entries}
+    assert {name: one.loaded_as for name, one in told.items() if one.loaded} == {BASE: "", MADE: BASE}
 
 
 async def test_a_model_is_asked_for_its_file_once(model: OllamaModel, monkeypatch: pytest.MonkeyPatch) -> None:

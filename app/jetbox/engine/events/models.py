@@ -157,6 +157,8 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     window: int = 0
     expires: int = 0
     """Session time in ns at which the server unloads it; negative for never, 0 where it does not say."""
+    loaded_as: str = ""
+    """The model of the same weights under whose name the server holds it, where that is another."""
     load_ns: int = 0
     """Medians of what was measured here; 0 where nothing was."""
     prefill: float = 0.0

@@ -101,6 +101,7 @@ def as_told(entry: Entry, now: int) -> ListedModel:
         memory_gpu=held.size_vram if held else 0,
         window=held.window if held else 0,
         expires=session_time(held.expires_at, now) if held else 0,
+        loaded_as=held.name if held and held.name != info.name else "",
     )
 
 
