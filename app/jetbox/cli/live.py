@@ -214,8 +214,9 @@ class Live:
         from jetbox.record.places import probes_folder
 
         options, resumed = self._start.options, self._resumed
-        info = await self._usable(model, first_name(options, resumed.model if resumed else ""))
-        options = await with_usable_rule(self.session, model, options, info.name, self._usable)
+        first = first_name(options, resumed.model if resumed else "")
+        info = await self._usable(model, first)
+        options = await with_usable_rule(self.session, model, options, info.name, self._usable, first)
         had = resumed.num_ctx if resumed is not None and info.name == model.full_name(resumed.model) else 0
         if had and model.manages and not options.context.num_ctx:  # another server was started with what it has
             window = within(Window(had, "as the session began with"), info.max_ctx)

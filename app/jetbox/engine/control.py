@@ -102,6 +102,8 @@ class Control:
         """The user wants the other phase of the goal."""
         self.choices = 0
         """How often the user chose a model."""
+        self.choice = ""
+        """The one that they chose last."""
         self._named: asyncio.Future[None] | None = None
         """Somebody waits for the name of a model."""
         self._waited = 0
@@ -129,7 +131,7 @@ class Control:
                 self._session.emit(Notice(level="warning", text=text, hint="/models lists what the server has"))
             case SetModel():
                 self.wish, self.chosen = Wish(command.name), True
-                self.choices += 1
+                self.choices, self.choice = self.choices + 1, command.name
                 if self.interrupt is None:
                     return False  # nothing runs: whoever waits for commands sees to it
                 if self._named is not None:

@@ -76,6 +76,8 @@ class Parts(msgspec.Struct):
     """The session begins with a model that was named: the first goal's rule goes on from it."""
     came_from: str = ""
     """The model before the one in use, where a rule went over to that."""
+    fetching: set[str] = msgspec.field(default_factory=set)
+    """Models that the server is fetching."""
     barred: dict[str, str] = {}
     """Why models that a rule went over to would not work; it does without them."""
     loaded: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from jetbox.engine.context.budget import LEAST_ANSWER, MARGIN
 from jetbox.engine.context.carry import reader_of
+from jetbox.engine.control import Wish
 from jetbox.engine.errors import ContextOverflow, KeyWanted, ModelError, ModelNotFound, ServerUnreachable
 from jetbox.engine.events import ModelSwitched, Notice, SwitchCost, SwitchPaid
 from jetbox.engine.models.base import CACHED, EVALUATED, ModelInfo
@@ -41,14 +42,7 @@ async def switch_as_wished(parts: Parts) -> bool:
             text = f"{error.message}; going on with {parts.model_name}, {queued}"
             parts.session.emit(Notice(level="warning", text=text, hint=error.hint))
             return False
-        parts.control.chosen = False
-        if isinstance(error, ModelNotFound) and wish.reason == "user" and parts.control.attended:
-            from jetbox.engine.models.missing import missing
-
-            parts.session.emit(await missing(parts.model, wish.name, error))
-        parts.session.emit(
-            Notice(level="warning", text=f"{error.message}; going on with {parts.model_name}", hint=error.hint)
-        )
+        await cannot(parts, wish, error)
         return False
     old, expected = parts.model_name, predict(parts, entry, figures, window)
     parts.session.emit(ModelSwitched(old=old, new=entry.info.name, reason=wish.reason, why=wish.why, expected=expected))
@@ -62,6 +56,22 @@ async def switch_as_wished(parts: Parts) -> bool:
     parts.recall(figures)
     parts.switched = Switched(old, expected)
     return True
+
+
+async def cannot(parts: Parts, wish: Wish, error: ModelError) -> None:
+    """Say why a model that was wished for cannot be gone over to, and what can be done."""
+    parts.control.chosen = False
+    text = f"{error.message}; going on with {parts.model_name}"
+    if isinstance(error, ModelNotFound) and wish.reason == "user":
+        if parts.model.full_name(wish.name) in parts.fetching:
+            text = f"{wish.name} is being fetched, and gone over to when it is there; going on with {parts.model_name}"
+            parts.session.emit(Notice(level="info", text=text))
+            return
+        if parts.control.attended:
+            from jetbox.engine.models.missing import missing
+
+            parts.session.emit(await missing(parts.model, wish.name, error))
+    parts.session.emit(Notice(level="warning", text=text, hint=error.hint))
 
 
 async def go_on_with_another(parts: Parts, old: str) -> None:

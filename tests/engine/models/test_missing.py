@@ -15,7 +15,7 @@ from jetbox.engine import commands as c
 from jetbox.engine import events as e
 from jetbox.engine.errors import KeyWanted, ModelNotFound, ServerUnreachable
 from jetbox.engine.loop import serve
-from jetbox.engine.models.base import ChatModel, ModelInfo
+from jetbox.engine.models.base import ChatModel, ModelInfo, PullStep
 from jetbox.engine.models.choose import choose_model
 from jetbox.engine.models.desk import ModelsDesk
 from jetbox.engine.models.missing import choose_or_ask, with_usable_rule
@@ -238,6 +238,36 @@ async def test_what_was_chosen_later_is_not_overridden_by_what_was_fetched(
     await asyncio.wait([desk])
 
 
+@pytest.mark.parametrize("use", [True, False])
+async def test_one_that_is_chosen_while_it_is_fetched_is_gone_over_to_when_it_is_there(
+    rig: Callable[..., Awaitable[Rig]], use: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = await rig(step(text="Yes."), attended=True)
+    fetch, on = live.parts.model.pull, asyncio.Event()
+
+    async def slowly(name: str) -> AsyncIterator[PullStep]:
+        yield PullStep("pulling manifest")
+        await on.wait()
+        async for each in fetch(name):
+            yield each
+
+    monkeypatch.setattr(live.parts.model, "pull", slowly)
+    desk = asyncio.create_task(ModelsDesk(live.parts).run())
+    serving = asyncio.create_task(serve(live.parts))
+    await asyncio.sleep(0)
+    live.submit(c.PullModel(FETCHED, use=use))
+    await live.until(e.ModelPulled)
+    live.submit(c.SetModel(FETCHED))
+    assert f"{FETCHED} is being fetched" in (await live.until(e.Notice)).text
+    on.set()
+    assert (await live.until(e.ModelSwitched)).new == FETCHED
+    assert not live.events(e.ModelMissing)
+    live.submit(c.Close())
+    await within(serving)
+    desk.cancel()
+    await asyncio.wait([desk])
+
+
 async def test_a_switch_to_one_that_is_not_there_offers_to_fetch_it(rig: Callable[..., Awaitable[Rig]]) -> None:
     live = await rig(step(text="Yes."), attended=True)
     desk = asyncio.create_task(ModelsDesk(live.parts).run())
@@ -278,6 +308,18 @@ async def test_a_rule_whose_other_model_is_missing_asks_and_one_whose_server_is_
     await asking.told(e.ModelMissing)
     asking.session.submit(c.SetModel("GPT-OSS:20b"))
     assert (await within(ruled)).routing.large == "gpt-oss:20b"
+
+
+async def test_a_rule_whose_first_model_is_missing_asks_once(asking: Asking) -> None:
+    rule = RoutingOptions(mode="evidence", small="nowhere:7b", large="gpt-oss:20b")
+    choose = partial(choose_or_ask, asking.session)
+    first = asyncio.create_task(choose(asking.model, "nowhere:7b"))
+    await asking.told(e.ModelMissing)
+    asking.session.submit(c.SetModel("llama3.2:3b"))
+    begun = (await within(first)).name
+    options = EngineOptions(routing=rule)
+    ruled = with_usable_rule(asking.session, asking.model, options, begun, choose, "nowhere:7b")
+    assert (await within(ruled)).routing == RoutingOptions(mode="evidence", small="llama3.2:3b", large="gpt-oss:20b")
 
 
 @pytest.mark.parametrize("flavour", ["vllm", "llamacpp"])

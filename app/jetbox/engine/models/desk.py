@@ -183,10 +183,19 @@ class ModelsDesk:
         await self.lister.tell(anew=True)
 
     async def _pull(self, name: str, choices: int, *, use: bool) -> None:
-        """Fetched because it was wanted: it is switched to, unless another was chosen since; else it is in the list."""
-        fetched = await pull(self._parts.session, self._parts.model, name)
-        if fetched and use and self._parts.control.choices == choices:
-            self._parts.session.submit(SetModel(name))
+        """Fetched because it was wanted: it is switched to, unless another was chosen since; else it is in the list.
+
+        One that was chosen itself meanwhile is switched to as well.
+        """
+        parts, control = self._parts, self._parts.control
+        parts.fetching.add(parts.model.full_name(name))
+        try:
+            fetched = await pull(parts.session, parts.model, name)
+        finally:
+            parts.fetching.discard(parts.model.full_name(name))
+        chosen = control.choices > choices
+        if fetched and (parts.model.full_name(control.choice) == parts.model.full_name(name) if chosen else use):
+            parts.session.submit(SetModel(name))
         elif fetched:
             await self.lister.tell(anew=True)
 

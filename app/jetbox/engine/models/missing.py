@@ -63,8 +63,11 @@ async def with_usable_rule(
     options: EngineOptions,
     begun: str,
     choose: Callable[[ChatModel, str], Awaitable[ModelInfo]],
+    asked: str = "",
 ) -> EngineOptions:
     """The options, with models of their rule that can be used, before a round needs them; `begun` was looked at.
+
+    `asked` is the name that it was asked for by: where the user named another in its place, that is the rule's too.
 
     A server that does not say is told of, and asked again when a round needs the model.
 
@@ -81,6 +84,9 @@ async def with_usable_rule(
     for part in ("small", "large") if rule.mode != "off" else ():
         name = getattr(rule, part)
         if not name or model.full_name(name) == begun:
+            continue
+        if asked and model.full_name(name) == model.full_name(asked):
+            rule = msgspec.structs.replace(rule, **{part: begun})
             continue
         try:
             info = await choose(model, name)
