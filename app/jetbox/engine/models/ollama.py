@@ -29,6 +29,7 @@ from jetbox.engine.models.base import (
 )
 from jetbox.engine.models.entries import entry
 from jetbox.engine.models.http import CONNECT_S, Fields, client_for, never_began, refused
+from jetbox.engine.models.hushed import Hushed
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, Lines, decoded
 from jetbox.engine.models.nested import unreadable
@@ -99,7 +100,7 @@ class OllamaModel:
         """`host` is a URL with its port, with or without `/api`; `key` is sent as a bearer token."""
         self.key = key
         self.host = bare(host).rstrip("/").removesuffix("/api")
-        self._authorization = authorization(host, key)
+        self._authorization, self._hushed = authorization(host, key), Hushed(host, key).hushed
         self.product, self.owner = "Ollama", ""
         self.exchange = Exchange()
         self.manages = True
@@ -192,6 +193,8 @@ class OllamaModel:
                 chunk = await self._counted(rest)
                 done = chunk.done
                 yield chunk
+        except ModelError as error:
+            raise self._hushed(error) from error.__cause__
         except httpx.HTTPError as error:
             self._release = None
             if not done:
@@ -298,9 +301,10 @@ class OllamaModel:
     def _pulled(self, name: str, line: bytes) -> PullStep:
         said = self._decode(line, Pulled)
         if "does not exist" in (said.error or ""):
-            raise ModelNotFound(f"nobody has a model {name}: {said.error}", "see https://ollama.com/library")
+            nobody = ModelNotFound(f"nobody has a model {name}: {said.error}", "see https://ollama.com/library")
+            raise self._hushed(nobody)
         if said.error:
-            raise BadAnswer(f"the server could not fetch {name}: {said.error}", "see the server's log")
+            raise self._hushed(BadAnswer(f"the server could not fetch {name}: {said.error}", "see the server's log"))
         return PullStep(said.status or "", said.total or 0, said.completed or 0)
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
@@ -334,12 +338,12 @@ class OllamaModel:
             "start it with `ollama serve`, name another with --host, or try `jetbox-tui --demo`",
             away=True,
         )
-        return unreached(error, self.host, nobody)
+        return self._hushed(unreached(error, self.host, nobody))
 
     def _refusal(self, status: int, raw: bytes, path: str, fields: Fields = ()) -> ModelError:
         from jetbox.engine.models.refusals import by_ollama, refusal
 
-        return refusal(self.host, refused(status, raw, path, fields), by_ollama, known=self._spoke)
+        return self._hushed(refusal(self.host, refused(status, raw, path, fields), by_ollama, known=self._spoke))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -27,6 +27,7 @@ from jetbox.engine.errors import ServerUnreachable as Unreachable
 from jetbox.engine.models.address import authorization, bare
 from jetbox.engine.models.base import LLAMA_CPP, Chunk, Exchange, LoadedModel, ModelInfo, PullStep
 from jetbox.engine.models.http import ASK_S, client_for, never_began, refused
+from jetbox.engine.models.hushed import Hushed
 from jetbox.engine.models.keys import Unset
 from jetbox.engine.models.lean import import_httpx
 from jetbox.engine.models.mendlines import REFUSED, UNREADABLE, EventLines
@@ -48,7 +49,7 @@ class OpenAIModel:
     def __init__(self, host: str, key: str = "") -> None:
         """`host` is a URL with or without `/v1`; `key` is sent as a bearer token."""
         self.host = bare(host).rstrip("/").removesuffix("/v1")
-        self._authorization = authorization(host, key)
+        self._authorization, self._hushed = authorization(host, key), Hushed(host, key).hushed
         self.product = "a server with OpenAI's protocol"
         self.exchange = Exchange()
         self.manages = False
@@ -109,10 +110,16 @@ class OpenAIModel:
                 for line in lines.feed(data):
                     for chunk in stream.feed(line):
                         yield chunk
+        except ModelError as error:
+            raise self._hushed(error) from error.__cause__
         except httpx.HTTPError as error:
             if not stream.said_why:
                 raise self._broke_off(type(error).__name__) from error
-        for chunk in (*stream.feed(lines.rest()), *stream.end()):
+        try:
+            last = (*stream.feed(lines.rest()), *stream.end())
+        except ModelError as error:
+            raise self._hushed(error) from error.__cause__
+        for chunk in last:
             yield chunk
 
     def full_name(self, name: str) -> str:
@@ -214,7 +221,7 @@ class OpenAIModel:
         from jetbox.engine.models.unreached import unreached
 
         nobody = Unreachable(f"no server answers at {self.host}", "start it, or name another with --host", away=True)
-        return unreached(error, self.host, nobody)
+        return self._hushed(unreached(error, self.host, nobody))
 
     def _broke_off(self, how: str) -> BadAnswer:
         return BadAnswer(f"the server at {self.host} broke off ({how})", ABORTED)
@@ -233,7 +240,7 @@ class OpenAIModel:
         from jetbox.engine.models.refusals import by_openai, refusal
 
         said = refused(response.status_code, body, path, response.headers.raw)
-        error = refusal(self.host, said, by_openai, known=self._spoke)
+        error = self._hushed(refusal(self.host, said, by_openai, known=self._spoke))
         self._wishes.counts = self._wishes.counts and not isinstance(error, CountsRefused)
         if self.key and isinstance(error, KeyWanted):
             words = f"the server at {self.host}/v1 does not take the key that it is sent ({said.status})"
