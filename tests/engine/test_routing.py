@@ -428,6 +428,18 @@ async def test_a_choice_that_cannot_be_met_leaves_the_rule_in_force(rig: OpenRig
     assert models(live) == [SMALL, SMALL, LARGE]
 
 
+async def test_a_choice_that_was_met_holds_where_a_later_one_cannot_be(rig: OpenRig) -> None:
+    stalls = [step(LOOK, fault="stall@:1") for _ in range(2)]
+    live = await rig(*stalls, GARBLED, step(text="So."), routing=rule("evidence", escalate_garbled=1))
+    running = live.start()
+    for n, name in enumerate((OTHER, "nix:1b"), start=1):
+        await live.stats(faults=n, stalled=1)
+        live.submit(c.SetModel(name))
+        await live.release()
+    await within(running)
+    assert models(live) == [SMALL, OTHER, OTHER, OTHER]
+
+
 async def test_a_cascade_without_its_large_model_ends_where_the_small_one_does(rig: OpenRig) -> None:
     live = await rig(step(text="It may be so.", confidence=0.5), routing=rule("cascade", large="nix:1b"))
     assert (await live.run("Is it so?")).outcome == "answered"

@@ -174,6 +174,27 @@ async def test_at_once_cuts_the_round_and_keeps_what_was_streamed(rig: OpenRig) 
     assert live.events(e.GoalEnded)[0].outcome == "answered"
 
 
+@pytest.mark.parametrize("name", ["nix:1b", LARGE, "gpt-oss:20B", "gemma2:2b"])
+async def test_at_once_cuts_nothing_for_a_model_that_cannot_be_used_or_works_already(
+    rig: OpenRig, tmp_path: Path, name: str
+) -> None:
+    go = tmp_path / "go"
+    command = f"echo here; while [ ! -e {go} ]; do sleep 0.02; done; echo there"
+    live = await rig(step(call("run_cmd", command=command)), step(text="Done."), attended=True)
+    running = live.start()
+    await live.until(e.ToolOutput)
+    live.submit(c.SetModel(name, now=True))
+    if name in ("nix:1b", "gemma2:2b"):
+        assert (await live.until(e.Notice)).text.endswith(f"; going on with {LARGE}")
+        assert not live.parts.control.chosen
+    go.touch()
+    assert (await within(running)).outcome == "answered"
+    (ended,) = live.events(e.ToolEnded)
+    assert (ended.state, ended.text) == ("ok", "exit code 0\nhere\nthere")
+    assert not live.events(e.ModelSwitched)
+    assert [missing.name for missing in live.events(e.ModelMissing)] == ["nix:1b"] * (name == "nix:1b")
+
+
 async def test_what_is_chosen_in_the_last_round_is_done_when_the_goal_has_ended(rig: OpenRig) -> None:
     live = await rig(step(text="That is all.", fault="stall@:1"))
     serving = asyncio.create_task(serve(live.parts))

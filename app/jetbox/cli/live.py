@@ -35,6 +35,7 @@ from jetbox.engine.models.address import bare, secrets_in
 from jetbox.engine.options import EngineOptions
 from jetbox.engine.safety.secrets import Redactor
 from jetbox.engine.session import Feed, Session
+from jetbox.engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from jetbox.engine.models.base import ChatModel, ModelInfo
@@ -178,6 +179,7 @@ class Live:
 
     async def _end(self, parts: Parts) -> None:
         await self._beside.end()
+        await end_tasks(*parts.looking)
         if parts.probes is not None:
             await parts.probes.close()
         if parts.counter is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from jetbox.engine.context.budget import Budget
 from jetbox.engine.context.history import CutOff, History
 from jetbox.engine.context.prompt import read_instructions, system_prompt, version_of
-from jetbox.engine.control import Control
+from jetbox.engine.control import Control, Wish
 from jetbox.engine.errors import in_full
 from jetbox.engine.events import Notice, ProbeEnded, ProbeStarted, SandboxChosen
 from jetbox.engine.models.address import secrets_in
@@ -108,6 +109,7 @@ def assemble(
         environ=environ,
     )
     parts.use_model(info, window)
+    control.at_once = partial(_at_once, parts)
     if options.model.tokenizers:
         from jetbox.engine.counting import Counter
 
@@ -120,6 +122,12 @@ def assemble(
     else:
         _begin_prompt(parts)
     return parts
+
+
+def _at_once(parts: Parts, wish: Wish) -> None:
+    from jetbox.engine.at_once import at_once
+
+    at_once(parts, wish)
 
 
 def _surroundings(session: Session, options: EngineOptions, root: Path, redactor: Redactor) -> ToolContext:

@@ -98,6 +98,10 @@ class Control:
         """The model that is wanted next."""
         self.chosen = False
         """The user chose a model for this goal, or for the one that comes."""
+        self.settled = False
+        """And it was gone over to: another choice that cannot be met leaves that one in force."""
+        self.at_once: Callable[[Wish], None] | None = None
+        """Cuts the round for a model, where that can be used."""
         self.turn = False
         """The user wants the other phase of the goal."""
         self.choices = 0
@@ -136,6 +140,8 @@ class Control:
                     return False  # nothing runs: whoever waits for commands sees to it
                 if self._named is not None:
                     self._name()
+                elif command.now and self.at_once is not None:
+                    self.at_once(self.wish)
                 elif command.now:
                     self.interrupt()
             case Goal() | Steer() if self.interrupt is not None:
@@ -195,7 +201,7 @@ class Control:
         if self.wish is not None and self.wish.reason != "user":
             self.wish = None
         self.chosen = self.wish is not None
-        self.turn = False
+        self.turn = self.settled = False
 
     @property
     def waited_ns(self) -> int:

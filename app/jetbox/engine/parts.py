@@ -76,6 +76,8 @@ class Parts(msgspec.Struct):
     """The session begins with a model that was named: the first goal's rule goes on from it."""
     came_from: str = ""
     """The model before the one in use, where a rule went over to that."""
+    looking: set[asyncio.Task[None]] = msgspec.field(default_factory=set)
+    """Looks, beside a round, whether a model can be used that is wanted at once."""
     fetching: set[str] = msgspec.field(default_factory=set)
     """Models that the server is fetching."""
     barred: dict[str, str] = {}

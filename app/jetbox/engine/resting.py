@@ -31,7 +31,7 @@ async def switch(parts: Parts) -> None:
     if work is None:
         return  # the wish stands
     if work.cancelled():
-        control.wish, control.chosen = None, False
+        control.wish, control.chosen = None, control.settled
         if not control.closing:
             parts.session.emit(Notice(level="info", text=f"stopped: going on with {parts.model_name}"))
     elif work.result():

@@ -28,6 +28,8 @@ async def switch_as_wished(parts: Parts) -> bool:
     """Go over to the model that is wished for, if the server has it and it is fit; else say why not."""
     wish, parts.control.wish = parts.control.wish, None
     if wish is None or parts.model.full_name(wish.name) == parts.model_name:
+        if wish is not None and wish.reason == "user":
+            parts.control.settled, parts.came_from = True, ""
         return False
     try:
         entry, window = await usable(parts, wish.name)
@@ -49,6 +51,7 @@ async def switch_as_wished(parts: Parts) -> bool:
     parts.use_model(entry.info, window)
     parts.came_from = "" if wish.reason == "user" else old
     if wish.reason == "user":
+        parts.control.settled = True
         parts.barred.pop(entry.info.name, None)
     parts.loaded = entry.loaded is not None
     if parts.model.manages and not parts.loaded:
@@ -60,7 +63,8 @@ async def switch_as_wished(parts: Parts) -> bool:
 
 async def cannot(parts: Parts, wish: Wish, error: ModelError) -> None:
     """Say why a model that was wished for cannot be gone over to, and what can be done."""
-    parts.control.chosen = False
+    if wish.reason == "user":
+        parts.control.chosen = parts.control.settled
     text = f"{error.message}; going on with {parts.model_name}"
     if isinstance(error, ModelNotFound) and wish.reason == "user":
         if parts.model.full_name(wish.name) in parts.fetching:
