@@ -28,7 +28,8 @@ _ADVERBS = (
 )
 _NO_DEED = (
     r"(?:not|never|no longer|told|asked|instructed|ordered|being|supposed|expected|meant|sorry|afraid|aware|unable|"
-    r"unsure|reporting|quoting|showing|show|quote|paste|cite|tell|explain|note|ignore|report|repeat|summari[sz]e|give|"
+    r"unsure|reporting|quoting|showing|show|quote|paste|cite|tell|explain|note|ignore|report|repeat|summari[sz]e|"
+    r"give|ignoring|refusing|declin(?:e|ing)|disregard(?:ing)?|"
     r"leave|ask|think|believe|say|refuse|warn|mention|describe|present|stop|seeing|see (?:this|that|it|an?|the "
     r"following)|suggest|recommend|advise)\b"
 )
@@ -60,9 +61,10 @@ _AT_FIRST = (
 _ONE_SELF = (
     r"(?:(?:need|have|going|about|ready|trying|got|time) to |gonna |gotta |(?:(?<=now )|(?<=next )|(?<=next, ))to )?"
 )
+_SPEAKS = r"(?:says|said|shows|showed|prints|printed|found|gave|gives|returns|returned|reports|reported|outputs?)"
 _STARTS = (
     rf"{_AT_FIRST}{_ING}\b(?! (?:this|that|it) )",
-    rf"{_AT_FIRST}{_ONE_SELF}{_DO}\b(?!\W*\b(?:this|that|it)\b\W*\Z)",
+    rf"{_AT_FIRST}{_ONE_SELF}{_DO}\b(?! {_SPEAKS}\b)(?!\W*\b(?:this|that|it)\b\W*\Z)",
 )
 """At the beginning of a clause: an instruction to oneself, or what is being done."""
 _TELLS = (
@@ -74,7 +76,7 @@ _TELLS = (
 _TOLD = re.compile(rf"{_TELLS}\b(?: (?:me|us|for|so|that|is|out|here|with|to (?:run|call|do|execute|use)))*\W*\Z")
 _TOLD_OF = re.compile(
     rf"{_TELLS} (?:\w+ ){{0,3}}(?:calls?|commands?|instructions?|snippet|text|prompt|injection|message|lines?|output|"
-    r"block|json|request|example|quotation|passage)\W*\Z"
+    r"block|json|request|example|quotation|passage)(?: (?:to|of|for) [\w`]+)?\W*\Z"
 )
 _NOUN = (
     r"(?:(?:tool|function|api)[ -]?)?calls?|tools?|functions?|actions?(?: input)?|next|then|now|first|second|last|"
@@ -149,6 +151,24 @@ _IF = re.compile(
     r"\bbut (?!.*\b(?:I|we|let)\b).*\b(?:dangerous|risky|unsafe|harmful|destructive|malicious|suspicious|forbidden)\b"
 )
 """What would be done, or is said to be due."""
+_WARNS = re.compile(
+    r"(?i)\bprompt injection\b|\b(?:malicious|untrusted|injected|hidden) (?:\w+ )?(?:instruction|command|call|text|"
+    r"prompt|content|request)|"
+    r"\b(?:ignor(?:e|ed|ing)|disregard(?:ed|ing)?|(?:not|n['’]t|never|refuse to|declined? to) (?:\w+ )?"
+    r"(?:follow|obey|heed|comply with)) (?:(?:it|this|that|them|these|those)\W*\Z|what (?:it|the)\b|"
+    r"(?:any|the|its|such|an?|this|that|these|those) (?:\w+ ){0,2}(?:instruction|command|request|order|call|"
+    r"prompt)s?\b)|"
+    r"\b(?:not|n['’]t|never) (?:comply|obey)\b"
+)
+"""Something is told of that nobody shall do."""
+_OF_A_FILE = re.compile(
+    r"(?i)\A\W*(?:the )?(?:contents?|excerpts?|quot(?:e|ation)|translation|transcript|copy|text|body|end|beginning|"
+    r"last lines?|first lines?) (?:of|from|in)\b|\A\W*[\w./\\-]+\.[a-z]\w{0,4}\W*\Z|"
+    r"<(?:\w+[_-])?(?:files?|contents?|results?|documents?|page|quote|example|logs?|stdout|stderr|context|source|"
+    r"snippet|"
+    r"(?:tool|function)_(?:response|output))\b[^<>]*>\W*\Z"
+)
+"""A heading, or a mark, of what is not the speaker's."""
 _FORWARD = re.compile(
     r"(?i)\b(?:following|as follows|below|verbatim|folgend\w*|wie folgt|suivant\w*|ci-dessous|"
     r"siguientes?|a continuación|seguinte|seguente|следующ\w*)\b|以下|如下|下面|下列|次の|다음"
@@ -177,7 +197,7 @@ def doubtful(before: str) -> bool:
         return True
     if _announces(sentence):
         return False
-    told = any(pattern.search(sentence) for pattern in (_TOLD, _TOLD_OF, _FORWARD, _DEMONSTRATIVE))
+    told = any(pattern.search(sentence) for pattern in (_TOLD, _TOLD_OF, _FORWARD, _DEMONSTRATIVE, _WARNS, _OF_A_FILE))
     if told or _LEADS.search(sentence):
         return True
     return _STOPS.search(sentence) is None and (same_line or len(sentence.split()) >= _MANY)
