@@ -14,7 +14,7 @@ import pytest
 from engine.rig import Rig, within
 from jetbox.engine import commands as c
 from jetbox.engine import events as e
-from jetbox.engine import interruptible
+from jetbox.engine import interruptible, retries
 from jetbox.engine.errors import SettingsError
 from jetbox.engine.limits import Ending
 from jetbox.engine.loop import serve
@@ -513,6 +513,22 @@ async def test_a_large_model_that_is_not_signed_in_is_done_without(
     assert asked.count(CLOUD) <= 1
     assert live.events(e.ModelSwitched)[1].why == f"{CLOUD} cannot be used"
     await live.close()
+
+
+async def test_a_large_model_that_fails_is_done_without_until_the_goal_ends(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
+    failing = ("error:llama runner process has terminated@2:0", "error:llama runner process has terminated@3:0")
+    steps = [step(UNUSED), step(STILL), step(GOOD), finish(), step(UNUSED), step(GOOD), finish()]
+    live = await rig(*steps, faults=failing, probes=RUFF, name=SMALL, routing=rule("evidence", escalate_red=1))
+    assert (await live.run()).outcome == "done"
+    assert [(s.old, s.new) for s in live.events(e.ModelSwitched)] == [(SMALL, LARGE), (LARGE, SMALL)]
+    asked = [json.loads(entry["body"])["model"] for entry in (await live.stats())["bodies"]]
+    assert asked == [SMALL, LARGE, LARGE, SMALL, SMALL, SMALL]
+    assert any(notice.text.endswith(f"; going on with {SMALL}") for notice in live.events(e.Notice))
+    assert (await live.run("Again")).outcome == "done"
+    assert live.events(e.ModelSwitched)[-1].new == LARGE, "the next goal may find it well"
 
 
 async def test_a_model_that_the_user_chooses_is_a_rules_again(

@@ -82,6 +82,8 @@ class Parts(msgspec.Struct):
     """Models that the server is fetching."""
     barred: dict[str, str] = {}
     """Why models that a rule went over to would not work; it does without them."""
+    spared: dict[str, str] = {}
+    """The same until the goal ends."""
     loaded: bool = False
     """True once the model has answered in this session, until it is seen to be unloaded."""
     lists_held: bool = False

@@ -90,7 +90,8 @@ class Router:
         """Begins with the goal."""
         self.most = 0
         """Most tokens of an answer by the goal's tier; 0 where that bounds nothing."""
-        self._unfit: ChainMap[str, str] = ChainMap({}, parts.barred)
+        parts.spared.clear()
+        self._unfit: ChainMap[str, str] = ChainMap(parts.spared, parts.barred)
         """Why models of the rule cannot be used for this goal, or in this session."""
 
     async def begin(self, goal: str) -> None:
