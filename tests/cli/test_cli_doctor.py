@@ -28,6 +28,7 @@ NAMES = {
     "sglang": "SGLang",
     "llamacpp": "llama.cpp's server",
     "lmstudio": "a server with OpenAI's protocol",
+    "ollama": "a server with OpenAI's protocol",
 }
 AS_TEXT = "lacks a parser for the calls of this model: they come as text (tool_call tags), and are repaired"
 
@@ -108,6 +109,7 @@ def test_a_model_that_is_missing_is_told_with_what_is_there(jetbox: Run, server:
         ("vllm", ("fitting-parser",), "warn", AS_TEXT, "--enable-auto-tool-choice"),
         ("llamacpp", ("fitting-parser",), "warn", AS_TEXT, "--jinja"),
         ("lmstudio", (), "warn", "its window: a prompt that is too long is refused", "--num-ctx"),
+        ("ollama", (), "warn", "and cuts longer prompts in silence", "name it without /v1"),
     ],
 )
 def test_what_a_server_with_openais_protocol_lacks_is_told(

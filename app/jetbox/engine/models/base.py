@@ -18,6 +18,8 @@ CACHED = "prompt_eval_cached_count"
 """How many tokens of a prompt a server had in its cache, where it counts that."""
 LLAMA_CPP = "llamacpp"
 """What llama.cpp's server names as the owner of its models."""
+OLLAMA = "library"
+"""What Ollama does."""
 
 
 class CallFunction(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from jetbox.engine.context.wire import Wanted
 from jetbox.engine.errors import CallGarbled, CountsRefused, ModelUnfit
-from jetbox.engine.models.base import CACHED, ChatModel, Chunk
+from jetbox.engine.models.base import CACHED, OLLAMA, ChatModel, Chunk
 from jetbox.engine.options import ModelOptions
 
 TOKENS = 256
@@ -71,7 +71,7 @@ async def lacks(model: ChatModel, name: str, max_ctx: int, seconds: float) -> li
         return [Lack(f"tool calls: {error.message}", error.hint, "refused")]
     except CallGarbled as error:
         return [Lack(f"whether it parses calls of tools: {error.message}", error.hint, "unknown")]
-    return [*_calls(heard, seconds), *_figures(heard), *_window(max_ctx)]
+    return [*_calls(heard, seconds), *_figures(heard), *_window(max_ctx, model.owner)]
 
 
 async def _ask(model: ChatModel, name: str, heard: _Heard) -> None:
@@ -131,7 +131,10 @@ def _figures(heard: _Heard) -> list[Lack]:
     return found
 
 
-def _window(max_ctx: int) -> list[Lack]:
+def _window(max_ctx: int, owner: str) -> list[Lack]:
     if max_ctx:
         return []
+    if owner == OLLAMA:
+        here = "Ollama gives what OLLAMA_CONTEXT_LENGTH says over this protocol, else 4,096 tokens or what it chooses"
+        return [Lack(f"its window: {here}, and cuts longer prompts in silence", "name it without /v1")]
     return [Lack("its window: a prompt that is too long is refused", "say it with --num-ctx")]
