@@ -515,6 +515,27 @@ async def test_a_large_model_that_is_not_signed_in_is_done_without(
     await live.close()
 
 
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [("complexity", {"threshold": 0}), ("evidence", {"small": CLOUD, "large": SMALL})],
+    ids=["left by the user", "the small one"],
+)
+async def test_a_rule_whose_model_will_not_work_from_the_beginning_goes_on_with_its_other(
+    tmp_path: Path,
+    write_script: WriteScript,
+    sim_server: Callable[..., ServerProcess],
+    mode: str,
+    more: dict[str, object],
+) -> None:
+    server = sim_server(scripts=[str(write_script(step(text="Well."), match="."))], models=[CLOUD])
+    live = await Rig(server, tmp_path).open(name=CLOUD, routing=rule(mode, **{"large": CLOUD, **more}))
+    for text in ("Is it so?", "And this?"):
+        assert (await live.run(text)).outcome == "answered"
+    assert [(s.old, s.new) for s in live.events(e.ModelSwitched)] == [(CLOUD, SMALL)]
+    assert len([notice for notice in live.events(e.Notice) if "401" in notice.text]) == 1
+    await live.close()
+
+
 async def test_a_large_model_that_fails_is_done_without_until_the_goal_ends(
     rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -257,7 +257,9 @@ class Router:
             self._tell(parts.model_name, f"{why}, but {refused}", scored=scored)
         else:
             self._tell(model, why, phase=phase, scored=scored)
-            if model != parts.model_name:
+            if model == parts.model_name:  # where it will not work, the other one may
+                parts.came_from = self._options.large if model == self._options.small else self._options.small
+            else:
                 parts.control.wish = Wish(model, "escalation" if reason == "escalation" else "routing", why)
         return not refused
 
