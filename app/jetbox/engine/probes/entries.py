@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jetbox.engine.probes.watching import Watch
 
+GIT = ".git"
 LARGE = 8 * 1024 * 1024
 """Bytes above which a file is known by its stat and by what was told of it."""
 
@@ -35,11 +36,15 @@ class Entries:
         self._looked_for = looked_for(self.root)
         self.books = Books()
         """What was found, and what happened meanwhile."""
+        self.comings = 0
+        """Grows whenever a repository comes or goes."""
         self._reset()
 
     def _reset(self) -> None:
         self._folders: dict[str, Folder] = {}
         self._outer: dict[str, Known] = {}
+        self.repositories: set[str] = set()
+        """Paths of those of git that lie in folders; what is in them is out of scope, and where they are is not."""
         self._links: dict[str, str] = {}
         """To where each leads outside the root; empty for one that does not."""
         self._here = (0, 0)
@@ -74,6 +79,10 @@ class Entries:
     def _leave(self, folder: Folder, path: str, name: str) -> None:
         """A folder is out of scope; where that is for its mark, notice when the mark goes."""
         real = os.path.join(folder.real, name)
+        if name == GIT and path != GIT:
+            folder.repository = True
+            self.repositories.add(path)
+            self.comings += 1
         if os.path.lexists(os.path.join(real, ENVIRONMENT_MARK)):
             folder.left.add(name)
             if self.watcher is not None:
@@ -95,13 +104,16 @@ class Entries:
         is_folder = stat.S_ISDIR(mode)
         if stat.S_IFMT(folder.others.get(name, 0)) not in (0, stat.S_IFMT(mode)):
             self._remove(folder, prefix, name)
-        known = name in folder.files or (name in folder.others and not told)
+        known = (name in folder.files and not is_folder) or (name in folder.others and not told)
         if not known and self._ignored(folder.real, name, is_folder):
+            if name == GIT and folder.repository:
+                return
             self._remove(folder, prefix, name)
             if is_folder:
                 self._leave(folder, path, name)
             return
         folder.left.discard(name)
+        self._bare(folder, path)
         real = os.path.join(folder.real, name)
         if stat.S_ISREG(mode):
             self._file(folder.files, name, path, real, seen, told=told)
@@ -199,7 +211,15 @@ class Entries:
             if self._outer.pop(path + "/", None) is not None:
                 self.books.drop(path + "/")
         folder.left.discard(name)
+        self._bare(folder, path)
         self.books.drop(path)
+
+    def _bare(self, folder: Folder, path: str) -> None:
+        """No repository is at this path of a folder any more."""
+        if folder.repository and path in self.repositories:
+            folder.repository = False
+            self.repositories.discard(path)
+            self.comings += 1
 
     def _drop(self, prefix: str) -> None:
         """Forget what is in a folder."""
@@ -211,6 +231,7 @@ class Entries:
                 continue
             if self.watcher is not None:
                 self.watcher.gone(prefix)
+            self._bare(folder, prefix + GIT)
             for name in (*folder.files, *folder.others):
                 if name in folder.others:
                     waiting.append(prefix + name + "/")

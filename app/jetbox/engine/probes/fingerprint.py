@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jetbox.engine.probes.entries import Entries
+from jetbox.engine.probes.entries import GIT, Entries
 from jetbox.engine.probes.lookover import (
     RACY_NS,
     Clock,
@@ -238,7 +238,8 @@ class Tree(Entries):
         names = set(os.listdir(handle))
         if prefix and ENVIRONMENT_MARK in names and self._out(folder, prefix):
             return None
-        for name in (*(folder.files.keys() - names), *(folder.others.keys() - names)):
+        gone = {GIT} - names if folder.repository else set()
+        for name in (*(folder.files.keys() - names), *(folder.others.keys() - names), *gone):
             self._remove(folder, prefix, name)
         folder.left &= names
         if self.watcher is None and folder.stat not in (now, Folder("").stat) and all(map(folder.knows, names)):

@@ -50,6 +50,8 @@ class Folder(msgspec.Struct):
     """Modes of what is in scope and no file."""
     left: set[str] = set()
     """Folders that are out of scope for the mark in them, which may go."""
+    repository: bool = False
+    """One of git's is in it; never said of the root."""
     stat: tuple[int, int, int, int] = (0, 0, 0, 0)
     """mtime_ns, ctime_ns, inode, device."""
     settled: bool = False

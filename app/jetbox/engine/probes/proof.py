@@ -66,6 +66,7 @@ class Proof:
         self._outside: set[str] = set()
         self._late = False
         self._begun = False
+        self._comings = 0
         self._torn = True
         """A look did not come to its end, so that what was taken from the queue is lost."""
         self._left: Changes | None = None
@@ -83,6 +84,10 @@ class Proof:
                 now = await (self._tree.sweep() if self._begun and self._watch is None else self._watched(sweep))
             finally:
                 self._register()
+                if self._comings != self._tree.comings:
+                    # By them files of exclusions count that else say nothing.
+                    self._comings = self._tree.comings
+                    self.outside_generation += 1
                 if not self._wanted and self._watch is not None:
                     self._give_up(ENDED)
             if now is before and not self._tree.books.moved:

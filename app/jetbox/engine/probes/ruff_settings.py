@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 import msgspec
 
 from jetbox.engine.probes.configuration import OF_RUFF
+from jetbox.engine.probes.entries import GIT
 from jetbox.engine.probes.fingerprint import Snapshot, Tree
 
-NAMES = OF_RUFF | {".gitignore", ".ignore"}
-"""Files that settings or exclusions are read from, in every folder."""
+NAMES = OF_RUFF | {".gitignore", ".ignore", GIT}
+"""Files that settings or exclusions are read from, in every folder, and what makes those of git count."""
+COMMON = "commondir"
 MOST_BYTES = 1_000_000
 """Of a file of settings."""
 
@@ -36,6 +38,8 @@ class Look(msgspec.Struct, frozen=True):
     """They say which files are looked at, in patterns of their own."""
     blind: bool
     """It was not known yet which folders there are."""
+    repositories: frozenset[str] = frozenset()
+    """Those of git, in folders of the workspace."""
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -61,7 +65,9 @@ class RuffSettings:
     def look(self) -> Look:
         """All of them as they are now."""
         signs: dict[str, Sign] = {}
+        repositories = frozenset(self._tree.repositories)
         waiting = [*self._above, *self._within(), *self._users()]
+        waiting += [f"{self._root}/{path}{name}" for path in repositories for name in ("", "/info/exclude")]
         renames = includes = False
         while waiting:
             path = waiting.pop()
@@ -71,11 +77,11 @@ class RuffSettings:
             signs[path] = read.sign
             renames, includes = renames or read.renames, includes or read.includes
             waiting += read.leads
-        return Look(signs, renames, includes, not self._tree.last.digest)
+        return Look(signs, renames, includes, not self._tree.last.digest, repositories)
 
     def same(self, look: Look, path: str = "") -> bool:
         """True where nothing changed since that can bear on the file at `path`, relative to the workspace."""
-        if look.blind and self._tree.last.digest:
+        if (look.blind and self._tree.last.digest) or look.repositories != self._tree.repositories:
             return False
         if any(_sign(known) != sign for known, sign in look.signs.items()):
             return False
@@ -95,7 +101,7 @@ class RuffSettings:
         if path.startswith(prefix):
             return path[len(prefix) :] in self._tree.last.files or os.path.dirname(path) == self._root
         folder, _, name = path.rpartition("/")
-        return name in NAMES and prefix.startswith(folder + "/")
+        return name in NAMES - {GIT} and prefix.startswith(folder + "/")
 
     def _within(self) -> list[str]:
         """In the folders below the root, as far as the tree knows."""
@@ -131,8 +137,7 @@ def _above(folder: str) -> Iterator[str]:
     """In the root and in the folders above it, and what makes git's exclusions count there."""
     while True:
         yield from (os.path.join(folder, name) for name in NAMES)
-        yield os.path.join(folder, ".git")
-        yield os.path.join(folder, ".git", "info", "exclude")
+        yield os.path.join(folder, GIT, "info", "exclude")
         parent = os.path.dirname(folder)
         if parent == folder:
             return
@@ -147,7 +152,9 @@ def _look_into(path: str, sign: Sign) -> _Read:
             text = file.read()
     except OSError:
         return _Read(sign)
-    folder = os.path.dirname(path)
+    folder, name = os.path.split(path)
+    if name in (GIT, COMMON):
+        return _Read(sign, tuple(_of_worktree(folder, name, text)))
     if path.endswith(".toml"):
         leads = [found[2] for found in _EXTENDS.finditer(text)]
         renames, includes = bool(_EXTENSION.search(text)), bool(_INCLUDE.search(text))
@@ -157,12 +164,21 @@ def _look_into(path: str, sign: Sign) -> _Read:
     return _Read(sign, tuple(lead for lead in paths if "\0" not in lead), renames, includes)
 
 
+def _of_worktree(folder: str, name: str, text: str) -> Iterator[str]:
+    """Where a file in the place of a repository leads, and the one in there that says what it shares with others."""
+    place = os.path.normpath(os.path.join(folder, text.removeprefix("gitdir:").strip()))
+    if "\0" not in place:
+        yield os.path.join(place, "info", "exclude")
+        if name == GIT:
+            yield os.path.join(place, COMMON)
+
+
 def _sign(path: str) -> Sign:
     try:
         seen = os.stat(path)
     except OSError:
         return None
-    if path.endswith("/.git"):
+    if path.endswith(f"/{GIT}") and S_ISDIR(seen.st_mode):
         # Without it `.gitignore` says nothing; what is in it changes all the time.
         return 0, 0, 0, seen.st_ino, seen.st_mode
     return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino, seen.st_mode

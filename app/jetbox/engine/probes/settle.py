@@ -175,7 +175,7 @@ class Settler:
             if await self._needs(tried, slot, expected, look, asked) is not None:
                 return None, False
         now = await self.files.now(sweep=work.final)
-        counted = self.files.blind or self.files.outside_generation == outside
+        counted = self.files.outside_generation == outside
         if not now.proved or now.digest != expected.digest or not counted or self.under_way.forgotten != forgotten:
             return now, False
         if self.files.blind and monotonic() - asked > FRESH_NS:
