@@ -117,6 +117,27 @@ BROKEN = (
 )
 
 
+@pytest.mark.parametrize(
+    ("settings", "path", "kept"),
+    [
+        ("mypy_path = $MYPY_CONFIG_FILE_DIR/stubs", "stubs/out.pyi", True),
+        ("mypy_path = stubs:\n    ../elsewhere", "../elsewhere/out.pyi", False),
+        ("files = a.py, script", "script", True),
+    ],
+)
+async def test_places_that_mypys_configuration_names_count(bench: Bench, settings: str, path: str, kept: bool) -> None:
+    bench.write("mypy.ini", f"[mypy]\n{settings}\n")
+    bench.write("a.py", "" if path == "script" else "from out import f\n\nx: int = f()\n")
+    texts = (
+        ("x: int = 1\n", "x: int = ''\n") if path == "script" else (f"def f() -> {n}: ...\n" for n in ("int", "str"))
+    )
+    engine = bench.engine(ruff=False, pytest=False, mypy=True)
+    for text, state in zip(texts, ("passed", "failed"), strict=True):
+        bench.write(path, text)
+        found = [await bench.one(engine, "mypy") for _ in range(2)]
+        assert [(v.state, v.cache) for v in found] == [(state, "ran"), (state, "hit" if kept else "ran")]
+
+
 async def test_mypy_and_what_is_broken(bench: Bench) -> None:
     bench.write("a.py", "X: int = 1\n")
     engine = engine_of(bench, mypy=True)

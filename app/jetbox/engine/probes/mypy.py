@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 
@@ -50,7 +51,10 @@ SUCCESS = re.compile(r"Success: (no issues found in \d+ source files?)")
 SETTINGS = r"\.?mypy\.ini|pyproject\.toml|setup\.cfg"
 NAMES = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
 """Configuration, in the order in which mypy looks for it."""
-PLUGINS = re.compile(r"^\s*plugins\s*=((?:.*\n?)(?:(?![ \t]*\w+\s*=).*\n?)*)", re.MULTILINE)
+VALUE = r"\s*=((?:.*\n?)(?:(?![ \t]*\w+\s*=).*\n?)*)"
+PLUGINS = re.compile(rf"^\s*plugins{VALUE}", re.MULTILINE)
+PLACES = re.compile(rf"^\s*(?:mypy_path|files|custom_typeshed_dir){VALUE}", re.MULTILINE)
+"""Settings that name files and folders, which may lie outside of the workspace."""
 NAMED = re.compile(r"[\w./:-]+")
 CLOSED = frozenset(
     """
@@ -113,7 +117,8 @@ class MypyProbe(CheckerProbe):
         paths = self.narrow(self._tree.last).files
         now = await asyncio.to_thread(_stats, self._tree.root, paths, packages)
         # What mypy keeps of a module, it keeps whatever a plugin read for it.
-        dropped = None if self._open else now.moved_since(self._cached)
+        leads_out = await asyncio.to_thread(self._leads_out)
+        dropped = None if self._open or leads_out else now.moved_since(self._cached)
         number = "all" if dropped is None else str(len(dropped))
         own = await self._processes.own_folder()
         words = ["/bin/sh", "-c", PREPARE, "sh", own and f"{own}/jetbox-mypy", number, *(dropped or ())]
@@ -121,7 +126,9 @@ class MypyProbe(CheckerProbe):
         if done.state == "exited":
             # After a run that was cut off, what was held before it is still the right thing to compare with.
             self._cached = now
-        return self._verdict(done)
+        verdict = self._verdict(done)
+        # Nobody notices what changes there.
+        return msgspec.structs.replace(verdict, durable=False) if leads_out else verdict
 
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""
@@ -131,9 +138,29 @@ class MypyProbe(CheckerProbe):
         return False
 
     def _reads_more(self) -> bool:
-        """A plugin of the workspace's can import and read whatever it likes."""
+        """A plugin of the workspace's can import and read whatever it likes, and a script can have any name."""
+        root, files = os.path.join(self._tree.root, ""), self._tree.last.files
+        for place in self._places_named():
+            named = _joined(root, place).removeprefix(root)
+            if not place.endswith(SOURCES) and ("*" in place or S_ISREG(files.get(named, (0, ""))[0])):
+                return True
         found = (PLUGINS.search(_section(path)) for path in self._configured() if path.name in NAMES)
         return any(self._ours(name) for listed in found if listed for name in NAMED.findall(listed[1]))
+
+    def _leads_out(self) -> bool:
+        """True where its configuration names a place that is no part of the workspace, or may be none. Blocks."""
+        root = os.path.join(self._tree.root, "")
+        return any(
+            "$" in place or place.startswith("~") or not os.path.join(_joined(root, place), "").startswith(root)
+            for place in self._places_named()
+        )
+
+    def _places_named(self) -> Iterator[str]:
+        """Files and folders that its configuration names. Blocks."""
+        found = (PLACES.finditer(_section(path)) for path in self._configured() if path.name in NAMES)
+        for listed in (match[1] for matches in found for match in matches):
+            for place in re.split(r"[\s,:;\"'\[\]]+", re.sub(r"#.*", "", listed)):
+                yield re.sub(r"^\$(?:MYPY_CONFIG_FILE_DIR\b|\{MYPY_CONFIG_FILE_DIR\})", ".", place)
 
     def _ours(self, plugin: str) -> bool:
         """True for a plugin that is part of the workspace, or may look at it by other ways than mypy's."""
@@ -191,6 +218,10 @@ def _pattern(path: str) -> str:
     names = path.removesuffix("/").rpartition(".")[0].split("/")
     shown = "/".join(names[-2:]) if names[-1] == "__init__" else names[-1]
     return shown if re.fullmatch(r"[\w/-]+", shown) else ""
+
+
+def _joined(root: str, place: str) -> str:
+    return os.path.normpath(os.path.join(root, place))
 
 
 def _section(path: Path) -> str:
