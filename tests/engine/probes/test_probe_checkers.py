@@ -307,6 +307,32 @@ async def test_configuration_that_pyright_takes_in_counts_whatever_its_name(
         assert (await bench.one(engine, "pyright")).cache == "ran"
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "kept"),
+    [
+        ("pyrightconfig.json", '{"extraPaths": ["../elsewhere"]}', False),
+        ("pyrightconfig.json", '{"stubPath": "/opt/stubs", "include": ["src"]}', False),
+        ("pyrightconfig.json", '{"executionEnvironments": [{"root": "a", "extraPaths": ["b\\/..\\/..\\/c"]}]}', False),
+        ("pyrightconfig.json", '{"venvPath": "${env:HOME}/venvs"}', False),
+        ("pyproject.toml", "[tool.pyright]\ntypeshedPath = '~/typeshed'\n", False),
+        ("pyproject.toml", "[[tool.pyright.executionEnvironments]]\nroot = '..'\n", False),
+        ("pyproject.toml", "[tool.uv.sources]\nlib = {path = '../lib'}\n[tool.pyright]\nstubPath = 'stubs'\n", True),
+        ("pyrightconfig.json", '{"$schema": "https://x/y", "exclude": ["**/a"], "extraPaths": ["lib/../src"]}', True),
+        ("../pyrightconfig.json", '{"extraPaths": ["lib"]}', False),
+        ("../pyrightconfig.json", '{"strict": ["lib"]}', True),
+    ],
+)
+async def test_a_verdict_of_pyrights_is_kept_where_it_names_no_place_outside(
+    bench: Bench, path: str, text: str, kept: bool
+) -> None:
+    bench.write(path, text)
+    bench.write("a.py", "")
+    pyright(bench, "0 errors, 0 warnings, 0 informations \n", 0)
+    engine = engine_of(bench, pyright=True)
+    found = [await bench.one(engine, "pyright") for _ in range(2)]
+    assert [(v.state, v.cache) for v in found] == [("passed", "ran"), ("passed", "hit" if kept else "ran")]
+
+
 async def test_pyright_without_what_runs_it_is_skipped(confined: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = confined
     bench.write("a.py", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -23,6 +24,12 @@ NETWORK = "use of the network"
 
 PLACE = re.compile(r"\s+(?P<path>/.+?):(?P<place>\d+:\d+) - (?P<kind>error|warning|information): (?P<what>.*)")
 EXTENDS = re.compile(r"""\bextends["']?\s*[:=]\s*(["'])(.*?)\1""")
+SECTION = re.compile(r"^\[+tool\.pyright\b.*\n(?:(?!\[+(?!tool\.pyright\b)\w).*\n?)*", re.MULTILINE)
+QUOTED = re.compile(r"""(["'])([^"'\n]*)\1""")
+ANYWHERE = re.compile(r"~|[A-Za-z]:|\$\{(?!workspaceFolder)")
+OUT = re.compile(r"/|(?:.*/)?\.\.(?:/|\Z)")
+"""How a place is written that may lie outside of the folder of its configuration."""
+PLACES = re.compile(r"""["']?\b(?:extraPaths|stubPath|typeshedPath|venvPath|include|root)["']?\s*[:=]""")
 MOST_EXTENDED = 50
 RULE = re.compile(r".* (?P<rule>\(report\w+\))")
 TOTAL = re.compile(r"(?P<errors>\d+) errors?, (?P<warnings>\d+) warnings?, \d+ informations?\s*")
@@ -75,7 +82,10 @@ class PyrightProbe(CheckerProbe):
         program = self.program()
         if not program:
             return Verdict(self.name, "skipped", await self.skip({}), cache="none", durable=False)
-        return self._verdict(await self._ran([program, *self.arguments()], behind=behind))
+        leads_out = await asyncio.to_thread(self._leads_out)
+        verdict = self._verdict(await self._ran([program, *self.arguments()], behind=behind))
+        # Nobody notices what changes there.
+        return msgspec.structs.replace(verdict, durable=False) if leads_out else verdict
 
     def _counts(self, path: str, folder: bool) -> bool:
         # Configuration can take in other files of its kind, and compiled modules are looked for by name.
@@ -84,6 +94,21 @@ class PyrightProbe(CheckerProbe):
     def _reads_more(self) -> bool:
         """Configuration can be taken in from a file of any name."""
         return any(self._inside(path) and not self._counts(path, False) for path in self._extended())
+
+    def _leads_out(self) -> bool:
+        """True where its configuration may name places that are no part of the workspace. Blocks."""
+        for path in (*(str(path) for path in self._configured() if path.name in OF_PYRIGHT), *self._extended()):
+            text = text_of(Path(path))
+            # What is taken in is watched by its name.
+            text = EXTENDS.sub("", "".join(SECTION.findall(text)) if path.endswith(".toml") else text)
+            if not self._inside(path) and PLACES.search(text):
+                return True
+            for _, place in QUOTED.findall(text):
+                written = place.replace("\\/", "/")
+                there = os.path.normpath(os.path.join(os.path.dirname(path), written))
+                if ANYWHERE.match(written) or (OUT.match(written) and not self._inside(f"{there}/")):
+                    return True
+        return False
 
     def _inside(self, path: str) -> bool:
         return path.startswith(f"{self._tree.root}/")
