@@ -143,6 +143,33 @@ async def test_the_editor_changes_the_text(show: Showing, tmp_path: Path, monkey
         assert "the text stays as it was: no-such-editor: No such file or directory: set EDITOR" in s.text
 
 
+async def test_what_an_editor_makes_large_stays_as_quick_as_a_paste(
+    show: Showing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "editor"
+    monkeypatch.setattr(JetboxApp, "suspend", lambda app: nullcontext())
+    monkeypatch.setenv("VISUAL", str(script))
+
+    def editor(does: str) -> None:
+        script.write_text(f"#!/bin/sh\n{does}\n")
+        script.chmod(0o755)
+
+    async with show() as s:
+        await s.play(*opened())
+        prompt, pasted = s.bench.prompt, "x" * 300_000
+        s.app.post_message(events.Paste(pasted))
+        await s.until(lambda: prompt.text == "[pasted 1: 300,000 characters]")
+        editor("printf ' and more' >> \"$1\"")
+        await s.press("ctrl+g")
+        await s.until(lambda: prompt.text.endswith(" and more"))
+        assert prompt.text == "[pasted 1: 300,000 characters] and more"
+        assert prompt.whole == f"{pasted} and more"
+        editor("head -c 200000 /dev/zero | tr '\\0' y > \"$1\"")
+        await s.press("ctrl+g")
+        await s.until(lambda: prompt.text == "[pasted 1: 200,000 characters]")
+        assert prompt.whole == "y" * 200_000
+
+
 async def test_where_nothing_is_typed_ctrl_d_quits_and_ctrl_z_goes_to_the_background(
     show: Showing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

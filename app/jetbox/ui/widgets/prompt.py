@@ -170,8 +170,13 @@ class Prompt(Field):
         with telling(self.completer.say, "the text stays as it was"):
             changed = await edit(self.app, text)
         if changed != text:
-            self._pasted.clear()
-            self.load_text(safe_text(changed).rstrip("\n"))
+            text = safe_text(changed).rstrip("\n")
+            for marker, pasted in [*self._pasted.items()]:
+                if pasted in text:
+                    text = text.replace(pasted, marker, 1)
+                else:
+                    del self._pasted[marker]
+            self.load_text(self._light(text))
             self.move_cursor(self.document.end)
 
     def action_earlier(self) -> None:
@@ -232,6 +237,7 @@ class Prompt(Field):
         """What stands for this text until it is sent."""
         lines = text.count("\n") + 1
         size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
-        number = len(self._pasted) + 1
+        taken = {int(each.split()[1].rstrip(":")) for each in self._pasted}
+        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         self._pasted[marker := f"[pasted {number}: {size}]"] = text
         return marker
