@@ -247,6 +247,13 @@ async def long_session(s: Show, rounds: int = 60) -> None:
     await s.play(e.Notice(level="info", text="the last line"))
 
 
+async def settled(s: Show) -> None:
+    """Wait until every height is estimated for the width."""
+    await s.pilot.pause()
+    await s.until(lambda: not s.bench.transcript._estimating)
+    await s.pilot.pause()
+
+
 class TestScrolling:
     async def test_follows_lets_go_and_takes_up_again(self, show: Showing) -> None:
         async with show() as s:
@@ -358,6 +365,40 @@ class TestScrolling:
             assert "  end " not in s.text, "nothing came since"
             await s.play(e.RoundStarted(model="m"), e.TextDelta(text="one\n\ntwo"))
             assert re.search("↓ 1 round, [3-6] lines  end ", s.text)
+
+    async def test_the_end_stays_in_sight_whatever_the_size(self, show: Showing) -> None:
+        said = "\n\n".join("word " * (n * 7 % 60 + 1) for n in range(30))
+        code = "\n".join("x = 1  # " + "long " * (n * 11 % 40) for n in range(30))
+        async with show(size=(100, 30)) as s:
+            await s.play(*opened(), *first_round()[:3])
+            for _ in range(12):
+                await s.play(e.TextDelta(text=f"{said}\n\n```python\n{code}\n```\n"))
+            for size in [(20, 5), (300, 100), (40, 12), (100, 30)]:
+                await s.press("f2")
+                await s.pilot.resize_terminal(*size)
+                await s.press("escape")
+                await settled(s)
+                assert s.bench.transcript.follow, size
+                assert s.bench.transcript.at_end, size
+            for size in [(30, 6), (300, 100), (100, 30)]:
+                await s.pilot.resize_terminal(*size)
+                await settled(s)
+                assert s.bench.transcript.follow, size
+            await s.play(e.TextDelta(text="\n\nlast words"))
+            assert "last words" in s.text
+
+    async def test_other_sizes_keep_the_words_at_the_top(self, show: Showing) -> None:
+        said = " ".join(f"w{n}" for n in range(3_000))
+        async with show(size=(100, 30)) as s:
+            await s.play(*opened(), *first_round()[:3], e.TextDelta(text=f"{said}\n\n{said}"))
+            s.bench.transcript.focus()
+            await s.press("g", "pagedown", "pagedown", "pagedown")
+            top = s.text.split("\n")[2].split()[0]
+            for size in [(40, 12), (200, 50), (60, 16), (20, 5), (100, 30)]:
+                await s.pilot.resize_terminal(*size)
+                await settled(s)
+                assert top in " ".join(s.text.split("\n")[1:4]).split(), size
+            assert s.text.split("\n")[2].split()[0] == top
 
     async def test_a_click_unfolds_one_block(self, show: Showing) -> None:
         async with show() as s:

@@ -20,6 +20,7 @@ from jetbox.ui.slices import Slice, go_on_later
 from jetbox.ui.widgets.rendered import MOST_ROWS, NEAR, Rendered
 
 EVERYTHING, NOTHING = (0, MOST_ROWS), (MOST_ROWS, MOST_ROWS)
+NOWHERE = ((-1, 0), 0)
 FEW = 2
 """So many blocks out of sight are laid out again in one go; nobody waits for them."""
 AT_ONCE = 100
@@ -39,6 +40,10 @@ class Paged(Rendered):
         self._late: list[int] = []
         """Blocks out of sight that are to be laid out again, in order."""
         self._placing = False
+        self._held: tuple[int, int] | None = None
+        """What was at the top before the size changed, until what is shown is laid out for that."""
+        self._kept = NOWHERE
+        """What was at the top when it was laid out last, and so many letters of its block that were above it."""
         self.moved: Callable[[], None] | None = None
         """Hears, once for several changes, that others are shown, or that there are more."""
         self._untold = False
@@ -68,6 +73,7 @@ class Paged(Rendered):
         self._strips.clear()
         self._unfinished.clear()
         self._late = []
+        self._held, self._kept = None, NOWHERE
         self.follow = True
 
     def update(self, now: int) -> None:
@@ -108,6 +114,9 @@ class Paged(Rendered):
         """A block came before this one: what is known by its place is known by another; the place at the top too."""
         self._unfolded = {n + (n >= at) for n in self._unfolded}
         self._left = (self._left[0] + (at < self._left[0]), self._left[1])
+        if self._held is not None:
+            self._held = (self._held[0] + (self._held[0] >= at), self._held[1])
+        self._kept = NOWHERE
         return top[0] + (top[0] >= at), top[1]
 
     def _lay_out_late(self, late: list[int]) -> None:
@@ -193,16 +202,33 @@ class Paged(Rendered):
         """Other widths or another fold: heights are estimates again, the place is kept."""
         if not self._columns:
             return
+        top = self._anchor()
+        strips = [] if self.follow or not len(self._heights) else self._strips.get(top[0], [])
+        # Not counted anew where nobody has scrolled since: rows do not begin alike, and the place would creep up.
+        letters = self._kept[1] if self._kept[0] == top else sum(map(_letters, strips[: top[1]]))
         self._strips.clear()
         self._unfinished.clear()
         self._left = (self._left[0], MOST_ROWS)
         self._measured = bytearray(len(self._heights))
-        self._settle(self._anchor(), EVERYTHING)
+        if strips:
+            top = (top[0], self._row_behind(top[0], letters) if top[1] else 0)
+        self._held = None
+        self._settle(top, EVERYTHING)
+        self._kept = (self._anchor(), letters) if strips else NOWHERE
         self.refresh()
         self._estimated = 0
         if not self._estimating:
             self._estimating = True
             go_on_later(self._estimate)
+
+    def _row_behind(self, index: int, letters: int) -> int:
+        """The row of a block that has so many letters above it, or before it in the row itself."""
+        strips = self._block(index)
+        for row, strip in enumerate(strips):
+            letters -= _letters(strip)
+            if letters < 0:
+                return row
+        return max(0, len(strips) - 1)
 
     def _estimate(self) -> None:
         """Estimate the heights of what is out of sight, for a while; then again when keys have been looked at."""
@@ -222,6 +248,8 @@ class Paged(Rendered):
 
     def _anchor(self) -> tuple[int, int]:
         """The block at the top, and the row within it."""
+        if self._held is not None:
+            return self._held
         return self._heights.find(self.scroll_offset.y) if len(self._heights) else (0, 0)
 
     def _visible(self) -> tuple[int, int]:
@@ -290,6 +318,7 @@ class Paged(Rendered):
 
     def _scrolled(self, row: int) -> None:
         """The user moved: heights that were guessed become known without moving what was shown."""
+        self._held = None
         index, inside = self._heights.find(row)
         if index < len(self._heights) and not self._measured[index] and inside:
             guessed = self._heights[index]
@@ -300,8 +329,24 @@ class Paged(Rendered):
         self._place(row)
         self.follow = self.scroll_offset.y >= self.max_scroll_y
 
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        # What does not fit into the new size yet is moved by that, not by the user.
+        held = self._anchor() if self._columns and size != self._size else self._held
+        placing, self._placing = self._placing, True
+        try:
+            changed = super()._size_updated(size, virtual_size, container_size, layout)
+        finally:
+            self._placing = placing
+        self._held = held if changed else self._held
+        return changed
+
     def on_resize(self, event: events.Resize) -> None:
-        columns = event.size.width
+        try:
+            self._resized(event.size.width)
+        finally:
+            self._held = None
+
+    def _resized(self, columns: int) -> None:
         if columns == self._columns:
             if self._columns:
                 self._settle(self._anchor(), EVERYTHING)
@@ -329,3 +374,7 @@ class Paged(Rendered):
 
     def render_line(self, y: int) -> Strip:
         return self.render_lines(Region(0, y, self.size.width, 1))[0]
+
+
+def _letters(strip: Strip) -> int:
+    return len("".join(strip.text.split()))
