@@ -43,6 +43,8 @@ class TerminalDriver(LinuxDriver):
     """Bytes to be read in which the terminal has made Enter a line feed, since nobody had asked it for keys yet."""
     _on = False
     """Whether the terminal is ours: keys are read."""
+    _gone_on = True
+    """Somebody has let us go on since we were to stop."""
     _anew = False
     """The terminal is about to be taken over once more."""
 
@@ -74,7 +76,23 @@ class TerminalDriver(LinuxDriver):
             self._deaths.begin()
         self._on = True
 
+    def _sigtstp_application(self, *_: object) -> None:
+        from jetbox.ui.stopping import stop_job
+
+        ours = self._auto_restart
+        if ours:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        self._gone_on = False
+        if not stop_job(lambda: self._gone_on, whole=ours) and ours:
+            self.resume_application_mode()
+            self._loop.call_soon_threadsafe(self._say_that_nobody_could)
+
+    def _say_that_nobody_could(self) -> None:
+        self._app.notify("it was not begun from a shell that could bring it back", title="not in the background")
+
     def _sigcont_application(self, *_: object) -> None:
+        self._gone_on = True
         # A stop that cannot be heard (SIGSTOP): a second thread for keys beside the first would never end.
         if self._must_signal_resume:
             super()._sigcont_application()
