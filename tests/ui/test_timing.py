@@ -200,6 +200,10 @@ def test_the_axis_has_round_figures_that_do_not_touch() -> None:
     assert axis(0, 0, 0, 60) == ""
 
 
+def test_the_axis_says_how_long_before_the_chosen_round_something_was() -> None:
+    assert axis(0, 1000 * MS, 600 * MS, 60) == "-600 ms     -400 ms     -200 ms     0           200 ms"
+
+
 def calls(*runs: tuple[str, int, int]) -> e.RoundEnded:
     """A round whose tools ran in these milliseconds."""
     spans = tuple(Span("tools", a * MS, b * MS, name, f"c{n}") for n, (name, a, b) in enumerate(runs))

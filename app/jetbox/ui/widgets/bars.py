@@ -43,7 +43,7 @@ def painted(parts: Sequence[Segment], start: int, end: int, width: int, glyphs: 
 
 
 def axis(start: int, end: int, origin: int, width: int) -> str:
-    """Round figures of time along [start, end], counted from `origin`."""
+    """Round figures of time along [start, end], counted from `origin`; before it they are negative."""
     span = end - start
     if span <= 0 or width < 12:
         return ""
@@ -52,7 +52,7 @@ def axis(start: int, end: int, origin: int, width: int) -> str:
     tick = -(-(start - origin) // step) * step
     while tick <= end - origin:
         at = round((tick + origin - start) * width / span)
-        label = words.duration(tick) if tick else "0"
+        label = ("-" if tick < 0 else "") + words.duration(abs(tick)) if tick else "0"
         if at + len(label) <= width and at >= len(out) + bool(out):
             out = out.ljust(at) + label
         tick += step
