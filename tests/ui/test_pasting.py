@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
 
 import pytest
@@ -7,6 +9,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.message import Message
 
+from jetbox.ui.driver import GOES_ON, RUSH, TerminalDriver
 from jetbox.ui.pasting import PasteParser
 
 PASTED = "one\ntwo \x1b[A three\x00" * 50
@@ -50,3 +53,36 @@ def test_a_megabyte_goes_past_the_parser(monkeypatch: pytest.MonkeyPatch) -> Non
     found = [m for at in range(0, len(data), 4096) for m in parser.feed(data[at : at + 4096])]
     assert said(found) == [text, "q"]
     assert fed == ["q"]
+
+
+def test_a_rush_that_nobody_can_have_typed_is_a_paste_without_its_marks() -> None:
+    parser, lines = PasteParser(), "words and\tmore\r" * 50
+    text = lines[:-1].replace("\r", "\n")
+    assert said([*parser.feed(f"ab\x1b[A{lines}")]) == ["a", "b", "up", text, "enter"]
+    assert said([*parser.feed(f"\x1b[2{'~' * 600}\x1b[Bq")]) == ["insert", "~" * 599, "down", "q"]
+    assert said([*parser.feed("typed\r" * 9)]) == [*"typed", "enter"] * 9
+
+
+def test_a_megabyte_without_marks_goes_past_the_parser_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[str] = []
+    parse = XTermParser.feed
+
+    def kept(self: XTermParser, data: str) -> Iterable[Message]:
+        fed.append(data)
+        return parse(self, data)
+
+    monkeypatch.setattr(XTermParser, "feed", kept)
+    text = "x" * (1 << 20)
+    assert said([*PasteParser().feed(f"{text}\r")]) == [text, "enter"]
+    assert fed == ["\r"]
+
+
+def test_what_comes_in_a_rush_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetbox.ui.driver.RUSH_S", 0)
+    terminal, types = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with terminal, types:
+        driver = TerminalDriver.__new__(TerminalDriver)
+        driver.fileno = terminal.fileno()
+        for size in (5, RUSH, RUSH, GOES_ON, 7, 3):
+            os.write(types.fileno(), b"x" * size)
+        assert [len(driver._read()) for _ in range(3)] == [5, 2 * RUSH + GOES_ON + 7, 3]

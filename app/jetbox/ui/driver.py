@@ -28,6 +28,12 @@ LOOK_S = 0.1
 """How soon it is noticed that nothing shall be read any more."""
 READ = 1 << 16
 """Most bytes that are read at once."""
+RUSH, GOES_ON = 1_000, 64
+"""Bytes at once behind which more is waited for, and those behind which still more is."""
+RUSH_S = 0.05
+"""How long."""
+MOST = 1 << 21
+"""Most bytes that are read together."""
 OTHER_SCREEN, OWN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
 
@@ -118,11 +124,20 @@ class TerminalDriver(LinuxDriver):
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         while not self.exit_event.is_set():
             if select([self.fileno], [], [], LOOK_S)[0]:
-                text = decode(self._typed(os.read(self.fileno, READ)))
+                text = decode(self._typed(self._read()))
                 for message in parser.feed(text) if text else ():
                     self.process_message(message)
             for message in parser.tick():
                 self.process_message(message)
+
+    def _read(self) -> bytes:
+        """What came; all of it where it comes in a rush, as a paste does that the terminal does not mark."""
+        piece = read = os.read(self.fileno, READ)
+        least = RUSH
+        while least <= len(piece) and len(read) < MOST and select([self.fileno], [], [], RUSH_S)[0]:
+            piece, least = os.read(self.fileno, READ), GOES_ON
+            read += piece
+        return read
 
     def send_message(self, message: Message) -> None:
         # A task for each key, as Textual has it, would only put it in the queue.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from textual import events
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.message import Message
+
+RUN = 500
+"""So many characters at once nobody types: a terminal that does not mark pastes has sent one."""
+_RUN = re.compile(rf"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]{{{RUN},}}")
 
 
 class PasteParser(XTermParser):
@@ -37,7 +42,7 @@ class PasteParser(XTermParser):
                 self._held = "" if begin else _begun(before)
                 before = before[: len(before) - len(self._held)]
                 if before:
-                    yield from super().feed(before)
+                    yield from self._keys(before)
                 if begin:
                     self._pasted = [""]
             else:
@@ -51,6 +56,21 @@ class PasteParser(XTermParser):
                     keep = len(BRACKETED_PASTE_END) - 1
                     self._pasted += [data[:-keep], data[-keep:]]
                     data = ""
+
+    def _keys(self, data: str) -> Iterator[Message]:
+        """The messages of what no marks stand around; an end of line at a paste's end is Enter all the same."""
+        at = 0
+        for run in _RUN.finditer(data):
+            start, end = run.start(), at + len(data[at : run.end()].rstrip("\r\n"))
+            # What an Esc before it began is over where the parser waits for as long as it takes.
+            while at < start or (at < end and self._timeout_time is not None):
+                yield from super().feed(data[at : max(start, at + 1)])
+                at = max(start, at + 1)
+            if end - at >= RUN:
+                yield events.Paste(data[at:end].replace("\r\n", "\n").replace("\r", "\n"))
+                at = end
+        if data[at:]:
+            yield from super().feed(data[at:])
 
 
 def _begun(text: str) -> str:
