@@ -16,7 +16,7 @@ from jetbox.ui.text.code import _FAMILIES, CHARS_A_TOKEN, FEW_TOKENS, PLAIN, _le
 from jetbox.ui.text.cutting import LONG, LONG_CODE
 from jetbox.ui.text.excerpts import codes
 from jetbox.ui.text.growing import MarkdownFlow
-from jetbox.ui.text.inline import inline
+from jetbox.ui.text.inline import asked, inline
 from jetbox.ui.text.rows import Row, cells, flow
 from jetbox.ui.text.table import MOST_LINES
 from jetbox.ui.transcript.blocks import Look, Text, Thinking
@@ -142,6 +142,12 @@ class TestInline:
             ("d", "strike"),
             (" *e*", ""),
         ]
+
+    def test_code_between_more_marks_may_hold_fewer(self) -> None:
+        text = "`a ` ``b`c``, `` `d` ``, ```e``f``` ``g"
+        assert [said for said, style in inline(text, "") if style == "code"] == ["a", "b`c", "`d`", "e``f"]
+        assert inline(text, "")[-1] == (" ``g", "")
+        assert [said for said, style in asked("is it ``a`b`` or `c`?", "") if style == "code"] == ["a`b", "c"]
 
     def test_entities_stand_for_their_sign_where_that_can_only_be_seen(self) -> None:
         assert inline("a &lt; b &amp;&#x263A; &nosuch; R&D", "") == [("a < b &☺ &nosuch; R&D", "")]

@@ -19,7 +19,7 @@ _INLINE = re.compile(
     r"(?=[\\&`!\[<h*_~])(?:"
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)"
-    r"|(?P<code>``[^`]+``|`[^`]+`)"
+    r"|(?P<code>```(?:[^`]|`{1,2}(?!`))+```|``(?!`)(?:[^`]|`(?!`))+``|`[^`]+`)"
     r"|!?\[(?P<label>[^\[\]]*)\]\((?P<target>[^()\s]*(?:\([^()\s]*\)[^()\s]*)*)(?:\s+\"[^\"]*\")?\)"
     r"|\[\^(?P<note>[^\[\]\s^]{1,40})\]"
     r"|!?\[(?P<words>[^\[\]]{1,400})\](?:\[(?P<name>[^\[\]]{0,99})\])?"
@@ -36,7 +36,7 @@ _INLINE = re.compile(
 )
 _MARKS = re.compile(r"[`*_\\\[~<&]|https?://")
 _ASKED = re.compile(
-    r"(?P<code>``[^`]+``|`[^`]+`)"
+    r"(?P<code>```(?:[^`]|`{1,2}(?!`))+```|``(?!`)(?:[^`]|`(?!`))+``|`[^`]+`)"
     r"|(?<![^\s(\[{\"'])\*\*(?P<bold>(?=[\w`(\"'])[^*]*[\w`)\"'.:!?])\*\*(?![^\s)\]}\"'.,;:!?])"
 )
 _SPACES = frozenset("\xa0\u2002\u2003\u2009\u202f")
@@ -89,7 +89,7 @@ def _pieces(found: re.Match[str], base: str, names: Names | None) -> list[Piece]
     kind = found.lastgroup or ""
     said = found[kind]
     if kind == "code":
-        return [(said.strip("`").strip() or said, "code")]
+        return [(_code(said), "code")]
     if kind == "target":
         return _link(bare(found["label"]), said, base)
     if kind in ("words", "name"):
@@ -107,6 +107,12 @@ def _pieces(found: re.Match[str], base: str, names: Names | None) -> list[Piece]
     return inline(said, style if not base else _BOTH.get((base, style), base), names)
 
 
+def _code(said: str) -> str:
+    """Code without what marks it; between more marks on each side, it may hold fewer."""
+    marks = len(said) - len(said.lstrip("`"))
+    return said[marks:-marks].strip() or said
+
+
 def bare(said: str) -> str:
     """One line without its marks, for where it has one style."""
     return "".join(text for text, _ in inline(said, ""))
@@ -119,7 +125,7 @@ def asked(text: str, base: str) -> list[Piece]:
     for found in islice(_ASKED.finditer(text), MOST_PIECES):
         out += [(text[at : found.start()], base)] if found.start() > at else []
         bold = found["bold"]
-        out += asked(bold, base or "bold") if bold else [(found["code"].strip("`").strip() or found["code"], "code")]
+        out += asked(bold, base or "bold") if bold else [(_code(found["code"]), "code")]
         at = found.end()
     return [*out, (text[at:], base)] if text[at:] else out
 
