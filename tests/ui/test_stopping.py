@@ -1,3 +1,5 @@
+"""A stop as the shell knows it, with and without a shell that could let it go on."""
+
 from __future__ import annotations
 
 import os

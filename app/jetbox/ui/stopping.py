@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -19,12 +18,10 @@ def stop_job(gone_on: Callable[[], bool], *, whole: bool) -> bool:
     What began us (`make`, a script) is stopped too where it is `whole`: the shell waits for that. It is a stop that the
     system may refuse (SIGTSTP, not SIGSTOP), as it does where no shell watches: `ssh host jetbox-tui`.
     """
-    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     try:
-        if whole:
-            os.killpg(0, signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+        # One signal for all: where the shell lets them go on before it has stopped us, it is forgotten.
+        os.kill(0 if whole else os.getpid(), signal.SIGTSTP)
         for _ in range(LOOKS):
             if gone_on():
                 return True
