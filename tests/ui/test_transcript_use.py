@@ -381,6 +381,27 @@ async def test_dragging_selects_and_copies_lines_as_they_were_written(show: Show
         assert len(copied(s)) > 50
 
 
+async def test_the_mouse_held_beyond_an_edge_marks_on(show: Showing) -> None:
+    async with show(size=(60, 30)) as s:
+        said = "\n\n".join(f"paragraph {n}" for n in range(100))
+        await s.play(*opened(), e.GoalStarted(goal=1, text="g"), e.TextDelta(text=said), e.ModelAnswered(attempt=1))
+        transcript = s.bench.transcript
+        transcript.focus()
+        await s.press("g")
+        row = next(n for n, line in enumerate(s.text.split("\n")) if "paragraph 3 " in line) - transcript.region.y
+        below = transcript.size.height + 1
+        for kind, y in ((events.MouseDown, row), (events.MouseMove, below)):
+            await s.pilot._post_mouse_events([kind], widget="#transcript", offset=(2, y), button=1)
+        await s.until(lambda: transcript.at_end)
+        await s.pilot._post_mouse_events([events.MouseMove], widget="#transcript", offset=(2, -2), button=1)
+        await s.until(lambda: not transcript.scroll_offset.y)
+        moves = [events.MouseMove, events.MouseUp]
+        await s.pilot._post_mouse_events(moves, widget="#transcript", offset=(30, row + 2), button=1)
+        await s.pilot.pause()
+        assert copied(s) == "paragraph 3\n\nparagraph 4"
+        assert transcript._pulling is None
+
+
 @pytest.mark.parametrize(
     ("x", "code"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 
 from jetbox.ui import words
 from jetbox.ui.glyphs import Glyphs
@@ -21,6 +23,9 @@ from jetbox.ui.text.rows import Row, cells, wrap
 from jetbox.ui.transcript.blocks import Text
 from jetbox.ui.widgets.marked import bar_marks, neighbour, news, over
 from jetbox.ui.widgets.searched import Searched, Spot, spot_after
+
+PULL_S = 1 / 20
+"""Between two steps while text is marked beyond an edge."""
 
 
 class Transcript(Searched):
@@ -52,6 +57,8 @@ class Transcript(Searched):
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
+        self._pulling: Timer | None = None
+        """Scrolls while the mouse is held above or below what is shown: it says nothing more then."""
         self._forget()
 
     def _forget(self) -> None:
@@ -223,6 +230,7 @@ class Transcript(Searched):
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         if event.button == 1:
+            self._pull(0)
             self._dragged = False
             self._pressed = self._spot(event)
             self.capture_mouse()
@@ -233,15 +241,32 @@ class Transcript(Searched):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._pressed is None:
             return
-        if not 0 <= event.y < self.size.height:
-            self.move(-1 if event.y < 0 else 1)
-        spot = self._spot(event)
-        if spot != self._pressed or self._dragged:
+        self._pull(0)
+        beyond = min(event.y, 0) + max(0, event.y - self.size.height + 1)
+        if beyond:
+            self._choose_on(beyond, event)
+            self._pull(beyond, event)
+        else:
+            self._choose(self._spot(event))
+
+    def _choose(self, spot: Spot) -> None:
+        if self._pressed is not None and (spot != self._pressed or self._dragged):
             self._dragged = True
             self._chosen = (self._pressed, spot)
             self.refresh()
 
+    def _choose_on(self, rows: int, event: events.MouseMove) -> None:
+        self.move(rows)
+        self._choose(self._spot(event))
+
+    def _pull(self, rows: int, event: events.MouseMove | None = None) -> None:
+        """Scroll on by so many rows, the more the farther away the mouse is, until it moves again."""
+        if self._pulling is not None:
+            self._pulling.stop()
+        self._pulling = self.set_interval(PULL_S, partial(self._choose_on, rows, event)) if event is not None else None
+
     def on_mouse_up(self, event: events.MouseUp) -> None:
+        self._pull(0)
         if self._pressed is not None:
             self._pressed = None
             self.release_mouse()
