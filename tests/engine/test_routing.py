@@ -552,6 +552,26 @@ async def test_a_large_model_that_fails_is_done_without_until_the_goal_ends(
     assert live.events(e.ModelSwitched)[-1].new == LARGE, "the next goal may find it well"
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("status:401", "has to be signed in"),
+        ("error:llama runner process has terminated", "terminated"),
+        ("busy:99", ""),
+    ],
+)
+async def test_a_goal_ends_where_neither_model_of_its_rule_will_work(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch, fault: str, reason: str
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
+    live = await rig(step(GOOD), faults=(fault,), name=SMALL, routing=rule("evidence"))
+    ended = await within(live.run())
+    assert (ended.outcome, reason in ended.reason) == ("failed", True)
+    assert [(s.old, s.new) for s in live.events(e.ModelSwitched)] == [(SMALL, LARGE)]
+    asked = [json.loads(entry["body"])["model"] for entry in (await live.stats())["bodies"]]
+    assert set(asked) == {SMALL, LARGE}
+
+
 async def test_a_model_that_the_user_chooses_is_a_rules_again(
     tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
 ) -> None:

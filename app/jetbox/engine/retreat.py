@@ -35,6 +35,8 @@ async def went_back(parts: Parts, error: JetboxError) -> bool:
     lasting = isinstance(error, LASTING)
     if not before or not (lasting or isinstance(error, PASSING)) or isinstance(error, OURS):
         return False
+    if before in parts.barred or before in parts.spared:
+        return False  # neither will work
     parts.came_from, why = "", f"{name} cannot be used"
     (parts.barred if lasting else parts.spared)[name] = why
     chosen = f"rules do without it until you choose it (/model {name})"
