@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,7 @@ BROKEN = (
         ("mypy_path = $MYPY_CONFIG_FILE_DIR/stubs", "stubs/out.pyi", True),
         ("mypy_path = stubs:\n    ../elsewhere", "../elsewhere/out.pyi", False),
         ("files = a.py, script", "script", True),
+        ("Mypy_Path: ../elsewhere", "../elsewhere/out.pyi", False),
     ],
 )
 async def test_places_that_mypys_configuration_names_count(bench: Bench, settings: str, path: str, kept: bool) -> None:
@@ -136,6 +138,31 @@ async def test_places_that_mypys_configuration_names_count(bench: Bench, setting
         bench.write(path, text)
         found = [await bench.one(engine, "mypy") for _ in range(2)]
         assert [(v.state, v.cache) for v in found] == [(state, "ran"), (state, "hit" if kept else "ran")]
+
+
+@pytest.mark.parametrize(("named", "kept"), [("other/bin/python", False), (sys.executable, True)])
+async def test_a_verdict_of_mypys_for_another_interpreter_is_not_kept(bench: Bench, named: str, kept: bool) -> None:
+    bench.root.joinpath("other/bin").mkdir(parents=True)
+    bench.root.joinpath("other/bin/python").symlink_to(sys.executable)
+    bench.write("mypy.ini", f"[mypy]\npython_executable = {named}\n")
+    bench.write("a.py", "x: int = 1\n")
+    engine = engine_of(bench, mypy=True)
+    assert [(await bench.one(engine, "mypy")).cache for _ in range(2)] == ["ran", "hit" if kept else "ran"]
+
+
+async def test_a_verdict_of_mypys_depends_on_what_the_user_has_set_for_all_projects(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    of_user = tmp_path / "home/.config/mypy/config"
+    of_user.parent.mkdir(parents=True)
+    of_user.write_text("[mypy]\n")
+    bench.write("a.py", "def f(x):\n    return x\n")
+    engine = engine_of(bench, mypy=True)
+    assert [(await bench.one(engine, "mypy")).cache for _ in range(2)] == ["ran", "hit"]
+    of_user.write_text("[mypy]\ndisallow_untyped_defs = true\n")
+    verdict = await bench.one(engine, "mypy")
+    assert (verdict.state, verdict.cache) == ("failed", "ran")
 
 
 async def test_mypy_and_what_is_broken(bench: Bench) -> None:
@@ -165,6 +192,8 @@ async def mypy_on(bench: Bench, files: dict[str, str]) -> MypyProbe:
         ({"setup.cfg": "[mypy]\nplugins =\n    pydantic.mypy,\n    mypy_django_plugin.main\n"}, True),
         ({"pyproject.toml": "[tool.mypy]\nplugins = [\n    'pydantic.mypy',\n    'tools/plug.py',\n]\n"}, True),
         ({"pyproject.toml": "[tool.coverage]\nplugins = ['plug']\n[tool.mypy]\nstrict = true\n"}, False),
+        ({"pyproject.toml": "[tool]\nmypy.plugins = 'plug.py'\n"}, True),
+        ({"mypy.ini": "[DEFAULT]\nPLUGINS: plug.py\n[mypy]\n"}, True),
         ({"../setup.cfg": "[mypy]\nplugins = plug\n"}, True),
         ({}, False),
     ],

@@ -14,10 +14,13 @@ import msgspec
 
 from jetbox.engine.options import ProbeOptions
 from jetbox.engine.probes.base import Verdict
-from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in, text_of
+from jetbox.engine.probes.checkers import SOURCES, CheckerProbe, findings_in
+from jetbox.engine.probes.command import identity
 from jetbox.engine.probes.configuration import OF_MYPY
 from jetbox.engine.probes.fingerprint import Tree
 from jetbox.engine.probes.interpreter import Interpreters
+from jetbox.engine.probes.mypy_settings import NAMES, settings, users
+from jetbox.engine.safety.environment import clean_environment
 from jetbox.engine.safety.process import Finished, ProcessRunner
 from jetbox.engine.safety.terminal import safe_text
 
@@ -49,11 +52,7 @@ exec "$@" --cache-dir "$cache"
 TOTAL = re.compile(r"Found (\d+) errors? in \d+ files? \(.*\)")
 SUCCESS = re.compile(r"Success: (no issues found in \d+ source files?)")
 SETTINGS = r"\.?mypy\.ini|pyproject\.toml|setup\.cfg"
-NAMES = ("mypy.ini", ".mypy.ini", "pyproject.toml", "setup.cfg")
-"""Configuration, in the order in which mypy looks for it."""
-VALUE = r"\s*=((?:.*\n?)(?:(?![ \t]*\w+\s*=).*\n?)*)"
-PLUGINS = re.compile(rf"^\s*plugins{VALUE}", re.MULTILINE)
-PLACES = re.compile(rf"^\s*(?:mypy_path|files|custom_typeshed_dir){VALUE}", re.MULTILINE)
+PLACES = ("mypy_path", "files", "custom_typeshed_dir")
 """Settings that name files and folders, which may lie outside of the workspace."""
 NAMED = re.compile(r"[\w./:-]+")
 CLOSED = frozenset(
@@ -63,7 +62,7 @@ CLOSED = frozenset(
     """.split()  # noqa: SIM905 a list of words is easier to read so
 )
 """Plugins that go by what mypy knows of the sources; others can import them, or read other files."""
-CHOOSES = re.compile(r"^\s*(files|packages|modules)\s*=", re.MULTILINE)
+CHOOSES = frozenset({"files", "packages", "modules"})
 
 Stat = tuple[int, int, int, int]
 """mtime_ns, ctime_ns, size, inode."""
@@ -133,9 +132,29 @@ class MypyProbe(CheckerProbe):
     def _chosen(self) -> bool:
         """True where the configuration says what is to be checked."""
         for name in NAMES:
-            if section := _section(Path(self._root, name)):
-                return CHOOSES.search(section) is not None
+            if (found := settings(Path(self._root, name))) is not None:
+                return not CHOOSES.isdisjoint(found)
         return False
+
+    def _configured(self) -> list[Path]:
+        return [*super()._configured(), *self._users()]
+
+    def _users(self) -> tuple[Path, ...]:
+        return users(clean_environment(os.environ, self._processes.pass_env))
+
+    def _places(self) -> list[str]:
+        return [*super()._places(), *map(str, self._users())]
+
+    def _above(self) -> dict[str, str]:
+        found = {str(path): identity(str(path)) for path in self._users()}
+        return {**super()._above(), **{path: seen for path, seen in found.items() if seen}}
+
+    def _settings(self) -> Iterator[dict[str, str]]:
+        """What each file has that mypy can come to read. Blocks."""
+        users = self._users()
+        for path in self._configured():
+            if path.name in NAMES or path in users:
+                yield settings(path) or {}
 
     def _reads_more(self) -> bool:
         """A plugin of the workspace's can import and read whatever it likes, and a script can have any name."""
@@ -144,12 +163,19 @@ class MypyProbe(CheckerProbe):
             named = _joined(root, place).removeprefix(root)
             if not place.endswith(SOURCES) and ("*" in place or S_ISREG(files.get(named, (0, ""))[0])):
                 return True
-        found = (PLUGINS.search(_section(path)) for path in self._configured() if path.name in NAMES)
-        return any(self._ours(name) for listed in found if listed for name in NAMED.findall(listed[1]))
+        listed = (found.get("plugins", "") for found in self._settings())
+        return any(self._ours(name) for names in listed for name in NAMED.findall(names))
 
     def _leads_out(self) -> bool:
-        """True where its configuration names a place that is no part of the workspace, or may be none. Blocks."""
-        root = os.path.join(self._tree.root, "")
+        """True where its configuration names a place that is no part of the workspace, or may be none. Blocks.
+
+        So is another interpreter, with what is installed in it.
+        """
+        root, own = os.path.join(self._tree.root, ""), self._interpreters.find().path
+        if "--python-executable" not in self.arguments() and any(
+            _joined(root, found.get("python_executable", own)) != own for found in self._settings()
+        ):
+            return True
         return any(
             "$" in place or place.startswith("~") or not os.path.join(_joined(root, place), "").startswith(root)
             for place in self._places_named()
@@ -157,9 +183,8 @@ class MypyProbe(CheckerProbe):
 
     def _places_named(self) -> Iterator[str]:
         """Files and folders that its configuration names. Blocks."""
-        found = (PLACES.finditer(_section(path)) for path in self._configured() if path.name in NAMES)
-        for listed in (match[1] for matches in found for match in matches):
-            for place in re.split(r"[\s,:;\"'\[\]]+", re.sub(r"#.*", "", listed)):
+        for listed in (found.get(name, "") for found in self._settings() for name in PLACES):
+            for place in re.split(r"[\s,:;]+", listed):
                 yield re.sub(r"^\$(?:MYPY_CONFIG_FILE_DIR\b|\{MYPY_CONFIG_FILE_DIR\})", ".", place)
 
     def _ours(self, plugin: str) -> bool:
@@ -222,11 +247,3 @@ def _pattern(path: str) -> str:
 
 def _joined(root: str, place: str) -> str:
     return os.path.normpath(os.path.join(root, place))
-
-
-def _section(path: Path) -> str:
-    """What a file of configuration has for mypy as a whole; empty for nothing."""
-    heading = r"^\[tool\.mypy\]" if path.name.endswith(".toml") else r"^\[mypy\]"
-    text = text_of(path)
-    found = re.search(heading + r"[ \t]*(?:#.*)?$", text, re.MULTILINE)
-    return re.split(r"^\[", text[found.end() :], maxsplit=1, flags=re.MULTILINE)[0] if found else ""
