@@ -192,7 +192,7 @@ FORKS = pytest.mark.parametrize("forks", [True, False], ids=["forked", "from scr
 
 
 @FORKS
-@pytest.mark.parametrize("way", ["link", "editable"])
+@pytest.mark.parametrize("way", ["link", "editable", "configured"])
 async def test_verdicts_follow_edits_elsewhere_that_python_cannot_see(bench: Bench, way: str, forks: bool) -> None:
     packages = separate(bench.root / ".venv")
     outside = bench.root.parent / "outside"
@@ -202,8 +202,10 @@ async def test_verdicts_follow_edits_elsewhere_that_python_cannot_see(bench: Ben
     py_compile.compile(str(path))
     if way == "link":
         (bench.root / "pkg").symlink_to(outside / "pkg")
-    else:
+    elif way == "editable":
         (packages / "editable.pth").write_text(f"{outside}\n")
+    else:
+        bench.write("pytest.ini", "[pytest]\npythonpath = ../outside\n")
     bench.write("test_m.py", "import pkg.m\n\n\ndef test_here():\n    assert pkg.m.V == 1\n")
     engine = bench.engine(ruff=False, performance=PerformanceOptions(pytest_server=forks))
     for text, summary in (("V = 1\n", "1 passed"), ("V = 7\n", "1 of 1 failed: test_here"), ("V = 1\n", "1 passed")):

@@ -213,6 +213,28 @@ async def test_what_a_path_file_came_to_name_is_noticed_too(bench: Bench, asked:
 
 
 @pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"pytest.ini": "[pytest]\npythonpath = src ../elsewhere\n"}, "../elsewhere/lib.py"),
+        ({"../tox.ini": "[pytest]\npythonpath = elsewhere\n"}, "../elsewhere/sub/lib.py"),
+        ({"pyproject.toml": "[tool.pytest.ini_options]\ntestpaths = ['.', '../el*']\n"}, "../elsewhere/test_b.py"),
+    ],
+    ids=["modules", "configured above", "tests"],
+)
+async def test_places_elsewhere_that_the_configuration_names_count(
+    bench: Bench, asked: Asked, settings: dict[str, str], named: str
+) -> None:
+    for path, text in settings.items():
+        bench.write(path, text)
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    engine = bench.engine(ruff=False, performance=PLAIN)
+    for text in ("X = 1\n", "X = 2\n", "X = 3\n"):
+        bench.write(named, text)
+        assert (await one(engine)).cache == "ran"
+        await hits(engine, asked)
+
+
 async def test_a_path_that_is_a_link_and_turns(bench: Bench, asked: Asked) -> None:
     place = Place(bench)
     for name in ("one", "two"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatch
@@ -79,6 +80,21 @@ def added_options(root: Path, files: Collection[str], before: str = "") -> list[
             if options is not None:
                 return [*_words(before), *_words(options.get("addopts"))]
     return _words(before)
+
+
+def elsewhere(root: Path, files: Collection[str]) -> tuple[str, ...]:
+    """Places outside of the workspace where the configuration among these has tests or modules found. Blocks."""
+    inside = os.path.join(os.path.normpath(root), "")
+    for folder in _upwards(files):
+        for name, section in SOURCES:
+            path = folder + name
+            options = _options(name, section, _read(root / path)) if path in files else None
+            if options is not None:
+                named = [*_words(options.get("pythonpath")), *_words(options.get("testpaths"))]
+                fixed = (re.split(r"/?[^/]*[*?\[]", place)[0] for place in named if "\0" not in place)
+                places = (os.path.normpath(os.path.join(root, folder, place)) for place in fixed)
+                return tuple(dict.fromkeys(place for place in places if not f"{place}/".startswith(inside)))
+    return ()
 
 
 def _upwards(files: Iterable[str]) -> list[str]:

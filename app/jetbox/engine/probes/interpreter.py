@@ -190,19 +190,24 @@ class Interpreters:
             found = installed(look.folders)
         self._found[interpreter.path] = found
         pytest = found.versions.get("pytest", "unknown version") if look.has_pytest else ""
-        outside: dict[str, str] = {}
-        noticed: list[str] | None = [*own, *look.folders, *look.ways, *found.folders]
-        for path in (*look.outside, *self._beyond(found.linked)):
-            outside[path], places = await self._swept(path)
-            noticed = [*noticed, *places] if noticed is not None and places is not None else None
-        if noticed is not None:
-            noticed = list(dict.fromkeys(noticed))
-        told = tuple(noticed) if noticed is not None and len(noticed) <= MOST_NOTICED else None
-        return Facts(look.version, pytest, "", found.digest, outside, told)
+        own = (*own, *look.folders, *look.ways, *found.folders)
+        outside, noticed = await self.swept((*look.outside, *self._beyond(found.linked)), own)
+        return Facts(look.version, pytest, "", found.digest, outside, noticed)
 
     def shown(self, interpreter: Interpreter) -> str:
         """Its path, relative to the workspace where it lies in it."""
         return interpreter.path.removeprefix(self._inside)
+
+    async def swept(
+        self, paths: Iterable[str], noticed: tuple[str, ...] | None = ()
+    ) -> tuple[dict[str, str], tuple[str, ...] | None]:
+        """Digests of these, and what has to be noticed besides `noticed`; None where that cannot be proved."""
+        digests: dict[str, str] = {}
+        for path in paths:
+            digests[path], places = await self._swept(path)
+            noticed = (*noticed, *places) if noticed is not None and places is not None else None
+        told = tuple(dict.fromkeys(noticed)) if noticed is not None else None
+        return digests, told if told is not None and len(told) <= MOST_NOTICED else None
 
     async def _swept(self, path: str) -> tuple[str, tuple[str, ...] | None]:
         """A digest of what is there, and what has to be noticed of it; None where it cannot be proved."""

@@ -118,10 +118,12 @@ class PytestProbe(Whole):
         facts = await self._interpreters.facts(interpreter, answers)
         versions = {"python": f"{interpreter.path} {facts.version}", "pytest": facts.pytest}
         versions["packages"] = facts.packages
-        versions.update({f"folder {path}": digest for path, digest in facts.outside.items()})
+        # What its configuration names, modules are imported from like from what is on the interpreter's path.
+        named, noticed = await self._interpreters.swept(self.sessions.elsewhere, facts.noticed)
+        versions.update({f"folder {path}": digest for path, digest in (facts.outside | named).items()})
         environment = clean_environment(os.environ, self._processes.pass_env)
         bounds = confines(self._processes.sandbox, self._tree.root, memory=self._options.memory)
-        return Scope((), versions, environment, facts.noticed, bounds)
+        return Scope((), versions, environment, noticed, bounds)
 
     async def run(self, *, behind: bool = False) -> Verdict:
         """The whole suite; passed only where the session says so itself and the process agrees."""

@@ -27,6 +27,8 @@ class Asked(msgspec.Struct, frozen=True):
     """Why it cannot be forked, in words; empty where it can."""
     blocked: tuple[str, ...] = ()
     """Plugins that are not to be loaded."""
+    elsewhere: tuple[str, ...] = ()
+    """Places outside of the workspace that tests or modules are found in."""
 
 
 class Refusals:
@@ -40,17 +42,17 @@ class Refusals:
 
     def asked(self, files: Snapshot, passed: Sequence[str]) -> Asked:
         """As of these files; `passed` are the variables that a run sees."""
-        if not sys.platform.startswith("linux"):
-            return Asked("that needs Linux")
         added = os.environ.get(VARIABLE, "") if VARIABLE in passed else ""
         if self._at == (files.digest, added):
             return self._asked
         found = dict(_configuration(files))
         of = (tuple(found.items()), added)
         if of != self._of:
-            from jetbox.engine.probes.collected import added_options
+            from jetbox.engine.probes.collected import added_options, elsewhere
 
-            self._of, self._asked = of, read(added_options(self._root, found, added))
+            linux = sys.platform.startswith("linux")
+            asked = read(added_options(self._root, found, added)) if linux else Asked("that needs Linux")
+            self._of, self._asked = of, msgspec.structs.replace(asked, elsewhere=elsewhere(self._root, found))
         self._at = (files.digest, added)
         return self._asked
 

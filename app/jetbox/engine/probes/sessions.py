@@ -101,6 +101,11 @@ class Sessions:
         return self._refusals.asked(self._tree.last, self._processes.pass_env).refusal or self._off()
 
     @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Places outside of the workspace that its configuration has tests or modules found in."""
+        return self._refusals.asked(self._tree.last, self._processes.pass_env).elsewhere
+
+    @property
     def forks(self) -> bool:
         """True while there is a server to fork from."""
         return self._front is not None and self._front.alive
@@ -215,7 +220,7 @@ class Sessions:
 
     def _outside(self, facts: Facts) -> tuple[str, ...] | None:
         """Where byte code is to be looked at beside the workspace; None where none is to be believed."""
-        return None if self._tree.turned else tuple(facts.outside)
+        return None if self._tree.turned else (*facts.outside, *self.elsewhere)
 
     def _surroundings(self, facts: Facts) -> Surroundings:
         """What has to be the same for a loaded pytest to be used."""
