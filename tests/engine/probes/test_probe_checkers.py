@@ -344,6 +344,8 @@ async def test_configuration_that_pyright_takes_in_counts_whatever_its_name(
         ("pyrightconfig.json", '{"executionEnvironments": [{"root": "a", "extraPaths": ["b\\/..\\/..\\/c"]}]}', False),
         ("pyrightconfig.json", '{"venvPath": "${env:HOME}/venvs"}', False),
         ("pyproject.toml", "[tool.pyright]\ntypeshedPath = '~/typeshed'\n", False),
+        ("pyproject.toml", "[tool]\npyright = {extraPaths = ['../elsewhere']}\n", False),
+        ("pyproject.toml", "[tool.'pyright']\nextraPaths = ['../elsewhere']\n", False),
         ("pyproject.toml", "[[tool.pyright.executionEnvironments]]\nroot = '..'\n", False),
         ("pyproject.toml", "[tool.uv.sources]\nlib = {path = '../lib'}\n[tool.pyright]\nstubPath = 'stubs'\n", True),
         ("pyrightconfig.json", '{"$schema": "https://x/y", "exclude": ["**/a"], "extraPaths": ["lib/../src"]}', True),

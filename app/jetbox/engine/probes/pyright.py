@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from pathlib import Path
@@ -24,7 +25,6 @@ NETWORK = "use of the network"
 
 PLACE = re.compile(r"\s+(?P<path>/.+?):(?P<place>\d+:\d+) - (?P<kind>error|warning|information): (?P<what>.*)")
 EXTENDS = re.compile(r"""\bextends["']?\s*[:=]\s*(["'])(.*?)\1""")
-SECTION = re.compile(r"^\[+tool\.pyright\b.*\n(?:(?!\[+(?!tool\.pyright\b)\w).*\n?)*", re.MULTILINE)
 QUOTED = re.compile(r"""(["'])([^"'\n]*)\1""")
 ANYWHERE = re.compile(r"~|[A-Za-z]:|\$\{(?!workspaceFolder)")
 OUT = re.compile(r"/|(?:.*/)?\.\.(?:/|\Z)")
@@ -100,7 +100,7 @@ class PyrightProbe(CheckerProbe):
         for path in (*(str(path) for path in self._configured() if path.name in OF_PYRIGHT), *self._extended()):
             text = text_of(Path(path))
             # What is taken in is watched by its name.
-            text = EXTENDS.sub("", "".join(SECTION.findall(text)) if path.endswith(".toml") else text)
+            text = EXTENDS.sub("", _section(text) if path.endswith(".toml") else text)
             if not self._inside(path) and PLACES.search(text):
                 return True
             for _, place in QUOTED.findall(text):
@@ -174,6 +174,16 @@ def _read(lines: list[str], root: str) -> tuple[list[Finding], list[str]]:
         else:
             within = False
     return findings, shown
+
+
+def _section(text: str) -> str:
+    """What a project's file has for pyright, as JSON; all of it where that cannot be read."""
+    import tomllib
+
+    try:
+        return json.dumps(tomllib.loads(text).get("tool", {}).get("pyright"), ensure_ascii=False, default=str)
+    except (tomllib.TOMLDecodeError, AttributeError, RecursionError):
+        return text
 
 
 def _head(program: str) -> str:
