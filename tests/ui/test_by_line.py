@@ -62,7 +62,7 @@ def test_a_whole_session_is_told_in_words() -> None:
     for line in (
         "you:\n  Create mathx package with add and multiply, add tests.",
         "round 1\n",
-        "thought for 0.0 s\n",
+        "thought for 80 ms\n",
         "I begin with the **package**, in `mathx`.",
         "write_file mathx/__init__.py: ok, +3, 3 ms\n",
         "  +def add(a: int, b: int) -> int:\n",

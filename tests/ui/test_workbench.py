@@ -16,7 +16,7 @@ async def test_a_whole_session_is_on_the_screen(show: Showing) -> None:
         text = s.text
     for words in (
         "❯ Create mathx package with add and multiply, add tests.",
-        "▸ thought for 0.0 s",
+        "▸ thought for 0 ms",
         "I begin with the package, in mathx.",
         "• multiply",
         "write_file mathx/__init__.py  +3",

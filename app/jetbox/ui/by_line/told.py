@@ -143,7 +143,7 @@ class Told:
 
     def _thought(self, t: int) -> None:
         if self._thinking >= 0:
-            self.say(f"thought for {words.elapsed(max(0, t - self._thinking))}")
+            self.say(f"thought for {words.duration(max(0, t - self._thinking))}")
             self._thinking = -1
 
     def _said(self, event: e.GoalStarted | e.Steered) -> None:

@@ -279,7 +279,7 @@ class Thinking(Block):
             yield out[-(LIVE_THOUGHT_ROWS_UNFOLDED if unfolded else LIVE_THOUGHT_ROWS) :]
             return
         sign = look.glyphs.unfolded if unfolded else look.glyphs.folded
-        yield [row(INDENT, (f"{sign} thought for {words.elapsed(self.took)}", "dim"))]
+        yield [row(INDENT, (f"{sign} thought for {words.duration(self.took)}", "dim"))]
         if unfolded:
             out = []
             for line in _bounded(self.source()):
