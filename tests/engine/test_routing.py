@@ -552,6 +552,23 @@ async def test_a_large_model_that_fails_is_done_without_until_the_goal_ends(
     assert live.events(e.ModelSwitched)[-1].new == LARGE, "the next goal may find it well"
 
 
+async def test_the_model_that_a_rule_left_may_fail_once_too_when_it_goes_on(
+    rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "BACKOFF_S", (0.01, 0.01, 0.01, 0.01))
+    failing = [f"error:llama runner process has terminated@{request}:0" for request in (2, 3, 4)]
+    live = await rig(
+        *(step(UNUSED), step(STILL), step(STILL), step(GOOD), finish()),
+        faults=failing,
+        probes=RUFF,
+        name=SMALL,
+        routing=rule("evidence", escalate_red=1),
+    )
+    assert (await live.run()).outcome == "done"
+    asked = [json.loads(entry["body"])["model"] for entry in (await live.stats())["bodies"]]
+    assert asked[:5] == [SMALL, LARGE, LARGE, SMALL, SMALL]
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

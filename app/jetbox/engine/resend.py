@@ -27,7 +27,7 @@ RESTARTED = ServerUnreachable | StillLoading
 
 
 class Resend:
-    """One for each round: it counts how often the round's requests failed, and in which way."""
+    """One for each round: it counts how often the round's requests to a model failed, and in which way."""
 
     def __init__(self, parts: Parts, account: Callable[[str, str], None]) -> None:
         """`account` gives the time since it was last called to a phase, as a span with a name."""
@@ -86,7 +86,10 @@ class Resend:
         from jetbox.engine.retreat import went_back
 
         with self._parts.timed("switch"):
-            return await went_back(self._parts, error)
+            back = await went_back(self._parts, error)
+        if back:
+            self._failed = self._tried = self._loading = 0  # another model, which may fail once too
+        return back
 
     async def _back_off(self, error: JetboxError, pause: float) -> None:
         """Wait before the next attempt."""
