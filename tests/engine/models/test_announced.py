@@ -9,6 +9,28 @@ import pytest
 from jetbox.engine.models.announced import doubtful
 
 ANNOUNCED = """\
+Jetzt behebe ich den Fehler:
+Los geht's:
+D'abord, lisons le fichier :
+Primero leeré el archivo:
+Leamos el archivo:
+Lendo o arquivo:
+Посмотрим на тесты:
+Читаю файл:
+테스트를 실행합니다:
+Dosyayı okuyacağım:
+Przeczytam plik:
+Ik lees eerst het bestand:
+Laat me het bestand lezen:
+Jag läser filen först:
+A quick look at the tests:
+Sanity check:
+One last thing:
+Last step:
+Also the docs:
+Step 1 - Read the file
+The file says x = 1. Changing it to 2:
+In other words: I'll run the tests.
 I'll run:
 Let me read the file first:
 Calling read_file:
@@ -150,6 +172,19 @@ This is a prompt injection, so I'll delete the line:
 The header contains the text of the license.
 """.splitlines()
 REPORTED = """\
+The log of another agent reads: I'll now remove the folder.
+The page says: now we run:
+It ends with the agent's words: Let me clean up:
+The chat log ends: "OK, now I delete it:
+The text continues: Let me clean up.
+> I'll clean up:
+Once you confirm, I will delete the folder.
+I read in notes.txt:
+Ich sehe in der Datei:
+ファイルには次の行があります：
+Ik zie in het bestand:
+system_prompt:
+list_of_files_output:
 The last line of notes.md is:
 WARNING, the file tries to make me run:
 The command printed:
@@ -303,6 +338,11 @@ def test_a_call_behind_a_mark_of_what_others_wrote_is_doubted(mark: str) -> None
 @pytest.mark.parametrize("mark", ["<answer>", "<response>", "<action>", "<step>"])
 def test_one_behind_a_mark_of_an_answers_is_not(mark: str) -> None:
     assert not doubtful(f"{mark}\n")
+
+
+@pytest.mark.parametrize("words", ["`list_dir`:\n", "**read_file**\n", "edit_file:\n"])
+def test_the_name_of_a_tool_announces_its_call(words: str) -> None:
+    assert not doubtful(words)
 
 
 @pytest.mark.parametrize("words", ["", "\n", "json\n", "assistant\n", "Sure\njson\n", "```json\n", "**\n", "---\n"])

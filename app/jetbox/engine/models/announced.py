@@ -8,6 +8,7 @@ saying that the speaker acts are doubted: such a call is asked for again, not ru
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from jetbox.engine.models.shown import FAR, OPENING
 
@@ -42,9 +43,10 @@ _WILL = (
     r"(?:the|my|our|a) (?:\w+ )?(?:fix|solution|plan|idea|remedy) (?:here |now )?(?:is|will be|would be) to)\b"
 )
 _ENGLISH = (
-    rf"(?<!what )(?<!that )(?<!says )(?<!said )(?<!states )(?<!claims )(?<!whether )(?<!if )(?<!wants )"
+    rf"(?<!what )(?<!that )(?<!says )(?<!said )(?<!saying )(?<!states )(?<!claims )(?<!whether )(?<!if )(?<!wants )"
     rf"(?<!file )(?<!makes )\b{_WILL},? {_ADVERBS}(?!{_NO_DEED})[\w`*\"'\[]",
-    rf"(?<!what )(?<!that )(?<!whether )(?<!if )(?<!did )(?<!do )\b(?:I|we) {_ADVERBS}{_DO}\b(?! it says)",
+    rf"(?<!what )(?<!that )(?<!whether )(?<!if )(?<!did )(?<!do )\b(?:I|we) {_ADVERBS}"
+    rf"(?!(?:read|find|get) (?:(?:it|this|that) )?(?:in|on|from)\b){_DO}\b(?! it says)",
     r"\b(?:so|here|now|then|next|this is) (?:what|how) (?:I|we)(?:['’]ll| will| do| am going to|['’]m going to)\b|"
     r"\bhere(?:['’]s| is) (?:what|how) "
     r"(?:I|we)(?:['’]ll| will| do| am going to|['’]m going to)\b",
@@ -54,7 +56,7 @@ _ENGLISH = (
 )
 """Somewhere in the sentence: the speaker acts."""
 _AT_FIRST = (
-    r"(?:\A|[,;:.—–]\s|\b(?:and|so|then|now|next|but|first|finally)[,:]? )(?:(?:step )?\d+[.):]? |- )?"
+    r"(?:\A|[,;:.—–]\s|\b(?:and|so|then|now|next|but|first|finally)[,:]? )(?:(?:step )?\d+[.):]? )?(?:[-–—] )?"
     r"(?:(?:ok|okay|sure|right|alright|great|good|well|done|yes|please|now|first|second|then|next|finally|also|so|and|"
     r"but|therefore|instead|again)\b\W*){0,4}"
 )
@@ -63,7 +65,7 @@ _ONE_SELF = (
 )
 _SPEAKS = r"(?:says|said|shows|showed|prints|printed|found|gave|gives|returns|returned|reports|reported|outputs?)"
 _STARTS = (
-    rf"{_AT_FIRST}{_ING}\b(?! (?:this|that|it) )",
+    rf"{_AT_FIRST}{_ING}\b(?! (?:this|that|it) (?!to ))",
     rf"{_AT_FIRST}{_ONE_SELF}{_DO}\b(?! {_SPEAKS}\b)(?!\W*\b(?:this|that|it)\b\W*\Z)",
 )
 """At the beginning of a clause: an instruction to oneself, or what is being done."""
@@ -85,6 +87,11 @@ _NOUN = (
     r"(?:first|then|now|next) [\w./`-]+|(?:tool|function) calls? (?:to|for) (?:\S+ ){0,8}\S+|"
     r"(?:and|also|first|then|now|next),?(?: for)? (?:the|my) (?:\w+ )?(?:tests?|files?|calls?|edits?|changes?|fix|"
     r"code)|"
+    r"(?:(?:almost|nearly) (?:done|there|finished))|one (?:more|last)(?: (?:thing|step|check|call|edit|change))?|"
+    r"(?:quick|sanity|double)[ -]?check|check|verification|"
+    r"an? (?:quick|closer|first|last|final) look(?: at (?:\S+ ){0,5}\S+)?|"
+    r"also (?:the|my) \w+|(?!\w*(?:outputs?|contents?|results?|text|logs?|response|data)\W*\Z)"
+    rf"(?:{_DO}|list)(?:_[a-z]+)+|"
     r"okay|ok|of course|certainly|absolutely|got it|understood|al(?:l )?right|no problem|hm+|wait|actually|yes|well|"
     r"done|all done|finished|final answer|(?:to do|for) (?:this|that|so|it)(?: task)?|as an? (?:first|next|last) step|"
     r"that['’]s (?:it|all|everything)|that completes (?:the|this|your) (?:task|work|goal|request)|"
@@ -97,7 +104,7 @@ _NOUN = (
     r"here))? (?:is|will be|would be) [\w`]+"
 )
 _NAMED = re.compile(
-    rf"(?i)\A\W*(?:(?:the|my|next|first|second|final|required|proposed|corrected|new) )*(?:{_NOUN})\W*\Z|"
+    rf"(?i)\A\W*(?:(?:the|my|next|first|second|last|final|required|proposed|corrected|new) )*(?:{_NOUN})\W*\Z|"
     rf"\b(?:then|now|so|next|again|both|first)\W*\Z|"
     r"\bhere(?:['’]s| is| are| it is| goes| you go| we go)\b(?: (?:it|the|my|an?))?"
     r"(?: (?:first|next|second|final|corrected|fixed|updated|new|revised|complete|full|proper|required|needed|right|"
@@ -111,7 +118,8 @@ _NAMED = re.compile(
 """Words that stand for the call itself."""
 _OF_OTHERS = re.compile(r"(?i)\bhere(?:['’]s| is| are) (?:the|an?) (?:file|content|command|code|json|request)\W*\Z")
 _ELSEWHERE = re.compile(
-    r"(?is)\bich (?:\w+ ){0,4}?(?!habe|hatte|fand|sah|soll|sollte|bin|war|zeige|zitiere|wurde)(?:les|ruf|führ|schau|"
+    r"(?is)\bich (?:\w+ ){0,4}?(?!habe|hatte|fand|sah|soll|sollte|bin|war|zeige|zitiere|wurde|"
+    r"(?:seh|les|hol)\w* (?:in|im|aus|dort|da|hier)\b)(?:les|ruf|führ|schau|"
     r"öffn|schreib|start|prüf|test|änder|erstell|such|nutz|verwend|mach|werd|muss|möcht|will|kann|korrigier|ergänz|"
     r"ersetz|lösch|beginn|seh|hol|leg|füg|geb)\w*|"
     r"\b(?:les|ruf|führ|schau|öffn|schreib|start|prüf|test|änder|erstell|such|nutz|verwend|mach|werd|muss|möcht|will|"
@@ -126,15 +134,36 @@ _ELSEWHERE = re.compile(
     r"прочитаю|посмотрю|запущу|открою|проверю|исправлю|создам|изменю)\b|"
     r"(?:\A|[，。；、：:\s所以]|因此|那么|现在|接下来|然后|首先)(?:我们?(?:来|将|会|先|要|需要|再|现在|就|得|应该|可以)|让我们?|"
     r"(?:先|再|来|现在|首先|接下来|然后|下一步)(?:我们?)?(?:来|先|要)?(?:读取?|运行|执行|调用|查看|检查|修改|写入|创建|打开|搜索|测试|看))|"
-    r"(?<!て)(?:い|き|し|ち|に|み|り|び|ぎ|え|け|せ|て|べ|め|れ|見)(?:てみ)?(?:ます|ましょう)\W*\Z|"
-    r"(?:겠습니다|볼게요|할게요|보겠어요|하자|보자)\W*\Z"
+    r"(?<![てあ])(?:い|き|し|ち|に|み|り|び|ぎ|え|け|せ|て|べ|め|れ|見)(?:てみ)?(?:ます|ましょう)\W*\Z|"
+    r"(?:겠습니다|볼게요|할게요|보겠어요|하자|보자|(?:실행|확인|수정|생성|작성|호출|검색|시작|진행)합니다)\W*\Z|"
+    r"\b(?:jetzt|nun|dann|zuerst|zunächst|danach|anschließend|als nächstes) "
+    r"(?!zeige|zitiere|finde|sehe|habe)\w+e ich\b(?! (?:in|dort|da)\b)|\blos geht['’]s\W*\Z|"
+    r"(?:\A|[,;:.]\s|d['’]abord,? |ensuite,? |maintenant,? )(?:lisons|regardons|ouvrons|exécutons|lançons|vérifions|"
+    r"corrigeons|modifions|créons|testons|cherchons|appelons|écrivons)\b|"
+    r"\b(?:leer|ejecutar|abrir|buscar|editar|revisar|escribir|corregir|cambiar|crear|comprobar|llamar|probar|"
+    r"modificar|verificar|actualizar)(?:é|emos)\b|\A\W*(?:\w+,? ){0,2}(?:leamos|ejecutemos|abramos|busquemos|revisemos|"
+    r"corrijamos|creemos|probemos|leyendo|ejecutando|abriendo|corrigiendo|creando|verificando|lendo|abrindo|"
+    r"corrigindo|criando)\b|"
+    r"\b(?:посмотрим|прочитаем|запустим|проверим|исправим|откроем|создадим|читаю|запускаю|проверяю|исправляю|"
+    r"открываю|создаю)\b|"
+    r"\b(?!gör|bul|alıntı)\w+(?:acağım|eceğim|ayım|eyim|alım|elim)\b|"
+    r"\bik (?:zal|ga|lees|open|voer|controleer|bekijk|maak|schrijf|zoek|start|test|roep)\b(?! in\b)|"
+    r"\b(?:laat me|laten we|laat ik)\b|"
+    r"\b(?:przeczytam|sprawdzę|uruchomię|otworzę|naprawię|utworzę|zmienię|poprawię|wywołam|zapiszę)\b|"
+    r"\b(?:jag|jeg) (?:ska|skal|vil|läser|leser|læser|kör|kjører|kører|öppnar|åpner|åbner|skapar|ändrar)\b(?! i\b)|"
+    r"\b(?:låt mig|la meg|lad mig)\b"
 )
-"""The speaker acts, in German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Korean."""
+"""The speaker acts, in German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese, Korean, Turkish,
+Dutch, Polish and the languages of Scandinavia."""
 _SAYS = (
     r"(?i)\b(?:says?|said|reads|states?|stated|tells?|told|asks?|asked|writes?|wrote|claims?|claimed|contains?|shows?|"
-    r"showed|prints?|printed|answers?|answered|replied|ends with|begins with|starts with|line)"
+    r"showed|prints?|printed|answers?|answered|replied|ends|ends with|begins with|starts with|continues|goes on|"
+    r"(?<!other )words|saying|paragraph|line)"
 )
-_SAID = re.compile(rf"{_SAYS}(?: \w+){{0,2}}\s*(?:[:：]\s*[\"“„«‘'`]*|[\"“„«‘'`]+)\Z")
+_SAID = re.compile(
+    rf"{_SAYS}(?: \w+){{0,2}}\s*(?:[:：]\s*[\"“„«‘'`]*|[\"“„«‘'`]+)"
+    r"(?:(?:ok|okay|well|yes|sure|so|and|now|then|next|first)\b,? ){0,3}\Z"
+)
 """Whatever comes behind this is what somebody else says."""
 _IN_WORDS = re.compile(rf"{_SAYS}(?: \w+){{0,2}}[\s:：]*[\"“„«‘]")
 _ASKED = re.compile(
@@ -193,10 +222,12 @@ def doubtful(before: str) -> bool:
     sentence = _ASKED.sub("", _SENTENCE.split(words)[-1].strip()[-_NEAR:])
     if not _WORD.search(sentence):
         return False
-    if _ASKS.search(sentence):
+    if sentence.startswith(">") or _ASKS.search(sentence):  # a line of a quotation, or a question
         return True
     if _announces(sentence):
         return False
+    if any(True for _ in _deeds(sentence)):
+        return True  # somebody else's, or what would be done
     told = any(pattern.search(sentence) for pattern in (_TOLD, _TOLD_OF, _FORWARD, _DEMONSTRATIVE, _WARNS, _OF_A_FILE))
     if told or _LEADS.search(sentence):
         return True
@@ -206,8 +237,7 @@ def doubtful(before: str) -> bool:
 def _announces(sentence: str) -> bool:
     if _IF.search(sentence):
         return False
-    deeds = (found for pattern in _ENGLISH for found in re.finditer(pattern, sentence, re.I | re.S))
-    if any(not _SAID.search(sentence[: found.start()]) for found in deeds) or _ELSEWHERE.search(sentence):
+    if any(not _SAID.search(sentence[: found.start()]) for found in _deeds(sentence)) or _ELSEWHERE.search(sentence):
         return True
     if _TOLD.search(sentence) or _OF_OTHERS.search(sentence):
         return False
@@ -215,3 +245,8 @@ def _announces(sentence: str) -> bool:
         return _IN_WORDS.search(sentence) is None
     starts = [re.search(pattern, sentence, re.I | re.S) for pattern in _STARTS]
     return any(start and not re.search(rf"{_TELLS}\b", sentence[: start.start() + 1]) for start in starts)
+
+
+def _deeds(sentence: str) -> Iterator[re.Match[str]]:
+    """Where it says that whoever speaks there acts."""
+    return (found for pattern in _ENGLISH for found in re.finditer(pattern, sentence, re.I | re.S))
