@@ -156,6 +156,28 @@ async def test_the_feed_says_who_changed_what_and_when(show: Showing) -> None:
         assert "+3" in row(s.text, "A mathx/core.py")
 
 
+async def test_a_verdict_about_older_files_does_not_stand_as_if_it_were_about_the_present_ones(show: Showing) -> None:
+    async with show(size=(160, 60)) as s:
+        tool = e.ToolEnded(call="c8", state="ok", changes=(e.FileChange("b.py", "modified"),))
+        hit = verdict("ruff", cache="hit", summary="0 problems")
+        await s.play(*opened(), *begun(*write_call(), hit, verdict()), ended(100, probe_ms=64), after_ms=1_000)
+        assert row(s.text, "0 problems  ").split()[-2:] == ["↻", "unchanged"]
+        changes = (e.FileChange("a\x1b[2J.py", "modified"),)
+        await s.play(e.FilesChanged(changes=changes, by="probe"))
+        assert "files changed since" not in s.text
+        for event in (e.FilesChanged(changes=changes, by="git"), tool):
+            await s.play(event)
+            assert s.text.count("files changed since") == 2
+            await s.play(hit)
+            assert row(s.text, "0 problems  ").split()[-2:] == ["↻", "unchanged"]
+            assert s.text.count("files changed since") == 1
+        await s.type("/why", "enter")
+        assert "since     b.py changed by agent at 12:00:" in s.text
+        assert "\x1b" not in s.text
+        await s.play(verdict())
+        assert "files changed since" not in s.text
+
+
 async def test_why_says_the_keys_and_reasons_of_the_latest_verdicts(show: Showing) -> None:
     async with show(size=(160, 50)) as s:
         await s.play(*opened())

@@ -58,6 +58,8 @@ class SessionView(msgspec.Struct):
     why_window: str = ""
 
     verdicts: dict[str, e.ProbeEnded] = msgspec.field(default_factory=dict)
+    older: dict[str, str] = msgspec.field(default_factory=dict)
+    """Probes whose verdict is about files as they were before the latest change, and which that was."""
     probing: dict[str, int] = msgspec.field(default_factory=dict)
     """Probes that run, and since when."""
     phase: str = ""
@@ -275,7 +277,7 @@ class SessionView(msgspec.Struct):
                 command = self._titles.pop(event.call, "").startswith("run_cmd")
                 self._change(t, event.changes, "command" if command else "agent")
             case e.FilesChanged():
-                self._change(t, event.changes, event.by)
+                self._change(t, event.changes, event.by, outdates=event.by in ("you", "git"))
                 if event.count > len(event.changes):
                     self.unnamed = (event.count - len(event.changes), event.by, self.clock(t))
 
@@ -284,8 +286,11 @@ class SessionView(msgspec.Struct):
         if not self.doing.what:
             self.doing = Doing("", t)
 
-    def _change(self, t: int, changes: tuple[e.FileChange, ...], by: str) -> None:
+    def _change(self, t: int, changes: tuple[e.FileChange, ...], by: str, *, outdates: bool = True) -> None:
         for change in changes:
+            if outdates:
+                words = f"{one_line(change.path)} changed by {by} at {self.clock(t)}".removesuffix(" at ")
+                self.older = dict.fromkeys(self.verdicts, words)
             path = one_line(change.path)
             known = self.files.pop(path, None)
             safe = msgspec.structs.replace(change, path=path)
@@ -311,6 +316,7 @@ class SessionView(msgspec.Struct):
             self.verdicts.setdefault(name, verdict)
             return
         self.verdicts[name] = verdict
+        self.older.pop(name, None)
         if self.ended is not None and not verdict.of_round:
             return  # asked for between two goals
         # One that came late belongs to the round whose files it judges.

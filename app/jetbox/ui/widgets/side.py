@@ -330,16 +330,20 @@ class Side(Lined):
                 continue
             probe = view.verdicts[name]
             sign, style = state_sign(probe.state, self.glyphs)
+            older = name in view.older
+            style = "dim" if older and probe.state == "passed" else style
             # The remarks go before what may be cut.
             said = ", ".join([*remarks(probe), probe.summary or probe.state])
             shade = style if probe.state in RED else "dim" if probe.state != "passed" else ""
             figure: tuple[Piece, ...] = ()
-            if probe.state != "skipped":
+            if older:
+                figure = (("files changed since", "dim"),)
+            elif probe.state != "skipped":
                 how = came_by(probe)
                 took = "unchanged" if how == "hit" else words.duration(probe.duration_ns)
                 figure = ((f"{cache_sign(how, self.glyphs)} {took}", "hit" if how == "hit" else "dim"),)
             out.append(spread(((f"{sign} ", style), (f"{name:<{column}}", ""), (said, shade)), figure, width))
-            if probe.why and probe.cache in ("ran", "partial") and probe.state != "skipped":
+            if probe.why and probe.cache in ("ran", "partial") and probe.state != "skipped" and not older:
                 out.append(Row(fit([("  ", ""), (one_line(probe.why), "dim")], width)))
         return [*out, BLANK]
 
