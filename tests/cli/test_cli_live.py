@@ -19,7 +19,7 @@ from jetbox.cli.printer import Progress
 from jetbox.cli.workbench import _live
 from jetbox.engine import events as e
 from jetbox.engine.assemble import Undecided
-from jetbox.engine.commands import Close
+from jetbox.engine.commands import Close, RunProbes
 from jetbox.engine.errors import ExitCode, SettingsError
 from jetbox.engine.options import (
     ContextOptions,
@@ -215,6 +215,41 @@ async def test_a_workbench_that_goes_on_otherwise_says_so_when_the_model_has_rea
         said = [remark.text for event in events for remark in remarks(event) if "read anew" in remark.text]
     assert misses == ["", "the level of thinking changed"]
     assert said == ["the prompt was read anew: the level of thinking changed"]
+
+
+async def test_what_you_change_after_a_verdict_is_told_before_any_goal_too(
+    tmp_path: Path, sim_server: ServeOne
+) -> None:
+    root = tmp_path / "work"
+    root.mkdir()
+    root.joinpath("a.py").write_text("X = 1\n")
+    asked = options(sim_server(), tmp_path / "data")
+    probes, permissions = ProbeOptions(pytest=False), PermissionOptions(mode="auto")
+    live = Live(
+        Start(root=root, options=msgspec.structs.replace(asked, probes=probes, permissions=permissions), attended=True)
+    )
+    driving = asyncio.create_task(live.drive())
+    live.session.submit(RunProbes())
+    seen: list[e.AnyEvent] = []
+
+    async def until(kind: type[e.Event]) -> None:
+        while not any(isinstance(event, kind) for event in seen):
+            await live.feed.ready()
+            seen.extend(each.event for each in live.feed.drain().events)
+
+    await asyncio.wait_for(until(e.ProbeEnded), 120)
+    told = asyncio.create_task(until(e.FilesChanged))
+    # Files are watched some time after the verdict; nothing says so from outside.
+    for number in range(2_000):
+        root.joinpath(f"mine_{number}.py").write_text("X = 1\n")
+        if (await asyncio.wait({told}, timeout=0.05))[0]:
+            break
+    live.session.submit(Close())
+    await asyncio.wait_for(driving, 120)
+    assert told.done()
+    changes = {change.path: event.by for event in seen if isinstance(event, e.FilesChanged) for change in event.changes}
+    assert {by for path, by in changes.items() if path.endswith(".py")} == {"you"}
+    assert not any(isinstance(event, e.RequestSent) for event in seen)
 
 
 async def test_a_new_session_knows_nothing_of_the_one_before(

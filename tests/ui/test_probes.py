@@ -176,6 +176,10 @@ async def test_a_verdict_about_older_files_does_not_stand_as_if_it_were_about_th
         assert "\x1b" not in s.text
         await s.play(verdict())
         assert "files changed since" not in s.text
+        await s.play(e.SessionResumed(app="0.1.0", created="2026-11-20T12:30:00+00:00"))
+        assert row(s.text, "0 problems  ").split()[-2:] == ["from", "before"]
+        await s.play(hit)
+        assert row(s.text, "0 problems  ").split()[-2:] == ["↻", "unchanged"]
 
 
 async def test_why_says_the_keys_and_reasons_of_the_latest_verdicts(show: Showing) -> None:

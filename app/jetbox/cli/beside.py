@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetbox.engine.errors import ModelError, StorageError
 from jetbox.engine.events import (
+    Event,
     GoalEnded,
     Notice,
     PermissionAnswered,
@@ -61,9 +62,9 @@ class Beside:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
-    async def after_the_request(self, work: Coroutine[Any, Any, object]) -> None:
-        """Begin only when the first request is on its way: it is what the user waits for."""
-        reader = self._session.feed(RequestSent, past=False)
+    async def after_the_request(self, work: Coroutine[Any, Any, object], *sooner: type[Event]) -> None:
+        """Begin only when the first request is on its way, which the user waits for, or with such an event."""
+        reader = self._session.feed(RequestSent, *sooner, past=False)
         try:
             await reader.ready()
             await asyncio.sleep(WRITTEN_S)

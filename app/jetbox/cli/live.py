@@ -25,6 +25,7 @@ from jetbox.engine.events import (
     GoalStarted,
     Notice,
     Outcome,
+    ProbeEnded,
     SessionClosed,
     SessionOpened,
     SessionResumed,
@@ -308,7 +309,8 @@ class Live:
             self.session.submit(Close())
         self._driving = None
         self._beside.spawn(self._beside.after_the_request(look_around(parts)))
-        self._beside.spawn(self._beside.after_the_request(observe(parts)))
+        # Where verdicts are asked for before any goal, somebody has to see what they become outdated by.
+        self._beside.spawn(self._beside.after_the_request(observe(parts), ProbeEnded))
         if self._recorder.folder is not None:
             self._beside.spawn(self._beside.snapshot_rounds(self._recorder.folder, self._start.root))
             self._beside.spawn(self._beside.keep_figures(parts.model))

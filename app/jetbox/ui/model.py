@@ -59,7 +59,8 @@ class SessionView(msgspec.Struct):
 
     verdicts: dict[str, e.ProbeEnded] = msgspec.field(default_factory=dict)
     older: dict[str, str] = msgspec.field(default_factory=dict)
-    """Probes whose verdict is about files as they were before the latest change, and which that was."""
+    """Probes whose verdict is about files as they were before the latest change, and which that was; empty where
+    the session was opened again since, and nobody looked meanwhile."""
     probing: dict[str, int] = msgspec.field(default_factory=dict)
     """Probes that run, and since when."""
     phase: str = ""
@@ -122,6 +123,7 @@ class SessionView(msgspec.Struct):
                 self._began = began(event.created, t)
                 self.mode, self.closed = event.mode, False
                 self.pulls.clear()
+                self.older = dict.fromkeys(self.verdicts, "")
                 self.model = one_line(event.model) or self.model
                 self._still()
             case e.SessionClosed():

@@ -18,7 +18,8 @@ def why(view: SessionView) -> list[tuple[str, str]]:
         out.append(("info", f"{name}{late}: {probe.state}, {came_by(probe)}" + _summary(probe.summary)))
         out += [("info", f"  {label:<{WIDE}}{one_line(words)}") for label, words in explained(probe)]
         if name in view.older:
-            out.append(("warning", f"  {'since':<{WIDE}}{view.older[name]}: /probe says whether it still holds"))
+            since = view.older[name] or "the session was opened again"
+            out.append(("warning", f"  {'since':<{WIDE}}{since}: /probe says whether it still holds"))
     if not out:
         out.append(("warning", "no probe has given a verdict yet"))
     if view.probing_words:

@@ -337,7 +337,7 @@ class Side(Lined):
             shade = style if probe.state in RED else "dim" if probe.state != "passed" else ""
             figure: tuple[Piece, ...] = ()
             if older:
-                figure = (("files changed since", "dim"),)
+                figure = (("files changed since" if view.older[name] else "from before", "dim"),)
             elif probe.state != "skipped":
                 how = came_by(probe)
                 took = "unchanged" if how == "hit" else words.duration(probe.duration_ns)
