@@ -362,3 +362,26 @@ async def test_words_that_begin_a_tools_name_stand_before_the_call_that_follows_
     live.events(e.ToolCalled)
     told = [type(s.event) for s in live.seen if isinstance(s.event, e.TextDelta | e.ToolCalled)]
     assert told[:2] == [e.TextDelta, e.ToolCalled]
+
+
+async def test_a_secret_that_a_server_makes_names_of_is_hidden(
+    tmp_path: Path, write_script: WriteScript, sim_server: Callable[..., ServerProcess]
+) -> None:
+    secret = "tok-ABCDEFGH-12345678-zyxw"
+    made = [
+        {"index": 0, "id": f"c-{secret}", "function": {"name": "list_dir", "arguments": '{"path": "."}'}},
+        {"index": 1, "id": "c2", "function": {"name": f"list_{secret}", "arguments": "{}"}},
+    ]
+    choice = {"delta": {"tool_calls": made}, "finish_reason": f"stop {secret}"}
+    lines = f"data: {json.dumps({'choices': [choice]})}\n\ndata: [DONE]\n\n"
+    server = sim_server(scripts=[str(write_script(step(text="Well then.")))])
+    async with gateway(server.url, answer(200, lines.encode())) as url:
+        client = connect(ModelOptions(host=f"{url}/v1"))
+        live = await Rig(server, tmp_path).open(client=client, environ={"MY_TOKEN": secret})
+        assert (await live.run()).outcome == "answered"
+    assert secret not in live.everything()
+    (asked,) = (await live.stats())["bodies"]
+    await live.close()
+    *_, said, listed, _ = json.loads(asked["body"])["messages"]
+    assert [made["id"] for made in said["tool_calls"]] == ["c-[secret:MY_TOKEN]", "c2"]
+    assert listed["tool_call_id"] == "c-[secret:MY_TOKEN]"

@@ -268,7 +268,7 @@ class Attempt:
             answer.logprob += sum(chunk.logprobs)
             answer.weighed += len(chunk.logprobs)
         if chunk.done:
-            answer.done_reason = chunk.done_reason
+            answer.done_reason = self._redactor.redact(chunk.done_reason)
             if chunk.done_reason == FILTERED:
                 self._session.emit(Notice(level="warning", text=TOLD_FILTERED, hint=REWORD))
             answer.metrics = chunk.metrics
@@ -339,11 +339,12 @@ class Attempt:
         raw = bytes(call.function.arguments).decode()
         if too_deep(raw):
             raise unreadable()
-        safe = self._redactor.redact(raw)
-        if safe == raw:
+        said = (raw, call.function.name, call.id)
+        safe, name, reference = map(self._redactor.redact, said)  # a gateway may make its ids of the key
+        if (safe, name, reference) == said:
             return call
-        function = msgspec.structs.replace(call.function, arguments=msgspec.Raw(safe.encode()))
-        return msgspec.structs.replace(call, function=function)
+        function = msgspec.structs.replace(call.function, name=name, arguments=msgspec.Raw(safe.encode()))
+        return msgspec.structs.replace(call, function=function, id=reference)
 
 
 def _ends(text: str) -> str:
