@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +100,19 @@ async def test_the_first_change_has_its_tests_run_where_nothing_was_judged_befor
             bench.write("__pycache__/go", "")
         verdict = await bench.one(engine, "pytest")
         assert (verdict.summary, verdict.cache) == (said, cache)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forked runs need Linux")
+async def test_the_server_is_loaded_by_the_time_of_the_first_change(bench: Bench) -> None:
+    bench.write("test_a.py", "def test_a():\n    pass\n")
+    engine = uncompared(bench.engine(ruff=False))
+    engine.prepare()
+    probe = engine.probes[0]
+    assert isinstance(probe, PytestProbe)
+    async with asyncio.timeout(60):
+        while not probe.sessions.forks:
+            await asyncio.sleep(0.01)
+    assert not bench.ended or bench.ended[0].baseline
 
 
 RUNS = "import subprocess, sys\ndef test_p():\n    assert subprocess.run([sys.executable, 'prog.py']).returncode == 0\n"

@@ -222,8 +222,8 @@ class PytestProbe(Whole):
             self.sessions.compile(modules)
 
     def prepare(self) -> None:
-        """Start the server that runs are forked from, and read what imports what."""
-        if self._preparing is None:
+        """Start the server that runs are forked from, and read what imports what, once it is known what there is."""
+        if self._preparing is None and self._tree.last.digest:
             self._preparing = asyncio.create_task(self._prepare(), name="prepare pytest")
 
     def anticipate(self) -> None:
@@ -286,6 +286,7 @@ class PytestProbe(Whole):
         if await self._unchanged(files) and self._shadows.compared(forked, plain, whole=not tests):
             self.sessions.tell()
             self.on_disproved(msgspec.structs.replace(plain, cache="partial") if tests else plain, files)
+            await self.sessions.refuse(self._shadows.off)
 
     async def _unchanged(self, files: Snapshot) -> bool:
         return files.proved and (await self._again.sweep()).digest == files.digest

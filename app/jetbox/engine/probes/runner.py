@@ -31,7 +31,6 @@ from jetbox.engine.tasks import end_tasks
 OTHERS = ("you", "git", "command")
 """Whose changes end runs as soon as they are heard of; the agent's own are told of at once, by `wrote`."""
 
-
 UNKNOWN = "the first change came before the probes had ended: what failed before it cannot be told from what is new"
 
 
@@ -307,6 +306,8 @@ class ProbeEngine:
 
             await in_thread(self._known.load)
             before = await self.files.now(sweep=True)
+            for probe in self._pytests:
+                probe.prepare()
             if self._behind is not None:
                 self._behind.files = before.digest
             self._first = before

@@ -115,6 +115,12 @@ class Sessions:
         if self._front is not None and not self._unasked():
             await self._front.prepare(self._surroundings(await self._facts()), self._importable()[1])
 
+    async def refuse(self, words: str) -> None:
+        """Fork no more; the servers are of no use then."""
+        for zygote in (self._front, self._back):
+            if zygote is not None:
+                await zygote.refuse(words)
+
     def compile(self, names: Iterable[str]) -> None:
         """A run is likely to import these sources: have them compiled until it is asked for."""
         if self._front is not None:
