@@ -211,7 +211,7 @@ async def test_what_was_red_before_the_session_calls_nobody(rig: OpenRig, mode: 
     old = Verdict("pytest", "failed", output="SyntaxError", failing=("t::a",), known=("t::a",))
     new = msgspec.structs.replace(old, failing=("t::a", "t::b"))
     for verdict, wished in ((old, False), (new, True)):
-        await router.weigh(RoundResult(Answer(), verdicts=[verdict], late=[verdict]), None, [])
+        await router.weigh(RoundResult(Answer(text="So."), verdicts=[verdict], late=[verdict]), None, [])
         assert (live.parts.control.wish is not None) is wished
 
 
@@ -312,6 +312,21 @@ async def test_a_cascade_does_not_accept_red_work(rig: OpenRig) -> None:
     assert (await live.run()).outcome == "done"
     assert models(live) == [SMALL, LARGE, LARGE]
     assert live.events(e.Routed)[1].why.startswith("not accepted: ruff")
+
+
+@pytest.mark.parametrize(
+    ("useless", "why"),
+    [
+        ("empty", "an answer that says nothing"),
+        ("thinking_only", "an answer that says nothing"),
+        ("repeat", "an answer that has no end"),
+    ],
+)
+async def test_a_cascade_does_not_accept_what_says_nothing(rig: OpenRig, useless: str, why: str) -> None:
+    live = await rig(step(text="So.", fault=useless), routing=rule("cascade"))
+    assert (await live.run()).outcome == "answered"
+    assert models(live) == [SMALL, LARGE]
+    assert live.events(e.Routed)[1].why == f"not accepted: {why}"
 
 
 async def test_the_users_choice_is_left_alone_until_the_goal_ends(rig: OpenRig) -> None:

@@ -190,8 +190,7 @@ class Router:
             return ending, tail
         red, sure = _red(result), result.answer.confidence
         least = self._options.confidence
-        if red or result.garbled:
-            why = red or "a call that nobody could read"
+        if why := red or ("" if ending is not None else _useless(result)):
             await self._decide(self._options.large, f"not accepted: {why}", reason="escalation")
         elif sure is not None and sure < least:
             why = f"not accepted: confidence {sure:.2f} below {least:g}"
@@ -292,6 +291,16 @@ class Router:
                 changes=model != parts.model_name,
             )
         )
+
+
+def _useless(result: RoundResult) -> str:
+    """Why nothing can be done with an answer, in words."""
+    answer = result.answer
+    if result.garbled:
+        return "a call that nobody could read"
+    if answer.runaway:
+        return "an answer that has no end"
+    return "an answer that says nothing" if answer.empty and not result.done else ""
 
 
 def _red(result: RoundResult) -> str:
