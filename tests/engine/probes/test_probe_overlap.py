@@ -137,6 +137,25 @@ async def test_without_waiting_the_rest_is_pending_and_comes_late(bench: Bench) 
     assert not engine.pending
 
 
+async def test_what_turns_red_is_told_while_another_still_works(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    slow, red = Stepwise("slow"), Stepwise("red")
+    red.state = "failed"
+    slow.may_end.clear()
+    red.may_end.clear()
+    engine = bench.engine(probes=[slow, red], wait="overlap")
+    assert await engine.verdicts() == []
+    coming = asyncio.create_task(engine.coming())
+    await red.begun.wait()
+    red.may_end.set()
+    assert [(v.name, v.state) for v in await coming] == [("red", "failed")]
+    assert engine.pending == ("slow",)
+    assert [v.name for v in await engine.late()] == ["red"]
+    slow.may_end.set()
+    assert [v.name for v in await engine.coming()] == ["slow"], "each is told once"
+    assert [v.name for v in await engine.late()] == ["slow"]
+
+
 async def test_what_came_late_is_not_told_after_a_write_that_no_sweep_sees(bench: Bench) -> None:
     bench.write("a.py", "1")
     probe = Stepwise()

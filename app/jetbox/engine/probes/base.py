@@ -202,7 +202,7 @@ class Probes(Protocol):
         ...
 
     async def coming(self) -> list[Verdict]:
-        """What `late` will give, once nothing is pending; it is not taken."""
+        """What `late` will give, once something is red or nothing is pending; it is not taken."""
         ...
 
     async def lint(self, path: str, text: str) -> str:

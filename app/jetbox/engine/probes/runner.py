@@ -288,7 +288,7 @@ class ProbeEngine:
         return await self._unawaited.late()
 
     async def coming(self) -> list[Verdict]:
-        """What `late` will give, once nothing is pending."""
+        """What `late` will give, once something is red or nothing is pending."""
         return await self._unawaited.coming()
 
     def _set_behind(self, work: Work) -> None:

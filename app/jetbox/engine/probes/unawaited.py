@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from jetbox.engine.probes.base import Probe, Verdict
+from jetbox.engine.probes.fingerprint import Snapshot
 from jetbox.engine.probes.proof import Proof
 from jetbox.engine.probes.settle import Settler
 from jetbox.engine.probes.slots import Given, Work
 from jetbox.engine.tasks import end_tasks
+
+LOOK_S = 0.02
+"""How often it is looked whether one of several probes has turned red."""
 
 
 class Task(msgspec.Struct):
@@ -94,16 +98,20 @@ class Unawaited:
             self._late = None
             await self._settler.settle(begun.work)
             return self._give(begun.work, frozenset())
-        given, held = begun.work.given, list[str]()
-        if given:
-            now = await self._files.now()
-            held = [name for name, narrow in self._narrow.items() if name in given and given[name].holds(narrow(now))]
-        begun.told = frozenset(held)
+        held = self._ended(begun, await self._files.now()) if begun.work.given else []
         begun.task.add_done_callback(lambda _: self._came(begun))
+        return [one.verdict for one in held]
+
+    def _ended(self, late: Task, now: Snapshot) -> list[Given]:
+        """What has ended and holds, though other probes still work, and is told from here on."""
+        given = late.work.given
+        fresh = [(name, narrow) for name, narrow in self._narrow.items() if name in given and name not in late.told]
+        held = [name for name, narrow in fresh if given[name].holds(narrow(now))]
+        late.told |= frozenset(held)
         for name in held:
             if not given[name].told:
                 self._on_end(given[name].verdict)
-        return [given[name].verdict for name in held]
+        return [given[name] for name in held]
 
     async def _after_leaving(self, work: Work) -> None:
         if self._leaving:
@@ -119,6 +127,7 @@ class Unawaited:
 
     async def late(self) -> list[Verdict]:
         """Verdicts that came since they were asked for; those on older files are dropped."""
+        await self._look()
         asked = tuple(self._news)
         held = await self._held(asked)
         # What came meanwhile is for the next one who asks.
@@ -126,10 +135,25 @@ class Unawaited:
         return held
 
     async def coming(self) -> list[Verdict]:
-        """What `late` will give, once nothing is pending."""
+        """What `late` will give, once something is red or nothing is pending."""
+        while self._late is not None and not self._late.task.done():
+            await self._look()
+            held = await self._held(tuple(self._news))
+            if any(verdict.red for verdict in held):
+                return held
+            await asyncio.wait({self._late.task}, timeout=LOOK_S)
         if self._late is not None:
-            await asyncio.wait({self._late.task})
+            await asyncio.wait({self._late.task})  # until `_came` has been called, too
         return await self._held(tuple(self._news))
+
+    async def _look(self) -> None:
+        """What has ended is news, though other probes still work."""
+        late = self._late
+        if late is None or late.told.issuperset(late.work.given):
+            return
+        now = await self._files.now()
+        if self._late is late and not late.task.done() and not self._settler.closed:
+            self._news += self._ended(late, now)
 
     async def _held(self, asked: tuple[Given, ...]) -> list[Verdict]:
         if not asked:
