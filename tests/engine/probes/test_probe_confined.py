@@ -14,6 +14,7 @@ import pytest
 
 from engine.probes.conftest import uncompared
 from engine.probes.test_probe_surroundings import PLAIN, Place, one
+from engine.rig import BARE_PYTEST
 from jetbox.engine.options import PerformanceOptions, ProbeCommand
 from jetbox.engine.probes.base import Scope, Verdict
 from jetbox.engine.probes.fingerprint import Tree
@@ -48,6 +49,12 @@ def test_signal():
 """
 
 
+@pytest.fixture(autouse=True)
+def bare_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed plugins of this suite have no say in the sessions that it starts."""
+    monkeypatch.setenv(BARE_PYTEST, "1")
+
+
 async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, tmp_path: Path) -> None:
     place = Place(bench)
     python = place.environment / "bin" / "python"
@@ -64,7 +71,7 @@ async def test_what_the_sandbox_shuts_is_named_and_can_be_opened(bench: Bench, t
         sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=folders)
         if not sandbox.confines:
             pytest.skip("no sandbox works here")
-        bench.processes = ProcessRunner(sandbox, bench.root)
+        bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
         engine = bench.engine(performance=PLAIN, ruff=False, store=tmp_path / "store")
         try:
             bench.write("test_one.py", "def test_one():\n    assert open('numbers.txt').read() == '1\\n'\n")
@@ -110,7 +117,7 @@ async def test_configuration_that_comes_and_goes_above_counts(bench: Bench, tmp_
     sandbox = await choose_sandbox(bench.root, enabled=True, network=False, prefer=name)
     if sandbox.name != name:
         pytest.skip(f"{name} does not work here")
-    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
     above = {"pytest.ini": "[pytest]\npython_functions = check_*\n", "ruff.toml": 'lint.select = ["ANN"]\n'}
     engine = bench.engine()
     try:
@@ -146,7 +153,7 @@ async def test_configuration_that_is_replaced_above_counts(
     if sandbox.name != "bubblewrap":
         pytest.skip("bubblewrap does not work here")
     assert str(tmp_path) not in sandbox.readable, "in the home folder it is the files alone that can be read"
-    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
     bench.write("test_a.py", "def test_a():\n    pass\n\n\ndef check_b():\n    x = 0\n    assert x\n")
     performance = PerformanceOptions(probe_early=False, probe_baseline=False, affected_first=False)
     engine = uncompared(bench.engine(performance=performance))
@@ -177,7 +184,7 @@ async def test_configuration_in_the_home_folder_that_keeps_pytest_from_starting_
     sandbox = await choose_sandbox(bench.root, enabled=True, network=False, prefer="landlock")
     if sandbox.name != "landlock":
         pytest.skip("landlock does not work here")
-    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
     engine = bench.engine(performance=PLAIN, ruff=False)
     try:
         bench.write("test_a.py", "def test_a():\n    pass\n")
@@ -199,7 +206,7 @@ async def test_what_is_opened_may_come_and_go(bench: Bench, tmp_path: Path, name
     sandbox = await choose_sandbox(bench.root, enabled=True, network=False, readable=(data,), prefer=name)
     if sandbox.name != name:
         pytest.skip(f"{name} does not work here")
-    bench.processes = ProcessRunner(sandbox, bench.root)
+    bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
     bench.write("check.sh", f"test -e {data}\n")
     command = ProbeCommand(name="check", command="sh check.sh")
     engine = bench.engine(
@@ -227,7 +234,7 @@ async def test_both_probes_work_in_the_sandbox(bench: Bench) -> None:
         file.write("mine")
     sandbox = await choose_sandbox(bench.root, enabled=True, network=False)
     try:
-        bench.processes = ProcessRunner(sandbox, bench.root)
+        bench.processes = ProcessRunner(sandbox, bench.root, pass_env=(BARE_PYTEST,))
         bench.write("m.py", "V = 2\n")
         text = SUITE.format(secret=secret) if sandbox.confines else SUITE.format(secret="/nonexistent")
         bench.write("test_m.py", text.replace("import os\n", ""))
