@@ -452,6 +452,19 @@ def test_the_bar_marks_few_blocks_in_the_rows_in_which_it_marks_many() -> None:
             assert bar_marks(story, heights, rows) == ({} if where is None else {where: "error"})
 
 
+async def test_the_bar_marks_a_round_where_it_is_when_one_block_grew_by_what_another_lost(show: Showing) -> None:
+    async with show(size=(120, 24)) as s:
+        await rounds(s)
+        transcript = s.bench.transcript
+        before, heights = transcript.marks(40), transcript._heights
+        blocks = [0, transcript.story.headers[-1]]
+        total, change = heights.total, heights[blocks[1]]
+        for index, by in zip(blocks, (change, -change), strict=True):
+            heights.set(index, heights[index] + by)
+        assert heights.total == total
+        assert transcript.marks(40) == bar_marks(transcript.story, heights, 40) != before
+
+
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_an_error_a_red_verdict_and_a_round_are_told_apart_by_their_signs_alone(glyphs: Glyphs) -> None:
     thumb = Thumb(glyphs)

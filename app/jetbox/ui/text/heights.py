@@ -12,6 +12,8 @@ class Heights:
     def __init__(self, values: Iterable[int] = ()) -> None:
         self._values = array("i")
         self._tree = array("q", (0,))
+        self.changes = 0
+        """How often a block came or got another height."""
         self.replace(values)
 
     def __len__(self) -> int:
@@ -22,6 +24,7 @@ class Heights:
 
     def replace(self, values: Iterable[int]) -> None:
         """Begin anew with these heights, in O(n)."""
+        self.changes += 1
         self._values = array("i", values)
         self._tree = array("q", (0, *self._values))
         for n in range(1, len(self._tree)):
@@ -31,6 +34,7 @@ class Heights:
 
     def append(self, height: int) -> None:
         """One more block at the end."""
+        self.changes += 1
         self._values.append(height)
         n = len(self._tree)
         below = n - (n & -n)
@@ -45,6 +49,7 @@ class Heights:
         change = height - self._values[index]
         if not change:
             return
+        self.changes += 1
         self._values[index] = height
         n = index + 1
         while n < len(self._tree):

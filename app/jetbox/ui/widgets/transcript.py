@@ -87,8 +87,8 @@ class Transcript(Searched):
 
     def marks(self, rows: int) -> dict[int, str]:
         """What a scroll bar of so many rows marks."""
-        story, total = self.story, self._heights.total
-        now = (len(story.alarms), len(story.reds), len(story.headers), rows, total)
+        story = self.story
+        now = (len(story.alarms), len(story.reds), len(story.headers), rows, self._heights.changes)
         if now != self._marks_of:
             self._marks, self._marks_of = bar_marks(story, self._heights, rows), now
         return self._marks
