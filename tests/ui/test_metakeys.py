@@ -28,8 +28,9 @@ def test_alt_is_heard_at_once(typed: str, keys: list[str]) -> None:
     assert [each.key for each in MetaParser().feed(typed) if isinstance(each, events.Key)] == keys
 
 
-def test_a_sign_with_alt_is_no_text() -> None:
-    (key,) = MetaParser().feed("\x1b!")
+@pytest.mark.parametrize("typed", ["\x1b!", "\x1bq", "\x1b[113;3u"])
+def test_what_is_typed_with_alt_is_no_text(typed: str) -> None:
+    (key,) = MetaParser().feed(typed)
     assert isinstance(key, events.Key)
     assert not key.is_printable
 

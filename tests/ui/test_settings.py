@@ -47,6 +47,18 @@ async def test_settings_say_where_they_came_from(show: Showing) -> None:
         assert "context.num_ctx" not in s.text
 
 
+async def test_settings_say_what_was_changed_in_this_session(show: Showing) -> None:
+    async with show() as s:
+        await begin(s)
+        await s.play(e.OptionChanged(option="loop.max_rounds", value="40"))
+        await choose(s, "loop.max_rounds")
+        assert isinstance(s.app.screen, Settings)
+        said = [line.text for line in s.app.screen._lay_out(100)]
+        assert "changed in this session, which began with 7, from environment: JETBOX_LOOP_MAX_ROUNDS" in said
+        assert "changed in this session" in s.text
+        assert "loop.max_rounds 40 this session" in " ".join(s.text.split())
+
+
 async def test_what_may_change_live_does(show: Showing) -> None:
     async with show() as s:
         await begin(s)

@@ -119,6 +119,13 @@ class TestMarkdown:
         assert len(more) <= LONGEST_LINE // 40 + 1
         assert again == 3 * LONGEST_LINE // 40
 
+    def test_a_very_long_line_is_cut_between_words(self) -> None:
+        words = [f"word{n}" for n in range(LONGEST_LINE // 4)]
+        text = " ".join(words)
+        rows = stream([text], 40)
+        assert " ".join(rows).split() == words
+        assert stream([text[:10], text[10 : LONGEST_LINE - 3], text[LONGEST_LINE - 3 :]], 40) == rows
+
     def test_what_is_known(self) -> None:
         text = "# Title\nsome **bold**, *slanted* and `code`\n- one\n1. two\n> said\n```py\nx = 1\n```\nend\n\n---"
         rows = [line.rstrip() for line in stream([text], 40)]

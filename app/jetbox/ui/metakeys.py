@@ -14,7 +14,7 @@ SIGNS = frozenset(" !\"#$%&'()*+,-./:;<=>?@`{|}~")
 
 
 class MetaParser(PasteParser):
-    """Textual's takes Alt+Enter for Enter and Alt+! for !, and lets a letter with Alt wait for what may follow."""
+    """Textual's takes Alt+Enter for Enter, Alt+! and Alt+Q for text, and lets a letter wait for what may follow."""
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if sequence in ALT_ENTER:
@@ -23,8 +23,8 @@ class MetaParser(PasteParser):
             yield from self._sequence_to_key_events(sequence[1], alt=True)
         else:
             for each in super()._sequence_to_key_events(sequence, alt):
-                sign = alt and each.is_printable and not each.key.startswith("alt+")
-                yield events.Key(f"alt+{each.key}", None) if sign else each
+                text = alt and each.is_printable
+                yield events.Key(f"alt+{each.key.removeprefix('alt+')}", None) if text else each
 
 
 def _alone(sequence: str) -> bool:

@@ -71,7 +71,7 @@ class Settings(Browser):
             each
             for each in self._rows
             if all(part in f"{each.option} {each.shown} {each.source.kind}".lower() for part in parts)
-            and not (self._changed and each.source.kind == "default")
+            and not (self._changed and each.source.kind == "default" and not self._left(each))
         )
         self.say(f"{len(self._shown)} of {len(self._rows)}" if len(self._shown) < len(self._rows) else "")
         self.list.fill(len(self._shown), self._row, 0)
@@ -92,13 +92,22 @@ class Settings(Browser):
         }.get(each.option, "")
         return now or one_line(each.shown)
 
+    def _left(self, each: Setting) -> str:
+        """What the session began with, where it has another value now."""
+        if not self.bench.live or each.option not in {"model.name", "permissions.mode", *self.bench.view.changed}:
+            return ""
+        began = one_line(each.shown).strip('"')
+        return began if began and self._value(each).strip('"') != began else ""
+
     def _row(self, number: int, width: int) -> list[Piece]:
         each = self._shown[number]
-        default = each.source.kind == "default"
+        left = self._left(each)
+        default = each.source.kind == "default" and not left
         column = min(34, width // 2)
         pieces: list[Piece] = [(f"{each.option:<{column}} ", "dim" if default else "")]
         pieces.append((self._value(each), "dim" if default else "accent"))
-        return pieces if default else [*pieces, (f"  {each.source.kind}", "faint")]
+        source = "this session" if left else each.source.kind
+        return pieces if default else [*pieces, (f"  {source}", "faint")]
 
     def chose(self) -> None:
         self.leaf.show(self._lay_out)
@@ -111,7 +120,9 @@ class Settings(Browser):
         source = each.source
         where = one_line(source.where) + (f", line {source.line}" if source.line else "")
         said = "its default" if source.kind == "default" else f"from {source.kind}: {where}" if where else source.kind
-        out += flow(((said, "dim"),), width, words=False)
+        if left := self._left(each):
+            said = f"changed in this session, which began with {left}, {said}"
+        out += flow(((said, "dim"),), width, words=bool(left))
         if self._help.get(each.option):
             out += [BLANK, *flow(((self._help[each.option], ""),), width)]
         out.append(BLANK)

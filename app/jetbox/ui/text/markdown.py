@@ -288,10 +288,11 @@ def _item(
 
 
 def next_line(text: str, at: int) -> tuple[str, int] | None:
-    """The complete line at an offset, a part of one that is too long, and where the next begins."""
+    """The complete line at an offset, or as many words as fit of one that is too long; and where the next begins."""
     end = text.find("\n", at, at + LONGEST_LINE)
     if end >= 0:
         return text[at:end], end + 1
     if len(text) - at < LONGEST_LINE:
         return None
-    return text[at : at + LONGEST_LINE], at + LONGEST_LINE
+    after = text.rfind(" ", at + LONGEST_LINE // 2, at + LONGEST_LINE) + 1 or at + LONGEST_LINE
+    return text[at:after], after
