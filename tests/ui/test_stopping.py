@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
+
+import pytest
+from textual.app import App
+from textual.drivers._writer_thread import WriterThread
+
+from jetbox.ui.driver import TerminalDriver
 
 STOPS = (
     "import signal; from jetbox.ui.stopping import stop_job; heard = []; "
@@ -31,3 +40,43 @@ def test_where_no_shell_could_let_it_go_on_nothing_is_stopped() -> None:
     ended = subprocess.run(alone, capture_output=True, text=True, start_new_session=True, timeout=60, check=False)
     assert ended.stdout == "False\n"
     assert ended.stderr == ""
+
+
+def test_a_terminal_that_hung_up_is_not_taken_over_when_the_kernel_lets_its_processes_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(TerminalDriver, "suspend_application_mode", lambda _: taken.append("given"))
+    monkeypatch.setattr(TerminalDriver, "resume_application_mode", lambda _: taken.append("taken"))
+    master, slave = pty.openpty()
+    driver = TerminalDriver.__new__(TerminalDriver)
+    driver.fileno, driver._on, driver._auto_restart = slave, True, True
+    try:
+        driver._take_over_anew()
+        assert taken == ["given", "taken"]
+        os.close(master)
+        driver._take_over_anew()
+        assert taken == ["given", "taken"]
+    finally:
+        os.close(slave)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_terminal_that_textuals_own_thread_could_not_write_to() -> None:
+    def writes_and_ends() -> None:
+        for _ in range(100):
+            driver.write("x")
+        driver.close()
+
+    master, slave = pty.openpty()
+    driver = TerminalDriver.__new__(TerminalDriver)
+    with suppress(OSError), open(slave, "w", encoding="utf-8") as file:
+        os.close(master)
+        driver._file, driver._writer_thread, driver._app = file, WriterThread(file), App()
+        driver._writer_thread.start()
+        driver.write("x")
+        driver._writer_thread.join(60)
+        goes_on = threading.Thread(target=writes_and_ends, daemon=True)
+        goes_on.start()
+        goes_on.join(5)
+    assert not goes_on.is_alive()

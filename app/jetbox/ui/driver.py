@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import termios
 from codecs import getincrementaldecoder
 from contextlib import suppress
 from select import select
@@ -109,10 +110,18 @@ class TerminalDriver(LinuxDriver):
     def _take_over_anew(self) -> None:
         """Meanwhile a shell may have had the terminal."""
         self._anew = False
-        if self._on and self._auto_restart:
+        if self._on and self._auto_restart and self._is_there():
             self.suspend_application_mode()
             self._must_signal_resume = True
             self.resume_application_mode()
+
+    def _is_there(self) -> bool:
+        """Whether the terminal still is: one that hangs up lets its processes go on (SIGCONT), so that they can end."""
+        try:
+            termios.tcgetattr(self.fileno)
+        except termios.error:
+            return False
+        return True
 
     def run_input_thread(self) -> None:
         """Read keys, clicks and pastes, until the end.
@@ -167,7 +176,7 @@ class TerminalDriver(LinuxDriver):
         data = held(data)
         if self._outlet is not None:
             self._outlet.write(data)
-        else:
+        elif self._writer_thread is None or self._writer_thread.is_alive():
             super().write(data)
 
     def _paint_whole(self) -> None:
@@ -185,7 +194,8 @@ class TerminalDriver(LinuxDriver):
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None
-        super().close()
+        if self._writer_thread is not None and self._writer_thread.is_alive():
+            super().close()
 
 
 async def keep_look(app: JetboxApp) -> None:
