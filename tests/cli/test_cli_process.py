@@ -92,7 +92,9 @@ def test_a_theme_that_is_not_there_is_told_with_those_that_are(jetbox: Run) -> N
         assert second == f"  themes: {', '.join(known)}; your own lie in {themes}"
     path = themes.parent / "config.toml"
     path.write_text("[ui]\ntheme = 'a-file'\n")
-    assert f"{path}:2: no theme 'a-file'" in jetbox("run", "x").stderr
+    refused = jetbox("run", "x").stderr
+    assert f"{path}:2: no theme 'a-file'" in refused
+    assert refused.endswith("; a-file.toml calls itself 'mine'\n")
     path.write_text("[ui]\ntheme = 'mine'\n")
     assert jetbox("config", "show").returncode == 0
 

@@ -154,11 +154,13 @@ def _checked_host(value: str, source: Source) -> str:
 
 
 def _check_theme(value: str, source: Source) -> None:
-    from jetbox.settings.themes import theme_names, user_folder
+    from jetbox.settings.themes import name_within, theme_names, user_folder
 
     names = theme_names()
     if value not in names:
-        raise error(source, f"no theme {value!r}", f"themes: {', '.join(names)}; your own lie in {user_folder()}")
+        within = name_within(value)
+        own = f"{value}.toml calls itself {within!r}" if within else f"your own lie in {user_folder()}"
+        raise error(source, f"no theme {value!r}", f"themes: {', '.join(names)}; {own}")
 
 
 def _is_duration(text: str) -> bool:

@@ -40,6 +40,14 @@ def theme_names() -> list[str]:
     return sorted(names)
 
 
+def name_within(stem: str) -> str:
+    """What the user's theme file of this name, without its suffix, calls itself; nothing where there is none."""
+    try:
+        return next((_name_of(path) for path in theme_files(user_folder()) if path.stem == stem), "")
+    except OSError:
+        return ""
+
+
 def _name_of(path: Path) -> str:
     import tomllib
 
