@@ -103,6 +103,7 @@ def test_on_the_terminals_own_screen_what_was_there_scrolls_up(monkeypatch: pyte
     monkeypatch.setattr(LinuxDriver, "write", lambda driver, data: written.append(data))
     driver = TerminalDriver.__new__(TerminalDriver)
     monkeypatch.setattr(driver, "_get_terminal_size", lambda: (80, 4))
+    monkeypatch.setattr(driver, "_writer_thread", None, raising=False)
     for alternate in (True, False):
         driver._alternate = alternate
         for data in ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1049l"):
@@ -139,6 +140,8 @@ async def test_after_a_stop_that_nobody_heard_the_terminal_is_taken_over_once_mo
         monkeypatch.setattr(driver, name, value, raising=False)
     for name in ("suspend_application_mode", "resume_application_mode"):
         monkeypatch.setattr(driver, name, partial(did.append, name))
+    there = True
+    monkeypatch.setattr(driver, "_is_there", lambda: there)
     driver._sigcont_application()
     await asyncio.sleep(0)
     assert did == [], "it is not ours yet"
@@ -149,6 +152,10 @@ async def test_after_a_stop_that_nobody_heard_the_terminal_is_taken_over_once_mo
     await asyncio.sleep(0)
     assert did == ["suspend_application_mode", "resume_application_mode"]
     assert driver._must_signal_resume, "all is painted"
+    there = driver._must_signal_resume = False
+    driver._sigcont_application()
+    await asyncio.sleep(0)
+    assert len(did) == 2, "it has hung up"
 
 
 def run_on_a_terminal(code: str, *arguments: str, read: bool = True) -> tuple[int, bytes]:
