@@ -142,3 +142,13 @@ async def test_asked_twice_it_does_not_wait_for_the_engine() -> None:
 
     async with asyncio.timeout(120):
         assert await app.run_async(headless=True, auto_pilot=leave_twice) == ExitCode.INTERRUPTED
+
+
+async def test_interrupted_before_it_hears_signals_it_says_so() -> None:
+    app = JetboxApp(Stage().feed, theme_folders=(SHIPPED,))
+    task = asyncio.create_task(app.run_async(headless=True))
+    async with asyncio.timeout(120):
+        while not app.is_running:
+            await asyncio.sleep(0)
+        task.cancel()
+        assert await task == ExitCode.INTERRUPTED

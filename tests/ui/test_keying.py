@@ -78,6 +78,19 @@ async def test_the_engine_begins_whatever_was_opened_before_the_first_frame(show
         assert (s.app.screen is s.bench) is (key == "a")
 
 
+async def test_what_clears_the_input_clears_what_was_typed_before_the_first_frame(show: Showing) -> None:
+    async with show(early=keys("half a goal", "ctrl+c", "go")) as s:
+        await s.pilot.pause()
+        assert s.app.failure is None
+        assert s.bench.prompt.text == "go"
+        await at_once(s, *keys(" on", "ctrl+c", "else"))
+        assert s.bench.prompt.text == "else"
+    async with show(early=keys("ctrl+c")) as s:
+        await s.pilot.pause()
+        assert s.app.failure is None
+        assert "^C again quits" in s.text
+
+
 @pytest.mark.parametrize("text", ["a new century jig: any key", "x /nNgGyc{}"])
 async def test_fast_words_while_the_transcript_has_the_keys(show: Showing, text: str) -> None:
     async with show() as s:

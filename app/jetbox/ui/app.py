@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections.abc import Callable, Coroutine
@@ -21,7 +22,7 @@ from jetbox.ui import glyphs as signs
 from jetbox.ui.collecting import Collecting
 from jetbox.ui.driven import Driven
 from jetbox.ui.keying import Acted, Keying, Typed
-from jetbox.ui.keys import is_bound, raw_keys
+from jetbox.ui.keys import first_keys, is_bound, raw_keys
 from jetbox.ui.letting_go import let_painted_go
 from jetbox.ui.paint import Paint
 from jetbox.ui.restyling import Restyling
@@ -152,8 +153,6 @@ class JetboxApp(Driven):
 
     async def _import_screens(self) -> None:
         """Import what lies over the workbench before a key asks for it, in a thread that gives way to keys."""
-        import asyncio
-
         from jetbox.ui.screens.bound import everything_bound
 
         with telling(self._tell, "the other screens are not there"):
@@ -183,7 +182,12 @@ class JetboxApp(Driven):
             self._remove_signals()
         if self.failure is not None:
             raise self.failure
-        return int(self._struck) if self._struck is not None else result
+        if self._struck is not None:
+            return int(self._struck)
+        task = asyncio.current_task()
+        if result is None and task is not None and task.cancelling():
+            return int(ExitCode.INTERRUPTED)  # Ctrl+C before signals were heard: Textual keeps it to itself
+        return result
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         # What is left out is made good by a whole frame, once the terminal has taken what it was given.
@@ -367,12 +371,13 @@ class JetboxApp(Driven):
         if self.screen is not self.workbench:
             self.pop_screen()  # what was typed below it was not meant
         else:
-            self.workbench.prompt.empty()
+            self.workbench.prompt.call_later(self.workbench.prompt.empty)  # behind the letters that came before it
         self.workbench.word(self._quits, "warning")
 
     @property
     def _quits(self) -> str:
-        return f"{self.workbench.key_names['app.quit']} again quits"
+        # Before the first frame the workbench knows no keys yet, and this one acts already.
+        return f"{first_keys(self, ascii=self.workbench.glyphs.ascii)['app.quit']} again quits"
 
     def _disarm(self) -> None:
         if self._armed:

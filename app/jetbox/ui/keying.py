@@ -183,6 +183,7 @@ class Keying:
         bench = self._bench
         if not self._taking:
             if isinstance(event, events.Key) and any(event.key in raw_keys(bench.app, name) for name in ENDING):
+                self._early.clear()  # it clears the input
                 return (event,)
             self._early.append(event)
             return ()
