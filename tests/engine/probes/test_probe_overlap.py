@@ -50,6 +50,13 @@ class Stepwise(Whole):
         return Verdict(self.name, "passed", "part", cache="partial")
 
 
+class NeverEarly(Stepwise):
+    """One that has nothing to say before its run has ended."""
+
+    async def early(self, change: Change) -> Verdict | None:
+        return None
+
+
 async def drained(engine: ProbeEngine) -> None:
     """Wait for what runs behind."""
     behind = engine._behind
@@ -154,6 +161,30 @@ async def test_what_turns_red_is_told_while_another_still_works(bench: Bench) ->
     slow.may_end.set()
     assert [v.name for v in await engine.coming()] == ["slow"], "each is told once"
     assert [v.name for v in await engine.late()] == ["slow"]
+
+
+async def test_what_was_told_is_pending_and_told_again_once_somebody_changed_what_it_is_about(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    slow, quick = NeverEarly("slow"), NeverEarly("quick")
+    slow.may_end.clear()
+    quick.may_end.clear()
+    engine = bench.engine(probes=[slow, quick], wait="overlap")
+    assert await engine.verdicts() == []
+    await quick.begun.wait()
+    quick.may_end.set()
+    while engine.pending != ("slow",):
+        await asyncio.sleep(0)
+        assert {verdict.name for verdict in await engine.late()} <= {"quick"}
+    bench.write("a.py", "2")
+    quick.state = "failed"
+    quick.may_end.clear()
+    quick.begun.clear()
+    slow.may_end.set()
+    await quick.begun.wait()
+    assert "quick" in engine.pending, "it judges other files than those that it was told of"
+    quick.may_end.set()
+    assert ("quick", "failed") in [(v.name, v.state) for v in await engine.coming()]
+    assert ("quick", "failed") in [(v.name, v.state) for v in await engine.late()]
 
 
 async def test_what_came_late_is_not_told_after_a_write_that_no_sweep_sees(bench: Bench) -> None:

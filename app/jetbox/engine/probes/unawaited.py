@@ -25,8 +25,16 @@ class Task(msgspec.Struct):
     task: asyncio.Task[None]
     files: str = ""
     """Digest of the files that it began with; empty where that does not matter."""
-    told: frozenset[str] = frozenset()
-    """Probes whose verdict was given while it went on."""
+    told: dict[str, Given] = {}
+    """By probe: the verdict that was given while it went on."""
+
+    def stands(self, name: str) -> bool:
+        """Whether what was given is what it has come to: where files change meanwhile, the probe is run again."""
+        told, given = self.told.get(name), self.work.given.get(name)
+        if told is None or given is None:
+            return False
+        same = told.files.digest == given.files.digest and told.verdict.failing == given.verdict.failing
+        return told is given or (same and told.verdict.state == given.verdict.state)
 
 
 class Unawaited:
@@ -60,7 +68,8 @@ class Unawaited:
         late = self._late
         if late is None or late.task.done():
             return ()
-        return tuple(name for name in self._narrow if name not in late.told)
+        now, told = self._files.last, late.told
+        return tuple(n for n, narrow in self._narrow.items() if n not in told or not told[n].holds(narrow(now)))
 
     def add(self, news: Iterable[Given]) -> None:
         """Tell of these too, as long as they hold."""
@@ -72,7 +81,7 @@ class Unawaited:
         if self._late is not None and name:
             # Where other probes still run, this one is run again after them.
             self._late.work.given.pop(name, None)
-            self._late.told -= {name}
+            self._late.told.pop(name, None)
 
     async def at_once(self, ahead: Task | None) -> list[Verdict]:
         """What is there, or served without a run; the rest of what was begun `ahead`, or begins now, comes late."""
@@ -105,9 +114,9 @@ class Unawaited:
     def _ended(self, late: Task, now: Snapshot) -> list[Given]:
         """What has ended and holds, though other probes still work, and is told from here on."""
         given = late.work.given
-        fresh = [(name, narrow) for name, narrow in self._narrow.items() if name in given and name not in late.told]
+        fresh = [(name, narrow) for name, narrow in self._narrow.items() if name in given and not late.stands(name)]
         held = [name for name, narrow in fresh if given[name].holds(narrow(now))]
-        late.told |= frozenset(held)
+        late.told |= {name: given[name] for name in held}
         for name in held:
             if not given[name].told:
                 self._on_end(given[name].verdict)
@@ -122,8 +131,9 @@ class Unawaited:
         """The rest of what the next request did not wait for is there."""
         if late.task.cancelled() or late.task.exception() is not None or self._settler.closed:
             return
-        self._give(late.work, late.told)
-        self._news += [one for name, one in late.work.given.items() if name not in late.told]
+        told = frozenset(filter(late.stands, late.told))
+        self._give(late.work, told)
+        self._news += [one for name, one in late.work.given.items() if name not in told]
 
     async def late(self) -> list[Verdict]:
         """Verdicts that came since they were asked for; those on older files are dropped."""
@@ -136,12 +146,12 @@ class Unawaited:
 
     async def coming(self) -> list[Verdict]:
         """What `late` will give, once something is red or nothing is pending."""
-        while self._late is not None and not self._late.task.done():
+        while (late := self._late) is not None and not late.task.done():
             await self._look()
             held = await self._held(tuple(self._news))
             if any(verdict.red for verdict in held):
                 return held
-            await asyncio.wait({self._late.task}, timeout=LOOK_S)
+            await asyncio.wait({late.task}, timeout=LOOK_S)
         if self._late is not None:
             await asyncio.wait({self._late.task})  # until `_came` has been called, too
         return await self._held(tuple(self._news))
@@ -149,7 +159,7 @@ class Unawaited:
     async def _look(self) -> None:
         """What has ended is news, though other probes still work."""
         late = self._late
-        if late is None or late.told.issuperset(late.work.given):
+        if late is None or all(map(late.stands, late.work.given)):
             return
         now = await self._files.now()
         if self._late is late and not late.task.done() and not self._settler.closed:
