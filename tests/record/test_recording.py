@@ -141,6 +141,8 @@ def test_numbers_that_step_back_are_damage_and_gaps_are_reported(tmp_path: Path)
     [
         (b"", "is empty"),
         (b'{"seq":0,"t', "is empty"),
+        (b'{"s', "is empty"),
+        (b"words without an end of line", "is no journal of a session"),
         (b"hello\n", "no journal of a session"),
         (b'{"seq":0,"t":0,"round":0,"event":{"type":"notice","level":"info","text":""}}\n', "first line is notice"),
         (b'{"seq":0,"t":0,"round":0,"event":{"type":"session.opened","format":1}}\n', "header lacks"),

@@ -18,6 +18,8 @@ from jetbox.record.blobs import BlobStore
 from jetbox.record.decode import BAD_LINE, Deferred, decode, resolve
 from jetbox.record.journal import BLOBS, JOURNAL
 
+BEGINS = b'{"seq":0,'
+"""How the first line of every journal begins."""
 PART_BYTES = 1 << 16
 """About how much of the file is decoded where one event is asked for."""
 READ_BYTES = 1 << 19
@@ -152,6 +154,8 @@ def read_journal(path: Path) -> Recording:
                     f"the last line of {file} is torn and was dropped ({len(line)} bytes): "
                     "the process ended while it was writing"
                 )
+            elif not (line.startswith(BEGINS) or BEGINS.startswith(line)):
+                read_header(line, file)
             break
         if header is None:
             header = read_header(line, file)
