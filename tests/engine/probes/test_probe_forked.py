@@ -142,6 +142,9 @@ PROJECTS: dict[str, dict[str, str]] = {
         "test_a.py": "import threading, time\ndef test_a():\n"
         "    threading.Thread(target=lambda: time.sleep(0.3) or print('late')).start()\n",
     },
+    "a test that leaves functions of the system replaced": {
+        "test_a.py": "import os\ndef test_a():\n    os.write = os._exit = os.getpid = lambda *given: 0\n"
+    },
     "a bad end": {"test_a.py": "import atexit, os\ndef test_a():\n    atexit.register(os._exit, 7)\n"},
     "a test that comes back twice": {
         "test_a.py": "import os\ndef test_a():\n    assert os.fork() == 0 or os.wait()[1] != 0\n"

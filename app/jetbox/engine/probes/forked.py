@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from os import _exit, getpid, write  # a test can leave others in their place
 from typing import Any, Callable, Dict, List  # noqa: UP035 - evaluated by old interpreters
 
 TYPE_CHECKING = False
@@ -29,12 +30,12 @@ def child(request: Dict[str, Any], root: str, private: str, out: int, said: int,
 
 def told(said: int, key: Callable[[], str], work: Callable[[], None]) -> None:
     """Do it; it returns only where it broke off before pytest could say how it ended, and tells why."""
-    me = os.getpid()
+    me = getpid()
     try:
         work()
     except BaseException as error:
         # Re-raised: whoever forked it hears why, whatever it was.
-        if os.getpid() == me:
+        if getpid() == me:
             words = f"{type(error).__name__}: {error}"[:200]
             written(said, json.dumps({"key": key(), "broke": words}).encode() + b"\n")
         raise
@@ -98,7 +99,7 @@ class Plugins:
     def __init__(self, request: Dict[str, Any], root: str, private: str, said: int) -> None:  # noqa: UP006
         self._said = said
         self.key: str = request["key"]
-        self._me = os.getpid()
+        self._me = getpid()
         self.report = Report(request["packages"], private)
         self.whole = not request["files"]
         self._touched = Touched(root) if request["touched"] else None
@@ -113,7 +114,7 @@ class Plugins:
 
     def tell(self, code: int) -> None:
         """Say how it ended, and end; a test that forks may have come here twice."""
-        if os.getpid() == self._me:
+        if getpid() == self._me:
             words = {"key": self.key, **self.report.words(code)}
             if self.whole:
                 words.update(self.report.collected())
@@ -137,13 +138,13 @@ def leave(code: int) -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code & 0xFF)
+    _exit(code & 0xFF)
 
 
 def written(fd: int, data: bytes) -> None:
     """Write all of it."""
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[write(fd, data) :]
 
 
 class First:
@@ -151,14 +152,14 @@ class First:
 
     def __init__(self, said: int) -> None:
         self.said = said
-        self._me = os.getpid()
+        self._me = getpid()
         self.told = False
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         # A test that forks may come here twice, and late: after how the session ended nothing more may be said.
-        if not self.told and (report.when == "call" or not report.passed) and os.getpid() == self._me:
+        if not self.told and (report.when == "call" or not report.passed) and getpid() == self._me:
             self.told = True
-            os.write(self.said, b"first\n")
+            write(self.said, b"first\n")
 
 
 def alone(work: Callable[[], None]) -> None:
@@ -172,4 +173,4 @@ def alone(work: Callable[[], None]) -> None:
         traceback.print_exc()
         sys.stderr.flush()
     finally:
-        os._exit(70)
+        _exit(70)

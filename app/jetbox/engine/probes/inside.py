@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+from os import getpid, write  # a test can leave others in their place
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple  # noqa: UP035 - evaluated by old interpreters
 
 TYPE_CHECKING = False
@@ -363,7 +364,7 @@ def main(
     `packages` are those of the workspace; `outside` is what `sources_only` asks for; in `own` lies what is written
     about the run, where it is not empty.
     """
-    said, me = os.dup(2), os.getpid()
+    said, me = os.dup(2), getpid()
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
         os.environ.pop(name, None)
     sys.dont_write_bytecode = False
@@ -373,7 +374,7 @@ def main(
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise
-        os.write(said, ("\n" + mark + json.dumps({"missing": True}) + "\n").encode())
+        write(said, ("\n" + mark + json.dumps({"missing": True}) + "\n").encode())
         sys.exit(5)
     private = tempfile.mkdtemp(prefix="jetbox-pytest-", dir=own or None)
     root = os.getcwd()
@@ -388,6 +389,6 @@ def main(
         shutil.rmtree(private, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.getpid() == me:  # a test that forks may come here twice
-        os.write(said, ("\n" + mark + json.dumps(report.words(code)) + "\n").encode())
+    if getpid() == me:  # a test that forks may come here twice
+        write(said, ("\n" + mark + json.dumps(report.words(code)) + "\n").encode())
     sys.exit(code)
