@@ -223,6 +223,17 @@ def test_a_miss_names_who_and_when() -> None:
     assert why(files(a="1", b="1", c="1")) == "new file: c.py, by the agent just now"
 
 
+def test_a_miss_names_nobody_for_what_was_judged_since() -> None:
+    now = [0]
+    cache = VerdictCache(clock=lambda: now[0])
+    cache.heard(["a.py"], "git")
+    now[0] = 4_000_000_000
+    cache.judged("pytest", files(a="1"), SCOPE, "passed")
+    assert cache.why("pytest", files(a="2"), SCOPE) == "a.py changed"
+    cache.heard(["a.py"], "you")
+    assert cache.why("pytest", files(a="2"), SCOPE) == "a.py changed by you just now"
+
+
 class Counting(Whole):
     """Counts its runs; passes."""
 

@@ -51,6 +51,8 @@ class Memory(msgspec.Struct):
     """The latest key that was asked for, and what for."""
     judged: tuple[Snapshot, Scope, str] | None = None
     """What `last` was made of."""
+    at: int = 0
+    """When that verdict was there."""
 
     def key(self, name: str, files: Snapshot, scope: Scope) -> str:
         """What a verdict is filed under; made anew only where something differs."""
@@ -135,6 +137,7 @@ class VerdictCache:
         memory = self._memories.get(name)
         if memory is None:
             memory = self._memories[name] = Memory()
+        memory.at = self._clock()
         of = memory.judged
         if memory.last is None or of is None or of[0] is not files or of[1] is not scope or of[2] != state:
             memory.last = Last(state, sealed(scope), files.digest, files)
@@ -153,13 +156,13 @@ class VerdictCache:
         """Why there is no verdict, in words: what changed since the latest one, and who did that."""
         memory = self._memories.get(name)
         last = memory.last if memory is not None else None
-        if last is None:
+        if memory is None or last is None:
             return "first run"
         if not files.proved:
             return "the tree is too large to prove that nothing changed"
         reasons = [*scope_words(last.scope, sealed(scope))]
         if last.files is not None:
-            reasons += file_words(name, last.files, files, Heard(self._heard, self._clock()))
+            reasons += file_words(name, last.files, files, Heard(self._heard, self._clock(), memory.at))
         elif last.digest != files.digest:
             reasons.append("files changed")
         return ", ".join(reasons) or f"the last verdict was not kept: {last.state}"

@@ -26,15 +26,16 @@ WORDS = 200
 class Heard:
     """Who changed a file last, and how long ago."""
 
-    def __init__(self, heard: Mapping[str, tuple[str, int]], now: int) -> None:
-        """`heard` holds who and when, in ns of the same clock as `now`."""
+    def __init__(self, heard: Mapping[str, tuple[str, int]], now: int, since: int = 0) -> None:
+        """`heard` holds who and when, in ns of the same clock as `now`; nobody is named for what was before `since`."""
         self._heard = heard
         self._now = now
+        self._since = since
 
     def by(self, paths: Collection[str]) -> str:
         """` by you 3 s ago` where all of them were changed by the same one; empty where that is not known."""
         found = [self._heard.get(path) for path in paths]
-        known = [entry for entry in found if entry is not None]
+        known = [entry for entry in found if entry is not None and entry[1] >= self._since]
         if not known or len(known) < len(found) or len({who for who, _ in known}) > 1:
             return ""
         return f" by {WHO.get(known[0][0], known[0][0])} {ago((self._now - max(when for _, when in known)) / 1e9)}"
