@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jetbox.engine.probes import scan as scanning
 from jetbox.engine.probes.imports import Graph, Module, stem
 from jetbox.engine.probes.reading import THREAD_FILES, read_modules
+from jetbox.engine.probes.rescan import Rescan
 from jetbox.engine.probes.scan import scan, scan_file
 
 
@@ -181,10 +182,10 @@ async def test_few_in_a_thread_and_many_in_a_process_say_the_same(tmp_path: Path
     paths = [f"m{n}.py" for n in range(THREAD_FILES + 10)] + ["odd\udcff.py", "none.py"]
     for n, path in enumerate(paths[:-1]):
         (tmp_path / path).write_text(f"import m{n + 1}\n" if n % 3 else "def (\nimport x\n")
-    many = await read_modules(str(tmp_path), paths)
+    many = await read_modules(str(tmp_path), paths, Rescan())
     few: dict[str, Module] = {}
     for path in paths:
-        few |= await read_modules(str(tmp_path), [path])
+        few |= await read_modules(str(tmp_path), [path], Rescan())
     assert many == few
     assert many["none.py"] == Module("", parsed=False)
     assert many["m1.py"].imports == ("m2",)
@@ -195,9 +196,9 @@ async def test_without_a_process_a_thread_does_it(tmp_path: Path, monkeypatch: p
     for path in paths:
         (tmp_path / path).write_text("import a\n")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-python"))
-    assert (await read_modules(str(tmp_path), paths))["m0.py"].imports == ("a",)
+    assert (await read_modules(str(tmp_path), paths, Rescan()))["m0.py"].imports == ("a",)
     monkeypatch.setattr(sys, "executable", "/bin/true")
-    assert (await read_modules(str(tmp_path), paths))["m0.py"].imports == ("a",)
+    assert (await read_modules(str(tmp_path), paths, Rescan()))["m0.py"].imports == ("a",)
 
 
 def test_packages_on_the_way_are_imported_too() -> None:

@@ -23,6 +23,10 @@ from jetbox.engine.probes.mapped import Known
 from jetbox.engine.probes.selection import IGNORES, Choice, Selection, nearly_all
 from jetbox.engine.probes.usage import Kept, Usage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jetbox.engine.probes.rescan import Rescan
+
 FILE = "affected.json"
 FORMAT = 2
 MANY = 100
@@ -45,6 +49,7 @@ class Affected:
         self._lock = asyncio.Lock()
         self._known = Known(Graph(), Usage())
         self._read: dict[str, Module] = {}
+        self._rescan: Rescan | None = None
         self._rules = Collected()
         self._mapped_by: Collected | None = None
         """The rules of the run that the map tells of, where they are known."""
@@ -162,8 +167,10 @@ class Affected:
 
     async def _modules(self, paths: list[str]) -> dict[str, Module]:
         from jetbox.engine.probes.reading import read_modules
+        from jetbox.engine.probes.rescan import Rescan
 
-        return await read_modules(self._root, paths)
+        self._rescan = self._rescan or Rescan()
+        return await read_modules(self._root, paths, self._rescan)
 
     async def _patch(self, read: Mapping[str, Module], gone: list[str]) -> None:
         if len(read) + len(gone) <= MANY:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from jetbox.engine.probes.imports import Module
-from jetbox.engine.probes.scan import scan_file
+from jetbox.engine.probes.rescan import Rescan
+from jetbox.engine.probes.scan import content_of
 from jetbox.engine.safety.starting import end, spawn
 
 T = TypeVar("T")
@@ -25,17 +26,20 @@ THREAD_BYTES = 200_000
 Rows = list[Module | None]
 
 
-async def read_modules(root: str, paths: Collection[str]) -> dict[str, Module]:
-    """What these files, relative to the root, are; one that cannot be read imports nothing."""
+async def read_modules(root: str, paths: Collection[str], rescan: Rescan) -> dict[str, Module]:
+    """What these files, relative to the root, are; one that cannot be read imports nothing.
+
+    Few of them are read by way of `rescan`, which nobody else may use meanwhile.
+    """
     whole = [os.path.join(root, path) for path in paths]
     size = sum(_size(path) for path in whole)
     if size <= AT_ONCE_BYTES:
-        rows = _scan(whole)
+        rows = _scan(whole, rescan)
     elif len(whole) <= THREAD_FILES and size <= THREAD_BYTES:
-        rows = await in_thread(lambda: _scan(whole))
+        rows = await in_thread(lambda: _scan(whole, rescan))
     else:
         elsewhere = await _in_process(whole)
-        rows = elsewhere if elsewhere is not None else await in_thread(lambda: _scan(whole))
+        rows = elsewhere if elsewhere is not None else await in_thread(lambda: _scan(whole, rescan))
     missing = Module("", parsed=False)
     return {path: row or missing for path, row in zip(paths, rows, strict=True)}
 
@@ -50,11 +54,12 @@ async def in_thread(work: Callable[[], T]) -> T:
         raise
 
 
-def _scan(paths: list[str]) -> Rows:
+def _scan(paths: list[str], rescan: Rescan) -> Rows:
     collects = gc.isenabled()
     gc.disable()  # trees hold no cycles, and looking for some takes a fifth of the time
     try:
-        return [None if (row := scan_file(path)) is None else Module(*row) for path in paths]
+        read = ((path, content_of(path)) for path in paths)
+        return [None if data is None else Module(*rescan.scan(path, data)) for path, data in read]
     finally:
         if collects:
             gc.enable()
