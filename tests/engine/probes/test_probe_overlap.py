@@ -233,6 +233,21 @@ async def test_what_came_late_is_not_told_once_what_it_runs_with_changed(bench: 
     assert await asked == [], "it was written to while that was asked"
 
 
+async def test_what_the_gate_ends_is_told_as_that(bench: Bench) -> None:
+    bench.write("a.py", "1")
+    probe = Stepwise()
+    probe.may_end.clear()
+    engine = bench.engine(probes=[probe], wait="overlap")
+    assert await engine.verdicts() == []
+    await probe.begun.wait()
+    gate = asyncio.create_task(engine.verdicts(final=True))
+    while not bench.ended:
+        await asyncio.sleep(0)
+    assert [(v.state, v.summary) for v in bench.ended] == [("cancelled", "verdicts on everything were asked for")]
+    probe.may_end.set()
+    assert [v.summary for v in await gate] == ["whole"]
+
+
 async def test_where_nobody_asks_only_the_gate_has_verdicts(bench: Bench) -> None:
     bench.write("a.py", "1")
     probe = Stepwise()

@@ -210,7 +210,7 @@ class ProbeEngine:
             if self._wait == "overlap" and not final:
                 ahead, self._ahead = self._ahead, None
                 return await self._unawaited.at_once(ahead)
-            await self._unawaited.end()
+            await self._unawaited.end("verdicts on everything were asked for")
             given = await self._settled(final=final)
         if self._ttl_ns:
             self._young = (monotonic(), given)

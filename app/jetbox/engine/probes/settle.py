@@ -299,7 +299,7 @@ class Settler:
             answers: Answers = {}
             words, scope_after = await probe.skip(answers), await probe.scope(answers)
         except asyncio.CancelledError:
-            words = "the files changed" if not self.closed else "the session ended"
+            words = "the session ended" if self.closed else work.cut or "the files changed"
             self._told(work, Verdict(name, "cancelled", words, cache="none", why=why, durable=False))
             raise
         said = self._inputs(name, files, scope)

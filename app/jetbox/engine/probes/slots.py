@@ -93,6 +93,8 @@ class Work(msgspec.Struct):
     """Their digest, where nothing can have changed while they were looked at."""
     round: int = 0
     """The round in which it was asked for."""
+    cut: str = ""
+    """Why its runs are ended before their time, where that is not for other files."""
     given: dict[str, Given] = {}
     tries: Counter[str] = msgspec.field(default_factory=Counter)
     moved: dict[str, frozenset[str]] = {}

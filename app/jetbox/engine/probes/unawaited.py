@@ -182,8 +182,10 @@ class Unawaited:
         if self._late is not None:
             self._late.task.cancel()
 
-    async def end(self, *, wait: bool = False) -> None:
-        """End what goes on; `wait` for what was cancelled before, too."""
+    async def end(self, words: str = "", *, wait: bool = False) -> None:
+        """End what goes on, for a reason in words; `wait` for what was cancelled before, too."""
+        if self._late is not None:
+            self._late.work.cut = words
         await end(self._late)
         if wait and self._leaving:
             await asyncio.wait(set(self._leaving))
