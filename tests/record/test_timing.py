@@ -14,7 +14,7 @@ from jetbox.record.library import find
 from jetbox.record.playback import read_journal
 from jetbox.record.targets import targets
 from jetbox.record.timing import Timing, percentile
-from jetbox.ui.figures import round_rows, saving_rows
+from jetbox.ui.figures import expected_rows, round_rows, saving_rows, session_rows
 from jetbox.ui.glyphs import UNICODE
 
 MS = 1_000_000
@@ -38,8 +38,8 @@ def test_rounds_phases_and_walls_are_the_journals(name: str) -> None:
     timing = taken(events)
     ended = [s.event for s in events if isinstance(s.event, e.RoundEnded)]
     assert [r.wall for r in timing.rounds] == [event.wall_ns for event in ended]
-    assert list(timing.walls) == sorted(event.wall_ns for event in ended)
-    assert sum(timing.phases.values()) == sum(timing.walls)
+    assert list(timing.worked) == sorted(event.wall_ns - event.phases.get("waiting for you", 0) for event in ended)
+    assert sum(timing.phases.values()) == sum(event.wall_ns for event in ended)
     for done, event in zip(timing.rounds, ended, strict=True):
         split = dict.fromkeys(event.phases, 0)
         for phase, low, high in done.segments:
@@ -223,6 +223,31 @@ def test_medians_before_and_after_a_switch() -> None:
     )
     assert timing.around(timing.switches[0]) == (150 * MS, 150 * MS)
     assert timing.rounds[1].model == "k"
+
+
+def test_how_long_one_waits_for_the_user_says_nothing_of_how_fast_it_is() -> None:
+    events, hour = journal("fix-test"), 3_600_000 * MS
+    later: list[e.Stamped] = []
+    for stamped in events:
+        event = stamped.event
+        if isinstance(event, e.RoundEnded) and stamped.round == 2:
+            end = max(span.end for span in event.spans)
+            event = msgspec.structs.replace(
+                event,
+                phases=event.phases | {"waiting for you": hour},
+                spans=(*event.spans, Span("waiting for you", end, end + hour)),
+                wall_ns=event.wall_ns + hour,
+            )
+        later.append(msgspec.structs.replace(stamped, t=stamped.t + hour * (stamped.round > 2), event=event))
+    usual, waited = taken(events), taken(later)
+    assert waited.rounds[1].wall > hour
+    assert waited.worked == usual.worked
+    assert targets(waited) == targets(usual)
+    shown = [row.text for rows in (session_rows, saving_rows, expected_rows) for row in rows(waited, 76, UNICODE)]
+    assert [line.split(UNICODE.block)[0].strip() for line in shown if "1h 00m" in line] == [
+        "without the 1h 00m that it waited for you",
+        f"{UNICODE.square} waiting for you",
+    ]
 
 
 def test_percentiles_by_hand() -> None:

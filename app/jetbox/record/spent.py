@@ -73,6 +73,11 @@ class RoundTime(msgspec.Struct, gc=False):
         return self.end - self.start
 
     @property
+    def worked(self) -> int:
+        """Its wall time without what it waited for the user: how fast it was."""
+        return self.wall - self.phases.get("waiting for you", 0)
+
+    @property
     def llm(self) -> int:
         """How long it waited for the model."""
         if self._llm < 0:

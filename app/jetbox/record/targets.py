@@ -33,10 +33,10 @@ class Target(msgspec.Struct, frozen=True):
 
 def targets(timing: Timing) -> list[Target]:
     """How a session stands."""
-    n = len(timing.walls)
+    n = len(timing.worked)
     out = []
     for share, aim, least in TIMES:
-        value = percentile(timing.walls, share)
+        value = percentile(timing.worked, share)
         light: Light = "none" if not n else "few" if n < least else "met" if value < aim * MS else "missed"
         out.append(Target(f"P{share * 100:.0f}", value, aim * MS, n, "rounds", light, True))
     return [

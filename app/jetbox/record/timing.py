@@ -99,12 +99,12 @@ class Timing:
         self.switches: list[Switch] = []
         self.savings: list[Saving] = []
         """What could still be saved, in order of the rounds."""
-        self.walls = array("q")
+        self.worked = array("q")
         self.llms = array("q")
         """Of all rounds, sorted."""
         self.cold = array("q")
         self.warm = array("q")
-        """Walls of rounds that waited for a load, and of the others, sorted."""
+        """Of rounds that waited for a load how long they worked, and of the others, sorted."""
         self.ttfts = array("q")
         self.phases: dict[str, int] = {}
         self.tiers: dict[str, int] = {}
@@ -315,8 +315,8 @@ class Timing:
         self.rounds.append(done)
         if done.prompt:
             self._prompts[done.model] = done.prompt
-        insort(self.walls, done.wall)
-        insort(self.cold if done.load >= COLD_NS else self.warm, done.wall)
+        insort(self.worked, done.worked)
+        insort(self.cold if done.load >= COLD_NS else self.warm, done.worked)
         insort(self.llms, done.llm)
         if done.ttft >= 0:
             insort(self.ttfts, done.ttft)

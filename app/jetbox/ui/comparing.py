@@ -25,7 +25,7 @@ PARTS = {"model": "phase.decode", "tools": "phase.tools", "rest": "phase.other"}
 def against(timing: Timing, width: int) -> Iterator[Row]:
     """Rounds, and what they waited for probes, beside an agent without cache and parallel probes."""
     yield row(("against the baseline", "title"))
-    median = percentile(timing.walls, 0.5)
+    median = percentile(timing.worked, 0.5)
     yield _beside("a round", f"P50 {words.duration(median)}", [median], ROUND_NS, width)
     probes = [done.probe for done in timing.rounds if done.probe]
     if probes:
@@ -53,7 +53,7 @@ def less_words(least: float, most: float) -> str:
 def share_rows(timing: Timing, width: int, glyphs: Glyphs) -> list[Row]:
     """Who had the time: each part with the band that is expected of it."""
     out = [row(("shares of the work", "title"))]
-    for share in shares(timing.phases, sum(timing.walls)):
+    for share in shares(timing.phases, sum(timing.phases.values())):
         band = f"{share.low:.0%} to {share.high:.0%}"
         figures: list[Piece] = [(f"{share.value:>5.0%}", BAND_STYLES[share.band]), (f"{band:>12}", "dim")]
         bar = banded(share, max(10, width - NAMED - 20), glyphs)

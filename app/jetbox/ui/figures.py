@@ -98,10 +98,12 @@ def _percentiles(timing: Timing, width: int) -> list[Row]:
     out = [row((f"{'percentiles':<{NAMED}}", "title"), (f"{head}{'n':>5}", "dim"))]
     warm, cold = timing.warm, timing.cold
     apart = (("  warm", warm), ("  cold", cold)) if warm and cold else ()
-    for name, values in (("round", timing.walls), *apart, ("llm", timing.llms), ("ttft", timing.ttfts)):
+    for name, values in (("round", timing.worked), *apart, ("llm", timing.llms), ("ttft", timing.ttfts)):
         if values:
             figures = "".join(f"{words.duration(round(of(values))):>8}" for _, of in columns)
             out.append(row((f"{name:<{NAMED}}", "dim"), (figures, ""), (f"{len(values):>5}", "dim")))
+    if waited := timing.phases.get("waiting for you", 0):
+        out.append(row((f"without the {words.duration(waited)} that it waited for you", "dim")))
     return [*out, BLANK]
 
 
@@ -178,11 +180,12 @@ def saving_rows(timing: Timing, width: int, glyphs: Glyphs) -> Iterator[Row]:
     yield from _open(timing.savings, width, glyphs)
     yield BLANK
     yield _title("slowest rounds")
-    for done in nlargest(SLOWEST, timing.rounds, key=lambda done: done.wall):
-        name, ns = max(done.phases.items(), key=lambda item: item[1], default=("other", 0))
+    for done in nlargest(SLOWEST, timing.rounds, key=lambda done: done.worked):
+        spent = [(ns, name) for name, ns in done.phases.items() if name != "waiting for you"]
+        ns, name = max(spent, default=(0, "other"))
         left: list[Piece] = [
             (f"{glyphs.round} {done.number:<4}", f"tier.{done.tier}"),
-            (f"{words.duration(done.wall):>8}", f"tier.{done.tier}"),
+            (f"{words.duration(done.worked):>8}", f"tier.{done.tier}"),
         ]
         yield spread([*left, (f"  {name}", "dim")], ((words.duration(ns), ""),), width)
 

@@ -304,7 +304,7 @@ class Side(Lined):
         now = max(self._now, live.start + 1)
         parts = live.segments(now)
         wall = now - live.start
-        usual = timing.walls[len(timing.walls) // 2] if timing.walls else 0
+        usual = timing.worked[len(timing.worked) // 2] if timing.worked else 0
         scale = max(wall, usual, 1_000_000_000)
         if wall > usual:
             scale = max(1_000_000_000, 1 << (wall - 1).bit_length())
