@@ -316,6 +316,7 @@ async def test_what_waits_is_brought_back_with_up_and_removed_with_delete(show: 
         assert "next words ❯ left" in s.text
         await s.pilot.click("#queue", offset=(20, 0))
         assert await s.asked() == commands.Unqueue("left")
+        assert all(each.is_running for each in s.bench.walk_children()), "each hears what it is to show"
 
 
 async def test_of_many_that_wait_the_newest_are_shown(show: Showing) -> None:

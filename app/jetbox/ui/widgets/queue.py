@@ -27,13 +27,13 @@ class Queue(Lined):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(glyphs, id=id)
         self._items: tuple[str, ...] = ()
-        self._running = True
+        self._goal_runs = True
         self._keys: tuple[tuple[str, str], ...] = ()
 
     def show(self, items: tuple[str, ...], *, running: bool = True, keys: tuple[tuple[str, str], ...] = ()) -> None:
         """Show these; `keys` are those that do something to the newest, and what."""
-        if (items, running, keys) != (self._items, self._running, self._keys):
-            self._items, self._running, self._keys = items, running, keys
+        if (items, running, keys) != (self._items, self._goal_runs, self._keys):
+            self._items, self._goal_runs, self._keys = items, running, keys
             self.display = bool(items)
             self.redraw()
 
@@ -43,7 +43,7 @@ class Queue(Lined):
         return len(self._items) - SHOWN + 1 if len(self._items) > SHOWN else 0
 
     def lines(self, width: int) -> list[Row]:
-        label = RUNNING if self._running else RESTING
+        label = RUNNING if self._goal_runs else RESTING
         out = []
         if self._left:
             said = f"{self.glyphs.more} {self._left} before these"
